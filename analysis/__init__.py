@@ -1,0 +1,1 @@
+"""What reads records: fits, forecasts, backtests, figures, reports."""

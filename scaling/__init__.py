@@ -1,0 +1,1 @@
+"""What the toolkit knows: records of runs, scaling laws, shapes and FLOP, errors."""

@@ -1,0 +1,1 @@
+"""What spends compute: sweep configs, plans, models, data, training."""

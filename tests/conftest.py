@@ -1,0 +1,18 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    """The folder of published measurements, which the repository does not contain."""
+    named = os.environ.get("SCALING_PUBLISHED_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data" / "published"
+    if not folder.is_dir():
+        pytest.skip(f"published measurements are absent: {folder} (set SCALING_PUBLISHED_DATA)")
+    return folder
