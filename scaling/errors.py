@@ -8,7 +8,8 @@
     +-- FitError         runs from which no usable law can be fitted
     +-- ForecastError    a question that the runs cannot answer
 
-The command line prints the line and exits with code 2. Anything else that is raised is our mistake and keeps its traceback.
+The command line prints the line and exits with code 2. Anything else that is raised is our own
+mistake and keeps its traceback.
 """
 
 

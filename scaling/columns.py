@@ -1,0 +1,116 @@
+"""The columns of the records table: names, kinds, units, and other people's spellings of them.
+
+Labels of figures, tables and messages come from here, so that an axis cannot drift from the code.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["size", "loss", "number", "flag", "text"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: what it holds, in which unit, and how a figure labels it."""
+
+    meaning: str
+    kind: Kind = "number"
+    label: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+COLUMNS: dict[str, Column] = {
+    # identity
+    "run_id": Column("identity of the run: a hash of what was planned", "text"),
+    "sweep": Column("the sweep that the run belongs to", "text"),
+    "status": Column("finished, diverged, failed or running", "text", aliases=("state",)),
+    "held_out": Column("hidden from fits by the plan: it is there to be predicted", "flag"),
+    # the four quantities that laws speak of
+    "params": Column(
+        "N: every trainable parameter",
+        "size",
+        "parameters N",
+        ("N", "n_params", "num_params", "model_size", "parameters", "total_params", "nparams"),
+    ),
+    "tokens": Column(
+        "D: training tokens seen",
+        "size",
+        "training tokens D",
+        ("D", "n_tokens", "num_tokens", "train_tokens", "training_tokens", "total_tokens"),
+    ),
+    "train_flops": Column(
+        "C: FLOP spent on training the final model",
+        "size",
+        "training compute C (FLOP)",
+        ("C", "flops", "flop", "training_flop", "training_flops", "train_flop", "compute"),
+    ),
+    "loss": Column(
+        "L: validation cross-entropy, nats per token",
+        "loss",
+        "validation loss L (nats per token)",
+        ("L", "val_loss", "validation_loss", "final_loss", "eval_loss", "test_loss"),
+    ),
+    "loss_stderr": Column("standard error of loss over the validation set, nats per token"),
+    "bits_per_byte": Column("loss in bits per byte of raw text", "number", "bits per byte"),
+    # counts behind params and tokens
+    "params_embedding": Column("parameters of the input embedding"),
+    "params_head": Column("parameters of the output head"),
+    "unique_tokens": Column("distinct training tokens; tokens / unique_tokens = epochs", "size"),
+    # shape
+    "width": Column("residual stream width", "number", "width"),
+    "depth": Column("layers", "number", "depth"),
+    "heads": Column("attention heads"),
+    "context": Column("tokens per sequence"),
+    "vocab_size": Column("size of the vocabulary"),
+    # training
+    "batch_tokens": Column("tokens per optimizer step"),
+    "learning_rate": Column("peak learning rate of the hidden matrices"),
+    "warmup_tokens": Column("tokens of linear warm-up"),
+    "schedule": Column("shape of the learning rate over the run", "text"),
+    "cooled_down": Column("whether the learning rate ended near zero", "flag"),
+    "trunk": Column("the run that a decay branch shares its past with", "text"),
+    "seed": Column("seed of initialisation and data order"),
+    "family": Column("model family and version", "text"),
+    "objective": Column("training objective", "text"),
+    "data": Column("name or hash of the training data", "text"),
+    "eval_hash": Column("hash of the validation set", "text"),
+    "tokenizer_hash": Column("hash of the tokenizer", "text"),
+    "recipe": Column("named, versioned rules that set the hyper-parameters", "text"),
+    # cost
+    "wall_seconds": Column("seconds of wall time"),
+    "device": Column("what it ran on", "text"),
+    "device_seconds": Column("seconds times devices"),
+    "mfu": Column("model FLOP utilisation against the device's dense peak, 0 to 1"),
+}
+
+#: A single law may only be fitted to runs that agree in these.
+MUST_AGREE = ("tokenizer_hash", "eval_hash", "data", "objective", "loss_kind")
+
+
+def label(column: str) -> str:
+    """The axis label of a column; a column we do not know is its own label."""
+    known = COLUMNS.get(column)
+    return known.label or column if known else column
+
+
+def canonical_name(spelling: str) -> str | None:
+    """Our name for a column of somebody else's table, or None where we know of none.
+
+    A single letter must match in case (``D`` is tokens, ``d`` is anybody's guess); longer
+    spellings match whatever their case, blanks, dots and underscores.
+    """
+    if spelling in COLUMNS:
+        return spelling
+    return _SPELLINGS.get(spelling if len(spelling) == 1 else _flat(spelling))
+
+
+def _flat(spelling: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", spelling.lower())
+
+
+_SPELLINGS = {
+    spelling if len(spelling) == 1 else _flat(spelling): name
+    for name, column in COLUMNS.items()
+    for spelling in (*column.aliases, name)
+}

@@ -1,0 +1,336 @@
+"""The runs table: the one seam between training and analysis, where public tables enter too.
+
+One row is one finished measurement of one model; `scaling.columns` says what each column means.
+Facts are stored raw, conventions are chosen by the analysis. What a reader or a filter leaves
+out it keeps in ``dropped`` with a reason, so that no run vanishes in silence.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from scaling.columns import COLUMNS, MUST_AGREE, canonical_name
+from scaling.errors import RecordError
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DroppedRun:
+    """A row that does not take part, and why."""
+
+    row: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Records:
+    """Runs as a table, with what was left out, what was filled in, and where they come from."""
+
+    table: pd.DataFrame
+    dropped: tuple[DroppedRun, ...] = ()
+    notes: tuple[str, ...] = ()
+    source: str = "records"
+    names: Mapping[str, str] = field(default_factory=dict)  # our name -> the source's spelling
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __contains__(self, column: str) -> bool:
+        return column in self.table.columns
+
+    def column(self, name: str) -> FloatArray:
+        """The values of a column as floats, shape (runs,); NaN where the table is blank."""
+        self.require(name)
+        return np.asarray(_numbers(self.table, name, self.source), dtype=np.float64)
+
+    def require(self, *names: str) -> None:
+        """Raise RecordError naming the first of these columns that the table lacks."""
+        for name in names:
+            if name not in self.table.columns:
+                have = ", ".join(map(str, self.table.columns[:12]))
+                raise RecordError(
+                    f'{self.source}: no column "{name}" (it has: {have}); '
+                    f"map one with --columns {name}=THEIR_NAME"
+                )
+
+    def select(self, mask: npt.ArrayLike, reason: str) -> "Records":
+        """The runs where ``mask`` (runs,) holds; the others join ``dropped`` with the reason."""
+        keep = np.asarray(mask, dtype=bool)
+        gone = tuple(DroppedRun(name, reason) for name in _row_names(self, ~keep))
+        return replace(self, table=self.table[keep], dropped=self.dropped + gone)
+
+    def where(self, condition: str) -> "Records":
+        """The runs that fulfil ``"column op value"``; op is one of == != < <= > >=."""
+        return self.select(_evaluate(self, condition), f"not {condition}")
+
+    def usable(self, *columns: str) -> "Records":
+        """The runs that a fit on these columns (and loss) may use.
+
+        Left out, each with its reason: runs that did not finish, runs that the plan holds out,
+        runs with a blank or non-finite value. Raises RecordError for a missing column, and where
+        the runs left differ in tokenizer, evaluation set, data or objective.
+        """
+        needed = tuple(dict.fromkeys((*columns, "loss")))
+        self.require(*needed)
+        kept = self
+        if "status" in self:
+            status = self.table["status"].fillna("finished").astype(str)
+            for state in sorted(set(status) - {"finished"}):
+                kept = kept.select(kept.table["status"].fillna("finished") != state, state)
+        if "held_out" in self:
+            kept = kept.select(~kept.table["held_out"].astype(bool), "held out by the plan")
+        for name in needed:
+            values = kept.column(name)
+            kept = kept.select(np.isfinite(values), f"{name} is blank or not finite")
+            kept = kept.select(kept.column(name) > 0, f"{name} is not above zero")
+        kept.require_comparable()
+        return kept
+
+    @property
+    def dropped_by_reason(self) -> dict[str, int]:
+        """How many rows were left out for each reason."""
+        return dict(Counter(run.reason for run in self.dropped))
+
+    def require_comparable(self) -> None:
+        """Raise RecordError if the runs were not measured against the same thing."""
+        for name in MUST_AGREE:
+            if name in self:
+                values = self.table[name].dropna().astype(str).unique()
+                if len(values) > 1:
+                    raise RecordError(
+                        f"{self.source}: the runs differ in {name} ({values[0]}, {values[1]}"
+                        f"{', ...' if len(values) > 2 else ''}): their losses share no law; "
+                        f'pick one with --where "{name} == {values[0]}"'
+                    )
+
+    @cached_property
+    def data_hash(self) -> str:
+        """SHA-256 over the table's columns and values (not its row labels), first 16 digits."""
+        ordered = self.table.reindex(sorted(map(str, self.table.columns)), axis=1)
+        digest = hashlib.sha256("\x1f".join(ordered.columns).encode())
+        as_text = ordered.astype({c: str for c in ordered.columns if ordered[c].dtype == object})
+        digest.update(pd.util.hash_pandas_object(as_text, index=False).to_numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def records_from_table(
+    table: pd.DataFrame,
+    *,
+    source: str = "table",
+    columns: Mapping[str, str] | None = None,
+    where: Sequence[str] = (),
+) -> Records:
+    """Records from a data frame, validated.
+
+    ``columns`` maps our names to the table's (``{"params": "my_n"}``); common spellings are
+    understood without it. ``where`` filters rows before anything is checked. Where one of params,
+    tokens and train_flops is absent it is filled in by C = 6 N D, and a note says so.
+
+    Raises RecordError for an empty table, a column that is named but missing, text where a number
+    belongs, and a size or loss that is not above zero.
+    """
+    if table.empty:
+        raise RecordError(f"{source}: no rows; a table of runs has one row a run")
+    renamed, names = _rename(table, dict(columns or {}), source)
+    records = Records(renamed.reset_index(drop=True), source=source, names=names)
+    for condition in where:
+        records = records.where(condition)
+    if not len(records):
+        raise RecordError(f"{source}: no row is left after {' and '.join(where)}; loosen --where")
+    records = _without_copies(records)
+    records = replace(records, table=_typed(records))
+    return _fill_by_6nd(records)
+
+
+def read_records(
+    path: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    where: Sequence[str] = (),
+) -> Records:
+    """The runs in a CSV, Parquet or JSONL file; see `records_from_table` for what is checked."""
+    source = Path(path)
+    if not source.is_file():
+        raise RecordError(f"{source}: no such file; give a CSV, Parquet or JSONL table of runs")
+    try:
+        table = _reader(source)(source)
+    except (ValueError, OSError, UnicodeDecodeError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
+        raise RecordError(f"{source}: cannot be read as a table ({first_line})") from error
+    return records_from_table(table, source=str(path), columns=columns, where=where)
+
+
+def write_records(records: Records, path: str | Path) -> None:
+    """Write the table as CSV, Parquet or JSONL by the path's ending; floats keep every digit."""
+    target = Path(path)
+    writers: dict[str, Callable[[], object]] = {
+        ".csv": lambda: records.table.to_csv(target, index=False),
+        ".parquet": lambda: records.table.to_parquet(target, index=False),
+        ".jsonl": lambda: records.table.to_json(
+            target, orient="records", lines=True, double_precision=15
+        ),
+    }
+    if target.suffix not in writers:
+        raise RecordError(f"{target}: unknown ending; write to .csv, .parquet or .jsonl")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        writers[target.suffix]()
+    except OSError as error:
+        raise RecordError(f"{target}: cannot be written ({error.strerror})") from error
+
+
+def _reader(source: Path) -> Callable[[Path], pd.DataFrame]:
+    if source.suffix == ".parquet":
+        return lambda path: pd.DataFrame(pd.read_parquet(path))
+    if source.suffix in (".jsonl", ".ndjson"):
+        return lambda path: pd.read_json(path, lines=True)
+    return lambda path: pd.read_csv(path)
+
+
+def _rename(
+    table: pd.DataFrame, columns: dict[str, str], source: str
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The table under our names, and for each renamed column the spelling it came with."""
+    for ours, theirs in columns.items():
+        if theirs not in table.columns:
+            have = ", ".join(map(str, table.columns[:12]))
+            raise RecordError(
+                f'{source}: --columns {ours}={theirs} names no column "{theirs}" (it has: {have})'
+            )
+    claimed = {theirs: ours for ours, theirs in columns.items()}
+    taken = set(columns)
+    for spelling in map(str, table.columns):
+        if spelling in COLUMNS and spelling not in taken and spelling not in claimed:
+            claimed[spelling] = spelling
+            taken.add(spelling)
+    guessed: dict[str, str] = {}
+    for spelling in map(str, table.columns):
+        ours_or_none = canonical_name(spelling)
+        if spelling in claimed or ours_or_none is None or ours_or_none in taken:
+            continue
+        if ours_or_none in guessed:
+            raise RecordError(
+                f'{source}: "{guessed[ours_or_none]}" and "{spelling}" both look like '
+                f"{ours_or_none}; say which with --columns {ours_or_none}=NAME"
+            )
+        guessed[ours_or_none] = spelling
+    claimed |= {spelling: ours for ours, spelling in guessed.items()}
+    displaced = {c: f"{c} (not used)" for c in map(str, table.columns) if c in taken} | claimed
+    names = {ours: theirs for theirs, ours in claimed.items() if ours != theirs}
+    return table.rename(columns=str).rename(columns=displaced), names
+
+
+def _without_copies(records: Records) -> Records:
+    """Exact copies of an earlier row say nothing new: they leave with a reason."""
+    return records.select(~records.table.duplicated().to_numpy(), "exact copy of an earlier row")
+
+
+def _typed(records: Records) -> pd.DataFrame:
+    """Numbers as floats, flags as booleans; RecordError at the first value that is neither."""
+    table = records.table.copy()
+    for name in table.columns:
+        kind = COLUMNS[name].kind if name in COLUMNS else None
+        if kind == "flag":
+            table[name] = table[name].map(_as_flag).astype(bool)
+        elif kind in ("size", "loss", "number"):
+            table[name] = _numbers(table, name, records.source)
+        if kind in ("size", "loss"):
+            bad = np.flatnonzero(table[name].to_numpy(dtype=np.float64) <= 0)
+            if len(bad):
+                value, row = table[name].iloc[bad[0]], _row_names(records, bad[:1])[0]
+                raise RecordError(
+                    f"{records.source} {row}: {name} is {value:g}; it must be above zero "
+                    f'(leave the row out with --where "{name} > 0")'
+                )
+    return table
+
+
+def _as_flag(value: object) -> bool:
+    if isinstance(value, str):
+        return value.strip().lower() in ("1", "true", "yes", "1.0")
+    return bool(value) and not (isinstance(value, float) and np.isnan(value))
+
+
+def _numbers(table: pd.DataFrame, name: str, source: str) -> pd.Series:
+    values = table[name]
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return values.astype(np.float64)
+    numbers = pd.to_numeric(values, errors="coerce")
+    bad = np.flatnonzero((numbers.isna() & values.notna()).to_numpy())
+    if len(bad):
+        row = int(table.index[bad[0]]) + 2
+        raise RecordError(
+            f'{source} row {row}: {name} is "{values.iloc[bad[0]]}", not a number; '
+            f"mend it or map another column with --columns {name}=THEIR_NAME"
+        )
+    return numbers.astype(np.float64)
+
+
+def _fill_by_6nd(records: Records) -> Records:
+    """C = 6 N D gives the third where two are there (Kaplan et al. 2020, arXiv:2001.08361)."""
+    have = {name for name in ("params", "tokens", "train_flops") if name in records}
+    if len(have) != 2:
+        return records
+    table = records.table.copy()
+    (missing,) = {"params", "tokens", "train_flops"} - have
+    if missing == "train_flops":
+        table["train_flops"] = 6 * table["params"] * table["tokens"]
+    else:
+        other = "params" if missing == "tokens" else "tokens"
+        table[missing] = table["train_flops"] / (6 * table[other])
+    return replace(
+        records, table=table, notes=(*records.notes, f"{missing} computed from C = 6 N D")
+    )
+
+
+def _row_names(records: Records, which: npt.NDArray[np.bool_ | np.intp]) -> list[str]:
+    """How a person finds these rows: by run id, or by line in the file (the header is line 1)."""
+    if "run_id" in records:
+        return [f"run {run_id}" for run_id in records.table["run_id"].to_numpy()[which]]
+    return [f"row {int(label) + 2}" for label in records.table.index.to_numpy()[which]]
+
+
+_CONDITION = re.compile(r"^\s*(?P<column>.+?)\s*(?P<op>==|!=|<=|>=|<|>|=)\s*(?P<value>.+?)\s*$")
+_OPERATORS: dict[str, Callable[[pd.Series, object], pd.Series]] = {
+    "==": lambda a, b: a == b,
+    "=": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+
+
+def _evaluate(records: Records, condition: str) -> BoolArray:
+    match = _CONDITION.match(condition)
+    if match is None:
+        raise RecordError(
+            f'--where "{condition}": not of the form "column op value" '
+            "(op is one of == != < <= > >=), for example --where 'params >= 1e7'"
+        )
+    name = match["column"].strip("\"'")
+    name = name if name in records else canonical_name(name) or name
+    records.require(name)
+    text = match["value"].strip("\"'")
+    values = records.table[name]
+    if name in COLUMNS and COLUMNS[name].kind == "flag":
+        return np.asarray(_OPERATORS[match["op"]](values.map(_as_flag), _as_flag(text)))
+    numbers = pd.to_numeric(values, errors="coerce")
+    try:
+        number = float(text)
+    except ValueError:
+        return np.asarray(_OPERATORS[match["op"]](values.astype(str), text), dtype=bool)
+    if numbers.notna().any():
+        return np.asarray(_OPERATORS[match["op"]](numbers, number), dtype=bool)
+    return np.asarray(_OPERATORS[match["op"]](values.astype(str), text), dtype=bool)
