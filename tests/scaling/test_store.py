@@ -1,0 +1,148 @@
+"""Facts about the run store, on a real MLflow SQLite database and a real MLflow server."""
+
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from scaling.errors import StoreError
+from scaling.store import RunState, RunStore, resolve_tracking_uri
+
+FACTS = {"width": 32, "depth": 1, "seed": 7, "recipe": "tiny/1"}
+RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory):
+    """One database for all tests: making one takes seconds."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    RunStore.open("first", uri)
+    return uri
+
+
+@pytest.fixture
+def store(database, request):
+    return RunStore.open(request.node.name, database)
+
+
+def test_a_finished_run_reads_back_with_every_digit(store):
+    writer = store.start_run("abc", "d32", FACTS)
+    writer.log_curve([{"step": step, "train_loss": 3.0 - step / 10} for step in range(5)])
+    writer.finish(RECORD)
+    records = store.read_records()
+    row = records.table.iloc[0]
+    assert row["loss"] == RECORD["loss"]
+    assert (row["run_id"], row["status"], row["recipe"]) == ("abc", "finished", "tiny/1")
+    assert len(records.usable("params", "tokens")) == 1
+
+
+def test_a_run_is_visible_while_it_trains(store):
+    store.start_run("abc", "d32", FACTS)
+    assert store.states() == {"abc": RunState.RUNNING}
+    assert len(store.read_records().usable()) == 0
+
+
+def test_a_diverged_run_keeps_its_reason_and_stays_out_of_fits(store):
+    store.start_run("abc", "d32", FACTS).fail(RunState.DIVERGED, "loss is nan at step 3")
+    records = store.read_records()
+    assert records.table["reason"].tolist() == ["loss is nan at step 3"]
+    assert records.usable().dropped_by_reason == {"diverged": 1}
+
+
+def test_a_run_started_twice_counts_once_and_the_cut_off_try_is_closed(store):
+    store.start_run("abc", "d32", FACTS)
+    store.start_run("abc", "d32", FACTS).finish(RECORD)
+    assert store.states() == {"abc": RunState.FINISHED}
+    store.start_run("abc", "d32", FACTS)  # a third try does not hide the finished one
+    assert store.states() == {"abc": RunState.FINISHED}
+    assert len(store.read_records()) == 1
+
+
+def test_a_curve_longer_than_one_batch_is_stored_whole(store):
+    writer = store.start_run("abc", "d32", FACTS)
+    writer.log_curve([{"step": s, "train_loss": 1.0, "tokens": 64.0 * s} for s in range(1200)])
+    client = writer._client
+    assert len(client.get_metric_history(writer._mlflow_run_id, "train_loss")) == 1200
+
+
+def test_a_loss_that_is_not_a_number_does_not_break_the_record(store):
+    store.start_run("abc", "d32", FACTS).finish(RECORD | {"mfu": math.nan})
+    assert math.isnan(store.read_records().column("mfu")[0])
+
+
+def test_an_unknown_sweep_is_answered_with_the_nearest_name(database):
+    with pytest.raises(StoreError, match='did you mean "first"'):
+        RunStore.find("frist", database)
+
+
+def test_an_experiment_that_holds_something_else_is_not_written_to(database, store):
+    store.start_run("abc", "d32", FACTS)
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=database)
+    client.create_run(client.create_experiment("somebody's work"))
+    with pytest.raises(StoreError, match="choose another name"):
+        RunStore.open("somebody's work", database)
+
+
+def test_a_sweep_without_runs_says_how_to_start_it(store):
+    with pytest.raises(StoreError, match="scaling run CONFIG"):
+        store.read_records()
+
+
+def test_a_server_that_does_not_answer_is_one_line_without_credentials():
+    with pytest.raises(StoreError, match="does not answer") as caught:
+        RunStore.open("sweep", "http://user:secret@127.0.0.1:9")
+    assert "secret" not in str(caught.value)
+
+
+def test_the_default_store_is_a_database_in_the_working_directory(monkeypatch, tmp_path):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert resolve_tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert resolve_tracking_uri() == "http://127.0.0.1:5000"
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A real `mlflow server` on the loopback interface."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+    command += ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db"]
+    command += ["--port", str(port), "--workers", "1"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+@pytest.mark.slow
+def test_a_real_mlflow_server_holds_the_same_record(server):
+    store = RunStore.open("served", server)
+    writer = store.start_run("abc", "d32", FACTS)
+    writer.log_curve([{"step": step, "train_loss": 3.0} for step in range(5)])
+    writer.finish(RECORD)
+    assert RunStore.find("served", server).read_records().column("loss")[0] == RECORD["loss"]
