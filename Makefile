@@ -1,0 +1,32 @@
+# One word per habit. `make quickstart` and `make test` need only Python 3.11+, git and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test test-all check format clean
+
+quickstart: .venv/ready  ## train a small ladder, hide its largest run, forecast it, write a report
+	$(BIN)/scaling study quickstart
+
+test: check  ## lint, types and the fast tests: what CI runs
+	$(BIN)/python -m pytest -q
+
+test-all: check  ## the slow tests too
+	$(BIN)/python -m pytest -q -m "slow or not slow"
+
+check: .venv/ready  ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/ready  ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove what the build made; runs and databases stay
+	rm -rf .venv build *.egg-info
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch .venv/ready
