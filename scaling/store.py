@@ -40,6 +40,9 @@ DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 _RECORD, _RUN_ID, _STATE, _REASON, _KIND = (
     f"scaling.{name}" for name in ("record", "run_id", "state", "reason", "kind")
 )
+_SEAL = "scaling.seal"
+_TAG_LENGTH = 7000
+SEALS = "sealed-forecasts"  # the experiment that holds them
 _PAGE = 1000  # runs a query, and metrics a batch: MLflow's own limits
 
 
@@ -92,7 +95,7 @@ class RunStore:
     def find(cls, sweep: str, tracking_uri: str | None = None) -> "RunStore":
         """The store of a sweep that exists; StoreError names the nearest one otherwise."""
         uri = resolve_tracking_uri(tracking_uri)
-        if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        if not _database_exists(uri):
             raise StoreError(
                 f"{uri}: no such database; run a sweep first or set MLFLOW_TRACKING_URI"
             )
@@ -196,6 +199,37 @@ class RunStore:
         client = _client(self.tracking_uri)
         with _one_line_errors(self.tracking_uri):
             return [run.data.tags for run in _pages(client, self.experiment_id)]
+
+
+def keep_seal(name: str, document: str, tracking_uri: str | None = None) -> None:
+    """Keep a sealed forecast under its name; StoreError if the name is taken: seals never change.
+
+    Seals are runs of an experiment of their own. A tag holds 8,000 characters at most, so a long
+    document is spread over several.
+    """
+    if name in read_seals(tracking_uri):
+        raise StoreError(f'a sealed forecast "{name}" exists already; choose another name')
+    store = RunStore.open(SEALS, tracking_uri)
+    parts = [document[i : i + _TAG_LENGTH] for i in range(0, len(document), _TAG_LENGTH)]
+    tags = {f"{_SEAL}.{number:04d}": part for number, part in enumerate(parts)}
+    client = _client(store.tracking_uri)
+    with _one_line_errors(store.tracking_uri):
+        run = client.create_run(store.experiment_id, run_name=name, tags={_SEAL: name, **tags})
+        client.set_terminated(run.info.run_id)
+
+
+def read_seals(tracking_uri: str | None = None) -> dict[str, str]:
+    """The document of every sealed forecast by name, oldest first."""
+    uri = resolve_tracking_uri(tracking_uri)
+    if not _database_exists(uri) or SEALS not in _experiments(uri):
+        return {}
+    store = RunStore.find(SEALS, uri)
+    documents = {}
+    for tags in reversed(store._run_tags()):
+        if _SEAL in tags:
+            parts = sorted(key for key in tags if key.startswith(f"{_SEAL}."))
+            documents[tags[_SEAL]] = "".join(tags[key] for key in parts)
+    return documents
 
 
 class RunWriter:
@@ -304,6 +338,11 @@ class _one_line_errors:
             raise StoreError(
                 f"{_without_credentials(self._uri)}: {first_line}; check MLFLOW_TRACKING_URI"
             ) from error
+
+
+def _database_exists(uri: str) -> bool:
+    """False where the URI names a SQLite file that is not there; asking would create it."""
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
 
 
 def _experiments(uri: str) -> dict[str, str]:
