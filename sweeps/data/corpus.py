@@ -140,22 +140,24 @@ def _hash(*arrays: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class WindowOrder:
-    """Which training windows a step reads: a permutation for each epoch, from the seed alone."""
+    """Which training windows are read, and when: a permutation for each epoch, from the seed alone.
+
+    The sequences of a run are numbered through; step s of a run with B sequences a step reads those
+    from s B to (s + 1) B. A resumed run therefore needs its step number and nothing else.
+    """
 
     windows: int
     seed: int
 
-    def batch(self, step: int, sequences: int) -> np.ndarray:
-        """The window numbers of one step (0-based), from (seed, step) alone."""
-        positions = np.arange(step * sequences, (step + 1) * sequences)
-        return np.concatenate(
-            [
-                _permutation(self.windows, self.seed, int(epoch))[
-                    positions[positions // self.windows == epoch] % self.windows
-                ]
-                for epoch in np.unique(positions // self.windows)
-            ]
-        )
+    def positions(self, first: int, last: int) -> np.ndarray:
+        """The window numbers of the run's sequences first to last - 1."""
+        numbers = np.arange(first, last)
+        epochs, places = numbers // self.windows, numbers % self.windows
+        found = np.empty_like(numbers)
+        for epoch in range(epochs[0], epochs[-1] + 1):
+            now = epochs == epoch
+            found[now] = _permutation(self.windows, self.seed, epoch)[places[now]]
+        return found
 
 
 @functools.lru_cache(maxsize=4)
