@@ -122,6 +122,7 @@ class LanguageModelModule(pl.LightningModule):
         self._inner_steps = inner_steps
         self._on_point = on_point
         self._context = corpus.context
+        self._text: Tensor
         self.register_buffer("_text", torch.from_numpy(corpus.train.copy()), persistent=False)
         self._offsets = torch.arange(corpus.context + 1)
 

@@ -42,6 +42,8 @@ class Transformer(nn.Module):
             torch.stack([initial_weights(shape, self.layout, seed) for seed in seeds])
         )
         cosine, sine = _rotary_tables(shape)
+        self.cosine: Tensor
+        self.sine: Tensor
         self.register_buffer("cosine", cosine, persistent=False)
         self.register_buffer("sine", sine, persistent=False)
 
