@@ -13,7 +13,9 @@ class Calibration:
 
     parameters: float  # times the standard error from the parameters
     laws: float  # times the spread between laws
-    misfit: float  # lack of fit as a share of the drop
+    misfit: float  # lack of fit of the smoothest ladder, as a share of the drop
+    roughness: float  # and how much more for a rough one, times residuals over slope
+    roughest: float  # beyond this roughness a ladder is no worse
     cap: float | None  # parameters and laws together: at most about this share of the drop
     tail: float  # degrees of freedom of the t distribution of the centre
     noise: float  # times the residuals, for a new run
@@ -23,20 +25,24 @@ class Calibration:
 
 
 SURFACE = Calibration(
-    parameters=0.8,
-    laws=0.8,
-    misfit=0.08,
+    parameters=0.6,
+    laws=0.6,
+    misfit=0.06,
+    roughness=1.25,
+    roughest=0.12,
     cap=0.20,
     tail=5.0,
     noise=1.1,
     prior_origins=8.0,
     origin_worth=0.5,
-    bias=0.025,
+    bias=0.01,
 )
 CURVE = Calibration(
     parameters=0.7,
     laws=1.2,
     misfit=0.20,
+    roughness=0.0,
+    roughest=0.15,
     cap=None,
     tail=4.0,
     noise=1.2,

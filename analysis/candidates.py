@@ -21,7 +21,8 @@ Prior = tuple[float, float]  # mean, standard deviation
 FLOOR: Prior = (float(np.log(0.6)), 0.5)
 AMPLITUDE: Prior = (-1.5, 2.0)
 EXPONENT: Prior = (float(np.log(0.3)), 0.3)
-EXPONENT_RATIO: Prior = (0.0, 0.3)
+# Published optima put 45 to 57% of log compute into size: exponents alike to about a fifth.
+EXPONENT_RATIO: Prior = (0.0, 0.2)
 COUPLING: Prior = (-0.3, 0.5)
 
 
@@ -58,7 +59,7 @@ def surface_candidates() -> tuple[Candidate, ...]:
             form=surface.COUPLED,
             priors=coupled,
             eta=0.25,
-            first_weight=0.30,
+            first_weight=0.25,
         ),
         Candidate(
             name="coupled, large runs",
@@ -74,7 +75,7 @@ def surface_candidates() -> tuple[Candidate, ...]:
             form=surface.COUPLED,
             priors=coupled,
             eta=0.0,
-            first_weight=0.15,
+            first_weight=0.10,
         ),
         Candidate(
             name="additive",
@@ -82,7 +83,7 @@ def surface_candidates() -> tuple[Candidate, ...]:
             form=surface.ADDITIVE,
             priors=additive,
             eta=0.25,
-            first_weight=0.20,
+            first_weight=0.15,
         ),
         Candidate(
             name="shared exponent",
@@ -90,7 +91,7 @@ def surface_candidates() -> tuple[Candidate, ...]:
             form=surface.SHARED,
             priors=additive[:4],
             eta=0.25,
-            first_weight=0.0,
+            first_weight=0.15,
         ),
     )
 

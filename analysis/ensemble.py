@@ -19,6 +19,8 @@ from analysis.surface_forms import SurfaceForm, surface_starts
 
 FloatArray = npt.NDArray[np.float64]
 DECADE = float(np.log(10))
+FITTED_CONSTANTS = 5  # about what a fit with weak priors really uses up
+SMALLEST_SLOPE = 1e-4  # log loss a decade: a ladder that has gone flat
 NEAREST = 0.02  # decades; a target inside the data is still this far from certainty
 
 
@@ -52,7 +54,12 @@ class Ensemble:
     ladder: Ladder
     members: tuple[MemberFit, ...]
     slope: float  # predicted fall in log loss over the next decade of compute
+    roughness: float  # size of the residuals as a share of that fall
     calibration: Calibration
+
+    def values(self, log_inputs: FloatArray) -> FloatArray:
+        """Log loss that each law predicts (points, members)."""
+        return np.column_stack([m.log_loss(log_inputs) for m in self.members])
 
     @property
     def first_weights(self) -> FloatArray:
@@ -80,12 +87,25 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """One origin of a backtest: the largest runs hidden, the rest refitted, the hidden predicted."""
+    """One origin of a backtest: laws fitted with the largest runs hidden, and those runs."""
 
-    cut: float  # log compute up to which runs were seen
+    ensemble: Ensemble  # fitted to what lies below the cut
+    hidden: Ladder
     distance: FloatArray  # (hidden,) decades beyond what was seen
-    errors: FloatArray  # (hidden, members) predicted minus measured log loss
-    squared_ratio: FloatArray  # (hidden,) squared error of the centre over its variance
+
+    @property
+    def errors(self) -> FloatArray:
+        """Predicted minus measured log loss (hidden, members)."""
+        return self.ensemble.values(self.hidden.log_inputs) - self.hidden.log_loss[:, None]
+
+    @property
+    def squared_ratio(self) -> FloatArray:
+        """Squared error of the ensemble's centre over the variance it stated (hidden,)."""
+        ensemble, hidden = self.ensemble, self.hidden
+        spread = combine(ensemble, hidden.log_inputs, hidden.log_compute, ensemble.first_weights)
+        noise = ensemble.calibration.noise * run_noise(ensemble).scale
+        noise = noise * noise_factor(ensemble, hidden.log_inputs)
+        return np.asarray((spread.centre - hidden.log_loss) ** 2 / (spread.variance + noise**2))
 
 
 def fit_members(
@@ -93,10 +113,12 @@ def fit_members(
 ) -> Ensemble:
     """Every candidate fitted to the ladder."""
     members = tuple(_fit(ladder, candidate) for candidate in candidates)
+    slope = max(_slope(ladder, members[0]), SMALLEST_SLOPE)
     return Ensemble(
         ladder=ladder,
         members=members,
-        slope=_slope(ladder, members),
+        slope=slope,
+        roughness=_residual_rms(ladder, members[0]) / slope,
         calibration=calibration,
     )
 
@@ -120,13 +142,24 @@ def _fit(ladder: Ladder, candidate: Candidate) -> MemberFit:
     )
 
 
-def _slope(ladder: Ladder, members: Sequence[MemberFit]) -> float:
+def _slope(ladder: Ladder, first: MemberFit) -> float:
     """Mean predicted fall in log loss over one more decade, at the sixth of runs furthest up."""
     top = np.argsort(ladder.log_compute)[-max(3, len(ladder) // 6) :]
     here = ladder.log_inputs[top]
     further = here + DECADE / len(ladder.inputs)
-    first = members[0]
     return float(np.mean(first.log_loss(here) - first.log_loss(further)))
+
+
+def _residual_rms(ladder: Ladder, first: MemberFit) -> float:
+    """Root mean square residual of well-split runs, corrected for the fit's own freedom."""
+    weights = ladder.frontier_weights
+    mean_square = float(np.average(first.solution.residuals**2, weights=weights))
+    return float(np.sqrt(mean_square)) * freedom_factor(len(ladder))
+
+
+def freedom_factor(runs: int) -> float:
+    """Residuals are smaller than errors by the constants that were fitted to them."""
+    return float(np.sqrt(runs / max(runs - FITTED_CONSTANTS, 0.3 * runs)))
 
 
 def combine(
@@ -139,7 +172,10 @@ def combine(
     variances = np.column_stack([variance for _, variance in predictions])
     weights = np.broadcast_to(weights, values.shape)
     distance = np.maximum(ensemble.ladder.distance(log_inputs, log_compute), NEAREST)
-    drop = distance * max(ensemble.slope, 0.0)
+    drop = distance * ensemble.slope
+    misfit = np.hypot(
+        calibration.misfit, calibration.roughness * min(ensemble.roughness, calibration.roughest)
+    )
     centre = np.sum(weights * values, axis=1)
     parameters = calibration.parameters**2 * np.sum(weights * variances, axis=1)
     laws = calibration.laws**2 * np.sum(weights * (values - centre[:, None]) ** 2, axis=1)
@@ -151,7 +187,7 @@ def combine(
         centre=centre - calibration.bias * drop,
         parameters=parameters,
         laws=laws,
-        misfit=(calibration.misfit * drop) ** 2,
+        misfit=(misfit * drop) ** 2,
     )
 
 
@@ -181,11 +217,10 @@ class RunNoise:
 def run_noise(ensemble: Ensemble) -> RunNoise:
     """The residuals of the ensemble's centre, as a distribution for a new run."""
     ladder = ensemble.ladder
-    n = len(ladder)
-    values = np.column_stack([m.log_loss(ladder.log_inputs) for m in ensemble.members])
+    values = ensemble.values(ladder.log_inputs)
     frontier = ladder.frontier_weights
-    freedom = np.sqrt(n / max(n - 5, 0.3 * n))
-    residuals = (ladder.log_loss - values @ ensemble.first_weights) * np.sqrt(frontier) * freedom
+    residuals = (ladder.log_loss - values @ ensemble.first_weights) * np.sqrt(frontier)
+    residuals = residuals * freedom_factor(len(ladder))
     chances = np.exp(0.4 * (ladder.log_compute - ladder.log_compute.max())) * frontier
     chances = chances / chances.sum()
     reach = 4 * 1.4826 * float(np.median(np.abs(residuals))) + 1e-12
@@ -205,21 +240,12 @@ def rehearse(
     rehearsals = []
     for cut in cuts:
         seen = ladder.select(ladder.log_compute <= cut)
-        hidden_mask = (ladder.log_compute > cut) & (ladder.log_compute <= cut + reach)
-        hidden = ladder.select(hidden_mask)
-        ensemble = fit_members(seen, candidates, calibration)
-        spread = combine(ensemble, hidden.log_inputs, hidden.log_compute, ensemble.first_weights)
-        noise = calibration.noise * run_noise(ensemble).scale
-        noise = noise * noise_factor(ensemble, hidden.log_inputs)
-        values = np.column_stack([m.log_loss(hidden.log_inputs) for m in ensemble.members])
-        distance = seen.distance(hidden.log_inputs, hidden.log_compute)
-        squared = (spread.centre - hidden.log_loss) ** 2 / (spread.variance + noise**2)
+        hidden = ladder.select((ladder.log_compute > cut) & (ladder.log_compute <= cut + reach))
         rehearsals.append(
             Rehearsal(
-                cut=cut,
-                distance=distance,
-                errors=values - hidden.log_loss[:, None],
-                squared_ratio=squared,
+                ensemble=fit_members(seen, candidates, calibration),
+                hidden=hidden,
+                distance=seen.distance(hidden.log_inputs, hidden.log_compute),
             )
         )
     return tuple(rehearsals)
@@ -235,17 +261,15 @@ class Weighing:
 
 
 def weigh(
-    rehearsals: Sequence[Rehearsal],
-    distance: FloatArray,
-    first_weights: FloatArray,
-    noise_scale: float,
-    calibration: Calibration,
+    rehearsals: Sequence[Rehearsal], ensemble: Ensemble, distance: FloatArray, noise_scale: float
 ) -> Weighing:
     """Weights and scale at target distances (targets,) in decades.
 
     A rehearsal counts by how alike its distance is to the target's. With few rehearsals both
     stay near their defaults: nested origins share their runs and tell little more than one.
     """
+    calibration, first_weights = ensemble.calibration, ensemble.first_weights
+    distance = np.maximum(distance, NEAREST)
     targets = len(distance)
     evidence = np.zeros(targets)
     squared_errors = np.zeros((targets, len(first_weights)))

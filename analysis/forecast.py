@@ -23,6 +23,7 @@ from analysis.calibration import SURFACE
 from analysis.ensemble import DECADE, Ensemble, fit_members
 from analysis.forecast_result import Forecast, Range, TargetForecast
 from analysis.forecaster import Forecaster, LogForecast, log_forecast, prepare
+from analysis.optimal_split import best_log_params
 from analysis.question import Question, check_distance, pose
 from analysis.surface_forms import SurfaceForm
 from analysis.targets import Targets
@@ -147,6 +148,37 @@ def _checked(levels: Sequence[float]) -> tuple[float, ...]:
     return tuple(dict.fromkeys(float(level) for level in levels))
 
 
+@dataclass(frozen=True, kw_only=True)
+class BudgetQuestion:
+    """A ladder made ready to be asked at budgets: the loss at the best split of each."""
+
+    forecaster: Forecaster
+    status: tuple[str, ...]
+
+    @property
+    def log_budget_range(self) -> tuple[float, float]:
+        """Log of the smallest and the largest budget in the data."""
+        compute = self.forecaster.ladder.log_compute
+        return float(compute.min()), float(compute.max())
+
+    def log_inputs(self, log_budgets: FloatArray) -> FloatArray:
+        """Log inputs (budgets, inputs) of the best run at each budget."""
+        ladder = self.forecaster.ladder
+        if len(ladder.inputs) == 1:
+            return log_budgets[:, None]
+        log_n = best_log_params(self.forecaster.ensemble, log_budgets)
+        return np.column_stack([log_n, log_budgets - ladder.log_flops_ratio - log_n])
+
+
+def forecaster_for(
+    records: Records, column: str, *, law: str, x: str | None, backtests: int
+) -> BudgetQuestion:
+    """The fitted and rehearsed laws that answer for budgets in ``column``."""
+    question = pose(records, (column,), law, x)
+    forecaster = prepare(question.ladder, question.candidates, backtests=backtests, distance=1.0)
+    return BudgetQuestion(forecaster=forecaster, status=question.status)
+
+
 def _answerable(question: Question, targets: Targets, backtests: int) -> tuple[Forecaster, Points]:
     """The ladder made ready, and the targets as points of its laws."""
     ladder = question.ladder
@@ -185,17 +217,6 @@ def _surface_points(ensemble: Ensemble, targets: Targets) -> Points:
     return Points(
         log_inputs=np.column_stack([log_n, log_d]), log_compute=compute, described=described
     )
-
-
-def best_log_params(ensemble: Ensemble, log_compute: FloatArray) -> FloatArray:
-    """Log of the compute-optimal model size at each budget (targets,), averaged over the laws."""
-    best = np.zeros(len(log_compute))
-    for weight, member in zip(ensemble.first_weights, ensemble.members, strict=True):
-        form = member.candidate.form
-        assert isinstance(form, SurfaceForm)
-        total = log_compute - ensemble.ladder.log_flops_ratio - member.centre.sum()
-        best += weight * (form.best_split(member.solution.theta[None], total)[0] + member.centre[0])
-    return best
 
 
 def _target_forecast(

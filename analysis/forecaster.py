@@ -137,13 +137,7 @@ def log_forecast(
     ensemble, noise = forecaster.ensemble, forecaster.noise
     calibration = ensemble.calibration
     distance = ensemble.ladder.distance(log_inputs, log_compute)
-    weighing = weigh(
-        forecaster.rehearsals,
-        np.maximum(distance, 0.02),
-        ensemble.first_weights,
-        noise.scale,
-        calibration,
-    )
+    weighing = weigh(forecaster.rehearsals, ensemble, distance, noise.scale)
     spread = combine(ensemble, log_inputs, log_compute, weighing.weights)
     factor = calibration.noise * noise_factor(ensemble, log_inputs)
     factor = factor * np.sqrt(np.maximum(1.0, weighing.scale_squared))

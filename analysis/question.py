@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from analysis.candidates import Candidate, curve_candidates, surface_candidates
 from analysis.ladder import Ladder
-from analysis.targets import Targets
 from scaling.errors import ForecastError
 from scaling.records import Records
 
