@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
+from analysis.backtest import Backtest, Score
 from analysis.forecast_result import Forecast
 from analysis.seal import Seal, Verdict
 
@@ -41,6 +42,41 @@ def forecast_text(forecast: Forecast) -> str:
         lines.append(f"medians if the floor were: {pinned}")
     lines += [*_section("evidence", forecast.evidence), *_section("status", forecast.status)]
     return "\n".join(lines)
+
+
+def backtest_text(backtest: Backtest) -> str:
+    """The backtest: a row a distance, then a row an origin; errors in percent of the loss."""
+    levels = list(backtest.overall.coverage)
+    scores = ["predictions", "error %", "bias %", *(f"in {level:.0%}" for level in levels)]
+    header = ["beyond data", *scores, "width %", "score %"]
+    rows = [
+        [f"{band.decades_from:g}-{band.decades_to:g} decades", *_score_cells(band.score)]
+        for band in backtest.by_distance
+    ]
+    rows.append(["all", *_score_cells(backtest.overall)])
+    hidden = [
+        [origin.hides, str(origin.runs_seen), *_score_cells(score)]
+        for origin, score in zip(backtest.origins, backtest.by_origin, strict=True)
+    ]
+    lines = [
+        f"backtest of {backtest.source}, law {backtest.law}: {len(backtest.origins)} origins",
+        "",
+        *table_lines(header, rows),
+        "",
+        *table_lines(["hidden", "seen", *header[1:]], hidden),
+    ]
+    return "\n".join([*lines, *_section("status", backtest.status)])
+
+
+def _score_cells(score: Score) -> list[str]:
+    return [
+        str(score.predictions),
+        f"{score.error:.2f}",
+        f"{score.bias:+.2f}",
+        *(f"{share:.0%}" for share in score.coverage.values()),
+        f"{score.width:.1f}",
+        f"{score.interval_score:.1f}",
+    ]
 
 
 def verdicts_text(seal: Seal, verdicts: Sequence[Verdict]) -> str:

@@ -46,39 +46,42 @@ def main(argv: Sequence[str] | None = None) -> int:
 def plan(arguments: Arguments) -> None:
     """Print what CONFIG would train, with FLOP and time, before anything is spent."""
     from sweeps.config import load_config
+    from sweeps.listing import plan_text
     from sweeps.plan import plan_sweep
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
-    _answer(planned.to_json(), planned.to_text, arguments)
+    _answer(planned.to_json(), lambda: plan_text(planned), arguments)
 
 
 def run(arguments: Arguments) -> None:
     """Train what CONFIG plans and the store lacks; safe to repeat, safe to kill."""
-    from sweeps.config import load_config
-    from sweeps.plan import plan_sweep
-    from sweeps.progress import show_progress
-    from sweeps.runner import run_sweep
-
     from scaling.store import RunStore
+    from sweeps.config import load_config
+    from sweeps.listing import standing_text
+    from sweeps.plan import plan_sweep
+    from sweeps.progress import SweepProgress
+    from sweeps.runner import run_sweep
+    from sweeps.standing import sweep_standing
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
-    store = RunStore.open(planned.sweep)
-    with show_progress(planned) as on_event:
-        outcome = run_sweep(planned, store, on_event=on_event)
-    _answer(outcome.to_json(), outcome.to_text, arguments)
+    store = RunStore.open(planned.name)
+    with SweepProgress(planned) as progress:
+        run_sweep(planned, store, on_event=progress.show)
+    standing = sweep_standing(planned, store)
+    _answer(standing.to_json(), lambda: standing_text(standing), arguments)
 
 
 def status(arguments: Arguments) -> None:
     """Print where each run of CONFIG stands, with reasons."""
-    from sweeps.config import load_config
-    from sweeps.plan import plan_sweep
-    from sweeps.runner import sweep_status
-
     from scaling.store import RunStore
+    from sweeps.config import load_config
+    from sweeps.listing import standing_text
+    from sweeps.plan import plan_sweep
+    from sweeps.standing import sweep_standing
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
-    standing = sweep_status(planned, RunStore.find(planned.sweep))
-    _answer(standing.to_json(), standing.to_text, arguments)
+    standing = sweep_standing(planned, RunStore.find(planned.name))
+    _answer(standing.to_json(), lambda: standing_text(standing), arguments)
 
 
 def collect(arguments: Arguments) -> None:
@@ -107,7 +110,7 @@ def fit(arguments: Arguments) -> None:
         confidence_level=arguments.level,
         seed=arguments.seed,
     )
-    _answer(fitted.to_json(), fitted.to_text, arguments)
+    _answer(fitted.to_json(), lambda: str(fitted), arguments)
 
 
 def forecast(arguments: Arguments) -> None:
@@ -154,9 +157,10 @@ def verify(arguments: Arguments) -> None:
 def backtest(arguments: Arguments) -> None:
     """Hide the largest budgets of SOURCE in turn, predict them, print error and coverage."""
     from analysis.backtest import backtest as run_backtest
+    from analysis.text import backtest_text
 
     scored = run_backtest(_load(arguments), law=arguments.law, x=arguments.x, seed=arguments.seed)
-    _answer(scored.to_json(), scored.to_text, arguments)
+    _answer(scored.to_json(), lambda: backtest_text(scored), arguments)
 
 
 def report(arguments: Arguments) -> None:
@@ -170,20 +174,21 @@ def report(arguments: Arguments) -> None:
 def study(arguments: Arguments) -> None:
     """Train CONFIG, forecast its held-out runs unseen, compare, and write the report."""
     from analysis.report import write_study
-    from sweeps.config import load_config
-    from sweeps.plan import plan_sweep
-    from sweeps.progress import show_progress
-    from sweeps.runner import run_sweep
 
     from scaling.store import RunStore
+    from sweeps.config import load_config
+    from sweeps.listing import plan_text
+    from sweeps.plan import plan_sweep
+    from sweeps.progress import SweepProgress
+    from sweeps.runner import run_sweep
 
     planned = plan_sweep(load_config(_config_path(arguments.config), arguments.set))
-    print(planned.to_text(), file=sys.stderr)
-    store = RunStore.open(planned.sweep)
-    with show_progress(planned) as on_event:
-        run_sweep(planned, store, on_event=on_event)
+    print(plan_text(planned), file=sys.stderr)
+    store = RunStore.open(planned.name)
+    with SweepProgress(planned) as progress:
+        run_sweep(planned, store, on_event=progress.show)
     records = store.read_records().among(run.run_id for run in planned.runs)
-    written = write_study(records, arguments.output or Path("results") / planned.sweep)
+    written = write_study(records, arguments.output or Path("results") / planned.name)
     store.log_artifact(written.report)
     print(written.to_text())
 
