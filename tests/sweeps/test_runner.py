@@ -12,7 +12,8 @@ from sweeps.config import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.launchers.local import TaskEnded, TaskLost, TaskMessage, work_through
 from sweeps.plan import plan_sweep
-from sweeps.runner import EventKind, run_sweep
+from sweeps.runner import run_sweep
+from sweeps.work import EventKind
 
 
 class MemoryStore:
