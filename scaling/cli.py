@@ -130,7 +130,7 @@ def forecast(arguments: Arguments) -> None:
     answer = forecast_runs(records, targets, confidence_levels=levels, **how)
     if arguments.seal:
         from analysis.seal import seal_forecast
-        from scaling.store import keep_seal
+        from scaling.seals import keep_seal
 
         seal = seal_forecast(answer, arguments.seal, records, asked=tuple(targets.columns))
         keep_seal(seal.name, seal.to_json())
@@ -142,7 +142,7 @@ def verify(arguments: Arguments) -> None:
     """Score the forecast sealed under NAME on the runs of SOURCE that it had not seen."""
     from analysis.seal import Seal, score_seal
     from analysis.text import verdicts_json, verdicts_text
-    from scaling.store import read_seals
+    from scaling.seals import read_seals
 
     seals = read_seals()
     if arguments.name not in seals:

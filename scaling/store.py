@@ -1,49 +1,50 @@
-"""The run store: MLflow, and the only file that imports it.
+"""The run store: a sweep is an MLflow experiment, a run of the plan is an MLflow run.
 
-A sweep is an MLflow experiment, a run of the plan is an MLflow run. Each run carries its whole
-record as one JSON tag beside the params and metrics that people look at in MLflow's own pages,
-so that thousands of runs are read by a paged query, without a call per run.
-
-The store is MLflow's own ``MLFLOW_TRACKING_URI``, or ``sqlite:///mlflow.db`` in the working
-directory. Credentials stay in MLflow's environment variables and are never written anywhere.
-MLflow's usage telemetry is switched off here unless the user has switched it on.
+Each run carries its whole record as one JSON tag beside the params and metrics that people look
+at in MLflow's own pages, so that thousands of runs are read by a paged query, without a call per
+run; what has ended is kept in a local cache. Runs are children of one parent run, the sweep's.
+What a run writes passes through a local spool (`scaling.spool`), so that training never waits.
 """
 
 import difflib
+import hashlib
 import json
-import logging
 import math
 import os
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from scaling.errors import StoreError
-from scaling.records import Records, records_from_table
-from scaling.store_sql import LayoutError, curve_points, experiments, run_tags, speaks_sql
+from scaling.mlflow_client import (
+    connect,
+    log_batches,
+    one_line_errors,
+    resolve_tracking_uri,
+    sender,
+    without_credentials,
+)
+from scaling.spool import Shipper, Spool, Unavailable, left_behind, ship
+from scaling.state_folder import state_folder
+from scaling.store_cache import EXCLUDED, Try, read_tries
+from scaling.store_sql import LayoutError, curve_points, experiments, speaks_sql
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
-    from mlflow.tracking import MlflowClient
+    import pandas as pd
+
+    from scaling.records import Records
 
 Fact = float | int | str | bool | None
 
-DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 _RECORD, _RUN_ID, _STATE, _REASON, _KIND = (
     f"scaling.{name}" for name in ("record", "run_id", "state", "reason", "kind")
 )
-_SEAL = "scaling.seal"
-_TAG_LENGTH = 7000
-SEALS = "sealed-forecasts"  # the experiment that holds them
-_PAGE = 1000  # runs a query, and metrics a batch: MLflow's own limits
+_PARENT = "mlflow.parentRunId"
+_END_SECONDS = 20.0  # how long the end of a run waits for a store that is merely slow
 
 
 class RunState(StrEnum):
@@ -54,10 +55,14 @@ class RunState(StrEnum):
     FINISHED = "finished"
     DIVERGED = "diverged"
     FAILED = "failed"
+    EXCLUDED = "excluded"
 
 
 #: A later state in this order outranks an earlier one of the same run.
-_RANK = {state: rank for rank, state in enumerate(("running", "failed", "diverged", "finished"))}
+_RANK = {
+    state: rank
+    for rank, state in enumerate(("failed", "running", "diverged", "finished", "excluded"))
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +72,8 @@ class RunStore:
     sweep: str
     tracking_uri: str
     experiment_id: str
+    parent_id: str = ""
+    """MLflow's id of the run whose children the sweep's runs are."""
 
     @classmethod
     def open(cls, sweep: str, tracking_uri: str | None = None) -> "RunStore":
@@ -77,7 +84,7 @@ class RunStore:
         does not answer, or the experiment of this name holds something else.
         """
         uri = resolve_tracking_uri(tracking_uri)
-        client = _client(uri)
+        client = connect(uri)
         experiment = _find_experiment(client, sweep, uri)
         if experiment is None:
             experiment_id = client.create_experiment(sweep, tags={_KIND: "sweep"})
@@ -85,8 +92,8 @@ class RunStore:
         if _KIND not in experiment.tags:
             if client.search_runs([experiment.experiment_id], max_results=1):
                 raise StoreError(
-                    f'{uri}: the experiment "{sweep}" holds runs that no sweep made; '
-                    "choose another name for the sweep"
+                    f'{without_credentials(uri)}: the experiment "{sweep}" holds runs that no '
+                    "sweep made; choose another name for the sweep"
                 )
             client.set_experiment_tag(experiment.experiment_id, _KIND, "sweep")
         return cls(sweep=sweep, tracking_uri=uri, experiment_id=experiment.experiment_id)
@@ -99,14 +106,36 @@ class RunStore:
             raise StoreError(
                 f"{uri}: no such database; run a sweep first or set MLFLOW_TRACKING_URI"
             )
-        found = _experiments(uri)
+        found = sweep_ids(uri)
         if sweep not in found:
             near = difflib.get_close_matches(sweep, found, n=1) or list(found)
             raise StoreError(
-                f'{_without_credentials(uri)}: no experiment "{sweep}"'
+                f'{without_credentials(uri)}: no experiment "{sweep}"'
                 + (f'; did you mean "{near[0]}"?' if near else "; run a sweep first")
             )
         return cls(sweep=sweep, tracking_uri=uri, experiment_id=found[sweep])
+
+    @property
+    def key(self) -> str:
+        """Names this store among the spools, caches and locks of one machine."""
+        text = f"{without_credentials(self.tracking_uri)} {self.experiment_id}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def with_parent(self, facts: Mapping[str, Fact]) -> "RunStore":
+        """The same store, whose runs become children of the sweep's own run, made where missing.
+
+        ``facts`` are the parent's params in MLflow's pages; those of an earlier call stay.
+        """
+        client = connect(self.tracking_uri)
+        with one_line_errors(self.tracking_uri):
+            found = client.search_runs([self.experiment_id], f"tags.`{_KIND}` = 'sweep'")
+            if found:
+                return replace(self, parent_id=found[-1].info.run_id)
+            tags = {_KIND: "sweep"}
+            run = client.create_run(self.experiment_id, run_name=f"sweep {self.sweep}", tags=tags)
+            log_batches(client, run.info.run_id, params=_params(facts))
+            client.set_terminated(run.info.run_id)
+        return replace(self, parent_id=run.info.run_id)
 
     def states(self) -> dict[str, RunState]:
         """Where each run of the sweep that was ever started stands, by run id."""
@@ -115,229 +144,226 @@ class RunStore:
     def facts(self) -> dict[str, dict[str, Any]]:
         """What is known of each run that was ever started, by run id: records-table columns.
 
-        A run that was started several times appears once: the finished try, else the latest.
+        A run that was started several times appears once: the finished try, else the latest, with
+        the number of ``tries``. A tag ``scaling.excluded`` that a person sets in MLflow's pages
+        makes a run ``excluded``, its value the reason.
         """
-        found: dict[str, dict[str, Any]] = {}
-        for tags in self._run_tags():
-            if _RECORD not in tags:
-                continue
-            facts = json.loads(tags[_RECORD]) | {"status": tags[_STATE]}
-            if _REASON in tags:
-                facts["reason"] = tags[_REASON]
-            run_id = tags[_RUN_ID]
-            if run_id not in found or _RANK[facts["status"]] > _RANK[found[run_id]["status"]]:
-                found[run_id] = facts
+        found = {}
+        for run_id, tries in self._by_run().items():
+            tags = _counts(tries).tags
+            facts = json.loads(tags[_RECORD]) | {"status": _state(tags), "tries": len(tries)}
+            reason = tags.get(EXCLUDED) or tags.get(_REASON)
+            if reason:
+                facts["reason"] = reason
+            found[run_id] = facts
         return found
 
-    def read_records(self) -> Records:
+    def read_records(self) -> "Records":
         """Every run of the sweep as a records table, unfinished ones with their status."""
+        import pandas as pd
+
+        from scaling.records import records_from_table
+
         rows = list(self.facts().values())
         if not rows:
             raise StoreError(
-                f'{self.tracking_uri}: the sweep "{self.sweep}" has no runs yet; '
-                "start it with: scaling run CONFIG"
+                f'{without_credentials(self.tracking_uri)}: the sweep "{self.sweep}" has no runs '
+                "yet; start it with: scaling run CONFIG"
             )
         table = pd.DataFrame(rows)
         if "loss" not in table:
             table["loss"] = math.nan
         return records_from_table(table, source=f"mlflow:{self.sweep}")
 
-    def start_run(self, run_id: str, name: str, facts: Mapping[str, Fact]) -> "RunWriter":
-        """Begin one run: its facts are stored before the first step is taken.
+    def curves(
+        self, metric: str = "train_loss", run_ids: Collection[str] | None = None
+    ) -> "pd.DataFrame":
+        """One metric's points: columns run_id, step and the metric's name, in that order.
 
-        An earlier try of the same run that is still marked running was cut off; it is closed as
-        failed, and what it logged stays.
+        Of a run that was started several times, the try that counts; of all runs, or of some.
         """
-        client = _client(self.tracking_uri)
-        for earlier in client.search_runs(
-            [self.experiment_id], f"tags.`{_RUN_ID}` = '{run_id}' and attributes.status = 'RUNNING'"
-        ):
-            _close(client, earlier.info.run_id, RunState.FAILED, "cut off; started again")
-        run = client.create_run(
-            self.experiment_id,
-            run_name=name,
-            tags={
-                _RUN_ID: run_id,
-                _STATE: RunState.RUNNING,
-                _RECORD: _to_json({"run_id": run_id, "sweep": self.sweep, **facts}),
-            },
-        )
-        writer = RunWriter(client, run.info.run_id, {"run_id": run_id, "sweep": self.sweep})
-        writer.log_facts(facts)
+        import pandas as pd
+
+        tries = {
+            _counts(tries).store_run_id: run_id
+            for run_id, tries in self._by_run().items()
+            if run_ids is None or run_id in run_ids
+        }
+        points = pd.DataFrame(self._points(metric, tries), columns=["run_id", "step", metric])
+        points["run_id"] = points["run_id"].map(tries)
+        return points.sort_values(["run_id", "step"], kind="stable", ignore_index=True)
+
+    def start_run(self, run_id: str, name: str, facts: Mapping[str, Fact]) -> "RunWriter":
+        """Begin one run: its facts are on their way to the store before the first step is taken."""
+        spool = Spool.create(state_folder("spool", self.key))
+        record = {"run_id": run_id, "sweep": self.sweep, **facts}
+        tags = {_RUN_ID: run_id, _STATE: RunState.RUNNING, _RECORD: _to_json(record)}
+        if self.parent_id:
+            tags[_PARENT] = self.parent_id
+        writer = RunWriter(spool, _shipper(self), record)
+        writer.write({"op": "start", "name": name, "tags": tags, "params": _params(facts)})
         return writer
+
+    def replay(self) -> int:
+        """Ship what processes that are gone left in this machine's spool; how many runs had more.
+
+        Raises StoreError, in one line, while the store does not answer; nothing is lost by that.
+        """
+        send = sender(self.tracking_uri, self.experiment_id)
+        count = 0
+        for spool in left_behind(state_folder("spool", self.key)):
+            try:
+                ship(spool, send)
+            except Unavailable as error:
+                raise StoreError(
+                    f"{without_credentials(self.tracking_uri)}: does not answer ({error}); runs "
+                    f"wait in {spool.path.parent} and are sent by the next call"
+                ) from error
+            spool.discard()
+            count += 1
+        return count
+
+    def close_cut_off(
+        self, run_ids: Collection[str] | None = None, reason: str = "cut off"
+    ) -> tuple[str, ...]:
+        """Mark tries that are still marked running, but whose process is gone, as failed.
+
+        Only the one driver of a sweep can know; of all runs, or of some. What they logged stays.
+        Returns the ids of the runs.
+        """
+        cut_off = [
+            (run_id, one.store_run_id)
+            for run_id, tries in self._by_run().items()
+            for one in tries
+            if one.tags[_STATE] == RunState.RUNNING and (run_ids is None or run_id in run_ids)
+        ]
+        client = connect(self.tracking_uri) if cut_off else None
+        for _, store_run_id in cut_off:
+            assert client is not None
+            with one_line_errors(self.tracking_uri):
+                tags = {_STATE: RunState.FAILED, _REASON: reason[:500]}
+                log_batches(client, store_run_id, tags=tags)
+                client.set_terminated(store_run_id, "FAILED")
+        return tuple(run_id for run_id, _ in cut_off)
 
     def log_artifact(self, path: Path, run_name: str = "report") -> None:
         """Keep a file with the sweep, as an artifact of a run of its own named ``run_name``."""
-        client = _client(self.tracking_uri)
-        with _one_line_errors(self.tracking_uri):
-            run = client.create_run(self.experiment_id, run_name=run_name)
+        client = connect(self.tracking_uri)
+        tags = {_PARENT: self.parent_id} if self.parent_id else {}
+        with one_line_errors(self.tracking_uri):
+            run = client.create_run(self.experiment_id, run_name=run_name, tags=tags)
             client.log_artifact(run.info.run_id, str(path))
             client.set_terminated(run.info.run_id)
 
-    def curves(self, metric: str = "train_loss") -> pd.DataFrame:
-        """One metric's points over all runs: columns run_id, step and the metric's name."""
-        names = ["run_id", "step", metric]
+    def tries(self) -> list[Try]:
+        """Everything in the experiment that carries our tags, latest first."""
+        return read_tries(self.tracking_uri, self.experiment_id, self.key)
+
+    def _by_run(self) -> dict[str, list[Try]]:
+        """The tries of each run by its id, latest first."""
+        found: dict[str, list[Try]] = {}
+        for one in self.tries():
+            if _RECORD in one.tags and _STATE in one.tags:
+                found.setdefault(one.tags[_RUN_ID], []).append(one)
+        return found
+
+    def _points(self, metric: str, runs: Iterable[str]) -> list[tuple[str, int, float]]:
         if speaks_sql(self.tracking_uri):
             with suppress(LayoutError):
-                points = curve_points(self.tracking_uri, self.experiment_id, metric, _RUN_ID)
-                return pd.DataFrame(points, columns=names)
-        client = _client(self.tracking_uri)
-        with _one_line_errors(self.tracking_uri):
-            found = [
-                (run.data.tags[_RUN_ID], point.step, point.value)
-                for run in _pages(client, self.experiment_id)
-                if _RUN_ID in run.data.tags
-                for point in client.get_metric_history(run.info.run_id, metric)
+                return curve_points(self.tracking_uri, metric, list(runs))
+        client = connect(self.tracking_uri)
+        with one_line_errors(self.tracking_uri):
+            return [
+                (run, point.step, point.value)
+                for run in runs
+                for point in client.get_metric_history(run, metric)
             ]
-        return pd.DataFrame(sorted(found), columns=names)
-
-    def _run_tags(self) -> list[dict[str, str]]:
-        """The tags of every run, latest first: by SQL where there is a database, else in pages."""
-        if speaks_sql(self.tracking_uri):
-            with suppress(LayoutError):
-                return run_tags(self.tracking_uri, self.experiment_id, "scaling.")
-        client = _client(self.tracking_uri)
-        with _one_line_errors(self.tracking_uri):
-            return [run.data.tags for run in _pages(client, self.experiment_id)]
-
-
-def keep_seal(name: str, document: str, tracking_uri: str | None = None) -> None:
-    """Keep a sealed forecast under its name; StoreError if the name is taken: seals never change.
-
-    Seals are runs of an experiment of their own. A tag holds 8,000 characters at most, so a long
-    document is spread over several.
-    """
-    if name in read_seals(tracking_uri):
-        raise StoreError(f'a sealed forecast "{name}" exists already; choose another name')
-    store = RunStore.open(SEALS, tracking_uri)
-    parts = [document[i : i + _TAG_LENGTH] for i in range(0, len(document), _TAG_LENGTH)]
-    tags = {f"{_SEAL}.{number:04d}": part for number, part in enumerate(parts)}
-    client = _client(store.tracking_uri)
-    with _one_line_errors(store.tracking_uri):
-        run = client.create_run(store.experiment_id, run_name=name, tags={_SEAL: name, **tags})
-        client.set_terminated(run.info.run_id)
-
-
-def read_seals(tracking_uri: str | None = None) -> dict[str, str]:
-    """The document of every sealed forecast by name, oldest first."""
-    uri = resolve_tracking_uri(tracking_uri)
-    if not _database_exists(uri) or SEALS not in _experiments(uri):
-        return {}
-    store = RunStore.find(SEALS, uri)
-    documents = {}
-    for tags in reversed(store._run_tags()):
-        if _SEAL in tags:
-            parts = sorted(key for key in tags if key.startswith(f"{_SEAL}."))
-            documents[tags[_SEAL]] = "".join(tags[key] for key in parts)
-    return documents
 
 
 class RunWriter:
-    """Writes one run while it trains. Every method is one batched call."""
+    """Writes one run while it trains. No method but the last waits for the store."""
 
-    def __init__(self, client: "MlflowClient", mlflow_run_id: str, facts: dict[str, Fact]) -> None:
-        self._client = client
-        self._mlflow_run_id = mlflow_run_id
-        self._facts = facts
+    def __init__(self, spool: Spool, shipper: Shipper, facts: Mapping[str, Fact]) -> None:
+        self._spool = spool
+        self._shipper = shipper
+        self._facts = dict(facts)
+        shipper.add(spool)
+
+    def write(self, operation: Mapping[str, Any]) -> None:
+        """Put one line on its way; StoreError for a full disk or a run that the store refused."""
+        self._spool.append({"at": _now(), **operation})
+        self._shipper.wake()
 
     def log_facts(self, facts: Mapping[str, Fact]) -> None:
-        """Facts known before training: params in MLflow's pages, columns of the record."""
-        from mlflow.entities import Param
-
+        """Further facts: params in MLflow's pages, columns of the record."""
         self._facts.update(facts)
-        params = [Param(key, str(value)) for key, value in facts.items() if value is not None]
-        self._client.log_batch(self._mlflow_run_id, params=params)
+        self.write({"op": "facts", "params": _params(facts)})
 
     def log_curve(self, points: Sequence[Mapping[str, float]]) -> None:
         """Points of the curve, each a mapping with ``step`` and any number of named values."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
+        now = _now()
         metrics = [
-            Metric(name, float(value), now, int(point["step"]))
+            (name, float(value), now, int(point["step"]))
             for point in points
             for name, value in point.items()
             if name != "step"
         ]
-        for start in range(0, len(metrics), _PAGE):
-            self._client.log_batch(self._mlflow_run_id, metrics=metrics[start : start + _PAGE])
+        self.write({"op": "points", "metrics": metrics})
+
+    def flush(self, seconds: float = _END_SECONDS) -> bool:
+        """Whether everything written is in the store; False, soon, where it does not answer."""
+        return self._shipper.wait(self._spool, seconds)
 
     def finish(self, record: Mapping[str, Fact]) -> None:
-        """The final record: numbers become metrics, everything becomes the record's JSON."""
-        from mlflow.entities import Metric
+        """The final record: numbers become metrics, everything becomes the record's JSON.
 
+        Returns when it is stored, or when the store does not answer: then it is in the spool.
+        """
         self._facts.update(record)
-        now = int(time.time() * 1000)
+        now = _now()
         metrics = [
-            Metric(f"final.{name}", float(value), now, 0)
+            (f"final.{name}", float(value), now, 0)
             for name, value in record.items()
             if isinstance(value, int | float) and math.isfinite(value)
         ]
-        self._client.log_batch(self._mlflow_run_id, metrics=metrics)
-        self._client.set_tag(self._mlflow_run_id, _RECORD, _to_json(self._facts))
-        _close(self._client, self._mlflow_run_id, RunState.FINISHED)
+        self._end(RunState.FINISHED, {}, metrics)
 
     def fail(self, state: RunState, reason: str) -> None:
         """Close the run as diverged or failed; what was logged stays."""
-        self._client.set_tag(self._mlflow_run_id, _RECORD, _to_json(self._facts))
-        _close(self._client, self._mlflow_run_id, state, reason)
+        self._end(state, {_REASON: reason[:500]}, [])
+
+    def _end(
+        self, state: RunState, tags: dict[str, str], metrics: list[tuple[str, float, int, int]]
+    ) -> None:
+        self.write(
+            {
+                "op": "end",
+                "status": "FINISHED" if state is RunState.FINISHED else "FAILED",
+                "tags": {_STATE: state, _RECORD: _to_json(self._facts), **tags},
+                "metrics": metrics,
+            }
+        )
+        self.flush()
 
 
-def resolve_tracking_uri(tracking_uri: str | None = None) -> str:
-    """The tracking URI in force, with a SQLite path made absolute (workers may move about)."""
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
-    if uri.startswith("sqlite:///"):
-        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
-    return uri
+#: One thread a store in this process ships what its runs write.
+_SHIPPERS: dict[tuple[int, str], Shipper] = {}
 
 
-def _client(uri: str) -> "MlflowClient":
-    _require_answer(uri)
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    from mlflow.tracking import MlflowClient
-
-    return MlflowClient(tracking_uri=uri)
+def _shipper(store: RunStore) -> Shipper:
+    name = (os.getpid(), store.key)  # a forked child has no threads
+    if name not in _SHIPPERS:
+        _SHIPPERS[name] = Shipper(sender(store.tracking_uri, store.experiment_id))
+    return _SHIPPERS[name]
 
 
-def _require_answer(uri: str) -> None:
-    """Ask a server whether it is there before MLflow's client spends minutes on retries."""
-    if not uri.startswith(("http://", "https://")):
-        return
-    try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
-    except urllib.error.HTTPError:
-        return  # it answers; whether it lets us in is MLflow's affair
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise StoreError(
-            f"{_without_credentials(uri)}: the tracking server does not answer "
-            f"({getattr(error, 'reason', error)}); start it or unset MLFLOW_TRACKING_URI"
-        ) from error
+def _state(tags: Mapping[str, str]) -> str:
+    return RunState.EXCLUDED.value if EXCLUDED in tags else tags[_STATE]
 
 
-def _without_credentials(uri: str) -> str:
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
-class _one_line_errors:
-    """MLflow's exceptions as StoreErrors of one line."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from mlflow.exceptions import MlflowException
-
-        if isinstance(error, MlflowException):
-            first_line = str(error).strip().splitlines()[0][:200]
-            raise StoreError(
-                f"{_without_credentials(self._uri)}: {first_line}; check MLFLOW_TRACKING_URI"
-            ) from error
+def _counts(tries: Sequence[Try]) -> Try:
+    """The try that stands for the run: the furthest, of equals the latest."""
+    return max(tries, key=lambda one: _RANK[_state(one.tags)])
 
 
 def _database_exists(uri: str) -> bool:
@@ -345,46 +371,35 @@ def _database_exists(uri: str) -> bool:
     return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
 
 
-def _experiments(uri: str) -> dict[str, str]:
-    """The ids of all experiments by name."""
+def sweep_ids(uri: str) -> dict[str, str]:
+    """The ids of all experiments by name; none where there is no database yet."""
+    if not _database_exists(uri):
+        return {}
     if speaks_sql(uri):
         with suppress(LayoutError):
             return experiments(uri)
-    client = _client(uri)
-    with _one_line_errors(uri):
+    client = connect(uri)
+    with one_line_errors(uri):
         return {found.name: found.experiment_id for found in client.search_experiments()}
 
 
-def _pages(client: "MlflowClient", experiment_id: str) -> Iterable["Run"]:
-    """All runs of an experiment, latest first, in pages of the largest size MLflow allows."""
-    token: str | None = None
-    while token != "":
-        page = client.search_runs(
-            [experiment_id],
-            order_by=["attributes.start_time DESC"],
-            max_results=_PAGE,
-            page_token=token,
-        )
-        yield from page
-        token = page.token or ""
-
-
-def _find_experiment(client: "MlflowClient", sweep: str, uri: str) -> Any:
-    with _one_line_errors(uri):
+def _find_experiment(client: Any, sweep: str, uri: str) -> Any:
+    with one_line_errors(uri):
         experiment = client.get_experiment_by_name(sweep)
     if experiment is not None and experiment.lifecycle_stage == "deleted":
         raise StoreError(
-            f'{_without_credentials(uri)}: the experiment "{sweep}" was deleted in MLflow; '
+            f'{without_credentials(uri)}: the experiment "{sweep}" was deleted in MLflow; '
             "restore it there or choose another name for the sweep"
         )
     return experiment
 
 
-def _close(client: "MlflowClient", mlflow_run_id: str, state: RunState, reason: str = "") -> None:
-    client.set_tag(mlflow_run_id, _STATE, state)
-    if reason:
-        client.set_tag(mlflow_run_id, _REASON, reason[:500])
-    client.set_terminated(mlflow_run_id, "FINISHED" if state is RunState.FINISHED else "FAILED")
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _params(facts: Mapping[str, Fact]) -> dict[str, str]:
+    return {name: str(value) for name, value in facts.items() if value is not None}
 
 
 def _to_json(facts: Mapping[str, Fact]) -> str:

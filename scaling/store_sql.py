@@ -1,20 +1,21 @@
 """Reads of an MLflow SQL database without MLflow: thousands of runs in one query each.
 
 MLflow's own search builds an object for every param, metric and tag of every run, and importing
-it takes seconds. A SQL backend answers the two questions that analysis asks, the runs' tags and
-one metric's curve, from the tables `runs`, `tags`, `experiments` and `metrics`, whose layout has
-not changed since MLflow 1. Nothing is written here. Where the layout is not the one expected the
-caller falls back to MLflow's client (`LayoutError`).
+it takes seconds. A SQL backend answers what is asked of it here, the runs' tags and one metric's
+curves, from the tables `runs`, `tags`, `experiments` and `metrics`, whose layout has not changed
+since MLflow 1. Nothing is written. Where the layout is not the one expected the caller falls back
+to MLflow's client (`LayoutError`).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
+from typing import Any
+from urllib.parse import quote
 
 _SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
+_BUSY_SECONDS = 20.0  # as long as MLflow itself waits for a writer
+_CHUNK = 500  # names in one IN (...)
 
 
 class LayoutError(Exception):
@@ -28,67 +29,100 @@ def speaks_sql(tracking_uri: str) -> bool:
 
 def experiments(tracking_uri: str) -> dict[str, str]:
     """The ids of the experiments that were not deleted, by name."""
-    with _connection(tracking_uri) as connection:
-        rows = _rows(
-            connection,
-            "SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active'",
-        )
-        return {str(name): str(experiment_id) for name, experiment_id in rows}
+    rows = _query(
+        tracking_uri,
+        "SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active'",
+    )
+    return {str(name): str(experiment_id) for name, experiment_id in rows}
 
 
-def run_tags(tracking_uri: str, experiment_id: str, prefix: str) -> list[dict[str, str]]:
-    """The tags whose key starts with ``prefix`` of each run, latest run first."""
-    by_run: dict[str, dict[str, str]] = {}
-    with _connection(tracking_uri) as connection:
-        rows = _rows(
-            connection,
-            "SELECT t.run_uuid, t.key, t.value FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid "
-            "WHERE r.experiment_id = :experiment AND r.lifecycle_stage = 'active' "
-            "AND t.key LIKE :prefix ORDER BY r.start_time DESC, r.run_uuid",
-            experiment=int(experiment_id),
-            prefix=f"{prefix}%",
-        )
-        for run_uuid, key, value in rows:
-            by_run.setdefault(run_uuid, {})[key] = value
-    return list(by_run.values())
+def run_times(tracking_uri: str, experiment_id: str) -> dict[str, tuple[int, int | None]]:
+    """(start, end) of every run that was not deleted, by its MLflow id, latest first; milliseconds.
+
+    The end is None while the run goes on.
+    """
+    rows = _query(
+        tracking_uri,
+        "SELECT run_uuid, start_time, end_time FROM runs WHERE experiment_id = :experiment "
+        "AND lifecycle_stage = 'active' ORDER BY start_time DESC, run_uuid",
+        experiment=int(experiment_id),
+    )
+    return {run: (start or 0, end) for run, start, end in rows}
+
+
+def run_tags(
+    tracking_uri: str, experiment_id: str, prefix: str, runs: Collection[str] | None = None
+) -> dict[str, dict[str, str]]:
+    """The tags whose key starts with ``prefix``, by MLflow id; of some runs or of all."""
+    query = (
+        "SELECT t.run_uuid, t.key, t.value FROM tags t WHERE t.key LIKE :prefix AND t.run_uuid IN "
+    )
+    everything = "(SELECT run_uuid FROM runs WHERE experiment_id = :experiment)"
+    found: dict[str, dict[str, str]] = {}
+    for condition, values in _chosen(runs, everything, experiment=int(experiment_id)):
+        for run, key, value in _query(
+            tracking_uri, query + condition, prefix=f"{prefix}%", **values
+        ):
+            found.setdefault(run, {})[key] = value
+    return found
 
 
 def curve_points(
-    tracking_uri: str, experiment_id: str, metric: str, run_id_tag: str
+    tracking_uri: str, metric: str, runs: Collection[str]
 ) -> list[tuple[str, int, float]]:
-    """(run id, step, value) of one metric over all runs, in order of run and step."""
-    with _connection(tracking_uri) as connection:
-        rows = _rows(
-            connection,
-            "SELECT t.value, m.step, m.value FROM runs r "
-            "JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = :run_id_tag "
-            "JOIN metrics m ON m.run_uuid = r.run_uuid AND m.key = :metric "
-            "WHERE r.experiment_id = :experiment AND r.lifecycle_stage = 'active' "
-            "ORDER BY t.value, m.step",
-            experiment=int(experiment_id),
-            run_id_tag=run_id_tag,
+    """(MLflow id, step, value) of one metric of these runs, in order of step within a run."""
+    query = (
+        "SELECT run_uuid, step, value FROM metrics WHERE key = :metric AND is_nan = :false "
+        "AND run_uuid IN "
+    )
+    points: list[tuple[str, int, float]] = []
+    for condition, values in _chosen(runs, ""):
+        points += _query(
+            tracking_uri,
+            query + condition + " ORDER BY run_uuid, step, timestamp",
             metric=metric,
+            false=False,
+            **values,
         )
-        return [(str(run_id), int(step), float(value)) for run_id, step, value in rows]
+    return points
 
 
-@contextmanager
-def _connection(tracking_uri: str) -> Iterator["Connection"]:
-    from sqlalchemy import create_engine
+def _chosen(
+    runs: Collection[str] | None, everything: str, **values: Any
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Conditions that choose the runs, a limited number in each, with their values."""
+    if runs is None:
+        yield everything, values
+        return
+    names = list(runs)
+    for start in range(0, len(names), _CHUNK):
+        chunk = {f"run{index}": name for index, name in enumerate(names[start : start + _CHUNK])}
+        yield f"({', '.join(':' + key for key in chunk)})", chunk
+
+
+def _query(tracking_uri: str, query: str, **values: Any) -> Sequence[Any]:
+    if tracking_uri.startswith("sqlite:///"):
+        return _query_sqlite(tracking_uri.removeprefix("sqlite:///"), query, values)
+    from sqlalchemy import create_engine, text
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         engine = create_engine(tracking_uri)
         try:
             with engine.connect() as connection:
-                yield connection
+                return connection.execute(text(query), values).fetchall()
         finally:
             engine.dispose()
     except (SQLAlchemyError, ImportError) as error:
         raise LayoutError(str(error)) from error
 
 
-def _rows(connection: "Connection", query: str, **values: Any) -> Any:
-    from sqlalchemy import text
-
-    return connection.execute(text(query), values)
+def _query_sqlite(path: str, query: str, values: dict[str, Any]) -> Sequence[Any]:
+    """SQLite without SQLAlchemy, whose import takes longer than most of our queries."""
+    try:
+        with closing(
+            sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+        ) as c:
+            return c.execute(query, values).fetchall()
+    except sqlite3.Error as error:
+        raise LayoutError(str(error)) from error

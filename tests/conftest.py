@@ -16,3 +16,11 @@ def published() -> Path:
     if not folder.is_dir():
         pytest.skip(f"published measurements are absent: {folder} (set SCALING_PUBLISHED_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_folder(tmp_path_factory) -> Path:
+    """Spools, caches and locks of the tests lie in a folder of their own."""
+    folder = tmp_path_factory.mktemp("state")
+    os.environ["SCALING_STATE_DIR"] = str(folder)
+    return folder

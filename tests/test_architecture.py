@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {"scaling": set(), "sweeps": {"scaling"}, "analysis": {"scaling"}}
 COMPOSITION_ROOT = ROOT / "scaling" / "cli.py"  # the one file that sees every package
-ENGINES = {"mlflow": "scaling/store.py", "lmfit": "analysis/fit.py"}
+ENGINES = {"mlflow": "scaling/mlflow_client.py", "lmfit": "analysis/fit.py"}
 
 
 def imported_packages(source: Path) -> set[str]:

@@ -12,7 +12,9 @@ import urllib.request
 import pytest
 
 from scaling.errors import StoreError
-from scaling.store import RunState, RunStore, keep_seal, read_seals, resolve_tracking_uri
+from scaling.mlflow_client import resolve_tracking_uri
+from scaling.seals import keep_seal, read_seals
+from scaling.store import RunState, RunStore
 
 FACTS = {"width": 32, "depth": 1, "seed": 7, "recipe": "tiny/1"}
 RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}
@@ -43,7 +45,7 @@ def test_a_finished_run_reads_back_with_every_digit(store):
 
 
 def test_a_run_is_visible_while_it_trains(store):
-    store.start_run("abc", "d32", FACTS)
+    assert store.start_run("abc", "d32", FACTS).flush()
     assert store.states() == {"abc": RunState.RUNNING}
     assert len(store.read_records().usable()) == 0
 
@@ -56,25 +58,29 @@ def test_a_diverged_run_keeps_its_reason_and_stays_out_of_fits(store):
 
 
 def test_a_run_started_twice_counts_once_and_the_cut_off_try_is_closed(store):
-    store.start_run("abc", "d32", FACTS)
+    store.start_run("abc", "d32", FACTS).flush()
+    assert store.close_cut_off(reason="killed") == ("abc",)
+    assert store.facts()["abc"]["reason"] == "killed"
     store.start_run("abc", "d32", FACTS).finish(RECORD)
     assert store.states() == {"abc": RunState.FINISHED}
-    store.start_run("abc", "d32", FACTS)  # a third try does not hide the finished one
+    store.start_run("abc", "d32", FACTS).flush()  # a third try does not hide the finished one
     assert store.states() == {"abc": RunState.FINISHED}
+    assert store.facts()["abc"]["tries"] == 3
     assert len(store.read_records()) == 1
 
 
 def test_a_curve_longer_than_one_batch_is_stored_whole(store):
     writer = store.start_run("abc", "d32", FACTS)
     writer.log_curve([{"step": s, "train_loss": 1.0, "tokens": 64.0 * s} for s in range(1200)])
-    client = writer._client
-    assert len(client.get_metric_history(writer._mlflow_run_id, "train_loss")) == 1200
+    assert writer.flush()
+    assert store.curves()["step"].tolist() == list(range(1200))
 
 
 def test_a_curve_reads_back_by_run_and_step(store):
     for run_id in ("abc", "abd"):
         writer = store.start_run(run_id, run_id, FACTS)
         writer.log_curve([{"step": step, "train_loss": 3.0 - step} for step in range(3)])
+        assert writer.flush()
     curves = store.curves()
     assert curves["run_id"].tolist() == ["abc"] * 3 + ["abd"] * 3
     assert curves["train_loss"].tolist() == [3.0, 2.0, 1.0] * 2
@@ -82,9 +88,12 @@ def test_a_curve_reads_back_by_run_and_step(store):
 
 def test_sql_and_the_client_tell_the_same_of_a_sweep(store, monkeypatch):
     store.start_run("abc", "d32", FACTS).finish(RECORD)
-    store.start_run("abd", "d48", FACTS).log_curve([{"step": 1, "train_loss": 2.0}])
+    writer = store.start_run("abd", "d48", FACTS)
+    writer.log_curve([{"step": 1, "train_loss": 2.0}])
+    assert writer.flush()
     by_sql = (store.facts(), store.curves().to_dict())
     monkeypatch.setattr("scaling.store.speaks_sql", lambda uri: False)
+    monkeypatch.setattr("scaling.store_cache.speaks_sql", lambda uri: False)
     assert (store.facts(), store.curves().to_dict()) == by_sql
 
 
@@ -99,7 +108,6 @@ def test_an_unknown_sweep_is_answered_with_the_nearest_name(database):
 
 
 def test_an_experiment_that_holds_something_else_is_not_written_to(database, store):
-    store.start_run("abc", "d32", FACTS)
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=database)

@@ -1,0 +1,213 @@
+"""What a run has to say goes to a local file first, and from there to the tracking store.
+
+Training appends a line and goes on; a thread ships the lines in order. A store that does not
+answer is asked again until it does, so training never waits for it and nothing is lost: what a
+killed process left behind is adopted and shipped by the next one on this machine. Shipping the
+same lines twice is harmless, because each carries its own time and the try's own identity.
+"""
+
+import fcntl
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from scaling.errors import StoreError
+
+Operation = dict[str, Any]
+
+_LONGEST_PAUSE = 10.0  # seconds between two questions to a store that does not answer
+_PATIENCE = 3.0  # seconds without an answer after which nobody waits any more
+
+
+class Unavailable(Exception):
+    """The store does not answer at present; the same lines can be shipped later."""
+
+
+class Spool:
+    """One try of one run on its way to the store. The file is locked while its owner lives."""
+
+    def __init__(self, path: Path, file: IO[bytes], *, adopted: bool) -> None:
+        self.path = path
+        self.try_id = path.stem
+        self.store_run_id: str | None = None
+        """The store's own name of the run, once it is known."""
+        self.doubtful = adopted
+        """Whether an earlier shipment may have reached the store without our knowing."""
+        self.error: StoreError | None = None
+        """Why the store refuses these lines for good."""
+        self.shipped = 0
+        """Bytes that reached the store."""
+        self._file = file
+        self._written = file.seek(0, 2)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(cls, folder: Path) -> "Spool":
+        """An empty spool of a name of its own; StoreError where the disk takes no file."""
+        path = folder / f"{uuid.uuid4().hex}.jsonl"
+        try:
+            file = path.open("a+b", buffering=0)
+        except OSError as error:
+            raise _disk_error(path, error) from error
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return cls(path, file, adopted=False)
+
+    @classmethod
+    def adopt(cls, path: Path) -> "Spool | None":
+        """A spool that its process left behind; None where that process lives or has shipped it."""
+        try:
+            file = path.open("a+b", buffering=0)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+        if not path.exists():  # shipped between the two calls
+            file.close()
+            return None
+        return cls(path, file, adopted=True)
+
+    def append(self, operation: Operation) -> None:
+        """Add a line. Raises StoreError for a full disk, and for what the store refused before."""
+        if self.error is not None:
+            raise self.error
+        line = json.dumps(operation).encode() + b"\n"
+        with self._lock:
+            try:
+                if self._file.write(line) != len(line):
+                    raise OSError(28, "no space left on device")
+            except OSError as error:
+                self._file.truncate(self._written)
+                raise _disk_error(self.path, error) from error
+            self._written += len(line)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are lines that have not been shipped."""
+        return self.error is None and self.shipped < self._written
+
+    def pending(self) -> tuple[list[Operation], int]:
+        """The lines not yet shipped, and the size of the file after them."""
+        with self._lock:
+            self._file.seek(self.shipped)
+            size = self._written
+            content = self._file.read(size - self.shipped)
+        end = content.rfind(b"\n") + 1  # a killed writer may have left half a line
+        return [json.loads(line) for line in content[:end].splitlines()], size
+
+    def discard(self) -> None:
+        """Everything is in the store: forget the file."""
+        self.path.unlink(missing_ok=True)
+        self._file.close()
+
+
+Send = Callable[[Spool, list[Operation]], None]
+
+
+class Shipper:
+    """A thread that brings this process's spools to the store, until each has ended."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._spools: list[Spool] = []
+        self._changed = threading.Condition()
+        self._silent_since: float | None = None
+        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+        self._thread.start()
+
+    def add(self, spool: Spool) -> None:
+        """Take charge of a spool."""
+        with self._changed:
+            self._spools.append(spool)
+
+    def wake(self) -> None:
+        """There is something new to ship."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, spool: Spool, seconds: float) -> bool:
+        """Whether the spool's lines reached the store; given up early while it does not answer."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            self._changed.notify_all()
+            while spool.waiting:
+                now = time.monotonic()
+                silent = self._silent_since is not None and now - self._silent_since > _PATIENCE
+                if silent or now > deadline:
+                    return False
+                self._changed.wait(0.1)
+        if spool.error is not None:
+            raise spool.error
+        return True
+
+    def _run(self) -> None:
+        pause = 0.0
+        while True:
+            with self._changed:
+                if pause:
+                    self._changed.wait_for(lambda: False, timeout=pause)
+                else:
+                    self._changed.wait_for(lambda: any(s.waiting for s in self._spools))
+                waiting = [spool for spool in self._spools if spool.waiting]
+            pause = self._ship(waiting, pause)
+            with self._changed:
+                self._spools = [s for s in self._spools if s.error is None and s.path.exists()]
+                self._changed.notify_all()
+
+    def _ship(self, spools: list[Spool], pause: float) -> float:
+        """Ship what waits; the seconds to pause before the next attempt, 0 after a success."""
+        for spool in spools:
+            try:
+                ship(spool, self._send)
+            except Unavailable:
+                self._silent_since = self._silent_since or time.monotonic()
+                return min(_LONGEST_PAUSE, 2 * pause or 0.25)
+            except StoreError as error:
+                spool.error = error
+        self._silent_since = None
+        return 0.0
+
+
+def ship(spool: Spool, send: Send) -> None:
+    """Bring what waits to the store; the file goes when the run has ended.
+
+    Raises Unavailable, after which it may be tried again.
+    """
+    operations, end = spool.pending()
+    if not operations:
+        spool.shipped = end
+        return
+    try:
+        send(spool, operations)
+    except Unavailable:
+        spool.doubtful = True
+        raise
+    if operations[-1]["op"] == "end":
+        spool.discard()
+    spool.shipped = end
+
+
+def left_behind(folder: Path) -> Iterator[Spool]:
+    """The spools of processes that are gone, oldest first."""
+    files = []
+    for path in folder.glob("*.jsonl"):
+        try:
+            files.append((path.stat().st_mtime, path))
+        except FileNotFoundError:  # shipped in between
+            continue
+    for _, path in sorted(files):
+        if (spool := Spool.adopt(path)) is not None:
+            yield spool
+
+
+def _disk_error(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{path.parent}: cannot be written ({error.strerror}); make room there "
+        "or point SCALING_STATE_DIR elsewhere"
+    )
