@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 Fact = float | int | str | bool | None
 
-_RECORD, _RUN_ID, _STATE, _REASON, _KIND = (
-    f"scaling.{name}" for name in ("record", "run_id", "state", "reason", "kind")
+_RECORD, _RUN_ID, _STATE, _REASON, _KIND, _DRIVER = (
+    f"scaling.{name}" for name in ("record", "run_id", "state", "reason", "kind", "driver")
 )
 _PARENT = "mlflow.parentRunId"
 _END_SECONDS = 20.0  # how long the end of a run waits for a store that is merely slow
@@ -136,6 +136,17 @@ class RunStore:
             log_batches(client, run.info.run_id, params=_params(facts))
             client.set_terminated(run.info.run_id)
         return replace(self, parent_id=run.info.run_id)
+
+    def driver(self) -> str:
+        """What the process that drives the sweep has said of itself last; empty for none."""
+        parents = [one.tags for one in self.tries() if one.tags.get(_KIND) == "sweep"]
+        return parents[0].get(_DRIVER, "") if parents else ""
+
+    def set_driver(self, driver: str) -> None:
+        """Say who drives the sweep, on its parent run; see `with_parent`."""
+        client = connect(self.tracking_uri)
+        with one_line_errors(self.tracking_uri):
+            client.set_tag(self.parent_id, _DRIVER, driver)
 
     def states(self) -> dict[str, RunState]:
         """Where each run of the sweep that was ever started stands, by run id."""

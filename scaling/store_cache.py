@@ -19,6 +19,7 @@ from scaling.store_sql import LayoutError, run_tags, run_times, speaks_sql
 
 _PREFIX = "scaling."
 EXCLUDED = "scaling.excluded"  # the one tag that a person may set on a run that has ended
+_LASTING = "scaling.record"  # a run with this tag is a cell, which does not change once ended
 _CLOCKS_DIFFER = 600_000  # milliseconds by which clocks of a cluster may differ
 _WORTH_WRITING = 20  # newly ended runs
 
@@ -76,6 +77,7 @@ def _from_server(uri: str, experiment_id: str, known: dict[str, Try]) -> list[Tr
             conditions = [
                 f"attributes.end_time >= {latest}",
                 "attributes.status = 'RUNNING'",
+                "tags.`scaling.kind` = 'sweep'",
                 f"tags.`{EXCLUDED}` LIKE '%'",
             ]
         else:
@@ -119,7 +121,7 @@ class _Cache:
             rows = [
                 [one.store_run_id, one.start, one.end, _lasting(one.tags)]
                 for one in tries
-                if one.end is not None
+                if one.end is not None and _LASTING in one.tags
             ]
             scratch = self._path.with_suffix(f".{os.getpid()}")
             with suppress(OSError):

@@ -16,6 +16,7 @@ from scaling.shape import check_width
 from sweeps.data.tokenizer import TOKENIZERS
 
 DEVICES = ("auto", "cpu", "cuda")
+ENGINES = ("local", "ray", "slurm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,21 +102,67 @@ class LaunchConfig:
     """Where and how the runs are trained. Nothing here changes a result, so nothing here enters a
     run's identity."""
 
+    engine: str = "local"
+    """`local` (processes of this machine), `ray` (a Ray cluster) or `slurm` (job arrays through
+    submitit)."""
     workers: int = 2
     """Processes that train at the same time."""
     threads: int = 1
     """CPU threads a process; small models gain nothing from a second one."""
+    gpus: int = 0
+    """GPUs a process; 0 reserves none, and a process then uses what it finds."""
+    nodes: int = 1
+    """Machines a run is spread over; more than 1 needs ray or slurm."""
+    memory_gb: float | None = None
+    """Memory that ray or slurm reserves for a process."""
+    tries: int = 3
+    """How often a run is tried whose worker dies, hangs or is preempted; it then counts as
+    failed."""
+    hang_seconds: float = 600.0
+    """A worker that says nothing for so long is ended, and its run tried again."""
+    address: str = "auto"
+    """The Ray cluster, as ray.init takes it; auto is the one that this machine belongs to."""
+    slurm: dict[str, str | int | float] = field(default_factory=dict)
+    """What submitit passes on to Slurm, for example `partition`, `time` (minutes), `account`."""
     device: str = "auto"
     """auto, cpu or cuda; auto takes cuda where there is one."""
     inner_steps: int = 25
     """Optimizer steps inside one Lightning training step: spreads the Trainer's overhead until it
     vanishes."""
-    held_out_first: bool = True
-    """Start the held-out runs before the others: they are the longest, so no core idles at the
-    end."""
+    held_out_first: bool = False
+    """Start the held-out runs before the others, since they are the longest: no core idles at the
+    end. By default the order is small before large, so that a forecast sharpens early."""
     flops_per_second: float | None = None
     """Training rate of one process for the time estimate before anything has been timed; none: a
     guess from the model's size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetConfig:
+    """What a sweep may cost; a plan that costs more is refused before anything is spent."""
+
+    flops: float | None = None
+    """FLOP of all runs that are still to be trained."""
+    device_hours: float | None = None
+    """Estimated hours of one process each (of its GPUs, where it has several)."""
+    cost: float | None = None
+    """Estimated money, in the unit of the price."""
+    price_per_device_hour: float | None = None
+    """What an hour of one process, or of one of its GPUs, costs."""
+    currency: str = "USD"
+    """The unit of the price."""
+    ask_above_device_hours: float | None = 24.0
+    """`scaling run` asks before a launch that is estimated to take more; none: never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exclusion:
+    """Planned runs that are not to be trained."""
+
+    where: tuple[str, ...]
+    """Conditions on the columns of the records table, for example "width == 64"; all must hold."""
+    reason: str
+    """Why; it is shown by `scaling status`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +185,10 @@ class SweepConfig:
     """The training rules."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     """Where it runs."""
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    """What it may cost."""
+    exclude: tuple[Exclusion, ...] = ()
+    """Runs of the plan that are left out, with the reason."""
 
     def __post_init__(self) -> None:
         """Refuse what can be refused without reading the text."""
@@ -150,6 +201,14 @@ class SweepConfig:
             ("data.max_epochs", self.data.max_epochs),
             ("launch.workers", self.launch.workers),
             ("launch.threads", self.launch.threads),
+            ("launch.nodes", self.launch.nodes),
+            ("launch.memory_gb", self.launch.memory_gb),
+            ("launch.tries", self.launch.tries),
+            ("launch.hang_seconds", self.launch.hang_seconds),
+            ("budget.flops", self.budget.flops),
+            ("budget.device_hours", self.budget.device_hours),
+            ("budget.cost", self.budget.cost),
+            ("budget.price_per_device_hour", self.budget.price_per_device_hour),
             ("launch.inner_steps", self.launch.inner_steps),
             ("launch.flops_per_second", self.launch.flops_per_second),
         ):
@@ -165,6 +224,9 @@ class SweepConfig:
             )
         _check_choice("data.tokenizer", self.data.tokenizer, tuple(TOKENIZERS))
         _check_choice("launch.device", self.launch.device, DEVICES)
+        _check_choice("launch.engine", self.launch.engine, ENGINES)
+        if self.budget.cost is not None and self.budget.price_per_device_hour is None:
+            raise ConfigError("budget.cost needs a price; give budget.price_per_device_hour")
         self._check_grids()
 
     def _check_grids(self) -> None:

@@ -53,7 +53,11 @@ class SweepProgress:
     def show(self, event: RunEvent) -> None:
         """Take one event into the display."""
         run = event.run
-        if event.kind is EventKind.STARTED:
+        if event.kind is EventKind.LOST:
+            self._drop_bar(run.run_id)
+            self._advance(run.run_id, 0.0)
+            self._progress.console.print(f"{run.name}: {event.reason}", highlight=False)
+        elif event.kind is EventKind.STARTED:
             self._bars[run.run_id] = self._progress.add_task(
                 f"  {run.name}", total=run.train_flops, note="starting"
             )
@@ -72,10 +76,13 @@ class SweepProgress:
         self._advance(run.run_id, run.train_flops)
         if event.kind in _ENDED:
             self._progress.console.print(f"{run.name}: {_outcome(event)}", highlight=False)
-        if run.run_id in self._bars:
-            self._progress.remove_task(self._bars.pop(run.run_id))
+        self._drop_bar(run.run_id)
         note = f"{self._ended} of {len(self._plan.runs)} runs"
         self._progress.update(self._total, note=note)
+
+    def _drop_bar(self, run_id: str) -> None:
+        if run_id in self._bars:
+            self._progress.remove_task(self._bars.pop(run_id))
 
     def _advance(self, run_id: str, flops: float) -> None:
         self._spent[run_id] = flops

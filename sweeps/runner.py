@@ -1,16 +1,22 @@
-"""Walk a plan: skip what is finished, train the rest, keep every outcome in the store."""
+"""Walk a plan: skip what is settled, train the rest, keep every outcome in the store."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
 
+from scaling.errors import StoreError
 from scaling.store import RunState, RunStore
-from sweeps.launchers.local import TaskEnded, TaskLost, work_through
+from sweeps.driver_lock import DriverLock
+from sweeps.launchers.launcher import TaskEnded, TaskLost, find_launcher
 from sweeps.plan import RunPlan, SweepPlan
+from sweeps.standing import excluded_runs
 from sweeps.work import EventKind, RunEvent, Task, train_task
 
 #: Training these again would give the same result.
-SETTLED = frozenset((RunState.FINISHED, RunState.DIVERGED))
+SETTLED = frozenset((RunState.FINISHED, RunState.DIVERGED, RunState.EXCLUDED))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,44 +41,111 @@ def run_sweep(
     workers: int | None = None,
     on_event: Callable[[RunEvent], None] = lambda event: None,
 ) -> SweepOutcome:
-    """Train what the store does not hold yet, in worker processes, in the order of the plan.
+    """Train what the store does not hold yet, by the config's launcher, in the order of the plan.
 
-    Finished and diverged runs are skipped; failed and cut-off ones are trained again. A run that
-    fails does not stop the others. Safe to interrupt: what is finished stays, the rest is trained
-    by the next call. `workers` overrides the config's number.
+    Finished, diverged and excluded runs are skipped; failed and cut-off ones are trained again. A
+    run that fails does not stop the others; one whose worker dies is tried again, `launch.tries`
+    times at most. Safe to interrupt: what is finished stays, the rest is trained by the next call.
+    `workers` overrides the config's number. Raises StoreError where another process drives the
+    same sweep.
     """
-    start = time.perf_counter()
-    known = store.states()
-    states = {run.run_id: known.get(run.run_id, RunState.PLANNED) for run in plan.runs}
-    for run in plan.runs:
-        if states[run.run_id] in SETTLED:
-            on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=run.tokens))
-    reasons: dict[str, str] = {}
-    launch = plan.config.launch
-    tasks = [
-        Task(run=run, data=plan.config.data, launch=launch, store=store)
-        for run in plan.runs
-        if states[run.run_id] not in SETTLED
-    ]
-    happenings = work_through(
-        tasks, train_task, workers=workers or launch.workers, threads=launch.threads
-    )
-    try:
-        for happening in happenings:
-            if isinstance(happening, TaskEnded):
-                continue
-            if isinstance(happening, TaskLost):
-                event = _record_loss(happening, store)
-            else:
-                event = happening.message
-            if event.kind in _STATES:
-                states[event.run.run_id] = _STATES[event.kind]
-            if event.reason:
-                reasons[event.run.run_id] = event.reason
-            on_event(event)
-    finally:
-        happenings.close()
-    return SweepOutcome(states=states, reasons=reasons, seconds=time.perf_counter() - start)
+    store = store.with_parent({"sweep": plan.name, "runs": len(plan.runs)})
+    with DriverLock(store):
+        store.replay()
+        store.close_cut_off(reason="cut off: its driver ended")
+        return _Walk(plan, store, on_event).run(workers)
+
+
+class _Walk:
+    """One call of run_sweep: where every run stands by now."""
+
+    def __init__(
+        self, plan: SweepPlan, store: RunStore, on_event: Callable[[RunEvent], None]
+    ) -> None:
+        self._plan, self._store, self._on_event = plan, store, on_event
+        known = store.states() | dict.fromkeys(excluded_runs(plan), RunState.EXCLUDED)
+        self._states = {run.run_id: known.get(run.run_id, RunState.PLANNED) for run in plan.runs}
+        self._reasons: dict[str, str] = {}
+        self._losses: Counter[str] = Counter()
+
+    def run(self, workers: int | None) -> SweepOutcome:
+        start = time.perf_counter()
+        launch = self._plan.config.launch
+        if workers is not None:
+            launch = replace(launch, workers=workers)
+        for run in self._plan.runs:
+            if self._states[run.run_id] in SETTLED:
+                self._on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=run.tokens))
+        tasks = [
+            Task(run=run, data=self._plan.config.data, launch=launch, store=self._store)
+            for run in self._plan.runs
+            if self._states[run.run_id] not in SETTLED
+        ]
+        happenings = find_launcher(launch.engine)(tasks, train_task, launch, self._after_loss)
+        try:
+            for happening in happenings:
+                if not isinstance(happening, TaskEnded | TaskLost):
+                    self._take(happening.message)
+        finally:
+            happenings.close()
+            self._collect()
+        seconds = time.perf_counter() - start
+        return SweepOutcome(states=self._states, reasons=self._reasons, seconds=seconds)
+
+    def _take(self, event: RunEvent) -> None:
+        if event.kind in _STATES:
+            self._states[event.run.run_id] = _STATES[event.kind]
+        if event.reason:
+            self._reasons[event.run.run_id] = event.reason
+        self._on_event(event)
+
+    def _after_loss(self, lost: TaskLost) -> Any:
+        """What is left of a lost task and worth another try; None where nothing is."""
+        run: RunPlan = lost.task.run
+        if self._settled_after_all(run):
+            return None
+        self._losses[run.run_id] += 1
+        tries, most = self._losses[run.run_id], self._plan.config.launch.tries
+        if tries < most:
+            reason = f"{lost.reason}; try {tries + 1} of {most} follows"
+            self._close(run, lost.reason)
+            self._take(RunEvent(kind=EventKind.LOST, run=run, reason=reason))
+            return lost.task
+        reason = lost.reason if most == 1 else f"{lost.reason}, in each of {most} tries"
+        self._close(run, reason)
+        self._take(RunEvent(kind=EventKind.FAILED, run=run, reason=reason))
+        return None
+
+    def _settled_after_all(self, run: RunPlan) -> bool:
+        """Whether a worker died after its run had ended, perhaps only in the local spool."""
+        with suppress(StoreError):  # a store that is away knows nothing: train it again
+            self._store.replay()
+            facts = self._store.facts().get(run.run_id, {})
+            if facts.get("status") in (RunState.FINISHED, RunState.DIVERGED):
+                self._take(
+                    RunEvent(
+                        kind=EventKind(facts["status"]),
+                        run=run,
+                        tokens=run.tokens,
+                        loss=facts.get("loss"),
+                        seconds=facts.get("wall_seconds", 0.0),
+                        reason=facts.get("reason", ""),
+                    )
+                )
+                return True
+        return False
+
+    def _close(self, run: RunPlan, reason: str) -> None:
+        """Write down, in the place of a worker that is gone, how its run ended."""
+        with suppress(StoreError):
+            if not self._store.close_cut_off([run.run_id], reason):
+                writer = self._store.start_run(run.run_id, run.name, run.facts())
+                writer.fail(RunState.FAILED, reason)
+
+    def _collect(self) -> None:
+        """Send what the workers could not; where the store is away it waits for the next call."""
+        with suppress(StoreError):
+            self._store.replay()
 
 
 _STATES = {
@@ -80,11 +153,5 @@ _STATES = {
     EventKind.FINISHED: RunState.FINISHED,
     EventKind.DIVERGED: RunState.DIVERGED,
     EventKind.FAILED: RunState.FAILED,
+    EventKind.LOST: RunState.PLANNED,
 }
-
-
-def _record_loss(lost: TaskLost, store: RunStore) -> RunEvent:
-    """Write down, in the place of a worker that died, that its run failed."""
-    run: RunPlan = lost.task.run
-    store.start_run(run.run_id, run.name, run.facts()).fail(RunState.FAILED, lost.reason)
-    return RunEvent(kind=EventKind.FAILED, run=run, reason=lost.reason)

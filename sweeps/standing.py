@@ -1,12 +1,19 @@
-"""Where every run of a plan stands, with the reason where it did not finish."""
+"""The ledger: where every run of a plan stands, why, and what is left. Nothing of it is stored.
+
+It follows from the plan and the run store alone, so it cannot disagree with them.
+"""
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from scaling.store import RunState, RunStore
+from sweeps.driver_lock import is_driven
 from sweeps.plan import RunPlan, SweepPlan
+from sweeps.throughput import Throughput
+
+_ENDED = (RunState.FINISHED, RunState.DIVERGED, RunState.EXCLUDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +26,14 @@ class CellStanding:
     held_out: bool
     params: int
     tokens: int
+    steps: int
     train_flops: int
     loss: float | None  # validation loss, nats per token; None until finished
     wall_seconds: float | None
-    reason: str  # why it diverged or failed
+    seconds_left: float  # of one process; estimated; 0 where nothing is left to do
+    tries: int  # how often it was started
+    reason: str  # why it diverged, failed, or is excluded
+    outlook: str = ""  # where a running cell is heading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +42,9 @@ class SweepStanding:
 
     sweep: str
     cells: tuple[CellStanding, ...]
+    workers: int
+    price_per_device_hour: float | None
+    currency: str
 
     @property
     def counts(self) -> dict[str, int]:
@@ -39,9 +53,35 @@ class SweepStanding:
 
     @property
     def flops_left(self) -> int:
-        """FLOP of the runs that are neither finished nor diverged."""
-        ended = (RunState.FINISHED, RunState.DIVERGED)
-        return sum(cell.train_flops for cell in self.cells if cell.state not in ended)
+        """FLOP of the runs that are neither finished, diverged nor excluded."""
+        return sum(cell.train_flops for cell in self.cells if cell.state not in _ENDED)
+
+    @property
+    def device_hours_left(self) -> float:
+        """Estimated hours of one process that are still to be spent."""
+        return sum(cell.seconds_left for cell in self.cells) / 3600
+
+    @property
+    def wall_seconds_left(self) -> float:
+        """Estimated wall time that is left with the config's workers."""
+        seconds = [cell.seconds_left for cell in self.cells]
+        return max(max(seconds, default=0.0), sum(seconds) / self.workers)
+
+    @property
+    def cost_left(self) -> float | None:
+        """Estimated money that is still to be spent; None without a price."""
+        price = self.price_per_device_hour
+        return None if price is None else price * self.device_hours_left
+
+    @property
+    def running(self) -> tuple[CellStanding, ...]:
+        """The cells that train at this moment."""
+        return tuple(cell for cell in self.cells if cell.state is RunState.RUNNING)
+
+    def with_outlooks(self, outlooks: dict[str, str]) -> "SweepStanding":
+        """The same standing, which tells of running cells (by run id) where they are heading."""
+        cells = (replace(c, outlook=outlooks.get(c.run_id, c.outlook)) for c in self.cells)
+        return replace(self, cells=tuple(cells))
 
     def to_json(self) -> str:
         """The standing as one JSON document."""
@@ -49,6 +89,9 @@ class SweepStanding:
             "sweep": self.sweep,
             "counts": self.counts,
             "flops_left": self.flops_left,
+            "device_hours_left": self.device_hours_left,
+            "wall_seconds_left": self.wall_seconds_left,
+            "cost_left": self.cost_left,
             "cells": [asdict(cell) for cell in self.cells],
         }
         return json.dumps(document, indent=2)
@@ -57,20 +100,63 @@ class SweepStanding:
 def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
     """Compare the plan with what the store holds. One query, whatever the size of the sweep."""
     known = store.facts()
-    cells = tuple(_cell(run, known.get(run.run_id, {})) for run in plan.runs)
-    return SweepStanding(sweep=plan.name, cells=cells)
+    driven = any(facts["status"] == "running" for facts in known.values()) and is_driven(store)
+    excluded = excluded_runs(plan)
+    throughput = Throughput.measured(known.values(), plan.config.launch.flops_per_second)
+    cells = []
+    for run in plan.runs:
+        facts = dict(known.get(run.run_id, {}))
+        if run.run_id in excluded:
+            facts |= {"status": RunState.EXCLUDED, "reason": excluded[run.run_id]}
+        elif facts.get("status") == RunState.RUNNING and not driven:
+            reason = "cut off; `scaling run` goes on with it"
+            facts |= {"status": RunState.PLANNED, "reason": reason}
+        cells.append(_cell(run, facts, throughput))
+    budget = plan.config.budget
+    return SweepStanding(
+        sweep=plan.name,
+        cells=tuple(cells),
+        workers=plan.config.launch.workers,
+        price_per_device_hour=budget.price_per_device_hour,
+        currency=budget.currency,
+    )
 
 
-def _cell(run: RunPlan, facts: dict[str, Any]) -> CellStanding:
+def excluded_runs(plan: SweepPlan) -> dict[str, str]:
+    """The runs that the config leaves out, by run id, with the reason.
+
+    Raises RecordError for a condition on a column that runs do not have.
+    """
+    if not plan.config.exclude:
+        return {}
+    import pandas as pd
+
+    from scaling.records import Records
+
+    table = pd.DataFrame([{"run_id": run.run_id, **run.facts()} for run in plan.runs])
+    reasons: dict[str, str] = {}
+    for exclusion in plan.config.exclude:
+        chosen = Records(table, source="exclude")
+        for condition in exclusion.where:
+            chosen = chosen.where(condition)
+        reasons |= dict.fromkeys(chosen.table["run_id"], exclusion.reason)
+    return reasons
+
+
+def _cell(run: RunPlan, facts: dict[str, Any], throughput: Throughput) -> CellStanding:
+    state = RunState(facts.get("status", RunState.PLANNED))
     return CellStanding(
         run_id=run.run_id,
         name=run.name,
-        state=RunState(facts.get("status", RunState.PLANNED)),
+        state=state,
         held_out=run.held_out,
         params=run.shape.params,
         tokens=run.tokens,
+        steps=run.settings.steps,
         train_flops=run.train_flops,
         loss=facts.get("loss"),
         wall_seconds=facts.get("wall_seconds"),
+        seconds_left=0.0 if state in _ENDED else throughput.seconds(run),
+        tries=facts.get("tries", 0),
         reason=facts.get("reason", ""),
     )

@@ -27,6 +27,7 @@ class EventKind(StrEnum):
     FINISHED = "finished"
     DIVERGED = "diverged"
     FAILED = "failed"
+    LOST = "lost"  # its worker is gone; another try follows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,146 +1,263 @@
-"""Worker processes on this machine: each imports what it needs once and does task after task.
+"""Worker processes on this machine: each imports torch once and trains run after run.
 
-A worker that dies (out of memory, killed) takes only its run with it: the run is reported as lost
-and another worker takes its place.
+A worker that dies (out of memory, killed) or hangs takes only its task with it, and another takes
+its place. Workers end with their driver, however it ends.
 """
 
+import ctypes
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Generator, Sequence
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-#: Trains one task, sending messages while it works; runs in the worker process.
-Work = Callable[[Any, Callable[[Any], None]], None]
+from scaling.errors import ConfigError
+from sweeps.config import LaunchConfig
+from sweeps.launchers.launcher import (
+    Again,
+    Happening,
+    Stopped,
+    TaskEnded,
+    TaskLost,
+    TaskMessage,
+    Work,
+)
+
+_GRACE_SECONDS = 5.0  # for a worker to save its state and leave
+_STOPPED = 128 + signal.SIGTERM
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskMessage:
-    """Something that the work on a task said."""
-
-    task: Any
-    message: Any
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskEnded:
-    """The work on a task came to its end."""
-
-    task: Any
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskLost:
-    """The worker died under the task."""
-
-    task: Any
-    reason: str
-
-
-class _Worker:
-    def __init__(self, work: Work, threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(
-            target=_serve, args=(theirs, work), daemon=True
+def launch_local(
+    tasks: Sequence[Any], work: Work, launch: LaunchConfig, again: Again
+) -> Generator[Happening, None, None]:
+    """Do the tasks on processes of this machine; see `Launcher`."""
+    if launch.nodes > 1:
+        raise ConfigError(
+            f"launch.nodes is {launch.nodes}; launch.engine local has this machine alone: "
+            "use ray or slurm"
         )
-        with _thread_limit(threads):
-            self.process.start()
-        theirs.close()
-        self.task: Any = None
-
-    def assign(self, task: Any) -> None:
-        self.task = task
-        self.connection.send(task)
-
-    def close(self) -> None:
-        """Let an idle worker end; end a busy one."""
-        if self.task is None:
-            with suppress(OSError):
-                self.connection.send(None)
-            self.process.join(timeout=5)
-        if self.process.is_alive():
-            self.process.terminate()
-            self.process.join(timeout=5)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.connection.close()
+    if launch.gpus > 0:
+        _require_gpus(launch)
+    yield from work_through(
+        tasks,
+        work,
+        workers=launch.workers,
+        threads=launch.threads,
+        gpus=launch.gpus,
+        hang_seconds=launch.hang_seconds,
+        again=again,
+    )
 
 
 def work_through(
-    tasks: Sequence[Any], work: Work, *, workers: int, threads: int
-) -> Generator[TaskMessage | TaskEnded | TaskLost, None, None]:
+    tasks: Sequence[Any],
+    work: Work,
+    *,
+    workers: int,
+    threads: int,
+    gpus: int = 0,
+    hang_seconds: float = float("inf"),
+    again: Again = lambda lost: None,
+) -> Generator[Happening, None, None]:
     """Do the tasks in order on up to `workers` processes, and yield what happens as it happens.
 
-    `work` and the tasks must be picklable. Leaving the iterator early, as Ctrl-C does, ends the
-    workers.
+    A worker that says nothing for `hang_seconds` is ended. Leaving the iterator early, as Ctrl-C
+    does, ends the workers.
     """
-    waiting = list(tasks)
+    waiting = deque(tasks)
     crew: list[_Worker] = []
     try:
-        for _ in range(min(workers, len(waiting))):
-            crew.append(_Worker(work, threads))
+        for slot in range(min(workers, len(waiting))):
+            crew.append(_Worker(work, threads, _visible_gpus(slot, gpus)))
         for worker in crew:
-            worker.assign(waiting.pop(0))
-        while any(worker.task is not None for worker in crew):
-            busy = {worker.connection: worker for worker in crew if worker.task is not None}
-            for connection in wait(list(busy)):
-                worker = busy[connection]  # type: ignore[index]
-                event = _receive(worker)
-                if event is not None:
-                    yield event
+            worker.assign(waiting.popleft())
+        while busy := {w.connection: w for w in crew if w.task is not None}:
+            oldest = min(worker.heard for worker in busy.values())
+            patience = max(0.0, oldest + hang_seconds - time.monotonic())
+            ready = wait(list(busy), None if patience == float("inf") else patience)
+            events = [_receive(busy[connection]) for connection in ready]  # type: ignore[index]
+            events += [w.give_up(hang_seconds) for w in busy.values() if w.hangs(hang_seconds)]
+            for event in events:
+                yield event
                 if isinstance(event, TaskLost):
-                    crew.remove(worker)
-                    worker.close()
-                    if waiting:
-                        crew.append(_Worker(work, threads))
-                        crew[-1].assign(waiting.pop(0))
-                elif worker.task is None and waiting:
-                    worker.assign(waiting.pop(0))
+                    retry = again(event)
+                    if retry is not None:
+                        waiting.appendleft(retry)
+            for worker in [worker for worker in crew if worker.dead]:
+                crew.remove(worker)
+                worker.close()
+                if waiting:
+                    crew.append(_Worker(work, threads, worker.gpus))
+            for worker in crew:
+                if worker.task is None and waiting:
+                    worker.assign(waiting.popleft())
     finally:
+        for worker in crew:
+            worker.stop()
         for worker in crew:
             worker.close()
 
 
-def _receive(worker: _Worker) -> TaskMessage | TaskEnded | TaskLost:
-    task = worker.task
+class _Worker:
+    def __init__(self, work: Work, threads: int, gpus: str) -> None:
+        self.gpus = gpus
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: SpawnProcess = context.Process(
+            target=_serve, args=(theirs, work, threads, os.getpid()), daemon=True
+        )
+        with _environment(threads, gpus):
+            self.process.start()
+        theirs.close()
+        self.task: Any = None
+        self.dead = False
+        self.heard = time.monotonic()
+
+    def assign(self, task: Any) -> None:
+        self.task = task
+        self.heard = time.monotonic()
+        with suppress(OSError):  # it died idle: the next look at its pipe says so
+            self.connection.send(task)
+
+    def hangs(self, seconds: float) -> bool:
+        return self.task is not None and time.monotonic() - self.heard > seconds
+
+    def give_up(self, seconds: float) -> TaskLost:
+        """End a worker that says nothing: it would not listen to a request."""
+        self.process.kill()
+        self.process.join()
+        return self.lose(f"hung: no sign of life for {seconds:.0f} s")
+
+    def lose(self, reason: str) -> TaskLost:
+        task, self.task, self.dead = self.task, None, True
+        return TaskLost(task=task, reason=reason)
+
+    def stop(self) -> None:
+        """Ask an idle worker to end, and a busy one to save its state and end."""
+        if self.task is None:
+            with suppress(OSError):
+                self.connection.send(None)
+        elif self.process.is_alive():
+            self.process.terminate()
+        self._deadline = time.monotonic() + _GRACE_SECONDS
+
+    def close(self) -> None:
+        if self.process.is_alive() and not self.dead:
+            self.process.join(timeout=max(0.0, self._deadline - time.monotonic()))
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+def _receive(worker: _Worker) -> Happening:
+    worker.heard = time.monotonic()
     try:
         kind, message = worker.connection.recv()
     except (EOFError, OSError):
-        worker.process.join(timeout=5)
-        worker.task = None
-        return TaskLost(task=task, reason=f"worker died (exit code {worker.process.exitcode})")
+        worker.process.join(timeout=_GRACE_SECONDS)
+        return worker.lose(_death(worker.process.exitcode))
     if kind == "end":
-        worker.task = None
+        task, worker.task = worker.task, None
         return TaskEnded(task=task)
-    return TaskMessage(task=task, message=message)
+    return TaskMessage(task=worker.task, message=message)
 
 
-def _serve(connection: Connection, work: Work) -> None:
+def _death(exit_code: int | None) -> str:
+    if exit_code == _STOPPED:
+        return "worker was asked to stop (SIGTERM)"
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        hint = "; out of memory?" if name == "SIGKILL" else ""
+        return f"worker was killed ({name}{hint})"
+    return f"worker died (exit code {exit_code})"
+
+
+def _serve(connection: Connection, work: Work, threads: int, driver: int) -> None:
     """The life of a worker: receive a task, do it, until told to stop or left alone."""
+    _end_with(driver)
+    stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
-    with suppress(EOFError, OSError):
-        while (task := connection.recv()) is not None:
-            work(task, lambda message: connection.send(("message", message)))
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # denormals make a CPU slower a hundredfold
+
+    def send(message: Any) -> None:
+        connection.send(("message", message))
+        if stop.is_set():
+            raise Stopped
+
+    try:
+        while not stop.is_set() and (task := connection.recv()) is not None:
+            work(task, send)
             connection.send(("end", None))
+    except (EOFError, OSError):
+        return  # the driver is gone
+    except Stopped:
+        sys.exit(_STOPPED)
 
 
-class _thread_limit:
-    """Numerical libraries of a child process read these as it starts."""
+def _end_with(driver: int) -> None:
+    """End this process when the driver ends, even by SIGKILL: nobody would collect its work."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        if os.getppid() != driver:
+            os._exit(1)
+        return
+    parent = multiprocessing.parent_process()
 
-    _NAMES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
 
-    def __init__(self, threads: int) -> None:
-        self._threads = str(threads)
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _require_gpus(launch: LaunchConfig) -> None:
+    import torch
+
+    have = torch.cuda.device_count()
+    if launch.gpus > have:
+        raise ConfigError(
+            f"launch.gpus is {launch.gpus:g} a process, but this machine has {have}; "
+            "lower it, or use launch.engine ray or slurm"
+        )
+
+
+def _visible_gpus(slot: int, gpus: int) -> str:
+    """Which devices the worker in this slot sees, in turn; empty for whatever is there."""
+    if not gpus:
+        return ""
+    import torch
+
+    have = torch.cuda.device_count()
+    return ",".join(str((slot * gpus + index) % have) for index in range(gpus))
+
+
+class _environment:
+    """Child processes read these as they start, before torch can be told."""
+
+    _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+    def __init__(self, threads: int, gpus: str) -> None:
+        self._values = dict.fromkeys(self._THREADS, str(threads))
+        if gpus:
+            self._values["CUDA_VISIBLE_DEVICES"] = gpus
 
     def __enter__(self) -> None:
-        self._before = {name: os.environ.get(name) for name in self._NAMES}
-        os.environ.update(dict.fromkeys(self._NAMES, self._threads))
+        self._before = {name: os.environ.get(name) for name in self._values}
+        os.environ.update(self._values)
 
     def __exit__(self, *error: object) -> None:
         for name, value in self._before.items():

@@ -60,8 +60,9 @@ def test_cells_take_depths_and_seeds_of_the_grid_and_held_out_runs_its_first_see
 
 
 def test_held_out_runs_come_first_or_last_as_the_config_says(tiny_mapping):
-    assert planned(tiny_mapping).runs[0].held_out
-    last = planned(tiny_mapping, launch={"held_out_first": False})
+    first = planned(tiny_mapping, launch={"held_out_first": True})
+    assert first.runs[0].held_out
+    last = planned(tiny_mapping)
     assert [run.held_out for run in last.runs] == [False, False, True]
     flops = [run.train_flops for run in last.runs]
     assert flops == sorted(flops)

@@ -10,7 +10,8 @@ from scaling.store import RunState
 from sweeps import runner
 from sweeps.config import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.launchers.local import TaskEnded, TaskLost, TaskMessage, work_through
+from sweeps.launchers.launcher import TaskEnded, TaskLost, TaskMessage
+from sweeps.launchers.local import work_through
 from sweeps.plan import plan_sweep
 from sweeps.runner import run_sweep
 from sweeps.work import EventKind
@@ -22,8 +23,37 @@ class MemoryStore:
     def __init__(self):
         self.kept, self.curves, self.records, self.reasons = {}, {}, {}, {}
 
+    key = "memory"
+    said = ""
+
+    def with_parent(self, facts):
+        return self
+
+    def driver(self):
+        return self.said
+
+    def set_driver(self, driver):
+        self.said = driver
+
+    def replay(self):
+        return 0
+
+    def close_cut_off(self, run_ids=None, reason=""):
+        cut_off = [
+            run_id
+            for run_id, state in self.kept.items()
+            if state is RunState.RUNNING and (run_ids is None or run_id in run_ids)
+        ]
+        for run_id in cut_off:
+            self.kept[run_id] = RunState.FAILED
+            self.reasons[run_id] = reason
+        return tuple(cut_off)
+
     def states(self):
         return dict(self.kept)
+
+    def facts(self):
+        return {run_id: {"status": state} for run_id, state in self.kept.items()}
 
     def start_run(self, run_id, name, facts):
         self.kept[run_id] = RunState.RUNNING
@@ -50,14 +80,14 @@ class MemoryWriter:
 def in_this_process(monkeypatch):
     """Train here instead of in worker processes, which would import torch for seconds."""
 
-    def work_here(tasks, work, *, workers, threads):
+    def work_here(tasks, work, launch, again):
         for task in tasks:
             messages = []
             work(task, messages.append)
             yield from (TaskMessage(task=task, message=message) for message in messages)
             yield TaskEnded(task=task)
 
-    monkeypatch.setattr(runner, "work_through", work_here)
+    monkeypatch.setattr(runner, "find_launcher", lambda engine: work_here)
     load_corpus.cache_clear()
 
 
@@ -133,15 +163,17 @@ def test_text_that_changed_after_planning_fails_the_runs_with_that_reason(plan, 
 
 
 def test_a_lost_worker_fails_its_run_alone(plan, monkeypatch):
-    def lose_the_first(tasks, work, *, workers, threads):
-        yield TaskLost(task=tasks[0], reason="worker died (exit code -9)")
+    def lose_the_first(tasks, work, launch, again):
+        lost = TaskLost(task=tasks[0], reason="worker died")
+        while again(lost) is not None:
+            yield lost
 
-    monkeypatch.setattr(runner, "work_through", lose_the_first)
+    monkeypatch.setattr(runner, "find_launcher", lambda engine: lose_the_first)
     store = MemoryStore()
     outcome = run_sweep(plan, store)
     first = plan.runs[0].run_id
     assert store.kept[first] is outcome.states[first] is RunState.FAILED
-    assert store.reasons[first] == "worker died (exit code -9)"
+    assert store.reasons[first] == "worker died, in each of 3 tries"
     assert outcome.count(RunState.PLANNED) == 2
 
 
@@ -157,4 +189,4 @@ def test_workers_do_all_tasks_and_a_dead_one_is_replaced():
     answers = [event.message for event in events if isinstance(event, TaskMessage)]
     assert answers == [2, 4, 6]
     (lost,) = [event for event in events if isinstance(event, TaskLost)]
-    assert lost == TaskLost(task=13, reason="worker died (exit code -9)")
+    assert lost == TaskLost(task=13, reason="worker was killed (SIGKILL; out of memory?)")

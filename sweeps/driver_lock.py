@@ -1,0 +1,100 @@
+"""One driver a sweep: whoever comes second is told who is first.
+
+On one machine a locked file decides, which the system unlocks however its owner ends. Across
+machines a tag of the sweep's own run in the store does, renewed while the driver lives.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import IO
+
+from scaling.errors import ScalingError, StoreError
+from scaling.state_folder import state_folder
+from scaling.store import RunStore
+
+_RENEWED_SECONDS = 30.0
+_STALE_SECONDS = 120.0
+
+
+class DriverLock:
+    """Held around the work of a driver. Entering raises StoreError where another one is at work."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._file: IO[str] | None = None
+        self._done = threading.Event()
+
+    def __enter__(self) -> "DriverLock":
+        """Take the lock, from a driver that is gone if need be."""
+        self._file = _open(self._store)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.seek(0)
+            with self._file:
+                raise _refusal(self._store, json.loads(self._file.read() or "{}")) from error
+        elsewhere = _driver_elsewhere(self._store)
+        if elsewhere:
+            self._file.close()
+            raise _refusal(self._store, elsewhere)
+        self._file.truncate(0)
+        self._file.write(json.dumps(_myself()))
+        self._file.flush()
+        self._store.set_driver(json.dumps(_myself()))
+        threading.Thread(target=self._renew, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let it go."""
+        self._done.set()
+        with suppress(ScalingError):  # a store that is away frees itself in time
+            self._store.set_driver("")
+        assert self._file is not None
+        self._file.truncate(0)
+        self._file.close()
+
+    def _renew(self) -> None:
+        while not self._done.wait(_RENEWED_SECONDS):
+            with suppress(ScalingError):
+                self._store.set_driver(json.dumps(_myself()))
+
+
+def is_driven(store: RunStore) -> bool:
+    """Whether a driver of this sweep lives, here or elsewhere."""
+    file = _open(store)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        file.close()
+    return bool(_driver_elsewhere(store))
+
+
+def _open(store: RunStore) -> IO[str]:
+    return (state_folder("locks") / f"{store.key}.lock").open("a+")
+
+
+def _myself() -> dict[str, str | int | float]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "at": time.time()}
+
+
+def _driver_elsewhere(store: RunStore) -> dict[str, str | int | float]:
+    """The driver on another machine that has said lately that it lives; empty for none."""
+    said = store.driver()
+    driver: dict[str, str | int | float] = json.loads(said) if said else {}
+    if not driver or driver["host"] == socket.gethostname():
+        return {}  # on this machine the locked file knows better
+    return driver if time.time() - float(driver["at"]) < _STALE_SECONDS else {}
+
+
+def _refusal(store: RunStore, driver: dict[str, str | int | float]) -> StoreError:
+    return StoreError(
+        f'the sweep "{store.sweep}" is being trained by process {driver.get("pid", "?")} on '
+        f"{driver.get('host', 'this machine')}; follow it with `scaling status`, or end it first"
+    )
