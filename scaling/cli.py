@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from analysis.targets import Targets
     from scaling.records import Records
+    from scaling.store import RunStore
+    from sweeps.plan import SweepPlan
+    from sweeps.standing import SweepStanding
 
 Arguments = argparse.Namespace
 Value = TypeVar("Value", str, float)
@@ -61,27 +64,29 @@ def run(arguments: Arguments) -> None:
     from sweeps.plan import plan_sweep
     from sweeps.progress import SweepProgress
     from sweeps.runner import run_sweep
-    from sweeps.standing import sweep_standing
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     store = RunStore.open(planned.name)
     with SweepProgress(planned) as progress:
         run_sweep(planned, store, on_event=progress.show)
-    standing = sweep_standing(planned, store)
+    standing = _standing(planned, store)
     _answer(standing.to_json(), lambda: standing_text(standing), arguments)
 
 
 def status(arguments: Arguments) -> None:
-    """Print where each run of CONFIG stands, with reasons."""
+    """Print where each run of CONFIG stands, with reasons, and the time and cost left."""
     from scaling.store import RunStore
     from sweeps.config import load_config
     from sweeps.listing import standing_text
     from sweeps.plan import plan_sweep
-    from sweeps.standing import sweep_standing
+    from sweeps.watching import watch
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
-    standing = sweep_standing(planned, RunStore.find(planned.name))
-    _answer(standing.to_json(), lambda: standing_text(standing), arguments)
+    store = RunStore.find(planned.name)
+    if arguments.watch and not arguments.json:
+        watch(lambda: _standing(planned, store), every_run=arguments.all)
+    standing = _standing(planned, store)
+    _answer(standing.to_json(), lambda: standing_text(standing, every_run=arguments.all), arguments)
 
 
 def collect(arguments: Arguments) -> None:
@@ -196,6 +201,25 @@ def study(arguments: Arguments) -> None:
 # --- what the verbs share ------------------------------------------------------------------------
 
 
+def _standing(planned: "SweepPlan", store: "RunStore") -> "SweepStanding":
+    """The ledger of a sweep, with a forecast of every cell that is training."""
+    from sweeps.standing import sweep_standing
+
+    standing = sweep_standing(planned, store)
+    if not standing.running:
+        return standing
+    from analysis.in_run import forecast_running
+
+    finished = {c.run_id: c.loss for c in standing.finished_like_running() if c.loss}
+    seen = standing.running + standing.finished_like_running()
+    heading = forecast_running(
+        store.curves(run_ids={cell.run_id for cell in seen}),
+        {cell.run_id: cell.steps for cell in seen},
+        finished,
+    )
+    return standing.with_outlooks({run_id: one.line for run_id, one in heading.items()})
+
+
 def _load(arguments: Arguments) -> "Records":
     """The runs that SOURCE names: a file, or mlflow:EXPERIMENT."""
     from scaling.records import read_records, records_from_table
@@ -301,7 +325,7 @@ def _parser() -> argparse.ArgumentParser:
 VERBS: dict[Callable[[Arguments], None], tuple[options.Options, ...]] = {
     plan: (options.config, options.output, options.json_output),
     run: (options.config, options.output, options.json_output),
-    status: (options.config, options.output, options.json_output),
+    status: (options.config, options.watching, options.output, options.json_output),
     collect: (options.experiment, options.required_output),
     fit: (
         options.source,

@@ -45,6 +45,16 @@ def table(command: argparse.ArgumentParser) -> None:
     )
 
 
+def watching(command: argparse.ArgumentParser) -> None:
+    """How a sweep is watched."""
+    command.add_argument(
+        "--watch", action="store_true", help="show it anew every few seconds until nothing is left"
+    )
+    command.add_argument(
+        "--all", action="store_true", help="list every run, however many there are"
+    )
+
+
 def json_output(command: argparse.ArgumentParser) -> None:
     """JSON on standard output."""
     command.add_argument("--json", action="store_true", help="print one JSON document")

@@ -1,14 +1,17 @@
 """Plans and standings as tables for a terminal. It only arranges what they hold."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from scaling.store import RunState
 from sweeps.plan import SweepPlan
 from sweeps.standing import CellStanding, SweepStanding
 
 _WIDTH = 120
+_SCREENFUL = 60  # runs that are listed one by one
 
 
 def plan_text(plan: SweepPlan) -> str:
@@ -43,23 +46,69 @@ def plan_text(plan: SweepPlan) -> str:
     return _table(columns, rows) + total
 
 
-def standing_text(standing: SweepStanding) -> str:
-    """The runs of a plan with their states, and how many are in each."""
+def standing_text(standing: SweepStanding, *, every_run: bool = False) -> str:
+    """The runs of a plan with their states, and what is left.
+
+    A sweep of more than a screenful is told size by size, with its running cells and its reasons.
+    """
+    if every_run or len(standing.cells) <= _SCREENFUL:
+        return _cells(standing.cells) + _summary(standing)
+    running = _cells(standing.running) if standing.running else ""
+    return _sizes(standing.cells) + running + _reasons(standing.cells) + _summary(standing)
+
+
+def _cells(cells: Sequence[CellStanding]) -> str:
     rows = [
         (
             cell.name,
             cell.state.value,
             _loss(cell),
             "" if cell.wall_seconds is None else f"{cell.wall_seconds:.0f}",
-            cell.reason,
+            cell.outlook or cell.reason,
         )
-        for cell in standing.cells
+        for cell in cells
     ]
+    columns = ("run", "state", "loss", "seconds", "remark")
+    return _table(columns, rows, left_aligned=("run", "state", "remark"))
+
+
+def _sizes(cells: Sequence[CellStanding]) -> str:
+    """A row a model size, smallest first: how many runs are in each state."""
+    sizes: dict[int, list[CellStanding]] = {}
+    for cell in cells:
+        sizes.setdefault(cell.params, []).append(cell)
+    states = [state for state in RunState if any(cell.state is state for cell in cells)]
+    rows = [
+        (
+            f"{params:,}",
+            len(group),
+            *(sum(cell.state is state for cell in group) or "" for state in states),
+            duration(sum(cell.seconds_left for cell in group)),
+        )
+        for params, group in sorted(sizes.items())
+    ]
+    return _table(("params", "runs", *(state.value for state in states), "left"), rows)
+
+
+def _reasons(cells: Sequence[CellStanding]) -> str:
+    counts = Counter((cell.state.value, cell.reason) for cell in cells if cell.reason)
+    rows = [(count, state, reason) for (state, reason), count in counts.most_common(20)]
+    if not rows:
+        return ""
+    return _table(("runs", "state", "reason"), rows, left_aligned=("state", "reason"))
+
+
+def _summary(standing: SweepStanding) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in standing.counts.items())
-    left = f"; {standing.flops_left:.3g} FLOP left" if standing.flops_left else ""
-    columns = ("run", "state", "loss", "seconds", "reason")
-    return _table(columns, rows, left_aligned=("run", "state", "reason")) + (
-        f"{standing.sweep}: {counts}{left}"
+    if not standing.flops_left:
+        return f"{standing.sweep}: {counts}"
+    money = ""
+    if standing.cost_left is not None:
+        money = f", {standing.cost_left:,.2f} {standing.currency}"
+    return (
+        f"{standing.sweep}: {counts}; left: {standing.flops_left:.3g} FLOP, about "
+        f"{duration(standing.wall_seconds_left)} on {standing.workers} "
+        f"({duration(3600 * standing.device_hours_left)} of one process{money})"
     )
 
 

@@ -4,8 +4,10 @@ It follows from the plan and the run store alone, so it cannot disagree with the
 """
 
 import json
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
+from statistics import median
 from typing import Any
 
 from scaling.store import RunState, RunStore
@@ -13,6 +15,7 @@ from sweeps.driver_lock import is_driven
 from sweeps.plan import RunPlan, SweepPlan
 from sweeps.throughput import Throughput
 
+_COMPARED = 100  # finished curves that are read to say where running cells are heading
 _ENDED = (RunState.FINISHED, RunState.DIVERGED, RunState.EXCLUDED)
 
 
@@ -77,6 +80,15 @@ class SweepStanding:
     def running(self) -> tuple[CellStanding, ...]:
         """The cells that train at this moment."""
         return tuple(cell for cell in self.cells if cell.state is RunState.RUNNING)
+
+    def finished_like_running(self) -> tuple[CellStanding, ...]:
+        """Finished cells that tell where the running ones are heading: the nearest in size."""
+        if not self.running:
+            return ()
+        size = median(cell.params for cell in self.running)
+        finished = (cell for cell in self.cells if cell.state is RunState.FINISHED)
+        by_distance = sorted(finished, key=lambda cell: abs(math.log(cell.params / size)))
+        return tuple(by_distance[:_COMPARED])
 
     def with_outlooks(self, outlooks: dict[str, str]) -> "SweepStanding":
         """The same standing, which tells of running cells (by run id) where they are heading."""
