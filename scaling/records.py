@@ -8,7 +8,7 @@ out it keeps in ``dropped`` with a reason, so that no run vanishes in silence.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +72,12 @@ class Records:
     def where(self, condition: str) -> "Records":
         """The runs that fulfil ``"column op value"``; op is one of == != < <= > >=."""
         return self.select(_evaluate(self, condition), f"not {condition}")
+
+    def among(self, run_ids: Iterable[str]) -> "Records":
+        """The runs with these identities: of a sweep that grew over time, those of one plan."""
+        self.require("run_id")
+        wanted = set(run_ids)
+        return self.select(self.table["run_id"].isin(wanted), "not in this plan")
 
     def usable(self, *columns: str) -> "Records":
         """The runs that a fit on these columns (and loss) may use.

@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +28,7 @@ import pandas as pd
 
 from scaling.errors import StoreError
 from scaling.records import Records, records_from_table
+from scaling.store_sql import LayoutError, curve_points, experiments, run_tags, speaks_sql
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -38,6 +40,9 @@ DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 _RECORD, _RUN_ID, _STATE, _REASON, _KIND = (
     f"scaling.{name}" for name in ("record", "run_id", "state", "reason", "kind")
 )
+_SEAL = "scaling.seal"
+_TAG_LENGTH = 7000
+SEALS = "sealed-forecasts"  # the experiment that holds them
 _PAGE = 1000  # runs a query, and metrics a batch: MLflow's own limits
 
 
@@ -90,20 +95,18 @@ class RunStore:
     def find(cls, sweep: str, tracking_uri: str | None = None) -> "RunStore":
         """The store of a sweep that exists; StoreError names the nearest one otherwise."""
         uri = resolve_tracking_uri(tracking_uri)
-        if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        if not _database_exists(uri):
             raise StoreError(
                 f"{uri}: no such database; run a sweep first or set MLFLOW_TRACKING_URI"
             )
-        client = _client(uri)
-        experiment = _find_experiment(client, sweep, uri)
-        if experiment is None:
-            names = [found.name for found in client.search_experiments()]
-            near = difflib.get_close_matches(sweep, names, n=1) or names
+        found = _experiments(uri)
+        if sweep not in found:
+            near = difflib.get_close_matches(sweep, found, n=1) or list(found)
             raise StoreError(
-                f'{uri}: no experiment "{sweep}"'
+                f'{_without_credentials(uri)}: no experiment "{sweep}"'
                 + (f'; did you mean "{near[0]}"?' if near else "; run a sweep first")
             )
-        return cls(sweep=sweep, tracking_uri=uri, experiment_id=experiment.experiment_id)
+        return cls(sweep=sweep, tracking_uri=uri, experiment_id=found[sweep])
 
     def states(self) -> dict[str, RunState]:
         """Where each run of the sweep that was ever started stands, by run id."""
@@ -115,8 +118,9 @@ class RunStore:
         A run that was started several times appears once: the finished try, else the latest.
         """
         found: dict[str, dict[str, Any]] = {}
-        for run in self._runs():
-            tags = run.data.tags
+        for tags in self._run_tags():
+            if _RECORD not in tags:
+                continue
             facts = json.loads(tags[_RECORD]) | {"status": tags[_STATE]}
             if _REASON in tags:
                 facts["reason"] = tags[_REASON]
@@ -170,19 +174,62 @@ class RunStore:
             client.log_artifact(run.info.run_id, str(path))
             client.set_terminated(run.info.run_id)
 
-    def _runs(self) -> Iterable["Run"]:
+    def curves(self, metric: str = "train_loss") -> pd.DataFrame:
+        """One metric's points over all runs: columns run_id, step and the metric's name."""
+        names = ["run_id", "step", metric]
+        if speaks_sql(self.tracking_uri):
+            with suppress(LayoutError):
+                points = curve_points(self.tracking_uri, self.experiment_id, metric, _RUN_ID)
+                return pd.DataFrame(points, columns=names)
         client = _client(self.tracking_uri)
-        token: str | None = None
         with _one_line_errors(self.tracking_uri):
-            while token != "":
-                page = client.search_runs(
-                    [self.experiment_id],
-                    order_by=["attributes.start_time DESC"],
-                    max_results=_PAGE,
-                    page_token=token,
-                )
-                yield from (run for run in page if _RECORD in run.data.tags)
-                token = page.token or ""
+            found = [
+                (run.data.tags[_RUN_ID], point.step, point.value)
+                for run in _pages(client, self.experiment_id)
+                if _RUN_ID in run.data.tags
+                for point in client.get_metric_history(run.info.run_id, metric)
+            ]
+        return pd.DataFrame(sorted(found), columns=names)
+
+    def _run_tags(self) -> list[dict[str, str]]:
+        """The tags of every run, latest first: by SQL where there is a database, else in pages."""
+        if speaks_sql(self.tracking_uri):
+            with suppress(LayoutError):
+                return run_tags(self.tracking_uri, self.experiment_id, "scaling.")
+        client = _client(self.tracking_uri)
+        with _one_line_errors(self.tracking_uri):
+            return [run.data.tags for run in _pages(client, self.experiment_id)]
+
+
+def keep_seal(name: str, document: str, tracking_uri: str | None = None) -> None:
+    """Keep a sealed forecast under its name; StoreError if the name is taken: seals never change.
+
+    Seals are runs of an experiment of their own. A tag holds 8,000 characters at most, so a long
+    document is spread over several.
+    """
+    if name in read_seals(tracking_uri):
+        raise StoreError(f'a sealed forecast "{name}" exists already; choose another name')
+    store = RunStore.open(SEALS, tracking_uri)
+    parts = [document[i : i + _TAG_LENGTH] for i in range(0, len(document), _TAG_LENGTH)]
+    tags = {f"{_SEAL}.{number:04d}": part for number, part in enumerate(parts)}
+    client = _client(store.tracking_uri)
+    with _one_line_errors(store.tracking_uri):
+        run = client.create_run(store.experiment_id, run_name=name, tags={_SEAL: name, **tags})
+        client.set_terminated(run.info.run_id)
+
+
+def read_seals(tracking_uri: str | None = None) -> dict[str, str]:
+    """The document of every sealed forecast by name, oldest first."""
+    uri = resolve_tracking_uri(tracking_uri)
+    if not _database_exists(uri) or SEALS not in _experiments(uri):
+        return {}
+    store = RunStore.find(SEALS, uri)
+    documents = {}
+    for tags in reversed(store._run_tags()):
+        if _SEAL in tags:
+            parts = sorted(key for key in tags if key.startswith(f"{_SEAL}."))
+            documents[tags[_SEAL]] = "".join(tags[key] for key in parts)
+    return documents
 
 
 class RunWriter:
@@ -291,6 +338,35 @@ class _one_line_errors:
             raise StoreError(
                 f"{_without_credentials(self._uri)}: {first_line}; check MLFLOW_TRACKING_URI"
             ) from error
+
+
+def _database_exists(uri: str) -> bool:
+    """False where the URI names a SQLite file that is not there; asking would create it."""
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+
+
+def _experiments(uri: str) -> dict[str, str]:
+    """The ids of all experiments by name."""
+    if speaks_sql(uri):
+        with suppress(LayoutError):
+            return experiments(uri)
+    client = _client(uri)
+    with _one_line_errors(uri):
+        return {found.name: found.experiment_id for found in client.search_experiments()}
+
+
+def _pages(client: "MlflowClient", experiment_id: str) -> Iterable["Run"]:
+    """All runs of an experiment, latest first, in pages of the largest size MLflow allows."""
+    token: str | None = None
+    while token != "":
+        page = client.search_runs(
+            [experiment_id],
+            order_by=["attributes.start_time DESC"],
+            max_results=_PAGE,
+            page_token=token,
+        )
+        yield from page
+        token = page.token or ""
 
 
 def _find_experiment(client: "MlflowClient", sweep: str, uri: str) -> Any:

@@ -93,6 +93,13 @@ def test_unfinished_and_held_out_runs_do_not_reach_a_fit(table):
     assert usable.dropped_by_reason == {"diverged": 1, "failed": 1, "held out by the plan": 1}
 
 
+def test_runs_of_another_plan_leave_with_that_reason(table):
+    records = records_from_table(table.assign(run_id=list("abcdef")))
+    kept = records.among(["a", "f"])
+    assert kept.table["run_id"].tolist() == ["a", "f"]
+    assert kept.dropped_by_reason == {"not in this plan": 4}
+
+
 def test_an_exact_copy_of_a_row_is_dropped_and_reported(table):
     records = records_from_table(pd.concat([table, table.iloc[:1]]))
     assert records.dropped_by_reason == {"exact copy of an earlier row": 1}

@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from scaling.errors import StoreError
-from scaling.store import RunState, RunStore, resolve_tracking_uri
+from scaling.store import RunState, RunStore, keep_seal, read_seals, resolve_tracking_uri
 
 FACTS = {"width": 32, "depth": 1, "seed": 7, "recipe": "tiny/1"}
 RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}
@@ -71,6 +71,23 @@ def test_a_curve_longer_than_one_batch_is_stored_whole(store):
     assert len(client.get_metric_history(writer._mlflow_run_id, "train_loss")) == 1200
 
 
+def test_a_curve_reads_back_by_run_and_step(store):
+    for run_id in ("abc", "abd"):
+        writer = store.start_run(run_id, run_id, FACTS)
+        writer.log_curve([{"step": step, "train_loss": 3.0 - step} for step in range(3)])
+    curves = store.curves()
+    assert curves["run_id"].tolist() == ["abc"] * 3 + ["abd"] * 3
+    assert curves["train_loss"].tolist() == [3.0, 2.0, 1.0] * 2
+
+
+def test_sql_and_the_client_tell_the_same_of_a_sweep(store, monkeypatch):
+    store.start_run("abc", "d32", FACTS).finish(RECORD)
+    store.start_run("abd", "d48", FACTS).log_curve([{"step": 1, "train_loss": 2.0}])
+    by_sql = (store.facts(), store.curves().to_dict())
+    monkeypatch.setattr("scaling.store.speaks_sql", lambda uri: False)
+    assert (store.facts(), store.curves().to_dict()) == by_sql
+
+
 def test_a_loss_that_is_not_a_number_does_not_break_the_record(store):
     store.start_run("abc", "d32", FACTS).finish(RECORD | {"mfu": math.nan})
     assert math.isnan(store.read_records().column("mfu")[0])
@@ -89,6 +106,15 @@ def test_an_experiment_that_holds_something_else_is_not_written_to(database, sto
     client.create_run(client.create_experiment("somebody's work"))
     with pytest.raises(StoreError, match="choose another name"):
         RunStore.open("somebody's work", database)
+
+
+def test_a_sealed_document_of_any_length_comes_back_and_is_never_overwritten(database):
+    document = "0123456789" * 3000  # longer than several tags
+    keep_seal("one", document, database)
+    keep_seal("two", "short", database)
+    assert read_seals(database) == {"one": document, "two": "short"}
+    with pytest.raises(StoreError, match="exists already"):
+        keep_seal("one", "another", database)
 
 
 def test_a_sweep_without_runs_says_how_to_start_it(store):

@@ -1,0 +1,103 @@
+"""The inverse question: how much compute until the loss is reached?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.forecast import LEVELS, forecaster_for
+from analysis.forecast_result import Range
+from analysis.forecaster import log_forecast
+from analysis.question import FURTHEST_DECADES
+from scaling.errors import ForecastError
+from scaling.records import Records
+
+FloatArray = npt.NDArray[np.float64]
+STEP = 0.05  # decades between the budgets that are tried
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetForLoss:
+    """The budget at which a new run reaches a loss.
+
+    Read it as: with the low end of the 90% range a run has a 5% chance to reach the loss, with
+    the high end 95%. ``low`` 0 means below every budget in the data; infinite means not within
+    12 decades, however much is spent: the laws cannot rule out a floor above this loss.
+    """
+
+    loss: float  # nats per token
+    column: str  # what is spent: train_flops, or the x column
+    median: float
+    ranges: Mapping[float, Range]  # confidence level -> range of budgets
+    status: tuple[str, ...]
+
+
+def budget_for_loss(
+    records: Records,
+    loss: float,
+    *,
+    law: str = "auto",
+    x: str | None = None,
+    confidence_levels: Sequence[float] = LEVELS,
+    draws: int = 2000,
+    seed: int = 0,
+    backtests: int = 5,
+) -> BudgetForLoss:
+    """The training budget (or ``x``) at which a new run reaches ``loss``, with ranges.
+
+    Sizes are split optimally where the runs know how. Raises ForecastError for a loss that is not
+    above zero and where the runs cannot answer.
+    """
+    if not (np.isfinite(loss) and loss > 0):
+        raise ForecastError(f"target loss {loss:g}: give a finite loss above zero")
+    column = x or "train_flops"
+    ask = forecaster_for(records, column, law=law, x=x, backtests=backtests)
+    start, end = ask.log_budget_range
+    budgets = np.arange(start, end + FURTHEST_DECADES * np.log(10), STEP * np.log(10))
+    inputs = ask.log_inputs(budgets)
+    answer = log_forecast(ask.forecaster, inputs, budgets, draws=draws, seed=seed)
+    ranges = {}
+    for level in confidence_levels:
+        low, high = np.quantile(answer.draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
+        ranges[level] = Range(_reached(budgets, low, loss), _reached(budgets, high, loss))
+    median = _reached(budgets, answer.centre, loss)
+    return BudgetForLoss(
+        loss=loss,
+        column=column,
+        median=median,
+        ranges=ranges,
+        status=ask.status + _status(loss, column, median, ranges, end),
+    )
+
+
+def _reached(log_budgets: FloatArray, log_losses: FloatArray, loss: float) -> float:
+    """The first budget where the curve is at or below the loss: 0 if at once, else inf."""
+    below = np.flatnonzero(log_losses <= np.log(loss))
+    if not len(below):
+        return float("inf")
+    i = int(below[0])
+    if i == 0:
+        return 0.0
+    fall = log_losses[i - 1] - log_losses[i]
+    part = (log_losses[i - 1] - np.log(loss)) / fall
+    return float(np.exp(log_budgets[i - 1] + part * (log_budgets[i] - log_budgets[i - 1])))
+
+
+def _status(
+    loss: float, column: str, median: float, ranges: Mapping[float, Range], log_end: float
+) -> tuple[str, ...]:
+    said = []
+    if np.isinf(median):
+        said.append(
+            f"a loss of {loss:g} is not expected at any {column} up to {FURTHEST_DECADES:g} "
+            "decades beyond the data"
+        )
+    elif median == 0:
+        said.append(f"a loss of {loss:g} is reached below the smallest {column} in the data")
+    elif median > np.exp(log_end):
+        decades = (np.log(median) - log_end) / np.log(10)
+        said.append(f"the median lies {decades:.2f} decades beyond the data")
+    if any(np.isinf(r.high) for r in ranges.values()) and np.isfinite(median):
+        said.append("some ranges have no upper end: a floor above this loss is not ruled out")
+    return tuple(said)

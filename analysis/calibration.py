@@ -1,0 +1,52 @@
+"""The constants that turn fits into intervals: what each part of the width is multiplied by.
+
+They come from backtests on published tables and on simulated ladders together (docs/log.md says
+how), are the same for every table, and are chosen once a dimension.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Multipliers of the parts of an interval. ``drop`` is the predicted fall in log loss."""
+
+    parameters: float  # times the standard error from the parameters
+    laws: float  # times the spread between laws
+    misfit: float  # lack of fit of the smoothest ladder, as a share of the drop
+    roughness: float  # and how much more for a rough one, times residuals over slope
+    roughest: float  # beyond this roughness a ladder is no worse
+    cap: float | None  # parameters and laws together: at most about this share of the drop
+    tail: float  # degrees of freedom of the t distribution of the centre
+    noise: float  # times the residuals, for a new run
+    prior_origins: float  # what the default scale is worth, in backtest origins
+    origin_worth: float  # what one origin is worth; nested ones tell less than one
+    bias: float  # share of the drop taken off: real ladders lie a little below their forecast
+
+
+SURFACE = Calibration(
+    parameters=0.6,
+    laws=0.6,
+    misfit=0.06,
+    roughness=1.25,
+    roughest=0.12,
+    cap=0.20,
+    tail=5.0,
+    noise=1.1,
+    prior_origins=8.0,
+    origin_worth=0.5,
+    bias=0.01,
+)
+CURVE = Calibration(
+    parameters=0.7,
+    laws=1.2,
+    misfit=0.20,
+    roughness=0.0,
+    roughest=0.15,
+    cap=None,
+    tail=4.0,
+    noise=1.2,
+    prior_origins=2.0,
+    origin_worth=1.0,
+    bias=0.0,
+)

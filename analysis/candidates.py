@@ -1,0 +1,168 @@
+"""The candidate laws of a forecast: a form, weak priors, how runs are weighted, a first weight.
+
+Priors are on coordinates relative to the lowest loss seen and to the runs of largest compute, so
+they hold for any ladder: exponents near 0.3, a floor near 0.6 of the lowest loss, both loosely.
+They say what published ladders have in common, and a few runs outweigh them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis import curve_forms as curve
+from analysis import surface_forms as surface
+from analysis.curve_forms import CurveForm
+from analysis.surface_forms import SurfaceForm
+
+FloatArray = npt.NDArray[np.float64]
+Prior = tuple[float, float]  # mean, standard deviation
+
+FLOOR: Prior = (float(np.log(0.6)), 0.5)
+AMPLITUDE: Prior = (-1.5, 2.0)
+EXPONENT: Prior = (float(np.log(0.3)), 0.3)
+# Published optima put 45 to 57% of log compute into size: exponents alike to about a fifth.
+EXPONENT_RATIO: Prior = (0.0, 0.2)
+COUPLING: Prior = (-0.3, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One member of the ensemble."""
+
+    name: str
+    law: str  # the public law it is a fit of
+    form: SurfaceForm | CurveForm
+    priors: tuple[Prior, ...]
+    eta: float  # weights rise as compute ** eta
+    first_weight: float  # its share before any backtest
+
+    @property
+    def prior_mean(self) -> FloatArray:
+        """Prior means (p,) in the order of the form's parameters."""
+        return np.array([mean for mean, _ in self.priors])
+
+    @property
+    def prior_sd(self) -> FloatArray:
+        """Prior standard deviations (p,)."""
+        return np.array([sd for _, sd in self.priors])
+
+
+def surface_candidates() -> tuple[Candidate, ...]:
+    """The laws of (params, tokens)."""
+    additive = (FLOOR, AMPLITUDE, AMPLITUDE, EXPONENT, EXPONENT_RATIO)
+    coupled = (*additive, COUPLING)
+    return (
+        Candidate(
+            name="coupled",
+            law="skaling",
+            form=surface.COUPLED,
+            priors=coupled,
+            eta=0.25,
+            first_weight=0.25,
+        ),
+        Candidate(
+            name="coupled, large runs",
+            law="skaling",
+            form=surface.COUPLED,
+            priors=coupled,
+            eta=0.6,
+            first_weight=0.35,
+        ),
+        Candidate(
+            name="coupled, all runs alike",
+            law="skaling",
+            form=surface.COUPLED,
+            priors=coupled,
+            eta=0.0,
+            first_weight=0.10,
+        ),
+        Candidate(
+            name="additive",
+            law="chinchilla",
+            form=surface.ADDITIVE,
+            priors=additive,
+            eta=0.25,
+            first_weight=0.15,
+        ),
+        Candidate(
+            name="shared exponent",
+            law="overtraining",
+            form=surface.SHARED,
+            priors=additive[:4],
+            eta=0.25,
+            first_weight=0.15,
+        ),
+    )
+
+
+def curve_candidates(typical_exponent: float = 0.35) -> tuple[Candidate, ...]:
+    """The laws of one input, for exponents near ``typical_exponent``."""
+
+    def exponent(relative: float, sd: float) -> Prior:
+        return (float(np.log(relative * typical_exponent)), sd)
+
+    floor: Prior = (FLOOR[0], 1.0)
+    above_floor: Prior = (-1.0, 2.0)
+    bend: tuple[Prior, ...] = ((0.0, 0.3), (0.0, 3.0), (0.0, 0.7))  # c1, d, log f
+    return (
+        Candidate(
+            name="power law with floor",
+            law="power_law",
+            form=curve.FLOORED,
+            priors=(floor, above_floor, exponent(1.0, 0.6)),
+            eta=1.0,
+            first_weight=0.2,
+        ),
+        Candidate(
+            name="shifted power law",
+            law="shifted_power_law",
+            form=curve.SHIFTED,
+            priors=(floor, above_floor, exponent(0.4 / 0.35, 0.6), (-6.0, 3.0)),
+            eta=0.5,
+            first_weight=0.2,
+        ),
+        Candidate(
+            name="saturating power law",
+            law="saturating_power_law",
+            form=curve.SATURATING,
+            priors=((0.0, 2.0), exponent(0.3 / 0.35, 0.7), (-3.0, 3.0)),
+            eta=1.0,
+            first_weight=0.2,
+        ),
+        Candidate(
+            name="broken power law",
+            law="broken_power_law",
+            form=curve.BROKEN,
+            priors=((0.0, 3.0), exponent(0.2 / 0.35, 1.5), *bend),
+            eta=0.5,
+            first_weight=0.2,
+        ),
+        Candidate(
+            name="broken power law with floor",
+            law="broken_power_law",
+            form=curve.FLOORED_BROKEN,
+            priors=(floor, above_floor, exponent(1.0, 0.6), *bend),
+            eta=0.5,
+            first_weight=0.2,
+        ),
+        Candidate(
+            name="power law without floor",
+            law="pure_power_law",
+            form=curve.POWER,
+            priors=((0.0, 2.0), exponent(0.5, 0.7)),
+            eta=1.0,
+            first_weight=0.0,
+        ),
+        Candidate(
+            name="bounded power law (M4)",
+            law="m4",
+            form=curve.BOUNDED,
+            priors=(floor, above_floor, exponent(1.0, 0.6), (0.5, 1.0), (0.0, 0.7)),
+            eta=0.5,
+            first_weight=0.0,
+        ),
+    )
+
+
+LAW_NAMES = tuple(dict.fromkeys(c.law for c in (*surface_candidates(), *curve_candidates())))

@@ -1,0 +1,297 @@
+"""Several laws as one forecast: fit each, weigh them by their skill, and say how wide they stand.
+
+Reading order: `fit_members`, `combine` (centre and variance for given weights), `rehearse`
+(hide the largest runs, predict them), `weigh` (weights and scale from the rehearsals).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.calibration import Calibration
+from analysis.candidates import Candidate
+from analysis.curve_forms import CurveForm, curve_starts
+from analysis.ladder import FRONTIER_SCALE, Ladder
+from analysis.map_fit import Problem, Solution, solve
+from analysis.surface_forms import SurfaceForm, surface_starts
+
+FloatArray = npt.NDArray[np.float64]
+DECADE = float(np.log(10))
+FITTED_CONSTANTS = 5  # about what a fit with weak priors really uses up
+SMALLEST_SLOPE = 1e-4  # log loss a decade: a ladder that has gone flat
+NEAREST = 0.02  # decades; a target inside the data is still this far from certainty
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberFit:
+    """One candidate fitted to one ladder."""
+
+    candidate: Candidate
+    centre: FloatArray  # (inputs,)
+    lowest: float  # the lowest log loss, zero of the form's scale
+    solution: Solution
+
+    def log_loss(self, log_inputs: FloatArray) -> FloatArray:
+        """Predicted log loss (points,)."""
+        x = log_inputs - self.centre
+        return self.candidate.form.evaluate(self.solution.theta[None], x)[0][0] + self.lowest
+
+    def log_loss_and_variance(self, log_inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Predicted log loss (points,) and its variance from the uncertain parameters."""
+        x = log_inputs - self.centre
+        value, jacobian = self.candidate.form.evaluate(self.solution.theta[None], x)
+        gradient = jacobian[0]
+        variance = np.einsum("mp,pq,mq->m", gradient, self.solution.covariance, gradient)
+        return value[0] + self.lowest, variance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """All candidates fitted to one ladder, and the fall in loss that sets the scale of errors."""
+
+    ladder: Ladder
+    members: tuple[MemberFit, ...]
+    slope: float  # predicted fall in log loss over the next decade of compute
+    roughness: float  # size of the residuals as a share of that fall
+    calibration: Calibration
+
+    def values(self, log_inputs: FloatArray) -> FloatArray:
+        """Log loss that each law predicts (points, members)."""
+        return np.column_stack([m.log_loss(log_inputs) for m in self.members])
+
+    @property
+    def first_weights(self) -> FloatArray:
+        """Weights (members,) before any rehearsal."""
+        weights = np.array([m.candidate.first_weight for m in self.members])
+        if weights.sum() == 0:  # a law asked for by name that the default set gives no weight
+            weights = np.ones(len(weights))
+        return weights / weights.sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Centre and variance of the log loss at some targets, part by part; all (targets,)."""
+
+    centre: FloatArray
+    parameters: FloatArray
+    laws: FloatArray
+    misfit: FloatArray
+
+    @property
+    def variance(self) -> FloatArray:
+        """All parts together, before the scale learned from rehearsals."""
+        return self.parameters + self.laws + self.misfit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """One origin of a backtest: laws fitted with the largest runs hidden, and those runs."""
+
+    ensemble: Ensemble  # fitted to what lies below the cut
+    hidden: Ladder
+    distance: FloatArray  # (hidden,) decades beyond what was seen
+
+    @property
+    def errors(self) -> FloatArray:
+        """Predicted minus measured log loss (hidden, members)."""
+        return self.ensemble.values(self.hidden.log_inputs) - self.hidden.log_loss[:, None]
+
+    @property
+    def squared_ratio(self) -> FloatArray:
+        """Squared error of the ensemble's centre over the variance it stated (hidden,)."""
+        ensemble, hidden = self.ensemble, self.hidden
+        spread = combine(ensemble, hidden.log_inputs, hidden.log_compute, ensemble.first_weights)
+        noise = ensemble.calibration.noise * run_noise(ensemble).scale
+        noise = noise * noise_factor(ensemble, hidden.log_inputs)
+        return np.asarray((spread.centre - hidden.log_loss) ** 2 / (spread.variance + noise**2))
+
+
+def fit_members(
+    ladder: Ladder, candidates: Sequence[Candidate], calibration: Calibration
+) -> Ensemble:
+    """Every candidate fitted to the ladder."""
+    members = tuple(_fit(ladder, candidate) for candidate in candidates)
+    slope = max(_slope(ladder, members[0]), SMALLEST_SLOPE)
+    return Ensemble(
+        ladder=ladder,
+        members=members,
+        slope=slope,
+        roughness=_residual_rms(ladder, members[0]) / slope,
+        calibration=calibration,
+    )
+
+
+def _fit(ladder: Ladder, candidate: Candidate) -> MemberFit:
+    centre, lowest = ladder.centre, float(ladder.log_loss.min())
+    problem = Problem(
+        evaluate=candidate.form.evaluate,
+        x=ladder.log_inputs - centre,
+        y=ladder.log_loss - lowest,
+        weights=ladder.weights(candidate.eta),
+        prior_mean=candidate.prior_mean,
+        prior_sd=candidate.prior_sd,
+    )
+    if isinstance(candidate.form, SurfaceForm):
+        starts = surface_starts(candidate.form, problem.x, problem.y, problem.weights)
+    else:
+        starts = curve_starts(candidate.form, problem.x, problem.y, problem.weights)
+    return MemberFit(
+        candidate=candidate, centre=centre, lowest=lowest, solution=solve(problem, starts)
+    )
+
+
+def _slope(ladder: Ladder, first: MemberFit) -> float:
+    """Mean predicted fall in log loss over one more decade, at the sixth of runs furthest up."""
+    top = np.argsort(ladder.log_compute)[-max(3, len(ladder) // 6) :]
+    here = ladder.log_inputs[top]
+    further = here + DECADE / len(ladder.inputs)
+    return float(np.mean(first.log_loss(here) - first.log_loss(further)))
+
+
+def _residual_rms(ladder: Ladder, first: MemberFit) -> float:
+    """Root mean square residual of well-split runs, corrected for the fit's own freedom."""
+    weights = ladder.frontier_weights
+    mean_square = float(np.average(first.solution.residuals**2, weights=weights))
+    return float(np.sqrt(mean_square)) * freedom_factor(len(ladder))
+
+
+def freedom_factor(runs: int) -> float:
+    """Residuals are smaller than errors by the constants that were fitted to them."""
+    return float(np.sqrt(runs / max(runs - FITTED_CONSTANTS, 0.3 * runs)))
+
+
+def combine(
+    ensemble: Ensemble, log_inputs: FloatArray, log_compute: FloatArray, weights: FloatArray
+) -> Spread:
+    """Centre and parts of the variance at targets, for weights (members,) or (targets, members)."""
+    calibration = ensemble.calibration
+    predictions = [m.log_loss_and_variance(log_inputs) for m in ensemble.members]
+    values = np.column_stack([value for value, _ in predictions])  # (targets, members)
+    variances = np.column_stack([variance for _, variance in predictions])
+    weights = np.broadcast_to(weights, values.shape)
+    distance = np.maximum(ensemble.ladder.distance(log_inputs, log_compute), NEAREST)
+    drop = distance * ensemble.slope
+    misfit = np.hypot(
+        calibration.misfit, calibration.roughness * min(ensemble.roughness, calibration.roughest)
+    )
+    centre = np.sum(weights * values, axis=1)
+    parameters = calibration.parameters**2 * np.sum(weights * variances, axis=1)
+    laws = calibration.laws**2 * np.sum(weights * (values - centre[:, None]) ** 2, axis=1)
+    if calibration.cap is not None:
+        # Where the runs say little, what ladders have in common says more.
+        shrink = 1 / (1 + (parameters + laws) / (calibration.cap * drop + 1e-9) ** 2)
+        parameters, laws = parameters * shrink, laws * shrink
+    return Spread(
+        centre=centre - calibration.bias * drop,
+        parameters=parameters,
+        laws=laws,
+        misfit=(misfit * drop) ** 2,
+    )
+
+
+def noise_factor(ensemble: Ensemble, log_inputs: FloatArray) -> FloatArray:
+    """How much noisier than a well-split run each target is: badly split runs scatter more."""
+    first = ensemble.members[0]
+    form = first.candidate.form
+    if isinstance(form, CurveForm):
+        return np.ones(len(log_inputs))
+    x = log_inputs - first.centre
+    total = x.sum(axis=1)
+    best_params = form.best_split(first.solution.theta[None], total)[0]
+    best = np.column_stack([best_params, total - best_params]) + first.centre
+    excess = np.maximum(first.log_loss(log_inputs) - first.log_loss(best), 0.0)
+    return np.asarray(np.sqrt(1 + (excess / FRONTIER_SCALE) ** 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunNoise:
+    """What one more run scatters around the law: residuals to draw from, and their size."""
+
+    residuals: FloatArray  # (runs,) corrected for the fit's own freedom
+    chances: FloatArray  # (runs,) sum 1; runs of large compute are more like the target
+    scale: float
+
+
+def run_noise(ensemble: Ensemble) -> RunNoise:
+    """The residuals of the ensemble's centre, as a distribution for a new run."""
+    ladder = ensemble.ladder
+    values = ensemble.values(ladder.log_inputs)
+    frontier = ladder.frontier_weights
+    residuals = (ladder.log_loss - values @ ensemble.first_weights) * np.sqrt(frontier)
+    residuals = residuals * freedom_factor(len(ladder))
+    chances = np.exp(0.4 * (ladder.log_compute - ladder.log_compute.max())) * frontier
+    chances = chances / chances.sum()
+    reach = 4 * 1.4826 * float(np.median(np.abs(residuals))) + 1e-12
+    scale = float(np.sqrt(chances @ np.clip(residuals, -reach, reach) ** 2))
+    return RunNoise(residuals=residuals, chances=chances, scale=scale)
+
+
+def rehearse(
+    ladder: Ladder,
+    candidates: Sequence[Candidate],
+    calibration: Calibration,
+    cuts: Sequence[float],
+    *,
+    reach: float = np.inf,
+) -> tuple[Rehearsal, ...]:
+    """Fit what lies below each cut (log compute) and predict what lies up to ``reach`` above it."""
+    rehearsals = []
+    for cut in cuts:
+        seen = ladder.select(ladder.log_compute <= cut)
+        hidden = ladder.select((ladder.log_compute > cut) & (ladder.log_compute <= cut + reach))
+        rehearsals.append(
+            Rehearsal(
+                ensemble=fit_members(seen, candidates, calibration),
+                hidden=hidden,
+                distance=seen.distance(hidden.log_inputs, hidden.log_compute),
+            )
+        )
+    return tuple(rehearsals)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighing:
+    """What the rehearsals say for each target: weights of the laws and a scale for the width."""
+
+    weights: FloatArray  # (targets, members)
+    scale_squared: FloatArray  # (targets,) 1 = the default was right
+    evidence: FloatArray  # (targets,) how many origins speak for that distance
+
+
+def weigh(
+    rehearsals: Sequence[Rehearsal], ensemble: Ensemble, distance: FloatArray, noise_scale: float
+) -> Weighing:
+    """Weights and scale at target distances (targets,) in decades.
+
+    A rehearsal counts by how alike its distance is to the target's. With few rehearsals both
+    stay near their defaults: nested origins share their runs and tell little more than one.
+    """
+    calibration, first_weights = ensemble.calibration, ensemble.first_weights
+    distance = np.maximum(distance, NEAREST)
+    targets = len(distance)
+    evidence = np.zeros(targets)
+    squared_errors = np.zeros((targets, len(first_weights)))
+    ratios = np.zeros(targets)
+    for rehearsal in rehearsals:
+        offset = np.log((rehearsal.distance + 0.1) / (distance[:, None] + 0.1))
+        alike = np.exp(-np.abs(offset))  # (targets, hidden)
+        worth = alike.max(axis=1)
+        share = alike / alike.sum(axis=1, keepdims=True)
+        evidence += worth
+        squared_errors += worth[:, None] * (share @ rehearsal.errors**2)
+        ratios += worth * np.minimum(share @ rehearsal.squared_ratio, 25.0)
+    prior = calibration.prior_origins
+    scale = (prior + calibration.origin_worth * ratios) / (
+        prior + calibration.origin_worth * evidence
+    )
+    weights = np.broadcast_to(first_weights, squared_errors.shape)
+    if rehearsals:
+        skill = 1 / (squared_errors / evidence[:, None] + noise_scale**2)
+        # Laws outside the default set earn their place: they start at a tenth of the others.
+        skill = skill * np.where(first_weights > 0, 1.0, 0.1)
+        skill = skill / skill.sum(axis=1, keepdims=True)
+        trust = (evidence / (evidence + 2))[:, None]
+        weights = (1 - trust) * first_weights + trust * skill
+    return Weighing(weights=weights, scale_squared=scale, evidence=evidence)

@@ -1,0 +1,326 @@
+"""Forecasts of new runs, right as often as they say.
+
+    records + targets
+        |  pose            analysis.question    which runs, which laws
+        |  prepare         analysis.forecaster  fit the laws, rehearse on the largest runs
+        |  log_forecast    analysis.forecaster  weights, centre, parts of the width, draws
+        v
+    Forecast               analysis.forecast_result
+
+The width of an interval has four parts: uncertain parameters, spread between laws, lack of fit
+that grows with the predicted fall in loss, and the noise of one more run. Its scale is what the
+ladder's own backtests ask for, shrunk to what published ladders needed where they are few.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.calibration import SURFACE
+from analysis.ensemble import DECADE, Ensemble, fit_members
+from analysis.forecast_result import Forecast, Range, TargetForecast
+from analysis.forecaster import Forecaster, LogForecast, log_forecast, prepare
+from analysis.optimal_split import best_log_params
+from analysis.question import Question, check_distance, pose
+from analysis.surface_forms import SurfaceForm
+from analysis.targets import Targets
+from scaling.columns import canonical_name
+from scaling.errors import ForecastError
+from scaling.records import Records
+
+FloatArray = npt.NDArray[np.float64]
+
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+PINNED_SHARES = (0.02, 0.4, 0.6, 0.8)  # of the lowest loss seen; the first is "no floor"
+FLOOR_LEARNED = 0.1  # standard error of the log floor below which the runs, not the prior, know it
+WIDE_SCALE = 1.3
+STEEP_EXPONENT = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """Targets in natural logs, and the columns that describe them."""
+
+    log_inputs: FloatArray  # (targets, inputs)
+    log_compute: FloatArray  # (targets,)
+    described: tuple[dict[str, float], ...]
+
+
+def forecast(
+    records: Records,
+    targets: Targets,
+    *,
+    law: str = "auto",
+    x: str | None = None,
+    confidence_levels: Sequence[float] = LEVELS,
+    draws: int = 2000,
+    seed: int = 0,
+    backtests: int = 5,
+) -> Forecast:
+    """The loss of new runs at ``targets``, with intervals at every level.
+
+    ``law`` is "auto" (all candidates, weighted) or the name of one law. ``x`` names the one input
+    column to forecast along. ``backtests`` is how many times the largest runs are hidden in turn
+    to learn weights and width. Losses are nats per token.
+
+    Raises ForecastError where the runs cannot answer.
+    """
+    levels = _checked(confidence_levels)
+    question = pose(records, tuple(targets.columns), law, x)
+    forecaster, points = _answerable(question, targets, backtests)
+    answer = log_forecast(forecaster, points.log_inputs, points.log_compute, draws=draws, seed=seed)
+    floors = _pinned_floors(question, points)
+    identified = _floor_identified(forecaster.ensemble)
+    return Forecast(
+        targets=tuple(
+            _target_forecast(i, answer, points, forecaster, levels) for i in range(len(targets))
+        ),
+        source=records.source,
+        data_hash=records.data_hash,
+        runs=len(question.ladder),
+        law=law,
+        laws=tuple(c.name for c in question.candidates),
+        evidence=_evidence(forecaster, answer),
+        status=question.status + _status(forecaster, answer, identified),
+        pinned_floors=floors,
+        floor_identified=identified,
+        seed=seed,
+    )
+
+
+def predict_table(
+    records: Records,
+    points: pd.DataFrame,
+    *,
+    levels: Sequence[float] = (0.9,),
+    law: str = "auto",
+    x: str | None = None,
+    draws: int = 2000,
+    seed: int = 0,
+    backtests: int = 5,
+) -> pd.DataFrame:
+    """``points`` with ``median`` and, for each level, ``low_90`` and ``high_90`` added.
+
+    Every column and the order of rows stay as they are.
+    """
+    if points.empty:
+        raise ForecastError("points: no rows; give one row a run to predict")
+    targets = Targets.from_table(_our_names(points, x), x)
+    answer = forecast(
+        records,
+        targets,
+        law=law,
+        x=x,
+        confidence_levels=levels,
+        draws=draws,
+        seed=seed,
+        backtests=backtests,
+    )
+    added: dict[str, list[float]] = {"median": [t.median for t in answer.targets]}
+    for level in _checked(levels):
+        added[f"low_{100 * level:g}"] = [t.intervals[level].low for t in answer.targets]
+        added[f"high_{100 * level:g}"] = [t.intervals[level].high for t in answer.targets]
+    taken = [name for name in added if name in points.columns]
+    if taken:
+        raise ForecastError(f'points: column "{taken[0]}" exists already; rename it first')
+    return points.assign(**added)
+
+
+def _our_names(points: pd.DataFrame, x: str | None) -> pd.DataFrame:
+    """The points with columns under our names where the table uses a common spelling."""
+    present = {str(name) for name in points.columns}
+    renamed = {}
+    for name in points.columns:
+        ours = canonical_name(str(name))
+        if ours is not None and ours not in present and str(name) != x:
+            renamed[name] = ours
+            present.add(ours)
+    return points.rename(columns=renamed)
+
+
+def _checked(levels: Sequence[float]) -> tuple[float, ...]:
+    for level in levels:
+        if not 0 < level < 1:
+            raise ForecastError(f"confidence level {level:g}: give a share between 0 and 1")
+    return tuple(dict.fromkeys(float(level) for level in levels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetQuestion:
+    """A ladder made ready to be asked at budgets: the loss at the best split of each."""
+
+    forecaster: Forecaster
+    status: tuple[str, ...]
+
+    @property
+    def log_budget_range(self) -> tuple[float, float]:
+        """Log of the smallest and the largest budget in the data."""
+        compute = self.forecaster.ladder.log_compute
+        return float(compute.min()), float(compute.max())
+
+    def log_inputs(self, log_budgets: FloatArray) -> FloatArray:
+        """Log inputs (budgets, inputs) of the best run at each budget."""
+        ladder = self.forecaster.ladder
+        if len(ladder.inputs) == 1:
+            return log_budgets[:, None]
+        log_n = best_log_params(self.forecaster.ensemble, log_budgets)
+        return np.column_stack([log_n, log_budgets - ladder.log_flops_ratio - log_n])
+
+
+def forecaster_for(
+    records: Records, column: str, *, law: str, x: str | None, backtests: int
+) -> BudgetQuestion:
+    """The fitted and rehearsed laws that answer for budgets in ``column``."""
+    question = pose(records, (column,), law, x)
+    forecaster = prepare(question.ladder, question.candidates, backtests=backtests, distance=1.0)
+    return BudgetQuestion(forecaster=forecaster, status=question.status)
+
+
+def _answerable(question: Question, targets: Targets, backtests: int) -> tuple[Forecaster, Points]:
+    """The ladder made ready, and the targets as points of its laws."""
+    ladder = question.ladder
+    if question.is_surface:
+        forecaster = prepare(ladder, question.candidates, backtests=backtests, distance=0.0)
+        points = _surface_points(forecaster.ensemble, targets)
+        check_distance(ladder.distance(points.log_inputs, points.log_compute))
+        return forecaster, points
+    (name,) = ladder.inputs
+    if name not in targets.columns:
+        raise ForecastError(f"targets: the forecast runs along {name}; give its values")
+    log_x = np.log(targets.columns[name])
+    described = tuple({name: float(v)} for v in targets.columns[name])
+    points = Points(log_inputs=log_x[:, None], log_compute=log_x, described=described)
+    distance = ladder.distance(points.log_inputs, log_x)
+    check_distance(distance)
+    furthest = float(distance.max())
+    forecaster = prepare(ladder, question.candidates, backtests=backtests, distance=furthest)
+    return forecaster, points
+
+
+def _surface_points(ensemble: Ensemble, targets: Targets) -> Points:
+    """Targets on a surface; a budget alone is split as the laws together find best."""
+    ratio = ensemble.ladder.log_flops_ratio
+    if "train_flops" in targets.columns:
+        compute = np.log(targets.columns["train_flops"])
+        log_n = best_log_params(ensemble, compute)
+        log_d = compute - ratio - log_n
+    else:
+        log_n, log_d = (np.log(targets.columns[name]) for name in ("params", "tokens"))
+        compute = log_n + log_d + ratio
+    described = tuple(
+        {"params": float(n), "tokens": float(d), "train_flops": float(c)}
+        for n, d, c in zip(np.exp(log_n), np.exp(log_d), np.exp(compute), strict=True)
+    )
+    return Points(
+        log_inputs=np.column_stack([log_n, log_d]), log_compute=compute, described=described
+    )
+
+
+def _target_forecast(
+    i: int, answer: LogForecast, points: Points, forecaster: Forecaster, levels: tuple[float, ...]
+) -> TargetForecast:
+    losses = np.exp(answer.draws[i])
+    ranges = {}
+    for level in levels:
+        low, high = np.quantile(losses, [(1 - level) / 2, (1 + level) / 2])
+        ranges[level] = Range(float(low), float(high))
+    members = forecaster.ensemble.members
+    return TargetForecast(
+        at=points.described[i],
+        median=float(np.exp(answer.centre[i])),
+        intervals=ranges,
+        decades_beyond=float(answer.distance[i]),
+        shares={name: float(share[i]) for name, share in answer.shares.items()},
+        weights={
+            m.candidate.name: float(w)
+            for m, w in zip(members, answer.weighing.weights[i], strict=True)
+        },
+        scale=float(np.sqrt(answer.weighing.scale_squared[i])),
+        origins=float(answer.weighing.evidence[i]),
+        draws=losses,
+    )
+
+
+def _evidence(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
+    """What the rehearsals found, origin by origin, and whether any reached as far as asked."""
+    sentences = []
+    for rehearsal in forecaster.rehearsals:
+        error = rehearsal.errors @ forecaster.ensemble.first_weights
+        sentences.append(
+            f"with the largest runs hidden ({len(error)} runs, up to "
+            f"{rehearsal.distance.max():.2f} decades ahead) the error was "
+            f"{100 * np.mean(np.abs(error)):.2f}% on average, bias {100 * np.mean(error):+.2f}%"
+        )
+    if not forecaster.rehearsals:
+        return (
+            "no backtest is possible on so few runs: the width is what published ladders needed",
+        )
+    reached = max(float(r.distance.max()) for r in forecaster.rehearsals)
+    if answer.distance.max() > 1.5 * reached:
+        sentences.append(
+            f"no backtest reached further than {reached:.2f} decades; "
+            f"the target lies {answer.distance.max():.2f} decades out"
+        )
+    return tuple(sentences)
+
+
+def _status(forecaster: Forecaster, answer: LogForecast, floor_identified: bool) -> tuple[str, ...]:
+    """Sentences on what limits this forecast."""
+    said = []
+    ladder = forecaster.ladder
+    span = float(np.ptp(ladder.log_compute)) / DECADE
+    furthest = float(answer.distance.max())
+    if furthest > span:
+        said.append(
+            f"unsupported: the target lies {furthest:.1f} decades beyond runs that span "
+            f"{span:.1f}; take it as a guess"
+        )
+    if np.any(answer.distance == 0):
+        said.append("a target lies inside the data: that is interpolation")
+    if not floor_identified:
+        said.append(
+            "the runs do not identify an irreducible loss; see what pinned floors would give"
+        )
+    if float(np.sqrt(answer.weighing.scale_squared.max())) > WIDE_SCALE:
+        said.append(
+            "backtests missed by more than the default width: intervals are widened; "
+            "check the smallest runs (warm-up, learning rate)"
+        )
+    first = forecaster.ensemble.members[0]
+    if isinstance(first.candidate.form, SurfaceForm):
+        _, _, alpha, beta, _ = first.candidate.form.constants(first.solution.theta[None])
+        if max(alpha[0], beta[0]) > STEEP_EXPONENT:
+            said.append(
+                f"fitted exponents are steep ({alpha[0]:.2f}, {beta[0]:.2f}): "
+                "the smallest runs may be under-trained"
+            )
+    return tuple(said)
+
+
+def _floor_identified(ensemble: Ensemble) -> bool:
+    """Whether the runs, not the prior, say where the floor of the loss is."""
+    floored = [m for m in ensemble.members if m.candidate.form.parameters[0] == "floor"]
+    if not floored:
+        return False
+    member = floored[0]
+    sd = float(np.sqrt(member.solution.covariance[0, 0]))
+    return sd < FLOOR_LEARNED
+
+
+def _pinned_floors(question: Question, points: Points) -> dict[float, tuple[float, ...]]:
+    """Median losses at the targets if the floor were known: floor (nats) -> medians."""
+    floored = [c for c in question.candidates if c.form.parameters[0] == "floor"][:1]
+    ladder = question.ladder.thinned()
+    lowest = float(np.exp(ladder.log_loss.min()))
+    pinned = {}
+    for share in PINNED_SHARES:
+        for candidate in floored:
+            priors = ((float(np.log(share)), 1e-3), *candidate.priors[1:])
+            fixed = replace(candidate, priors=priors, first_weight=1.0)
+            member = fit_members(ladder, (fixed,), SURFACE).members[0]
+            medians = np.exp(member.log_loss(points.log_inputs))
+            pinned[share * lowest] = tuple(float(m) for m in medians)
+    return pinned

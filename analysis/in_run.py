@@ -1,0 +1,146 @@
+"""Where a run that is still training will end, from its curve so far and from its sweep.
+
+Runs of one sweep share a schedule, so they fall alike when time is counted as the share of the run
+that is done: the log-ratio of final loss to loss at that share varies little between them. The
+finished runs of the sweep say what it is and how much it varies; the sweep's own forecast of the
+cell, where there is one, is averaged in by its precision. Near the start the forecast decides,
+near the end the curve.
+
+Curves of one schedule fall together once normalised: Qiu et al. 2025, "Scaling Collapse Reveals
+Universal Dynamics in Compute-Optimally Trained Neural Networks", arXiv:2507.02119. Here: the ratio
+is taken at equal shares of the run and nothing is subtracted, since the floor is seldom known.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+FloatArray = npt.NDArray[np.float64]
+
+FEWEST_FINISHED = 3
+WINDOW = 0.06  # of the steps done: the stretch over which a noisy curve is averaged
+FEWEST_POINTS = 3
+LEAST_SPREAD = 0.002  # of log loss: no sweep repeats itself more closely than that
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningForecast:
+    """The final loss that a running cell is heading for."""
+
+    run_id: str
+    share_done: float  # of the planned steps
+    loss_so_far: float  # training loss averaged over the last stretch, nats per token
+    predicted: float  # final validation loss, nats per token
+    low: float
+    high: float
+    confidence_level: float
+    finished_runs: int  # how many curves the ratio was learned from
+    outcome_settled: bool  # the rest of the run can hardly move the loss out of this interval
+
+    @property
+    def line(self) -> str:
+        """The forecast in one phrase."""
+        return (
+            f"{self.share_done:.0%} done, heading for {self.predicted:.4f} "
+            f"[{self.low:.4f}, {self.high:.4f}]"
+        )
+
+
+def forecast_running(
+    curves: pd.DataFrame,
+    planned_steps: Mapping[str, int],
+    final_loss: Mapping[str, float],
+    *,
+    cell_forecast: Mapping[str, tuple[float, float]] | None = None,
+    confidence_level: float = 0.9,
+    settled_width: float = 0.005,
+) -> dict[str, RunningForecast]:
+    """Forecasts of the runs in ``curves`` that have no final loss yet, by run id.
+
+    ``curves`` has columns run_id, step, train_loss; ``planned_steps`` is each run's length;
+    ``final_loss`` holds the finished runs. ``cell_forecast`` is (log loss, its standard error)
+    from the sweep's law. A run appears only if it has a few points of curve and at least three
+    finished runs of the sweep were seen at the same share. ``settled_width`` is the relative half
+    width below which the outcome counts as settled.
+    """
+    by_run = {str(run_id): points for run_id, points in curves.groupby("run_id", sort=False)}
+    finished = {r: by_run[r] for r in final_loss if r in by_run and r in planned_steps}
+    found = {}
+    for run_id, points in by_run.items():
+        if run_id in final_loss or run_id not in planned_steps:
+            continue
+        share = float(points["step"].max()) / planned_steps[run_id]
+        here = _log_loss_at(points, share * planned_steps[run_id])
+        ratios = _ratios(finished, planned_steps, final_loss, share)
+        if here is None or len(ratios) < FEWEST_FINISHED:
+            continue
+        centre, spread, freedom = _centre_and_spread(ratios)
+        law = (cell_forecast or {}).get(run_id)
+        mean, error = _combined(here + centre, spread, law)
+        half = _t_quantile(0.5 + confidence_level / 2, freedom) * error
+        found[run_id] = RunningForecast(
+            run_id=run_id,
+            share_done=share,
+            loss_so_far=float(np.exp(here)),
+            predicted=float(np.exp(mean)),
+            low=float(np.exp(mean - half)),
+            high=float(np.exp(mean + half)),
+            confidence_level=confidence_level,
+            finished_runs=len(ratios),
+            outcome_settled=bool(half < settled_width),
+        )
+    return found
+
+
+def _ratios(
+    finished: Mapping[str, pd.DataFrame],
+    planned_steps: Mapping[str, int],
+    final_loss: Mapping[str, float],
+    share: float,
+) -> FloatArray:
+    """Log final loss minus log loss at this share, of every finished run that was seen there."""
+    seen = {
+        run_id: _log_loss_at(points, share * planned_steps[run_id])
+        for run_id, points in finished.items()
+    }
+    return np.array(
+        [np.log(final_loss[run_id]) - here for run_id, here in seen.items() if here is not None]
+    )
+
+
+def _log_loss_at(points: pd.DataFrame, step: float) -> float | None:
+    """Log of the mean loss over the last stretch before ``step``; None without enough points."""
+    steps = points["step"].to_numpy(dtype=np.float64)
+    losses = points["train_loss"].to_numpy(dtype=np.float64)
+    seen = steps <= step
+    stretch = max(FEWEST_POINTS, int(np.sum(seen & (steps > (1 - WINDOW) * step))))
+    recent = losses[seen][-stretch:]
+    if len(recent) < FEWEST_POINTS or not np.all(np.isfinite(recent)) or np.any(recent <= 0):
+        return None
+    return float(np.log(recent.mean()))
+
+
+def _centre_and_spread(ratios: FloatArray) -> tuple[float, float, int]:
+    """Median, standard error of one more run's ratio around it, degrees of freedom."""
+    count = len(ratios)
+    centre = float(np.median(ratios))
+    spread = float(np.sqrt(np.sum((ratios - centre) ** 2) / (count - 1)))
+    return centre, max(spread, LEAST_SPREAD) * float(np.sqrt(1 + 1 / count)), count - 1
+
+
+def _combined(mean: float, error: float, law: tuple[float, float] | None) -> tuple[float, float]:
+    """The curve's answer averaged with the law's, each by its precision."""
+    if law is None:
+        return mean, error
+    precision = np.array([error**-2, law[1] ** -2])
+    average = float(np.average([mean, law[0]], weights=precision))
+    return average, float(precision.sum() ** -0.5)
+
+
+def _t_quantile(probability: float, freedom: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, probability))

@@ -1,0 +1,83 @@
+"""The runs of one ladder as the forecasting laws see them: logs of inputs, loss and compute."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+# A run this far (in log loss) above the best run of similar compute counts half.
+FRONTIER_SCALE = 0.07
+SIMILAR_COMPUTE = 0.2 * np.log(10)  # "similar" is within 0.2 decades
+CURVE_POINTS = 50  # a learning curve holds thousands of near copies; this many carry the shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """Finished runs in natural logs. Two inputs mean (params, tokens); one means any column."""
+
+    inputs: tuple[str, ...]
+    log_inputs: FloatArray  # (runs, inputs)
+    log_loss: FloatArray  # (runs,)
+    log_compute: FloatArray  # (runs,); with one input, that input
+    log_flops_ratio: float = float(np.log(6.0))  # ln of FLOP per (param x token)
+
+    def __len__(self) -> int:
+        return len(self.log_loss)
+
+    def select(self, mask: npt.ArrayLike) -> "Ladder":
+        """The runs where ``mask`` (runs,) holds."""
+        keep = np.asarray(mask)
+        return replace(
+            self,
+            log_inputs=self.log_inputs[keep],
+            log_loss=self.log_loss[keep],
+            log_compute=self.log_compute[keep],
+        )
+
+    @property
+    def centre(self) -> FloatArray:
+        """Mean log inputs of the quarter of runs (three at least) with the largest compute.
+
+        Constants measured from here are nearly uncorrelated where it matters, at the edge.
+        """
+        top = np.argsort(self.log_compute)[-max(3, len(self) // 4) :]
+        return np.asarray(self.log_inputs[top].mean(axis=0))
+
+    @property
+    def frontier_weights(self) -> FloatArray:
+        """How much each run counts for its distance from the best run of similar compute.
+
+        A badly split or badly tuned run says little about the optimum. One-input ladders have no
+        split to get wrong, so all of theirs count fully.
+        """
+        if len(self.inputs) == 1:
+            return np.ones(len(self))
+        near = np.abs(self.log_compute[:, None] - self.log_compute) <= SIMILAR_COMPUTE
+        best = np.where(near, self.log_loss, np.inf).min(axis=1)
+        return np.asarray(1 / (1 + ((self.log_loss - best) / FRONTIER_SCALE) ** 2))
+
+    def weights(self, eta: float) -> FloatArray:
+        """Weights (runs,) with sum = runs; ``eta`` is how fast they rise with log compute."""
+        raw = np.exp(eta * (self.log_compute - self.log_compute.max())) * self.frontier_weights
+        return np.asarray(raw * len(self) / raw.sum())
+
+    def distance(self, log_inputs: FloatArray, log_compute: FloatArray) -> FloatArray:
+        """Decades by which targets lie outside the data, in compute or in any input."""
+        own = np.column_stack([self.log_compute, self.log_inputs])
+        theirs = np.column_stack([log_compute, log_inputs])
+        beyond = np.maximum(theirs - own.max(axis=0), own.min(axis=0) - theirs)
+        return np.asarray(np.maximum(beyond.max(axis=1), 0.0) / np.log(10))
+
+    def thinned(self, points: int = CURVE_POINTS) -> "Ladder":
+        """At most so many runs, equally spaced in the log of the one input."""
+        if len(self.inputs) > 1 or len(self) <= points:
+            return self
+        order = np.argsort(self.log_compute, kind="stable")
+        x = self.log_compute[order]
+        wanted = np.linspace(x[0], x[-1], points)
+        after = np.clip(np.searchsorted(x, wanted), 1, len(x) - 1)
+        nearest = np.where(wanted - x[after - 1] < x[after] - wanted, after - 1, after)
+        return self.select(order[np.unique(nearest)])

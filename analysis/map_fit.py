@@ -1,0 +1,130 @@
+"""Fits of one form from many starts at once: robust least squares with weak priors.
+
+The objective is  sum_i w_i rho((y_i - f(x_i; theta)) / s) + sum_j ((theta_j - m_j) / q_j)^2 / 2
+with rho of Huber 1964 (threshold one scale s). So a prior is worth a few runs and fades as runs
+are added. All starts run as one batch of Levenberg-Marquardt steps on reweighted least squares.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+Evaluate = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
+
+FIRST_SCALE = 0.01  # residuals of a good ladder are about 1% of the loss
+SMALLEST_SCALE = 5e-4  # below this, rounding of published losses
+MAX_STEPS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What is to be fitted: a form, the runs in its coordinates, their weights, the prior."""
+
+    evaluate: Evaluate
+    x: FloatArray  # (runs, inputs)
+    y: FloatArray  # (runs,)
+    weights: FloatArray  # (runs,), sum = runs
+    prior_mean: FloatArray  # (p,)
+    prior_sd: FloatArray  # (p,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """The best parameters, the residual scale, and the curvature there."""
+
+    theta: FloatArray  # (p,)
+    scale: float
+    covariance: FloatArray  # (p, p), Laplace
+    residuals: FloatArray  # (runs,)
+
+
+def solve(problem: Problem, starts: FloatArray) -> Solution:
+    """The best fit over all starts (batch, p), with the residual scale found along the way."""
+    theta, objective = _descend(problem, starts, FIRST_SCALE, tolerance=1e-4)
+    best = theta[np.argsort(objective)[:3]]
+    scale = FIRST_SCALE
+    for _ in range(2):
+        scale = robust_scale(problem.y - problem.evaluate(best[:1], problem.x)[0][0], best.shape[1])
+        best, objective = _descend(problem, best, scale, tolerance=1e-6)
+        best = best[np.argsort(objective)]
+    theta, _ = _descend(problem, best[:1], scale, tolerance=1e-9)
+    value, jacobian = problem.evaluate(theta, problem.x)
+    residuals = problem.y - value
+    curvature, _ = _normal_equations(problem, theta, residuals, jacobian, scale)
+    return Solution(
+        theta=theta[0],
+        scale=scale,
+        covariance=np.linalg.inv(curvature[0]),
+        residuals=residuals[0],
+    )
+
+
+def robust_scale(residuals: FloatArray, parameters: int) -> float:
+    """Scale of residuals that a few bad runs do not inflate, corrected for fitted parameters."""
+    n = len(residuals)
+    correction = float(np.sqrt(n / max(n - parameters, n / 4, 1)))
+    middle = float(np.median(np.abs(residuals)))
+    clipped = np.clip(residuals, -3 * middle, 3 * middle)
+    rms = float(np.sqrt(np.mean(clipped**2)))
+    return max(1.4826 * middle * correction, 0.5 * rms * correction, SMALLEST_SCALE)
+
+
+def _descend(
+    problem: Problem, starts: FloatArray, scale: float, *, tolerance: float
+) -> tuple[FloatArray, FloatArray]:
+    """Levenberg-Marquardt from every start; returns the ends (batch, p) and their objectives."""
+    theta = starts.copy()
+    value, jacobian = problem.evaluate(theta, problem.x)
+    residuals = problem.y - value
+    objective = _objective(problem, theta, residuals, scale)
+    damping = np.full(len(theta), 1e-2)
+    active = np.arange(len(theta))
+    identity = np.eye(theta.shape[1])
+    for _ in range(MAX_STEPS):
+        matrix, gradient = _normal_equations(
+            problem, theta[active], residuals[active], jacobian[active], scale
+        )
+        diagonal = np.einsum("bii->bi", matrix) + 1e-9
+        damped = matrix + (damping[active, None] * diagonal)[..., None] * identity
+        step = np.clip(np.linalg.solve(damped, gradient[..., None])[..., 0], -3, 3)
+        trial = theta[active] + step
+        value, trial_jacobian = problem.evaluate(trial, problem.x)
+        trial_residuals = problem.y - value
+        trial_objective = _objective(problem, trial, trial_residuals, scale)
+        gain = objective[active] - trial_objective
+        better = gain > 0
+        won = active[better]
+        theta[won], residuals[won] = trial[better], trial_residuals[better]
+        jacobian[won], objective[won] = trial_jacobian[better], trial_objective[better]
+        damping[active] = np.where(better, damping[active] / 5, damping[active] * 8)
+        small = better & (gain < tolerance * (objective[active] + 1e-12))
+        stuck = damping[active] > 1e5
+        active = active[~(small | stuck)]
+        if not len(active):
+            break
+    return theta, objective
+
+
+def _objective(
+    problem: Problem, theta: FloatArray, residuals: FloatArray, scale: float
+) -> FloatArray:
+    size = np.abs(residuals) / scale
+    huber = np.where(size <= 1, 0.5 * size**2, size - 0.5)
+    pull = (theta - problem.prior_mean) / problem.prior_sd
+    total = huber @ problem.weights + 0.5 * np.sum(pull**2, axis=1)
+    return np.asarray(np.where(np.isfinite(total), total, np.inf))
+
+
+def _normal_equations(
+    problem: Problem, theta: FloatArray, residuals: FloatArray, jacobian: FloatArray, scale: float
+) -> tuple[FloatArray, FloatArray]:
+    """The matrix J' W J / s^2 + Q and the downhill direction it is solved for."""
+    precision = problem.prior_sd**-2.0
+    weights = problem.weights / np.maximum(1, np.abs(residuals) / scale) / scale**2
+    weighted = (jacobian * weights[..., None]).transpose(0, 2, 1)  # (batch, p, runs)
+    matrix = weighted @ jacobian + np.diag(precision)
+    gradient = (weighted @ residuals[..., None])[..., 0] - precision * (theta - problem.prior_mean)
+    return matrix, gradient

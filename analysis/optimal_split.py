@@ -1,0 +1,125 @@
+"""How to split a budget between size and tokens, with intervals from every candidate law."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.ensemble import Ensemble, MemberFit, weigh
+from analysis.forecast_result import Range
+from analysis.forecaster import Forecaster, prepare
+from analysis.question import check_distance, pose
+from analysis.surface_forms import SurfaceForm
+from analysis.targets import Targets
+from scaling.errors import ForecastError
+from scaling.records import Records
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimalSplit:
+    """The model size and tokens that reach the lowest loss at one budget.
+
+    Read it as: the ranges say where the optimum lies. The loss is flat around it, so a run
+    anywhere inside costs little.
+    """
+
+    train_flops: float
+    params: float
+    tokens: float
+    params_range: Mapping[float, Range]  # confidence level -> range
+    tokens_range: Mapping[float, Range]
+    decades_beyond: float
+
+
+def optimal_splits(
+    records: Records,
+    *train_flops: float,
+    law: str = "auto",
+    confidence_levels: Sequence[float] = (0.5, 0.8, 0.9, 0.95),
+    draws: int = 2000,
+    seed: int = 0,
+    backtests: int = 5,
+) -> tuple[OptimalSplit, ...]:
+    """The compute-optimal params and tokens at each budget, by the weighted candidate laws.
+
+    C = r N D, with r the FLOP per parameter and token of the table's own largest runs. Raises
+    ForecastError where size and tokens do not vary independently in the runs.
+    """
+    budgets = Targets.flops(*train_flops).columns["train_flops"]
+    question = pose(records, ("params", "tokens"), law, None)
+    forecaster = prepare(question.ladder, question.candidates, backtests=backtests, distance=0.0)
+    log_compute = np.log(budgets)
+    ladder = forecaster.ladder
+    beyond = np.maximum(log_compute - ladder.log_compute.max(), 0.0) / np.log(10)
+    check_distance(beyond)
+    log_params = _draws(forecaster, log_compute, beyond, draws, np.random.default_rng([seed, 2]))
+    log_tokens = log_compute[:, None] - ladder.log_flops_ratio - log_params
+    splits = []
+    for i, budget in enumerate(budgets):
+        ranges = [
+            {level: _range(values[i], level) for level in confidence_levels}
+            for values in (log_params, log_tokens)
+        ]
+        splits.append(
+            OptimalSplit(
+                train_flops=float(budget),
+                params=float(np.exp(np.median(log_params[i]))),
+                tokens=float(np.exp(np.median(log_tokens[i]))),
+                params_range=ranges[0],
+                tokens_range=ranges[1],
+                decades_beyond=float(beyond[i]),
+            )
+        )
+    return tuple(splits)
+
+
+def best_log_params(ensemble: Ensemble, log_compute: FloatArray) -> FloatArray:
+    """Log of the compute-optimal model size at each budget (budgets,), averaged over the laws."""
+    each = [_best(ensemble, m, m.solution.theta[None], log_compute)[0] for m in ensemble.members]
+    return np.asarray(ensemble.first_weights @ np.array(each))
+
+
+def _best(
+    ensemble: Ensemble, member: MemberFit, theta: FloatArray, log_compute: FloatArray
+) -> FloatArray:
+    """Optimal log params (batch, budgets) of one law for parameters theta (batch, p)."""
+    form = member.candidate.form
+    if not isinstance(form, SurfaceForm):
+        raise ForecastError(f"{member.candidate.name} has one input: it knows no optimal split")
+    total = log_compute - ensemble.ladder.log_flops_ratio - member.centre.sum()
+    return form.best_split(theta, total) + member.centre[0]
+
+
+def _draws(
+    forecaster: Forecaster,
+    log_compute: FloatArray,
+    beyond: FloatArray,
+    draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Optimal log params (budgets, draws): a law by its weight, then its parameters.
+
+    The backtests' scale widens the parameters as it widens the loss.
+    """
+    ensemble = forecaster.ensemble
+    weighing = weigh(forecaster.rehearsals, ensemble, beyond, forecaster.noise.scale)
+    best = np.empty((len(log_compute), draws))
+    for i in range(len(log_compute)):
+        weights = weighing.weights[i] / weighing.weights[i].sum()
+        counts = rng.multinomial(draws, weights)
+        widen = max(1.0, float(weighing.scale_squared[i]))
+        parts = []
+        for member, count in zip(ensemble.members, counts, strict=True):
+            covariance = widen * member.solution.covariance
+            theta = rng.multivariate_normal(member.solution.theta, covariance, size=count)
+            parts.append(_best(ensemble, member, theta, log_compute[i : i + 1])[:, 0])
+        best[i] = np.concatenate(parts)
+    return best
+
+
+def _range(logs: FloatArray, level: float) -> Range:
+    low, high = np.exp(np.quantile(logs, [(1 - level) / 2, (1 + level) / 2]))
+    return Range(float(low), float(high))

@@ -1,0 +1,175 @@
+"""Which runs and which laws answer a question, or why none can.
+
+A table with sizes and tokens that vary independently is a surface L(N, D), and the loss at a
+budget is its lowest point there. Otherwise a budget is answered by the best runs as a curve L(C).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.candidates import Candidate, curve_candidates, surface_candidates
+from analysis.ladder import Ladder
+from scaling.errors import ForecastError
+from scaling.records import Records
+
+FloatArray = npt.NDArray[np.float64]
+
+FEWEST_RUNS = 6
+FEWEST_SCALES = 3
+FEWEST_CURVE_POINTS = 4
+SAME_BUDGET = 0.02  # log compute; planned budgets are met to within rounding of the steps
+FURTHEST_DECADES = 12.0
+COMPUTE_EXPONENT = 0.17  # alpha beta / (alpha + beta) of published surfaces
+DATA_EXPONENT = 0.35
+COLLINEAR_SPREAD = 0.15  # of log params around a line in log tokens: about 15% either way
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """The runs as a ladder, the laws that will be fitted to it, and what must be said of both."""
+
+    ladder: Ladder
+    candidates: tuple[Candidate, ...]
+    status: tuple[str, ...]
+
+    @property
+    def is_surface(self) -> bool:
+        """Whether the ladder has two inputs."""
+        return len(self.ladder.inputs) == 2
+
+
+def pose(records: Records, wanted: tuple[str, ...], law: str, x: str | None) -> Question:
+    """The ladder and laws that answer for the ``wanted`` target columns."""
+    if x is not None:
+        return _curve(records, x, law, ())
+    if wanted == ("train_flops",):
+        reason = _no_surface(records) if law == "auto" or _of_surface(law) else "asked"
+        if reason is None:
+            return _surface(records, law)
+        if _of_surface(law):
+            raise ForecastError(f"{records.source}: {reason}; --law {law} needs a surface")
+        said = () if reason == "asked" else (f"{reason}: the forecast uses best runs by compute",)
+        return _curve(records, "train_flops", law, said)
+    if set(wanted) == {"params", "tokens"}:
+        reason = _no_surface(records)
+        if reason is not None:
+            raise ForecastError(f"{records.source}: {reason}; forecast along one column with --x")
+        return _surface(records, law)
+    return _curve(records, wanted[0], law, ())
+
+
+def check_distance(distance: FloatArray) -> None:
+    """Refuse targets so far out that no number would mean anything."""
+    if np.any(distance > FURTHEST_DECADES):
+        raise ForecastError(
+            f"a target lies {distance.max():.1f} decades beyond the data; "
+            f"beyond {FURTHEST_DECADES:g} no forecast is made (is the unit right?)"
+        )
+
+
+def _of_surface(law: str) -> bool:
+    return any(c.law == law for c in surface_candidates())
+
+
+def _chosen(candidates: tuple[Candidate, ...], law: str) -> tuple[Candidate, ...]:
+    if law == "auto":
+        return candidates
+    chosen = tuple(c for c in candidates if law in (c.law, c.name))
+    if not chosen:
+        names = ", ".join(dict.fromkeys(c.law for c in candidates))
+        raise ForecastError(f'no law "{law}" answers this question; choose auto or one of: {names}')
+    return chosen
+
+
+def _no_surface(records: Records) -> str | None:
+    """Why these runs do not pin down a law of size and tokens; None if they do."""
+    if "params" not in records or "tokens" not in records:
+        return "the table has no params and tokens"
+    usable = records.usable("params", "tokens")
+    if len(usable) < FEWEST_RUNS:
+        return f"{len(usable)} usable runs with params and tokens (a surface needs {FEWEST_RUNS})"
+    n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
+    for name, values in (("model size", n), ("number of tokens", d)):
+        scales = len(np.unique(np.round(values, 2)))
+        if scales < FEWEST_SCALES:
+            some = "one" if scales == 1 else "two"
+            return f"the runs have only {some} {name} (a surface needs {FEWEST_SCALES})"
+    if np.ptp(n + d) < np.log(2):
+        return "all runs have nearly the same compute"
+    line = np.polyfit(d, n, 1)
+    if float(np.std(n - np.polyval(line, d))) < COLLINEAR_SPREAD:
+        return "model size and tokens grow in lockstep"
+    return None
+
+
+def _surface(records: Records, law: str) -> Question:
+    names = ("params", "tokens")
+    usable = records.usable(*names)
+    n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
+    compute = n + d + np.log(6.0)
+    if "train_flops" in usable:
+        given = usable.column("train_flops")
+        compute = np.where(np.isfinite(given) & (given > 0), np.log(given), compute)
+    top = np.argsort(compute)[-max(3, len(compute) // 4) :]
+    ladder = Ladder(
+        inputs=names,
+        log_inputs=np.column_stack([n, d]),
+        log_loss=np.log(usable.column("loss")),
+        log_compute=compute,
+        log_flops_ratio=float(np.median((compute - n - d)[top])),
+    )
+    status = _check_fall(records, ladder)
+    return Question(ladder=ladder, candidates=_chosen(surface_candidates(), law), status=status)
+
+
+def _curve(records: Records, x: str, law: str, said: tuple[str, ...]) -> Question:
+    usable = records.usable(x)
+    if not len(usable):
+        raise ForecastError(f"{records.source}: no usable run has a {x} and a loss")
+    log_x, log_loss = np.log(usable.column(x)), np.log(usable.column("loss"))
+    if x == "train_flops":
+        keep = _best_of_budget(log_x, log_loss)
+        log_x, log_loss = log_x[keep], log_loss[keep]
+    points = len(np.unique(log_x))
+    if points < FEWEST_CURVE_POINTS:
+        raise ForecastError(
+            f"{records.source}: {points} distinct value{'s' if points > 1 else ''} of {x}; "
+            f"a forecast along it needs {FEWEST_CURVE_POINTS} (6 or more to rehearse it)"
+        )
+    ladder = Ladder(inputs=(x,), log_inputs=log_x[:, None], log_loss=log_loss, log_compute=log_x)
+    exponent = COMPUTE_EXPONENT if x == "train_flops" else DATA_EXPONENT
+    candidates = _chosen(curve_candidates(exponent), law)
+    status = said + _check_fall(records, ladder)
+    return Question(ladder=ladder, candidates=candidates, status=status)
+
+
+def _best_of_budget(log_compute: FloatArray, log_loss: FloatArray) -> npt.NDArray[np.intp]:
+    """The run of lowest loss in every budget: what L(C) is about."""
+    order = np.argsort(log_compute, kind="stable")
+    budget = np.cumsum(np.diff(log_compute[order], prepend=-np.inf) > SAME_BUDGET)
+    by_loss = np.lexsort((log_loss[order], budget))
+    first = np.unique(budget[by_loss], return_index=True)[1]
+    return np.asarray(order[by_loss[first]])
+
+
+def _check_fall(records: Records, ladder: Ladder) -> tuple[str, ...]:
+    """Refuse losses that do not fall; say so where the best run is not among the largest."""
+    rank_c, rank_l = (
+        np.argsort(np.argsort(v, kind="stable")) for v in (ladder.log_compute, ladder.log_loss)
+    )
+    by = "compute" if len(ladder.inputs) == 2 else ladder.inputs[0]
+    if float(np.corrcoef(rank_c, rank_l)[0, 1]) > 0:
+        raise ForecastError(
+            f"{records.source}: the loss rises with {by} (rank correlation above 0); "
+            "check the loss column and the training of the larger runs"
+        )
+    best = float(ladder.log_compute[np.argmin(ladder.log_loss)])
+    third = np.quantile(ladder.log_compute, 2 / 3)
+    if best < third:
+        return (
+            f"the lowest loss is not among the third of runs with the most {by}: "
+            "larger runs may be badly trained",
+        )
+    return ()

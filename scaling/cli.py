@@ -1,0 +1,324 @@
+"""The `scaling` command: one short function a verb, each the mirror of one library call.
+
+The only file that sees all three packages. It loads, calls, prints or saves; it computes nothing.
+Heavy modules are imported inside the verb that needs them, so that --help is instant.
+
+With --json exactly one JSON document goes to standard output; everything else goes to standard
+error. A mistake that the input explains is one line and exit code 2.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from scaling import options
+from scaling.errors import ConfigError, ScalingError, StoreError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from analysis.targets import Targets
+    from scaling.records import Records
+
+Arguments = argparse.Namespace
+Value = TypeVar("Value", str, float)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit code is 0, or 2 after a mistake that the input explains."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.verb(arguments)
+    except ScalingError as error:
+        print(f"scaling: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("scaling: interrupted; finished runs are stored, run it again", file=sys.stderr)
+        return 130
+    return 0
+
+
+# --- the verbs, in the order of the work ---------------------------------------------------------
+
+
+def plan(arguments: Arguments) -> None:
+    """Print what CONFIG would train, with FLOP and time, before anything is spent."""
+    from sweeps.config import load_config
+    from sweeps.listing import plan_text
+    from sweeps.plan import plan_sweep
+
+    planned = plan_sweep(load_config(arguments.config, arguments.set))
+    _answer(planned.to_json(), lambda: plan_text(planned), arguments)
+
+
+def run(arguments: Arguments) -> None:
+    """Train what CONFIG plans and the store lacks; safe to repeat, safe to kill."""
+    from scaling.store import RunStore
+    from sweeps.config import load_config
+    from sweeps.listing import standing_text
+    from sweeps.plan import plan_sweep
+    from sweeps.progress import SweepProgress
+    from sweeps.runner import run_sweep
+    from sweeps.standing import sweep_standing
+
+    planned = plan_sweep(load_config(arguments.config, arguments.set))
+    store = RunStore.open(planned.name)
+    with SweepProgress(planned) as progress:
+        run_sweep(planned, store, on_event=progress.show)
+    standing = sweep_standing(planned, store)
+    _answer(standing.to_json(), lambda: standing_text(standing), arguments)
+
+
+def status(arguments: Arguments) -> None:
+    """Print where each run of CONFIG stands, with reasons."""
+    from scaling.store import RunStore
+    from sweeps.config import load_config
+    from sweeps.listing import standing_text
+    from sweeps.plan import plan_sweep
+    from sweeps.standing import sweep_standing
+
+    planned = plan_sweep(load_config(arguments.config, arguments.set))
+    standing = sweep_standing(planned, RunStore.find(planned.name))
+    _answer(standing.to_json(), lambda: standing_text(standing), arguments)
+
+
+def collect(arguments: Arguments) -> None:
+    """Write the runs of an EXPERIMENT as a table."""
+    from scaling.records import write_records
+    from scaling.store import RunStore
+
+    records = RunStore.find(arguments.experiment.removeprefix("mlflow:")).read_records()
+    write_records(records, arguments.output)
+    print(f"{len(records)} runs written to {arguments.output}", file=sys.stderr)
+
+
+def fit(arguments: Arguments) -> None:
+    """Fit one law to the runs in SOURCE; print its constants with intervals and their status."""
+    from analysis.fit import fit_law
+
+    fitted = fit_law(
+        _load(arguments),
+        arguments.law,
+        objective=arguments.objective,
+        huber_delta=arguments.huber_delta,
+        fix=_assignments(arguments.fix, "--fix", float),
+        x=arguments.x,
+        bootstrap=arguments.bootstrap,
+        cluster=arguments.cluster,
+        confidence_level=arguments.level,
+        seed=arguments.seed,
+    )
+    _answer(fitted.to_json(), lambda: str(fitted), arguments)
+
+
+def forecast(arguments: Arguments) -> None:
+    """Predict new runs from the runs in SOURCE, with intervals scored on its own largest runs."""
+    from analysis.forecast import forecast as forecast_runs
+    from analysis.forecast import predict_table
+    from analysis.text import forecast_text
+
+    records = _load(arguments)
+    how = {"law": arguments.law, "x": arguments.x, "draws": arguments.draws, "seed": arguments.seed}
+    levels = tuple(arguments.level or (0.9,))
+    if arguments.at:
+        predicted = predict_table(records, _points(arguments.at), levels=levels, **how)
+        predicted.to_csv(arguments.output or sys.stdout, index=False)
+        return
+    targets = _targets(arguments)
+    answer = forecast_runs(records, targets, confidence_levels=levels, **how)
+    if arguments.seal:
+        from analysis.seal import seal_forecast
+        from scaling.store import keep_seal
+
+        seal = seal_forecast(answer, arguments.seal, records, asked=tuple(targets.columns))
+        keep_seal(seal.name, seal.to_json())
+        print(f"sealed as {seal.name}, digest {seal.digest}", file=sys.stderr)
+    _answer(answer.to_json(), lambda: forecast_text(answer), arguments)
+
+
+def verify(arguments: Arguments) -> None:
+    """Score the forecast sealed under NAME on the runs of SOURCE that it had not seen."""
+    from analysis.seal import Seal, score_seal
+    from analysis.text import verdicts_json, verdicts_text
+    from scaling.store import read_seals
+
+    seals = read_seals()
+    if arguments.name not in seals:
+        have = ", ".join(seals) or "none"
+        raise StoreError(f'no sealed forecast "{arguments.name}" (sealed: {have})')
+    seal = Seal.from_json(seals[arguments.name])
+    arguments.source = arguments.source or seal.source
+    verdicts = score_seal(seal, _load(arguments))
+    _answer(verdicts_json(verdicts), lambda: verdicts_text(seal, verdicts), arguments)
+
+
+def backtest(arguments: Arguments) -> None:
+    """Hide the largest budgets of SOURCE in turn, predict them, print error and coverage."""
+    from analysis.backtest import backtest as run_backtest
+    from analysis.text import backtest_text
+
+    scored = run_backtest(_load(arguments), law=arguments.law, x=arguments.x, seed=arguments.seed)
+    _answer(scored.to_json(), lambda: backtest_text(scored), arguments)
+
+
+def report(arguments: Arguments) -> None:
+    """Write the budget-planning report on SOURCE as one HTML file."""
+    from analysis.report import write_report
+
+    path = write_report(_load(arguments), arguments.output, seed=arguments.seed)
+    print(f"report: {path}", file=sys.stderr)
+
+
+def study(arguments: Arguments) -> None:
+    """Train CONFIG, forecast its held-out runs unseen, compare, and write the report."""
+    from analysis.report import write_study
+
+    from scaling.store import RunStore
+    from sweeps.config import load_config
+    from sweeps.listing import plan_text
+    from sweeps.plan import plan_sweep
+    from sweeps.progress import SweepProgress
+    from sweeps.runner import run_sweep
+
+    planned = plan_sweep(load_config(_config_path(arguments.config), arguments.set))
+    print(plan_text(planned), file=sys.stderr)
+    store = RunStore.open(planned.name)
+    with SweepProgress(planned) as progress:
+        run_sweep(planned, store, on_event=progress.show)
+    records = store.read_records().among(run.run_id for run in planned.runs)
+    written = write_study(records, arguments.output or Path("results") / planned.name)
+    store.log_artifact(written.report)
+    print(written.to_text())
+
+
+# --- what the verbs share ------------------------------------------------------------------------
+
+
+def _load(arguments: Arguments) -> "Records":
+    """The runs that SOURCE names: a file, or mlflow:EXPERIMENT."""
+    from scaling.records import read_records, records_from_table
+
+    columns = _assignments(arguments.columns, "--columns", str)
+    source: str = arguments.source
+    if not source.startswith("mlflow:"):
+        return read_records(source, columns=columns, where=arguments.where)
+    from scaling.store import RunStore
+
+    stored = RunStore.find(source.removeprefix("mlflow:")).read_records().table
+    return records_from_table(stored, source=source, columns=columns, where=arguments.where)
+
+
+def _targets(arguments: Arguments) -> "Targets":
+    """The points to predict that --flops, --params with --tokens, or --x with --values name."""
+    from analysis.targets import Targets
+
+    if arguments.x and arguments.values:
+        return Targets.along(arguments.x, *arguments.values)
+    if arguments.params and arguments.tokens:
+        if len(arguments.params) != len(arguments.tokens):
+            raise ConfigError("--params and --tokens pair up: give as many of one as of the other")
+        return Targets.runs(arguments.params, arguments.tokens)
+    if arguments.flops:
+        return Targets.flops(*arguments.flops)
+    raise ConfigError(
+        "nothing to predict; give --flops C, --params N --tokens D, --x COLUMN --values V, "
+        "or --at points.csv"
+    )
+
+
+def _points(path: str) -> "DataFrame":
+    import pandas
+
+    try:
+        return pandas.read_csv(path)
+    except (OSError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        raise ConfigError(f"{path}: cannot be read as a CSV of points ({first_line})") from error
+
+
+def _config_path(name: str) -> str:
+    """A config file by its path, or by its name in configs/."""
+    shipped = Path("configs") / f"{name}.yaml"
+    return str(shipped) if shipped.is_file() and not Path(name).is_file() else name
+
+
+def _assignments(
+    given: Sequence[str], flag: str, convert: Callable[[str], Value]
+) -> dict[str, Value]:
+    """``name=value`` pairs, each value converted."""
+    pairs = {}
+    for text in given:
+        name, _, value = (part.strip() for part in text.partition("="))
+        try:
+            pairs[name] = convert(value)
+        except ValueError:
+            value = ""
+        if not name or not value:
+            raise ConfigError(f"{flag} {text}: not of the form name=value")
+    return pairs
+
+
+def _answer(document: str, text: Callable[[], str], arguments: Arguments) -> None:
+    """Save the JSON document where -o says, and print it or its text."""
+    if arguments.output:
+        target = Path(arguments.output)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(document + "\n")
+        except OSError as error:
+            raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
+    print(document if arguments.json else text())
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """A mistyped command is answered in one line too."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="scaling",
+        description="Train ladders of language models, fit scaling laws, forecast larger runs.",
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb, groups in VERBS.items():
+        summary = (verb.__doc__ or "").splitlines()[0]
+        command = verbs.add_parser(verb.__name__, help=summary, description=summary)
+        command.set_defaults(verb=verb)
+        for add_options in groups:
+            add_options(command)
+    return parser
+
+
+#: Each verb with the groups of options that it takes.
+VERBS: dict[Callable[[Arguments], None], tuple[options.Options, ...]] = {
+    plan: (options.config, options.output, options.json_output),
+    run: (options.config, options.output, options.json_output),
+    status: (options.config, options.output, options.json_output),
+    collect: (options.experiment, options.required_output),
+    fit: (
+        options.source,
+        options.law("power_law"),
+        options.fitting,
+        options.output,
+        options.json_output,
+    ),
+    forecast: (
+        options.source,
+        options.law("auto"),
+        options.forecasting,
+        options.output,
+        options.json_output,
+    ),
+    verify: (options.seal_name, options.table, options.output, options.json_output),
+    backtest: (options.source, options.law("auto"), options.output, options.json_output),
+    report: (options.source, options.required_output),
+    study: (options.config, options.output),
+}

@@ -1,0 +1,135 @@
+"""The command line's options, in groups that verbs share."""
+
+import argparse
+from collections.abc import Callable
+
+Options = Callable[[argparse.ArgumentParser], None]
+
+
+def config(command: argparse.ArgumentParser) -> None:
+    """A sweep's YAML file."""
+    command.add_argument("config", metavar="CONFIG", help="a YAML file such as configs/*.yaml")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override one config field, for example --set 'grid.seed=[3,4]'; repeatable",
+    )
+
+
+def source(command: argparse.ArgumentParser) -> None:
+    """A table of runs, and how to read it."""
+    command.add_argument(
+        "source", metavar="SOURCE", help="a CSV, Parquet or JSONL table, or mlflow:EXPERIMENT"
+    )
+    table(command)
+    command.add_argument("--seed", type=int, default=0, help="seed of every random draw")
+
+
+def table(command: argparse.ArgumentParser) -> None:
+    """How to read a table of runs."""
+    command.add_argument(
+        "--columns",
+        action="append",
+        default=[],
+        metavar="OURS=THEIRS",
+        help="the table's name for one of our columns, for example loss=loss_c4_val; repeatable",
+    )
+    command.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar='"COLUMN OP VALUE"',
+        help="keep the rows that fulfil this; repeatable",
+    )
+
+
+def json_output(command: argparse.ArgumentParser) -> None:
+    """JSON on standard output."""
+    command.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def output(command: argparse.ArgumentParser) -> None:
+    """Where the result may be written."""
+    command.add_argument("-o", "--output", metavar="FILE", help="write the result here")
+
+
+def required_output(command: argparse.ArgumentParser) -> None:
+    """Where the result must be written."""
+    command.add_argument("-o", "--output", metavar="FILE", required=True, help="write it here")
+
+
+def experiment(command: argparse.ArgumentParser) -> None:
+    """A sweep by its name."""
+    command.add_argument("experiment", metavar="EXPERIMENT", help="the name of a sweep")
+
+
+def law(default: str) -> Options:
+    """Which law, along which column."""
+
+    def add(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--law", default=default, metavar="NAME", help="which law (default: %(default)s)"
+        )
+        command.add_argument(
+            "--x", metavar="COLUMN", help="the input of a one-input law (default: train_flops)"
+        )
+
+    return add
+
+
+def fitting(command: argparse.ArgumentParser) -> None:
+    """How a law is fitted."""
+    command.add_argument(
+        "--objective", default="huber", metavar="NAME", help="what is minimised (%(default)s)"
+    )
+    command.add_argument(
+        "--huber-delta", type=float, default=1e-3, help="Huber threshold (%(default)s)"
+    )
+    command.add_argument(
+        "--fix",
+        action="append",
+        default=[],
+        metavar="CONSTANT=VALUE",
+        help="hold a constant at a value, for example c=1.7; repeatable",
+    )
+    command.add_argument(
+        "--bootstrap", type=int, default=1000, metavar="N", help="resamples (%(default)s)"
+    )
+    command.add_argument(
+        "--cluster", metavar="COLUMN", help="resample runs that share this together"
+    )
+    command.add_argument(
+        "--level", type=float, default=0.95, help="confidence level of intervals (%(default)s)"
+    )
+
+
+def forecasting(command: argparse.ArgumentParser) -> None:
+    """What to predict, and how sure to be."""
+    for flag, metavar, text in (
+        ("--flops", "C", "training budgets, FLOP"),
+        ("--params", "N", "model sizes, with --tokens"),
+        ("--tokens", "D", "training tokens, with --params"),
+        ("--values", "V", "values of the --x column"),
+    ):
+        command.add_argument(flag, metavar=metavar, help=text, type=float, nargs="+")
+    command.add_argument("--at", metavar="POINTS.csv", help="a table of points to predict")
+    command.add_argument(
+        "--level",
+        type=float,
+        action="append",
+        help="confidence level of the intervals; repeatable (default: 0.9)",
+    )
+    command.add_argument(
+        "--seal", metavar="NAME", help="keep the forecast for `scaling verify NAME`"
+    )
+    command.add_argument("--draws", type=int, default=2000, help="draws (%(default)s)")
+
+
+def seal_name(command: argparse.ArgumentParser) -> None:
+    """Which sealed forecast, and where its runs have landed."""
+    command.add_argument("name", metavar="NAME", help="the name it was sealed under")
+    command.add_argument(
+        "source", metavar="SOURCE", nargs="?", help="the runs (default: what it was made from)"
+    )

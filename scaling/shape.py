@@ -1,0 +1,97 @@
+"""How many parameters a transformer has, group by group, from its shape alone.
+
+The family is `slt-dec/1`: a decoder-only transformer with an untied head and no biases, position
+tables or norm gains, so that every parameter is an entry of a matrix and the counts below are
+exact. A test holds them against the tensors of the PyTorch model.
+"""
+
+from dataclasses import dataclass
+
+from scaling.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerShape:
+    """The numbers that fix a decoder-only transformer, and the parameter counts that follow from
+    them."""
+
+    width: int
+    """Entries of the residual stream; a multiple of `head_size`."""
+    depth: int
+    """Blocks, each of attention and a two-matrix MLP."""
+    head_size: int
+    """Entries of one attention head; constant within a study, so that width changes the number of
+    heads alone."""
+    context: int
+    """Tokens a sequence predicts, and the longest distance that attention reaches over."""
+    vocab_size: int
+    """Symbols of the tokenizer."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no transformer."""
+        for name in ("width", "depth", "head_size", "context", "vocab_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; a model needs at least 1")
+        check_width(self.width, self.head_size)
+
+    @property
+    def heads(self) -> int:
+        """Attention heads in a block."""
+        return self.width // self.head_size
+
+    @property
+    def mlp_width(self) -> int:
+        """Hidden entries of a block's MLP: four times the width."""
+        return 4 * self.width
+
+    @property
+    def params_embedding(self) -> int:
+        """The table that turns a token into its vector: looked up, never multiplied."""
+        return self.vocab_size * self.width
+
+    @property
+    def params_attention(self) -> int:
+        """Query, key, value and output matrices of all blocks."""
+        return 4 * self.width**2 * self.depth
+
+    @property
+    def params_mlp(self) -> int:
+        """The two matrices of every block's MLP."""
+        return 2 * self.width * self.mlp_width * self.depth
+
+    @property
+    def params_norm(self) -> int:
+        """None: the norms of this family have no gain."""
+        return 0
+
+    @property
+    def params_head(self) -> int:
+        """The matrix that turns the last vector into logits."""
+        return self.vocab_size * self.width
+
+    @property
+    def params_blocks(self) -> int:
+        """Everything between embedding and head: Kaplan's N."""
+        return self.params_attention + self.params_mlp + self.params_norm
+
+    @property
+    def params_matmul(self) -> int:
+        """Every parameter that a token is multiplied with: blocks and head, without the
+        embedding."""
+        return self.params_blocks + self.params_head
+
+    @property
+    def params(self) -> int:
+        """Every trainable parameter: Hoffmann's N."""
+        return self.params_matmul + self.params_embedding
+
+
+def check_width(width: int, head_size: int) -> None:
+    """Raise ConfigError unless `width` splits into whole heads of `head_size`."""
+    if width % head_size:
+        below = width // head_size * head_size
+        choices = " or ".join(str(fit) for fit in (below, below + head_size) if fit)
+        raise ConfigError(
+            f"width {width} does not divide into heads of {head_size}; choose {choices}, "
+            "or another model.head_size"
+        )

@@ -1,0 +1,294 @@
+"""What a sweep is: one YAML file, mirrored one to one by frozen dataclasses."""
+
+import difflib
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from scaling.errors import ConfigError
+from scaling.shape import check_width
+from sweeps.data.tokenizer import TOKENIZERS
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Runs to train: the product of its lists. Exactly one of the three horizons is given."""
+
+    width: tuple[int, ...] = ()
+    """Residual stream widths; each a multiple of model.head_size."""
+    depth: tuple[int, ...] = ()
+    """Numbers of blocks. In `grid` none means 1; in `cells` and `held_out` none means those of
+    `grid`."""
+    tokens: tuple[float, ...] = ()
+    """Training tokens, rounded to whole optimizer steps."""
+    tokens_per_param: tuple[float, ...] = ()
+    """Training tokens per parameter that a token is multiplied with (blocks and head)."""
+    flops: tuple[float, ...] = ()
+    """Compute budgets in FLOP; the tokens follow from the size (IsoFLOP)."""
+    seed: tuple[int, ...] = ()
+    """Seeds of initialisation and data order. In `grid` none means 1; in `cells` none means those
+    of `grid`, in `held_out` the first."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run can have."""
+        for name in ("width", "depth", "tokens", "tokens_per_param", "flops"):
+            for value in getattr(self, name):
+                if not 0 < value < float("inf"):
+                    raise ConfigError(f"{name} holds {value:g}; every value must be positive")
+        if any(seed < 0 for seed in self.seed):
+            raise ConfigError(f"seed holds {min(self.seed)}; a seed is 0 or more")
+
+    @property
+    def horizons(self) -> tuple[str, ...]:
+        """Which of the three ways of saying how long to train are used."""
+        return tuple(
+            name for name in ("tokens", "tokens_per_param", "flops") if getattr(self, name)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What all models of the sweep have in common."""
+
+    head_size: int = 16
+    """Entries of an attention head; constant in a study, so that width changes the number of heads
+    alone."""
+    context: int = 64
+    """Tokens a sequence predicts; attention cost and loss both depend on it, so it is constant in a
+    study."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """The text to train on."""
+
+    files: tuple[str, ...] = ()
+    """Globs of UTF-8 text: *.txt whole, *.jsonl by its "text" field. None: the standard library of
+    the running Python."""
+    tokenizer: str = "bytes"
+    """`bytes` (256 symbols), or `ascii-96` (printable ASCII and newline; every other byte becomes
+    newline)."""
+    validation_share: float = 0.05
+    """Share of the text that is held back by file, never trained on; it is chosen by content, not
+    by seed."""
+    validation_windows: int = 1024
+    """Sequences in the fixed validation set, evenly spaced over the text held back."""
+    max_epochs: float = 1.0
+    """How often a run may see the text at most. A longer run is refused: repeated data follow
+    another law."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeConfig:
+    """The rules that turn a size and a horizon into hyper-parameters."""
+
+    name: str = "cpt-adamw/1"
+    """A named recipe of sweeps.recipe."""
+    overrides: dict[str, float | str] = field(default_factory=dict)
+    """Constants of the recipe to replace; they enter the recipe's hash."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchConfig:
+    """Where and how the runs are trained. Nothing here changes a result, so nothing here enters a
+    run's identity."""
+
+    workers: int = 2
+    """Processes that train at the same time."""
+    threads: int = 1
+    """CPU threads a process; small models gain nothing from a second one."""
+    device: str = "auto"
+    """auto, cpu or cuda; auto takes cuda where there is one."""
+    inner_steps: int = 25
+    """Optimizer steps inside one Lightning training step: spreads the Trainer's overhead until it
+    vanishes."""
+    held_out_first: bool = True
+    """Start the held-out runs before the others: they are the longest, so no core idles at the
+    end."""
+    flops_per_second: float | None = None
+    """Training rate of one process for the time estimate before anything has been timed; none: a
+    guess from the model's size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """A ladder of models to train."""
+
+    name: str
+    """The sweep's name, which is the MLflow experiment's."""
+    grid: Grid = field(default_factory=Grid)
+    """The product of widths, depths, horizons and seeds."""
+    cells: tuple[Grid, ...] = ()
+    """Further runs, for grids with corners missing: each a small grid of its own."""
+    held_out: tuple[Grid, ...] = ()
+    """Runs that are hidden from every fit, to be predicted."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """What all models have in common."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """The text."""
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    """The training rules."""
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+    """Where it runs."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused without reading the text."""
+        if not self.name.strip():
+            raise ConfigError("name is empty; a sweep needs a name")
+        for label, size in (
+            ("model.head_size", self.model.head_size),
+            ("model.context", self.model.context),
+            ("data.validation_windows", self.data.validation_windows),
+            ("data.max_epochs", self.data.max_epochs),
+            ("launch.workers", self.launch.workers),
+            ("launch.threads", self.launch.threads),
+            ("launch.inner_steps", self.launch.inner_steps),
+            ("launch.flops_per_second", self.launch.flops_per_second),
+        ):
+            if size is not None and not size > 0:
+                raise ConfigError(f"{label} is {size:g}; it must be positive")
+        if self.model.head_size % 2:
+            raise ConfigError(
+                f"model.head_size is {self.model.head_size}; rotary embedding needs an even one"
+            )
+        if not 0 < self.data.validation_share < 1:
+            raise ConfigError(
+                f"data.validation_share is {self.data.validation_share:g}; it lies between 0 and 1"
+            )
+        _check_choice("data.tokenizer", self.data.tokenizer, tuple(TOKENIZERS))
+        _check_choice("launch.device", self.launch.device, DEVICES)
+        self._check_grids()
+
+    def _check_grids(self) -> None:
+        if not self.grid.width and not self.cells:
+            raise ConfigError("the grid is empty; give grid.width and a horizon, or list cells")
+        blocks = [("grid", self.grid)] if self.grid.width or self.grid.horizons else []
+        blocks += [(f"cells[{index}]", block) for index, block in enumerate(self.cells)]
+        blocks += [(f"held_out[{index}]", block) for index, block in enumerate(self.held_out)]
+        for label, block in blocks:
+            if not block.width:
+                raise ConfigError(f"{label} has no width; give at least one")
+            if len(block.horizons) != 1:
+                given = " and ".join(block.horizons) or "none"
+                raise ConfigError(
+                    f"{label} needs exactly one of tokens, tokens_per_param, flops; given: {given}"
+                )
+            for width in block.width:
+                check_width(width, self.model.head_size)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SweepConfig:
+    """The sweep that a YAML file describes, with `key.path=value` overrides applied.
+
+    Raises ConfigError, in one line that begins with the path, for a file that cannot be read, an
+    unknown key (naming the nearest known one), a value of the wrong type, and sizes that make no
+    run.
+    """
+    try:
+        raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}; is the path right?") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}); is it YAML?") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {_yaml_problem(error)}; mend the YAML") from error
+    try:
+        return config_from_mapping(raw, overrides)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def config_from_mapping(raw: object, overrides: Sequence[str] = ()) -> SweepConfig:
+    """The sweep that a nested mapping describes; raises ConfigError like load_config, without the
+    path."""
+    if not isinstance(raw, Mapping):
+        raise ConfigError("holds no settings; a sweep needs at least a name and a grid")
+    values = _normalised(raw, SweepConfig, "")
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f'override "{override}" is not of the form key.path=value')
+        value: object = yaml.load(text, Loader=_Loader)
+        for name in reversed(key.strip().lstrip("-").split(".")):
+            value = {name: value}
+        values = _merged(values, _normalised(value, SweepConfig, ""))
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--sweep", type=SweepConfig)
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
+    try:
+        config: SweepConfig = instantiate(parser.parse_object({"sweep": values})).sweep
+    except ArgumentError as error:
+        raise ConfigError(_one_line(error)) from error
+    return config
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 takes 3e10 for a string; budgets are written so."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def _normalised(raw: object, kind: Any, where: str) -> Any:
+    """The raw value with unknown keys refused and single values made lists where lists are
+    meant."""
+    if typing.get_origin(kind) is tuple:
+        values = raw if isinstance(raw, list | tuple) else [raw]
+        item = typing.get_args(kind)[0]
+        return [_normalised(value, item, f"{where}[{index}]") for index, value in enumerate(values)]
+    if not is_dataclass(kind):
+        return raw
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{where} is {raw!r}; it needs settings of the form key: value")
+    known = {item.name: item.type for item in fields(kind)}
+    for key in raw:
+        if key not in known:
+            label = f"{where}.{key}" if where else key
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
+            hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
+            raise ConfigError(f'unknown key "{label}"; {hint}')
+    return {
+        key: _normalised(value, known[key], f"{where}.{key}" if where else key)
+        for key, value in raw.items()
+        if value is not None
+    }
+
+
+def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _check_choice(label: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f'{label} is "{value}"; choose one of {", ".join(choices)}')
+
+
+def _one_line(error: Exception) -> str:
+    """jsonargparse's nested message as one line that names the key."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    keys = [line.split('"')[1] for line in lines if line.startswith("Parser key")]
+    key = ".".join(keys).removeprefix("sweep.")
+    reason = lines[-1].replace("<class '", "").replace("'>", "").replace("sweep.", "")
+    return f"{key}: {reason}" if key else reason
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return where + (getattr(error, "problem", None) or str(error).splitlines()[0])

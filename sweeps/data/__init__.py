@@ -1,0 +1,1 @@
+"""Sources of training data: each delivers a Corpus."""

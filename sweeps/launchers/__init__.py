@@ -1,0 +1,1 @@
+"""Ways to get processes to train in."""

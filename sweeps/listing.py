@@ -1,0 +1,93 @@
+"""Plans and standings as tables for a terminal. It only arranges what they hold."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from sweeps.plan import SweepPlan
+from sweeps.standing import CellStanding, SweepStanding
+
+_WIDTH = 120
+
+
+def plan_text(plan: SweepPlan) -> str:
+    """The runs of a plan, a row each, and what they cost together."""
+    columns = (
+        "width", "depth", "params", "tokens", "tokens/param", "batch", "steps", "learning rate",
+        "FLOP", "seconds", "seed", "",
+    )  # fmt: skip
+    rows = [
+        (
+            row["width"],
+            row["depth"],
+            f"{row['params']:,}",
+            f"{row['tokens']:,}",
+            row["tokens_per_param"],
+            f"{row['batch_tokens']:,}",
+            f"{row['steps']:,}",
+            f"{row['learning_rate']:.4f}",
+            f"{row['train_flops']:.3g}",
+            f"{row['seconds']:.0f}",
+            row["seed"],
+            "held out" if row["held_out"] else "",
+        )
+        for row in plan.rows()
+    ]
+    total = (
+        f"{plan.name}: {len(plan.runs)} runs, {plan.train_flops:.3g} FLOP, about "
+        f"{duration(plan.process_seconds)} of one process, {duration(plan.wall_seconds)} on "
+        f"{plan.config.launch.workers}; recipe {plan.runs[0].recipe}, "
+        f"data {plan.runs[0].data.data_hash}"
+    )
+    return _table(columns, rows) + total
+
+
+def standing_text(standing: SweepStanding) -> str:
+    """The runs of a plan with their states, and how many are in each."""
+    rows = [
+        (
+            cell.name,
+            cell.state.value,
+            _loss(cell),
+            "" if cell.wall_seconds is None else f"{cell.wall_seconds:.0f}",
+            cell.reason,
+        )
+        for cell in standing.cells
+    ]
+    counts = ", ".join(f"{count} {state}" for state, count in standing.counts.items())
+    left = f"; {standing.flops_left:.3g} FLOP left" if standing.flops_left else ""
+    columns = ("run", "state", "loss", "seconds", "reason")
+    return _table(columns, rows, left_aligned=("run", "state", "reason")) + (
+        f"{standing.sweep}: {counts}{left}"
+    )
+
+
+def _loss(cell: CellStanding) -> str:
+    """A held-out run's loss stays unread here: a forecast should be written down first."""
+    if cell.loss is None:
+        return ""
+    return "held out" if cell.held_out else f"{cell.loss:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would use."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], left_aligned: Sequence[str] = ("",)
+) -> str:
+    table = Table(box=None, pad_edge=False, header_style="")
+    for column in columns:
+        table.add_column(column, justify="left" if column in left_aligned else "right")
+    for row in rows:
+        table.add_row(*map(str, row))
+    console = Console(width=_WIDTH, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(table, highlight=False)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n\n"

@@ -1,0 +1,285 @@
+"""From a SweepConfig to the list of runs, with what each will cost, before anything is spent."""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from scaling.compute import FlopConvention, flops_per_token, train_flops
+from scaling.errors import ConfigError
+from scaling.shape import TransformerShape
+from sweeps.config import Grid, SweepConfig
+from sweeps.data.corpus import CorpusFacts, load_corpus
+from sweeps.recipe import Recipe, TrainingSettings, find_recipe, settings_for
+
+FAMILY = "slt-dec/1"
+OBJECTIVE = "causal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """One model to train: everything that decides its result, resolved."""
+
+    shape: TransformerShape
+    settings: TrainingSettings
+    data: CorpusFacts
+    recipe: str
+    recipe_hash: str
+    seed: int
+    held_out: bool
+    """Hidden from fits: it is there to be predicted."""
+    family: str = FAMILY
+    objective: str = OBJECTIVE
+
+    @property
+    def run_id(self) -> str:
+        """Identity: a hash of every field, so that a changed plan is another run."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """A name for people; nothing parses it."""
+        held_out = " held out" if self.held_out else ""
+        return (
+            f"d{self.shape.width} L{self.shape.depth} {self.train_flops:.2g} FLOP "
+            f"seed {self.seed}{held_out}"
+        )
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens an optimizer step learns from."""
+        return self.settings.batch_sequences * self.shape.context
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens: whole steps."""
+        return self.settings.steps * self.batch_tokens
+
+    @property
+    def train_flops(self) -> int:
+        """FLOP of the training, with causal attention counted."""
+        return train_flops(self.shape, self.tokens)
+
+    def facts(self) -> dict[str, float | int | str | bool]:
+        """The columns of the records table that are known before training."""
+        shape, settings, data = self.shape, self.settings, self.data
+        conventions = {
+            f"flops_{convention}": train_flops(shape, self.tokens, convention)
+            for convention in FlopConvention
+        }
+        return {
+            "held_out": self.held_out,
+            "params": shape.params,
+            "params_embedding": shape.params_embedding,
+            "params_head": shape.params_head,
+            "tokens": self.tokens,
+            "unique_tokens": min(self.tokens, data.train_tokens),
+            "train_flops": self.train_flops,
+            **conventions,
+            "width": shape.width,
+            "depth": shape.depth,
+            "heads": shape.heads,
+            "context": shape.context,
+            "vocab_size": shape.vocab_size,
+            "batch_tokens": self.batch_tokens,
+            "steps": settings.steps,
+            "learning_rate": settings.hidden.learning_rate,
+            "learning_rate_capped": settings.learning_rate_capped,
+            "weight_decay": settings.hidden.weight_decay,
+            "beta2": settings.beta2,
+            "warmup_tokens": settings.warmup_steps * self.batch_tokens,
+            "schedule": settings.schedule,
+            "cooled_down": True,
+            "seed": self.seed,
+            "family": self.family,
+            "objective": self.objective,
+            "data": data.data_hash,
+            "eval_hash": data.eval_hash,
+            "tokenizer": data.tokenizer,
+            "tokenizer_hash": data.tokenizer_hash,
+            "recipe": self.recipe,
+            "recipe_hash": self.recipe_hash,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPlan:
+    """The runs of a sweep in the order in which they start."""
+
+    config: SweepConfig
+    runs: tuple[RunPlan, ...]
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return self.config.name
+
+    @property
+    def train_flops(self) -> int:
+        """FLOP of all runs together."""
+        return sum(run.train_flops for run in self.runs)
+
+    @property
+    def process_seconds(self) -> float:
+        """Estimated training seconds of all runs, one after the other."""
+        return sum(self.seconds(run) for run in self.runs)
+
+    @property
+    def wall_seconds(self) -> float:
+        """Estimated wall time with the config's workers, without start-up."""
+        workers = self.config.launch.workers
+        longest = max(self.seconds(run) for run in self.runs)
+        return max(longest, self.process_seconds / workers)
+
+    def seconds(self, run: RunPlan) -> float:
+        """Estimated training seconds of one run in one process."""
+        return estimated_seconds(run, self.config.launch.flops_per_second)
+
+    def rows(self) -> list[dict[str, float | int | str | bool]]:
+        """One row a run, for a table: size, horizon, hyper-parameters, cost."""
+        return [
+            {
+                "width": run.shape.width,
+                "depth": run.shape.depth,
+                "params": run.shape.params,
+                "tokens": run.tokens,
+                "tokens_per_param": round(run.tokens / run.shape.params_matmul, 1),
+                "batch_tokens": run.batch_tokens,
+                "steps": run.settings.steps,
+                "learning_rate": float(f"{run.settings.hidden.learning_rate:.3g}"),
+                "train_flops": run.train_flops,
+                "seconds": round(self.seconds(run), 1),
+                "seed": run.seed,
+                "held_out": run.held_out,
+                "run_id": run.run_id,
+            }
+            for run in self.runs
+        ]
+
+    def to_json(self) -> str:
+        """The plan whole: config, totals, and every field of every run."""
+        document: dict[str, Any] = {
+            "sweep": self.name,
+            "config": dataclasses.asdict(self.config),
+            "train_flops": self.train_flops,
+            "process_seconds": round(self.process_seconds, 1),
+            "wall_seconds": round(self.wall_seconds, 1),
+            "runs": [
+                {"run_id": run.run_id, "name": run.name, **run.facts(), "settings": settings}
+                for run in self.runs
+                for settings in [dataclasses.asdict(run.settings)]
+            ],
+        }
+        return json.dumps(document, indent=2)
+
+
+def plan_sweep(config: SweepConfig) -> SweepPlan:
+    """The runs that a config asks for, each resolved to its last hyper-parameter.
+
+    Reads the text (its hash and length belong to a run's identity) but trains nothing and needs no
+    device. Held-out runs come first if the config says so, then small before large. Raises
+    ConfigError for a grid without runs, a run planned twice as both fitted and held out, and a run
+    longer than the text; CorpusError for the text itself.
+    """
+    recipe = find_recipe(config.recipe.name, config.recipe.overrides)
+    facts = load_corpus(config.data, config.model.context).facts
+    fitted = [
+        run
+        for block in ([config.grid] if config.grid.width else []) + list(config.cells)
+        for run in _runs(config, block, recipe, facts, held_out=False)
+    ]
+    held_out = [
+        run
+        for block in config.held_out
+        for run in _runs(config, block, recipe, facts, held_out=True)
+    ]
+    _check_overlap(fitted, held_out)
+    unique = {run.run_id: run for run in fitted + held_out}
+    first = held_out[:1] and held_out[0].held_out is config.launch.held_out_first
+    ordered = sorted(
+        unique.values(),
+        key=lambda run: (run.held_out is not first, run.train_flops, run.shape.width, run.seed),
+    )
+    return SweepPlan(config=config, runs=tuple(ordered))
+
+
+def _runs(
+    config: SweepConfig, block: Grid, recipe: Recipe, facts: CorpusFacts, *, held_out: bool
+) -> Iterator[RunPlan]:
+    grid_seeds = config.grid.seed or (1,)
+    depths = block.depth or config.grid.depth or (1,)
+    seeds = block.seed or (grid_seeds[:1] if held_out else grid_seeds)
+    (horizon,) = block.horizons
+    for width, depth, value in itertools.product(block.width, depths, getattr(block, horizon)):
+        shape = TransformerShape(
+            width=width,
+            depth=depth,
+            head_size=config.model.head_size,
+            context=config.model.context,
+            vocab_size=facts.vocab_size,
+        )
+        settings = settings_for(recipe, shape, _tokens(shape, horizon, value))
+        _check_horizon(config, shape, settings, facts, f"{horizon} {value:g}")
+        for seed in seeds:
+            yield RunPlan(
+                shape=shape,
+                settings=settings,
+                data=facts,
+                recipe=recipe.name,
+                recipe_hash=recipe.hash,
+                seed=seed,
+                held_out=held_out,
+            )
+
+
+def _tokens(shape: TransformerShape, horizon: str, value: float) -> float:
+    if horizon == "flops":
+        return value / flops_per_token(shape)
+    if horizon == "tokens_per_param":
+        return value * shape.params_matmul
+    return value
+
+
+def _check_horizon(
+    config: SweepConfig,
+    shape: TransformerShape,
+    settings: TrainingSettings,
+    facts: CorpusFacts,
+    asked: str,
+) -> None:
+    tokens = settings.steps * settings.batch_sequences * shape.context
+    label = f"width {shape.width}, depth {shape.depth}, {asked}"
+    if settings.steps <= settings.warmup_steps:
+        raise ConfigError(
+            f"{label}: {settings.steps} steps leave nothing after a warm-up of "
+            f"{settings.warmup_steps}; give it more tokens or a smaller model"
+        )
+    limit = config.data.max_epochs * facts.train_tokens
+    if tokens > limit:
+        raise ConfigError(
+            f"{label}: {tokens:,} tokens are more than the text's {facts.train_tokens:,} x "
+            f"data.max_epochs {config.data.max_epochs:g}; give more text, fewer tokens, or allow "
+            "repeats by a larger data.max_epochs"
+        )
+
+
+def _check_overlap(fitted: list[RunPlan], held_out: list[RunPlan]) -> None:
+    hidden = {dataclasses.replace(run, held_out=False) for run in held_out}
+    for run in fitted:
+        if run in hidden:
+            raise ConfigError(f"{run.name}: listed to be fitted and to be held out; drop one")
+
+
+def estimated_seconds(run: RunPlan, flops_per_second: float | None = None) -> float:
+    """A guess of one run's training time on one CPU core, before anything has been timed.
+
+    A step costs about 0.7 ms of overhead, and FLOP pass at a rate that grows with the width.
+    """
+    if flops_per_second is not None:
+        return run.train_flops / flops_per_second
+    rate = 1e9 * min(40.0, 0.3 * run.shape.width)
+    return 0.7e-3 * run.settings.steps + run.train_flops / rate

@@ -1,0 +1,210 @@
+"""Named, versioned rules: from a shape and a horizon to every hyper-parameter of a run.
+
+`cpt-adamw/1` transfers learning rates over width and depth by CompleteP (Dey et al. 2025,
+arXiv:2505.01618: hidden learning rate as 1/width, residual branches as 1/depth, no depth factor on
+the learning rate), and over the horizon by power laws in batch and tokens. Constants are measured;
+docs/log.md says on what.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from scaling.errors import ConfigError
+from scaling.shape import TransformerShape
+
+Schedule = Literal["linear"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The constants of the rules. Reference point: width 256, depth 2, 1e9 tokens, 65,536 tokens a
+    step."""
+
+    name: str
+    base_learning_rate: float = 0.0054
+    """Learning rate eta at the reference point, before group factors."""
+    learning_rate_batch_exponent: float = 0.70
+    learning_rate_tokens_exponent: float = -0.27
+    max_hidden_learning_rate: float = 0.06
+    """Cap on the learning rate of hidden matrices."""
+    embedding_learning_rate_factor: float = 20.0
+    """Embedding learning rate over eta; the embedding's is free of width."""
+    base_batch_tokens: float = 65536.0
+    """Batch at 1e9 tokens; grows as the square root of the horizon."""
+    min_batch_sequences: int = 4
+    warmup_share: float = 0.05
+    """Linear warm-up as a share of the steps."""
+    min_warmup_steps: int = 10
+    schedule: Schedule = "linear"
+    """linear: from the peak to zero over all steps after warm-up."""
+    beta1: float = 0.9
+    beta2_steps: float = 46.0
+    """1 - beta2 = this over the steps, within [0.001, 0.05]: a half-life of 1.5% of the run."""
+    epsilon: float = 1e-10
+    """Adam's epsilon at the reference shape; hidden matrices get it over width and depth ratio."""
+    decay_timescale: float = 0.22
+    """Weight-decay averaging time as a share of the run at 20 tokens a parameter."""
+    decay_timescale_exponent: float = -0.5
+    """How that share goes with tokens per parameter over 20."""
+    weight_decay_factor: float = 1.0
+    """Multiplies the weight decay that the timescale asks for."""
+    max_gradient_norm: float = 1.0
+    """Global norm to which a larger gradient is scaled down."""
+    z_loss: float = 1e-5
+    """Weight of the squared log-partition in the training loss; reported losses are without it."""
+
+    @property
+    def hash(self) -> str:
+        """Identity of the rules: two recipes of one name but other constants differ here."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(name="cpt-adamw/1"),
+        # Below about 1e5 parameters and 1e7 tokens, measured on the quick-start text: smaller
+        # batches, twice the learning rate, a faster embedding and twice the weight decay take 2-5%
+        # off the loss and most of the spread between seeds.
+        Recipe(
+            name="cpt-adamw-tiny/1",
+            base_learning_rate=0.0108,
+            base_batch_tokens=16384.0,
+            embedding_learning_rate_factor=80.0,
+            weight_decay_factor=2.0,
+        ),
+    )
+}
+
+_WIDTH, _DEPTH, _TOKENS, _BATCH = 256, 2, 1e9, 65536.0  # the reference point
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSettings:
+    """AdamW's settings for one group of matrices: theta <- theta (1 - lr wd) - lr m / (sqrt(v) +
+    eps)."""
+
+    learning_rate: float
+    """Peak."""
+    weight_decay: float
+    epsilon: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Every hyper-parameter of one run, resolved."""
+
+    batch_sequences: int
+    steps: int
+    warmup_steps: int
+    schedule: Schedule
+    embedding: GroupSettings
+    hidden: GroupSettings
+    head: GroupSettings
+    beta1: float
+    beta2: float
+    residual_scale: float
+    """Factor on every residual branch."""
+    max_gradient_norm: float
+    z_loss: float
+    learning_rate_capped: bool
+    """Whether the rule asked for more than the cap."""
+
+    def schedule_factor(self, step: int) -> float:
+        """Learning rate of a step (0-based) over its peak: up over the warm-up, then linearly down
+        to (almost) zero."""
+        up = (step + 1) / self.warmup_steps
+        down = (self.steps - step) / max(1, self.steps - self.warmup_steps)
+        return min(up, down, 1.0)
+
+
+def find_recipe(name: str, overrides: dict[str, float | str] | None = None) -> Recipe:
+    """The recipe of this name with some constants replaced; ConfigError names the nearest known
+    word."""
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.0)[0]
+        raise ConfigError(f'recipe.name is "{name}"; did you mean "{near}"?')
+    recipe = RECIPES[name]
+    constants = {
+        item.name: getattr(recipe, item.name)
+        for item in dataclasses.fields(recipe)
+        if item.name != "name"
+    }
+    for key, value in (overrides or {}).items():
+        if key not in constants:
+            near = difflib.get_close_matches(key, constants, n=1, cutoff=0.0)[0]
+            raise ConfigError(f'unknown key "recipe.overrides.{key}"; did you mean "{near}"?')
+        constants[key] = _same_kind(key, value, constants[key])
+    return dataclasses.replace(recipe, **constants)
+
+
+def _same_kind(key: str, value: float | str, default: object) -> object:
+    if isinstance(default, str):
+        if value != default:
+            raise ConfigError(f'recipe.overrides.{key} is "{value}"; choose "{default}"')
+        return value
+    if isinstance(value, str) or not math.isfinite(value):
+        raise ConfigError(f"recipe.overrides.{key} is {value!r}; it must be a number")
+    if value < 0 and "exponent" not in key:
+        raise ConfigError(f"recipe.overrides.{key} is {value:g}; it must not be negative")
+    return round(value) if isinstance(default, int) else float(value)
+
+
+def batch_sequences_for(recipe: Recipe, tokens: float, context: int) -> int:
+    """Sequences a step: the square-root rule, rounded to 4, 5, 6, 7 times a power of two."""
+    wanted = recipe.base_batch_tokens * math.sqrt(tokens / _TOKENS) / context
+    if wanted <= recipe.min_batch_sequences:
+        return max(1, recipe.min_batch_sequences)
+    power = 2.0 ** (math.floor(math.log2(wanted)) - 2)
+    sizes = [round(quarters * power) for quarters in (4, 5, 6, 7, 8)]
+    return min(sizes, key=lambda size: abs(size - wanted))
+
+
+def settings_for(recipe: Recipe, shape: TransformerShape, tokens: float) -> TrainingSettings:
+    """What the recipe says for a model of this shape that sees about this many tokens."""
+    batch_sequences = batch_sequences_for(recipe, tokens, shape.context)
+    batch_tokens = batch_sequences * shape.context
+    steps = max(1, round(tokens / batch_tokens))
+    width_ratio, depth_ratio = shape.width / _WIDTH, shape.depth / _DEPTH
+    wanted = (
+        recipe.base_learning_rate
+        * (batch_tokens / _BATCH) ** recipe.learning_rate_batch_exponent
+        * (tokens / _TOKENS) ** recipe.learning_rate_tokens_exponent
+    )
+    eta = min(wanted, recipe.max_hidden_learning_rate * width_ratio)
+    timescale = (
+        recipe.decay_timescale
+        * (tokens / shape.params_matmul / 20) ** recipe.decay_timescale_exponent
+    )
+    weight_decay = recipe.weight_decay_factor / (eta * steps * timescale)
+    return TrainingSettings(
+        batch_sequences=batch_sequences,
+        steps=steps,
+        warmup_steps=max(recipe.min_warmup_steps, round(recipe.warmup_share * steps)),
+        schedule=recipe.schedule,
+        embedding=GroupSettings(
+            learning_rate=recipe.embedding_learning_rate_factor * eta,
+            weight_decay=0.0,
+            epsilon=recipe.epsilon / width_ratio,
+        ),
+        hidden=GroupSettings(
+            learning_rate=eta / width_ratio,
+            weight_decay=weight_decay * width_ratio,
+            epsilon=recipe.epsilon / (width_ratio * depth_ratio),
+        ),
+        head=GroupSettings(
+            learning_rate=eta / width_ratio, weight_decay=0.0, epsilon=recipe.epsilon
+        ),
+        beta1=recipe.beta1,
+        beta2=1 - min(0.05, max(0.001, recipe.beta2_steps / steps)),
+        residual_scale=1 / depth_ratio,
+        max_gradient_norm=recipe.max_gradient_norm,
+        z_loss=recipe.z_loss,
+        learning_rate_capped=wanted > eta,
+    )

@@ -1,0 +1,78 @@
+"""Facts about sealed forecasts: fixed before the run, scored after it, not to be changed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.forecast import forecast
+from analysis.seal import Seal, score_seal, seal_forecast
+from analysis.targets import Targets
+from scaling.errors import ForecastError
+from scaling.records import records_from_table
+
+PARAMS, TOKENS = (
+    grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e8, 5), np.geomspace(1e8, 1e10, 5))
+)
+LOSS = 1.8 + 400 / PARAMS**0.34 + 1000 / TOKENS**0.36
+NEW = {"params": 5e8, "tokens": 5e10}
+NEW_LOSS = 1.8 + 400 / NEW["params"] ** 0.34 + 1000 / NEW["tokens"] ** 0.36
+
+
+def ladder(extra=()):
+    table = pd.DataFrame({"params": PARAMS, "tokens": TOKENS, "loss": LOSS})
+    table = pd.concat([table, pd.DataFrame(extra)], ignore_index=True)
+    table["run_id"] = [f"r{i}" for i in range(len(table))]
+    return records_from_table(table)
+
+
+@pytest.fixture(scope="module")
+def seal():
+    records = ladder()
+    answer = forecast(records, Targets.runs([NEW["params"]], [NEW["tokens"]]), backtests=1)
+    return seal_forecast(answer, "first", records, asked=("params", "tokens"))
+
+
+def test_a_seal_survives_writing_and_reading(seal):
+    assert Seal.from_json(seal.to_json()) == seal
+
+
+def test_a_changed_digit_breaks_the_seal(seal):
+    changed = seal.to_json().replace(f"{seal.targets[0].median!r}", "1.2345")
+    with pytest.raises(ForecastError, match="was changed after it was sealed"):
+        Seal.from_json(changed)
+
+
+def test_a_prediction_whose_run_has_not_landed_has_no_verdict(seal):
+    assert score_seal(seal, ladder()) == ()
+
+
+def test_a_landed_run_is_scored_against_what_was_sealed(seal):
+    (verdict,) = score_seal(seal, ladder([{**NEW, "loss": NEW_LOSS}]))
+    assert verdict.measured == NEW_LOSS
+    assert verdict.error == pytest.approx(np.log(NEW_LOSS / seal.targets[0].median))
+    assert verdict.inside["0.9"]
+    assert "inside 90%" in verdict.line
+
+
+def test_a_run_outside_the_interval_is_said_loudly(seal):
+    (verdict,) = score_seal(seal, ladder([{**NEW, "loss": 2 * NEW_LOSS}]))
+    assert "OUTSIDE 90%" in verdict.line
+
+
+def test_a_run_that_exists_cannot_be_forecast_any_more():
+    records = ladder()
+    answer = forecast(records, Targets.runs([PARAMS[-1]], [TOKENS[-1]]), backtests=1)
+    with pytest.raises(ForecastError, match="has already landed"):
+        seal_forecast(answer, "late", records, asked=("params", "tokens"))
+
+
+def test_a_budget_asked_for_alone_is_met_by_its_best_run():
+    records = ladder()
+    answer = forecast(records, Targets.flops(1e20), backtests=1)
+    seal = seal_forecast(answer, "budget", records, asked=("train_flops",))
+    runs = [
+        {"params": n, "tokens": 1e20 / 6 / n, "train_flops": 1e20, "loss": loss}
+        for n, loss in ((1e9, 2.6), (2e9, 2.5), (4e9, 2.7))
+    ]
+    (verdict,) = score_seal(seal, ladder(runs))
+    assert verdict.measured == 2.5
