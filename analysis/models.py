@@ -20,8 +20,9 @@ from scaling.laws import Law
 
 FloatArray = npt.NDArray[np.float64]
 
-#: exponents and logs beyond this are overflow in the making; the search is kept inside
-LARGEST_COORDINATE = 300.0
+#: logs and exponents beyond these are overflow in the making; the search is kept inside
+LARGEST_LOG = 600.0
+LARGEST_EXPONENT = 10.0
 
 
 class Derivatives(Protocol):
@@ -38,6 +39,7 @@ class Model(Protocol):
 
     law: type[Law]
     free: tuple[str, ...]
+    limits: FloatArray  # (p,) the search keeps every coordinate between minus and plus this
 
     def log_prediction(self, theta: FloatArray) -> FloatArray:
         """Predicted log loss, (batch, p) -> (batch, runs)."""
@@ -45,8 +47,13 @@ class Model(Protocol):
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Derivatives of the predicted log loss at one point, (p,) -> (runs, p)."""
 
-    def derivatives(self, objective: Objective, basis: FloatArray | None = None) -> Derivatives:
-        """The objective's derivatives along the columns of ``basis`` (p, p)."""
+    def derivatives(
+        self, objective: Objective, basis: FloatArray | None = None, *, exact: bool = True
+    ) -> Derivatives:
+        """The objective's derivatives along the columns of ``basis`` (p, p).
+
+        With ``exact`` False a costly Hessian may leave out the law's own curvature (Gauss-Newton).
+        """
 
     def to_constants(self, theta: FloatArray) -> dict[str, FloatArray]:
         """All constants, fixed ones included, each of the shape of theta less its last axis."""
@@ -115,6 +122,7 @@ class _Coordinates:
         given = {*self.fixed, *self.tied}
         self.free = tuple(name for name in law.constant_names() if name not in given)
         self.is_log = np.array([name in law.positive for name in self.free], dtype=bool)
+        self.limits = np.where(self.is_log, LARGEST_LOG, LARGEST_EXPONENT)
 
     def to_constants(self, theta: FloatArray) -> dict[str, FloatArray]:
         """All constants, fixed ones included."""
@@ -130,10 +138,10 @@ class _Coordinates:
         columns = np.stack([np.asarray(constants[name], float) for name in self.free], axis=-1)
         with np.errstate(divide="ignore"):
             logs = np.log(np.where(self.is_log, columns, 1.0))
-        return np.where(self.is_log, np.maximum(logs, -LARGEST_COORDINATE), columns)
+        return np.where(self.is_log, np.maximum(logs, -LARGEST_LOG), columns)
 
     def _natural(self, theta: FloatArray) -> FloatArray:
-        exponentiated = np.exp(np.minimum(np.where(self.is_log, theta, 0.0), LARGEST_COORDINATE))
+        exponentiated = np.exp(np.where(self.is_log, theta, 0.0))
         return np.where(self.is_log, exponentiated, theta)
 
 
@@ -234,7 +242,9 @@ class SumOfPowers(_Coordinates):
         """T_k of the class's formulas, (2, p)."""
         return term.spread - np.outer([1.0, 0.0], self._floor_spread)
 
-    def derivatives(self, objective: Objective, basis: FloatArray | None = None) -> Derivatives:
+    def derivatives(
+        self, objective: Objective, basis: FloatArray | None = None, *, exact: bool = True
+    ) -> Derivatives:
         """The objective's derivatives along the columns of ``basis``."""
         p = len(self.free)
         along = np.eye(p) if basis is None else basis
@@ -329,7 +339,7 @@ class AnyLaw(_Coordinates):
 
     def log_prediction(self, theta: FloatArray) -> FloatArray:
         """Predicted log loss, (batch, p) -> (batch, runs)."""
-        return self._log_loss(np.clip(theta, -LARGEST_COORDINATE, LARGEST_COORDINATE))
+        return self._log_loss(theta)
 
     def _slopes(self, theta: FloatArray, j: int) -> tuple[FloatArray, FloatArray]:
         """(predicted log loss, its derivative in coordinate j), each (batch, runs)."""
@@ -342,7 +352,9 @@ class AnyLaw(_Coordinates):
         """Derivatives of the predicted log loss at one point, (runs, p)."""
         return np.stack([self._slopes(theta[None], j)[1][0] for j in range(len(self.free))], 1)
 
-    def derivatives(self, objective: Objective, basis: FloatArray | None = None) -> Derivatives:
+    def derivatives(
+        self, objective: Objective, basis: FloatArray | None = None, *, exact: bool = True
+    ) -> Derivatives:
         """The objective's derivatives along the columns of ``basis``."""
         p = len(self.free)
         along = np.eye(p) if basis is None else basis
@@ -355,7 +367,7 @@ class AnyLaw(_Coordinates):
             jacobian = np.stack([self._slopes(theta, j)[1] for j in range(p)], axis=-1)
             gradient = np.einsum("bn,bnj->bj", slope, jacobian)
             hessian = np.einsum("bn,bnj,bnk->bjk", curvature, jacobian, jacobian, optimize=True)
-            for k in range(p):
+            for k in range(p if exact else 0):
                 moved = theta.copy()
                 moved[:, k] += self._STEP
                 for j in range(k + 1):
