@@ -169,9 +169,12 @@ class Fit:
             "law_constants": {k: float(v) for k, v in constants.items()},
         }
 
-    def to_json(self) -> str:
-        """The fit as one JSON document; `from_json` restores it."""
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+    def to_json(self, *, draws: bool = True) -> str:
+        """The fit as one JSON document; `from_json` restores it, without draws if left out."""
+        document = self.to_dict()
+        if not draws:
+            document["draws"] = None
+        return json.dumps(document, indent=1, allow_nan=False)
 
     def save(self, path: str | Path) -> None:
         """Write fit.json."""

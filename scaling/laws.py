@@ -14,7 +14,6 @@ share one type. ``law.loss(...)`` has the shape of the constants followed by the
 inputs. A new law is one dataclass and one entry in `LAWS`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -65,11 +64,6 @@ class Law:
     def constants(self) -> dict[str, Constant]:
         """The constants by name, in field order."""
         return {name: getattr(self, name) for name in self.constant_names()}
-
-    @classmethod
-    def from_constants(cls, constants: Mapping[str, Constant]) -> Self:
-        """The law with these constants."""
-        return cls(**constants)
 
     def take(self, index: int) -> Self:
         """One draw out of a law that holds arrays of draws."""

@@ -42,6 +42,13 @@ def test_a_fit_survives_writing_and_reading(fit, tmp_path):
     assert back.interval(lambda law: law.E) == fit.interval(lambda law: law.E)
 
 
+def test_draws_can_be_left_out_of_the_document(fit):
+    short = Fit.from_json(fit.to_json(draws=False))
+    assert short.draws is None
+    assert short.law == fit.law
+    assert len(fit.to_json(draws=False)) < len(fit.to_json())
+
+
 def test_a_fit_without_draws_survives_too():
     fit = fit_law(RECORDS, "chinchilla", bootstrap=0, card=False, bounds={"E": (0.0, None)})
     assert Fit.from_json(fit.to_json()).to_json() == fit.to_json()
