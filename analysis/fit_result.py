@@ -118,11 +118,6 @@ class Fit:
         """What follows from the constants, such as the optimal-size exponent."""
         return self._estimates(lambda law: law.derived())
 
-    @property
-    def trustworthy(self) -> bool:
-        """Whether nothing limits the constants."""
-        return self.status is FitStatus.CONVERGED and not self.notes
-
     def __str__(self) -> str:
         level = f"{100 * self.confidence_level:g}%"
         lines = [f"{self.law.name}: {self.n_runs} runs, {self.objective}, status: {self.status}"]

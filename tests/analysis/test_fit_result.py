@@ -168,3 +168,12 @@ def test_profile_intervals_are_refused_where_lmfit_would_mislead():
     fit = fit_law(RECORDS, "chinchilla", objective="huber", bootstrap=0, card=False)
     with pytest.raises(FitError, match="need a plain least-squares fit, not huber"):
         profile_intervals(fit, RECORDS)
+
+
+def test_the_package_offers_its_main_calls():
+    import analysis
+    import analysis.fit
+
+    assert analysis.fit_law is fit_law
+    with pytest.raises(AttributeError):
+        _ = analysis.no_such_name
