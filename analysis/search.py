@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit_result import Search
-from analysis.models import Model, SumOfPowers, model_of
+from analysis.models import Model, SumOfPowers
 from analysis.newton import Solution, minimise, whitening
 from analysis.objectives import Objective
 from analysis.problem import Problem
@@ -17,7 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 
 #: starts that are searched to the end; they are the best of the grid
 _MOST_STARTS = 36
-_MOST_STARTS_OF_SLOW_LAWS = 16
+_MOST_STARTS_OF_SLOW_LAWS = 12
 #: starts are chosen and first improved on at most this many runs
 _RUNS_FOR_STARTS = 2_000
 #: two searches found the same optimum when their objectives differ by less than this share
@@ -45,9 +45,9 @@ def find_optimum(problem: Problem, model: Model, objective: Objective) -> Optimu
     few = _subset(problem)
     ends, iterations = starts, 0
     if few is not None:
-        coarse = model_of(problem.law, tuple(x[few] for x in problem.inputs), problem.fixed)
+        coarse = problem.model(few)
         y, w = problem.log_loss[few], problem.weights[few]
-        ends = _through_stages(coarse, objective, ends, y, w).theta[:8]
+        ends = _through_stages(coarse, objective, ends, y, w).theta[:3]
     solution = _through_stages(model, objective, ends, problem.log_loss, problem.weights)
     value = np.where(np.isfinite(solution.value), solution.value, np.inf)
     best = int(np.argmin(value))
@@ -108,7 +108,7 @@ def _ranked_starts(problem: Problem, model: Model, objective: Objective) -> Floa
     grid = projected_starts(problem.law, inputs, np.exp(y), w, problem.fixed)
     theta = model.to_coordinates(grid)
     theta = theta[np.isfinite(theta).all(axis=1)]
-    coarse = model if few is None else model_of(problem.law, inputs, problem.fixed)
+    coarse = model if few is None else problem.model(few)
     with np.errstate(all="ignore"):
         predicted = coarse.log_prediction(theta)
         values = (objective.value(predicted, y[None]) * w).sum(axis=1)
@@ -132,7 +132,8 @@ def _through_stages(
     # a step may change predictions by about 0.3 in log loss, root mean square over the runs
     longest = 0.3 * float(np.sqrt(w.sum()))
     theta = starts
-    for stage in search_stages(objective):
+    stages = search_stages(objective)
+    for stage, exact in [(stages[0], False), *((stage, True) for stage in stages)]:
         with np.errstate(all="ignore"):
             basis = whitening(_safe(model.jacobian(theta[0])), w)
             solution = minimise(
@@ -145,6 +146,7 @@ def _through_stages(
                 relative_gain=1e-10,
                 longest_step=longest,
                 max_iterations=100,
+                exact=exact,
             )
         order = np.argsort(np.where(np.isfinite(solution.value), solution.value, np.inf))
         theta = solution.theta[order]
