@@ -220,7 +220,11 @@ def _forecast_hidden(
 ) -> _Scored:
     distance = seen.distance(hidden.log_inputs, hidden.log_compute)
     forecaster = prepare(
-        seen, question.candidates, backtests=backtests, distance=float(distance.max())
+        seen,
+        question.candidates,
+        question.calibration,
+        backtests=backtests,
+        distance=float(distance.max()),
     )
     answer = log_forecast(forecaster, hidden.log_inputs, hidden.log_compute, draws=draws, seed=seed)
     losses = np.exp(answer.draws)

@@ -4,7 +4,7 @@ They come from backtests on published tables and on simulated ladders together (
 how), are the same for every table, and are chosen once a dimension.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +37,18 @@ SURFACE = Calibration(
     origin_worth=0.5,
     bias=0.01,
 )
-CURVE = Calibration(
-    parameters=0.7,
-    laws=1.2,
-    misfit=0.20,
+# One input over half a decade and more, as in the best loss by compute.
+FAR_CURVE = replace(SURFACE, misfit=0.08)
+# One input a few times further, as in the rest of a learning curve: origins at the same factor
+# exist, so they say more, and neighbouring points err together.
+NEAR_CURVE = Calibration(
+    parameters=0.5,
+    laws=1.0,
+    misfit=0.25,
     roughness=0.0,
     roughest=0.15,
     cap=None,
-    tail=4.0,
+    tail=8.0,
     noise=1.2,
     prior_origins=2.0,
     origin_worth=1.0,

@@ -96,8 +96,34 @@ def surface_candidates() -> tuple[Candidate, ...]:
     )
 
 
-def curve_candidates(typical_exponent: float = 0.35) -> tuple[Candidate, ...]:
-    """The laws of one input, for exponents near ``typical_exponent``."""
+NEAR_WEIGHTS = {
+    "floored": 0.14,
+    "shifted": 0.14,
+    "saturating": 0.14,
+    "broken": 0.14,
+    "floored broken": 0.37,
+    "power": 0.02,
+    "bounded": 0.05,
+}
+FAR_WEIGHTS = {
+    "floored": 0.50,
+    "shifted": 0.25,
+    "saturating": 0.02,
+    "broken": 0.02,
+    "floored broken": 0.15,
+    "power": 0.01,
+    "bounded": 0.05,
+}
+
+
+def curve_candidates(typical_exponent: float = 0.35, *, far: bool = False) -> tuple[Candidate, ...]:
+    """The laws of one input, for exponents near ``typical_exponent``.
+
+    ``far`` is for forecasts over half a decade and more: laws that cannot level off, or that bend
+    freely, lose their weight there, and runs lower down keep more of theirs.
+    """
+    weights = FAR_WEIGHTS if far else NEAR_WEIGHTS
+    patience = 0.5 if far else 1.0
 
     def exponent(relative: float, sd: float) -> Prior:
         return (float(np.log(relative * typical_exponent)), sd)
@@ -111,56 +137,56 @@ def curve_candidates(typical_exponent: float = 0.35) -> tuple[Candidate, ...]:
             law="power_law",
             form=curve.FLOORED,
             priors=(floor, above_floor, exponent(1.0, 0.6)),
-            eta=1.0,
-            first_weight=0.2,
+            eta=1.0 * patience,
+            first_weight=weights["floored"],
         ),
         Candidate(
             name="shifted power law",
             law="shifted_power_law",
             form=curve.SHIFTED,
             priors=(floor, above_floor, exponent(0.4 / 0.35, 0.6), (-6.0, 3.0)),
-            eta=0.5,
-            first_weight=0.2,
+            eta=0.5 * patience,
+            first_weight=weights["shifted"],
         ),
         Candidate(
             name="saturating power law",
             law="saturating_power_law",
             form=curve.SATURATING,
             priors=((0.0, 2.0), exponent(0.3 / 0.35, 0.7), (-3.0, 3.0)),
-            eta=1.0,
-            first_weight=0.2,
+            eta=1.0 * patience,
+            first_weight=weights["saturating"],
         ),
         Candidate(
             name="broken power law",
             law="broken_power_law",
             form=curve.BROKEN,
             priors=((0.0, 3.0), exponent(0.2 / 0.35, 1.5), *bend),
-            eta=0.5,
-            first_weight=0.2,
+            eta=0.5 * patience,
+            first_weight=weights["broken"],
         ),
         Candidate(
             name="broken power law with floor",
             law="broken_power_law",
             form=curve.FLOORED_BROKEN,
             priors=(floor, above_floor, exponent(1.0, 0.6), *bend),
-            eta=0.5,
-            first_weight=0.2,
+            eta=0.5 * patience,
+            first_weight=weights["floored broken"],
         ),
         Candidate(
             name="power law without floor",
             law="pure_power_law",
             form=curve.POWER,
             priors=((0.0, 2.0), exponent(0.5, 0.7)),
-            eta=1.0,
-            first_weight=0.0,
+            eta=1.0 * patience,
+            first_weight=weights["power"],
         ),
         Candidate(
             name="bounded power law (M4)",
             law="m4",
             form=curve.BOUNDED,
             priors=(floor, above_floor, exponent(1.0, 0.6), (0.5, 1.0), (0.0, 0.7)),
-            eta=0.5,
-            first_weight=0.0,
+            eta=0.5 * patience,
+            first_weight=weights["bounded"],
         ),
     )
 

@@ -288,9 +288,7 @@ def weigh(
     )
     weights = np.broadcast_to(first_weights, squared_errors.shape)
     if rehearsals:
-        skill = 1 / (squared_errors / evidence[:, None] + noise_scale**2)
-        # Laws outside the default set earn their place: they start at a tenth of the others.
-        skill = skill * np.where(first_weights > 0, 1.0, 0.1)
+        skill = first_weights / (squared_errors / evidence[:, None] + noise_scale**2)
         skill = skill / skill.sum(axis=1, keepdims=True)
         trust = (evidence / (evidence + 2))[:, None]
         weights = (1 - trust) * first_weights + trust * skill

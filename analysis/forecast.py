@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.calibration import SURFACE
 from analysis.ensemble import DECADE, Ensemble, fit_members
 from analysis.forecast_result import Forecast, Range, TargetForecast
 from analysis.forecaster import Forecaster, LogForecast, log_forecast, prepare
@@ -69,7 +68,8 @@ def forecast(
     Raises ForecastError where the runs cannot answer.
     """
     levels = _checked(confidence_levels)
-    question = pose(records, tuple(targets.columns), law, x)
+    furthest = max(float(np.log(values).max()) for values in targets.columns.values())
+    question = pose(records, tuple(targets.columns), law, x, furthest=furthest)
     forecaster, points = _answerable(question, targets, backtests)
     answer = log_forecast(forecaster, points.log_inputs, points.log_compute, draws=draws, seed=seed)
     floors = _pinned_floors(question, points)
@@ -175,7 +175,13 @@ def forecaster_for(
 ) -> BudgetQuestion:
     """The fitted and rehearsed laws that answer for budgets in ``column``."""
     question = pose(records, (column,), law, x)
-    forecaster = prepare(question.ladder, question.candidates, backtests=backtests, distance=1.0)
+    forecaster = prepare(
+        question.ladder,
+        question.candidates,
+        question.calibration,
+        backtests=backtests,
+        distance=1.0,
+    )
     return BudgetQuestion(forecaster=forecaster, status=question.status)
 
 
@@ -183,7 +189,9 @@ def _answerable(question: Question, targets: Targets, backtests: int) -> tuple[F
     """The ladder made ready, and the targets as points of its laws."""
     ladder = question.ladder
     if question.is_surface:
-        forecaster = prepare(ladder, question.candidates, backtests=backtests, distance=0.0)
+        forecaster = prepare(
+            ladder, question.candidates, question.calibration, backtests=backtests, distance=0.0
+        )
         points = _surface_points(forecaster.ensemble, targets)
         check_distance(ladder.distance(points.log_inputs, points.log_compute))
         return forecaster, points
@@ -196,7 +204,9 @@ def _answerable(question: Question, targets: Targets, backtests: int) -> tuple[F
     distance = ladder.distance(points.log_inputs, log_x)
     check_distance(distance)
     furthest = float(distance.max())
-    forecaster = prepare(ladder, question.candidates, backtests=backtests, distance=furthest)
+    forecaster = prepare(
+        ladder, question.candidates, question.calibration, backtests=backtests, distance=furthest
+    )
     return forecaster, points
 
 
@@ -320,7 +330,7 @@ def _pinned_floors(question: Question, points: Points) -> dict[float, tuple[floa
         for candidate in floored:
             priors = ((float(np.log(share)), 1e-3), *candidate.priors[1:])
             fixed = replace(candidate, priors=priors, first_weight=1.0)
-            member = fit_members(ladder, (fixed,), SURFACE).members[0]
+            member = fit_members(ladder, (fixed,), question.calibration).members[0]
             medians = np.exp(member.log_loss(points.log_inputs))
             pinned[share * lowest] = tuple(float(m) for m in medians)
     return pinned

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from analysis.calibration import CURVE, SURFACE, Calibration
+from analysis.calibration import Calibration
 from analysis.candidates import Candidate
 from analysis.ensemble import (
     DECADE,
@@ -79,14 +79,18 @@ class LogForecast:
 
 
 def prepare(
-    ladder: Ladder, candidates: Sequence[Candidate], *, backtests: int, distance: float
+    ladder: Ladder,
+    candidates: Sequence[Candidate],
+    calibration: Calibration,
+    *,
+    backtests: int,
+    distance: float,
 ) -> Forecaster:
     """Fit the candidates and rehearse on at most ``backtests`` origins.
 
     ``distance`` (decades) is how far the targets lie: one-input rehearsals look as far.
     """
     surface = isinstance(candidates[0].form, SurfaceForm)
-    calibration: Calibration = SURFACE if surface else CURVE
     thin = ladder.thinned()
     ensemble = fit_members(thin, candidates, calibration)
     if surface:

@@ -50,7 +50,13 @@ def optimal_splits(
     """
     budgets = Targets.flops(*train_flops).columns["train_flops"]
     question = pose(records, ("params", "tokens"), law, None)
-    forecaster = prepare(question.ladder, question.candidates, backtests=backtests, distance=0.0)
+    forecaster = prepare(
+        question.ladder,
+        question.candidates,
+        question.calibration,
+        backtests=backtests,
+        distance=0.0,
+    )
     log_compute = np.log(budgets)
     ladder = forecaster.ladder
     beyond = np.maximum(log_compute - ladder.log_compute.max(), 0.0) / np.log(10)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analysis.calibration import FAR_CURVE, NEAR_CURVE, SURFACE, Calibration
 from analysis.candidates import Candidate, curve_candidates, surface_candidates
 from analysis.ladder import Ladder
 from scaling.errors import ForecastError
@@ -23,6 +24,7 @@ SAME_BUDGET = 0.02  # log compute; planned budgets are met to within rounding of
 FURTHEST_DECADES = 12.0
 COMPUTE_EXPONENT = 0.17  # alpha beta / (alpha + beta) of published surfaces
 DATA_EXPONENT = 0.35
+FAR = 0.5  # decades beyond the data from which a curve needs laws that can level off
 COLLINEAR_SPREAD = 0.15  # of log params around a line in log tokens: about 15% either way
 
 
@@ -32,6 +34,7 @@ class Question:
 
     ladder: Ladder
     candidates: tuple[Candidate, ...]
+    calibration: Calibration
     status: tuple[str, ...]
 
     @property
@@ -40,10 +43,20 @@ class Question:
         return len(self.ladder.inputs) == 2
 
 
-def pose(records: Records, wanted: tuple[str, ...], law: str, x: str | None) -> Question:
-    """The ladder and laws that answer for the ``wanted`` target columns."""
+def pose(
+    records: Records,
+    wanted: tuple[str, ...],
+    law: str,
+    x: str | None,
+    *,
+    furthest: float = 0.0,
+) -> Question:
+    """The ladder and laws that answer for the ``wanted`` target columns.
+
+    ``furthest`` is the largest log value asked for along a curve.
+    """
     if x is not None:
-        return _curve(records, x, law, ())
+        return _curve(records, x, law, furthest, ())
     if wanted == ("train_flops",):
         reason = _no_surface(records) if law == "auto" or _of_surface(law) else "asked"
         if reason is None:
@@ -51,13 +64,13 @@ def pose(records: Records, wanted: tuple[str, ...], law: str, x: str | None) -> 
         if _of_surface(law):
             raise ForecastError(f"{records.source}: {reason}; --law {law} needs a surface")
         said = () if reason == "asked" else (f"{reason}: the forecast uses best runs by compute",)
-        return _curve(records, "train_flops", law, said)
+        return _curve(records, "train_flops", law, furthest, said)
     if set(wanted) == {"params", "tokens"}:
         reason = _no_surface(records)
         if reason is not None:
             raise ForecastError(f"{records.source}: {reason}; forecast along one column with --x")
         return _surface(records, law)
-    return _curve(records, wanted[0], law, ())
+    return _curve(records, wanted[0], law, furthest, ())
 
 
 def check_distance(distance: FloatArray) -> None:
@@ -121,10 +134,15 @@ def _surface(records: Records, law: str) -> Question:
         log_flops_ratio=float(np.median((compute - n - d)[top])),
     )
     status = _check_fall(records, ladder)
-    return Question(ladder=ladder, candidates=_chosen(surface_candidates(), law), status=status)
+    return Question(
+        ladder=ladder,
+        candidates=_chosen(surface_candidates(), law),
+        calibration=SURFACE,
+        status=status,
+    )
 
 
-def _curve(records: Records, x: str, law: str, said: tuple[str, ...]) -> Question:
+def _curve(records: Records, x: str, law: str, furthest: float, said: tuple[str, ...]) -> Question:
     usable = records.usable(x)
     if not len(usable):
         raise ForecastError(f"{records.source}: no usable run has a {x} and a loss")
@@ -140,9 +158,13 @@ def _curve(records: Records, x: str, law: str, said: tuple[str, ...]) -> Questio
         )
     ladder = Ladder(inputs=(x,), log_inputs=log_x[:, None], log_loss=log_loss, log_compute=log_x)
     exponent = COMPUTE_EXPONENT if x == "train_flops" else DATA_EXPONENT
-    candidates = _chosen(curve_candidates(exponent), law)
-    status = said + _check_fall(records, ladder)
-    return Question(ladder=ladder, candidates=candidates, status=status)
+    is_far = x == "train_flops" or furthest > ladder.log_compute.max() + FAR * np.log(10)
+    return Question(
+        ladder=ladder,
+        candidates=_chosen(curve_candidates(exponent, far=is_far), law),
+        calibration=FAR_CURVE if is_far else NEAR_CURVE,
+        status=said + _check_fall(records, ladder),
+    )
 
 
 def _best_of_budget(log_compute: FloatArray, log_loss: FloatArray) -> npt.NDArray[np.intp]:
