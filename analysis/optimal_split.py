@@ -96,7 +96,7 @@ def _best(
     if not isinstance(form, SurfaceForm):
         raise ForecastError(f"{member.candidate.name} has one input: it knows no optimal split")
     total = log_compute - ensemble.ladder.log_flops_ratio - member.centre.sum()
-    return form.best_split(theta, total) + member.centre[0]
+    return np.asarray(form.best_split(theta, total) + member.centre[0])
 
 
 def _draws(
@@ -111,7 +111,7 @@ def _draws(
     The backtests' scale widens the parameters as it widens the loss.
     """
     ensemble = forecaster.ensemble
-    weighing = weigh(forecaster.rehearsals, ensemble, beyond, forecaster.noise.scale)
+    weighing = weigh(forecaster.rehearsals, ensemble, beyond)
     best = np.empty((len(log_compute), draws))
     for i in range(len(log_compute)):
         weights = weighing.weights[i] / weighing.weights[i].sum()
