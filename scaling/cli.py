@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from scaling import options
 from scaling.errors import ConfigError, ScalingError, StoreError
@@ -275,8 +275,15 @@ def _answer(document: str, text: Callable[[], str], arguments: Arguments) -> Non
 # --- the command line ----------------------------------------------------------------------------
 
 
+class _Parser(argparse.ArgumentParser):
+    """A mistyped command is answered in one line too."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="scaling",
         description="Train ladders of language models, fit scaling laws, forecast larger runs.",
     )

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sweeps.plan import SweepPlan
-from sweeps.standing import SweepStanding
+from sweeps.standing import CellStanding, SweepStanding
 
 _WIDTH = 120
 
@@ -49,7 +49,7 @@ def standing_text(standing: SweepStanding) -> str:
         (
             cell.name,
             cell.state.value,
-            "" if cell.loss is None else f"{cell.loss:.4f}",
+            _loss(cell),
             "" if cell.wall_seconds is None else f"{cell.wall_seconds:.0f}",
             cell.reason,
         )
@@ -61,6 +61,13 @@ def standing_text(standing: SweepStanding) -> str:
     return _table(columns, rows, left_aligned=("run", "state", "reason")) + (
         f"{standing.sweep}: {counts}{left}"
     )
+
+
+def _loss(cell: CellStanding) -> str:
+    """A held-out run's loss stays unread here: a forecast should be written down first."""
+    if cell.loss is None:
+        return ""
+    return "held out" if cell.held_out else f"{cell.loss:.4f}"
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from rich.progress import (
 )
 
 from sweeps.plan import SweepPlan
-from sweeps.runner import EventKind, RunEvent
+from sweeps.work import EventKind, RunEvent
 
 _ENDED = (EventKind.FINISHED, EventKind.DIVERGED, EventKind.FAILED)
 

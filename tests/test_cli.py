@@ -1,0 +1,164 @@
+"""Facts about the `scaling` command: it mirrors the library; a mistake is one line, code 2."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.fit import fit_law
+from analysis.forecast import forecast
+from analysis.targets import Targets
+from scaling.cli import VERBS, main
+from scaling.records import read_records
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A noisy ladder of 25 runs as a CSV, under other people's column names."""
+    params, tokens = (
+        grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e8, 5), np.geomspace(1e8, 1e10, 5))
+    )
+    noise = np.exp(0.003 * np.random.default_rng(1).standard_normal(25))
+    loss = (1.8 + 400 / params**0.34 + 1000 / tokens**0.36) * noise
+    path = tmp_path_factory.mktemp("cli") / "runs.csv"
+    pd.DataFrame({"N": params, "D": tokens, "val_loss": loss}).to_csv(path, index=False)
+    return str(path)
+
+
+def test_help_imports_nothing_heavy():
+    probe = (
+        "import sys; sys.argv = ['scaling', 'fit', '--help']\n"
+        "from scaling.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'mlflow', 'matplotlib', 'pandas', 'scipy', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--huber-delta" in done.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
+def test_every_verb_explains_itself(verb, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([verb.__name__, "--help"])
+    assert ended.value.code == 0
+    assert verb.__doc__.splitlines()[0][:20] in capsys.readouterr().out
+
+
+def test_fit_prints_what_fit_law_returns(runs, capsys):
+    assert main(["fit", runs, "--law", "chinchilla", "--bootstrap", "50", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    fitted = fit_law(read_records(runs), "chinchilla", bootstrap=50)
+    assert printed["constants"]["alpha"]["estimate"] == fitted.law.alpha
+    assert printed["constants"]["alpha"]["low"] == fitted.constants["alpha"].low
+    assert (printed["law"], printed["n_runs"]) == ("chinchilla", 25)
+
+
+def test_fit_writes_its_result_where_o_says(runs, tmp_path, capsys):
+    target = tmp_path / "deep" / "fit.json"
+    assert main(["fit", runs, "--law", "chinchilla", "--bootstrap", "0", "-o", str(target)]) == 0
+    assert json.loads(target.read_text())["law"] == "chinchilla"
+    assert "alpha" in capsys.readouterr().out
+
+
+def test_a_fixed_constant_stays_where_it_was_put(runs, capsys):
+    options = ["--law", "chinchilla", "--fix", "E=1.8", "--bootstrap", "0", "--json"]
+    assert main(["fit", runs, *options]) == 0
+    assert json.loads(capsys.readouterr().out)["constants"]["E"]["estimate"] == 1.8
+
+
+def test_forecast_prints_what_forecast_returns(runs, capsys):
+    assert main(["forecast", runs, "--params", "1e9", "--tokens", "1e11", "--json"]) == 0
+    (printed,) = json.loads(capsys.readouterr().out)["targets"]
+    (target,) = forecast(
+        read_records(runs), Targets.runs([1e9], [1e11]), confidence_levels=(0.9,)
+    ).targets
+    assert printed["median"] == target.median
+    assert tuple(printed["intervals"]["0.9"]) == tuple(target.intervals[0.9])
+
+
+def test_a_table_of_points_keeps_its_columns_and_order(runs, tmp_path, capsys):
+    points = tmp_path / "points.csv"
+    points.write_text("label,N,D\nbig,1e9,1e11\nsmall,2e8,2e10\n")
+    predictions = tmp_path / "predictions.csv"
+    levels = ["--level", "0.9", "--level", "0.5"]
+    assert main(["forecast", runs, "--at", str(points), *levels, "-o", str(predictions)]) == 0
+    table = pd.read_csv(predictions)
+    assert list(table["label"]) == ["big", "small"]
+    assert list(table.columns)[3:] == ["median", "low_90", "high_90", "low_50", "high_50"]
+    assert (table["low_90"] < table["low_50"]).all()
+
+
+def test_backtest_prints_one_json_document(runs, capsys):
+    assert main(["backtest", runs, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["overall"]["predictions"] > 0
+
+
+def test_a_forecast_can_be_sealed_and_verified_later(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    assert main(["forecast", runs, "--params", "1e9", "--tokens", "1e11", "--seal", "bet"]) == 0
+    landed = tmp_path / "landed.csv"
+    row = "1e9,1e11,2.2\n"
+    landed.write_text(Path(runs).read_text() + row)
+    capsys.readouterr()
+    assert main(["verify", "bet", str(landed), "--json"]) == 0
+    (verdict,) = json.loads(capsys.readouterr().out)
+    assert verdict["measured"] == 2.2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["fit", "absent.csv"], "no such file"),
+        (["fit", "{runs}", "--columns", "loss=nothing"], 'names no column "nothing"'),
+        (["fit", "{runs}", "--where", "N near 5"], "column op value"),
+        (["fit", "{runs}", "--where", "N > 1e30"], "no row is left"),
+        (["fit", "{runs}", "--law", "chinchila"], "chinchilla"),
+        (["fit", "{runs}", "--fix", "E"], "not of the form name=value"),
+        (["fit", "{runs}", "--fix", "E=low"], "not of the form name=value"),
+        (["fit", "{runs}", "--x", "nothing"], 'no column "nothing"'),
+        (["fit", "{runs}", "--law", "chinchilla", "--where", "N < 5e6"], "chinchilla"),
+        (["forecast", "{runs}"], "nothing to predict"),
+        (["forecast", "{runs}", "--flops", "0"], "above zero"),
+        (["forecast", "{runs}", "--flops=-1e20"], "above zero"),
+        (["forecast", "{runs}", "--params", "1e9", "--tokens", "1e10", "2e10"], "pair up"),
+        (["forecast", "{runs}", "--flops", "1e21", "--level", "1.5"], "between 0 and 1"),
+        (["forecast", "{runs}", "--at", "absent.csv"], "cannot be read"),
+        (["fit", "mlflow:nothing"], "no such database"),
+        (["verify", "nothing"], "no sealed forecast"),
+        (["plan", "absent.yaml"], "absent.yaml"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_two(
+    runs, arguments, says, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    assert main([part.replace("{runs}", runs) for part in arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.strip().splitlines()) == 1
+    assert says in printed.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["fitt"], ["fit"], ["fit", "runs.csv", "--lwa", "m4"]])
+def test_a_mistyped_command_is_one_line_and_exit_code_two(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_an_unreachable_server_is_one_line_and_exit_code_two(monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert main(["fit", "mlflow:anything"]) == 2
+    assert "does not answer" in capsys.readouterr().err
