@@ -161,8 +161,7 @@ def _fit(ladder: Ladder, candidate: Candidate) -> MemberFit:
 
 def _slope(ladder: Ladder, first: MemberFit) -> float:
     """Mean predicted fall in log loss over one more decade, at the sixth of runs furthest up."""
-    top = np.argsort(ladder.log_compute)[-max(3, len(ladder) // 6) :]
-    here = ladder.log_inputs[top]
+    here = ladder.log_inputs[ladder.top(6)]
     further = here + DECADE / len(ladder.inputs)
     return float(np.mean(first.log_loss(here) - first.log_loss(further)))
 

@@ -11,6 +11,7 @@ BoolArray = npt.NDArray[np.bool_]
 # A run this far (in log loss) above the best run of similar compute counts half.
 FRONTIER_SCALE = 0.07
 SIMILAR_COMPUTE = 0.2 * np.log(10)  # "similar" is within 0.2 decades
+EQUAL_COMPUTE = 1e-6  # in logs: the same budget but for rounding
 CURVE_POINTS = 50  # a learning curve holds thousands of near copies; this many carry the shape
 
 
@@ -43,17 +44,21 @@ class Ladder:
 
         Constants measured from here are nearly uncorrelated where it matters, at the edge.
         """
-        top = np.argsort(self.log_compute)[-max(3, len(self) // 4) :]
-        return np.asarray(self.log_inputs[top].mean(axis=0))
+        return np.asarray(self.log_inputs[self.top(4)].mean(axis=0))
+
+    def top(self, part: int) -> BoolArray:
+        """The one in ``part`` runs (three at least) with the largest compute, and equals."""
+        count = min(len(self), max(3, len(self) // part))
+        return np.asarray(self.log_compute >= np.sort(self.log_compute)[-count] - EQUAL_COMPUTE)
 
     @property
     def frontier_weights(self) -> FloatArray:
         """How much each run counts for its distance from the best run of similar compute.
 
-        A badly split or badly tuned run says little about the optimum. One-input ladders have no
-        split to get wrong, so all of theirs count fully.
+        A badly split or badly tuned run says little about the optimum. Along any one input but
+        compute there is no better run to compare with, so all count fully.
         """
-        if len(self.inputs) == 1:
+        if len(self.inputs) == 1 and self.inputs != ("train_flops",):
             return np.ones(len(self))
         near = np.abs(self.log_compute[:, None] - self.log_compute) <= SIMILAR_COMPUTE
         best = np.where(near, self.log_loss, np.inf).min(axis=1)

@@ -4,13 +4,13 @@ A table with sizes and tokens that vary independently is a surface L(N, D), and 
 budget is its lowest point there. Otherwise a budget is answered by the best runs as a curve L(C).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.calibration import FAR_CURVE, NEAR_CURVE, SURFACE, Calibration
-from analysis.candidates import Candidate, curve_candidates, surface_candidates
+from analysis.candidates import LAW_NAMES, Candidate, curve_candidates, surface_candidates
 from analysis.ladder import Ladder
 from scaling.errors import ForecastError
 from scaling.records import Records
@@ -55,6 +55,8 @@ def pose(
 
     ``furthest`` is the largest log value asked for along a curve.
     """
+    if law != "auto" and law not in LAW_NAMES:
+        raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(LAW_NAMES)}')
     if x is not None:
         return _curve(records, x, law, furthest, ())
     if wanted == ("train_flops",):
@@ -89,7 +91,7 @@ def _of_surface(law: str) -> bool:
 def _chosen(candidates: tuple[Candidate, ...], law: str) -> tuple[Candidate, ...]:
     if law == "auto":
         return candidates
-    chosen = tuple(c for c in candidates if law in (c.law, c.name))
+    chosen = tuple(c for c in candidates if c.law == law)
     if not chosen:
         names = ", ".join(dict.fromkeys(c.law for c in candidates))
         raise ForecastError(f'no law "{law}" answers this question; choose auto or one of: {names}')
@@ -109,7 +111,7 @@ def _no_surface(records: Records) -> str | None:
         if scales < FEWEST_SCALES:
             some = "one" if scales == 1 else "two"
             return f"the runs have only {some} {name} (a surface needs {FEWEST_SCALES})"
-    if np.ptp(n + d) < np.log(2):
+    if np.ptp(_log_compute(usable)) < np.log(2):
         return "all runs have nearly the same compute"
     line = np.polyfit(d, n, 1)
     if float(np.std(n - np.polyval(line, d))) < COLLINEAR_SPREAD:
@@ -117,22 +119,29 @@ def _no_surface(records: Records) -> str | None:
     return None
 
 
+def _log_compute(usable: Records) -> FloatArray:
+    """Log FLOP as recorded; 6 N D where a run has none."""
+    compute = np.log(6 * usable.column("params") * usable.column("tokens"))
+    if "train_flops" not in usable:
+        return np.asarray(compute)
+    given = usable.column("train_flops")
+    known = np.isfinite(given) & (given > 0)
+    return np.where(known, np.log(np.where(known, given, 1.0)), compute)
+
+
 def _surface(records: Records, law: str) -> Question:
     names = ("params", "tokens")
     usable = records.usable(*names)
     n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
-    compute = n + d + np.log(6.0)
-    if "train_flops" in usable:
-        given = usable.column("train_flops")
-        compute = np.where(np.isfinite(given) & (given > 0), np.log(given), compute)
-    top = np.argsort(compute)[-max(3, len(compute) // 4) :]
+    compute = _log_compute(usable)
     ladder = Ladder(
         inputs=names,
         log_inputs=np.column_stack([n, d]),
         log_loss=np.log(usable.column("loss")),
         log_compute=compute,
-        log_flops_ratio=float(np.median((compute - n - d)[top])),
     )
+    ratio = float(np.median((compute - n - d)[ladder.top(4)]))
+    ladder = replace(ladder, log_flops_ratio=ratio)
     status = _check_fall(records, ladder)
     return Question(
         ladder=ladder,
