@@ -62,6 +62,12 @@ class TrainedRun:
         }
 
 
+def settle_process(threads: int) -> None:
+    """Make this process fit to train beside others: so many threads, and no denormal numbers."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # sums of denormals make a CPU slower a hundredfold
+
+
 def train_run(
     plan: RunPlan,
     corpus: Corpus,

@@ -73,9 +73,10 @@ def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
 
 def _train_and_store(task: Task, writer: RunWriter, send: Callable[[RunEvent], None]) -> RunEvent:
     from sweeps.data.corpus import load_corpus
-    from sweeps.training import train_run
+    from sweeps.training import settle_process, train_run
 
     run = task.run
+    settle_process(task.launch.threads)
     corpus = load_corpus(task.data, run.shape.context)
     if corpus.facts != run.data:
         raise CorpusError("the text has changed since the sweep was planned; plan it again")

@@ -34,7 +34,8 @@ def test_a_package_imports_only_the_packages_below_it(package):
 def test_nobody_imports_the_composition_root():
     for package in MAY_IMPORT:
         for source in (ROOT / package).rglob("*.py"):
-            assert "scaling.cli" not in source.read_text() or source == COMPOSITION_ROOT, source
+            if source.name != "__main__.py":  # `python -m scaling` is the command itself
+                assert "scaling.cli" not in source.read_text(), source
 
 
 @pytest.mark.parametrize("engine", ENGINES)

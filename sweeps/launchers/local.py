@@ -1,4 +1,4 @@
-"""Worker processes on this machine: each imports torch once and trains run after run.
+"""Worker processes on this machine: each imports what it needs once and does task after task.
 
 A worker that dies (out of memory, killed) takes only its run with it: the run is reported as lost
 and another worker takes its place.
@@ -46,7 +46,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process: SpawnProcess = context.Process(
-            target=_serve, args=(theirs, work, threads), daemon=True
+            target=_serve, args=(theirs, work), daemon=True
         )
         with _thread_limit(threads):
             self.process.start()
@@ -121,13 +121,9 @@ def _receive(worker: _Worker) -> TaskMessage | TaskEnded | TaskLost:
     return TaskMessage(task=task, message=message)
 
 
-def _serve(connection: Connection, work: Work, threads: int) -> None:
+def _serve(connection: Connection, work: Work) -> None:
     """The life of a worker: receive a task, do it, until told to stop or left alone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
-    import torch
-
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # denormals make a CPU slower a hundredfold
     with suppress(EOFError, OSError):
         while (task := connection.recv()) is not None:
             work(task, lambda message: connection.send(("message", message)))
@@ -135,7 +131,7 @@ def _serve(connection: Connection, work: Work, threads: int) -> None:
 
 
 class _thread_limit:
-    """Child processes read these as they start, before torch can be told."""
+    """Numerical libraries of a child process read these as it starts."""
 
     _NAMES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

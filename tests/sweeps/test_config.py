@@ -1,0 +1,88 @@
+"""Facts about config files: what they may say, and how mistakes are answered."""
+
+import pytest
+
+from scaling.errors import ConfigError
+from sweeps.config import Grid, SweepConfig, load_config
+
+GOOD = """
+name: tiny
+grid: {width: [32, 64], flops: [1e9, 3e9], seed: 1}
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_text(text):
+        path = tmp_path / "sweep.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write_text
+
+
+def test_a_file_states_only_what_differs_from_the_defaults(write):
+    config = load_config(write(GOOD))
+    assert config == SweepConfig(
+        name="tiny", grid=Grid(width=(32, 64), flops=(1e9, 3e9), seed=(1,))
+    )
+
+
+def test_overrides_replace_single_values(write):
+    config = load_config(write(GOOD), ["grid.seed=[4, 5]", "--model.context=32", "grid.flops=2e9"])
+    assert config.grid.seed == (4, 5)
+    assert config.grid.flops == (2e9,)
+    assert config.model.context == 32
+    assert config.grid.width == (32, 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\ngrid: {widht: 3}", 'unknown key "grid.widht"; did you mean "width"'),
+        ("name: a\nlunch: {}", 'unknown key "lunch"; did you mean "launch"'),
+        ("name: a\ncells: [{flop: 3}]", r'unknown key "cells\[0\].flop"; did you mean "flops"'),
+        ("name: a\ngrid: {width: wide}", "grid.width: Expected a int. Got value: wide"),
+        ("name: a\ngrid: {width: 32.5, flops: 1e9}", "Expected a int. Got value: 32.5"),
+        ("name: a\nmodel: 3", "model is 3"),
+        ("grid: {width: 32, flops: 1e9}", "required: name"),
+        ("name: a", "the grid is empty"),
+        ("name: a\ngrid: {width: [], flops: 1e9}", "the grid is empty"),
+        ("name: a\ngrid: {width: 32}", "exactly one of tokens, tokens_per_param, flops"),
+        ("name: a\ngrid: {width: 32, flops: 1, tokens: 1}", "given: tokens and flops"),
+        ("name: a\ngrid: {width: 0, flops: 1e9}", "width holds 0"),
+        ("name: a\ngrid: {width: 32, flops: -1e9}", "flops holds -1e"),
+        ("name: a\ngrid: {width: 32, flops: .nan}", "flops holds nan"),
+        ("name: a\ngrid: {width: 33, flops: 1e9}", "width 33 .* choose 32 or 48"),
+        ("name: a\ngrid: {width: 32, flops: 1e9, seed: -1}", "seed holds -1"),
+        ("name: a\ngrid: {width: 32, flops: 1e9}\nmodel: {head_size: 0}", "head_size is 0"),
+        ("name: a\ngrid: {width: 33, flops: 1e9}\nmodel: {head_size: 11}", "even"),
+        ("name: a\ngrid: {width: 32, flops: 1e9}\ndata: {tokenizer: bpe}", "choose one of bytes"),
+        ("name: a\ngrid: {width: 32, flops: 1e9}\ndata: {validation_share: 1}", "between 0 and 1"),
+        ("name: a\ngrid: {width: [32", "line 2"),
+        ("- a list", "holds no settings"),
+        ("", "holds no settings"),
+    ],
+)
+def test_a_mistake_is_one_line_that_begins_with_the_file(write, text, message):
+    path = write(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_a_binary_one_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="No such file"):
+        load_config(tmp_path / "nowhere.yaml")
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(binary)
+
+
+def test_an_override_without_a_value_is_refused(write):
+    with pytest.raises(ConfigError, match="key.path=value"):
+        load_config(write(GOOD), ["grid.seed"])
+    with pytest.raises(ConfigError, match='did you mean "seed"'):
+        load_config(write(GOOD), ["grid.sede=3"])

@@ -1,0 +1,154 @@
+"""Facts about plans: budgets are met, identities hold, and nothing heavy is needed."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scaling.errors import ConfigError
+from sweeps.config import config_from_mapping, load_config
+from sweeps.plan import plan_sweep
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+def planned(mapping, **changes):
+    return plan_sweep(config_from_mapping(mapping | changes))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_config_loads_and_plans(path):
+    plan = plan_sweep(load_config(path))
+    assert len({run.run_id for run in plan.runs}) == len(plan.runs) >= 3
+    assert any(run.held_out for run in plan.runs)
+    assert plan.wall_seconds > 0
+
+
+def test_an_isoflop_plan_spends_its_budget_within_one_percent(tiny_mapping):
+    mapping = tiny_mapping | {"data": {"max_epochs": 100}, "held_out": []}
+    plan = planned(mapping, grid={"width": [16, 32, 48, 64], "flops": [3e9, 1e10, 1e11]})
+    for run in plan.runs:
+        nearest = min((3e9, 1e10, 1e11), key=lambda flops: abs(flops - run.train_flops))
+        assert run.train_flops == pytest.approx(nearest, rel=0.01)
+
+
+def test_tokens_per_parameter_set_the_horizon(tiny_mapping):
+    plan = planned(tiny_mapping, grid={"width": [16], "tokens_per_param": [1.5]}, held_out=[])
+    (run,) = plan.runs
+    # Half a step of rounding.
+    assert run.tokens == pytest.approx(1.5 * run.shape.params_matmul, abs=run.batch_tokens / 2)
+
+
+def test_a_grid_is_the_product_of_its_lists(tiny_mapping):
+    grid = {"width": [16, 32], "depth": [1, 2], "tokens": [4000, 8000], "seed": [1, 2, 3]}
+    plan = planned(tiny_mapping, grid=grid, held_out=[])
+    assert len(plan.runs) == 2 * 2 * 2 * 3
+
+
+def test_cells_take_depths_and_seeds_of_the_grid_and_held_out_runs_its_first_seed(tiny_mapping):
+    plan = planned(
+        tiny_mapping,
+        grid={"seed": [4, 5], "depth": 2},
+        cells=[{"width": 16, "tokens": 8000}],
+    )
+    assert {(run.seed, run.held_out) for run in plan.runs} == {(4, False), (5, False), (4, True)}
+    assert {run.shape.depth for run in plan.runs} == {2}
+
+
+def test_held_out_runs_come_first_or_last_as_the_config_says(tiny_mapping):
+    assert planned(tiny_mapping).runs[0].held_out
+    last = planned(tiny_mapping, launch={"held_out_first": False})
+    assert [run.held_out for run in last.runs] == [False, False, True]
+    flops = [run.train_flops for run in last.runs]
+    assert flops == sorted(flops)
+
+
+def test_a_run_listed_twice_is_planned_once(tiny_mapping):
+    plan = planned(tiny_mapping, cells=[{"width": 16, "tokens": 8000}])
+    assert len(plan.runs) == 3
+
+
+def test_a_run_cannot_be_both_fitted_and_held_out(tiny_mapping):
+    with pytest.raises(ConfigError, match="to be fitted and to be held out"):
+        planned(tiny_mapping, held_out=[{"width": 16, "tokens": 8000}])
+
+
+def test_the_same_config_gives_the_same_identities(tiny_mapping):
+    first, second = planned(tiny_mapping), planned(tiny_mapping)
+    assert [run.run_id for run in first.runs] == [run.run_id for run in second.runs]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"grid": {"width": [16, 32], "tokens": 8000, "seed": 2}},
+        {"recipe": {"name": "cpt-adamw-tiny/1", "overrides": {"z_loss": 2e-5}}},
+        {"model": {"context": 16, "head_size": 16}},
+        {"model": {"context": 32, "head_size": 8}},
+    ],
+)
+def test_whatever_changes_a_result_changes_every_identity(tiny_mapping, changes):
+    before = {run.run_id for run in planned(tiny_mapping).runs}
+    after = {run.run_id for run in planned(tiny_mapping, **changes).runs}
+    assert not before & after
+
+
+def test_changed_text_changes_every_identity(tiny_mapping, text_files):
+    before = {run.run_id for run in planned(tiny_mapping).runs}
+    (text_files / "new.txt").write_text("one more line\n" * 100)
+    _forget_corpora()
+    assert not before & {run.run_id for run in planned(tiny_mapping).runs}
+
+
+def test_where_a_run_trains_is_no_part_of_its_identity(tiny_mapping):
+    before = [run.run_id for run in planned(tiny_mapping).runs]
+    launch = {"workers": 7, "inner_steps": 3, "device": "cuda"}
+    assert [run.run_id for run in planned(tiny_mapping, launch=launch).runs] == before
+    assert [run.run_id for run in planned(tiny_mapping, name="other").runs] == before
+
+
+def test_a_run_longer_than_the_text_is_refused_unless_repeats_are_allowed(tiny_mapping):
+    with pytest.raises(ConfigError, match="data.max_epochs"):
+        planned(tiny_mapping, grid={"width": 16, "tokens": 1e6})
+    data = tiny_mapping["data"] | {"max_epochs": 100}
+    plan = planned(tiny_mapping, grid={"width": 16, "tokens": 1e6}, data=data, held_out=[])
+    (run,) = plan.runs
+    assert run.facts()["unique_tokens"] == run.data.train_tokens < run.tokens
+
+
+def test_a_run_that_would_end_within_its_warm_up_is_refused(tiny_mapping):
+    with pytest.raises(ConfigError, match="leave nothing after a warm-up of 10"):
+        planned(tiny_mapping, grid={"width": 16, "tokens": 300})
+
+
+def test_the_json_of_a_plan_holds_every_run_and_the_totals(tiny_mapping):
+    plan = planned(tiny_mapping)
+    document = json.loads(plan.to_json())
+    assert [run["run_id"] for run in document["runs"]] == [run.run_id for run in plan.runs]
+    assert document["train_flops"] == sum(run.train_flops for run in plan.runs)
+    assert document["config"]["grid"]["width"] == [16, 32]
+
+
+def test_a_stated_rate_sets_the_time_estimate(tiny_config):
+    launch = dataclasses.replace(tiny_config.launch, flops_per_second=1e9, workers=2)
+    plan = plan_sweep(dataclasses.replace(tiny_config, launch=launch))
+    assert plan.process_seconds == pytest.approx(plan.train_flops / 1e9)
+    longest = max(run.train_flops for run in plan.runs) / 1e9
+    assert plan.wall_seconds == pytest.approx(max(longest, plan.process_seconds / 2))
+
+
+def test_planning_imports_no_torch():
+    probe = (
+        "import sweeps.plan, sweeps.config, sweeps.runner, sys; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", probe], cwd=ROOT).returncode == 0
+
+
+def _forget_corpora():
+    from sweeps.data.corpus import load_corpus
+
+    load_corpus.cache_clear()

@@ -1,0 +1,160 @@
+"""Facts about running a plan: what is skipped, what is kept, and what a failure leaves behind."""
+
+import dataclasses
+import os
+import signal
+
+import pytest
+
+from scaling.store import RunState
+from sweeps import runner
+from sweeps.config import config_from_mapping
+from sweeps.data.corpus import load_corpus
+from sweeps.launchers.local import TaskEnded, TaskLost, TaskMessage, work_through
+from sweeps.plan import plan_sweep
+from sweeps.runner import run_sweep
+from sweeps.work import EventKind
+
+
+class MemoryStore:
+    """A run store without MLflow."""
+
+    def __init__(self):
+        self.kept, self.curves, self.records, self.reasons = {}, {}, {}, {}
+
+    def states(self):
+        return dict(self.kept)
+
+    def start_run(self, run_id, name, facts):
+        self.kept[run_id] = RunState.RUNNING
+        return MemoryWriter(self, run_id, facts)
+
+
+class MemoryWriter:
+    def __init__(self, store, run_id, facts):
+        self.store, self.run_id, self.facts = store, run_id, dict(facts)
+
+    def log_curve(self, points):
+        self.store.curves.setdefault(self.run_id, []).extend(points)
+
+    def finish(self, record):
+        self.store.kept[self.run_id] = RunState.FINISHED
+        self.store.records[self.run_id] = self.facts | dict(record)
+
+    def fail(self, state, reason):
+        self.store.kept[self.run_id] = state
+        self.store.reasons[self.run_id] = reason
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Train here instead of in worker processes, which would import torch for seconds."""
+
+    def work_here(tasks, work, *, workers, threads):
+        for task in tasks:
+            messages = []
+            work(task, messages.append)
+            yield from (TaskMessage(task=task, message=message) for message in messages)
+            yield TaskEnded(task=task)
+
+    monkeypatch.setattr(runner, "work_through", work_here)
+    load_corpus.cache_clear()
+
+
+@pytest.fixture
+def plan(tiny_config):
+    return plan_sweep(tiny_config)
+
+
+def test_every_planned_run_is_trained_and_its_record_is_whole(plan):
+    store = MemoryStore()
+    outcome = run_sweep(plan, store)
+    assert outcome.count(RunState.FINISHED) == len(plan.runs) == 3
+    for run in plan.runs:
+        record = store.records[run.run_id]
+        assert record["params"] == run.shape.params
+        assert record["train_flops"] == record["flops_causal"] == run.train_flops
+        assert record["held_out"] is run.held_out
+        assert 0 < record["loss_stderr"] < record["loss"] < 5.5
+        assert store.curves[run.run_id][-1]["step"] == run.settings.steps
+
+
+def test_a_finished_run_is_not_run_again(plan):
+    store = MemoryStore()
+    run_sweep(plan, store)
+    events = []
+    again = run_sweep(plan, store, on_event=events.append)
+    assert {event.kind for event in events} == {EventKind.SKIPPED}
+    assert again.count(RunState.FINISHED) == 3
+
+
+def test_a_new_cell_is_all_that_a_grown_sweep_trains(plan, tiny_mapping):
+    store = MemoryStore()
+    run_sweep(plan, store)
+    grown = plan_sweep(
+        config_from_mapping(tiny_mapping | {"cells": [{"width": 48, "tokens": 4000}]})
+    )
+    events = []
+    run_sweep(grown, store, on_event=events.append)
+    trained = [event.run.shape.width for event in events if event.kind is EventKind.FINISHED]
+    assert trained == [48]
+
+
+def test_failed_and_cut_off_runs_are_trained_again_and_diverged_ones_are_not(plan):
+    store = MemoryStore()
+    states = (RunState.FAILED, RunState.RUNNING, RunState.DIVERGED)
+    store.kept = {run.run_id: state for run, state in zip(plan.runs, states, strict=True)}
+    outcome = run_sweep(plan, store)
+    assert [outcome.states[run.run_id] for run in plan.runs] == [
+        RunState.FINISHED,
+        RunState.FINISHED,
+        RunState.DIVERGED,
+    ]
+
+
+def test_a_diverged_run_is_kept_with_its_reason_and_the_others_go_on(plan):
+    first = plan.runs[0]
+    hidden = dataclasses.replace(first.settings.hidden, learning_rate=1e38)
+    settings = dataclasses.replace(first.settings, hidden=hidden)
+    wild = dataclasses.replace(first, settings=settings)
+    store = MemoryStore()
+    outcome = run_sweep(dataclasses.replace(plan, runs=(wild, *plan.runs[1:])), store)
+    assert outcome.states[wild.run_id] is RunState.DIVERGED
+    assert "not finite at step" in outcome.reasons[wild.run_id] == store.reasons[wild.run_id]
+    assert outcome.count(RunState.FINISHED) == 2
+
+
+def test_text_that_changed_after_planning_fails_the_runs_with_that_reason(plan, text_files):
+    (text_files / "00.txt").write_text("other text " * 50)
+    load_corpus.cache_clear()
+    outcome = run_sweep(plan, MemoryStore())
+    assert outcome.count(RunState.FAILED) == 3
+    assert all("text has changed" in reason for reason in outcome.reasons.values())
+
+
+def test_a_lost_worker_fails_its_run_alone(plan, monkeypatch):
+    def lose_the_first(tasks, work, *, workers, threads):
+        yield TaskLost(task=tasks[0], reason="worker died (exit code -9)")
+
+    monkeypatch.setattr(runner, "work_through", lose_the_first)
+    store = MemoryStore()
+    outcome = run_sweep(plan, store)
+    first = plan.runs[0].run_id
+    assert store.kept[first] is outcome.states[first] is RunState.FAILED
+    assert store.reasons[first] == "worker died (exit code -9)"
+    assert outcome.count(RunState.PLANNED) == 2
+
+
+def double_or_die(task, send):
+    """Work for real processes: sends twice the number; 13 kills the worker."""
+    if task == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+    send(2 * task)
+
+
+def test_workers_do_all_tasks_and_a_dead_one_is_replaced():
+    events = list(work_through([1, 13, 2, 3], double_or_die, workers=1, threads=1))
+    answers = [event.message for event in events if isinstance(event, TaskMessage)]
+    assert answers == [2, 4, 6]
+    (lost,) = [event for event in events if isinstance(event, TaskLost)]
+    assert lost == TaskLost(task=13, reason="worker died (exit code -9)")

@@ -1,0 +1,124 @@
+"""Facts about the model: its counts are the arithmetic's, and it starts at the uniform loss."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from scaling.compute import FlopConvention, flops_per_token
+from scaling.shape import TransformerShape
+from sweeps.models.transformer import Transformer, parameter_groups, token_losses
+
+SHAPES = [
+    TransformerShape(
+        width=width, depth=depth, head_size=head_size, context=context, vocab_size=vocab_size
+    )
+    for width, depth, head_size, context, vocab_size in [
+        (32, 2, 16, 64, 16),
+        (8, 1, 8, 16, 64),
+        (48, 1, 16, 64, 256),
+        (64, 3, 32, 128, 96),
+        (96, 2, 8, 24, 256),
+        (24, 4, 2, 7, 33),
+    ]
+]
+
+
+def random_tokens(shape, replicas=1, sequences=3, extra=0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    size = (replicas, sequences, shape.context + extra)
+    return torch.randint(shape.vocab_size, size, generator=generator)
+
+
+def scrambled(shape, seeds=(1,)):
+    """A model whose matrices are all non-zero, as after training."""
+    model = Transformer(shape, seeds)
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(5)
+        model.weights += 0.1 * torch.randn(model.weights.shape[1], generator=generator)
+    return model
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_model_has_exactly_the_parameters_the_arithmetic_says(shape):
+    model = Transformer(shape, [0])
+    assert sum(weights.numel() for weights in model.parameters()) == shape.params
+    sizes = {name: matrix.numel() for name, matrix in model.matrices().items()}
+    assert sizes["embedding"] == shape.params_embedding
+    assert sizes["head"] == shape.params_head
+    attention = sum(size for name, size in sizes.items() if "attention" in name)
+    assert attention == shape.params_attention
+    assert sum(size for name, size in sizes.items() if "mlp" in name) == shape.params_mlp
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_flops_per_token_equal_the_frameworks_counter(shape, replicas):
+    model = Transformer(shape, range(replicas))
+    tokens = random_tokens(shape, replicas)
+    # The fused kernels of a CPU are not in the counter's registry: attention would count nothing.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(tokens).sum().backward()
+    counted = counter.get_total_flops()
+    assert counted == flops_per_token(shape, FlopConvention.FULL) * tokens.numel()
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_loss_before_the_first_step_is_the_logarithm_of_the_vocabulary(shape):
+    tokens = random_tokens(shape)
+    losses, _ = token_losses(Transformer(shape, [1])(tokens), tokens.flatten(1))
+    assert losses.mean().item() == pytest.approx(math.log(shape.vocab_size), abs=1e-5)
+
+
+def test_no_position_sees_the_future():
+    shape = SHAPES[2]
+    model, tokens = scrambled(shape), random_tokens(shape, sequences=1)
+    changed = tokens.clone()
+    changed[..., 20:] = (changed[..., 20:] + 1) % shape.vocab_size
+    before, after = model(tokens), model(changed)
+    # Equal to the last bit where inputs are equal; different at once where they are not.
+    assert torch.equal(before[:, :20], after[:, :20])
+    assert not torch.allclose(before[:, 20], after[:, 20])
+
+
+def test_sequences_do_not_see_each_other():
+    shape = SHAPES[2]
+    model, tokens = scrambled(shape), random_tokens(shape, sequences=2)
+    alone = model(tokens[:, :1])
+    together = model(tokens)[:, : shape.context]
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)  # float32 sums, reordered
+
+
+def test_only_relative_positions_matter():
+    # Rotary positions: the same tokens further right, with the same past, give the same logits
+    # up to float32 rounding of the rotations.
+    shape = TransformerShape(width=32, depth=1, head_size=16, context=8, vocab_size=16)
+    model = scrambled(shape)
+    query = torch.randn(1, 1, 2, 16, generator=torch.Generator().manual_seed(0))
+    here = model._rotate(torch.cat((query, torch.zeros(1, 1, 6, 16)), dim=2))[0, 0]
+    there = model._rotate(torch.cat((torch.zeros(1, 1, 6, 16), query), dim=2))[0, 0]
+    assert torch.dot(here[0], here[1]).item() == pytest.approx(
+        torch.dot(there[6], there[7]).item(), abs=1e-5
+    )
+
+
+def test_replicas_do_not_touch_each_other():
+    shape = SHAPES[1]
+    stack, tokens = Transformer(shape, [1, 2]), random_tokens(shape, replicas=2)
+    alone = Transformer(shape, [2])
+    assert torch.equal(stack.weights[1], alone.weights[0])
+    with torch.no_grad():
+        stack.weights[0] = float("nan")
+    together = stack(tokens)[1]
+    assert torch.equal(together, alone(tokens[1:])[0])
+
+
+def test_optimizer_groups_cover_every_parameter_once():
+    shape = SHAPES[3]
+    groups = parameter_groups(shape)
+    columns = [column for group in groups.values() for column in range(shape.params)[group]]
+    assert columns == list(range(shape.params))
+    hidden = Transformer(shape, [0]).weights[0, groups["hidden"]]
+    assert hidden.numel() == shape.params_blocks
