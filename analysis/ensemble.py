@@ -116,8 +116,8 @@ class Rehearsal:
         """Squared error of the ensemble's centre over the variance it stated (hidden,)."""
         ensemble, hidden = self.ensemble, self.hidden
         spread = combine(ensemble, hidden.log_inputs, hidden.log_compute, ensemble.first_weights)
-        noise = ensemble.calibration.noise * ensemble.noise.scale
-        noise = noise * noise_factor(ensemble, hidden.log_inputs)
+        factor = ensemble.calibration.noise * noise_factor(ensemble, hidden.log_inputs)
+        noise = factor * ensemble.noise.scale
         return np.asarray((spread.centre - hidden.log_loss) ** 2 / (spread.variance + noise**2))
 
 

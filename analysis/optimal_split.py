@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.ensemble import Ensemble, MemberFit, weigh
-from analysis.forecast_result import Range
+from analysis.fit_result import Interval
 from analysis.forecaster import Forecaster, prepare
 from analysis.question import check_distance, pose
 from analysis.surface_forms import SurfaceForm
@@ -29,8 +29,8 @@ class OptimalSplit:
     train_flops: float
     params: float
     tokens: float
-    params_range: Mapping[float, Range]  # confidence level -> range
-    tokens_range: Mapping[float, Range]
+    params_range: Mapping[float, Interval]  # confidence level -> range
+    tokens_range: Mapping[float, Interval]
     decades_beyond: float
 
 
@@ -126,6 +126,6 @@ def _draws(
     return best
 
 
-def _range(logs: FloatArray, level: float) -> Range:
+def _range(logs: FloatArray, level: float) -> Interval:
     low, high = np.exp(np.quantile(logs, [(1 - level) / 2, (1 + level) / 2]))
-    return Range(float(low), float(high))
+    return Interval(float(low), float(high))

@@ -191,9 +191,10 @@ def _check_fall(records: Records, ladder: Ladder) -> tuple[str, ...]:
         np.argsort(np.argsort(v, kind="stable")) for v in (ladder.log_compute, ladder.log_loss)
     )
     by = "compute" if len(ladder.inputs) == 2 else ladder.inputs[0]
-    if float(np.corrcoef(rank_c, rank_l)[0, 1]) > 0:
+    flat = float(np.ptp(ladder.log_loss)) == 0
+    if flat or float(np.corrcoef(rank_c, rank_l)[0, 1]) > 0:
         raise ForecastError(
-            f"{records.source}: the loss rises with {by} (rank correlation above 0); "
+            f"{records.source}: the loss does not fall with {by}; "
             "check the loss column and the training of the larger runs"
         )
     best = float(ladder.log_compute[np.argmin(ladder.log_loss)])

@@ -205,7 +205,7 @@ def small(**changes):
         (
             small(loss=small().column("loss")[::-1]),
             lambda: Targets.flops(1e20),
-            "rises with compute",
+            "does not fall with compute",
         ),
         (small().select(np.arange(12) < 3, "few"), lambda: Targets.flops(1e20), "distinct value"),
     ],
