@@ -149,6 +149,7 @@ def _fit(ladder: Ladder, candidate: Candidate) -> MemberFit:
         weights=ladder.weights(candidate.eta),
         prior_mean=candidate.prior_mean,
         prior_sd=candidate.prior_sd,
+        cluster=ladder.cluster,
     )
     if isinstance(candidate.form, SurfaceForm):
         starts = surface_starts(candidate.form, problem.x, problem.y, problem.weights)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
 
 # A run this far (in log loss) above the best run of similar compute counts half.
 FRONTIER_SCALE = 0.07
@@ -23,6 +24,7 @@ class Ladder:
     log_inputs: FloatArray  # (runs, inputs)
     log_loss: FloatArray  # (runs,)
     log_compute: FloatArray  # (runs,); with one input, that input
+    cluster: IntArray | None = None  # (runs,) runs with one number share their errors
     log_flops_ratio: float = float(np.log(6.0))  # ln of FLOP per (param x token)
 
     def __len__(self) -> int:
@@ -36,6 +38,7 @@ class Ladder:
             log_inputs=self.log_inputs[keep],
             log_loss=self.log_loss[keep],
             log_compute=self.log_compute[keep],
+            cluster=None if self.cluster is None else self.cluster[keep],
         )
 
     @property

@@ -119,6 +119,15 @@ def _no_surface(records: Records) -> str | None:
     return None
 
 
+def _clusters(usable: Records) -> npt.NDArray[np.intp]:
+    """One number for all runs that share a past (``trunk``) or a configuration (its seeds)."""
+    table = usable.table
+    labels = table["params"].map("{:.6g}".format) + " " + table["tokens"].map("{:.6g}".format)
+    if "trunk" in usable:
+        labels = table["trunk"].astype("string").fillna(labels)
+    return np.unique(labels.to_numpy(dtype=str), return_inverse=True)[1]
+
+
 def _log_compute(usable: Records) -> FloatArray:
     """Log FLOP as recorded; 6 N D where a run has none."""
     compute = np.log(6 * usable.column("params") * usable.column("tokens"))
@@ -139,15 +148,31 @@ def _surface(records: Records, law: str) -> Question:
         log_inputs=np.column_stack([n, d]),
         log_loss=np.log(usable.column("loss")),
         log_compute=compute,
+        cluster=_clusters(usable),
     )
     ratio = float(np.median((compute - n - d)[ladder.top(4)]))
     ladder = replace(ladder, log_flops_ratio=ratio)
-    status = _check_fall(records, ladder)
+    status = (*_check_fall(records, ladder), _seed_noise(ladder))
     return Question(
         ladder=ladder,
         candidates=_chosen(surface_candidates(), law),
         calibration=SURFACE,
         status=status,
+    )
+
+
+def _seed_noise(ladder: Ladder) -> str:
+    """What repeated runs of one configuration say of run noise, in words."""
+    assert ladder.cluster is not None
+    _, which, sizes = np.unique(ladder.cluster, return_inverse=True, return_counts=True)
+    spare = len(which) - len(sizes)
+    if spare == 0:
+        return "no run is repeated: run noise is taken from the residuals of the fit"
+    means = np.bincount(which, ladder.log_loss) / sizes
+    variance = float(np.sum((ladder.log_loss - means[which]) ** 2)) / spare
+    return (
+        f"{int(np.sum(sizes > 1))} configurations have repeated runs, which differ by "
+        f"{100 * np.sqrt(variance):.2f}% (standard deviation)"
     )
 
 

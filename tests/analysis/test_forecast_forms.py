@@ -7,7 +7,7 @@ from analysis import curve_forms as curve
 from analysis import surface_forms as surface
 from analysis.candidates import curve_candidates, surface_candidates
 from analysis.curve_forms import curve_starts
-from analysis.map_fit import Problem, solve
+from analysis.map_fit import Problem, cluster_worth, solve
 from analysis.surface_forms import surface_starts
 
 CURVES = (
@@ -107,3 +107,12 @@ def test_one_wild_run_moves_the_fit_less_than_its_own_error_over_the_runs():
     wild[7] += 0.5
     # least squares would move the mean prediction by 0.5 / 40
     assert abs(np.mean(fitted(wild) - fitted(y))) < 0.5 / 40 / 5
+
+
+def test_copies_of_a_run_are_worth_one_run_and_independent_seeds_are_worth_many():
+    rng = np.random.default_rng(0)
+    cluster = np.repeat(np.arange(500), 4)
+    copies = np.repeat(rng.normal(size=500), 4)
+    np.testing.assert_allclose(cluster_worth(copies, cluster), 0.25)
+    # the estimated correlation of independent residuals is within 3 / sqrt(3000 pairs) of 0
+    assert np.all(cluster_worth(rng.normal(size=2000), cluster) > 1 / (1 + 3 * 0.055))
