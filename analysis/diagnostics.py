@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from analysis.fit import tied_constants
 from analysis.fit_result import Fit
-from analysis.models import Model, model_of
+from analysis.models import Model
 from analysis.newton import minimise, whitening
 from analysis.objectives import Objective
 from analysis.problem import Problem, pose_again
@@ -83,8 +84,8 @@ def checklist_card(fit: Fit, records: Records) -> Card:
 
 def _by_delta(fit: Fit, records: Records) -> dict[str, Any]:
     """The constants under other thresholds of the Huber penalty, and under least squares."""
-    problem = pose_again(fit, records)
-    model = model_of(problem.law, problem.inputs, problem.fixed)
+    problem = pose_again(fit, records, tied_constants(type(fit.law), fit.tied))
+    model = problem.model()
     goals = {f"{d:g}": Objective(name="huber", delta=d) for d in HUBER_DELTAS}
     goals["least squares"] = Objective(name="least_squares")
     return {name: _near(fit, problem, model, goal) for name, goal in goals.items()}
@@ -105,8 +106,8 @@ def _by_counting(fit: Fit, records: Records) -> dict[str, Any]:
         recount = records.column("params") - sum(records.column(column) for column in less)
         changed = replace(records, table=records.table.assign(params=recount))
         try:
-            problem = pose_again(fit, changed)
-            model = model_of(problem.law, problem.inputs, problem.fixed)
+            problem = pose_again(fit, changed, tied_constants(type(fit.law), fit.tied))
+            model = problem.model()
             optimum = find_optimum(problem, model, _objective(fit))
         except ScalingError as error:
             answers[name] = {"no fit": str(error)}

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,12 @@ import numpy.typing as npt
 
 from analysis.fit_result import Fit, FitStatus, Interval
 from analysis.identifiability import judge
-from analysis.models import Model, model_of
+from analysis.models import Model, Tie
 from analysis.objectives import Objective, objective_named
 from analysis.problem import Problem, pose, pose_again
 from analysis.search import Optimum, find_optimum
-from analysis.uncertainty import Draws, Resampling, resampled
+from analysis.uncertainty import Draws, Resampling
 from analysis.uncertainty import bootstrap as resample
-from analysis.varpro import projected_starts
 from scaling.errors import FitError
 from scaling.laws import Law, law_named
 from scaling.records import Records
@@ -26,9 +25,6 @@ Bounds = Mapping[str, tuple[float | None, float | None]]
 
 #: where replicas start when the best floor is zero: this share of the lowest loss
 _FLOOR_SHARE_OF_REPLICAS = 0.05
-#: lmfit searches from this many starts of the grid; each takes some 10 ms
-_CONSTRAINED_STARTS = 8
-_LOWEST_LOG = 50.0
 
 
 def fit_law(
@@ -74,12 +70,16 @@ def fit_law(
         raise FitError(f"confidence level {confidence_level} is not between 0 and 1")
     if bootstrap < 0:
         raise FitError(f"--bootstrap {bootstrap}: give 0 for none, 1000 for usual intervals")
-    problem = pose(records, kind, x=x, fixed=dict(fix or {}), weights=weights, cluster=cluster)
-    if bounds or expressions:
-        constraints = _Constraints(bounds=bounds or {}, expressions=expressions or {})
-        fit = _fit_constrained(problem, goal, constraints, bootstrap, seed, confidence_level)
+    ties = tied_constants(kind, expressions or {})
+    problem = pose(
+        records, kind, x=x, fixed=dict(fix or {}), weights=weights, cluster=cluster, tied=ties
+    )
+    if bounds:
+        fit = _fit_bounded(problem, goal, bounds, bootstrap, resampling, seed, confidence_level)
     else:
         fit = _fit_free(problem, goal, bootstrap, resampling, seed, confidence_level)
+    if ties:
+        fit = replace(fit, tied=dict(expressions or {}))
     fit = replace(fit, weights=_weights_in_words(weights))
     if card:
         from analysis.diagnostics import checklist_card
@@ -96,28 +96,18 @@ def _fit_free(
     seed: int,
     confidence_level: float,
 ) -> Fit:
-    model = model_of(problem.law, problem.inputs, problem.fixed)
+    model = problem.model()
     optimum = find_optimum(problem, model, objective)
     verdict = judge(problem, model, objective, optimum)
     best = {k: float(v) for k, v in model.to_constants(optimum.theta).items()}
     start = optimum.theta
     if verdict.floor_at_zero:
         best[problem.law.floor] = 0.0
-        start = _with_small_floor(problem, model, objective, optimum)
-    draws = None
+        start = _with_small_floor(problem, model, objective)
+    draws, drawn = None, None
     if bootstrap:
-        with np.errstate(all="ignore"):
-            draws = resample(
-                model,
-                objective,
-                start,
-                weights=problem.weights,
-                log_loss=problem.log_loss,
-                labels=problem.labels,
-                draws=bootstrap,
-                rng=np.random.default_rng(seed),
-                resampling=resampling,
-            )
+        draws = _draw(problem, model, objective, start, bootstrap, resampling, seed)
+        drawn = model.to_constants(draws.theta)
     return _assemble(
         problem,
         objective,
@@ -126,10 +116,34 @@ def _fit_free(
         status=verdict.status,
         notes=verdict.notes,
         draws=draws,
-        drawn=None if draws is None else model.to_constants(draws.theta),
+        drawn=drawn,
         seed=seed,
         confidence_level=confidence_level,
     )
+
+
+def _draw(
+    problem: Problem,
+    model: Model,
+    objective: Objective,
+    start: FloatArray,
+    count: int,
+    resampling: Resampling | None,
+    seed: int,
+) -> Draws:
+    """Bootstrap replicas; the same seed gives the same resamples whatever constants are free."""
+    with np.errstate(all="ignore"):
+        return resample(
+            model,
+            objective,
+            start,
+            weights=problem.weights,
+            log_loss=problem.log_loss,
+            labels=problem.labels,
+            draws=count,
+            rng=np.random.default_rng(seed),
+            resampling=resampling,
+        )
 
 
 def _assemble(
@@ -176,13 +190,11 @@ def _assemble(
     )
 
 
-def _with_small_floor(
-    problem: Problem, model: Model, objective: Objective, optimum: Optimum
-) -> FloatArray:
+def _with_small_floor(problem: Problem, model: Model, objective: Objective) -> FloatArray:
     """A start for replicas whose floor may be positive although the best one is zero."""
     floor = _FLOOR_SHARE_OF_REPLICAS * float(np.exp(problem.log_loss.min()))
     held = replace(problem, fixed={**problem.fixed, problem.law.floor: floor})
-    held_model = model_of(problem.law, problem.inputs, held.fixed)
+    held_model = held.model()
     constants = held_model.to_constants(find_optimum(held, held_model, objective).theta)
     return model.to_coordinates(constants)
 
@@ -205,195 +217,189 @@ def _weights_in_words(weights: str | Sequence[float] | FloatArray | None) -> str
     return weights if isinstance(weights, str) else "given by the caller"
 
 
-# lmfit's part: bounds, expressions and profile-likelihood intervals. It takes two seconds to
-# import, so only calls that need it pay for it.
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Constraints:
-    """What a user demands of constants beyond fixing them."""
-
-    bounds: Bounds
-    expressions: Mapping[str, str]
-
-    def check(self, law: type[Law]) -> None:
-        for name in (*self.bounds, *self.expressions):
-            if name not in law.constant_names():
-                raise FitError(
-                    f"bound or expression for {name}: {law.name} has no such constant; it has "
-                    f"{', '.join(law.constant_names())}"
-                )
-
-
-class _LmfitProblem:
-    """A posed problem in lmfit's terms.
-
-    Constants that cannot be negative vary as log_NAME, of which NAME is an expression; so bounds
-    are on the natural scale and expressions use natural names. The sum of squared residuals is
-    twice the objective, whichever it is.
-    """
-
-    def __init__(self, problem: Problem, objective: Objective, constraints: _Constraints) -> None:
-        constraints.check(problem.law)
-        self.problem, self.objective, self.constraints = problem, objective, constraints
-
-    def parameters(self, constants: Mapping[str, float]) -> Any:
-        """lmfit.Parameters at these constants, moved inside their bounds."""
-        import lmfit
-
-        parameters = lmfit.Parameters()
-        tied = self.constraints.expressions
-        for name in sorted(self.problem.law.constant_names(), key=lambda n: n in tied):
-            low, high = self.constraints.bounds.get(name, (None, None))
-            low = -np.inf if low is None else float(low)
-            high = np.inf if high is None else float(high)
-            if not low < high:
-                raise FitError(f"bounds of {name}: {low:g} is not below {high:g}")
-            value = float(np.clip(constants[name], low, high))
-            if name in self.problem.fixed:
-                parameters.add(name, value=self.problem.fixed[name], vary=False)
-            elif name in tied:
-                try:
-                    parameters.add(name, expr=tied[name], min=low, max=high)
-                    float(parameters[name].value)
-                except Exception as error:
-                    raise FitError(f"expression {name} = {tied[name]}: {error}") from error
-            elif name in self.problem.law.positive:
-                lowest = np.log(low) if low > 0 else -_LOWEST_LOG
-                value = float(np.clip(np.log(max(value, 1e-300)), lowest, np.log(high)))
-                parameters.add(f"log_{name}", value=value, min=lowest, max=np.log(high))
-                parameters.add(name, expr=f"exp(log_{name})")
-            else:
-                parameters.add(name, value=value, min=low, max=high)
-        return parameters
-
-    def minimizer(self, parameters: Any, weights: FloatArray, log_loss: FloatArray) -> Any:
-        """An lmfit Minimizer of the objective over these weights and losses."""
-        import lmfit
-
-        names, inputs = self.problem.law.constant_names(), self.problem.inputs
-
-        def residual(parameters: Any) -> FloatArray:
-            law = self.problem.law(**{name: parameters[name].value for name in names})
-            with np.errstate(all="ignore"):
-                predicted = np.log(law.loss(*inputs))
-            predicted = np.nan_to_num(predicted, nan=1e3, posinf=1e3, neginf=-1e3)
-            value = 2 * weights * self.objective.value(predicted, log_loss)
-            return np.asarray(np.sign(predicted - log_loss) * np.sqrt(value))
-
-        return lmfit.Minimizer(residual, parameters, max_nfev=20_000)
-
-    def minimize(self, parameters: Any, weights: FloatArray, log_loss: FloatArray) -> Any:
-        """lmfit's MinimizerResult by Levenberg-Marquardt; its bounds are MINUIT's transforms."""
-        minimizer = self.minimizer(parameters, weights, log_loss)
-        return minimizer.minimize(method="leastsq", ftol=1e-13, xtol=1e-13, gtol=0.0)
-
-    def constants(self, result: Any) -> dict[str, float]:
-        """The law's constants in an lmfit result."""
-        return {n: float(result.params[n].value) for n in self.problem.law.constant_names()}
-
-
-def _fit_constrained(
+def _fit_bounded(
     problem: Problem,
     objective: Objective,
-    constraints: _Constraints,
+    bounds: Bounds,
     bootstrap: int,
+    resampling: Resampling | None,
     seed: int,
     confidence_level: float,
 ) -> Fit:
-    engine = _LmfitProblem(problem, objective, constraints)
-    starts = projected_starts(
-        problem.law, problem.inputs, np.exp(problem.log_loss), problem.weights, problem.fixed
-    )
-    model = model_of(problem.law, problem.inputs, problem.fixed)
-    free = find_optimum(problem, model, objective)
-    best_free = {k: float(v) for k, v in model.to_constants(free.theta).items()}
-    count = len(starts[problem.law.constant_names()[0]])
-    chosen = np.linspace(0, count - 1, min(count, _CONSTRAINED_STARTS)).astype(int)
-    guesses = [best_free, *({k: float(v[i]) for k, v in starts.items()} for i in chosen)]
-    results = [
-        engine.minimize(engine.parameters(guess), problem.weights, problem.log_loss)
-        for guess in guesses
-    ]
-    values = np.array([result.chisqr / 2 for result in results])
-    best = results[int(np.argmin(values))]
-    agreeing = int((values <= values.min() * (1 + 1e-4)).sum())
-    optimum = replace(
-        free,
-        value=float(values.min()),
-        search=replace(
-            free.search,
-            starts=len(values),
-            starts_agreeing=agreeing,
-            gradient_norm=float("nan"),  # bounds may hold the gradient away from zero
-            iterations=int(best.nfev),
-            solver="variable projection over exponents, then lmfit least squares with constraints",
-        ),
-    )
-    constants = engine.constants(best)
-    status, notes = FitStatus.CONVERGED, list(problem.notes)
-    held = [n for n in constraints.bounds if _on_bound(constants[n], constraints.bounds[n])]
-    if held:
-        status = FitStatus.AT_BOUND
-        notes.append(f"{', '.join(held)} sits on a bound that was asked for: the runs pull beyond")
-    if not best.success:
-        status = FitStatus.NOT_CONVERGED
-        notes.append(f"not converged: {str(best.message).strip()}")
-    draws, drawn = None, None
+    """A fit with constants between bounds: those that would leave are held on their bound.
+
+    So is every bootstrap draw, by its own violations.
+    """
+    edges = _checked_bounds(problem.law, bounds)
+    held: dict[str, float] = {}
+    for _ in range(len(edges) + 1):
+        inner = replace(problem, fixed={**problem.fixed, **held})
+        fit = _fit_free(inner, objective, 0, None, seed, confidence_level)
+        beyond = _violated(fit.law.constants(), edges)
+        if not beyond:
+            break
+        held |= {name: float(values) for name, values in beyond.items()}
+    else:
+        raise FitError(f"{problem.records.source}: no {problem.law.name} fits within the bounds")
     if bootstrap:
-        draws, drawn = _constrained_draws(engine, constants, bootstrap, seed)
-    return _assemble(
-        problem,
-        objective,
-        law=problem.law(**constants),
-        optimum=optimum,
-        status=status,
-        notes=tuple(notes),
-        draws=draws,
-        drawn=drawn,
-        seed=seed,
-        confidence_level=confidence_level,
-    )
+        draws, drawn = _bounded_draws(
+            problem, objective, fit.law, edges, held, bootstrap, resampling, seed
+        )
+        notes = (*fit.notes, *_bootstrap_notes(draws))
+        fit = replace(
+            fit,
+            draws=problem.law(**drawn),
+            notes=notes,
+            resampling=draws.resampling,
+            n_draws_converged=draws.converged,
+        )
+    fit = replace(fit, fixed=dict(problem.fixed), bounds=edges)
+    if not held:
+        return fit
+    names = ", ".join(f"{name} = {value:g}" for name, value in held.items())
+    note = f"{names} sits on a bound that was asked for: the runs pull beyond it"
+    return replace(fit, status=FitStatus.AT_BOUND, notes=(*fit.notes, note))
 
 
-def _constrained_draws(
-    engine: _LmfitProblem, constants: Mapping[str, float], count: int, seed: int
+def _bounded_draws(
+    problem: Problem,
+    objective: Objective,
+    law: Law,
+    edges: Mapping[str, tuple[float, float]],
+    held: Mapping[str, float],
+    count: int,
+    resampling: Resampling | None,
+    seed: int,
 ) -> tuple[Draws, dict[str, FloatArray]]:
-    """Refits of resampled runs, one by one, since lmfit has no batches."""
-    problem = engine.problem
-    predicted = np.log(problem.law(**constants).loss(*problem.inputs))
-    tables = resampled(
-        problem.labels,
-        weights=problem.weights,
-        log_loss=problem.log_loss,
-        predicted=predicted,
-        constants=len(constants) - len(problem.fixed) - len(engine.constraints.expressions),
-        draws=count,
-        rng=np.random.default_rng(seed),
-    )
-    found: list[dict[str, float]] = []
-    converged = 0
-    parameters = engine.parameters(constants)
-    shape = (count, len(problem.log_loss))
-    all_weights = np.broadcast_to(tables.weights, shape)
-    all_losses = np.broadcast_to(tables.log_loss, shape)
-    for weights, log_loss in zip(all_weights, all_losses, strict=True):
-        result = engine.minimize(parameters, weights, log_loss)
-        converged += bool(result.success)
-        found.append(engine.constants(result))
-    drawn = {name: np.array([one[name] for one in found]) for name in constants}
-    theta = np.stack(list(drawn.values()), axis=1)
-    clusters = int(problem.labels.max()) + 1
-    return (
-        Draws(theta=theta, resampling=tables.resampling, converged=converged, clusters=clusters),
-        drawn,
-    )
+    """Free replicas, then again with each one's violated constants held on their bounds."""
+    # a replica that is free may leave the bound, so it starts a little inside of it
+    constants = {k: float(v) for k, v in law.constants().items()}
+    patterns: list[dict[str, float]] = [{}]
+    drawn: dict[str, FloatArray] = {}
+    todo = [np.ones(count, bool)]
+    while patterns:
+        pattern, mask = patterns.pop(0), todo.pop(0)
+        model = problem.model(held=pattern)
+        start = model.to_coordinates(constants | pattern)
+        draws = _draw(problem, model, objective, start, count, resampling, seed)
+        values = model.to_constants(draws.theta)
+        drawn = {k: np.where(mask, v, drawn.get(k, v)) for k, v in values.items()}
+        beyond = _violated(values, edges)
+        for name, edge in beyond.items():
+            for side in np.unique(edge[mask & np.isfinite(edge)]):
+                patterns.append({**pattern, name: float(side)})
+                todo.append(mask & (edge == side))
+                mask = mask & ~(edge == side)
+    return draws, drawn
 
 
-def _on_bound(value: float, bound: tuple[float | None, float | None]) -> bool:
-    return any(
-        edge is not None and abs(value - edge) <= 1e-4 * max(abs(edge), 1e-12) for edge in bound
-    )
+def _violated(
+    constants: Mapping[str, Any], edges: Mapping[str, tuple[float, float]]
+) -> dict[str, FloatArray]:
+    """For each constant that leaves its bounds: the bound where it does, else NaN."""
+    beyond = {}
+    for name, (low, high) in edges.items():
+        values = np.asarray(constants[name], dtype=np.float64)
+        edge = np.where(values < low, low, np.where(values > high, high, np.nan))
+        if np.isfinite(edge).any():
+            beyond[name] = edge
+    return beyond
+
+
+# lmfit's part: what may be demanded of constants (its Parameters), and profile-likelihood
+# intervals. It takes two seconds to import, so only calls that need it pay for it.
+
+
+def _checked_bounds(law: type[Law], bounds: Bounds) -> dict[str, tuple[float, float]]:
+    """Bounds as numbers, through lmfit's Parameters, which say what is wrong with them."""
+    import lmfit
+
+    parameters = lmfit.Parameters()
+    for name, (low, high) in bounds.items():
+        _check_name(law, name)
+        try:
+            parameters.add(
+                name, min=-np.inf if low is None else low, max=np.inf if high is None else high
+            )
+        except ValueError as error:
+            raise FitError(f"bounds of {name} ({low}, {high}): {error}") from error
+        if not parameters[name].min < parameters[name].max:
+            raise FitError(f"bounds of {name}: {low} is not below {high}; swap them or use --fix")
+    return {name: (float(p.min), float(p.max)) for name, p in parameters.items()}
+
+
+def tied_constants(law: type[Law], expressions: Mapping[str, str]) -> dict[str, Tie]:
+    """Expressions such as beta = "alpha" or B = "A * 6**alpha", by lmfit's interpreter."""
+    if not expressions:
+        return {}
+    import lmfit
+
+    parameters = lmfit.Parameters()
+    for name in law.constant_names():
+        if name not in expressions:
+            parameters.add(name, value=0.5)
+    ties: dict[str, Tie] = {}
+    for name, text in expressions.items():
+        _check_name(law, name)
+        try:
+            parameters.add(name, expr=text)
+            float(parameters[name].value)
+        except Exception as error:  # the interpreter raises whatever the text provokes
+            reason = str(error).strip().splitlines()[-1]
+            raise FitError(f'expression {name} = "{text}": {reason}') from error
+        ties[name] = _tie(text)
+    return ties
+
+
+def _tie(text: str) -> Tie:
+    from asteval import Interpreter  # type: ignore[import-untyped]  # lmfit's own interpreter
+
+    interpreter = Interpreter()
+
+    def evaluate(constants: Mapping[str, Any]) -> Any:
+        interpreter.symtable.update(constants)
+        return interpreter(text)
+
+    return evaluate
+
+
+def _check_name(law: type[Law], name: str) -> None:
+    if name not in law.constant_names():
+        raise FitError(
+            f"{law.name} has no constant {name} to bound or tie; it has "
+            f"{', '.join(law.constant_names())}"
+        )
+
+
+def lmfit_minimizer(fit: Fit, records: Records) -> Any:
+    """An ``lmfit.Minimizer`` of this fit's problem at its optimum, for lmfit's own tools.
+
+    Constants that cannot be negative vary as log_NAME, of which NAME is an expression. The sum of
+    squared residuals is twice the objective.
+    """
+    import lmfit
+
+    problem = pose_again(fit, records)
+    objective = Objective(name=fit.objective, delta=fit.huber_delta)
+    names, law = problem.law.constant_names(), problem.law
+    parameters = lmfit.Parameters()
+    for name, value in fit.law.constants().items():
+        if name in problem.fixed:
+            parameters.add(name, value=float(value), vary=False)
+        elif name in law.positive:
+            parameters.add(f"log_{name}", value=float(np.log(max(float(value), 1e-30))))
+            parameters.add(name, expr=f"exp(log_{name})")
+        else:
+            parameters.add(name, value=float(value))
+
+    def residual(at: Any) -> FloatArray:
+        with np.errstate(all="ignore"):
+            predicted = np.log(law(**{n: at[n].value for n in names}).loss(*problem.inputs))
+        predicted = np.nan_to_num(predicted, nan=1e3, posinf=1e3, neginf=-1e3)
+        value = 2 * problem.weights * objective.value(predicted, problem.log_loss)
+        return np.asarray(np.sign(predicted - problem.log_loss) * np.sqrt(value))
+
+    return lmfit.Minimizer(residual, parameters)
 
 
 def profile_intervals(
@@ -402,19 +408,20 @@ def profile_intervals(
     """Profile-likelihood intervals of the free constants, by lmfit's ``conf_interval``.
 
     Each constant is moved away from its optimum with all others refitted, until an F test on the
-    summed penalty rejects it. Read it as a check on the bootstrap: it needs no resampling, but
-    takes residuals as independent and, for objectives other than least_squares, the penalty as a
-    log likelihood. An end that the runs do not bound is infinite, or zero for constants that
-    cannot be negative. Raises FitError where lmfit finds no interval.
+    sum of squares rejects it. Read it as a check on the bootstrap: it needs no resampling, but
+    takes residuals as independent and normal, so the fit must be one of least squares. An end
+    that the runs do not bound is infinite, or zero for constants that cannot be negative.
+    Raises FitError for another objective, and where lmfit finds no interval.
     """
     import lmfit
 
+    if fit.objective not in ("least_squares", "raw_least_squares") or fit.tied:
+        raise FitError(
+            f"profile intervals need a plain least-squares fit, not {fit.objective}"
+            f"{' with tied constants' if fit.tied else ''}; refit with --objective least_squares"
+        )
     level = fit.confidence_level if confidence_level is None else confidence_level
-    problem = pose_again(fit, records)
-    objective = Objective(name=fit.objective, delta=fit.huber_delta)
-    engine = _LmfitProblem(problem, objective, _Constraints(bounds={}, expressions={}))
-    constants = {k: float(v) for k, v in fit.law.constants().items()}
-    minimizer = engine.minimizer(engine.parameters(constants), problem.weights, problem.log_loss)
+    minimizer = lmfit_minimizer(fit, records)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an unbounded side warns, and shows as infinite
@@ -422,7 +429,7 @@ def profile_intervals(
             table = lmfit.conf_interval(minimizer, result, sigmas=[level], maxiter=500)
     except (lmfit.MinimizerException, ValueError, AttributeError) as error:
         raise FitError(
-            f"{problem.law.name}: no profile interval ({str(error).strip().splitlines()[0]}); "
+            f"{fit.law.name}: no profile interval ({str(error).strip().splitlines()[0]}); "
             "the runs may not identify every constant, see the fit's notes"
         ) from error
     intervals = {}

@@ -66,6 +66,8 @@ class Fit:
     objective_value: float  # summed over runs
     weights: str
     fixed: Mapping[str, float]
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    tied: Mapping[str, str] = field(default_factory=dict)  # constant -> expression
     status: FitStatus
     notes: tuple[str, ...]  # a sentence for everything that limits the numbers above
     n_runs: int
@@ -142,6 +144,8 @@ class Fit:
             "objective_value": self.objective_value,
             "weights": self.weights,
             "fixed": dict(self.fixed),
+            "bounds": {k: [_or_none(v) for v in ends] for k, ends in self.bounds.items()},
+            "tied": dict(self.tied),
             "status": self.status.value,
             "notes": list(self.notes),
             "n_runs": self.n_runs,
@@ -188,6 +192,7 @@ class Fit:
                 columns=tuple(document["columns"]),
                 log_residuals=tuple(document["log_residuals"]),
                 rows=tuple(document["rows"]),
+                bounds={k: _both_ends(v) for k, v in document["bounds"].items()},
                 **{name: document[name] for name in _PLAIN},
             )
         except (ValueError, KeyError, TypeError) as error:
@@ -229,6 +234,7 @@ _PLAIN = (
     "objective_value",
     "weights",
     "fixed",
+    "tied",
     "n_runs",
     "n_configurations",
     "dropped",
@@ -251,6 +257,15 @@ def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in values.items()
     }
+
+
+def _or_none(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _both_ends(ends: list[float | None]) -> tuple[float, float]:
+    low, high = ends
+    return (-np.inf if low is None else low, np.inf if high is None else high)
 
 
 def _restored(value: Any) -> Any:

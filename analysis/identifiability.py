@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit_result import FitStatus
-from analysis.models import Model, model_of
+from analysis.models import Model
 from analysis.newton import minimise, whitening
 from analysis.objectives import Objective
 from analysis.problem import Problem
@@ -106,7 +106,7 @@ def lowest_floor(
 def _value_with_floor(
     problem: Problem, model: Model, objective: Objective, optimum: Optimum, floor: float
 ) -> float:
-    held = model_of(problem.law, problem.inputs, {**problem.fixed, problem.law.floor: floor})
+    held = problem.model(held={problem.law.floor: floor})
     constants = {name: np.asarray(v) for name, v in model.to_constants(optimum.theta).items()}
     theta = held.to_coordinates(constants)[None]
     longest = 0.3 * float(np.sqrt(problem.weights.sum()))

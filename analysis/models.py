@@ -8,9 +8,9 @@ or losses. Two models answer the same three questions:
     AnyLaw       every other law: complex-step derivatives of its own formula
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -55,11 +55,20 @@ class Model(Protocol):
         """The inverse: search coordinates of the free constants, last axis p."""
 
 
-def model_of(law: type[Law], inputs: tuple[FloatArray, ...], fixed: Mapping[str, float]) -> Model:
+#: a constant as arithmetic on the others, by name; works on arrays and on complex numbers
+Tie = Callable[[Mapping[str, Any]], Any]
+
+
+def model_of(
+    law: type[Law],
+    inputs: tuple[FloatArray, ...],
+    fixed: Mapping[str, float],
+    tied: Mapping[str, Tie] | None = None,
+) -> Model:
     """The fast model where the law has one, else the general one."""
-    if law.name in _POWERS:
+    if law.name in _POWERS and not tied:
         return SumOfPowers(law, inputs, fixed)
-    return AnyLaw(law, inputs, fixed)
+    return AnyLaw(law, inputs, fixed, tied)
 
 
 @dataclass(frozen=True)
@@ -87,18 +96,24 @@ _POWERS: dict[str, tuple[_Power, ...]] = {
 class _Coordinates:
     """Constants to search coordinates and back."""
 
-    def __init__(self, law: type[Law], fixed: Mapping[str, float]) -> None:
+    def __init__(
+        self, law: type[Law], fixed: Mapping[str, float], tied: Mapping[str, Tie] | None = None
+    ) -> None:
         self.law = law
         self.fixed = dict(fixed)
-        self.free = tuple(name for name in law.constant_names() if name not in fixed)
+        self.tied = dict(tied or {})
+        given = {*self.fixed, *self.tied}
+        self.free = tuple(name for name in law.constant_names() if name not in given)
         self.is_log = np.array([name in law.positive for name in self.free], dtype=bool)
 
     def to_constants(self, theta: FloatArray) -> dict[str, FloatArray]:
         """All constants, fixed ones included."""
         values = dict(zip(self.free, np.moveaxis(self._natural(theta), -1, 0), strict=True))
         shape = theta.shape[:-1]
-        fixed = {name: np.full(shape, value) for name, value in self.fixed.items()}
-        return {name: (values | fixed)[name] for name in self.law.constant_names()}
+        values |= {name: np.full(shape, value) for name, value in self.fixed.items()}
+        for name, tie in self.tied.items():
+            values[name] = np.broadcast_to(np.asarray(tie(values), dtype=np.float64), shape)
+        return {name: values[name] for name in self.law.constant_names()}
 
     def to_coordinates(self, constants: Mapping[str, FloatArray | float]) -> FloatArray:
         """Search coordinates of the free constants."""
@@ -266,19 +281,24 @@ class AnyLaw(_Coordinates):
     _STEP = 1e-6
 
     def __init__(
-        self, law: type[Law], inputs: tuple[FloatArray, ...], fixed: Mapping[str, float]
+        self,
+        law: type[Law],
+        inputs: tuple[FloatArray, ...],
+        fixed: Mapping[str, float],
+        tied: Mapping[str, Tie] | None = None,
     ) -> None:
-        super().__init__(law, fixed)
+        super().__init__(law, fixed, tied)
         self._inputs = inputs
 
     def _log_loss(self, theta: npt.NDArray) -> npt.NDArray:
-        values = dict.fromkeys(self.law.constant_names())
+        values: dict[str, Any] = dict(self.fixed)
         for j, name in enumerate(self.free):
             column = theta[..., j, None]
             values[name] = np.exp(column) if self.is_log[j] else column
-        full = values | self.fixed
         with np.errstate(all="ignore"):
-            return np.asarray(np.log(self.law.formula(*self._inputs, *full.values())))
+            values |= {name: tie(values) for name, tie in self.tied.items()}
+            ordered = (values[name] for name in self.law.constant_names())
+            return np.asarray(np.log(self.law.formula(*self._inputs, *ordered)))
 
     def log_prediction(self, theta: FloatArray) -> FloatArray:
         """Predicted log loss, (batch, p) -> (batch, runs)."""

@@ -113,7 +113,7 @@ def whitening(jacobian: FloatArray, weights: FloatArray) -> FloatArray:
 def _rounding(objective: Objective, w: FloatArray, y: FloatArray) -> FloatArray:
     """The objective that rounding alone leaves in a perfect fit, (batch or 1,)."""
     tiny = objective.value(y + 1e-13, y)
-    return np.maximum((tiny * w).sum(axis=1), 1e-300)
+    return np.asarray(np.maximum((tiny * w).sum(axis=1), 1e-300))
 
 
 def _newton_step(

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit_result import Fit
+from analysis.models import Model, Tie, model_of
 from scaling.errors import FitError
 from scaling.laws import Law
 from scaling.records import Records
@@ -33,7 +34,18 @@ class Problem:
     labels: npt.NDArray[np.int64]  # (runs,) cluster number
     configurations: int
     fixed: Mapping[str, float]
+    tied: Mapping[str, Tie]
     notes: tuple[str, ...]
+
+    def model(
+        self,
+        rows: npt.NDArray[np.int64] | None = None,
+        held: Mapping[str, float] | None = None,
+    ) -> Model:
+        """The law on these runs, or on some rows of them, with more constants held if asked."""
+        some = slice(None) if rows is None else rows
+        inputs = tuple(values[some] for values in self.inputs)
+        return model_of(self.law, inputs, {**self.fixed, **(held or {})}, self.tied)
 
 
 def pose(
@@ -44,6 +56,7 @@ def pose(
     fixed: Mapping[str, float],
     weights: str | Sequence[float] | FloatArray | None,
     cluster: str | None,
+    tied: Mapping[str, Tie] | None = None,
 ) -> Problem:
     """Screen the runs and check that they can determine the law's free constants."""
     columns = _columns(law, x)
@@ -53,7 +66,8 @@ def pose(
     inputs = tuple(used.column(name) for name in columns)
     loss = used.column("loss")
     labels, configurations = _configurations(inputs, len(used))
-    free = [name for name in law.constant_names() if name not in fixed]
+    given = {*fixed, *(tied or {})}
+    free = [name for name in law.constant_names() if name not in given]
     _check_enough(used, law, columns, inputs, configurations, free, fixed)
     _check_floor(used, law, loss, fixed)
     notes = []
@@ -77,11 +91,12 @@ def pose(
         labels=np.asarray(labels, dtype=np.int64),
         configurations=configurations,
         fixed=dict(fixed),
+        tied=dict(tied or {}),
         notes=tuple(notes),
     )
 
 
-def pose_again(fit: Fit, records: Records) -> Problem:
+def pose_again(fit: Fit, records: Records, tied: Mapping[str, Tie] | None = None) -> Problem:
     """The problem behind a fit, from the records that it was made of.
 
     Weights that the caller gave as numbers are not kept in a fit; runs then count equally.
@@ -93,6 +108,7 @@ def pose_again(fit: Fit, records: Records) -> Problem:
         fixed=fit.fixed,
         weights=None if fit.weights in ("equal", "given by the caller") else fit.weights,
         cluster=None,
+        tied=tied,
     )
 
 

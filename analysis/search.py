@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit_result import Search
-from analysis.models import Model, SumOfPowers, model_of
+from analysis.models import Model, SumOfPowers
 from analysis.newton import Solution, minimise, whitening
 from analysis.objectives import Objective
 from analysis.problem import Problem
@@ -45,7 +45,7 @@ def find_optimum(problem: Problem, model: Model, objective: Objective) -> Optimu
     few = _subset(problem)
     ends, iterations = starts, 0
     if few is not None:
-        coarse = model_of(problem.law, tuple(x[few] for x in problem.inputs), problem.fixed)
+        coarse = problem.model(few)
         y, w = problem.log_loss[few], problem.weights[few]
         ends = _through_stages(coarse, objective, ends, y, w).theta[:8]
     solution = _through_stages(model, objective, ends, problem.log_loss, problem.weights)
@@ -108,7 +108,7 @@ def _ranked_starts(problem: Problem, model: Model, objective: Objective) -> Floa
     grid = projected_starts(problem.law, inputs, np.exp(y), w, problem.fixed)
     theta = model.to_coordinates(grid)
     theta = theta[np.isfinite(theta).all(axis=1)]
-    coarse = model if few is None else model_of(problem.law, inputs, problem.fixed)
+    coarse = model if few is None else problem.model(few)
     with np.errstate(all="ignore"):
         predicted = coarse.log_prediction(theta)
         values = (objective.value(predicted, y[None]) * w).sum(axis=1)

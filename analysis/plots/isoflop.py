@@ -1,0 +1,89 @@
+"""IsoFLOP curves: at one budget, which model size reaches the lowest loss?"""
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from analysis.fit_result import Fit
+from analysis.frontier import budget_numbers
+from analysis.plots.style import MUTED, axes_or_new, label_axes, loss_axis, shades, size_axis
+from analysis.words import flops_in_math
+from scaling.records import FloatArray, Records
+
+FEWEST_SIZES = 2  # a budget spent on one size says nothing about the split
+MOST_BUDGETS = 8  # more colours than this nobody tells apart
+GRID_POINTS = 60
+
+
+def plot_isoflop(records: Records, *, fit: Fit | None = None, ax: Axes | None = None) -> Axes:
+    """Loss against model size, one colour a compute budget.
+
+    Curves are what ``fit``, of a law of params and tokens, says of runs of that budget. Where there
+    are many budgets, those with the most sizes have a colour and the others are grey points;
+    budgets with a single model size are left out.
+    """
+    ax = axes_or_new(ax)
+    used = records.usable("params", "tokens", "train_flops")
+    params, tokens, flops, loss = (
+        used.column(name) for name in ("params", "tokens", "train_flops", "loss")
+    )
+    budgets = budget_numbers(flops)
+    shown, others = _budgets_to_show(budgets, params)
+    rest = np.isin(budgets, others)
+    if rest.any():
+        ax.scatter(params[rest], loss[rest], s=12, color=MUTED, alpha=0.35, lw=0, label="other")
+    for colour, budget in zip(shades(len(shown)), shown, strict=False):
+        own = budgets == budget
+        name = flops_in_math(float(np.median(flops[own])))
+        ax.scatter(
+            params[own],
+            loss[own],
+            s=30,
+            color=colour,
+            edgecolors="white",
+            linewidths=0.5,
+            zorder=3,
+            label=name,
+        )
+        if fit is not None:
+            n, d = _along_budget(params[own], tokens[own])
+            ax.plot(n, fit.law.loss(n, d), color=colour, lw=1.6, zorder=2)
+    loss_axis(ax)
+    kept = np.isin(budgets, [*shown, *others])
+    size_axis(ax, "params", params[kept] if kept.any() else params)
+    label_axes(ax, "params", "loss")
+    if len(shown):
+        # beside the axes: points of large and small models leave no corner free
+        ax.legend(title="compute (FLOP)", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def has_isoflop(records: Records) -> bool:
+    """Whether some budget was spent on several model sizes, so that there is a figure to draw."""
+    if not all(name in records for name in ("params", "tokens", "train_flops")):
+        return False
+    used = records.usable("params", "tokens", "train_flops")
+    budgets, params = budget_numbers(used.column("train_flops")), used.column("params")
+    return any(_sizes(params[budgets == b]) >= FEWEST_SIZES for b in np.unique(budgets))
+
+
+def _budgets_to_show(
+    budgets: npt.NDArray[np.int64], params: FloatArray
+) -> tuple[list[int], list[int]]:
+    """The budgets that get a colour, by rising compute, and those that become grey points."""
+    sizes = {int(b): _sizes(params[budgets == b]) for b in np.unique(budgets)}
+    several = [b for b, count in sizes.items() if count >= FEWEST_SIZES]
+    chosen = sorted(several, key=lambda b: -sizes[b])[:MOST_BUDGETS]
+    return sorted(chosen), [b for b in several if b not in chosen]
+
+
+def _sizes(params: FloatArray) -> int:
+    return len(np.unique(params))
+
+
+def _along_budget(params: FloatArray, tokens: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Sizes and tokens along a budget: the straight line in logs that its runs were planned on."""
+    log_n, log_d = np.log(params), np.log(tokens)
+    slope = np.polyfit(log_n - log_n.mean(), log_d, 1)
+    grid = np.linspace(log_n.min(), log_n.max(), GRID_POINTS)
+    return np.exp(grid), np.exp(np.polyval(slope, grid - log_n.mean()))

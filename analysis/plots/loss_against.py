@@ -1,0 +1,130 @@
+"""Loss against compute (or another column): runs, law with its band, forecast, held-out runs."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from analysis.fit_result import Fit
+from analysis.forecast_result import Forecast
+from analysis.held_out import HeldOutCheck
+from analysis.plots.style import (
+    FITTED,
+    FORECAST,
+    HELD_OUT,
+    MANY_POINTS,
+    MEASURED,
+    axes_or_new,
+    label_axes,
+    loss_axis,
+    size_axis,
+)
+from scaling.records import Records
+
+GRID_POINTS = 80
+
+
+def plot_loss_against(
+    records: Records,
+    *,
+    x: str = "train_flops",
+    fit: Fit | None = None,
+    forecast: Forecast | None = None,
+    held_out: HeldOutCheck | None = None,
+    confidence_level: float = 0.9,
+    ax: Axes | None = None,
+) -> Axes:
+    """Losses of the usable runs against ``x``, with what was fitted to them and forecast from them.
+
+    ``fit`` is of a law of that one column; its band is the uncertainty of the law. The range of
+    ``forecast`` is for a new run. Both at ``confidence_level``.
+    """
+    ax = axes_or_new(ax)
+    used = records.usable(x)
+    shown = [*used.column(x)]
+    ax.scatter(
+        used.column(x),
+        used.column("loss"),
+        s=26,
+        color=MEASURED,
+        alpha=0.75,
+        linewidths=0,
+        label="runs used by fits",
+        zorder=3,
+        rasterized=len(used) > MANY_POINTS,
+    )
+    if fit is not None:
+        _draw_law(ax, fit, used, x, confidence_level)
+    if forecast is not None:
+        shown += _draw_forecast(ax, forecast, x, confidence_level)
+    if held_out is not None:
+        shown += _draw_held_out(ax, held_out, x)
+    loss_axis(ax)
+    size_axis(ax, x, shown)
+    label_axes(ax, x, "loss")
+    ax.legend(loc="best")
+    return ax
+
+
+def _draw_law(ax: Axes, fit: Fit, used: Records, x: str, confidence_level: float) -> None:
+    values = used.column(x)
+    grid = np.geomspace(values.min(), values.max(), GRID_POINTS)
+    ax.plot(grid, fit.law.loss(grid), color=FITTED, lw=1.6, label="fitted law", zorder=4)
+    if fit.draws is not None:
+        low, high = fit.interval(lambda law: law.loss(grid), confidence_level)
+        band = f"law, {100 * confidence_level:g}% band"
+        ax.fill_between(grid, low, high, color=FITTED, alpha=0.15, lw=0, label=band, zorder=1)
+
+
+def _draw_forecast(ax: Axes, forecast: Forecast, x: str, confidence_level: float) -> list[float]:
+    targets = sorted((t for t in forecast.targets if x in t.at), key=lambda t: t.at[x])
+    where = [t.at[x] for t in targets]
+    ranges = [t.intervals[confidence_level] for t in targets]
+    ax.plot(
+        where,
+        [t.median for t in targets],
+        color=FORECAST,
+        lw=1.8,
+        ls=(0, (5, 2)),
+        label="forecast",
+        zorder=4,
+    )
+    ax.fill_between(
+        where,
+        [r.low for r in ranges],
+        [r.high for r in ranges],
+        color=FORECAST,
+        alpha=0.18,
+        lw=0,
+        label=f"new run, {100 * confidence_level:g}% interval",
+        zorder=1,
+    )
+    return where
+
+
+def _draw_held_out(ax: Axes, check: HeldOutCheck, x: str) -> list[float]:
+    runs = [run for run in check.runs if x in run.at]
+    where = [run.at[x] for run in runs]
+    predicted = np.array([run.predicted for run in runs])
+    ends = np.array([[run.interval.low, run.interval.high] for run in runs]).reshape(-1, 2)
+    ax.errorbar(
+        where,
+        predicted,
+        yerr=[predicted - ends[:, 0], ends[:, 1] - predicted],
+        fmt="none",
+        ecolor=HELD_OUT,
+        elinewidth=1.8,
+        capsize=4,
+        zorder=5,
+        label=f"held-out run, predicted {100 * check.confidence_level:g}%",
+    )
+    ax.scatter(
+        where,
+        [run.measured for run in runs],
+        marker="D",
+        s=48,
+        color=HELD_OUT,
+        edgecolors="white",
+        linewidths=0.8,
+        zorder=6,
+        label="held-out run, measured",
+    )
+    return where

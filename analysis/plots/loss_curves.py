@@ -1,0 +1,28 @@
+"""Training curves: the loss of every run over its steps."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.plots.style import axes_or_new, loss_axis, shades, size_axis
+
+ALPHA = 0.8
+
+
+def plot_loss_curves(
+    curves: pd.DataFrame, *, metric: str = "train_loss", ax: Axes | None = None
+) -> Axes:
+    """One line a run; ``curves`` has the columns run_id, step and ``metric``.
+
+    Darker lines are longer runs. Step zero is left out, since steps are on a log scale.
+    """
+    ax = axes_or_new(ax)
+    begun = curves[curves["step"] > 0]
+    last = begun.groupby("run_id")["step"].max().sort_values(kind="stable")
+    for colour, run_id in zip(shades(len(last)), last.index, strict=True):
+        run = begun[begun["run_id"] == run_id].sort_values("step")
+        ax.plot(run["step"], run[metric], color=colour, lw=1.1, alpha=ALPHA)
+    loss_axis(ax)
+    size_axis(ax, "step", begun["step"].to_numpy(dtype=float))
+    ax.set_xlabel("Optimizer step")
+    ax.set_ylabel("Training loss (nats per token)")
+    return ax

@@ -1,0 +1,58 @@
+"""Residuals of a fit: what the law leaves unexplained, run by run."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from analysis.fit_result import Fit
+from analysis.plots.style import (
+    MANY_POINTS,
+    MEASURED,
+    MUTED,
+    axes_or_new,
+    axis_label,
+    percent_axis,
+    shades,
+    size_axis,
+)
+from analysis.words import count_in_words
+from scaling.errors import FitError
+from scaling.records import Records
+
+MOST_SIZES = 8
+
+
+def plot_residuals(
+    fit: Fit, records: Records, *, x: str = "train_flops", ax: Axes | None = None
+) -> Axes:
+    """Measured over fitted loss, in percent, against ``x``; one colour a model size.
+
+    ``records`` are those that the fit was made from. A pattern in these points, such as a curve or
+    one size on one side, says that the law or the recipe misses something.
+    """
+    ax = axes_or_new(ax)
+    used = records.usable(*fit.columns)
+    if len(used) != len(fit.log_residuals):
+        raise FitError(
+            f"{records.source}: {len(used)} usable runs, but the fit used "
+            f"{len(fit.log_residuals)}; give the records that were fitted"
+        )
+    percent = 100 * np.expm1(np.asarray(fit.log_residuals))
+    values = used.column(x)
+    sizes = np.unique(used.column("params")) if "params" in used else np.empty(0)
+    ax.axhline(0, color=MUTED, lw=1, zorder=1)
+    style: dict[str, Any] = {"s": 30, "linewidths": 0.5, "edgecolors": "white", "zorder": 3}
+    if 1 < len(sizes) <= MOST_SIZES:
+        for size, colour in zip(sizes, shades(len(sizes)), strict=True):
+            own = used.column("params") == size
+            ax.scatter(values[own], percent[own], color=colour, label=count_in_words(size), **style)
+        ax.legend(title="parameters N", ncols=1 if len(sizes) <= 4 else 2, loc="best")
+    else:
+        many = len(used) > MANY_POINTS
+        ax.scatter(values, percent, color=MEASURED, rasterized=many, **style)
+    size_axis(ax, x, values)
+    percent_axis(ax.yaxis)
+    ax.set_xlabel(axis_label(x))
+    ax.set_ylabel("Measured above fitted loss")
+    return ax

@@ -1,0 +1,143 @@
+"""How all figures look: colours that colour-blind readers can tell apart, and ticks to read."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogFormatterMathtext,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+    ScalarFormatter,
+)
+
+from analysis.words import MINUS
+from scaling.columns import COLUMNS, label
+
+# Okabe and Ito's palette, which keeps apart under the common colour-vision deficiencies
+MEASURED = "#0072B2"
+FITTED = "#222222"
+FORECAST = "#D55E00"
+HELD_OUT = "#009E73"
+MUTED = "#777777"
+
+MANY_POINTS = 2000  # more are drawn as one picture inside the SVG, which would grow by megabytes
+
+Colour = tuple[float, float, float]
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Sizes and grid of all figures, for the figures made inside the block."""
+    quiet: dict[str, Any] = {
+        "axes.edgecolor": "#444444",
+        "axes.grid": True,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 12,
+        "figure.constrained_layout.use": True,
+        "grid.color": "#e4e4e4",
+        "grid.linewidth": 0.7,
+        "legend.fontsize": 9.5,
+        "legend.title_fontsize": 9.5,
+        "legend.frameon": True,
+        "legend.framealpha": 0.9,
+        "legend.edgecolor": "#ffffff",
+        "svg.hashsalt": "scaling",  # the same figure is the same file
+    }
+    base, sizes = sns.axes_style("ticks"), sns.plotting_context("notebook", font_scale=0.95)
+    settings: dict[Any, Any] = base | sizes | quiet
+    with plt.rc_context(settings):
+        yield
+
+
+def axes_or_new(ax: Axes | None) -> Axes:
+    """The given Axes, or those of a new figure."""
+    if ax is not None:
+        return ax
+    with figure_style():
+        return plt.subplots(figsize=(6.4, 4.3))[1]
+
+
+def shades(count: int) -> list[Colour]:
+    """``count`` colours from light to dark, for an ordered quantity."""
+    palette = sns.color_palette("viridis_r", as_cmap=True)
+    return [tuple(palette(v)[:3]) for v in np.linspace(0.18, 0.95, max(count, 1))]
+
+
+def label_axes(ax: Axes, x: str, y: str) -> None:
+    """Axis labels from the table of columns, so that no axis drifts from the code."""
+    ax.set_xlabel(axis_label(x))
+    ax.set_ylabel(axis_label(y))
+
+
+def axis_label(column: str) -> str:
+    """The label of a column with its first letter large."""
+    text = label(column)
+    return text[:1].upper() + text[1:] if column in COLUMNS else text
+
+
+def loss_axis(ax: Axes) -> None:
+    """A logarithmic loss axis that is ticked at round numbers, not at powers of ten."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))
+    ax.yaxis.set_major_formatter(ScalarFormatter())
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
+def size_axis(ax: Axes, column: str, values: Sequence[float] | npt.NDArray[np.float64]) -> None:
+    """A logarithmic x axis over ``values``: powers of ten, or more ticks where it is short."""
+    ax.set_xscale("log")
+    low, high = float(np.min(values)), float(np.max(values))
+    if high / low > 50:
+        ax.xaxis.set_major_locator(LogLocator(numticks=10))
+        ax.xaxis.set_major_formatter(LogFormatterMathtext())
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        return
+    ticks = _round_ticks(low / 1.05, high * 1.05)
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_size(value, column)))
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _round_ticks(low: float, high: float) -> list[float]:
+    """Round numbers from ``low`` to ``high``, five or so and equally spaced in no scale."""
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)):
+        decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+        ticks = [step * 10.0**d for d in decades for step in steps]
+        inside = [tick for tick in ticks if low <= tick <= high]
+        if len(inside) >= 3:
+            return inside
+    return inside or [low, high]
+
+
+def short_size(value: float, column: str) -> str:
+    """A size as a tick: 15k, 1.2M, 70B for counts; a power of ten for FLOP."""
+    if column == "train_flops":
+        power = int(np.floor(np.log10(value) + 1e-9))
+        return rf"${value / 10.0**power:.3g}\times10^{{{power}}}$"
+    for unit, scale in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= scale:
+            return f"{value / scale:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def percent_axis(axis: Axis) -> None:
+    """Ticks with a percent sign for values that are percentages."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _signed_percent(value)))
+
+
+def _signed_percent(value: float) -> str:
+    text = f"{value:+.3g}%" if abs(value) > 1e-9 else "0%"
+    return text.replace("-", MINUS)

@@ -1,0 +1,116 @@
+"""The report's figures, drawn by `analysis.plots` and embedded as SVG."""
+
+import base64
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from analysis.plots.backtest import plot_backtest_coverage, plot_backtest_errors
+from analysis.plots.isoflop import has_isoflop, plot_isoflop
+from analysis.plots.loss_against import plot_loss_against
+from analysis.plots.loss_curves import plot_loss_curves
+from analysis.plots.residuals import plot_residuals
+from analysis.plots.style import figure_style
+from analysis.report.findings import Findings, FittedLaw
+from analysis.report.summary import x_noun
+
+# small enough that the letters stay readable where a phone shows the picture at half its size
+SIZE_INCHES = (6.6, 4.4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One embedded figure: a data URI, what it shows, and what to see in it."""
+
+    uri: str
+    title: str
+    caption: str
+
+
+def draw_figures(findings: Findings) -> dict[str, Picture]:
+    """Every figure that these findings support, by name."""
+    level = f"{100 * findings.confidence_level:g}%"
+    pictures = {
+        "loss": _picture(
+            lambda ax: _loss(findings, ax),
+            f"Loss against {x_noun(findings.x)}",
+            "Points are runs. The black line is the law fitted to the best of them, the dashed "
+            f"line the forecast; the shaded range around it should hold a new run {level} of the "
+            "time. Both axes are logarithmic.",
+        )
+    }
+    surface = findings.law_of("params", "tokens")
+    if findings.x == "train_flops" and has_isoflop(findings.records):
+        drawn = "Lines are the fitted law at that budget. " if surface else ""
+        pictures["isoflop"] = _picture(
+            lambda ax: plot_isoflop(findings.records, fit=surface.fit if surface else None, ax=ax),
+            "Which size at which budget",
+            f"One colour is one compute budget, spent on models of different size. {drawn}"
+            "The lowest point of a colour is the best size for that budget; where the lowest "
+            "point is at an end, the best size may lie outside what was tried.",
+        )
+    for i, law in enumerate(findings.laws):
+        pictures[f"residuals {i}"] = _picture(
+            partial(_residuals, law, findings.x),
+            f"Residuals of {law.fit.law.name.replace('_', ' ')}",
+            "How far each measured loss lies above the fitted one. A curve, or one size that "
+            "stays on one side, would say that the law or the training recipe misses something.",
+        )
+    if findings.backtest is not None:
+        scored = findings.backtest
+        pictures["errors"] = _picture(
+            lambda ax: plot_backtest_errors(scored, ax=ax),
+            "Rehearsals: error by distance",
+            "Each point is a run that was hidden, then predicted from smaller ones. Bars are 90% "
+            "intervals; a bar that misses the zero line did not contain the measured loss.",
+        )
+        pictures["coverage"] = _picture(
+            lambda ax: plot_backtest_coverage(scored, ax=ax),
+            "Rehearsals: promised and found coverage",
+            "On the dashed line intervals are right as often as they say; below it they promise "
+            "too much. Hidden runs share their rehearsal, so few rehearsals say little.",
+        )
+    if findings.curves is not None and len(findings.curves):
+        curves = findings.curves
+        pictures["curves"] = _picture(
+            lambda ax: plot_loss_curves(curves, ax=ax),
+            "Training curves",
+            "One line is one run, darker where it is longer. A spike or a rise is worth a look.",
+        )
+    return pictures
+
+
+def _loss(findings: Findings, ax: Axes) -> None:
+    law = findings.law_of(findings.x)
+    plot_loss_against(
+        findings.records,
+        x=findings.x,
+        fit=law.fit if law else None,
+        forecast=findings.forecast,
+        held_out=findings.held_out,
+        confidence_level=findings.confidence_level,
+        ax=ax,
+    )
+
+
+def _residuals(law: FittedLaw, x: str, ax: Axes) -> None:
+    plot_residuals(law.fit, law.records, x=x, ax=ax)
+
+
+def _picture(draw: Callable[[Axes], object], title: str, caption: str) -> Picture:
+    with figure_style():
+        figure = Figure(figsize=SIZE_INCHES)
+        FigureCanvasSVG(figure)
+        draw(figure.add_subplot())
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    # the metadata name web addresses, which are never loaded but which nobody needs either
+    svg = re.sub(rb"<metadata>.*?</metadata>", b"", buffer.getvalue(), flags=re.DOTALL)
+    encoded = base64.b64encode(svg).decode("ascii")
+    return Picture(uri=f"data:image/svg+xml;base64,{encoded}", title=title, caption=caption)

@@ -1,0 +1,208 @@
+"""Everything that a report states, gathered once: each number from one library call.
+
+A question that the runs cannot answer is not an error here: its refusal is kept as a sentence
+and the report prints that.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from analysis.backtest import Backtest, backtest
+from analysis.fit import fit_law
+from analysis.fit_result import Fit
+from analysis.forecast import LEVELS, forecast
+from analysis.forecast_result import Forecast, TargetForecast
+from analysis.frontier import unbeaten_runs
+from analysis.held_out import HeldOutCheck, check_held_out, held_out_runs
+from analysis.optimal_split import OptimalSplit, optimal_splits
+from analysis.targets import Targets
+from scaling.errors import ForecastError, RecordError, ScalingError
+from scaling.laws import law_named
+from scaling.records import Records
+
+FACTORS = (10.0, 100.0)  # times the largest fitted run: what a planner asks first
+JUST_BEYOND = 1.03  # where the drawn forecast begins; at 1 it would be inside the data
+CURVE_POINTS = 12  # of the drawn forecast, up to the larger factor; every sixth is a factor of ten
+
+FLOOR_HELD = (
+    "the runs ask for no floor: it is held at zero here, and a floor above zero, which they do not "
+    "exclude, would change the other constants and widen their intervals"
+)
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedLaw:
+    """A fit, the runs that it was made from, and what the law is about."""
+
+    fit: Fit
+    records: Records
+    about: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What the runs say. An answer that is None has its refusal, a sentence, in ``refusals``."""
+
+    records: Records  # all runs
+    used: Records  # those that fits may use; the others are in its ``dropped``
+    x: str  # the column that forecasts run along
+    laws: tuple[FittedLaw, ...]
+    forecast: Forecast | None  # along x, up to the largest factor
+    splits: tuple[OptimalSplit, ...]
+    held_out: HeldOutCheck | None
+    backtest: Backtest | None
+    curves: pd.DataFrame | None  # run_id, step, train_loss
+    refusals: Mapping[str, str]  # question -> why the runs cannot answer it
+    confidence_level: float
+
+    @property
+    def largest(self) -> float:
+        """The largest x that fits use."""
+        return float(self.used.column(self.x).max())
+
+    def law_of(self, *inputs: str) -> FittedLaw | None:
+        """The law of these record columns, if one was fitted."""
+        return next((law for law in self.laws if law.fit.columns == inputs), None)
+
+    def target(self, factor: float) -> TargetForecast | None:
+        """The forecast at ``factor`` times the largest fitted run; None where there is none."""
+        targets = self.forecast.targets if self.forecast else ()
+        wanted = factor * self.largest
+        return next((t for t in targets if abs(t.at[self.x] / wanted - 1) < 1e-6), None)
+
+
+def gather_findings(
+    records: Records,
+    *,
+    law: str = "auto",
+    x: str | None = None,
+    confidence_level: float = 0.9,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    sealed: Forecast | None = None,
+    curves: pd.DataFrame | None = None,
+    with_backtest: bool = True,
+) -> Findings:
+    """Fit, forecast, rehearse and check these runs.
+
+    ``law`` and ``x`` are those of `forecast`; "auto" fits the Chinchilla law and the power law of
+    compute. ``sealed`` is a forecast of the held-out runs that was made before they were measured.
+
+    Raises RecordError where no run is usable at all.
+    """
+    column = x or "train_flops"
+    used = records.usable(column)
+    if not len(used):
+        raise RecordError(f"{records.source}: no usable run with {column} and a loss to report on")
+    refusals: dict[str, str] = {}
+
+    def ask(question: str, call: Callable[[], Answer]) -> Answer | None:
+        try:
+            return call()
+        except ScalingError as error:
+            refusals[question] = str(error)
+            return None
+
+    level, largest = confidence_level, float(used.column(column).max())
+    laws = [
+        ask(about, lambda make=make: make(bootstrap, level, seed))  # type: ignore[misc]
+        for about, make in _laws_to_fit(records, law, x).items()
+    ]
+    ahead = FACTORS[-1] ** (np.arange(1, CURVE_POINTS + 1) / CURVE_POINTS)
+    ahead = np.insert(ahead, 0, JUST_BEYOND)
+    targets = Targets.along(column, *(largest * ahead))
+    levels = tuple(dict.fromkeys((*LEVELS, level)))
+    hidden = held_out_runs(records)
+    return Findings(
+        records=records,
+        used=used,
+        x=column,
+        laws=tuple(fitted for fitted in laws if fitted is not None),
+        forecast=ask(
+            "forecast",
+            lambda: forecast(records, targets, law=law, x=x, confidence_levels=levels, seed=seed),
+        ),
+        splits=ask(
+            "splits", lambda: _splits(records, law, x, [f * largest for f in FACTORS], seed, levels)
+        )
+        or (),
+        held_out=ask(
+            "held_out",
+            lambda: check_held_out(
+                records, sealed, confidence_level=level, law=law, x=x, seed=seed
+            ),
+        )
+        if len(hidden)
+        else None,
+        backtest=ask("backtest", lambda: backtest(records, law=law, x=x, seed=seed))
+        if with_backtest
+        else None,
+        curves=curves,
+        refusals=refusals,
+        confidence_level=level,
+    )
+
+
+def _laws_to_fit(
+    records: Records, law: str, x: str | None
+) -> dict[str, Callable[[int, float, int], FittedLaw]]:
+    """What each law is about -> how to fit it."""
+
+    def fitting(name: str, about: str, runs: Callable[[], Records]) -> Callable[..., FittedLaw]:
+        def fit(bootstrap: int, confidence_level: float, seed: int) -> FittedLaw:
+            chosen = runs()
+            fit_once = partial(
+                fit_law,
+                chosen,
+                name,
+                x=x,
+                bootstrap=bootstrap,
+                confidence_level=confidence_level,
+                seed=seed,
+            )
+            fitted = fit_once()
+            floor = fitted.law.floor
+            if fitted.law.constants()[floor] == 0:
+                # resamples with a floor beside a best fit without one would be of another law
+                fitted = replace(
+                    held := fit_once(fix={floor: 0.0}), notes=(FLOOR_HELD, *held.notes)
+                )
+            return FittedLaw(fit=fitted, records=chosen, about=about)
+
+        return fit
+
+    if x is not None:
+        name = "power_law" if law == "auto" else law
+        about = f"loss along {x}"
+        return {about: fitting(name, about, lambda: records)}
+    surface = "loss as a function of model size and tokens, over all usable runs"
+    curve = "loss as a function of compute, over the runs that no cheaper run beats"
+    plan = {"chinchilla": surface, "power_law": curve}
+    if law != "auto":
+        plan = {law: curve if law_named(law).inputs == ("train_flops",) else surface}
+    return {
+        about: fitting(
+            name, about, (lambda: unbeaten_runs(records)) if about == curve else (lambda: records)
+        )
+        for name, about in plan.items()
+    }
+
+
+def _splits(
+    records: Records,
+    law: str,
+    x: str | None,
+    budgets: list[float],
+    seed: int,
+    levels: tuple[float, ...],
+) -> tuple[OptimalSplit, ...]:
+    if x is not None:
+        raise ForecastError(f"a forecast along {x} knows no split between size and tokens")
+    return optimal_splits(records, *budgets, law=law, seed=seed, confidence_levels=levels)

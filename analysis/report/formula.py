@@ -1,0 +1,31 @@
+"""Formulas from docstrings, such as ``A N**-alpha``, as a reader of HTML expects them."""
+
+import re
+
+from markupsafe import Markup, escape
+
+from analysis.words import MINUS
+
+_GREEK = {
+    "alpha": "\u03b1",
+    "beta": "\u03b2",
+    "gamma": "\u03b3",
+    "eta": "\u03b7",
+}
+_POWER = re.compile(r"\*\*(?:\(([^()]*)\)|(-?\w+))")
+_WORD = re.compile(r"\b(alpha|beta|gamma|eta)\b")
+
+
+def formula_in_html(text: str) -> Markup:
+    """Powers as superscripts, Greek letters as letters, minus signs as such."""
+    safe = str(escape(text)).replace("-", MINUS)
+    powers = _POWER.sub(
+        lambda found: f"<sup>{found[1] or found[2]}</sup>", safe.replace(f"**{MINUS}", "**-")
+    )
+    powers = powers.replace("<sup>-", f"<sup>{MINUS}")
+    return Markup(_WORD.sub(lambda found: _GREEK[found[0]], powers))
+
+
+def constant_name(name: str) -> str:
+    """A constant's or derived number's name, for a table."""
+    return _GREEK.get(name, name.replace("_", " ").replace("params", "size"))

@@ -1,0 +1,84 @@
+"""The end of a study: forecast the held-out runs unseen, then look, then write the report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.held_out import forecast_held_out, held_out_runs
+from analysis.report.findings import FACTORS, Findings, gather_findings
+from analysis.report.tables import constants_table
+from analysis.report.write import save_report
+from analysis.words import factor_in_words
+from scaling.records import Records
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What a study found and where its files lie."""
+
+    findings: Findings
+    report: Path
+    sealed: Path | None  # the forecast of the held-out runs, written before they were read
+
+    def to_text(self) -> str:
+        """The laws with intervals, the held-out check, the forecast, and the report's path."""
+        lines = []
+        for law in self.findings.laws:
+            fit = law.fit
+            lines.append(f"{fit.law.name}: {law.about} ({fit.n_runs} runs)")
+            rows = constants_table(law).rows
+            width = max(len(name) for name, _, _ in rows)
+            lines += [f"  {name:{width}}  {value}  [{spread}]" for name, value, spread in rows]
+            lines += [f"  note: {note}" for note in fit.notes]
+        lines += [f"not answered: {refusal}" for refusal in self.findings.refusals.values()]
+        lines += self._forecast_lines()
+        check = self.findings.held_out
+        if check is not None:
+            lines += ["", *check.line.splitlines()]
+            beyond = max(run.decades_beyond for run in check.runs)
+            lines.append(f"  at {factor_in_words(beyond)} the largest fitted run")
+            if check.warning:
+                bar = "!" * 78
+                lines += [bar, check.warning, bar]
+        return "\n".join([*lines, f"report: {self.report}"])
+
+    def _forecast_lines(self) -> list[str]:
+        lines, level = [], self.findings.confidence_level
+        for factor in FACTORS:
+            target = self.findings.target(factor)
+            if target is not None:
+                low, high = target.intervals[level]
+                lines.append(
+                    f"forecast at {factor:g} times the largest fitted run: {target.median:.3f} "
+                    f"[{low:.3f}, {high:.3f}] ({target.decades_beyond:.1f} decades beyond the data)"
+                )
+        return lines
+
+
+def write_study(
+    records: Records,
+    folder: str | Path,
+    *,
+    title: str | None = None,
+    confidence_level: float = 0.9,
+    seed: int = 0,
+    curves: pd.DataFrame | None = None,
+) -> Study:
+    """Forecast the held-out runs and write that down, compare with what they measured, report.
+
+    ``folder`` receives ``held_out_forecast.json`` (before any held-out loss is looked at) and
+    ``report.html``. Raises RecordError or ForecastError where the runs cannot answer.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    sealed, path = None, None
+    if len(held_out_runs(records)):
+        sealed = forecast_held_out(records, seed=seed)
+        path = target / "held_out_forecast.json"
+        path.write_text(sealed.to_json() + "\n", encoding="utf-8")
+    findings = gather_findings(
+        records, confidence_level=confidence_level, seed=seed, sealed=sealed, curves=curves
+    )
+    report = save_report(findings, target / "report.html", title=title)
+    return Study(findings=findings, report=report, sealed=path)

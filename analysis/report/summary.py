@@ -1,0 +1,209 @@
+"""The plain-words summary: what a planner reads, and perhaps all that a planner reads."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.forecast_result import TargetForecast
+from analysis.report.findings import FACTORS, Findings
+from analysis.words import (
+    count_in_words,
+    factor_in_words,
+    flops_in_words,
+    loss_in_words,
+    number_in_words,
+    percent_in_words,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """One paragraph of the summary: its heading, its sentences, whether it is a warning."""
+
+    heading: str
+    text: str
+    warns: bool = False
+
+
+def summarise(findings: Findings) -> tuple[Statement, ...]:
+    """What was run, what the law says, what more compute would reach, how far to trust it."""
+    told = [_what_was_run(findings), *_what_the_law_says(findings)]
+    told += _what_more_would_reach(findings) + _how_to_split(findings) + _held_out(findings)
+    return (*told, *_trust(findings))
+
+
+def x_in_words(value: float, x: str, *, spelt_out: bool = True) -> str:
+    """A value of the column that forecasts run along, with its unit where it has one."""
+    if x == "train_flops":
+        return f"{flops_in_words(value)} FLOP"
+    return f"{count_in_words(value, spelt_out=spelt_out)} {x_noun(x)}"
+
+
+def x_noun(x: str) -> str:
+    """What the column counts, in words."""
+    return {"train_flops": "compute", "params": "parameters", "tokens": "training tokens"}.get(x, x)
+
+
+def _what_was_run(findings: Findings) -> Statement:
+    used = findings.used
+    parts = []
+    for name in ("params", "tokens"):
+        if name in used and name != findings.x and np.isfinite(used.column(name)).all():
+            low, high = used.column(name).min(), used.column(name).max()
+            parts.append(f"{_between(low, high)} {x_noun(name)}")
+    low, high = used.column(findings.x).min(), findings.largest
+    span = (
+        f", which is {factor_in_words(float(np.log10(high / low)))} as much" if high > low else ""
+    )
+    if findings.x == "train_flops":
+        parts.append(f"{flops_in_words(low)} to {flops_in_words(high)} FLOP{span}")
+    else:
+        parts.append(f"{_between(low, high)} {x_noun(findings.x)}{span}")
+    text = f"{len(used)} runs are used: {'; '.join(parts)}."
+    losses = used.column("loss")
+    text += (
+        f" They reached losses from {loss_in_words(losses.max())} down to "
+        f"{loss_in_words(losses.min())} nats per token."
+    )
+    if used.dropped:
+        some = len(used.dropped)
+        verb = "row was" if some == 1 else "rows were"
+        text += f" {some:,} {verb} left out of the fits, with reasons given below."
+    return Statement(heading="What was run", text=text)
+
+
+def _between(low: float, high: float) -> str:
+    small, large = (count_in_words(v, spelt_out=True) for v in (low, high))
+    return small if small == large else f"{small} to {large}"
+
+
+def _what_the_law_says(findings: Findings) -> list[Statement]:
+    law = findings.law_of(findings.x)
+    surface = findings.law_of("params", "tokens")
+    said = []
+    if law is not None:
+        used = law.records.usable(findings.x).column(findings.x)
+        first, last = (float(law.fit.law.loss(v)) for v in (used.min(), used.max()))
+        which = "best runs" if findings.x == "train_flops" else "runs"
+        said.append(
+            f"Along the {which} the fitted law falls from {loss_in_words(first)} to "
+            f"{loss_in_words(last)} nats per token as {x_noun(findings.x)} grows "
+            f"{factor_in_words(float(np.log10(used.max() / used.min())))}."
+        )
+    if surface is not None and surface.fit.draws is not None:
+        exponent = surface.fit.derived.get("optimal_params_exponent")
+        if exponent is not None:
+            said.append(
+                "The compute-optimal model size grows as compute to the power "
+                f"{number_in_words(exponent.estimate, 2)} "
+                f"({_level(findings)} interval {number_in_words(exponent.low, 2)} to "
+                f"{number_in_words(exponent.high, 2)})."
+            )
+    return [Statement(heading="What the law says", text=" ".join(said))] if said else []
+
+
+def _what_more_would_reach(findings: Findings) -> list[Statement]:
+    sentences = []
+    for factor in FACTORS:
+        target = findings.target(factor)
+        if target is not None:
+            sentences.append(_reach(findings, factor, target))
+    if not sentences:
+        refusal = findings.refusals.get("forecast", "no forecast was asked for")
+        return [Statement(heading="What more would reach", text=f"No forecast: {refusal}.")]
+    sentences.append(_support(findings))
+    heading = f"What more {x_noun(findings.x)} would reach"
+    return [Statement(heading=heading, text=" ".join(sentences))]
+
+
+def _support(findings: Findings) -> str:
+    """Whether the runs reach far enough to carry the forecasts, in a sentence."""
+    values = findings.used.column(findings.x)
+    span = float(np.log10(values.max() / values.min()))
+    targets = [(f, findings.target(f)) for f in FACTORS]
+    guesses = [
+        f"{f:g} times" for f, t in targets if t is not None and t.decades_beyond > span + 0.01
+    ]
+    if not guesses:
+        return (
+            "A new run of the same recipe should end inside such an interval "
+            f"{_level(findings)} of the time."
+        )
+    return (
+        f"The runs themselves span only {span:.1f} decades of {x_noun(findings.x)}: take what is "
+        f"said of {' and '.join(guesses)} as a guess with a range, not as a promise."
+    )
+
+
+def _reach(findings: Findings, factor: float, target: TargetForecast) -> str:
+    low, high = target.intervals[findings.confidence_level]
+    return (
+        f"{factor:g} times the largest fitted run "
+        f"({x_in_words(target.at[findings.x], findings.x)}) "
+        f"should reach a loss of {loss_in_words(target.median)} nats per token, "
+        f"{_level(findings)} interval {loss_in_words(low)} to {loss_in_words(high)}; "
+        f"that is {target.decades_beyond:.1f} decades beyond the data."
+    )
+
+
+def _how_to_split(findings: Findings) -> list[Statement]:
+    if not findings.splits:
+        return []
+    sentences = []
+    for factor, split in zip(FACTORS, findings.splits, strict=True):
+        (n_low, n_high), (d_low, d_high) = (
+            ranges[findings.confidence_level] for ranges in (split.params_range, split.tokens_range)
+        )
+        sentences.append(
+            f"At {factor:g} times: about {count_in_words(split.params, spelt_out=True)} parameters "
+            f"({count_in_words(n_low)} to {count_in_words(n_high)}) on "
+            f"{count_in_words(split.tokens, spelt_out=True)} tokens "
+            f"({count_in_words(d_low)} to {count_in_words(d_high)})."
+        )
+    return [Statement(heading="How to split that budget", text=" ".join(sentences))]
+
+
+def _held_out(findings: Findings) -> list[Statement]:
+    check = findings.held_out
+    if check is None:
+        refusal = findings.refusals.get("held_out")
+        text = (
+            f"It could not be made: {refusal}."
+            if refusal
+            else "No run was held out, so this forecast has not been put to that test."
+        )
+        return [Statement(heading="The held-out check", text=text)]
+    errors = ", ".join(percent_in_words(r.error_percent, signed=True) for r in check.runs)
+    beyond = max(run.decades_beyond for run in check.runs)
+    what = "run was" if len(check.runs) == 1 else "runs were"
+    text = (
+        f"{len(check.runs)} {what} hidden from every fit, at {factor_in_words(beyond)} the largest "
+        f"fitted one ({beyond:.2f} decades beyond the data). The prediction was off by {errors}."
+    )
+    if check.warning:
+        return [Statement(heading="The held-out check", text=f"{check.warning} {text}", warns=True)]
+    text += f" The measured loss lies inside the {_level(findings)} interval."
+    return [Statement(heading="The held-out check", text=text)]
+
+
+def _trust(findings: Findings) -> list[Statement]:
+    if findings.forecast is None:
+        return []
+    said = [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in findings.forecast.status]
+    scored = findings.backtest
+    if scored is not None:
+        rehearsals = len(scored.origins)
+        said.append(
+            f"In {rehearsals} rehearsal{'s' if rehearsals > 1 else ''} that hid the largest runs "
+            f"of this ladder the error was {percent_in_words(scored.overall.error)} on average and "
+            f"{100 * scored.overall.coverage[0.9]:.0f}% of hidden runs fell inside their 90% "
+            "intervals."
+        )
+    elif "backtest" in findings.refusals:
+        said.append(f"No rehearsal on this ladder: {findings.refusals['backtest']}.")
+    said.append("All of it holds for the same recipe and data at a larger scale, not for others.")
+    return [Statement(heading="How far to trust it", text=" ".join(said))]
+
+
+def _level(findings: Findings) -> str:
+    return f"{100 * findings.confidence_level:g}%"

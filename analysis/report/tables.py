@@ -1,0 +1,294 @@
+"""The tables of the report: rows of text, ready to print."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.fit_result import Fit, FitStatus
+from analysis.report.findings import FACTORS, Findings, FittedLaw
+from analysis.report.formula import constant_name
+from analysis.report.summary import x_in_words
+from analysis.words import (
+    count_in_words,
+    flops_in_words,
+    loss_in_words,
+    number_in_words,
+    percent_in_words,
+)
+from scaling.records import Records
+
+MOST_ROWS = 60
+MOST_SEEDS_LISTED = 4
+NOT_IDENTIFIED = "not identified by these runs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A head and rows of text; ``marked`` are the rows that deserve a look."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marked: tuple[int, ...] = ()
+    note: str = ""
+
+
+def runs_table(findings: Findings) -> Table:
+    """Every configuration with its seeds: size, tokens, compute, losses, and what became of it."""
+    records = findings.records
+    sizes = [c for c in ("params", "tokens", "train_flops") if c in records]
+    if findings.x not in sizes:
+        sizes.append(findings.x)
+    shown = _with_state(records)
+    shown = shown.sort_values([*reversed(sizes)], kind="stable")
+    groups = shown.groupby([*sizes, "state"], sort=False, dropna=False)
+    rows: list[tuple[str, ...]] = []
+    marked: list[int] = []
+    for key, group in groups:
+        *values, state = key
+        cells = [_size(float(v), c) for v, c in zip(values, sizes, strict=True)]
+        if state != "used":
+            marked.append(len(rows))
+        rows.append((*cells, str(len(group)), _losses(group["loss"].to_numpy(float)), str(state)))
+    hidden, note = len(rows) - MOST_ROWS, ""
+    if hidden > 0:  # the extremes tell more than the beginning: keep both ends
+        keep = [*range(MOST_ROWS // 2), *range(len(rows) - MOST_ROWS // 2, len(rows))]
+        note = f"{hidden} configurations in the middle are not listed."
+        marked = [new for new, old in enumerate(keep) if old in set(marked)]
+        rows = [rows[i] for i in keep]
+    return Table(
+        head=(*(_HEADS.get(c, c) for c in sizes), "Seeds", "Loss (nats per token)", "State"),
+        rows=tuple(rows),
+        marked=tuple(marked),
+        note=note,
+    )
+
+
+_HEADS = {"params": "Parameters N", "tokens": "Tokens D", "train_flops": "Compute C (FLOP)"}
+
+
+def dropped_table(findings: Findings) -> Table:
+    """How many rows were left out of the fits, by reason."""
+    counted = findings.used.dropped_by_reason
+    return Table(
+        head=("Reason", "Rows"),
+        rows=tuple((reason, str(count)) for reason, count in counted.items()),
+    )
+
+
+def _with_state(records: Records) -> pd.DataFrame:
+    table = records.table.copy()
+    state = pd.Series("used", index=table.index)
+    if "held_out" in records:
+        state[table["held_out"].astype(bool)] = "held out"
+    if "status" in records:
+        status = table["status"].fillna("finished").astype(str)
+        state[status != "finished"] = status[status != "finished"]
+    return table.assign(state=state)
+
+
+def _size(value: float, column: str) -> str:
+    if not np.isfinite(value):
+        return "\u2013"
+    return flops_in_words(value, 3) if column == "train_flops" else count_in_words(value)
+
+
+def _losses(losses: np.ndarray) -> str:
+    finite = losses[np.isfinite(losses)]
+    if not len(finite):
+        return "\u2013"
+    if len(finite) <= MOST_SEEDS_LISTED:
+        return ", ".join(loss_in_words(v) for v in finite)
+    return f"{loss_in_words(finite.min())} to {loss_in_words(finite.max())}"
+
+
+def constants_table(fitted: FittedLaw) -> Table:
+    """The constants and what follows from them; a floor only where the runs identify it."""
+    fit = fitted.fit
+    level = f"{100 * fit.confidence_level:g}% interval"
+    rows = []
+    for name, value in (fit.constants | fit.derived).items():
+        if name == fit.law.floor and not floor_is_identified(fit):
+            rows.append((constant_name(name), NOT_IDENTIFIED, "\u2013"))
+        elif name in fit.fixed:
+            rows.append((constant_name(name), number_in_words(fit.fixed[name]), "held fixed"))
+        else:
+            spread = f"{number_in_words(value.low)} to {number_in_words(value.high)}"
+            shown = spread if np.isfinite(value.low) else "no bootstrap"
+            rows.append((constant_name(name), number_in_words(value.estimate), shown))
+    return Table(head=("Constant", "Estimate", level), rows=tuple(rows))
+
+
+def floor_is_identified(fit: Fit) -> bool:
+    """Whether the irreducible loss may be printed: the fit says that nothing limits it."""
+    return fit.status is FitStatus.CONVERGED and fit.fixed.get(fit.law.floor) != 0
+
+
+def forecast_table(findings: Findings) -> Table:
+    """The forecast at each factor with its interval and where the width comes from."""
+    rows = []
+    for factor in FACTORS:
+        target = findings.target(factor)
+        if target is None:
+            continue
+        low, high = target.intervals[findings.confidence_level]
+        rows.append(
+            (
+                f"{factor:g}\u00d7",
+                x_in_words(target.at[findings.x], findings.x, spelt_out=False),
+                loss_in_words(target.median),
+                f"{loss_in_words(low)} to {loss_in_words(high)}",
+                f"{target.decades_beyond:.1f}",
+            )
+        )
+    level = f"{100 * findings.confidence_level:g}% interval"
+    head = ("Factor", "At", "Loss", level, "Decades beyond")
+    return Table(head=head, rows=tuple(rows))
+
+
+def shares_table(findings: Findings) -> Table:
+    """Which part of the variance comes from where, at each factor."""
+    known = [(f, t) for f in FACTORS if (t := findings.target(f)) is not None]
+    rows = [
+        (name, *(f"{100 * t.shares[name]:.0f}%" for _, t in known))
+        for name in (known[0][1].shares if known else {})
+    ]
+    head = ("Where the width comes from", *(f"at {f:g}\u00d7" for f, _ in known))
+    return Table(head=head, rows=tuple(rows))
+
+
+def weights_table(findings: Findings) -> Table:
+    """Which candidate law has which weight at each factor."""
+    known = [(f, t) for f in FACTORS if (t := findings.target(f)) is not None]
+    rows = [
+        (name, *(f"{100 * t.weights[name]:.0f}%" for _, t in known))
+        for name in (known[0][1].weights if known else {})
+    ]
+    return Table(head=("Candidate law", *(f"at {f:g}\u00d7" for f, _ in known)), rows=tuple(rows))
+
+
+def pinned_table(findings: Findings) -> Table:
+    """What the forecast would be if the floor were known."""
+    made = findings.forecast
+    if made is None:
+        return Table(head=(), rows=())
+    wanted = [findings.target(f) for f in FACTORS]
+    at = [made.targets.index(t) for t in wanted if t is not None]
+    rows = [
+        (loss_in_words(floor), *(loss_in_words(medians[i]) for i in at))
+        for floor, medians in made.pinned_floors.items()
+    ]
+    head = ("If the floor were", *(f"loss at {f:g}\u00d7" for f in FACTORS[: len(at)]))
+    return Table(head=head, rows=tuple(rows))
+
+
+def splits_table(findings: Findings) -> Table:
+    """Compute-optimal size and tokens at each budget."""
+    level, rows = findings.confidence_level, []
+    for factor, split in zip(FACTORS, findings.splits, strict=False):
+        n, d = split.params_range[level], split.tokens_range[level]
+        rows.append(
+            (
+                f"{factor:g}\u00d7",
+                f"{flops_in_words(split.train_flops)} FLOP",
+                count_in_words(split.params),
+                f"{count_in_words(n.low)} to {count_in_words(n.high)}",
+                count_in_words(split.tokens),
+                f"{count_in_words(d.low)} to {count_in_words(d.high)}",
+            )
+        )
+    percent = f"{100 * level:g}% interval"
+    head = ("Factor", "Budget", "Parameters", percent, "Tokens", percent)
+    return Table(head=head, rows=tuple(rows))
+
+
+def held_out_table(findings: Findings) -> Table:
+    """Predicted and measured loss of every held-out run."""
+    check = findings.held_out
+    if check is None:
+        return Table(head=(), rows=())
+    rows = [
+        (
+            ", ".join(
+                f"{_SHORT.get(c, c)} {_size(v, c)}" for c, v in run.at.items() if c != "train_flops"
+            )
+            or flops_in_words(run.at["train_flops"]),
+            f"{run.decades_beyond:.2f}",
+            f"{run.predicted:.4f}",
+            f"{run.interval.low:.4f} to {run.interval.high:.4f}",
+            f"{run.measured:.4f}",
+            percent_in_words(run.error_percent, signed=True),
+            "inside" if run.is_inside else "OUTSIDE",
+        )
+        for run in check.runs
+    ]
+    level = f"{100 * check.confidence_level:g}% interval"
+    head = ("Run", "Decades beyond", "Predicted", level, "Measured", "Error", "Measured loss is")
+    missed = tuple(i for i, run in enumerate(check.runs) if not run.is_inside)
+    return Table(head=head, rows=tuple(rows), marked=missed)
+
+
+_SHORT = {"params": "N", "tokens": "D"}
+
+
+def backtest_table(findings: Findings) -> Table:
+    """Error, bias, coverage and width of the rehearsals, by distance."""
+    scored = findings.backtest
+    if scored is None:
+        return Table(head=(), rows=())
+    bands = [
+        (f"{b.decades_from:g} to {b.decades_to:g}", str(b.origins), b.score)
+        for b in scored.by_distance
+    ]
+    bands.append(("all, rehearsals weighted alike", str(len(scored.origins)), scored.overall))
+    rows = [
+        (
+            name,
+            origins,
+            str(score.predictions),
+            percent_in_words(score.error),
+            percent_in_words(score.bias, signed=True),
+            f"{100 * score.coverage[0.5]:.0f}% / {100 * score.coverage[0.9]:.0f}%",
+            percent_in_words(score.width),
+        )
+        for name, origins, score in bands
+    ]
+    head = (
+        "Decades beyond",
+        "Rehearsals",
+        "Hidden runs",
+        "Mean error",
+        "Bias",
+        "Inside 50% / 90%",
+        "Width of 90%",
+    )
+    return Table(head=head, rows=tuple(rows))
+
+
+def card_rows(fit: Fit) -> tuple[tuple[str, str], ...]:
+    """The checklist card as name and text, without what stands elsewhere in the report."""
+    if fit.card is None:
+        return ()
+    hidden = () if floor_is_identified(fit) else (fit.law.floor,)
+    skipped = {"constants"}
+    return tuple(
+        (name[:1].upper() + name[1:], _card_text(value, hidden))
+        for name, value in fit.card.items()
+        if name not in skipped and not (isinstance(value, Mapping | list) and not value)
+    )
+
+
+def _card_text(value: Any, hidden: Sequence[str]) -> str:
+    if isinstance(value, Mapping):
+        shown = {k: v for k, v in value.items() if k not in hidden}
+        nested = any(isinstance(v, Mapping) for v in shown.values())
+        return ("\n" if nested else ", ").join(
+            f"{k}: {_card_text(v, hidden)}" for k, v in shown.items()
+        )
+    if isinstance(value, list | tuple):
+        return "; ".join(_card_text(v, hidden) for v in value) or "none"
+    if isinstance(value, float):
+        return number_in_words(value)
+    return "\u2013" if value is None else str(value)

@@ -1,0 +1,93 @@
+"""From findings to one HTML file that needs nothing else: no network, no script, no font."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from analysis.forecast_result import Forecast
+from analysis.report import tables
+from analysis.report.figures import draw_figures
+from analysis.report.findings import FACTORS, Findings, gather_findings
+from analysis.report.formula import formula_in_html
+from analysis.report.references import references_for
+from analysis.report.summary import summarise, x_noun
+from scaling.errors import RecordError
+from scaling.records import Records
+
+FOLDER = Path(__file__).parent
+
+
+def write_report(
+    records: Records,
+    path: str | Path,
+    *,
+    title: str | None = None,
+    law: str = "auto",
+    x: str | None = None,
+    confidence_level: float = 0.9,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    sealed: Forecast | None = None,
+    curves: pd.DataFrame | None = None,
+    with_backtest: bool = True,
+) -> Path:
+    """Write the budget-planning report on these runs as one HTML file; returns its path.
+
+    The keywords are those of `gather_findings`, which does all the work; `render_report` turns
+    what it found into HTML. Raises RecordError where no run is usable, or the file cannot be
+    written.
+    """
+    findings = gather_findings(
+        records,
+        law=law,
+        x=x,
+        confidence_level=confidence_level,
+        bootstrap=bootstrap,
+        seed=seed,
+        sealed=sealed,
+        curves=curves,
+        with_backtest=with_backtest,
+    )
+    return save_report(findings, path, title=title)
+
+
+def save_report(findings: Findings, path: str | Path, *, title: str | None = None) -> Path:
+    """Write findings as HTML. Raises RecordError where the file cannot be written."""
+    target = Path(path)
+    html = render_report(findings, title=title)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise RecordError(
+            f"{target}: the report cannot be written ({error.strerror}); choose another path"
+        ) from error
+    return target
+
+
+def render_report(findings: Findings, *, title: str | None = None) -> str:
+    """The report as one HTML document."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["formula"] = formula_in_html
+    name = Path(findings.records.source).name.removeprefix("mlflow:")
+    return environment.get_template("report.html").render(
+        title=title or f"What would more {x_noun(findings.x)} reach? A forecast from {name}",
+        style=(FOLDER / "report.css").read_text(encoding="utf-8"),
+        findings=findings,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        summary=summarise(findings),
+        tables=tables,
+        pictures=draw_figures(findings),
+        references=references_for(findings),
+        factors=[f"{factor:g}\u00d7" for factor in FACTORS],
+        noun=x_noun(findings.x),
+        level=f"{100 * findings.confidence_level:g}%",
+    )

@@ -1,0 +1,76 @@
+"""Numbers as people read them, for figures and reports alike."""
+
+import math
+
+_UNITS = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
+_LONG = (("trillion", 1e12), ("billion", 1e9), ("million", 1e6), ("thousand", 1e3))
+_SUPERSCRIPTS = str.maketrans(
+    "-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
+)
+MINUS = "\u2212"
+TIMES = "\u00d7"
+
+
+def count_in_words(value: float, *, spelt_out: bool = False) -> str:
+    """A count to three digits: 15.4k, 2.29M, 70B; or 15.4 thousand, spelt out."""
+    rounded = float(f"{value:.3g}")
+    for (unit, scale), (word, _) in zip(_UNITS, _LONG, strict=True):
+        if rounded >= scale:
+            return f"{rounded / scale:.3g}{f' {word}' if spelt_out else unit}"
+    return f"{rounded:g}"
+
+
+def flops_in_words(value: float, digits: int = 2) -> str:
+    """Compute as a power of ten, in plain text."""
+    mantissa, power = _scientific(value, digits)
+    return f"{mantissa} {TIMES} 10{str(power).translate(_SUPERSCRIPTS)}"
+
+
+def flops_in_math(value: float, digits: int = 2) -> str:
+    """Compute as a power of ten, for the labels of a figure."""
+    mantissa, power = _scientific(value, digits)
+    return rf"${mantissa}\times10^{{{power}}}$"
+
+
+def loss_in_words(value: float) -> str:
+    """A loss to four digits, trailing zeros kept."""
+    return f"{value:#.4g}".rstrip(".")
+
+
+def number_in_words(value: float, digits: int = 4) -> str:
+    """Any number: plain where that is short, else with a power of ten; a true minus sign."""
+    if not math.isfinite(value):
+        return "\u221e" if value > 0 else f"{MINUS}\u221e" if value < 0 else "\u2013"
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e6:
+        rounded = abs(float(f"{value:.{digits}g}"))
+        places = max(0, digits - 1 - math.floor(math.log10(rounded)))
+        return f"{value:.{places}f}".replace("-", MINUS)
+    mantissa, power = _scientific(abs(value), digits)
+    sign = MINUS if value < 0 else ""
+    return f"{sign}{mantissa} {TIMES} 10{str(power).translate(_SUPERSCRIPTS)}"
+
+
+def percent_in_words(value: float, *, signed: bool = False) -> str:
+    """A percentage to two decimals at most; with its sign where errors have one."""
+    text = f"{value:+.2f}" if signed else f"{value:.2g}" if value < 10 else f"{value:.0f}"
+    return text.replace("-", MINUS) + "%"
+
+
+def factor_in_words(decades: float) -> str:
+    """How many times, from decades: 3.3 times, 100 times."""
+    factor = 10**decades
+    if factor < 99.5:
+        return f"{factor:.2g} times"
+    rounded = float(f"{factor:.2g}")
+    return (
+        f"{rounded:,.0f} times"
+        if rounded < 1e6
+        else f"{count_in_words(rounded, spelt_out=True)} times"
+    )
+
+
+def _scientific(value: float, digits: int) -> tuple[str, int]:
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
+    return mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa, int(power)

@@ -1,0 +1,119 @@
+"""How to spend a budget: the size and tokens that a law says are best."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from scaling.errors import ForecastError
+from scaling.laws import DataConstrained, Law
+
+FloatArray = npt.NDArray[np.float64]
+
+#: FLOP per parameter and token: training (forward and backward) and inference (forward)
+TRAINING_FLOP, INFERENCE_FLOP = 6.0, 2.0
+_GOLDEN = (np.sqrt(5) - 1) / 2
+#: sizes are searched this far (in ln N) around a first guess
+_REACH = 12.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """A way to spend a budget; arrays where the law holds draws."""
+
+    params: FloatArray
+    tokens: FloatArray
+    loss: FloatArray
+    train_flops: FloatArray
+
+    @property
+    def tokens_per_param(self) -> FloatArray:
+        """Training tokens per parameter."""
+        return np.asarray(self.tokens / self.params)
+
+
+def allocate(
+    law: Law,
+    flops: float,
+    *,
+    inference_tokens: float = 0.0,
+    unique_tokens: float | None = None,
+) -> Allocation:
+    """Size and training tokens with the lowest loss for ``flops`` in all.
+
+    Training costs 6 N D FLOP, inference 2 N FLOP a token; with ``inference_tokens`` to serve, the
+    budget covers both (Sardana et al. 2023, "Beyond Chinchilla-Optimal", arXiv:2401.00448, who
+    minimise the cost of a given loss; here the loss for a given cost, the same frontier).
+    ``unique_tokens`` limits fresh data; only data_constrained knows what repeating is worth.
+
+    Raises ForecastError for a law that does not tell size from data, and for a budget that the
+    inference alone would use up.
+    """
+    if not (np.isfinite(flops) and flops > 0):
+        raise ForecastError(f"a budget of {flops} FLOP; give a number above zero")
+    if inference_tokens < 0:
+        raise ForecastError(f"{inference_tokens} inference tokens; give zero or more")
+    if law.inputs[:2] != ("params", "tokens"):
+        raise ForecastError(
+            f"{law.name} does not tell size from data, so it cannot split a budget; "
+            "fit --law chinchilla"
+        )
+    if unique_tokens is not None and not isinstance(law, DataConstrained):
+        raise ForecastError(
+            f"{law.name} counts a repeated token like a fresh one; fit --law data_constrained to "
+            "split a budget with limited data"
+        )
+    if isinstance(law, DataConstrained) and unique_tokens is None:
+        return allocate(law.with_fresh_data(), flops, inference_tokens=inference_tokens)
+    if inference_tokens == 0 and unique_tokens is None:
+        params = np.asarray(law.optimal_params(flops))  # type: ignore[attr-defined]
+    else:
+        params = _lowest_loss(law, flops, inference_tokens, unique_tokens)
+    tokens = _tokens(params, flops, inference_tokens)
+    return Allocation(
+        params=params,
+        tokens=tokens,
+        loss=_paired_loss(law, params, tokens, unique_tokens),
+        train_flops=np.asarray(TRAINING_FLOP * params * tokens),
+    )
+
+
+def _tokens(params: FloatArray, flops: float, inference_tokens: float) -> FloatArray:
+    """Training tokens that the budget leaves for models of this size; at least one."""
+    left = flops - INFERENCE_FLOP * params * inference_tokens
+    return np.asarray(np.maximum(left / (TRAINING_FLOP * params), 1.0))
+
+
+def _paired_loss(
+    law: Law, params: FloatArray, tokens: FloatArray, unique_tokens: float | None
+) -> FloatArray:
+    """Loss of each draw at its own size and tokens (not every draw at every size)."""
+    inputs = [params, tokens]
+    if unique_tokens is not None:
+        inputs.append(np.minimum(unique_tokens, tokens))
+    constants = (np.asarray(value) for value in law.constants().values())
+    return np.asarray(law.formula(*inputs, *constants), dtype=np.float64)
+
+
+def _lowest_loss(
+    law: Law, flops: float, inference_tokens: float, unique_tokens: float | None
+) -> FloatArray:
+    """Golden-section search over ln N, all draws at once; loss along a budget has one minimum."""
+    base = law.with_fresh_data() if isinstance(law, DataConstrained) else law
+    centre = np.log(np.asarray(base.optimal_params(flops)))  # type: ignore[attr-defined]
+    low, high = centre - _REACH, centre + _REACH
+    if inference_tokens > 0:
+        high = np.minimum(high, np.log(flops / (INFERENCE_FLOP * inference_tokens)))
+
+    def loss(log_params: FloatArray) -> FloatArray:
+        params = np.exp(log_params)
+        return _paired_loss(law, params, _tokens(params, flops, inference_tokens), unique_tokens)
+
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_left, at_right = loss(left), loss(right)
+    for _ in range(80):  # 0.618**80 of 24 is below the last digit
+        go_left = at_left < at_right
+        high, low = np.where(go_left, right, high), np.where(go_left, low, left)
+        left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+        at_left, at_right = loss(left), loss(right)
+    return np.asarray(np.exp((low + high) / 2))

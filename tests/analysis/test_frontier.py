@@ -1,0 +1,37 @@
+"""Facts about budgets and about the runs that no cheaper run beats."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.frontier import budget_numbers, unbeaten_runs
+from scaling.records import records_from_table
+
+
+def test_runs_within_two_percent_share_a_budget():
+    flops = np.array([1e20, 1e18, 1.01e18, 3e18, 1.015e20])
+    assert budget_numbers(flops).tolist() == [2, 0, 0, 1, 2]
+
+
+def test_seeds_of_a_configuration_stay_or_go_together():
+    table = pd.DataFrame(
+        {
+            "params": [1e6, 1e6, 2e6, 2e6],
+            "tokens": [2e8, 2e8, 1e8, 1e8],
+            "train_flops": [1.2e15] * 4,
+            "loss": [3.0, 3.2, 2.9, 3.6],  # the lucky seed is of the worse configuration
+        }
+    )
+    kept = unbeaten_runs(records_from_table(table))
+    assert kept.column("loss").tolist() == [3.0, 3.2]
+    assert kept.dropped_by_reason == {"beaten by a run of no more compute": 2}
+
+
+def test_a_run_that_a_cheaper_run_beats_is_not_on_the_frontier():
+    table = pd.DataFrame({"train_flops": [1e15, 1e16, 1e17], "loss": [3.0, 3.1, 2.5]})
+    assert unbeaten_runs(records_from_table(table)).column("loss").tolist() == [3.0, 2.5]
+
+
+def test_the_frontier_of_a_ladder_has_every_budget_once(ladder):
+    kept = unbeaten_runs(ladder)
+    budgets = budget_numbers(kept.column("train_flops"))
+    assert np.bincount(budgets).tolist() == [2, 2, 2, 2, 2]  # both seeds of the best size

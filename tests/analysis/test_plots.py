@@ -1,0 +1,162 @@
+"""Facts about figures: what is drawn is what the result holds, with labels and units."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from analysis.backtest import backtest
+from analysis.fit import fit_law
+from analysis.forecast import forecast
+from analysis.frontier import unbeaten_runs
+from analysis.held_out import check_held_out
+from analysis.plots import (
+    plot_backtest_coverage,
+    plot_backtest_errors,
+    plot_isoflop,
+    plot_loss_against,
+    plot_loss_curves,
+    plot_residuals,
+)
+from analysis.plots.isoflop import has_isoflop
+from analysis.targets import Targets
+from scaling.columns import label
+from scaling.errors import FitError
+
+
+@pytest.fixture
+def ax():
+    return Figure(figsize=(4, 3)).add_subplot()
+
+
+@pytest.fixture(scope="module")
+def surface_fit(ladder):
+    return fit_law(ladder, "chinchilla", bootstrap=0, card=False)
+
+
+@pytest.fixture(scope="module")
+def scored(ladder):
+    return backtest(ladder, draws=200)
+
+
+def points(ax, number=0):
+    return np.asarray(ax.collections[number].get_offsets())
+
+
+def labels(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_loss_against_compute_draws_every_usable_run_and_no_other(ladder, ax):
+    plot_loss_against(ladder, ax=ax)
+    used = ladder.usable("train_flops")
+    drawn = points(ax)
+    assert len(drawn) == 40  # 5 budgets x 4 sizes x 2 seeds; not the held-out, not the diverged
+    np.testing.assert_array_equal(drawn[:, 0], used.column("train_flops"))
+    np.testing.assert_array_equal(drawn[:, 1], used.column("loss"))
+
+
+def test_axis_labels_come_from_the_table_of_columns(ladder, ax):
+    plot_loss_against(ladder, ax=ax)
+    assert ax.get_xlabel().lower() == label("train_flops").lower()
+    assert ax.get_ylabel().lower() == label("loss").lower()
+
+
+def test_the_band_is_the_interval_of_the_fit(ladder, ax):
+    runs = unbeaten_runs(ladder)
+    fit = fit_law(runs, "power_law", bootstrap=100, card=False)
+    plot_loss_against(ladder, fit=fit, ax=ax)
+    (line,) = ax.lines
+    x, y = line.get_data()
+    np.testing.assert_allclose(y, fit.law.loss(x), rtol=1e-12)  # the same arithmetic
+    band = ax.collections[1].get_paths()[0].vertices
+    low, high = fit.interval(lambda law: law.loss(x), 0.9)
+    assert band[:, 1].min() == pytest.approx(low.min())
+    assert band[:, 1].max() == pytest.approx(high.max())
+
+
+def test_the_forecast_and_the_held_out_run_are_drawn_as_they_are(ladder, ax):
+    made = forecast(ladder, Targets.flops(2e20, 1e21), draws=200)
+    check = check_held_out(ladder)
+    plot_loss_against(ladder, forecast=made, held_out=check, ax=ax)
+    x, y = ax.lines[0].get_data()
+    assert list(y) == [t.median for t in made.targets]
+    np.testing.assert_allclose(x, [2e20, 1e21], rtol=1e-9)  # rounding of exp(log)
+    measured = points(ax, len(ax.collections) - 1)
+    assert measured.tolist() == [[check.runs[0].at["train_flops"], check.runs[0].measured]]
+    assert "held-out run, measured" in labels(ax)
+
+
+def test_isoflop_curves_have_one_colour_a_budget_and_follow_the_law(ladder, surface_fit, ax):
+    plot_isoflop(ladder, fit=surface_fit, ax=ax)
+    assert len(labels(ax)) == len(ax.lines) == 5
+    n, loss = ax.lines[0].get_data()
+    np.testing.assert_allclose(
+        loss,
+        surface_fit.law.loss(n, 1e18 / (6 * n)),
+        rtol=1e-9,  # the budget's line in logs is fitted: rounding only
+    )
+
+
+def test_isoflop_of_many_budgets_keeps_a_readable_legend(ax, truth):
+    from scaling.simulate import isoflop_runs, simulate_records
+
+    runs = isoflop_runs(np.geomspace(1e18, 1e20, 20), [0.5, 1.0, 2.0], truth)
+    plot_isoflop(simulate_records(truth, runs), ax=ax)
+    assert len(labels(ax)) == 9  # eight budgets and "other"
+    assert len(points(ax)) == 12 * 3
+
+
+def test_a_ladder_of_one_size_a_budget_has_no_isoflop_figure(ladder):
+    assert has_isoflop(ladder)
+    assert not has_isoflop(unbeaten_runs(ladder))
+
+
+def test_residuals_are_those_of_the_fit_in_percent(ladder, surface_fit, ax):
+    plot_residuals(surface_fit, ladder, ax=ax)
+    drawn = np.concatenate([points(ax, i) for i in range(len(ax.collections))])
+    expected = 100 * np.expm1(np.asarray(surface_fit.log_residuals))
+    np.testing.assert_allclose(np.sort(drawn[:, 1]), np.sort(expected))
+
+
+def test_residuals_of_other_records_are_refused(ladder, surface_fit, ax):
+    with pytest.raises(FitError, match="give the records that were fitted"):
+        plot_residuals(surface_fit, ladder.where("train_flops > 2e18"), ax=ax)
+
+
+def test_backtest_errors_show_every_prediction_and_mark_the_missed(scored, ax):
+    plot_backtest_errors(scored, ax=ax)
+    clouds = [c for c in ax.collections if len(c.get_offsets()) and hasattr(c, "get_sizes")]
+    drawn = np.concatenate([np.asarray(c.get_offsets())[:, 1] for c in clouds])
+    expected = [100 * (p.predicted / p.measured - 1) for p in scored.predictions]
+    np.testing.assert_allclose(np.sort(drawn), np.sort(expected))
+    missed = sum(not p.low_90 <= p.measured <= p.high_90 for p in scored.predictions)
+    assert ("measured loss outside the 90% interval" in labels(ax)) == (missed > 0)
+
+
+def test_backtest_coverage_shows_the_scores(scored, ax):
+    plot_backtest_coverage(scored, ax=ax)
+    overall = ax.lines[-1].get_ydata()
+    assert list(overall) == [100 * v for _, v in sorted(scored.overall.coverage.items())]
+
+
+def test_training_curves_are_one_line_a_run(ax):
+    steps = np.arange(50)
+    curves = pd.DataFrame(
+        {
+            "run_id": np.repeat(["a", "b"], 50),
+            "step": np.tile(steps, 2),
+            "train_loss": np.r_[4 / (1 + steps), 5 / (1 + steps)],
+        }
+    )
+    plot_loss_curves(curves, ax=ax)
+    assert len(ax.lines) == 2
+    assert ax.lines[0].get_xdata().min() == 1  # step zero has no place on a log axis
+
+
+def test_a_figure_without_axes_makes_its_own(ladder):
+    from matplotlib import pyplot as plt
+
+    made = plot_loss_against(ladder)
+    assert made.figure.number in plt.get_fignums()
+    plt.close(made.figure)

@@ -1,0 +1,199 @@
+"""Facts about the report: it stands alone, says what was found, and hides nothing."""
+
+import base64
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.report import gather_findings, render_report, write_report, write_study
+from analysis.report.tables import NOT_IDENTIFIED, card_rows, constants_table, runs_table
+from analysis.words import loss_in_words
+from scaling.errors import RecordError
+from scaling.records import records_from_table
+
+
+@pytest.fixture(scope="module")
+def findings(ladder):
+    return gather_findings(ladder, bootstrap=100)
+
+
+@pytest.fixture(scope="module")
+def html(findings):
+    return render_report(findings)
+
+
+@pytest.fixture(scope="module")
+def floorless():
+    """Six runs on a pure power law: nothing in them shows a floor."""
+    flops = np.geomspace(1e15, 1e17, 6)
+    wiggle = 1 + 0.004 * np.array([1, -1, 1, 1, -1, -1])
+    return records_from_table(
+        pd.DataFrame({"train_flops": flops, "loss": 100 * flops**-0.1 * wiggle}), source="bare.csv"
+    )
+
+
+class Page(HTMLParser):
+    """Every tag with its attributes, and the text in between."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += f"{data} "
+
+
+def figures(html):
+    encoded = re.findall(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", html)
+    return [base64.b64decode(one).decode() for one in encoded]
+
+
+def test_the_page_loads_nothing_from_anywhere(html):
+    page = Page(html)
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "object", "embed")
+        for name in ("src", "href", "data", "srcset"):
+            assert attributes.get(name, "data:").startswith("data:"), (tag, attributes)
+    style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
+    assert "url(" not in style and "@import" not in style
+
+
+def test_the_figures_load_nothing_either(html):
+    assert len(figures(html)) == 6  # loss, two residuals, IsoFLOP, two of the rehearsals
+    for svg in figures(html):
+        assert not re.search(r'(?:href|src)="(?!#|data:)', svg)
+        assert "<script" not in svg
+
+
+def test_the_page_says_utf8_before_anything_else(html):
+    assert html.lstrip().startswith("<!DOCTYPE html>")
+    assert html.index('<meta charset="utf-8">') < html.index("<title>")
+
+
+def test_the_summary_states_the_forecast_with_interval_and_distance(findings, html):
+    target = findings.target(10)
+    low, high = target.intervals[0.9]
+    text = " ".join(Page(html).text.split())
+    assert (
+        f"should reach a loss of {loss_in_words(target.median)} nats per token, 90% interval "
+        f"{loss_in_words(low)} to {loss_in_words(high)}; that is 1.0 decades beyond the data"
+    ) in text
+    assert findings.target(100).decades_beyond == pytest.approx(2.0, abs=1e-6)
+
+
+def test_the_summary_and_the_table_show_the_held_out_check(findings, html):
+    (run,) = findings.held_out.runs
+    assert f"{run.measured:.4f}" in html
+    assert f"{run.predicted:.4f}" in html
+    assert "lies inside the 90% interval" in html
+
+
+def test_dropped_runs_are_listed_with_their_reasons(html):
+    text = " ".join(Page(html).text.split())
+    assert "held out by the plan 1" in text
+    assert "diverged 1" in text
+
+
+def test_every_configuration_is_one_row_with_its_seeds(findings):
+    table = runs_table(findings)
+    assert len(table.rows) == 5 * 4 + 2  # the grid, the held-out run, the diverged one
+    used = [row for row in table.rows if row[-1] == "used"]
+    assert all(row[3] == "2" and row[4].count(",") == 1 for row in used)
+    assert {table.rows[i][-1] for i in table.marked} == {"held out", "diverged"}
+
+
+def test_a_missed_forecast_is_loud(findings):
+    run = replace(findings.held_out.runs[0], measured=9.0)
+    missed = replace(findings, held_out=replace(findings.held_out, runs=(run,)))
+    page = Page(render_report(missed))
+    assert [a for t, a in page.tags if a.get("class") == "warning" and a.get("role") == "alert"]
+    assert page.text.count("THE FORECAST MISSED") == 2  # in the summary and in its section
+    assert "lies ABOVE the 90% interval" in page.text
+
+
+def test_an_unidentified_floor_is_never_printed(floorless):
+    found = gather_findings(floorless, bootstrap=50)
+    (law,) = found.laws
+    rows = {row[0]: row for row in constants_table(law).rows}
+    assert rows["c"][1] == NOT_IDENTIFIED
+    assert not [text for _, text in card_rows(law.fit) if re.search(r"\bc:", text)]
+
+
+def test_an_identified_floor_is_printed_with_its_interval(findings, truth):
+    law = findings.law_of("params", "tokens")
+    row = next(row for row in constants_table(law).rows if row[0] == "E")
+    low, high = (float(v) for v in row[2].split(" to "))
+    assert low < truth.E < high
+
+
+def test_intervals_of_constants_hold_their_estimates(floorless):
+    (law,) = gather_findings(floorless, bootstrap=200).laws
+    assert law.fit.fixed == {"c": 0.0}  # the best floor is zero; draws of the same law
+    for value in (v for k, v in law.fit.constants.items() if k != "c"):
+        assert value.low <= value.estimate <= value.high
+
+
+def test_what_the_runs_cannot_answer_is_said_and_not_left_out(floorless):
+    html = render_report(gather_findings(floorless, bootstrap=0))
+    text = " ".join(Page(html).text.split())
+    assert "No run was held out" in text
+    assert "Compute-optimal size and tokens Not answered: bare.csv: the table has no params" in text
+    assert "take what is said of 100 times as a guess" not in text  # two decades span two decades
+
+
+def test_forecasts_further_out_than_the_runs_span_are_called_a_guess(ladder):
+    short = ladder.where("train_flops > 2e18")
+    html = render_report(gather_findings(short, bootstrap=0, with_backtest=False))
+    assert "take what is said of 100 times as a guess" in " ".join(Page(html).text.split())
+
+
+def test_a_report_along_another_column_speaks_of_that_column():
+    steps = np.geomspace(1e6, 1e9, 12)
+    table = pd.DataFrame({"seen_examples": steps, "loss": 0.5 + 30 * steps**-0.35})
+    html = render_report(gather_findings(records_from_table(table), x="seen_examples", bootstrap=0))
+    assert "What would more seen_examples reach?" in html
+    assert "1 million to 1 billion seen_examples" in " ".join(Page(html).text.split())
+
+
+def test_names_from_the_table_cannot_become_markup(ladder, findings):
+    from_far = replace(ladder, source="<script>alert(1)</script>.csv")
+    html = render_report(replace(findings, records=from_far, backtest=None))
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_curves_are_drawn_when_given(findings):
+    curves = pd.DataFrame({"run_id": "a", "step": [1, 10, 100], "train_loss": [4.0, 3.0, 2.5]})
+    html = render_report(replace(findings, curves=curves, backtest=None, laws=()))
+    assert "Training curves" in html
+    assert len(figures(html)) == 3  # loss, IsoFLOP, and these
+
+
+def test_no_usable_run_is_refused_in_one_line(ladder):
+    with pytest.raises(RecordError, match="no usable run with train_flops and a loss"):
+        gather_findings(ladder.where("status == diverged"))
+
+
+def test_the_report_is_written_where_asked(floorless, tmp_path):
+    path = write_report(floorless, tmp_path / "new" / "report.html", bootstrap=0)
+    assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    with pytest.raises(RecordError, match="the report cannot be written"):
+        write_report(floorless, tmp_path, bootstrap=0)
+
+
+def test_a_study_seals_the_forecast_and_tells_the_check(ladder, tmp_path):
+    study = write_study(ladder, tmp_path, title="Trial")
+    text = study.to_text()
+    assert study.sealed.exists() and study.report.exists()
+    assert study.findings.held_out.line in text
+    assert text.splitlines()[-1] == f"report: {study.report}"
+    assert "forecast at 10 times the largest fitted run" in text
+    assert "<title>Trial</title>" in study.report.read_text(encoding="utf-8")

@@ -1,0 +1,59 @@
+"""Facts about how numbers are written for people."""
+
+import pytest
+
+from analysis.report.formula import formula_in_html
+from analysis.words import (
+    count_in_words,
+    factor_in_words,
+    flops_in_words,
+    loss_in_words,
+    number_in_words,
+    percent_in_words,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(15360, "15.4k"), (2.293e6, "2.29M"), (7e10, "70B"), (999_999, "1M"), (12, "12")],
+)
+def test_counts_have_three_digits_and_a_unit(value, text):
+    assert count_in_words(value) == text
+
+
+def test_counts_can_be_spelt_out():
+    assert count_in_words(1.4e12, spelt_out=True) == "1.4 trillion"
+
+
+def test_compute_is_a_power_of_ten():
+    assert flops_in_words(2.4e11) == "2.4 \u00d7 10\u00b9\u00b9"
+
+
+def test_losses_keep_four_digits():
+    assert [loss_in_words(v) for v in (1.4587, 2.0, 10.456)] == ["1.459", "2.000", "10.46"]
+
+
+def test_numbers_are_plain_where_short_and_powers_of_ten_elsewhere():
+    assert number_in_words(-0.09986, 2) == "\u22120.10"
+    assert number_in_words(1.7456e-7, 2) == "1.7 \u00d7 10\u207b\u2077"
+    assert number_in_words(float("inf")) == "\u221e"
+    assert number_in_words(0.0) == "0"
+
+
+def test_errors_have_a_sign():
+    assert percent_in_words(0.283, signed=True) == "+0.28%"
+    assert percent_in_words(-1.0, signed=True) == "\u22121.00%"
+
+
+def test_decades_become_a_factor():
+    assert [factor_in_words(d) for d in (0.523, 1.0, 2.0)] == ["3.3 times", "10 times", "100 times"]
+
+
+def test_formulas_get_superscripts_and_greek_letters():
+    assert formula_in_html("A N**-alpha (x / d)**(-c f)") == (
+        "A N<sup>\u2212\u03b1</sup> (x / d)<sup>\u2212c f</sup>"
+    )
+
+
+def test_formulas_escape_what_html_would_read_as_a_tag():
+    assert formula_in_html("b < 0") == "b &lt; 0"
