@@ -26,6 +26,8 @@ FEWEST_CLUSTERS_FOR_PAIRS = 20
 LARGEST_REFIT_WORK = 3e7
 #: elements (replicas times runs) handled together: a few arrays of it fit in the cache
 _CHUNK_ELEMENTS = 60_000
+#: with one or two degrees of freedom the drawn noise level has no mean; it stops here
+_HIGHEST_LEVEL = 10.0
 #: Webb 2014, "Reworking wild bootstrap based inference for clustered errors"
 _WEBB = np.sqrt(np.array([1.5, 1.0, 0.5]))
 WEBB_POINTS = np.concatenate([-_WEBB, _WEBB[::-1]])
@@ -204,8 +206,12 @@ def _wild_losses(
 ) -> FloatArray:
     """Log losses around the fit with the residuals of each cluster rescaled, (draws, runs).
 
-    Residuals are first inflated for the constants that were fitted to them.
+    Residuals are inflated for the constants that were fitted to them, and the noise level, which
+    few residuals tell only roughly, is itself drawn: so draws spread like Student's t with
+    (clusters - constants) degrees of freedom, not like a normal.
     """
-    inflation = np.sqrt(clusters / max(clusters - constants, 0.5))
+    freedom = max(clusters - constants, 1)
+    level = np.sqrt(freedom / rng.chisquare(freedom, size=(draws, 1)))
+    inflation = np.sqrt(clusters / freedom) * np.minimum(level, _HIGHEST_LEVEL)
     sign = WEBB_POINTS[rng.integers(6, size=(draws, clusters))][:, labels]
     return np.asarray(predicted + inflation * sign * (log_loss - predicted))
