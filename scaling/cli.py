@@ -181,7 +181,6 @@ def report(arguments: Arguments) -> None:
 def study(arguments: Arguments) -> None:
     """Train CONFIG, forecast its held-out runs unseen, compare, and write the report."""
     from analysis.report import write_study
-
     from scaling.store import RunStore
     from sweeps.config import load_config
     from sweeps.listing import plan_text

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -67,7 +68,8 @@ def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
         send(_train_and_store(task, writer, send))
     except Exception as error:  # whatever went wrong ends this run, not the sweep
         reason = str(error) if isinstance(error, ScalingError) else _describe(error)
-        writer.fail(RunState.FAILED, reason)
+        with suppress(Exception):  # the store may be what went wrong; the event tells all the same
+            writer.fail(RunState.FAILED, reason)
         send(RunEvent(kind=EventKind.FAILED, run=run, reason=reason))
 
 
