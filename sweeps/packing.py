@@ -93,6 +93,7 @@ def _signature(run: RunPlan) -> object:
         run.family,
         run.objective,
         run.held_out,
+        run.rotary_base,
         settings.batch_sequences,
         settings.steps,
         settings.fork_step if run.branch else None,

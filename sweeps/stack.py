@@ -246,8 +246,13 @@ class Stack(pl.LightningModule):
 
 def build_model(*runs: RunPlan) -> Transformer:
     """The planned models before their first step, as a stack."""
-    seeds = [run.seed for run in runs]
-    return Transformer(runs[0].shape, seeds, residual_scale=runs[0].settings.residual_scale)
+    first = runs[0]
+    return Transformer(
+        first.shape,
+        [run.seed for run in runs],
+        residual_scale=first.settings.residual_scale,
+        rotary_base=first.rotary_base,
+    )
 
 
 def build_optimizer(model: Transformer, *runs: RunPlan) -> PackedAdamW:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -134,7 +135,8 @@ class _TaskLog:
             if run.run_id in self._ended:
                 continue
             if run.run_id in self._open:
-                self._open[run.run_id][1].fail(RunState.FAILED, reason)
+                with suppress(Exception):  # the store may be what went wrong; the event tells it
+                    self._open[run.run_id][1].fail(RunState.FAILED, reason)
             self._send(RunEvent(kind=EventKind.FAILED, run=run, reason=reason))
 
 
