@@ -103,7 +103,7 @@ class _TaskLog:
 
     def __init__(self, task: Task, send: Callable[[RunEvent], None]) -> None:
         self._task, self._send = task, send
-        self._open: dict[str, tuple[RunPlan, RunWriter, _Curve]] = {}
+        self._open: dict[str, tuple[RunPlan, RunWriter, Curve]] = {}
         self._ended: set[str] = set()
 
     def start(self, runs: Sequence[RunPlan]) -> None:
@@ -112,7 +112,7 @@ class _TaskLog:
             if run.run_id in self._task.todo and run.run_id not in self._open:
                 self._send(RunEvent(kind=EventKind.STARTED, run=run))
                 writer = self._task.store.start_run(run.run_id, run.name, run.facts())
-                self._open[run.run_id] = (run, writer, _Curve(run, writer, self._send))
+                self._open[run.run_id] = (run, writer, Curve(run, writer, self._send))
 
     def add(self, run: RunPlan, point: "CurvePoint") -> None:
         """A point of a run's curve."""
@@ -155,7 +155,7 @@ def _store(run: RunPlan, trained: "TrainedRun", writer: RunWriter) -> RunEvent:
     )
 
 
-class _Curve:
+class Curve:
     """The loss curve of one run on its way to the store and the display."""
 
     def __init__(self, run: RunPlan, writer: RunWriter, send: Callable[[RunEvent], None]) -> None:
@@ -164,6 +164,7 @@ class _Curve:
         self._start = self._flushed = self._shown = time.perf_counter()
 
     def add(self, point: "CurvePoint") -> None:
+        """Take a point; every few seconds all that came are written and shown."""
         self._points.append(
             {
                 "step": point.step,
@@ -188,6 +189,7 @@ class _Curve:
             self.flush()
 
     def flush(self) -> None:
+        """Write what has not been written yet."""
         if self._points:
             self._writer.log_curve(self._points)
             self._points = []
