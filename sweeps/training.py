@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from scaling.compute import model_flops_utilization
+from scaling.compute import flops_per_token, model_flops_utilization
 from sweeps.config import LaunchConfig
 from sweeps.data.corpus import Corpus, WindowOrder
 from sweeps.models.transformer import Transformer, parameter_groups, token_losses
@@ -57,6 +57,7 @@ class TrainedRun:
             "wall_seconds": self.train_seconds,
             "device_seconds": self.train_seconds,
             "evaluation_seconds": self.evaluation_seconds,
+            "evaluation_flops": evaluation_flops(plan),
             "device": self.device,
             "mfu": model_flops_utilization(plan.train_flops, self.train_seconds, self.device),
         }
@@ -228,6 +229,12 @@ def evaluate(model: Transformer, corpus: Corpus) -> tuple[float, float]:
     losses = sequence_losses(model, corpus)
     stderr = losses.std() / math.sqrt(len(losses)) if len(losses) > 1 else torch.tensor(math.nan)
     return float(losses.mean()), float(stderr)
+
+
+def evaluation_flops(plan: RunPlan) -> int:
+    """FLOP of the final measurement, which are no training FLOP: a forward pass is a third."""
+    tokens = plan.data.validation_sequences * plan.shape.context
+    return flops_per_token(plan.shape) * tokens // 3
 
 
 def choose_device(wanted: str) -> torch.device:

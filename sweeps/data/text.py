@@ -3,6 +3,7 @@
 import ast
 import glob
 import json
+import os
 import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,10 +57,12 @@ def _standard_library_documents() -> Iterator[Document]:
     be absent from it; its topics are documents of their own.
     """
     root = Path(sysconfig.get_paths()["stdlib"])
-    for path in sorted(root.rglob("*.py")):
-        name = path.relative_to(root)
-        if not SKIPPED_FOLDERS.intersection(name.parts):
-            yield Document(name.as_posix(), path.read_bytes())
+    for folder, inner, names in os.walk(root):
+        inner[:] = sorted(set(inner) - SKIPPED_FOLDERS)  # not even entered: some are huge
+        for name in sorted(names):
+            if name.endswith(".py"):
+                path = Path(folder, name)
+                yield Document(path.relative_to(root).as_posix(), path.read_bytes())
     topics = root / "pydoc_data" / "topics.py"
     if topics.exists():
         for statement in ast.parse(topics.read_bytes()).body:
