@@ -279,9 +279,10 @@ def _check_overlap(fitted: list[RunPlan], held_out: list[RunPlan]) -> None:
 def estimated_seconds(run: RunPlan, flops_per_second: float | None = None) -> float:
     """A guess of one run's training time on one CPU core, before anything has been timed.
 
-    A step costs about 0.7 ms of overhead, and FLOP pass at a rate that grows with the width.
+    A step costs overhead, and FLOP pass at a rate that grows with the width. Constants: one core of
+    a two-core virtual machine of 2026, which needs a third less alone and twice as much when busy.
     """
     if flops_per_second is not None:
         return run.train_flops / flops_per_second
-    rate = 1e9 * min(40.0, 0.3 * run.shape.width)
-    return 0.7e-3 * run.settings.steps + run.train_flops / rate
+    rate = min(50e9, 0.8e9 * run.shape.width)
+    return 1.9e-3 * run.settings.steps + run.train_flops / rate
