@@ -37,8 +37,12 @@ class RunPlan:
 
     @property
     def run_id(self) -> str:
-        """Identity: a hash of every field, so that a changed plan is another run."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """Identity: a hash of every field, so that a changed plan is another run.
+
+        A fact that is None says nothing, so a new kind of fact leaves earlier runs as they are.
+        """
+        said = dataclasses.asdict(self, dict_factory=_without_none)
+        text = json.dumps(said, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -99,12 +103,17 @@ class RunPlan:
             "family": self.family,
             "objective": self.objective,
             "data": data.data_hash,
+            **({} if data.entropy is None else {"entropy": data.entropy}),
             "eval_hash": data.eval_hash,
             "tokenizer": data.tokenizer,
             "tokenizer_hash": data.tokenizer_hash,
             "recipe": self.recipe,
             "recipe_hash": self.recipe_hash,
         }
+
+
+def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in items if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
