@@ -41,7 +41,7 @@ from torch import Tensor, nn  # noqa: E402
 from scaling.compute import flops_per_token, peak_flops_per_second  # noqa: E402
 from scaling.shape import TransformerShape  # noqa: E402
 from sweeps.config import LaunchConfig  # noqa: E402
-from sweeps.data.corpus import Corpus, CorpusFacts, WindowOrder  # noqa: E402
+from sweeps.data.source import Corpus, CorpusFacts, StreamCorpus  # noqa: E402
 from sweeps.device import device_name  # noqa: E402
 from sweeps.models.transformer import Transformer, parameter_groups  # noqa: E402
 from sweeps.optimizer import PackedAdamW  # noqa: E402
@@ -154,14 +154,11 @@ def trainer_against_loop(
     stack = Stack([plan], corpus, launch)
     model = build_model(plan)
     optimizer = build_optimizer(model, plan)
-    order, text = WindowOrder(corpus.windows, plan.seed), torch.from_numpy(corpus.train)
-    places = torch.arange(corpus.context + 1)
     sequences = plan.settings.batch_sequences
 
     def loop(first: int) -> None:
         for step in range(first, first + steps):
-            windows = torch.from_numpy(order.positions(step * sequences, (step + 1) * sequences))
-            batch = text[windows[:, None] * corpus.context + places].long().unsqueeze(0)
+            batch = corpus.batch(plan.seed, step, sequences).unsqueeze(0)
             objective, loss = training_loss(model, batch, plan.settings.z_loss)
             objective.backward()
             optimizer.step()
@@ -432,7 +429,7 @@ def _plan_and_corpus(sizes: Sequence[int]) -> tuple[RunPlan, Corpus]:
         validation_sequences=1,
         bytes_per_token=1.0,
     )
-    corpus = Corpus(
+    corpus = StreamCorpus(
         facts=facts, train=tokens, validation=tokens[None, : context + 1], context=context
     )
     shape = _shape(width, depth, vocab_size, context, 16)

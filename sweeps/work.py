@@ -58,6 +58,14 @@ class Task:
     launch: LaunchConfig
     store: RunStore
 
+    @classmethod
+    def of_one(
+        cls, run: RunPlan, data: DataConfig, launch: LaunchConfig, store: RunStore
+    ) -> "Task":
+        """The task of a run that shares its training with no other."""
+        pack, todo = Pack(replicas=((run,),)), frozenset([run.run_id])
+        return cls(pack=pack, todo=todo, data=data, launch=launch, store=store)
+
     @property
     def runs(self) -> tuple[RunPlan, ...]:
         """The runs whose results are wanted."""
@@ -141,10 +149,15 @@ class _TaskLog:
 
 
 def _store(run: RunPlan, trained: "TrainedRun", writer: RunWriter) -> RunEvent:
+    from sweeps.data.known_entropy import entropy_leak
+
     if trained.diverged_at_step is not None:
         reason = f"the loss was not finite at step {trained.diverged_at_step}"
         writer.fail(RunState.DIVERGED, reason)
         return RunEvent(kind=EventKind.DIVERGED, run=run, reason=reason)
+    if leak := entropy_leak(trained.loss, trained.loss_stderr, run.data.entropy):
+        writer.fail(RunState.FAILED, leak)
+        return RunEvent(kind=EventKind.FAILED, run=run, reason=leak)
     writer.finish(trained.record(run))
     return RunEvent(
         kind=EventKind.FINISHED,
