@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scaling.shape import TransformerShape
-from sweeps.models.operations import rms_norm, token_losses
+from sweeps.models.operations import relu_squared, rms_norm, rotate, token_losses
 
 __all__ = ["Transformer", "initial_weights", "matrix_layout", "parameter_groups", "token_losses"]
 
@@ -105,14 +105,14 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """Attention and MLP of one layer; x: (replicas, positions, width)."""
         mixed = self._attention(torch.bmm(rms_norm(x), attention_in), sequences)
-        x = x + self.residual_scale * torch.bmm(mixed, attention_out)
+        x = torch.baddbmm(x, mixed, attention_out, alpha=self.residual_scale)
         hidden = torch.bmm(rms_norm(x), mlp_in)
         if self.shape.mlp == "swiglu":
             gate, value = hidden.chunk(2, dim=-1)
             hidden = F.silu(gate) * value
         else:
-            hidden = F.relu(hidden).square()
-        return x + self.residual_scale * torch.bmm(hidden, mlp_out)
+            hidden = relu_squared(hidden)
+        return torch.baddbmm(x, hidden, mlp_out, alpha=self.residual_scale)
 
     def _attention(self, projected: Tensor, sequences: int) -> Tensor:
         """Causal self-attention of each sequence; projected: (replicas, positions, 3 width)."""
@@ -133,10 +133,7 @@ class Transformer(nn.Module):
     def _rotate(self, x: Tensor) -> Tensor:
         """Rotary positions (Su et al. 2021, arXiv:2104.09864); x: (..., length, head size)."""
         length = x.shape[-2]
-        first, second = x.chunk(2, dim=-1)
-        turned = torch.cat((-second, first), dim=-1)
-        cosine, sine = self.cosine[:length].to(x.dtype), self.sine[:length].to(x.dtype)
-        return x * cosine + turned * sine
+        return rotate(x, self.cosine[:length].to(x.dtype), self.sine[:length].to(x.dtype))
 
 
 def matrix_layout(shape: TransformerShape) -> dict[str, tuple[int, int]]:
