@@ -8,11 +8,12 @@ from analysis.backtest import Backtest, Score
 from analysis.cross_checks import CrossCheck
 from analysis.diagnostics import Card
 from analysis.fit_result import Fit
-from analysis.forecast_result import Forecast
+from analysis.forecast_result import Forecast, TargetForecast
 from analysis.seal import Seal, Verdict
 
 #: How a quantity is written in a table of targets.
 _SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
+MOST = 12  # targets that get a sentence of their own
 
 
 def fit_text(fit: Fit, checks: Sequence[CrossCheck] = (), with_card: bool = False) -> str:
@@ -35,35 +36,77 @@ def fit_json(fit: Fit, checks: Sequence[CrossCheck] = ()) -> str:
 
 
 def forecast_text(forecast: Forecast) -> str:
-    """The forecast: a row a target, then what the width is made of, the evidence, the limits."""
+    """The forecast: a row a target, what it rests on, why the laws have their weights, limits."""
     levels = list(forecast.targets[0].intervals)
-    header = ["target", "median", *(f"{level:.0%} interval" for level in levels), "beyond data"]
-    rows = [
-        [
-            target_label(target.at),
-            f"{target.median:.4f}",
-            *(interval_text(target.intervals[level]) for level in levels),
-            f"{target.decades_beyond:.2f} decades",
-        ]
-        for target in forecast.targets
+    header = [
+        "target",
+        "median",
+        *(f"{level:.4g}% interval" for level in (100 * v for v in levels)),
     ]
+    rows = [_target_cells(target, levels) for target in forecast.targets]
     furthest = max(forecast.targets, key=lambda target: target.decades_beyond)
     lines = [
         f"forecast from {forecast.runs} runs of {forecast.source}",
         "",
         *table_lines(header, rows),
         "",
-        f"weights of the laws: {_shares(furthest.weights)}",
+        *(f"{target_label(target.at)}: {_standing(target)}" for target in forecast.targets[:MOST]),
+        "",
+        f"weights of the laws at {target_label(furthest.at)}: {furthest.weights_because}",
+        *_weight_lines(furthest),
+        "",
         f"parts of the width:  {_shares(furthest.shares)}",
+        forecast.noise.line,
     ]
     if not forecast.floor_identified and forecast.pinned_floors:
         pinned = "; ".join(
-            f"{floor:.2f} -> {', '.join(f'{median:.4f}' for median in medians)}"
+            f"{floor:.2f} -> {', '.join(_loss(median, t.supported) for median, t in pairs)}"
             for floor, medians in forecast.pinned_floors.items()
+            for pairs in [list(zip(medians, forecast.targets, strict=True))]
         )
         lines.append(f"medians if the floor were: {pinned}")
     lines += [*_section("evidence", forecast.evidence), *_section("status", forecast.status)]
     return "\n".join(lines)
+
+
+def _target_cells(target: TargetForecast, levels: Sequence[float]) -> list[str]:
+    """A target's row: four decimals where they are supported, else two digits and no median."""
+    if target.supported:
+        ranges = [interval_text(target.intervals[level]) for level in levels]
+        return [target_label(target.at), f"{target.median:.4f}", *ranges]
+    ranges = [
+        "[{}, {}]".format(*(_loss(v, False) for v in target.intervals[level])) for level in levels
+    ]
+    return [target_label(target.at), "unsupported", *ranges]
+
+
+def _loss(value: float, is_supported: bool) -> str:
+    return f"{value:.4f}" if is_supported else f"{value:.2g}"
+
+
+def _standing(target: TargetForecast) -> str:
+    if target.supported:
+        return target.evidence
+    return f"UNSUPPORTED, an order of magnitude only: {target.evidence}"
+
+
+def _weight_lines(target: TargetForecast) -> list[str]:
+    if len(target.weights) == 1:
+        return []
+    rows = [
+        [
+            f"  {name}",
+            f"{weight:.0%}",
+            f"{target.weight_reasons[name].first_weight:.0%}",
+            _percent(target.weight_reasons[name].rehearsed_error),
+        ]
+        for name, weight in sorted(target.weights.items(), key=lambda item: -item[1])
+    ]
+    return table_lines(["  law", "weight", "before", "error in rehearsal"], rows)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}%"
 
 
 def backtest_text(backtest: Backtest) -> str:

@@ -13,6 +13,7 @@ from analysis.words import (
     loss_in_words,
     number_in_words,
     percent_in_words,
+    rough_in_words,
 )
 
 
@@ -121,26 +122,31 @@ def _support(findings: Findings) -> str:
     values = findings.used.column(findings.x)
     span = float(np.log10(values.max() / values.min()))
     targets = [(f, findings.target(f)) for f in FACTORS]
-    guesses = [
-        f"{f:g} times" for f, t in targets if t is not None and t.decades_beyond > span + 0.01
-    ]
+    guesses = [f"{f:g} times" for f, t in targets if t is not None and not t.supported]
     if not guesses:
         return (
             "A new run of the same recipe should end inside such an interval "
             f"{_level(findings)} of the time."
         )
     return (
-        f"The runs themselves span only {span:.1f} decades of {x_noun(findings.x)}: take what is "
-        f"said of {' and '.join(guesses)} as a guess with a range, not as a promise."
+        f"The runs span {span:.1f} decades of {x_noun(findings.x)} and do not support a number "
+        f"for {' and '.join(guesses)}: take that as an order of magnitude, not as a promise."
     )
 
 
 def _reach(findings: Findings, factor: float, target: TargetForecast) -> str:
     low, high = target.intervals[findings.confidence_level]
+    where = (
+        f"{factor:g} times the largest fitted run ({x_in_words(target.at[findings.x], findings.x)})"
+    )
+    if not target.supported:
+        return (
+            f"{where} would end somewhere between {rough_in_words(low)} and "
+            f"{rough_in_words(high)} ({_level(findings)} interval); "
+            f"that is {target.decades_beyond:.1f} decades beyond the data."
+        )
     return (
-        f"{factor:g} times the largest fitted run "
-        f"({x_in_words(target.at[findings.x], findings.x)}) "
-        f"should reach a loss of {loss_in_words(target.median)} nats per token, "
+        f"{where} should reach a loss of {loss_in_words(target.median)} nats per token, "
         f"{_level(findings)} interval {loss_in_words(low)} to {loss_in_words(high)}; "
         f"that is {target.decades_beyond:.1f} decades beyond the data."
     )

@@ -17,6 +17,7 @@ from analysis.words import (
     loss_in_words,
     number_in_words,
     percent_in_words,
+    rough_in_words,
 )
 from scaling.records import Records
 
@@ -134,17 +135,29 @@ def forecast_table(findings: Findings) -> Table:
         if target is None:
             continue
         low, high = target.intervals[findings.confidence_level]
+        write = loss_in_words if target.supported else rough_in_words
+        error = target.rehearsed_error
         rows.append(
             (
                 f"{factor:g}\u00d7",
                 x_in_words(target.at[findings.x], findings.x, spelt_out=False),
-                loss_in_words(target.median),
-                f"{loss_in_words(low)} to {loss_in_words(high)}",
+                loss_in_words(target.median) if target.supported else "not supported",
+                f"{write(low)} to {write(high)}",
                 f"{target.decades_beyond:.1f}",
+                "none" if error is None else f"{target.origins:.1f}",
+                "\u2013" if error is None else percent_in_words(error),
             )
         )
     level = f"{100 * findings.confidence_level:g}% interval"
-    head = ("Factor", "At", "Loss", level, "Decades beyond")
+    head = (
+        "Factor",
+        "At",
+        "Loss",
+        level,
+        "Decades beyond",
+        "Rehearsals of that distance",
+        "Their mean error",
+    )
     return Table(head=head, rows=tuple(rows))
 
 
@@ -162,11 +175,21 @@ def shares_table(findings: Findings) -> Table:
 def weights_table(findings: Findings) -> Table:
     """Which candidate law has which weight at each factor."""
     known = [(f, t) for f in FACTORS if (t := findings.target(f)) is not None]
-    rows = [
-        (name, *(f"{100 * t.weights[name]:.0f}%" for _, t in known))
-        for name in (known[0][1].weights if known else {})
-    ]
-    return Table(head=("Candidate law", *(f"at {f:g}\u00d7" for f, _ in known)), rows=tuple(rows))
+    rows = []
+    for name, reason in (known[0][1].weight_reasons if known else {}).items():
+        cells = [f"{100 * reason.first_weight:.0f}%"]
+        for _, target in known:
+            error = target.weight_reasons[name].rehearsed_error
+            cells.append("\u2013" if error is None else percent_in_words(error))
+            cells.append(f"{100 * target.weights[name]:.0f}%")
+        rows.append((name, *cells))
+    ahead = [cell for f, _ in known for cell in (f"Error like {f:g}\u00d7", f"Weight {f:g}\u00d7")]
+    note = "; ".join(f"at {f:g}\u00d7: {t.weights_because}" for f, t in known)
+    return Table(
+        head=("Candidate law", "Weight before", *ahead),
+        rows=tuple(rows),
+        note=f"Errors are those of rehearsals at a like distance. {note[:1].upper()}{note[1:]}.",
+    )
 
 
 def pinned_table(findings: Findings) -> Table:
@@ -177,7 +200,13 @@ def pinned_table(findings: Findings) -> Table:
     wanted = [findings.target(f) for f in FACTORS]
     at = [made.targets.index(t) for t in wanted if t is not None]
     rows = [
-        (loss_in_words(floor), *(loss_in_words(medians[i]) for i in at))
+        (
+            loss_in_words(floor),
+            *(
+                (loss_in_words if made.targets[i].supported else rough_in_words)(medians[i])
+                for i in at
+            ),
+        )
         for floor, medians in made.pinned_floors.items()
     ]
     head = ("If the floor were", *(f"loss at {f:g}\u00d7" for f in FACTORS[: len(at)]))
