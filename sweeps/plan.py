@@ -37,8 +37,12 @@ class RunPlan:
 
     @property
     def run_id(self) -> str:
-        """Identity: a hash of every field, so that a changed plan is another run."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """Identity: a hash of every field, so that a changed plan is another run.
+
+        A fact that is None says nothing, so a new kind of fact leaves earlier runs as they are.
+        """
+        said = dataclasses.asdict(self, dict_factory=_without_none)
+        text = json.dumps(said, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -99,12 +103,17 @@ class RunPlan:
             "family": self.family,
             "objective": self.objective,
             "data": data.data_hash,
+            **({} if data.entropy is None else {"entropy": data.entropy}),
             "eval_hash": data.eval_hash,
             "tokenizer": data.tokenizer,
             "tokenizer_hash": data.tokenizer_hash,
             "recipe": self.recipe,
             "recipe_hash": self.recipe_hash,
         }
+
+
+def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in items if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,9 +288,10 @@ def _check_overlap(fitted: list[RunPlan], held_out: list[RunPlan]) -> None:
 def estimated_seconds(run: RunPlan, flops_per_second: float | None = None) -> float:
     """A guess of one run's training time on one CPU core, before anything has been timed.
 
-    A step costs about 0.7 ms of overhead, and FLOP pass at a rate that grows with the width.
+    A step costs overhead, and FLOP pass at a rate that grows with the width. Constants: one core of
+    a two-core virtual machine of 2026, which needs a third less alone and twice as much when busy.
     """
     if flops_per_second is not None:
         return run.train_flops / flops_per_second
-    rate = 1e9 * min(40.0, 0.3 * run.shape.width)
-    return 0.7e-3 * run.settings.steps + run.train_flops / rate
+    rate = min(50e9, 0.8e9 * run.shape.width)
+    return 1.9e-3 * run.settings.steps + run.train_flops / rate

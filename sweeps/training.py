@@ -15,9 +15,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from scaling.compute import model_flops_utilization
+from scaling.compute import flops_per_token, model_flops_utilization
 from sweeps.config import LaunchConfig
-from sweeps.data.corpus import Corpus, WindowOrder
+from sweeps.data.corpus import Corpus
 from sweeps.models.transformer import Transformer, parameter_groups, token_losses
 from sweeps.optimizer import PackedAdamW
 from sweeps.plan import RunPlan
@@ -50,13 +50,15 @@ class TrainedRun:
 
     def record(self, plan: RunPlan) -> dict[str, float | int | str | bool | None]:
         """The columns of the records table that training has added to the plan's facts."""
+        bytes_ = plan.data.bytes_per_token  # none where tokens stand for no text
         return {
             "loss": self.loss,
             "loss_stderr": self.loss_stderr,
-            "bits_per_byte": self.loss / math.log(2) / plan.data.bytes_per_token,
+            "bits_per_byte": bytes_ and self.loss / math.log(2) / bytes_,
             "wall_seconds": self.train_seconds,
             "device_seconds": self.train_seconds,
             "evaluation_seconds": self.evaluation_seconds,
+            "evaluation_flops": evaluation_flops(plan),
             "device": self.device,
             "mfu": model_flops_utilization(plan.train_flops, self.train_seconds, self.device),
         }
@@ -124,13 +126,9 @@ class LanguageModelModule(pl.LightningModule):
         self.model = build_model(plan)
         self.diverged_at_step: int | None = None
         self._plan = plan
-        self._order = WindowOrder(corpus.windows, plan.seed)
+        self._corpus = corpus
         self._inner_steps = inner_steps
         self._on_point = on_point
-        self._context = corpus.context
-        self._text: Tensor
-        self.register_buffer("_text", torch.from_numpy(corpus.train.copy()), persistent=False)
-        self._offsets = torch.arange(corpus.context + 1)
 
     @property
     def chunks(self) -> int:
@@ -158,10 +156,8 @@ class LanguageModelModule(pl.LightningModule):
     def _batches(self, first: int, last: int) -> Tensor:
         """(steps, replicas, sequences, context + 1) The tokens of the steps first to last - 1."""
         sequences = self._plan.settings.batch_sequences
-        windows = torch.from_numpy(self._order.positions(first * sequences, last * sequences))
-        index = windows[:, None] * self._context + self._offsets
-        tokens = self._text[index.to(self.device)].long()
-        return tokens.view(last - first, 1, sequences, self._context + 1)
+        tokens = self._corpus.batches(self._plan.seed, first, last, sequences, self.device)
+        return tokens.unsqueeze(1)
 
     def _report(self, first: int, losses: list[float]) -> None:
         for index, loss in enumerate(losses):
@@ -228,6 +224,12 @@ def evaluate(model: Transformer, corpus: Corpus) -> tuple[float, float]:
     losses = sequence_losses(model, corpus)
     stderr = losses.std() / math.sqrt(len(losses)) if len(losses) > 1 else torch.tensor(math.nan)
     return float(losses.mean()), float(stderr)
+
+
+def evaluation_flops(plan: RunPlan) -> int:
+    """FLOP of the final measurement, which are no training FLOP: a forward pass is a third."""
+    tokens = plan.data.validation_sequences * plan.shape.context
+    return flops_per_token(plan.shape) * tokens // 3
 
 
 def choose_device(wanted: str) -> torch.device:

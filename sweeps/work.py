@@ -75,6 +75,7 @@ def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
 
 def _train_and_store(task: Task, writer: RunWriter, send: Callable[[RunEvent], None]) -> RunEvent:
     from sweeps.data.corpus import load_corpus
+    from sweeps.data.known_entropy import entropy_leak
     from sweeps.training import settle_process, train_run
 
     run = task.run
@@ -89,6 +90,9 @@ def _train_and_store(task: Task, writer: RunWriter, send: Callable[[RunEvent], N
         reason = f"the loss was not finite at step {trained.diverged_at_step}"
         writer.fail(RunState.DIVERGED, reason)
         return RunEvent(kind=EventKind.DIVERGED, run=run, reason=reason)
+    if leak := entropy_leak(trained.loss, trained.loss_stderr, run.data.entropy):
+        writer.fail(RunState.FAILED, leak)
+        return RunEvent(kind=EventKind.FAILED, run=run, reason=leak)
     writer.finish(trained.record(run))
     return RunEvent(
         kind=EventKind.FINISHED,
