@@ -1,14 +1,18 @@
 """Results as text for a terminal. It only arranges what the results hold."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from analysis.backtest import Backtest, Score
+from analysis.budget_for_loss import BudgetForLoss
 from analysis.cross_checks import CrossCheck
 from analysis.diagnostics import Card
 from analysis.fit_result import Fit
 from analysis.forecast_result import Forecast, TargetForecast
+from analysis.optimal_split import OptimalSplit
 from analysis.seal import Seal, Verdict
 
 #: How a quantity is written in a table of targets.
@@ -142,6 +146,67 @@ def _score_cells(score: Score) -> list[str]:
         f"{score.width:.1f}",
         f"{score.interval_score:.1f}",
     ]
+
+
+def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
+    """What each target loss costs: a row a loss, then what limits the answers."""
+    levels = list(answers[0].ranges)
+    header = ["loss", answers[0].column, *(f"{100 * level:.4g}% interval" for level in levels)]
+    rows = [
+        [
+            f"{answer.loss:g}",
+            _budget(answer.median),
+            *("[{}, {}]".format(*map(_budget, answer.ranges[level])) for level in levels),
+        ]
+        for answer in answers
+    ]
+    said = list(dict.fromkeys(sentence for answer in answers for sentence in answer.status))
+    return "\n".join([*table_lines(header, rows), *_section("status", said)])
+
+
+def _budget(value: float) -> str:
+    """A budget; 0 and infinity say that no end was found within the range that was searched."""
+    return (
+        "below the data" if value == 0 else "unbounded" if value == float("inf") else f"{value:.3g}"
+    )
+
+
+def splits_text(splits: Sequence[OptimalSplit]) -> str:
+    """The best size and tokens of each budget, and which law says so."""
+    levels = list(splits[0].params_range)
+    header = ["budget", "params N", "tokens D", "D/N", "training FLOP"]
+    header += [f"{name} {100 * level:.4g}%" for level in levels for name in ("N", "D")]
+    rows = []
+    for split in splits:
+        cells = [f"{v:.3g}" for v in (split.budget, split.params, split.tokens)]
+        cells += [f"{split.tokens / split.params:.3g}", f"{split.train_flops:.3g}"]
+        for level in levels:
+            for span in (split.params_range[level], split.tokens_range[level]):
+                cells.append(f"[{span.low:.3g}, {span.high:.3g}]")
+        rows.append(cells)
+    beyond = ", ".join(f"{split.decades_beyond:.2f}" for split in splits)
+    return "\n".join(
+        [
+            *table_lines(header, rows),
+            "",
+            f"answered by: {splits[0].law}",
+            f"decades beyond the data: {beyond}",
+            "the loss is flat around an optimum: a run anywhere inside a range costs little",
+        ]
+    )
+
+
+def results_json(results: Sequence[Any]) -> str:
+    """Result dataclasses as one JSON document; an unbounded end is null."""
+    return json.dumps([_plain(asdict(result)) for result in results], indent=2, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def verdicts_text(seal: Seal, verdicts: Sequence[Verdict]) -> str:

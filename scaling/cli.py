@@ -158,6 +158,18 @@ def forecast(arguments: Arguments) -> None:
     if arguments.at:
         predicted = predict_table(records, _points(arguments.at), levels=levels, **how)
         predicted.to_csv(arguments.output or sys.stdout, index=False)
+        if unsupported := predicted.attrs["unsupported"]:
+            print(f"{unsupported} of {len(predicted)} points are unsupported", file=sys.stderr)
+        return
+    if arguments.target_loss:
+        from analysis.budget_for_loss import budget_for_loss
+        from analysis.text import budgets_text, results_json
+
+        budgets = [
+            budget_for_loss(records, loss, confidence_levels=levels, **how)
+            for loss in arguments.target_loss
+        ]
+        _answer(results_json(budgets), lambda: budgets_text(budgets), arguments)
         return
     targets = _targets(arguments)
     answer = forecast_runs(records, targets, confidence_levels=levels, **how)
@@ -169,6 +181,37 @@ def forecast(arguments: Arguments) -> None:
         keep_seal(seal.name, seal.to_json())
         print(f"sealed as {seal.name}, digest {seal.digest}", file=sys.stderr)
     _answer(answer.to_json(), lambda: forecast_text(answer), arguments)
+
+
+def allocate(arguments: Arguments) -> None:
+    """Split budgets between model size and tokens, with intervals; inference and data limits."""
+    from analysis.constrained_split import constrained_splits
+    from analysis.optimal_split import optimal_splits
+    from analysis.text import results_json, splits_text
+
+    records, levels = _load(arguments), tuple(arguments.level or (0.9,))
+    if arguments.inference_tokens or arguments.unique_tokens is not None:
+        if arguments.law not in ("auto", "chinchilla"):
+            raise ConfigError(
+                f"--law {arguments.law} knows neither inference nor limited data; leave --law out"
+            )
+        splits = constrained_splits(
+            records,
+            *arguments.flops,
+            inference_tokens=arguments.inference_tokens,
+            unique_tokens=arguments.unique_tokens,
+            confidence_levels=levels,
+            seed=arguments.seed,
+        )
+    else:
+        splits = optimal_splits(
+            records,
+            *arguments.flops,
+            law=arguments.law,
+            confidence_levels=levels,
+            seed=arguments.seed,
+        )
+    _answer(results_json(splits), lambda: splits_text(splits), arguments)
 
 
 def verify(arguments: Arguments) -> None:
@@ -193,6 +236,11 @@ def backtest(arguments: Arguments) -> None:
     from analysis.text import backtest_text
 
     scored = run_backtest(_load(arguments), law=arguments.law, x=arguments.x, seed=arguments.seed)
+    if arguments.figure:
+        from analysis.plots.backtest import save_backtest_figure
+
+        save_backtest_figure(scored, arguments.figure)
+        print(f"figure: {arguments.figure}", file=sys.stderr)
     _answer(scored.to_json(), lambda: backtest_text(scored), arguments)
 
 
@@ -274,7 +322,7 @@ def _targets(arguments: Arguments) -> "Targets":
         return Targets.flops(*arguments.flops)
     raise ConfigError(
         "nothing to predict; give --flops C, --params N --tokens D, --x COLUMN --values V, "
-        "or --at points.csv"
+        "--target-loss L, or --at points.csv"
     )
 
 
@@ -376,8 +424,21 @@ VERBS: dict[Callable[[Arguments], None], tuple[options.Options, ...]] = {
         options.output,
         options.json_output,
     ),
+    allocate: (
+        options.source,
+        options.law("auto"),
+        options.allocation,
+        options.output,
+        options.json_output,
+    ),
     verify: (options.seal_name, options.table, options.output, options.json_output),
-    backtest: (options.source, options.law("auto"), options.output, options.json_output),
+    backtest: (
+        options.source,
+        options.law("auto"),
+        options.figure,
+        options.output,
+        options.json_output,
+    ),
     report: (options.source, options.law("auto"), options.required_output),
     study: (options.config, options.output),
 }
