@@ -13,7 +13,7 @@ from analysis.diagnostics import Card
 from analysis.fit_result import Fit
 from analysis.forecast_result import Forecast, TargetForecast
 from analysis.optimal_split import OptimalSplit
-from analysis.seal import Seal, Verdict
+from analysis.seal import Seal, SealStanding, Verdict, record_line
 
 #: How a quantity is written in a table of targets.
 _SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
@@ -214,6 +214,18 @@ def verdicts_text(seal: Seal, verdicts: Sequence[Verdict]) -> str:
     head = f"{seal.name}: sealed {seal.sealed_at} from {seal.source} (digest {seal.digest})"
     waiting = "none of its runs has landed yet"
     return "\n".join([head, *([verdict.line for verdict in verdicts] or [waiting])])
+
+
+def standings_text(standings: Sequence[SealStanding]) -> str:
+    """Every sealed forecast with its verdicts, then the record of all."""
+    if not standings:
+        return "no forecast is sealed yet; seal one with scaling forecast --seal NAME"
+    lines = []
+    for standing in standings:
+        lines.append(verdicts_text(standing.seal, standing.verdicts))
+        if standing.refusal:
+            lines.append(f"not scored: {standing.refusal}")
+    return "\n".join([*lines, "", record_line(standings)])
 
 
 def verdicts_json(verdicts: Sequence[Verdict]) -> str:

@@ -168,7 +168,8 @@ def figure(command: argparse.ArgumentParser) -> None:
 
 def seal_name(command: argparse.ArgumentParser) -> None:
     """Which sealed forecast, and where its runs have landed."""
-    command.add_argument("name", metavar="NAME", help="the name it was sealed under")
+    command.add_argument("name", metavar="NAME", nargs="?", help="the name it was sealed under")
+    command.add_argument("--all", action="store_true", help="every sealed forecast")
     command.add_argument(
         "source", metavar="SOURCE", nargs="?", help="the runs (default: what it was made from)"
     )

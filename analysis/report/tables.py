@@ -262,6 +262,53 @@ def held_out_table(findings: Findings) -> Table:
 _SHORT = {"params": "N", "tokens": "D"}
 
 
+def seals_table(findings: Findings) -> Table:
+    """Every sealed prediction with its verdict, or what it is waiting for; oldest first."""
+    level = str(findings.confidence_level)
+    rows: list[tuple[str, ...]] = []
+    missed = []
+    for standing in findings.seals:
+        seal, verdicts = standing.seal, list(standing.verdicts)
+        for target in seal.targets:
+            own = [verdict for verdict in verdicts if verdict.at == target.at]
+            span = target.intervals.get(level) or next(iter(target.intervals.values()))
+            said = (
+                seal.name,
+                seal.sealed_at[:16].replace("T", " "),
+                _place(target.at, target.asked),
+                f"{target.median:.4f}",
+                f"{span[0]:.4f} to {span[1]:.4f}",
+            )
+            for verdict in own:
+                inside = verdict.inside.get(level, next(iter(verdict.inside.values())))
+                if not inside:
+                    missed.append(len(rows))
+                error = percent_in_words(100 * verdict.error, signed=True)
+                rows.append(
+                    (*said, f"{verdict.measured:.4f}", error, "inside" if inside else "OUTSIDE")
+                )
+            if not own:
+                rows.append((*said, "\u2013", "\u2013", standing.refusal or "not landed yet"))
+    head = (
+        "Name",
+        "Sealed (UTC)",
+        "Target",
+        "Predicted",
+        "Interval",
+        "Measured",
+        "Error",
+        "Verdict",
+    )
+    return Table(head=head, rows=tuple(rows), marked=tuple(missed))
+
+
+def _place(at: Mapping[str, float], asked: Sequence[str]) -> str:
+    return ", ".join(f"{_SYMBOLS.get(c, c)} {_size(at[c], c)}" for c in asked)
+
+
+_SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
+
+
 def backtest_table(findings: Findings) -> Table:
     """Error, bias, coverage and width of the rehearsals, by distance."""
     scored = findings.backtest
