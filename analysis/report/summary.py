@@ -15,6 +15,7 @@ from analysis.words import (
     percent_in_words,
     rough_in_words,
 )
+from scaling.columns import loss_unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ def _what_was_run(findings: Findings) -> Statement:
     losses = used.column("loss")
     text += (
         f" They reached losses from {loss_in_words(losses.max())} down to "
-        f"{loss_in_words(losses.min())} nats per token."
+        f"{loss_in_words(losses.min())} {loss_unit(used.loss_kind)}."
     )
     if used.dropped:
         some = len(used.dropped)
@@ -86,10 +87,11 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
         used = law.records.usable(findings.x).column(findings.x)
         first, last = (float(law.fit.law.loss(v)) for v in (used.min(), used.max()))
         which = "best runs" if findings.x == "train_flops" else "runs"
+        factor = factor_in_words(float(np.log10(used.max() / used.min())))
         said.append(
             f"Along the {which} the fitted law falls from {loss_in_words(first)} to "
-            f"{loss_in_words(last)} nats per token as {x_noun(findings.x)} grows "
-            f"{factor_in_words(float(np.log10(used.max() / used.min())))}."
+            f"{loss_in_words(last)} {loss_unit(law.records.loss_kind)} as "
+            f"{x_noun(findings.x)} grows {factor}."
         )
     if surface is not None and surface.fit.draws is not None:
         exponent = surface.fit.derived.get("optimal_params_exponent")
@@ -146,7 +148,8 @@ def _reach(findings: Findings, factor: float, target: TargetForecast) -> str:
             f"that is {target.decades_beyond:.1f} decades beyond the data."
         )
     return (
-        f"{where} should reach a loss of {loss_in_words(target.median)} nats per token, "
+        f"{where} should reach a loss of {loss_in_words(target.median)} "
+        f"{loss_unit(findings.used.loss_kind)}, "
         f"{_level(findings)} interval {loss_in_words(low)} to {loss_in_words(high)}; "
         f"that is {target.decades_beyond:.1f} decades beyond the data."
     )

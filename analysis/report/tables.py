@@ -19,6 +19,7 @@ from analysis.words import (
     percent_in_words,
     rough_in_words,
 )
+from scaling.columns import loss_unit
 from scaling.records import Records
 
 MOST_ROWS = 40
@@ -60,11 +61,15 @@ def runs_table(findings: Findings) -> Table:
         marked = [new for new, old in enumerate(keep) if old in set(marked)]
         rows = [rows[i] for i in keep]
     return Table(
-        head=(*(_HEADS.get(c, c) for c in sizes), "Seeds", "Loss (nats per token)", "State"),
+        head=(*(_HEADS.get(c, c) for c in sizes), "Seeds", _loss_head(records), "State"),
         rows=tuple(rows),
         marked=tuple(marked),
         note=note,
     )
+
+
+def _loss_head(records: Records) -> str:
+    return f"Loss ({loss_unit(records.loss_kind).strip('()')})"
 
 
 _HEADS = {"params": "Parameters N", "tokens": "Tokens D", "train_flops": "Compute C (FLOP)"}

@@ -14,6 +14,7 @@ from analysis.report.formula import formula_in_html
 from analysis.report.references import references_for
 from analysis.report.summary import summarise, x_noun
 from analysis.seal import SealStanding, record_line
+from scaling.columns import loss_unit
 from scaling.errors import RecordError
 from scaling.records import Records
 
@@ -80,6 +81,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["formula"] = formula_in_html
+    unit = loss_unit(findings.records.loss_kind)
     name = Path(findings.records.source).name.removeprefix("mlflow:")
     return environment.get_template("report.html").render(
         title=title or f"What would more {x_noun(findings.x)} reach? A forecast from {name}",
@@ -92,6 +94,9 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         references=references_for(findings),
         factors=[f"{factor:g}\u00d7" for factor in FACTORS],
         noun=x_noun(findings.x),
+        loss="validation cross-entropy in nats per token"
+        if unit == "nats per token"
+        else f"what the table calls {unit.strip('()')}",
         seal_record=record_line(findings.seals),
         level=f"{100 * findings.confidence_level:g}%",
     )
