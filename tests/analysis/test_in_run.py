@@ -136,7 +136,7 @@ def test_a_settled_outcome_moves_by_less_than_the_settled_width():
     outcomes = np.concatenate([in_run_outcomes(share, sweeps=60) for share in (0.9, 0.99)])
     settled = outcomes[:, 1] == 1
     assert settled.sum() >= 20
-    # half width one percent at a confidence level of 90%: one in ten may lie outside, and three standard
-    # deviations of so many runs
+    # a half width of one percent at 90%: one in ten may lie outside, and three standard deviations
+    # of so many runs
     allowed = 0.1 + 3 * np.sqrt(0.09 / settled.sum())
     assert np.mean(outcomes[settled, 2] > SETTLED) <= allowed
