@@ -12,10 +12,12 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from scaling.errors import ConfigError
-from scaling.shape import check_width
+from scaling.shape import MLPS, check_width
 from sweeps.data.tokenizer import TOKENIZERS
+from sweeps.schedule import SCHEDULES
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("fp32", "bf16")
 SOURCES = ("text", "shards", "markov", "bigram-tasks")
 TOKEN_TYPES = ("auto", "uint16", "uint32")
 
@@ -69,6 +71,13 @@ class ModelConfig:
     rotary_base: float = 10_000.0
     """Longest wavelength of the rotary positions, over 2 pi tokens; short contexts learn faster and
     more evenly with a shorter one."""
+    mlp: str = "relu2"
+    """relu2, or swiglu: gated, with about as many parameters."""
+    tied_head: bool = False
+    """Use the embedding as the head."""
+    precision: str = "fp32"
+    """fp32, or bf16: matrix products in bfloat16 with float32 weights and optimizer; one in a
+    study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +164,24 @@ class LaunchConfig:
     inner_steps: int = 25
     """Optimizer steps inside one Lightning training step: spreads the Trainer's overhead until it
     vanishes."""
+    pack: int | None = None
+    """Runs of one shape, batch and length that are trained as one stack; none: chosen by the
+    model's size, 1: never."""
+    compile: bool = False
+    """Have torch.compile fuse the blocks of the model: half a minute that pays in runs of many
+    minutes on a GPU."""
+    cuda_graph: bool = True
+    """Record the step as a CUDA graph, on a GPU: launches cost nothing any more."""
+    deterministic: bool = False
+    """Demand algorithms that repeat themselves to the last bit, on a GPU: embedding gradients are
+    then sorted and attention takes a slower kernel. On a CPU runs repeat anyway."""
+    micro_sequences: int | None = None
+    """Sequences of a replica that are in memory at once; gradients of the others add up. None: the
+    whole batch, and less where memory runs out."""
+    checkpoints: str = "checkpoints"
+    """Folder for the states of unfinished runs; they are removed as runs finish."""
+    checkpoint_seconds: float = 60.0
+    """Time between checkpoints; more where writing one would take over 1% of it."""
     held_out_first: bool = True
     """Start the held-out runs before the others: they are the longest, so no core idles at the
     end."""
@@ -181,6 +208,9 @@ class SweepConfig:
     """The text."""
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     """The training rules."""
+    schedule: str | None = None
+    """`linear` or `wsd`, in place of the recipe's. With `wsd`, horizons of one shape within the
+    recipe's `max_trunk_span` share a trunk and are trained as its decay branches."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     """Where it runs."""
 
@@ -198,6 +228,9 @@ class SweepConfig:
             ("launch.workers", self.launch.workers),
             ("launch.threads", self.launch.threads),
             ("launch.inner_steps", self.launch.inner_steps),
+            ("launch.pack", self.launch.pack),
+            ("launch.micro_sequences", self.launch.micro_sequences),
+            ("launch.checkpoint_seconds", self.launch.checkpoint_seconds),
             ("launch.flops_per_second", self.launch.flops_per_second),
         ):
             if size is not None and not size > 0:
@@ -216,6 +249,10 @@ class SweepConfig:
             known = (*TOKENIZERS, "a path of a tokenizer.json")
             _check_choice("data.tokenizer", self.data.tokenizer, known)
         _check_choice("launch.device", self.launch.device, DEVICES)
+        _check_choice("model.mlp", self.model.mlp, MLPS)
+        _check_choice("model.precision", self.model.precision, PRECISIONS)
+        if self.schedule is not None:
+            _check_choice("schedule", self.schedule, SCHEDULES)
         self._check_grids()
 
     def _check_grids(self) -> None:

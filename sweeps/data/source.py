@@ -152,6 +152,6 @@ class WindowOrder:
         return found
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)  # a stack reads in as many orders as it has seeds
 def _permutation(windows: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(windows)

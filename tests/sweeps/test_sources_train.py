@@ -52,7 +52,7 @@ def mapping(data, tokens=8000, **model):
 def trained(config):
     (run,) = plan_sweep(config).runs
     store, events = OneRun(), []
-    train_task(Task(run=run, data=config.data, launch=config.launch, store=store), events.append)
+    train_task(Task.of_one(run, config.data, config.launch, store), events.append)
     return run, store, events
 
 
