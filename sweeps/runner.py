@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
 
 from scaling.errors import StoreError
 from scaling.store import RunState, RunStore
+from sweeps.config import LaunchConfig
 from sweeps.driver_lock import DriverLock
-from sweeps.launchers.launcher import TaskEnded, TaskLost, find_launcher
+from sweeps.launchers.launcher import TaskLost, TaskMessage
+from sweeps.launchers.local import launch_local
+from sweeps.packing import pack_runs
 from sweeps.plan import RunPlan, SweepPlan
 from sweeps.standing import excluded_runs
 from sweeps.work import EventKind, RunEvent, Task, train_task
@@ -41,13 +44,13 @@ def run_sweep(
     workers: int | None = None,
     on_event: Callable[[RunEvent], None] = lambda event: None,
 ) -> SweepOutcome:
-    """Train what the store does not hold yet, by the config's launcher, in the order of the plan.
+    """Train what the store does not hold yet, in worker processes, in the order of the plan.
 
     Finished, diverged and excluded runs are skipped; failed and cut-off ones are trained again. A
-    run that fails does not stop the others; one whose worker dies is tried again, `launch.tries`
-    times at most. Safe to interrupt: what is finished stays, the rest is trained by the next call.
-    `workers` overrides the config's number. Raises StoreError where another process drives the
-    same sweep.
+    run that fails does not stop the others; those whose worker dies go on from their last
+    checkpoint, `launch.tries` times at most. Safe to interrupt: what is finished stays, the rest is
+    trained by the next call. `workers` overrides the config's number. Raises StoreError where
+    another process drives the same sweep.
     """
     store = store.with_parent({"sweep": plan.name, "runs": len(plan.runs)})
     with DriverLock(store):
@@ -76,21 +79,29 @@ class _Walk:
         for run in self._plan.runs:
             if self._states[run.run_id] in SETTLED:
                 self._on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=run.tokens))
-        tasks = [
-            Task(run=run, data=self._plan.config.data, launch=launch, store=self._store)
-            for run in self._plan.runs
-            if self._states[run.run_id] not in SETTLED
-        ]
-        happenings = find_launcher(launch.engine)(tasks, train_task, launch, self._after_loss)
+        happenings = launch_local(self._tasks(launch), train_task, launch, self._after_loss)
         try:
             for happening in happenings:
-                if not isinstance(happening, TaskEnded | TaskLost):
+                if isinstance(happening, TaskMessage):
                     self._take(happening.message)
         finally:
             happenings.close()
             self._collect()
+            with suppress(OSError):  # states of unfinished runs keep it in place
+                Path(launch.checkpoints).rmdir()
         seconds = time.perf_counter() - start
         return SweepOutcome(states=self._states, reasons=self._reasons, seconds=seconds)
+
+    def _tasks(self, launch: LaunchConfig) -> list[Task]:
+        """Packs of the whole plan, so that a run shares its pack with the same runs each time."""
+        wanted = [r for r in self._plan.runs if self._states[r.run_id] is not RunState.EXCLUDED]
+        todo = {run.run_id for run in wanted if self._states[run.run_id] not in SETTLED}
+        data, store = self._plan.config.data, self._store
+        return [
+            Task(pack=pack, todo=frozenset(missing), data=data, launch=launch, store=store)
+            for pack in (pack_runs(wanted, launch) if wanted else ())
+            if (missing := todo & {run.run_id for run in pack.runs})
+        ]
 
     def _take(self, event: RunEvent) -> None:
         if event.kind in _STATES:
@@ -99,48 +110,54 @@ class _Walk:
             self._reasons[event.run.run_id] = event.reason
         self._on_event(event)
 
-    def _after_loss(self, lost: TaskLost) -> Any:
+    def _after_loss(self, lost: TaskLost) -> Task | None:
         """What is left of a lost task and worth another try; None where nothing is."""
-        run: RunPlan = lost.task.run
-        if self._settled_after_all(run):
+        self._learn_ends(lost.task)
+        left = [run for run in lost.task.runs if self._states[run.run_id] not in SETTLED]
+        if not left:
             return None
-        self._losses[run.run_id] += 1
-        tries, most = self._losses[run.run_id], self._plan.config.launch.tries
+        key: str = lost.task.pack.key
+        self._losses[key] += 1
+        tries, most = self._losses[key], self._plan.config.launch.tries
         if tries < most:
-            reason = f"{lost.reason}; try {tries + 1} of {most} follows"
-            self._close(run, lost.reason)
-            self._take(RunEvent(kind=EventKind.LOST, run=run, reason=reason))
-            return lost.task
+            said = f"{lost.reason}; try {tries + 1} of {most} follows"
+            begun = [run for run in left if self._states[run.run_id] is RunState.RUNNING]
+            self._close(begun, EventKind.LOST, lost.reason, said)
+            return replace(lost.task, todo=frozenset(run.run_id for run in left))
         reason = lost.reason if most == 1 else f"{lost.reason}, in each of {most} tries"
-        self._close(run, reason)
-        self._take(RunEvent(kind=EventKind.FAILED, run=run, reason=reason))
+        self._close(left, EventKind.FAILED, reason, reason)
         return None
 
-    def _settled_after_all(self, run: RunPlan) -> bool:
-        """Whether a worker died after its run had ended, perhaps only in the local spool."""
-        with suppress(StoreError):  # a store that is away knows nothing: train it again
+    def _learn_ends(self, task: Task) -> None:
+        """Ask for runs that had ended, perhaps only in the local spool, before word of it came."""
+        with suppress(StoreError):  # a store that is away knows nothing: train them again
             self._store.replay()
-            facts = self._store.facts().get(run.run_id, {})
-            if facts.get("status") in (RunState.FINISHED, RunState.DIVERGED):
-                self._take(
-                    RunEvent(
-                        kind=EventKind(facts["status"]),
-                        run=run,
-                        tokens=run.tokens,
-                        loss=facts.get("loss"),
-                        seconds=facts.get("wall_seconds", 0.0),
-                        reason=facts.get("reason", ""),
+            known = self._store.facts()
+            for run in task.runs:
+                facts = known.get(run.run_id, {})
+                unheard = self._states[run.run_id] not in SETTLED
+                if unheard and facts.get("status") in (RunState.FINISHED, RunState.DIVERGED):
+                    self._take(
+                        RunEvent(
+                            kind=EventKind(facts["status"]),
+                            run=run,
+                            tokens=run.tokens,
+                            loss=facts.get("loss"),
+                            seconds=facts.get("wall_seconds", 0.0),
+                            reason=facts.get("reason", ""),
+                        )
                     )
-                )
-                return True
-        return False
 
-    def _close(self, run: RunPlan, reason: str) -> None:
-        """Write down, in the place of a worker that is gone, how its run ended."""
+    def _close(self, runs: list[RunPlan], kind: EventKind, reason: str, said: str) -> None:
+        """Write down, in the place of a worker that is gone, how its runs ended, and say it."""
         with suppress(StoreError):
-            if not self._store.close_cut_off([run.run_id], reason):
-                writer = self._store.start_run(run.run_id, run.name, run.facts())
-                writer.fail(RunState.FAILED, reason)
+            closed = self._store.close_cut_off([run.run_id for run in runs], reason)
+            for run in runs:
+                if run.run_id not in closed:
+                    writer = self._store.start_run(run.run_id, run.name, run.facts())
+                    writer.fail(RunState.FAILED, reason)
+        for run in runs:
+            self._take(RunEvent(kind=kind, run=run, reason=said))
 
     def _collect(self) -> None:
         """Send what the workers could not; where the store is away it waits for the next call."""

@@ -4,12 +4,9 @@ Scheduling, resources, and the loss of workers or nodes are the engine's busines
 there are, and whether a lost one is worth another try, is the runner's.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from scaling.errors import ConfigError
-from sweeps.config import LaunchConfig
+from typing import Any
 
 #: Trains one task, sending messages while it works; runs in the worker process.
 Work = Callable[[Any, Callable[[Any], None]], None]
@@ -45,33 +42,3 @@ class TaskLost:
 Happening = TaskMessage | TaskEnded | TaskLost
 #: After a loss: the task to try again, perhaps less than before, or None to give it up.
 Again = Callable[[TaskLost], Any]
-
-
-class Launcher(Protocol):
-    """Does tasks in order on the processes that the config asks for, and yields what happens.
-
-    `work` and the tasks are picklable. Leaving the iterator early, as Ctrl-C does, ends what runs.
-    Raises ConfigError where the resources asked for do not exist.
-    """
-
-    def __call__(
-        self, tasks: Sequence[Any], work: Work, launch: LaunchConfig, again: Again
-    ) -> Generator[Happening, None, None]:
-        """Do the tasks."""
-
-
-def find_launcher(engine: str) -> Launcher:
-    """The launcher of this name: local, ray or slurm."""
-    if engine == "local":
-        from sweeps.launchers.local import launch_local
-
-        return launch_local
-    if engine == "ray":
-        from sweeps.launchers.ray import launch_ray
-
-        return launch_ray
-    if engine == "slurm":
-        from sweeps.launchers.slurm import launch_slurm
-
-        return launch_slurm
-    raise ConfigError(f'launch.engine is "{engine}"; choose one of local, ray, slurm')

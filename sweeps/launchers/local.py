@@ -1,10 +1,10 @@
-"""Worker processes on this machine: each imports torch once and trains run after run.
+"""Worker processes on this machine, each training run after run.
 
 A worker that dies (out of memory, killed) or hangs takes only its task with it, and another takes
-its place. Workers end with their driver, however it ends.
+its place within milliseconds: workers are forked from a process that has imported torch and
+trained nothing. They end with their driver, however it ends.
 """
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from scaling.errors import ConfigError
@@ -29,6 +29,7 @@ from sweeps.launchers.launcher import (
     TaskMessage,
     Work,
 )
+from sweeps.packing import uses_cuda
 
 _GRACE_SECONDS = 5.0  # for a worker to save its state and leave
 _STOPPED = 128 + signal.SIGTERM
@@ -37,20 +38,17 @@ _STOPPED = 128 + signal.SIGTERM
 def launch_local(
     tasks: Sequence[Any], work: Work, launch: LaunchConfig, again: Again
 ) -> Generator[Happening, None, None]:
-    """Do the tasks on processes of this machine; see `Launcher`."""
-    if launch.nodes > 1:
-        raise ConfigError(
-            f"launch.nodes is {launch.nodes}; launch.engine local has this machine alone: "
-            "use ray or slurm"
-        )
-    if launch.gpus > 0:
-        _require_gpus(launch)
+    """Do the tasks, which are picklable, in order on the processes that the config asks for.
+
+    Yields what happens as it happens; leaving it early, as Ctrl-C does, ends the workers. Raises
+    ConfigError where a run asks for more GPUs than there are.
+    """
     yield from work_through(
         tasks,
         work,
         workers=launch.workers,
         threads=launch.threads,
-        gpus=launch.gpus,
+        gpus=_gpus_each(launch),
         hang_seconds=launch.hang_seconds,
         again=again,
     )
@@ -108,12 +106,13 @@ def work_through(
 class _Worker:
     def __init__(self, work: Work, threads: int, gpus: str) -> None:
         self.gpus = gpus
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["sweeps.launchers.warm"])
         self.connection, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(
-            target=_serve, args=(theirs, work, threads, os.getpid()), daemon=True
+        self.process: ForkServerProcess = context.Process(
+            target=_serve, args=(theirs, work, threads, gpus), daemon=True
         )
-        with _environment(threads, gpus):
+        with _thread_limit(threads):
             self.process.start()
         theirs.close()
         self.task: Any = None
@@ -180,9 +179,11 @@ def _death(exit_code: int | None) -> str:
     return f"worker died (exit code {exit_code})"
 
 
-def _serve(connection: Connection, work: Work, threads: int, driver: int) -> None:
+def _serve(connection: Connection, work: Work, threads: int, gpus: str) -> None:
     """The life of a worker: receive a task, do it, until told to stop or left alone."""
-    _end_with(driver)
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus  # CUDA reads it when it is first used
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -206,33 +207,26 @@ def _serve(connection: Connection, work: Work, threads: int, driver: int) -> Non
         sys.exit(_STOPPED)
 
 
-def _end_with(driver: int) -> None:
+def _end_with_driver() -> None:
     """End this process when the driver ends, even by SIGKILL: nobody would collect its work."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != driver:
-            os._exit(1)
-        return
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+    os._exit(1)
 
 
-def _require_gpus(launch: LaunchConfig) -> None:
+def _gpus_each(launch: LaunchConfig) -> int:
+    """How many of this machine's GPUs a worker needs; 0 where it trains without."""
+    if not uses_cuda(launch):
+        return 0
     import torch
 
     have = torch.cuda.device_count()
-    if launch.gpus > have:
+    if have and launch.devices > have:
         raise ConfigError(
-            f"launch.gpus is {launch.gpus:g} a process, but this machine has {have}; "
-            "lower it, or use launch.engine ray or slurm"
+            f"launch.devices is {launch.devices}, but this machine has {have} GPUs; lower it"
         )
+    return launch.devices if have else 0
 
 
 def _visible_gpus(slot: int, gpus: int) -> str:
@@ -245,19 +239,17 @@ def _visible_gpus(slot: int, gpus: int) -> str:
     return ",".join(str((slot * gpus + index) % have) for index in range(gpus))
 
 
-class _environment:
-    """Child processes read these as they start, before torch can be told."""
+class _thread_limit:
+    """Numerical libraries read these as they are imported, before they can be told."""
 
-    _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    _NAMES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-    def __init__(self, threads: int, gpus: str) -> None:
-        self._values = dict.fromkeys(self._THREADS, str(threads))
-        if gpus:
-            self._values["CUDA_VISIBLE_DEVICES"] = gpus
+    def __init__(self, threads: int) -> None:
+        self._threads = str(threads)
 
     def __enter__(self) -> None:
-        self._before = {name: os.environ.get(name) for name in self._values}
-        os.environ.update(self._values)
+        self._before = {name: os.environ.get(name) for name in self._NAMES}
+        os.environ.update(dict.fromkeys(self._NAMES, self._threads))
 
     def __exit__(self, *error: object) -> None:
         for name, value in self._before.items():
