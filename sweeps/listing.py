@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scaling.store import RunState
+from sweeps.cost import PlanCost
 from sweeps.plan import SweepPlan
 from sweeps.standing import CellStanding, SweepStanding
 
@@ -55,6 +56,20 @@ def _saving(plan: SweepPlan) -> str:
     return (
         f"\n{branches} decay branches share {len(trunks)} trunk{'s' * (len(trunks) > 1)}: "
         f"{plan.marginal_flops:.3g} FLOP are spent, {share:.0%} less than by separate runs"
+    )
+
+
+def cost_text(cost: PlanCost) -> str:
+    """What is left to spend, a row a model size, and the sum."""
+    rows = [
+        (f"{rung.params:,}", rung.runs, f"{rung.flops:.3g}", duration(3600 * rung.device_hours))
+        for rung in cost.rungs
+    ]
+    basis = "measured on finished runs" if cost.is_measured else "guessed; nothing has finished"
+    money = "" if cost.money is None else f", {cost.money:.4g} {cost.currency}"
+    return _table(("params", "runs left", "FLOP", "device time"), rows) + (
+        f"left to spend: {cost.flops:.3g} FLOP, {duration(3600 * cost.device_hours)} of one "
+        f"device{money} ({basis})"
     )
 
 
