@@ -266,6 +266,7 @@ def build_model(*runs: RunPlan) -> Transformer:
         residual_scale=first.settings.residual_scale,
         rotary_base=first.rotary_base,
         compute_dtype=torch.bfloat16 if first.precision == "bf16" else torch.float32,
+        used_vocab_size=first.data.used_vocab_size,
     )
 
 

@@ -42,8 +42,11 @@ class Transformer(nn.Module):
         residual_scale: float = 1.0,
         rotary_base: float = 10_000.0,
         compute_dtype: torch.dtype = torch.float32,
+        used_vocab_size: int | None = None,
     ) -> None:
+        """``used_vocab_size``: tokens beyond it pad the vocabulary and get no probability."""
         super().__init__()
+        self.used_vocab_size = used_vocab_size or shape.vocab_size
         self.compute_dtype = compute_dtype
         self.shape = shape
         self.replicas = len(seeds)
@@ -73,9 +76,9 @@ class Transformer(nn.Module):
         self._run_block = torch.compile(self._block, dynamic=False, **options)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits of the next token.
+        """Logits of the next token, over the used part of the vocabulary.
 
-        tokens: (replicas, sequences, length) -> (replicas, sequences * length, vocabulary)
+        tokens: (replicas, sequences, length) -> (replicas, sequences * length, used vocabulary)
         """
         weights = self.matrices()
         x = rms_norm(_embed(weights["embedding"], tokens))
@@ -86,8 +89,10 @@ class Transformer(nn.Module):
             )
         if self.shape.tied_head:
             transposed = weights["embedding"].transpose(1, 2)
-            return torch.bmm(rms_norm(x), transposed) / self.shape.width
-        return torch.bmm(rms_norm(x), weights["head"])
+            logits = torch.bmm(rms_norm(x), transposed) / self.shape.width
+        else:
+            logits = torch.bmm(rms_norm(x), weights["head"])
+        return logits[..., : self.used_vocab_size]
 
     def _block(
         self,

@@ -83,6 +83,19 @@ def test_the_loss_before_the_first_step_is_the_logarithm_of_the_vocabulary(shape
     assert losses.mean().item() == pytest.approx(math.log(shape.vocab_size), abs=1e-5)
 
 
+def test_tokens_that_pad_the_vocabulary_get_no_probability_and_no_gradient():
+    shape = next(shape for shape in SHAPES if not shape.tied_head)
+    used = shape.vocab_size - 3
+    model = Transformer(shape, [1], used_vocab_size=used)
+    tokens = random_tokens(shape) % used
+    losses, _ = token_losses(model(tokens), tokens.flatten(1))
+    assert losses.mean().item() == pytest.approx(math.log(used), abs=1e-5)
+    losses.sum().backward()
+    head = model.weights.grad[0, -shape.params_head :].view(shape.width, shape.vocab_size)
+    assert not head[:, used:].any()
+    assert head[:, :used].any()
+
+
 def test_no_position_sees_the_future():
     shape = SHAPES[2]
     model, tokens = scrambled(shape), random_tokens(shape, sequences=1)
