@@ -64,6 +64,7 @@ def test_it_writes_json(throughput, monkeypatch, tmp_path, capsys):
     assert "packed x4 / single" in capsys.readouterr().out
 
 
+@pytest.mark.slow  # a new process imports all of it
 def test_it_runs_with_torch_and_lightning_alone(tmp_path):
     absent = ("mlflow", "pandas", "jsonargparse", "pyarrow", "lmfit", "tokenizers", "sqlalchemy")
     probe = (
