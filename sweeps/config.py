@@ -14,6 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from scaling.errors import ConfigError
 from scaling.shape import check_width
 from sweeps.data.tokenizer import TOKENIZERS
+from sweeps.schedule import SCHEDULES
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -136,6 +137,9 @@ class SweepConfig:
     """The text."""
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     """The training rules."""
+    schedule: str | None = None
+    """`linear` or `wsd`, in place of the recipe's. With `wsd`, horizons of one shape within the
+    recipe's `max_trunk_span` share a trunk and are trained as its decay branches."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     """Where it runs."""
 
@@ -165,6 +169,8 @@ class SweepConfig:
             )
         _check_choice("data.tokenizer", self.data.tokenizer, tuple(TOKENIZERS))
         _check_choice("launch.device", self.launch.device, DEVICES)
+        if self.schedule is not None:
+            _check_choice("schedule", self.schedule, SCHEDULES)
         self._check_grids()
 
     def _check_grids(self) -> None:
