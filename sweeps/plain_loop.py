@@ -1,0 +1,146 @@
+"""Training without a Trainer: a stack of runs in a loop that can be read at a glance.
+
+Checks compare the Trainer with it, and small experiments (rung health, learning-rate transfer) run
+on it: runs of one shape, batch and length, each with its own settings and seed, trained at once.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scaling.shape import TransformerShape
+from sweeps.config import SweepConfig
+from sweeps.data.corpus import Corpus, WindowOrder
+from sweeps.models.transformer import Transformer, parameter_groups, token_losses
+from sweeps.optimizer import PackedAdamW
+from sweeps.plan import RunPlan
+from sweeps.recipe import find_recipe, settings_for
+
+_EVALUATION_SEQUENCES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainRuns:
+    """What a stack of runs measured, run by run in the order in which they were given."""
+
+    losses: Tensor
+    """(steps, runs) Training loss of each step, nats per token."""
+    gradient_norms: Tensor
+    """(steps, runs) Before clipping."""
+    sequence_losses: Tensor
+    """(runs, sequences) Validation loss of each sequence; NaN where a run diverged."""
+    weights: Tensor
+    """(runs, parameters) As trained."""
+
+    @property
+    def validation_losses(self) -> Tensor:
+        """(runs,) Mean over the validation sequences, nats per token."""
+        return self.sequence_losses.mean(dim=1)
+
+
+def planned_for(
+    config: SweepConfig, corpus: Corpus, *, width: int, depth: int, tokens: float, seed: int = 1
+) -> RunPlan:
+    """The run that the config's recipe makes of this shape and horizon, on the config's data."""
+    shape = TransformerShape(
+        width=width,
+        depth=depth,
+        head_size=config.model.head_size,
+        context=config.model.context,
+        vocab_size=corpus.facts.vocab_size,
+    )
+    recipe = find_recipe(config.recipe.name, config.recipe.overrides)
+    return RunPlan(
+        shape=shape,
+        settings=settings_for(recipe, shape, tokens),
+        data=corpus.facts,
+        recipe=recipe.name,
+        recipe_hash=recipe.hash,
+        seed=seed,
+        held_out=False,
+    )
+
+
+def train_plainly(
+    plans: Sequence[RunPlan],
+    corpus: Corpus,
+    *,
+    steps: int | None = None,
+    micro_batches: int = 1,
+    sequences: int | None = None,
+) -> PlainRuns:
+    """Train runs of one shape, batch and length together, to their end or for the first `steps`.
+
+    `micro_batches` cuts every batch into parts whose gradients are summed; `sequences` measures on
+    that many of the validation sequences, evenly spaced, instead of all.
+    """
+    model = stack_of(plans)
+    settings = plans[0].settings
+    optimizer = PackedAdamW(
+        model.weights, parameter_groups(model.shape), [plan.settings for plan in plans]
+    )
+    total = settings.steps if steps is None else steps
+    losses, norms = torch.empty(total, len(plans)), torch.empty(total, len(plans))
+    for step in range(total):
+        parts = batch_of(plans, corpus, step).chunk(micro_batches, dim=1)
+        means = [_backward(model, part, settings.z_loss / len(parts)) for part in parts]
+        losses[step] = torch.stack(means).mean(dim=0)
+        assert model.weights.grad is not None, "backward leaves a gradient"
+        model.weights.grad.div_(len(parts))
+        norms[step] = torch.linalg.vector_norm(model.weights.grad, dim=1)
+        optimizer.step()
+    return PlainRuns(
+        losses=losses,
+        gradient_norms=norms,
+        sequence_losses=validation_of(model, corpus, sequences),
+        weights=model.weights.detach(),
+    )
+
+
+def stack_of(plans: Sequence[RunPlan]) -> Transformer:
+    """The planned models before their first step, as one stack."""
+    scale = plans[0].settings.residual_scale
+    return Transformer(plans[0].shape, [plan.seed for plan in plans], residual_scale=scale)
+
+
+def batch_of(plans: Sequence[RunPlan], corpus: Corpus, step: int) -> Tensor:
+    """(runs, sequences, context + 1) What the runs read in one step."""
+    count = plans[0].settings.batch_sequences
+    batches = []
+    for plan in plans:
+        order = WindowOrder(corpus.windows, plan.seed)
+        windows = order.positions(step * count, (step + 1) * count)
+        index = windows[:, None] * corpus.context + np.arange(corpus.context + 1)
+        batches.append(torch.from_numpy(corpus.train[index]).long())
+    return torch.stack(batches)
+
+
+@torch.no_grad()
+def validation_of(model: Transformer, corpus: Corpus, sequences: int | None = None) -> Tensor:
+    """(runs, sequences) Mean nats per token of each validation sequence."""
+    held = torch.from_numpy(corpus.validation).long()
+    if sequences is not None:
+        held = held[:: max(1, len(held) // sequences)]
+    parts = []
+    for batch in held.split(_EVALUATION_SEQUENCES):
+        tokens = batch.expand(model.replicas, *batch.shape)
+        losses, _ = token_losses(model(tokens[..., :-1]), tokens[..., 1:].flatten(1))
+        parts.append(losses.view(model.replicas, len(batch), -1).mean(dim=2))
+    return torch.cat(parts, dim=1).double()
+
+
+def _backward(model: Transformer, batch: Tensor, z_weight: float) -> Tensor:
+    """Add the gradient of one part of a batch; (runs,) its mean loss."""
+    losses, log_partition = token_losses(model(batch[..., :-1]), batch[..., 1:].flatten(1))
+    mean = losses.mean(dim=1)
+    (mean + z_weight * log_partition.square().mean(dim=1)).sum().backward()
+    return mean.detach()
+
+
+def uniform_loss(corpus: Corpus) -> float:
+    """Loss of a model that knows nothing: the logarithm of the vocabulary."""
+    return math.log(corpus.facts.vocab_size)
