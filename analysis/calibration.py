@@ -25,20 +25,21 @@ class Calibration:
 
 
 SURFACE = Calibration(
-    parameters=0.6,
-    laws=0.6,
+    parameters=0.5,
+    laws=0.5,
     misfit=0.06,
     roughness=1.25,
     roughest=0.12,
     cap=0.20,
-    tail=5.0,
+    tail=6.0,
     noise=1.1,
     prior_origins=8.0,
     origin_worth=0.5,
-    bias=0.01,
+    bias=0.02,
 )
-# One input over half a decade and more, as in the best loss by compute.
-FAR_CURVE = replace(SURFACE, misfit=0.08)
+# One input over half a decade and more, as in the best loss by compute. The best run of a budget
+# is not its optimum, and small budgets miss theirs by more: such curves need more width, and lie lower.
+FAR_CURVE = replace(SURFACE, misfit=0.13, bias=0.04)
 # One input a few times further, as in the rest of a learning curve: origins at the same factor
 # exist, so they say more, and neighbouring points err together.
 NEAR_CURVE = Calibration(

@@ -20,7 +20,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.ensemble import DECADE, Ensemble, fit_members
-from analysis.forecast_result import Forecast, Range, TargetForecast
+from analysis.fit_result import Interval
+from analysis.forecast_result import Forecast, TargetForecast
 from analysis.forecaster import Forecaster, LogForecast, log_forecast, prepare
 from analysis.optimal_split import best_log_params
 from analysis.question import Question, check_distance, pose
@@ -32,6 +33,7 @@ from scaling.records import Records
 
 FloatArray = npt.NDArray[np.float64]
 
+FEWEST_DRAWS = 100
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 PINNED_SHARES = (0.02, 0.4, 0.6, 0.8)  # of the lowest loss seen; the first is "no floor"
 FLOOR_LEARNED = 0.1  # standard error of the log floor below which the runs, not the prior, know it
@@ -68,6 +70,8 @@ def forecast(
     Raises ForecastError where the runs cannot answer.
     """
     levels = _checked(confidence_levels)
+    if draws < FEWEST_DRAWS:
+        raise ForecastError(f"{draws} draws cannot show the tails; take {FEWEST_DRAWS} or more")
     furthest = max(float(np.log(values).max()) for values in targets.columns.values())
     question = pose(records, tuple(targets.columns), law, x, furthest=furthest)
     forecaster, points = _answerable(question, targets, backtests)
@@ -236,7 +240,7 @@ def _target_forecast(
     ranges = {}
     for level in levels:
         low, high = np.quantile(losses, [(1 - level) / 2, (1 + level) / 2])
-        ranges[level] = Range(float(low), float(high))
+        ranges[level] = Interval(float(low), float(high))
     members = forecaster.ensemble.members
     return TargetForecast(
         at=points.described[i],

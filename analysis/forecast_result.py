@@ -3,19 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from analysis.fit_result import Interval
+
 FloatArray = npt.NDArray[np.float64]
-
-
-class Range(NamedTuple):
-    """A two-sided prediction interval in the unit of what it brackets; ends may be infinite."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +23,7 @@ class TargetForecast:
 
     at: Mapping[str, float]  # the target: params, tokens, train_flops, or one named column
     median: float  # nats per token
-    intervals: Mapping[float, Range]  # confidence level -> range for a new run's loss
+    intervals: Mapping[float, Interval]  # confidence level -> range for a new run's loss
     decades_beyond: float  # how far outside the data, 0 inside
     shares: Mapping[str, float]  # part of the variance: parameters, law choice, lack of fit, noise
     weights: Mapping[str, float]  # candidate law -> its weight here
@@ -68,7 +63,7 @@ class Forecast:
         document: dict[str, Any] = json.loads(text)
         targets = []
         for target in document["targets"]:
-            ranges = {float(k): Range(*v) for k, v in target["intervals"].items()}
+            ranges = {float(k): Interval(*v) for k, v in target["intervals"].items()}
             targets.append(TargetForecast(**{**target, "intervals": ranges}))
         floors = {float(k): tuple(v) for k, v in document["pinned_floors"].items()}
         lists = {k: tuple(document[k]) for k in ("laws", "evidence", "status")}

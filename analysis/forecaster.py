@@ -23,7 +23,6 @@ from analysis.ensemble import (
     fit_members,
     noise_factor,
     rehearse,
-    run_noise,
     weigh,
 )
 from analysis.ladder import Ladder
@@ -41,11 +40,10 @@ POOLED_RUNS = 40  # with so many residuals a new run's noise is drawn from them 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecaster:
-    """Fitted laws, their rehearsals, and the noise of one more run."""
+    """Fitted laws and their rehearsals."""
 
     ensemble: Ensemble
     rehearsals: tuple[Rehearsal, ...]
-    noise: RunNoise
 
     @property
     def ladder(self) -> Ladder:
@@ -100,7 +98,7 @@ def prepare(
         reach = max(CURVE_REACH, distance * DECADE)
         cuts = curve_cuts(ladder)[:backtests]
         rehearsals = rehearse(ladder, candidates, calibration, cuts, reach=reach)
-    return Forecaster(ensemble=ensemble, rehearsals=rehearsals, noise=run_noise(ensemble))
+    return Forecaster(ensemble=ensemble, rehearsals=rehearsals)
 
 
 def surface_cuts(ladder: Ladder) -> list[float]:
@@ -138,10 +136,10 @@ def log_forecast(
     seed: int,
 ) -> LogForecast:
     """Draws of a new run at targets: centre, a t-distributed error of it, and run noise."""
-    ensemble, noise = forecaster.ensemble, forecaster.noise
+    ensemble, noise = forecaster.ensemble, forecaster.ensemble.noise
     calibration = ensemble.calibration
     distance = ensemble.ladder.distance(log_inputs, log_compute)
-    weighing = weigh(forecaster.rehearsals, ensemble, distance, noise.scale)
+    weighing = weigh(forecaster.rehearsals, ensemble, distance)
     spread = combine(ensemble, log_inputs, log_compute, weighing.weights)
     factor = calibration.noise * noise_factor(ensemble, log_inputs)
     factor = factor * np.sqrt(np.maximum(1.0, weighing.scale_squared))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.ensemble import Ensemble, MemberFit, weigh
-from analysis.forecast_result import Range
+from analysis.fit_result import Interval
 from analysis.forecaster import Forecaster, prepare
 from analysis.question import check_distance, pose
 from analysis.surface_forms import SurfaceForm
@@ -29,8 +29,8 @@ class OptimalSplit:
     train_flops: float
     params: float
     tokens: float
-    params_range: Mapping[float, Range]  # confidence level -> range
-    tokens_range: Mapping[float, Range]
+    params_range: Mapping[float, Interval]  # confidence level -> range
+    tokens_range: Mapping[float, Interval]
     decades_beyond: float
 
 
@@ -96,7 +96,7 @@ def _best(
     if not isinstance(form, SurfaceForm):
         raise ForecastError(f"{member.candidate.name} has one input: it knows no optimal split")
     total = log_compute - ensemble.ladder.log_flops_ratio - member.centre.sum()
-    return form.best_split(theta, total) + member.centre[0]
+    return np.asarray(form.best_split(theta, total) + member.centre[0])
 
 
 def _draws(
@@ -111,7 +111,7 @@ def _draws(
     The backtests' scale widens the parameters as it widens the loss.
     """
     ensemble = forecaster.ensemble
-    weighing = weigh(forecaster.rehearsals, ensemble, beyond, forecaster.noise.scale)
+    weighing = weigh(forecaster.rehearsals, ensemble, beyond)
     best = np.empty((len(log_compute), draws))
     for i in range(len(log_compute)):
         weights = weighing.weights[i] / weighing.weights[i].sum()
@@ -126,6 +126,6 @@ def _draws(
     return best
 
 
-def _range(logs: FloatArray, level: float) -> Range:
+def _range(logs: FloatArray, level: float) -> Interval:
     low, high = np.exp(np.quantile(logs, [(1 - level) / 2, (1 + level) / 2]))
-    return Range(float(low), float(high))
+    return Interval(float(low), float(high))

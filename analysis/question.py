@@ -4,13 +4,13 @@ A table with sizes and tokens that vary independently is a surface L(N, D), and 
 budget is its lowest point there. Otherwise a budget is answered by the best runs as a curve L(C).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.calibration import FAR_CURVE, NEAR_CURVE, SURFACE, Calibration
-from analysis.candidates import Candidate, curve_candidates, surface_candidates
+from analysis.candidates import LAW_NAMES, Candidate, curve_candidates, surface_candidates
 from analysis.ladder import Ladder
 from scaling.errors import ForecastError
 from scaling.records import Records
@@ -55,6 +55,8 @@ def pose(
 
     ``furthest`` is the largest log value asked for along a curve.
     """
+    if law != "auto" and law not in LAW_NAMES:
+        raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(LAW_NAMES)}')
     if x is not None:
         return _curve(records, x, law, furthest, ())
     if wanted == ("train_flops",):
@@ -89,7 +91,7 @@ def _of_surface(law: str) -> bool:
 def _chosen(candidates: tuple[Candidate, ...], law: str) -> tuple[Candidate, ...]:
     if law == "auto":
         return candidates
-    chosen = tuple(c for c in candidates if law in (c.law, c.name))
+    chosen = tuple(c for c in candidates if c.law == law)
     if not chosen:
         names = ", ".join(dict.fromkeys(c.law for c in candidates))
         raise ForecastError(f'no law "{law}" answers this question; choose auto or one of: {names}')
@@ -109,7 +111,7 @@ def _no_surface(records: Records) -> str | None:
         if scales < FEWEST_SCALES:
             some = "one" if scales == 1 else "two"
             return f"the runs have only {some} {name} (a surface needs {FEWEST_SCALES})"
-    if np.ptp(n + d) < np.log(2):
+    if np.ptp(_log_compute(usable)) < np.log(2):
         return "all runs have nearly the same compute"
     line = np.polyfit(d, n, 1)
     if float(np.std(n - np.polyval(line, d))) < COLLINEAR_SPREAD:
@@ -117,28 +119,60 @@ def _no_surface(records: Records) -> str | None:
     return None
 
 
+def _clusters(usable: Records) -> npt.NDArray[np.intp]:
+    """One number for all runs that share a past (``trunk``) or a configuration (its seeds)."""
+    table = usable.table
+    labels = table["params"].map("{:.6g}".format) + " " + table["tokens"].map("{:.6g}".format)
+    if "trunk" in usable:
+        labels = table["trunk"].astype("string").fillna(labels)
+    return np.unique(labels.to_numpy(dtype=str), return_inverse=True)[1]
+
+
+def _log_compute(usable: Records) -> FloatArray:
+    """Log FLOP as recorded; 6 N D where a run has none."""
+    compute = np.log(6 * usable.column("params") * usable.column("tokens"))
+    if "train_flops" not in usable:
+        return np.asarray(compute)
+    given = usable.column("train_flops")
+    known = np.isfinite(given) & (given > 0)
+    return np.where(known, np.log(np.where(known, given, 1.0)), compute)
+
+
 def _surface(records: Records, law: str) -> Question:
     names = ("params", "tokens")
     usable = records.usable(*names)
     n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
-    compute = n + d + np.log(6.0)
-    if "train_flops" in usable:
-        given = usable.column("train_flops")
-        compute = np.where(np.isfinite(given) & (given > 0), np.log(given), compute)
-    top = np.argsort(compute)[-max(3, len(compute) // 4) :]
+    compute = _log_compute(usable)
     ladder = Ladder(
         inputs=names,
         log_inputs=np.column_stack([n, d]),
         log_loss=np.log(usable.column("loss")),
         log_compute=compute,
-        log_flops_ratio=float(np.median((compute - n - d)[top])),
+        cluster=_clusters(usable),
     )
-    status = _check_fall(records, ladder)
+    ratio = float(np.median((compute - n - d)[ladder.top(4)]))
+    ladder = replace(ladder, log_flops_ratio=ratio)
+    status = (*_check_fall(records, ladder), _seed_noise(ladder))
     return Question(
         ladder=ladder,
         candidates=_chosen(surface_candidates(), law),
         calibration=SURFACE,
         status=status,
+    )
+
+
+def _seed_noise(ladder: Ladder) -> str:
+    """What repeated runs of one configuration say of run noise, in words."""
+    assert ladder.cluster is not None
+    _, which, sizes = np.unique(ladder.cluster, return_inverse=True, return_counts=True)
+    spare = len(which) - len(sizes)
+    if spare == 0:
+        return "no run is repeated: run noise is taken from the residuals of the fit"
+    means = np.bincount(which, ladder.log_loss) / sizes
+    variance = float(np.sum((ladder.log_loss - means[which]) ** 2)) / spare
+    return (
+        f"{int(np.sum(sizes > 1))} configurations have repeated runs, which differ by "
+        f"{100 * np.sqrt(variance):.2f}% (standard deviation)"
     )
 
 
@@ -182,9 +216,10 @@ def _check_fall(records: Records, ladder: Ladder) -> tuple[str, ...]:
         np.argsort(np.argsort(v, kind="stable")) for v in (ladder.log_compute, ladder.log_loss)
     )
     by = "compute" if len(ladder.inputs) == 2 else ladder.inputs[0]
-    if float(np.corrcoef(rank_c, rank_l)[0, 1]) > 0:
+    flat = float(np.ptp(ladder.log_loss)) == 0
+    if flat or float(np.corrcoef(rank_c, rank_l)[0, 1]) > 0:
         raise ForecastError(
-            f"{records.source}: the loss rises with {by} (rank correlation above 0); "
+            f"{records.source}: the loss does not fall with {by}; "
             "check the loss column and the training of the larger runs"
         )
     best = float(ladder.log_compute[np.argmin(ladder.log_loss)])

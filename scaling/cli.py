@@ -167,14 +167,20 @@ def report(arguments: Arguments) -> None:
     """Write the budget-planning report on SOURCE as one HTML file."""
     from analysis.report import write_report
 
-    path = write_report(_load(arguments), arguments.output, seed=arguments.seed)
+    path = write_report(
+        _load(arguments),
+        arguments.output,
+        law=arguments.law,
+        x=arguments.x,
+        seed=arguments.seed,
+        curves=_curves(arguments.source),
+    )
     print(f"report: {path}", file=sys.stderr)
 
 
 def study(arguments: Arguments) -> None:
     """Train CONFIG, forecast its held-out runs unseen, compare, and write the report."""
     from analysis.report import write_study
-
     from scaling.store import RunStore
     from sweeps.config import load_config
     from sweeps.listing import plan_text
@@ -188,7 +194,9 @@ def study(arguments: Arguments) -> None:
     with SweepProgress(planned) as progress:
         run_sweep(planned, store, on_event=progress.show)
     records = store.read_records().among(run.run_id for run in planned.runs)
-    written = write_study(records, arguments.output or Path("results") / planned.name)
+    curves = store.curves()
+    folder = arguments.output or Path("results") / planned.name
+    written = write_study(records, folder, title=f"Sweep {planned.name}", curves=curves)
     store.log_artifact(written.report)
     print(written.to_text())
 
@@ -208,6 +216,15 @@ def _load(arguments: Arguments) -> "Records":
 
     stored = RunStore.find(source.removeprefix("mlflow:")).read_records().table
     return records_from_table(stored, source=source, columns=columns, where=arguments.where)
+
+
+def _curves(source: str) -> "DataFrame | None":
+    """The training curves of a sweep in the run store; a table of runs has none."""
+    if not source.startswith("mlflow:"):
+        return None
+    from scaling.store import RunStore
+
+    return RunStore.find(source.removeprefix("mlflow:")).curves()
 
 
 def _targets(arguments: Arguments) -> "Targets":
@@ -319,6 +336,6 @@ VERBS: dict[Callable[[Arguments], None], tuple[options.Options, ...]] = {
     ),
     verify: (options.seal_name, options.table, options.output, options.json_output),
     backtest: (options.source, options.law("auto"), options.output, options.json_output),
-    report: (options.source, options.required_output),
+    report: (options.source, options.law("auto"), options.required_output),
     study: (options.config, options.output),
 }

@@ -65,6 +65,9 @@ class ModelConfig:
     context: int = 64
     """Tokens a sequence predicts; attention cost and loss both depend on it, so it is constant in a
     study."""
+    rotary_base: float = 10_000.0
+    """Longest wavelength of the rotary positions, over 2 pi tokens; short contexts learn faster and
+    more evenly with a shorter one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +175,7 @@ class SweepConfig:
         for label, size in (
             ("model.head_size", self.model.head_size),
             ("model.context", self.model.context),
+            ("model.rotary_base", self.model.rotary_base),
             ("data.validation_windows", self.data.validation_windows),
             ("data.max_epochs", self.data.max_epochs),
             ("launch.workers", self.launch.workers),

@@ -4,7 +4,7 @@ Checks compare the Trainer with it, and small experiments (rung health, learning
 on it: runs of one shape, batch and length, each with its own settings and seed, trained at once.
 """
 
-import math
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,13 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scaling.shape import TransformerShape
-from sweeps.config import SweepConfig
+from sweeps.config import Grid, SweepConfig
 from sweeps.data.corpus import Corpus, WindowOrder
 from sweeps.models.transformer import Transformer, parameter_groups, token_losses
 from sweeps.optimizer import PackedAdamW
-from sweeps.plan import RunPlan
-from sweeps.recipe import find_recipe, settings_for
+from sweeps.plan import RunPlan, plan_sweep
 
 _EVALUATION_SEQUENCES = 64
 
@@ -43,26 +41,11 @@ class PlainRuns:
 
 
 def planned_for(
-    config: SweepConfig, corpus: Corpus, *, width: int, depth: int, tokens: float, seed: int = 1
+    config: SweepConfig, *, width: int, depth: int, tokens: float, seed: int = 1
 ) -> RunPlan:
     """The run that the config's recipe makes of this shape and horizon, on the config's data."""
-    shape = TransformerShape(
-        width=width,
-        depth=depth,
-        head_size=config.model.head_size,
-        context=config.model.context,
-        vocab_size=corpus.facts.vocab_size,
-    )
-    recipe = find_recipe(config.recipe.name, config.recipe.overrides)
-    return RunPlan(
-        shape=shape,
-        settings=settings_for(recipe, shape, tokens),
-        data=corpus.facts,
-        recipe=recipe.name,
-        recipe_hash=recipe.hash,
-        seed=seed,
-        held_out=False,
-    )
+    grid = Grid(width=(width,), depth=(depth,), tokens=(tokens,), seed=(seed,))
+    return plan_sweep(dataclasses.replace(config, grid=grid, cells=(), held_out=())).runs[0]
 
 
 def train_plainly(
@@ -103,8 +86,12 @@ def train_plainly(
 
 def stack_of(plans: Sequence[RunPlan]) -> Transformer:
     """The planned models before their first step, as one stack."""
-    scale = plans[0].settings.residual_scale
-    return Transformer(plans[0].shape, [plan.seed for plan in plans], residual_scale=scale)
+    return Transformer(
+        plans[0].shape,
+        [plan.seed for plan in plans],
+        residual_scale=plans[0].settings.residual_scale,
+        rotary_base=plans[0].rotary_base,
+    )
 
 
 def batch_of(plans: Sequence[RunPlan], corpus: Corpus, step: int) -> Tensor:
@@ -139,8 +126,3 @@ def _backward(model: Transformer, batch: Tensor, z_weight: float) -> Tensor:
     mean = losses.mean(dim=1)
     (mean + z_weight * log_partition.square().mean(dim=1)).sum().backward()
     return mean.detach()
-
-
-def uniform_loss(corpus: Corpus) -> float:
-    """Loss of a model that knows nothing: the logarithm of the vocabulary."""
-    return math.log(corpus.facts.vocab_size)

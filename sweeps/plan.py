@@ -48,6 +48,7 @@ class RunPlan:
     data: CorpusFacts
     recipe: str
     recipe_hash: str
+    rotary_base: float
     seed: int
     held_out: bool
     """Hidden from fits: it is there to be predicted."""
@@ -304,6 +305,7 @@ def _runs(
                     data=facts,
                     recipe=recipe.name,
                     recipe_hash=recipe.hash,
+                    rotary_base=config.model.rotary_base,
                     seed=seed,
                     held_out=held_out,
                     branch=branch,

@@ -102,7 +102,6 @@ RECIPES = {
             name="cpt-adamw-tiny/1",
             base_learning_rate=0.0108,
             base_batch_tokens=16384.0,
-            embedding_learning_rate_factor=80.0,
             weight_decay_factor=2.0,
         ),
     )

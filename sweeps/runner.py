@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scaling.store import RunState, RunStore
+from sweeps.health import rungs
 from sweeps.launchers.local import TaskEnded, TaskLost, work_through
 from sweeps.plan import RunPlan, SweepPlan
 from sweeps.work import EventKind, RunEvent, Task, train_task
@@ -49,8 +50,16 @@ def run_sweep(
             on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=run.tokens))
     reasons: dict[str, str] = {}
     launch = plan.config.launch
+    health = plan.config.health
+    checked = set(rungs(plan.runs).values()) if health.check_learning_rate else set()
     tasks = [
-        Task(run=run, data=plan.config.data, launch=launch, store=store)
+        Task(
+            run=run,
+            data=plan.config.data,
+            launch=launch,
+            store=store,
+            check_factors=health.factors if run in checked else (),
+        )
         for run in plan.runs
         if states[run.run_id] not in SETTLED
     ]

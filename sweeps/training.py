@@ -182,7 +182,12 @@ class LanguageModelModule(pl.LightningModule):
 
 def build_model(plan: RunPlan) -> Transformer:
     """The planned model before its first step."""
-    return Transformer(plan.shape, [plan.seed], residual_scale=plan.settings.residual_scale)
+    return Transformer(
+        plan.shape,
+        [plan.seed],
+        residual_scale=plan.settings.residual_scale,
+        rotary_base=plan.rotary_base,
+    )
 
 
 def build_optimizer(model: Transformer, plan: RunPlan) -> PackedAdamW:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from sweeps.config import DataConfig, LaunchConfig
 from sweeps.plan import RunPlan
 
 if TYPE_CHECKING:
+    from sweeps.data.corpus import Corpus
     from sweeps.training import CurvePoint
 
 _SECONDS_BETWEEN_FLUSHES = 5.0  # a batched write costs some 30 ms: once every few seconds is free
@@ -52,6 +54,8 @@ class Task:
     data: DataConfig
     launch: LaunchConfig
     store: RunStore
+    check_factors: tuple[float, ...] = ()
+    """Learning rates, over the rule's, at which the run is trained again to check its shape."""
 
 
 def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
@@ -67,7 +71,8 @@ def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
         send(_train_and_store(task, writer, send))
     except Exception as error:  # whatever went wrong ends this run, not the sweep
         reason = str(error) if isinstance(error, ScalingError) else _describe(error)
-        writer.fail(RunState.FAILED, reason)
+        with suppress(Exception):  # the store may be what went wrong; the event tells all the same
+            writer.fail(RunState.FAILED, reason)
         send(RunEvent(kind=EventKind.FAILED, run=run, reason=reason))
 
 
@@ -87,7 +92,7 @@ def _train_and_store(task: Task, writer: RunWriter, send: Callable[[RunEvent], N
         reason = f"the loss was not finite at step {trained.diverged_at_step}"
         writer.fail(RunState.DIVERGED, reason)
         return RunEvent(kind=EventKind.DIVERGED, run=run, reason=reason)
-    writer.finish(trained.record(run))
+    writer.finish(trained.record(run) | _health(task, corpus))
     return RunEvent(
         kind=EventKind.FINISHED,
         run=run,
@@ -95,6 +100,15 @@ def _train_and_store(task: Task, writer: RunWriter, send: Callable[[RunEvent], N
         loss=trained.loss,
         seconds=trained.train_seconds,
     )
+
+
+def _health(task: Task, corpus: "Corpus") -> dict[str, float | str]:
+    """What the learning-rate check adds to the record of the run that carries it."""
+    from sweeps.health import check_learning_rate
+
+    if not task.check_factors:
+        return {}
+    return check_learning_rate(task.run, corpus, task.check_factors).record()
 
 
 class _Curve:

@@ -55,8 +55,8 @@ def plot_backtest_errors(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
     percent_axis(ax.yaxis)
     ax.set_xlabel(DISTANCE)
     ax.set_ylabel("Predicted above measured loss")
-    ax.set_xlim(left=0)
-    ax.legend(loc="best")
+    ax.set_xlim(0, 1.06 * distance.max())
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0))  # bars fill the axes
     return ax
 
 

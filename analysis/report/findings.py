@@ -21,6 +21,7 @@ from analysis.frontier import unbeaten_runs
 from analysis.held_out import HeldOutCheck, check_held_out, held_out_runs
 from analysis.optimal_split import OptimalSplit, optimal_splits
 from analysis.targets import Targets
+from analysis.uncertainty import FEWEST_CLUSTERS_FOR_PAIRS
 from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.laws import law_named
 from scaling.records import Records
@@ -159,21 +160,19 @@ def _laws_to_fit(
         def fit(bootstrap: int, confidence_level: float, seed: int) -> FittedLaw:
             chosen = runs()
             fit_once = partial(
-                fit_law,
-                chosen,
-                name,
-                x=x,
-                bootstrap=bootstrap,
-                confidence_level=confidence_level,
-                seed=seed,
+                fit_law, chosen, name, x=x, confidence_level=confidence_level, seed=seed
             )
-            fitted = fit_once()
+            fitted = fit_once(bootstrap=bootstrap)
+            if fitted.n_configurations < FEWEST_CLUSTERS_FOR_PAIRS:
+                # the narrow Huber penalty passes through points of so small a ladder, and its
+                # resamples then too: intervals would shrink to nothing
+                fit_once = partial(fit_once, objective="least_squares")
+                fitted = fit_once(bootstrap=bootstrap)
             floor = fitted.law.floor
             if fitted.law.constants()[floor] == 0:
                 # resamples with a floor beside a best fit without one would be of another law
-                fitted = replace(
-                    held := fit_once(fix={floor: 0.0}), notes=(FLOOR_HELD, *held.notes)
-                )
+                held = fit_once(bootstrap=bootstrap, fix={floor: 0.0})
+                fitted = replace(held, notes=(FLOOR_HELD, *held.notes))
             return FittedLaw(fit=fitted, records=chosen, about=about)
 
         return fit

@@ -20,7 +20,7 @@ from analysis.words import (
 )
 from scaling.records import Records
 
-MOST_ROWS = 60
+MOST_ROWS = 40
 MOST_SEEDS_LISTED = 4
 NOT_IDENTIFIED = "not identified by these runs"
 
@@ -273,11 +273,8 @@ def card_rows(fit: Fit) -> tuple[tuple[str, str], ...]:
         return ()
     hidden = () if floor_is_identified(fit) else (fit.law.floor,)
     skipped = {"constants"}
-    return tuple(
-        (name[:1].upper() + name[1:], _card_text(value, hidden))
-        for name, value in fit.card.items()
-        if name not in skipped and not (isinstance(value, Mapping | list) and not value)
-    )
+    said = {k: _card_text(v, hidden) for k, v in fit.card.items() if k not in skipped and v != []}
+    return tuple((name[:1].upper() + name[1:], text) for name, text in said.items() if text)
 
 
 def _card_text(value: Any, hidden: Sequence[str]) -> str:

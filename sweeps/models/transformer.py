@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from scaling.shape import TransformerShape
 
-ROTARY_BASE = 10_000.0
 #: Over sqrt(head size): normalised queries and keys cannot grow to sharpen attention.
 LOGIT_GAIN = 1.4
 NORM_EPSILON = 1e-6
@@ -31,7 +30,12 @@ class Transformer(nn.Module):
     """A stack of decoder-only transformers of one shape, one replica a seed."""
 
     def __init__(
-        self, shape: TransformerShape, seeds: Sequence[int], *, residual_scale: float = 1.0
+        self,
+        shape: TransformerShape,
+        seeds: Sequence[int],
+        *,
+        residual_scale: float = 1.0,
+        rotary_base: float = 10_000.0,
     ) -> None:
         super().__init__()
         self.shape = shape
@@ -41,7 +45,7 @@ class Transformer(nn.Module):
         self.weights = nn.Parameter(
             torch.stack([initial_weights(shape, self.layout, seed) for seed in seeds])
         )
-        cosine, sine = _rotary_tables(shape)
+        cosine, sine = _rotary_tables(shape, rotary_base)
         self.cosine: Tensor
         self.sine: Tensor
         self.register_buffer("cosine", cosine, persistent=False)
@@ -157,9 +161,9 @@ def _rms(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + NORM_EPSILON)
 
 
-def _rotary_tables(shape: TransformerShape) -> tuple[Tensor, Tensor]:
+def _rotary_tables(shape: TransformerShape, base: float) -> tuple[Tensor, Tensor]:
     half = shape.head_size // 2
-    frequencies = ROTARY_BASE ** (-torch.arange(half, dtype=torch.float64) / half)
+    frequencies = base ** (-torch.arange(half, dtype=torch.float64) / half)
     angles = torch.arange(shape.context, dtype=torch.float64)[:, None] * frequencies
     both = torch.cat((angles, angles), dim=1)
     return both.cos().float(), both.sin().float()
