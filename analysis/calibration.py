@@ -38,7 +38,8 @@ SURFACE = Calibration(
     bias=0.02,
 )
 # One input over half a decade and more, as in the best loss by compute. The best run of a budget
-# is not its optimum, and small budgets miss theirs by more: such curves need more width, and lie lower.
+# is not its optimum, and small budgets miss theirs by more: such curves need more width and lie
+# lower than they promise.
 FAR_CURVE = replace(SURFACE, misfit=0.13, bias=0.04)
 # One input a few times further, as in the rest of a learning curve: origins at the same factor
 # exist, so they say more, and neighbouring points err together.

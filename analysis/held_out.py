@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.forecast import LEVELS, forecast
 from analysis.fit_result import Interval
+from analysis.forecast import LEVELS, forecast
 from analysis.forecast_result import Forecast
 from analysis.targets import Targets
 from scaling.errors import ForecastError

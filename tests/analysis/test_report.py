@@ -141,12 +141,22 @@ def test_intervals_of_constants_hold_their_estimates(floorless):
         assert value.low <= value.estimate <= value.high
 
 
-def test_intervals_of_a_small_ladder_do_not_shrink_to_nothing(floorless):
-    (law,) = gather_findings(floorless, bootstrap=200).laws
-    a = law.fit.constants["a"]
-    # the Huber penalty passes through two of six points and gives a width of zero here; least
-    # squares on 0.4% wiggles over two decades leaves the amplitude open by about 5%
-    assert a.high / a.low > 1.02
+def test_intervals_of_a_small_ladder_do_not_shrink_to_nothing():
+    wiggle = 0.004 * np.array([0.4, -0.4, 1, -1, 1, -0.6, 0.5, -1.2])
+    flops = np.repeat([3e10, 6e10, 1.2e11, 2.4e11], 2)
+    table = pd.DataFrame(
+        {
+            "train_flops": flops,
+            "params": np.repeat([1e4, 2e4, 3e4, 4e4], 2),
+            "tokens": 1e5,
+            "loss": 20 * flops**-0.09 * (1 + wiggle),
+        }
+    )
+    found = gather_findings(records_from_table(table), bootstrap=200, with_backtest=False)
+    a = found.law_of("train_flops").fit.constants["a"]
+    # the Huber penalty passes through single points of eight: its interval is 0.4% wide. Means of
+    # two seeds that lie 0.1% off their line over one decade leave the amplitude open by percents
+    assert a.high / a.low > 1.05
 
 
 def test_what_the_runs_cannot_answer_is_said_and_not_left_out(floorless):
