@@ -70,7 +70,7 @@ def train_plainly(
     losses, norms = torch.empty(total, len(plans)), torch.empty(total, len(plans))
     for step in range(total):
         parts = batch_of(plans, corpus, step).chunk(micro_batches, dim=1)
-        means = [_backward(model, part, settings.z_loss / len(parts)) for part in parts]
+        means = [backward(model, part, settings.z_loss / len(parts)) for part in parts]
         losses[step] = torch.stack(means).mean(dim=0)
         assert model.weights.grad is not None, "backward leaves a gradient"
         model.weights.grad.div_(len(parts))
@@ -120,7 +120,7 @@ def validation_of(model: Transformer, corpus: Corpus, sequences: int | None = No
     return torch.cat(parts, dim=1).double()
 
 
-def _backward(model: Transformer, batch: Tensor, z_weight: float) -> Tensor:
+def backward(model: Transformer, batch: Tensor, z_weight: float) -> Tensor:
     """Add the gradient of one part of a batch; (runs,) its mean loss."""
     losses, log_partition = token_losses(model(batch[..., :-1]), batch[..., 1:].flatten(1))
     mean = losses.mean(dim=1)

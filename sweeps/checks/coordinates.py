@@ -1,0 +1,127 @@
+"""Coordinate check: along width and depth, what blocks and head put out keeps its size.
+
+Yang & Hu 2021 (arXiv:2011.14522) and the README of microsoft/mup: a parametrisation transfers only
+if no activation grows or shrinks with the size of the model while it trains. Here: five seeds as
+one stack, ten steps at four times the rule's learning rate without warm-up.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from sweeps.checks.finding import Bench, Finding
+from sweeps.models.transformer import Transformer, parameter_groups
+from sweeps.optimizer import PackedAdamW
+from sweeps.plain_loop import backward, batch_of, stack_of
+from sweeps.recipe import with_learning_rate_factor
+
+STEPS, SETTLED_STEP, LEARNING_RATE_FACTOR = 10, 3, 4.0
+QUANTITIES = ("attention branch", "MLP branch", "stream", "attention logits", "logits")
+_SLOPE = 0.05
+
+
+def check_coordinates(bench: Bench, *, over_depth: bool = True) -> Iterator[Finding]:
+    """Slopes of log size on log width and on log depth, for each quantity, over the steps after the
+    third."""
+    width, depth = bench.widths[0], bench.depths[0]
+    yield from _slopes(bench, "width", [(wide, depth) for wide in bench.widths])
+    if over_depth:
+        yield from _slopes(bench, "depth", [(width, deep) for deep in bench.depths])
+
+
+def _slopes(bench: Bench, axis: str, shapes: Sequence[tuple[int, int]]) -> Iterator[Finding]:
+    sizes = np.stack([sizes_in_training(bench, *shape) for shape in shapes])
+    along = np.log([shape[axis == "depth"] for shape in shapes])
+    settled = np.log(sizes[:, SETTLED_STEP:]).mean(axis=1)  # (shapes, seeds, quantities)
+    for place, quantity in enumerate(QUANTITIES):
+        slopes = np.polyfit(along, settled[:, :, place], 1)[0]  # (seeds,)
+        spread = slopes.std(ddof=1) / np.sqrt(len(slopes)) if len(slopes) > 1 else float("nan")
+        means = np.exp(settled[:, :, place].mean(axis=1))
+        yield Finding(
+            check=f"coordinates: {quantity} along {axis}",
+            measured=float(slopes.mean()),
+            threshold=_SLOPE,
+            detail=f"slope, standard error {spread:.3f}; sizes "
+            + " ".join(f"{size:.3g}" for size in means),
+        )
+
+
+def sizes_in_training(bench: Bench, width: int, depth: int) -> np.ndarray:
+    """(steps, seeds, quantities) Mean absolute sizes after each of the first steps."""
+    plans = []
+    for seed in bench.seeds:
+        plan = bench.plan(width, depth, seed)
+        settings = with_learning_rate_factor(plan.settings, LEARNING_RATE_FACTOR)
+        plans.append(
+            dataclasses.replace(plan, settings=dataclasses.replace(settings, warmup_steps=1))
+        )
+    model = stack_of(plans)
+    settings = [plan.settings for plan in plans]
+    optimizer = PackedAdamW(model.weights, parameter_groups(model.shape), settings)
+    probe = batch_of(plans, bench.corpus, STEPS)[..., :-1]
+    sizes = []
+    for step in range(STEPS):
+        backward(model, batch_of(plans, bench.corpus, step), settings[0].z_loss)
+        optimizer.step()
+        sizes.append(sizes_of(model, probe))
+    return np.stack(sizes)
+
+
+@torch.no_grad()
+def sizes_of(model: Transformer, tokens: Tensor) -> np.ndarray:
+    """(replicas, quantities) Mean absolute size of each quantity of a forward pass."""
+    with _Watch() as watch:
+        logits = model(tokens)
+    *blocks, _ = watch.products
+    attention, mlp = blocks[1::4], blocks[3::4]  # of a block's four products: the two that go out
+    stream = model.residual_scale * torch.stack([*attention, *mlp]).sum(dim=0)
+    columns = (
+        torch.stack([_size(part) for part in attention]).mean(dim=0),
+        torch.stack([_size(part) for part in mlp]).mean(dim=0),
+        _size(stream),
+        torch.stack(watch.score_sizes).view(len(attention), model.replicas).mean(dim=0),
+        _size(logits),
+    )
+    return torch.stack(columns, dim=1).numpy()
+
+
+class _Watch(TorchFunctionMode):
+    """Sees every batched product and every attention of a forward pass, and leaves them be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.products: list[Tensor] = []
+        self.score_sizes: list[Tensor] = []
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = function(*args, **kwargs)
+        if function is torch.bmm:
+            self.products.append(result)
+        elif function is F.scaled_dot_product_attention:
+            self.score_sizes.append(_score_size(args[0], args[1], kwargs["scale"], self._replicas))
+        return result
+
+    @property
+    def _replicas(self) -> int:
+        return len(self.products[0])
+
+
+def _score_size(query: Tensor, key: Tensor, scale: float, replicas: int) -> Tensor:
+    """(replicas,) Mean absolute attention logit over the positions that the causal mask shows."""
+    scores = (query @ key.transpose(-1, -2) * scale).abs()
+    shown = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+    return scores[..., shown].view(replicas, -1).mean(dim=1)
+
+
+def _size(x: Tensor) -> Tensor:
+    """(replicas,)"""
+    return x.abs().flatten(1).mean(dim=1)

@@ -1,0 +1,22 @@
+"""Before the first step a model knows nothing: its loss is the logarithm of the vocabulary."""
+
+import math
+from collections.abc import Iterator
+
+from sweeps.checks.finding import Bench, Finding
+from sweeps.plain_loop import stack_of, validation_of
+
+
+def check_initial_loss(bench: Bench) -> Iterator[Finding]:
+    """Head and branches start at zero, so the first loss is ln(vocabulary) whatever the size."""
+    uniform = math.log(bench.corpus.facts.vocab_size)
+    for width in (bench.widths[0], bench.widths[-1]):
+        model = stack_of([bench.plan(width, bench.depths[0])])
+        loss = float(validation_of(model, bench.corpus, sequences=16).mean())
+        yield Finding(
+            check=f"initial loss, width {width}",
+            measured=loss - uniform,
+            threshold=1e-5,  # float32 sums
+            is_invariant=True,
+            detail=f"{loss:.6f} nats; ln {bench.corpus.facts.vocab_size} = {uniform:.6f}",
+        )
