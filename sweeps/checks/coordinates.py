@@ -1,8 +1,9 @@
 """Coordinate check: along width and depth, what blocks and head put out keeps its size.
 
 Yang & Hu 2021 (arXiv:2011.14522) and the README of microsoft/mup: a parametrisation transfers only
-if no activation grows or shrinks with the size of the model while it trains. Here: five seeds as
-one stack, ten steps at four times the rule's learning rate without warm-up.
+if no activation grows or shrinks with the size of the model while it trains. Here: the seeds as
+one stack, ten steps at the rule's peak learning rate without warm-up. At four times that, branches
+explode at every size and slopes are noise (docs/log.md has the numbers).
 """
 
 import dataclasses
@@ -19,9 +20,8 @@ from sweeps.checks.finding import Bench, Finding
 from sweeps.models.transformer import Transformer, parameter_groups
 from sweeps.optimizer import PackedAdamW
 from sweeps.plain_loop import backward, batch_of, stack_of
-from sweeps.recipe import with_learning_rate_factor
 
-STEPS, SETTLED_STEP, LEARNING_RATE_FACTOR = 10, 3, 4.0
+STEPS, SETTLED_STEP = 10, 3
 QUANTITIES = ("attention branch", "MLP branch", "stream", "attention logits", "logits")
 _SLOPE = 0.05
 
@@ -57,17 +57,16 @@ def sizes_in_training(bench: Bench, width: int, depth: int) -> np.ndarray:
     plans = []
     for seed in bench.seeds:
         plan = bench.plan(width, depth, seed)
-        settings = with_learning_rate_factor(plan.settings, LEARNING_RATE_FACTOR)
-        plans.append(
-            dataclasses.replace(plan, settings=dataclasses.replace(settings, warmup_steps=1))
-        )
+        settings = dataclasses.replace(plan.settings, warmup_steps=1)
+        plans.append(dataclasses.replace(plan, settings=settings))
     model = stack_of(plans)
-    settings = [plan.settings for plan in plans]
-    optimizer = PackedAdamW(model.weights, parameter_groups(model.shape), settings)
+    optimizer = PackedAdamW(
+        model.weights, parameter_groups(model.shape), [plan.settings for plan in plans]
+    )
     probe = batch_of(plans, bench.corpus, STEPS)[..., :-1]
     sizes = []
     for step in range(STEPS):
-        backward(model, batch_of(plans, bench.corpus, step), settings[0].z_loss)
+        backward(model, batch_of(plans, bench.corpus, step), plans[0].settings.z_loss)
         optimizer.step()
         sizes.append(sizes_of(model, probe))
     return np.stack(sizes)
