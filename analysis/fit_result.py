@@ -118,12 +118,20 @@ class Fit:
         """What follows from the constants, such as the optimal-size exponent."""
         return self._estimates(lambda law: law.derived())
 
+    @property
+    def floor_identified(self) -> bool:
+        """Whether these runs say where the loss levels off, or the floor was fixed by hand."""
+        return self.law.floor in self.fixed or self.status is FitStatus.CONVERGED
+
     def __str__(self) -> str:
         level = f"{100 * self.confidence_level:g}%"
         lines = [f"{self.law.name}: {self.n_runs} runs, {self.objective}, status: {self.status}"]
         for name, value in (self.constants | self.derived).items():
             spread = f"  {level} [{value.low:.5g}, {value.high:.5g}]" if self.draws else ""
-            lines.append(f"  {name:24s} {value.estimate:12.6g}{spread}")
+            estimate = f"{value.estimate:12.6g}"
+            if name == self.law.floor and not self.floor_identified:
+                estimate, spread = "not identified by these runs", ""
+            lines.append(f"  {name:24s} {estimate}{spread}")
         lines += [f"  note: {sentence}" for sentence in self.notes]
         return "\n".join(lines)
 

@@ -5,11 +5,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from analysis.backtest import Backtest, Score
+from analysis.cross_checks import CrossCheck
+from analysis.diagnostics import Card
+from analysis.fit_result import Fit
 from analysis.forecast_result import Forecast
 from analysis.seal import Seal, Verdict
 
 #: How a quantity is written in a table of targets.
 _SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
+
+
+def fit_text(fit: Fit, checks: Sequence[CrossCheck] = (), with_card: bool = False) -> str:
+    """The fit, the cross-checks that were asked for, and the checklist card if wanted."""
+    lines = [str(fit)]
+    for check in checks:
+        lines.append(f"  {check.line}")
+        lines += [f"    {warning}" for warning in check.warnings]
+    if with_card and fit.card is not None:
+        lines += ["", "checklist", str(Card(fit.card))]
+    return "\n".join(lines)
+
+
+def fit_json(fit: Fit, checks: Sequence[CrossCheck] = ()) -> str:
+    """The fit without its bootstrap draws, and the cross-checks, as one JSON document."""
+    document = json.loads(fit.to_json(draws=False))
+    if checks:
+        document["cross_checks"] = [check.to_dict() for check in checks]
+    return json.dumps(document, indent=1)
 
 
 def forecast_text(forecast: Forecast) -> str:

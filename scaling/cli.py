@@ -8,6 +8,7 @@ error. A mistake that the input explains is one line and exit code 2.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("scaling: interrupted; finished runs are stored, run it again", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return 0
 
 
@@ -96,10 +100,13 @@ def collect(arguments: Arguments) -> None:
 
 def fit(arguments: Arguments) -> None:
     """Fit one law to the runs in SOURCE; print its constants with intervals and their status."""
+    from analysis.cross_checks import cross_checks
     from analysis.fit import fit_law
+    from analysis.text import fit_json, fit_text
 
+    records = _load(arguments)
     fitted = fit_law(
-        _load(arguments),
+        records,
         arguments.law,
         objective=arguments.objective,
         huber_delta=arguments.huber_delta,
@@ -107,10 +114,13 @@ def fit(arguments: Arguments) -> None:
         x=arguments.x,
         bootstrap=arguments.bootstrap,
         cluster=arguments.cluster,
+        weights=arguments.weights,
         confidence_level=arguments.level,
         seed=arguments.seed,
     )
-    _answer(fitted.to_json(), lambda: str(fitted), arguments)
+    _save(fitted.to_json(), arguments)  # with the bootstrap draws, so that it can be loaded again
+    checks = cross_checks(records, seed=arguments.seed) if arguments.cross_checks else ()
+    _print(fit_json(fitted, checks), lambda: fit_text(fitted, checks, arguments.card), arguments)
 
 
 def forecast(arguments: Arguments) -> None:
@@ -279,6 +289,11 @@ def _assignments(
 
 def _answer(document: str, text: Callable[[], str], arguments: Arguments) -> None:
     """Save the JSON document where -o says, and print it or its text."""
+    _save(document, arguments)
+    _print(document, text, arguments)
+
+
+def _save(document: str, arguments: Arguments) -> None:
     if arguments.output:
         target = Path(arguments.output)
         try:
@@ -286,6 +301,9 @@ def _answer(document: str, text: Callable[[], str], arguments: Arguments) -> Non
             target.write_text(document + "\n")
         except OSError as error:
             raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
+
+
+def _print(document: str, text: Callable[[], str], arguments: Arguments) -> None:
     print(document if arguments.json else text())
 
 

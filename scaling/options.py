@@ -101,6 +101,15 @@ def fitting(command: argparse.ArgumentParser) -> None:
         "--cluster", metavar="COLUMN", help="resample runs that share this together"
     )
     command.add_argument(
+        "--weights", metavar="HOW", help="stderr, compute, or a column of weights (default: equal)"
+    )
+    command.add_argument("--card", action="store_true", help="print the checklist card too")
+    command.add_argument(
+        "--cross-checks",
+        action="store_true",
+        help="print the optimal-size exponent by envelope and IsoFLOP profiles too",
+    )
+    command.add_argument(
         "--level", type=float, default=0.95, help="confidence level of intervals (%(default)s)"
     )
 

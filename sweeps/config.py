@@ -114,6 +114,16 @@ class LaunchConfig:
     inner_steps: int = 25
     """Optimizer steps inside one Lightning training step: spreads the Trainer's overhead until it
     vanishes."""
+    pack: int | None = None
+    """Runs of one shape, batch and length that are trained as one stack; none: chosen by the
+    model's size, 1: never."""
+    micro_sequences: int | None = None
+    """Sequences of a replica that are in memory at once; gradients of the others add up. None: the
+    whole batch, and less where memory runs out."""
+    checkpoints: str = "checkpoints"
+    """Folder for the states of unfinished runs; they are removed as runs finish."""
+    checkpoint_seconds: float = 60.0
+    """Time between checkpoints; more where writing one would take over 1% of it."""
     held_out_first: bool = True
     """Start the held-out runs before the others: they are the longest, so no core idles at the
     end."""
@@ -181,6 +191,9 @@ class SweepConfig:
             ("launch.workers", self.launch.workers),
             ("launch.threads", self.launch.threads),
             ("launch.inner_steps", self.launch.inner_steps),
+            ("launch.pack", self.launch.pack),
+            ("launch.micro_sequences", self.launch.micro_sequences),
+            ("launch.checkpoint_seconds", self.launch.checkpoint_seconds),
             ("launch.flops_per_second", self.launch.flops_per_second),
         ):
             if size is not None and not size > 0:

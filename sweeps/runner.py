@@ -1,13 +1,17 @@
 """Walk a plan: skip what is finished, train the rest, keep every outcome in the store."""
 
+import dataclasses
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from scaling.store import RunState, RunStore
 from sweeps.health import rungs
 from sweeps.launchers.local import TaskEnded, TaskLost, work_through
-from sweeps.plan import RunPlan, SweepPlan
+from sweeps.packing import pack_runs
+from sweeps.plan import SweepPlan
 from sweeps.work import EventKind, RunEvent, Task, train_task
 
 #: Training these again would give the same result.
@@ -50,37 +54,43 @@ def run_sweep(
             on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=run.tokens))
     reasons: dict[str, str] = {}
     launch = plan.config.launch
+    if workers is not None:
+        launch = dataclasses.replace(launch, workers=workers)
+    todo = {run_id for run_id, state in states.items() if state not in SETTLED}
     health = plan.config.health
-    checked = set(rungs(plan.runs).values()) if health.check_learning_rate else set()
+    carriers = rungs(plan.runs).values() if health.check_learning_rate else ()
     tasks = [
         Task(
-            run=run,
+            pack=pack,
+            todo=frozenset(wanted),
             data=plan.config.data,
             launch=launch,
             store=store,
-            check_factors=health.factors if run in checked else (),
+            checked=frozenset(run.run_id for run in carriers),
+            check_factors=health.factors,
         )
-        for run in plan.runs
-        if states[run.run_id] not in SETTLED
+        for pack in pack_runs(plan.runs, launch)
+        if (wanted := todo & {run.run_id for run in pack.runs})
     ]
-    happenings = work_through(
-        tasks, train_task, workers=workers or launch.workers, threads=launch.threads
-    )
+    happenings = work_through(tasks, train_task, workers=launch.workers, threads=launch.threads)
     try:
         for happening in happenings:
             if isinstance(happening, TaskEnded):
                 continue
             if isinstance(happening, TaskLost):
-                event = _record_loss(happening, store)
+                events = _record_loss(happening, states, store)
             else:
-                event = happening.message
-            if event.kind in _STATES:
-                states[event.run.run_id] = _STATES[event.kind]
-            if event.reason:
-                reasons[event.run.run_id] = event.reason
-            on_event(event)
+                events = [happening.message]
+            for event in events:
+                if event.kind in _STATES:
+                    states[event.run.run_id] = _STATES[event.kind]
+                if event.reason:
+                    reasons[event.run.run_id] = event.reason
+                on_event(event)
     finally:
         happenings.close()
+        with suppress(OSError):  # states of unfinished runs keep it in place
+            Path(launch.checkpoints).rmdir()
     return SweepOutcome(states=states, reasons=reasons, seconds=time.perf_counter() - start)
 
 
@@ -92,8 +102,11 @@ _STATES = {
 }
 
 
-def _record_loss(lost: TaskLost, store: RunStore) -> RunEvent:
-    """Write down, in the place of a worker that died, that its run failed."""
-    run: RunPlan = lost.task.run
-    store.start_run(run.run_id, run.name, run.facts()).fail(RunState.FAILED, lost.reason)
-    return RunEvent(kind=EventKind.FAILED, run=run, reason=lost.reason)
+def _record_loss(lost: TaskLost, states: dict[str, RunState], store: RunStore) -> list[RunEvent]:
+    """Write down, in the place of a worker that died, that its unfinished runs failed."""
+    events = []
+    for run in lost.task.runs:
+        if states[run.run_id] not in SETTLED:
+            store.start_run(run.run_id, run.name, run.facts()).fail(RunState.FAILED, lost.reason)
+            events.append(RunEvent(kind=EventKind.FAILED, run=run, reason=lost.reason))
+    return events

@@ -75,6 +75,23 @@ def test_a_fixed_constant_stays_where_it_was_put(runs, capsys):
     assert json.loads(capsys.readouterr().out)["constants"]["E"]["estimate"] == 1.8
 
 
+def test_cross_checks_and_card_are_printed_when_asked_for(runs, capsys):
+    options = ["--law", "chinchilla", "--bootstrap", "50"]
+    assert main(["fit", runs, *options, "--card", "--cross-checks"]) == 0
+    printed = capsys.readouterr().out
+    assert "approach 1 (envelope)" in printed
+    assert "checklist" in printed
+    assert main(["fit", runs, *options, "--cross-checks", "--json"]) == 0
+    checks = json.loads(capsys.readouterr().out)["cross_checks"]
+    assert [check["approach"][:10] for check in checks] == ["approach 1", "approach 2"]
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(runs):
+    command = f"{sys.executable} -m scaling fit {runs} --law chinchilla --json | head -c 10"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == ""
+
+
 def test_forecast_prints_what_forecast_returns(runs, capsys):
     assert main(["forecast", runs, "--params", "1e9", "--tokens", "1e11", "--json"]) == 0
     (printed,) = json.loads(capsys.readouterr().out)["targets"]
