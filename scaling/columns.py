@@ -86,7 +86,7 @@ COLUMNS: dict[str, Column] = {
     "lr_gap": Column("loss that the rule costs against the best learning rate, relative"),
     "lr_gap_stderr": Column("standard error of lr_gap from the validation sequences"),
     "health_weight": Column("weight of a run in fits for the health of its learning rate, 0 to 1"),
-    "clipped_share": Column("share of the steps whose gradient was scaled down"),
+    "clipped_share": Column("share of the steps after warm-up whose gradient was scaled down"),
     "spikes": Column("jumps of the training loss above what the 50 steps before explain"),
     # cost
     "wall_seconds": Column("seconds of wall time"),

@@ -53,13 +53,11 @@ def train_plainly(
     corpus: Corpus,
     *,
     steps: int | None = None,
-    micro_batches: int = 1,
     sequences: int | None = None,
 ) -> PlainRuns:
     """Train runs of one shape, batch and length together, to their end or for the first `steps`.
 
-    `micro_batches` cuts every batch into parts whose gradients are summed; `sequences` measures on
-    that many of the validation sequences, evenly spaced, instead of all.
+    `sequences` measures on that many of the validation sequences, evenly spaced, instead of all.
     """
     model = stack_of(plans)
     settings = plans[0].settings
@@ -69,11 +67,8 @@ def train_plainly(
     total = settings.steps if steps is None else steps
     losses, norms = torch.empty(total, len(plans)), torch.empty(total, len(plans))
     for step in range(total):
-        parts = batch_of(plans, corpus, step).chunk(micro_batches, dim=1)
-        means = [backward(model, part, settings.z_loss / len(parts)) for part in parts]
-        losses[step] = torch.stack(means).mean(dim=0)
+        losses[step] = backward(model, batch_of(plans, corpus, step), settings.z_loss)
         assert model.weights.grad is not None, "backward leaves a gradient"
-        model.weights.grad.div_(len(parts))
         norms[step] = torch.linalg.vector_norm(model.weights.grad, dim=1)
         optimizer.step()
     return PlainRuns(
@@ -120,9 +115,9 @@ def validation_of(model: Transformer, corpus: Corpus, sequences: int | None = No
     return torch.cat(parts, dim=1).double()
 
 
-def backward(model: Transformer, batch: Tensor, z_weight: float) -> Tensor:
-    """Add the gradient of one part of a batch; (runs,) its mean loss."""
+def backward(model: Transformer, batch: Tensor, z_loss: float) -> Tensor:
+    """Leave each run's gradient in the weights; (runs,) its mean cross-entropy."""
     losses, log_partition = token_losses(model(batch[..., :-1]), batch[..., 1:].flatten(1))
     mean = losses.mean(dim=1)
-    (mean + z_weight * log_partition.square().mean(dim=1)).sum().backward()
+    (mean + z_loss * log_partition.square().mean(dim=1)).sum().backward()
     return mean.detach()

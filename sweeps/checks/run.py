@@ -7,9 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from scaling.errors import ConfigError
+from scaling.errors import CheckError, ConfigError
 from sweeps.checks.coordinates import check_coordinates
-from sweeps.checks.equality import check_packing, check_trainer
+from sweeps.checks.equality import (
+    check_accumulation,
+    check_packing,
+    check_resume,
+    check_trainer,
+)
 from sweeps.checks.finding import Bench, Finding
 from sweeps.checks.measures import check_bits_per_byte
 from sweeps.checks.start import check_initial_loss
@@ -26,8 +31,10 @@ QUICK: tuple[Family, ...] = (
     check_initial_loss,
     check_packing,
     check_trainer,
+    check_accumulation,
+    check_resume,
     check_bits_per_byte,
-    partial(check_coordinates, over_depth=False),
+    partial(check_coordinates, doublings_of_width=3, doublings_of_depth=0),
 )
 #: Minutes.
 FULL: tuple[Family, ...] = (*QUICK[:-1], check_coordinates, check_transfer, check_wider)
@@ -55,6 +62,15 @@ class CheckReport:
         """What the recipe does not keep on this data."""
         return tuple(found for found in self.findings if found.verdict == "FAIL")
 
+    def require_unbroken(self) -> None:
+        """Raise CheckError where an invariant does not hold."""
+        if self.broken:
+            names = "; ".join(found.check for found in self.broken)
+            raise CheckError(
+                f"{self.sweep}: broken: {names}; runs trained by this code are not what their "
+                "records say"
+            )
+
     def to_json(self) -> str:
         """The report as one JSON document."""
         rows = [dataclasses.asdict(found) | {"verdict": found.verdict} for found in self.findings]
@@ -81,7 +97,7 @@ def run_checks(
     """
     settle_process(1)
     start = time.perf_counter()
-    bench = bench_for(config, quick=quick)
+    bench = bench_for(config)
     findings = []
     for family in QUICK if quick else FULL:
         for found in family(bench):
@@ -95,7 +111,7 @@ def run_checks(
     )
 
 
-def bench_for(config: SweepConfig, *, quick: bool) -> Bench:
+def bench_for(config: SweepConfig) -> Bench:
     """Widths in whole heads up to 128, from a quarter of that; depths 2 to 8; three seeds."""
     corpus = load_corpus(config.data, config.model.context)
     head = config.model.head_size
@@ -111,7 +127,7 @@ def bench_for(config: SweepConfig, *, quick: bool) -> Bench:
         config=config,
         corpus=corpus,
         tokens=_TOKENS,
-        seeds=(1, 2) if quick else (1, 2, 3),
+        seeds=(1, 2, 3),
         widths=widths,
         depths=(2, 4, 8),
     )
