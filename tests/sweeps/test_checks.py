@@ -134,10 +134,11 @@ def test_the_best_rate_is_that_of_the_parabola_and_never_outside(optimum):
     assert best_rate(losses) == pytest.approx(min(optimum, math.log(FACTORS[-1])))
 
 
-def test_wider_models_are_compared_on_the_same_sequences(bench):
-    (found,) = check_wider(bench)
-    assert found.measured >= 0
-    assert found.threshold == 2.0
+def test_a_width_is_worse_in_one_direction_only(bench):
+    (wider,) = check_wider(bench)
+    (narrower,) = check_wider(dataclasses.replace(bench, widths=bench.widths[::-1]))
+    assert min(wider.measured, narrower.measured) == 0.0
+    assert max(wider.measured, narrower.measured) > 0.0
 
 
 def test_records_count_spikes_and_clipped_steps_as_the_plain_loop_sees_them(bench):
