@@ -12,11 +12,12 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from scaling.errors import ConfigError
-from scaling.shape import check_width
+from scaling.shape import MLPS, check_width
 from sweeps.data.tokenizer import TOKENIZERS
 from sweeps.schedule import SCHEDULES
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,13 @@ class ModelConfig:
     rotary_base: float = 10_000.0
     """Longest wavelength of the rotary positions, over 2 pi tokens; short contexts learn faster and
     more evenly with a shorter one."""
+    mlp: str = "relu2"
+    """relu2, or swiglu: gated, with about as many parameters."""
+    tied_head: bool = False
+    """Use the embedding as the head."""
+    precision: str = "fp32"
+    """fp32, or bf16: matrix products in bfloat16 with float32 weights and optimizer; one in a
+    study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +125,14 @@ class LaunchConfig:
     pack: int | None = None
     """Runs of one shape, batch and length that are trained as one stack; none: chosen by the
     model's size, 1: never."""
+    compile: bool = False
+    """Have torch.compile fuse the blocks of the model: half a minute that pays in runs of many
+    minutes on a GPU."""
+    cuda_graph: bool = True
+    """Record the step as a CUDA graph, on a GPU: launches cost nothing any more."""
+    deterministic: bool = False
+    """Demand algorithms that repeat themselves to the last bit, on a GPU: embedding gradients are
+    then sorted and attention takes a slower kernel. On a CPU runs repeat anyway."""
     micro_sequences: int | None = None
     """Sequences of a replica that are in memory at once; gradients of the others add up. None: the
     whole batch, and less where memory runs out."""
@@ -208,6 +224,8 @@ class SweepConfig:
             )
         _check_choice("data.tokenizer", self.data.tokenizer, tuple(TOKENIZERS))
         _check_choice("launch.device", self.launch.device, DEVICES)
+        _check_choice("model.mlp", self.model.mlp, MLPS)
+        _check_choice("model.precision", self.model.precision, PRECISIONS)
         if self.schedule is not None:
             _check_choice("schedule", self.schedule, SCHEDULES)
         self._check_grids()

@@ -94,6 +94,7 @@ def _signature(run: RunPlan) -> object:
         run.objective,
         run.held_out,
         run.rotary_base,
+        run.precision,
         settings.batch_sequences,
         settings.steps,
         settings.fork_step if run.branch else None,

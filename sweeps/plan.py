@@ -49,6 +49,7 @@ class RunPlan:
     recipe: str
     recipe_hash: str
     rotary_base: float
+    precision: str
     seed: int
     held_out: bool
     """Hidden from fits: it is there to be predicted."""
@@ -126,6 +127,10 @@ class RunPlan:
             "heads": shape.heads,
             "context": shape.context,
             "vocab_size": shape.vocab_size,
+            "mlp": shape.mlp,
+            "mlp_width": shape.mlp_width,
+            "tied_head": shape.tied_head,
+            "precision": self.precision,
             "batch_tokens": self.batch_tokens,
             "steps": settings.steps,
             "learning_rate": settings.hidden.learning_rate,
@@ -292,6 +297,8 @@ def _runs(
             head_size=config.model.head_size,
             context=config.model.context,
             vocab_size=facts.vocab_size,
+            mlp=config.model.mlp,
+            tied_head=config.model.tied_head,
         )
         values = getattr(block, horizon)
         tokens = [_tokens(shape, horizon, value) for value in values]
@@ -306,6 +313,7 @@ def _runs(
                     recipe=recipe.name,
                     recipe_hash=recipe.hash,
                     rotary_base=config.model.rotary_base,
+                    precision=config.model.precision,
                     seed=seed,
                     held_out=held_out,
                     branch=branch,

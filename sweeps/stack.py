@@ -108,6 +108,8 @@ class Stack(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.model = build_model(*runs)
+        if launch.compile:
+            self.model.compile_blocks()
         self.optimizer = build_optimizer(self.model, *runs)
         self.diverged_at = [-1] * len(runs)
         self.points: list[list[CurvePoint]] = [[] for _ in runs]
@@ -153,6 +155,7 @@ class Stack(pl.LightningModule):
                 enable_checkpointing=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
+                deterministic=self._launch.deterministic,
             )
             trainer.fit(self, train_dataloaders=range(chunks))
         self.notes += self._take_step.notes
@@ -196,6 +199,7 @@ class Stack(pl.LightningModule):
             z_loss=self._runs[0].settings.z_loss,
             micro_sequences=self.micro_sequences,
             backward=self.manual_backward,
+            graph=self._launch.cuda_graph and self.device.type == "cuda",
         )
         return self.optimizer
 
@@ -260,6 +264,7 @@ def build_model(*runs: RunPlan) -> Transformer:
         [run.seed for run in runs],
         residual_scale=first.settings.residual_scale,
         rotary_base=first.rotary_base,
+        compute_dtype=torch.bfloat16 if first.precision == "bf16" else torch.float32,
     )
 
 

@@ -1,8 +1,10 @@
 """Planned runs -> records: a pack trained together, its branches forked, each run measured."""
 
+import ctypes
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,9 @@ __all__ = [
     "train_runs",
     "training_loss",
 ]
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +103,15 @@ class Listener:
 
 
 def settle_process(threads: int) -> None:
-    """Make this process fit to train beside others: so many threads, and no denormal numbers."""
+    """Make this process fit to train beside others: so many threads, no denormal numbers, and
+    memory kept from step to step."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # sums of denormals make a CPU slower a hundredfold
+    with suppress(AttributeError, OSError):  # where there is no glibc
+        c_library = ctypes.CDLL(None)
+        # Else every tensor above 128 KB is mapped anew, zeroed by the kernel, page by page.
+        c_library.mallopt(_MMAP_THRESHOLD, 32 << 20)  # the most it allows
+        c_library.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def train_run(
