@@ -14,9 +14,9 @@ from torch import Tensor
 
 from sweeps.config import Grid, SweepConfig
 from sweeps.data.corpus import Corpus, WindowOrder
-from sweeps.models.transformer import Transformer, parameter_groups, token_losses
-from sweeps.optimizer import PackedAdamW
+from sweeps.models.transformer import Transformer, token_losses
 from sweeps.plan import RunPlan, plan_sweep
+from sweeps.stack import build_model, build_optimizer
 
 _EVALUATION_SEQUENCES = 64
 
@@ -59,11 +59,9 @@ def train_plainly(
 
     `sequences` measures on that many of the validation sequences, evenly spaced, instead of all.
     """
-    model = stack_of(plans)
+    model = build_model(*plans)
     settings = plans[0].settings
-    optimizer = PackedAdamW(
-        model.weights, parameter_groups(model.shape), [plan.settings for plan in plans]
-    )
+    optimizer = build_optimizer(model, *plans)
     total = settings.steps if steps is None else steps
     losses, norms = torch.empty(total, len(plans)), torch.empty(total, len(plans))
     for step in range(total):
@@ -76,16 +74,6 @@ def train_plainly(
         gradient_norms=norms,
         sequence_losses=validation_of(model, corpus, sequences),
         weights=model.weights.detach(),
-    )
-
-
-def stack_of(plans: Sequence[RunPlan]) -> Transformer:
-    """The planned models before their first step, as one stack."""
-    return Transformer(
-        plans[0].shape,
-        [plan.seed for plan in plans],
-        residual_scale=plans[0].settings.residual_scale,
-        rotary_base=plans[0].rotary_base,
     )
 
 

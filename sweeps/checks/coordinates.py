@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from sweeps.checks.finding import Bench, Finding
-from sweeps.models.transformer import Transformer, parameter_groups
-from sweeps.optimizer import PackedAdamW
-from sweeps.plain_loop import backward, batch_of, stack_of
+from sweeps.models.transformer import Transformer
+from sweeps.plain_loop import backward, batch_of
+from sweeps.stack import build_model, build_optimizer
 
 STEPS, SETTLED_STEP = 10, 3
 SEEDS = (1, 2, 3, 4, 5)
@@ -64,10 +64,8 @@ def sizes_in_training(bench: Bench, width: int, depth: int) -> np.ndarray:
         plan = bench.plan(width, depth, seed)
         settings = dataclasses.replace(plan.settings, warmup_steps=1)
         plans.append(dataclasses.replace(plan, settings=settings))
-    model = stack_of(plans)
-    optimizer = PackedAdamW(
-        model.weights, parameter_groups(model.shape), [plan.settings for plan in plans]
-    )
+    model = build_model(*plans)
+    optimizer = build_optimizer(model, *plans)
     probe = batch_of(plans, bench.corpus, STEPS)[..., :-1]
     sizes = []
     for step in range(STEPS):

@@ -8,7 +8,8 @@ import torch
 
 from sweeps.checks.equality import short_run
 from sweeps.checks.finding import Bench, Finding
-from sweeps.plain_loop import stack_of, validation_of
+from sweeps.plain_loop import validation_of
+from sweeps.stack import build_model
 
 
 def check_bits_per_byte(bench: Bench) -> Iterator[Finding]:
@@ -18,7 +19,7 @@ def check_bits_per_byte(bench: Bench) -> Iterator[Finding]:
     plan = short_run(bench)
     launch = dataclasses.replace(bench.config.launch, device="cpu")
     trained = train_run(plan, bench.corpus, launch)
-    model = stack_of([plan])
+    model = build_model(plan)
     with torch.no_grad():
         model.weights.copy_(trained.weights.unsqueeze(0))
     sequences = validation_of(model, bench.corpus)[0]

@@ -26,7 +26,8 @@ from sweeps.checks.transfer import FACTORS, best_rate
 from sweeps.checks.wider import check_wider
 from sweeps.data.corpus import load_corpus
 from sweeps.health import count_spikes
-from sweeps.plain_loop import batch_of, stack_of, train_plainly
+from sweeps.plain_loop import batch_of, train_plainly
+from sweeps.stack import build_model
 from sweeps.training import train_run
 
 
@@ -115,7 +116,7 @@ def test_the_coordinate_check_sees_a_learning_rate_that_ignores_the_width(bench,
 
 def test_sizes_are_those_of_the_products_in_the_forward_pass(bench):
     plans = [short_run(bench, seed) for seed in (1, 2)]
-    model = stack_of(plans)
+    model = build_model(*plans)
     tokens = batch_of(plans, bench.corpus, 0)[..., :-1]
     sizes = dict(zip(QUANTITIES, sizes_of(model, tokens).T, strict=True))
     # Before the first step branches and head are zero; normalised random queries and keys are not.
