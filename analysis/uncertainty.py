@@ -27,6 +27,8 @@ FEWEST_CLUSTERS_FOR_PAIRS = 20
 LARGEST_REFIT_WORK = 3e7
 #: elements (replicas times runs) handled together: a few arrays of it fit in the cache
 _CHUNK_ELEMENTS = 60_000
+#: few clusters leave long flat valleys, where a floor fades to nothing, and are quick to evaluate
+_LONGEST_SEARCH: dict[Resampling, int] = {"pairs": 60, "wild": 600, "normal": 60}
 #: with one or two degrees of freedom the drawn noise level has no mean; it stops here
 _HIGHEST_LEVEL = 10.0
 #: Webb 2014, "Reworking wild bootstrap based inference for clustered errors"
@@ -161,7 +163,13 @@ def refit(
     ok = 0
     for stage in refit_stages(objective):
         solution = minimise(
-            model, stage, at, weights=tables.weights, log_loss=tables.log_loss, basis=basis
+            model,
+            stage,
+            at,
+            weights=tables.weights,
+            log_loss=tables.log_loss,
+            basis=basis,
+            max_iterations=_LONGEST_SEARCH[tables.resampling],
         )
         at, ok = solution.theta, int(solution.converged.sum())
     return at, ok

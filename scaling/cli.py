@@ -57,6 +57,29 @@ def plan(arguments: Arguments) -> None:
     _answer(planned.to_json(), lambda: plan_text(planned), arguments)
 
 
+def tokenize(arguments: Arguments) -> None:
+    """Turn text FILES into token shards; kill it at any moment, run it again, and it goes on."""
+    import json
+
+    from sweeps.data.tokenize import tokenize_corpus
+    from sweeps.data.tokenize_progress import TokenizeDisplay
+
+    with TokenizeDisplay() as display:
+        made = tokenize_corpus(
+            arguments.files,
+            arguments.output,
+            tokenizer=arguments.tokenizer,
+            shard_tokens=arguments.shard_tokens,
+            validation_share=arguments.validation_share,
+            on_progress=display.show,
+        )
+    tokens = sum(shard["tokens"] for shard in made.shards)
+    document = {"folder": str(made.folder), "tokens": tokens, "shards": list(made.shards)}
+    document |= {"tokenizer": made.tokenizer, "tokenizer_hash": made.tokenizer_hash}
+    text = f"{tokens:,} tokens in {len(made.shards)} shards in {made.folder} ({made.tokenizer})"
+    _print(json.dumps(document, indent=2), lambda: text, arguments)
+
+
 def run(arguments: Arguments) -> None:
     """Train what CONFIG plans and the store lacks; safe to repeat, safe to kill."""
     from scaling.store import RunStore
@@ -350,6 +373,7 @@ def _parser() -> argparse.ArgumentParser:
 #: Each verb with the groups of options that it takes.
 VERBS: dict[Callable[[Arguments], None], tuple[options.Options, ...]] = {
     plan: (options.config, options.output, options.json_output),
+    tokenize: (options.tokenizing, options.required_output, options.json_output),
     run: (options.config, options.output, options.json_output),
     status: (options.config, options.output, options.json_output),
     check: (options.config, options.quick, options.output, options.json_output),

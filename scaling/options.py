@@ -149,3 +149,26 @@ def seal_name(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "source", metavar="SOURCE", nargs="?", help="the runs (default: what it was made from)"
     )
+
+
+def tokenizing(command: argparse.ArgumentParser) -> None:
+    """Which text becomes which tokens."""
+    command.add_argument(
+        "files", metavar="FILES", nargs="+", help="globs of .txt, .jsonl, .parquet, or folders"
+    )
+    command.add_argument(
+        "--tokenizer",
+        default="bytes",
+        metavar="NAME",
+        help="bytes, ascii-96, bpe-N (trains one of N tokens), or a tokenizer.json (%(default)s)",
+    )
+    command.add_argument(
+        "--shard-tokens", type=int, default=100_000_000, metavar="N", help="(%(default)s)"
+    )
+    command.add_argument(
+        "--validation-share",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="chance of a document to be held back (%(default)s)",
+    )

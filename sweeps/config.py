@@ -18,6 +18,8 @@ from sweeps.schedule import SCHEDULES
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("fp32", "bf16")
+SOURCES = ("text", "shards", "markov", "bigram-tasks")
+TOKEN_TYPES = ("auto", "uint16", "uint32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,15 +81,55 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """The text to train on."""
+class GeneratedConfig:
+    """A source that is generated without end, and whose entropy is known exactly."""
 
+    symbols: int = 64
+    """Vocabulary without task tokens."""
+    order: int = 2
+    """markov: how many tokens back the next one depends on."""
+    tasks: int = 256
+    """bigram-tasks: bigram tables, each with a token of its own that a sequence begins with."""
+    zipf: float = 1.5
+    """bigram-tasks: task i comes with a probability proportional to i ** -zipf."""
+    concentration: float = 0.3
+    """Dirichlet concentration of a row of a table; small is predictable, large is near uniform."""
+    seed: int = 0
+    """Seed of the tables, not of a run: another seed is another language."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no source can have."""
+        for name in ("symbols", "order", "tasks", "concentration"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name):g}; it must be positive")
+        if self.symbols < 2:
+            raise ConfigError("symbols is 1; a source with one symbol has nothing to learn")
+        if self.zipf < 0 or self.seed < 0:
+            raise ConfigError("zipf and seed are 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What to train on."""
+
+    source: str = "text"
+    """`text` (files), `shards` (tokens as `scaling tokenize` or nanoGPT-style tools write them),
+    `markov` or `bigram-tasks` (generated, of known entropy)."""
     files: tuple[str, ...] = ()
-    """Globs of UTF-8 text: *.txt whole, *.jsonl by its "text" field. None: the standard library of
-    the running Python."""
+    """text: globs of UTF-8 text: *.jsonl and *.parquet by their "text" field, folders that Hugging
+    Face `datasets` saved, anything else whole; none: the standard library of the running Python.
+    shards: a folder that `scaling tokenize` wrote, or globs of training shards."""
+    validation_files: tuple[str, ...] = ()
+    """shards: globs of validation shards, where `files` are globs."""
+    vocab_size: int | None = None
+    """shards: tokens that can occur, where no tokens.json beside the shards says so."""
+    token_type: str = "auto"
+    """shards: uint16, uint32, or auto: as tokens.json or the shard's header says, else uint16."""
+    generated: GeneratedConfig = field(default_factory=GeneratedConfig)
+    """markov and bigram-tasks: the source."""
     tokenizer: str = "bytes"
-    """`bytes` (256 symbols), or `ascii-96` (printable ASCII and newline; every other byte becomes
-    newline)."""
+    """`bytes` (256 symbols), `ascii-96` (printable ASCII and newline; every other byte becomes
+    newline), or the path of a tokenizer.json as `scaling tokenize` trains it."""
     validation_share: float = 0.05
     """Share of the text that is held back by file, never trained on; it is chosen by content, not
     by seed."""
@@ -204,6 +246,7 @@ class SweepConfig:
             ("model.rotary_base", self.model.rotary_base),
             ("data.validation_windows", self.data.validation_windows),
             ("data.max_epochs", self.data.max_epochs),
+            ("data.vocab_size", self.data.vocab_size),
             ("launch.workers", self.launch.workers),
             ("launch.threads", self.launch.threads),
             ("launch.inner_steps", self.launch.inner_steps),
@@ -222,7 +265,11 @@ class SweepConfig:
             raise ConfigError(
                 f"data.validation_share is {self.data.validation_share:g}; it lies between 0 and 1"
             )
-        _check_choice("data.tokenizer", self.data.tokenizer, tuple(TOKENIZERS))
+        _check_choice("data.source", self.data.source, SOURCES)
+        _check_choice("data.token_type", self.data.token_type, TOKEN_TYPES)
+        if not self.data.tokenizer.endswith(".json"):
+            known = (*TOKENIZERS, "a path of a tokenizer.json")
+            _check_choice("data.tokenizer", self.data.tokenizer, known)
         _check_choice("launch.device", self.launch.device, DEVICES)
         _check_choice("model.mlp", self.model.mlp, MLPS)
         _check_choice("model.precision", self.model.precision, PRECISIONS)

@@ -5,8 +5,10 @@ import math
 import torch
 from torch import Tensor
 
+from scaling.compute import flops_per_token
 from sweeps.data.corpus import Corpus
 from sweeps.models.transformer import Transformer, token_losses
+from sweeps.plan import RunPlan
 
 _EVALUATION_SEQUENCES = 64  # a batch of the validation set
 
@@ -40,6 +42,12 @@ def evaluate_stack(model: Transformer, corpus: Corpus) -> list[tuple[float, floa
 def evaluate(model: Transformer, corpus: Corpus) -> tuple[float, float]:
     """Validation loss and its standard error, for a stack of one."""
     return evaluate_stack(model, corpus)[0]
+
+
+def evaluation_flops(plan: RunPlan) -> int:
+    """FLOP of the final measurement, which are no training FLOP: a forward pass is a third."""
+    tokens = plan.data.validation_sequences * plan.shape.context
+    return flops_per_token(plan.shape) * tokens // 3
 
 
 def _mean_and_error(losses: Tensor) -> tuple[float, float]:

@@ -8,12 +8,11 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sweeps.config import Grid, SweepConfig
-from sweeps.data.corpus import Corpus, WindowOrder
+from sweeps.data.corpus import Corpus
 from sweeps.models.transformer import Transformer, token_losses
 from sweeps.plan import RunPlan, plan_sweep
 from sweeps.stack import build_model, build_optimizer
@@ -80,12 +79,7 @@ def train_plainly(
 def batch_of(plans: Sequence[RunPlan], corpus: Corpus, step: int) -> Tensor:
     """(runs, sequences, context + 1) What the runs read in one step."""
     count = plans[0].settings.batch_sequences
-    batches = []
-    for plan in plans:
-        order = WindowOrder(corpus.windows, plan.seed)
-        windows = order.positions(step * count, (step + 1) * count)
-        index = windows[:, None] * corpus.context + np.arange(corpus.context + 1)
-        batches.append(torch.from_numpy(corpus.train[index]).long())
+    batches = [corpus.batch(plan.seed, step, count) for plan in plans]
     return torch.stack(batches)
 
 

@@ -60,15 +60,18 @@ class RunPlan:
 
     @property
     def run_id(self) -> str:
-        """Identity: a hash of every field, so that a changed plan is another run."""
-        return _hash(dataclasses.asdict(self))
+        """Identity: a hash of every field, so that a changed plan is another run.
+
+        A fact that is None says nothing, so a new kind of fact leaves earlier runs as they are.
+        """
+        return _hash(dataclasses.asdict(self, dict_factory=_without_none))
 
     @property
     def trunk_id(self) -> str:
         """Identity of all that comes before the decay: equal for the branches of one trunk."""
         if self.branch is None:
             return self.run_id
-        fields = dataclasses.asdict(self)
+        fields = dataclasses.asdict(self, dict_factory=_without_none)
         fields["settings"] |= {"steps": None, "decay_steps": None}
         fields["branch"] = self.branch.reference_tokens
         return _hash(fields)
@@ -146,6 +149,7 @@ class RunPlan:
             "family": self.family,
             "objective": self.objective,
             "data": data.data_hash,
+            **({} if data.entropy is None else {"entropy": data.entropy}),
             "eval_hash": data.eval_hash,
             "tokenizer": data.tokenizer,
             "tokenizer_hash": data.tokenizer_hash,
@@ -168,6 +172,10 @@ class RunPlan:
             "learning_rate_rule": self.branch.rule_learning_rate,
             "learning_rate_mismatch": rate / self.branch.rule_learning_rate,
         }
+
+
+def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in items if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -388,12 +396,13 @@ def _check_overlap(fitted: list[RunPlan], held_out: list[RunPlan]) -> None:
 def estimated_seconds(run: RunPlan, flops_per_second: float | None = None) -> float:
     """A guess of one run's training time on one CPU core, before anything has been timed.
 
-    A step costs about 0.7 ms of overhead, and FLOP pass at a rate that grows with the width.
+    A step costs overhead, and FLOP pass at a rate that grows with the width. Constants: one core of
+    a two-core virtual machine of 2026, which needs a third less alone and twice as much when busy.
     """
     if flops_per_second is not None:
         return run.train_flops / flops_per_second
-    rate = 1e9 * min(40.0, 0.3 * run.shape.width)
-    return 0.7e-3 * run.settings.steps + run.train_flops / rate
+    rate = min(50e9, 0.8e9 * run.shape.width)
+    return 1.9e-3 * run.settings.steps + run.train_flops / rate
 
 
 def _hash(fields: dict[str, Any]) -> str:

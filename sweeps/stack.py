@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from sweeps.config import LaunchConfig
-from sweeps.data.corpus import Corpus, WindowOrder
+from sweeps.data.corpus import Corpus
 from sweeps.device import choose_device
 from sweeps.models.transformer import Transformer, parameter_groups
 from sweeps.optimizer import PackedAdamW
@@ -121,12 +121,8 @@ class Stack(pl.LightningModule):
         self.micro_sequences = launch.micro_sequences or runs[0].settings.batch_sequences
         self.notes: list[str] = []
         self._runs = tuple(runs)
-        self._orders = [WindowOrder(corpus.windows, run.seed) for run in runs]
+        self._corpus = corpus
         self._launch = launch
-        self._context = corpus.context
-        self._text: Tensor
-        self.register_buffer("_text", torch.from_numpy(corpus.train.copy()), persistent=False)
-        self._offsets = torch.arange(corpus.context + 1)
         self._until = 0
         self._on_chunk: Callable[[], None] = lambda: None
 
@@ -222,13 +218,11 @@ class Stack(pl.LightningModule):
     def _batches(self, first: int, last: int) -> Tensor:
         """(steps, replicas, sequences, context + 1) The tokens of the steps first to last - 1."""
         sequences = self._runs[0].settings.batch_sequences
-        tokens = []
-        for order in self._orders:
-            windows = torch.from_numpy(order.positions(first * sequences, last * sequences))
-            index = windows[:, None] * self._context + self._offsets
-            tokens.append(self._text[index.to(self.device)].long())
-        stacked = torch.stack(tokens, dim=1)
-        return stacked.view(last - first, sequences, len(tokens), -1).transpose(1, 2)
+        tokens = [
+            self._corpus.batches(run.seed, first, last, sequences, self.device)
+            for run in self._runs
+        ]
+        return torch.stack(tokens, dim=1)
 
     def _account(self, first: int, losses: Tensor, norms: Tensor) -> None:
         """Curve points, clipped steps, and who has diverged; both inputs: (steps, replicas)."""

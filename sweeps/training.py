@@ -16,7 +16,7 @@ from sweeps.checkpoint import CheckpointClock, CheckpointFile
 from sweeps.config import LaunchConfig
 from sweeps.data.corpus import Corpus
 from sweeps.device import choose_device, device_name
-from sweeps.evaluation import evaluate, evaluate_stack, sequence_losses
+from sweeps.evaluation import evaluate, evaluate_stack, evaluation_flops, sequence_losses
 from sweeps.health import count_spikes
 from sweeps.packing import Pack
 from sweeps.plan import RunPlan
@@ -29,6 +29,7 @@ __all__ = [
     "build_model",
     "build_optimizer",
     "evaluate",
+    "evaluation_flops",
     "sequence_losses",
     "settle_process",
     "train_pack",
@@ -72,14 +73,16 @@ class TrainedRun:
         """The columns of the records table that training has added to the plan's facts."""
         device_seconds = self.train_seconds / self.replicas
         branch = {"fork_state_hash": self.fork_state_hash} if self.fork_state_hash else {}
+        bytes_ = plan.data.bytes_per_token  # none where tokens stand for no text
         notes = {"notes": "; ".join(self.notes)} if self.notes else {}
         return {
             "loss": self.loss,
             "loss_stderr": self.loss_stderr,
-            "bits_per_byte": self.loss / math.log(2) / plan.data.bytes_per_token,
+            "bits_per_byte": bytes_ and self.loss / math.log(2) / bytes_,
             "wall_seconds": self.train_seconds,
             "device_seconds": device_seconds,
             "evaluation_seconds": self.evaluation_seconds / self.replicas,
+            "evaluation_flops": evaluation_flops(plan),
             "replicas": self.replicas,
             "clipped_share": self.clipped_share,
             "spikes": self.spikes,

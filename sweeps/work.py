@@ -63,6 +63,14 @@ class Task:
     check_factors: tuple[float, ...] = ()
     """Learning rates of that check, over the rule's."""
 
+    @classmethod
+    def of_one(
+        cls, run: RunPlan, data: DataConfig, launch: LaunchConfig, store: RunStore
+    ) -> "Task":
+        """The task of a run that shares its training with no other."""
+        pack, todo = Pack(replicas=((run,),)), frozenset([run.run_id])
+        return cls(pack=pack, todo=todo, data=data, launch=launch, store=store)
+
     @property
     def runs(self) -> tuple[RunPlan, ...]:
         """The runs whose results are wanted."""
@@ -112,7 +120,7 @@ class _TaskLog:
 
     def __init__(self, task: Task, send: Callable[[RunEvent], None]) -> None:
         self._task, self._send = task, send
-        self._open: dict[str, tuple[RunPlan, RunWriter, _Curve]] = {}
+        self._open: dict[str, tuple[RunPlan, RunWriter, Curve]] = {}
         self._ended: set[str] = set()
 
     def start(self, runs: Sequence[RunPlan]) -> None:
@@ -121,7 +129,7 @@ class _TaskLog:
             if run.run_id in self._task.todo and run.run_id not in self._open:
                 self._send(RunEvent(kind=EventKind.STARTED, run=run))
                 writer = self._task.store.start_run(run.run_id, run.name, run.facts())
-                self._open[run.run_id] = (run, writer, _Curve(run, writer, self._send))
+                self._open[run.run_id] = (run, writer, Curve(run, writer, self._send))
 
     def add(self, run: RunPlan, point: "CurvePoint") -> None:
         """A point of a run's curve."""
@@ -159,10 +167,15 @@ def _store(
     writer: RunWriter,
     health: Mapping[str, float | str],
 ) -> RunEvent:
+    from sweeps.data.known_entropy import entropy_leak
+
     if trained.diverged_at_step is not None:
         reason = f"the loss was not finite at step {trained.diverged_at_step}"
         writer.fail(RunState.DIVERGED, reason)
         return RunEvent(kind=EventKind.DIVERGED, run=run, reason=reason)
+    if leak := entropy_leak(trained.loss, trained.loss_stderr, run.data.entropy):
+        writer.fail(RunState.FAILED, leak)
+        return RunEvent(kind=EventKind.FAILED, run=run, reason=leak)
     writer.finish({**trained.record(run), **health})
     return RunEvent(
         kind=EventKind.FINISHED,
@@ -186,7 +199,7 @@ def _health(
     }
 
 
-class _Curve:
+class Curve:
     """The loss curve of one run on its way to the store and the display."""
 
     def __init__(self, run: RunPlan, writer: RunWriter, send: Callable[[RunEvent], None]) -> None:
@@ -195,6 +208,7 @@ class _Curve:
         self._start = self._flushed = self._shown = time.perf_counter()
 
     def add(self, point: "CurvePoint") -> None:
+        """Take a point; every few seconds all that came are written and shown."""
         self._points.append(
             {
                 "step": point.step,
@@ -219,6 +233,7 @@ class _Curve:
             self.flush()
 
     def flush(self) -> None:
+        """Write what has not been written yet."""
         if self._points:
             self._writer.log_curve(self._points)
             self._points = []

@@ -132,6 +132,17 @@ def test_a_forecast_can_be_sealed_and_verified_later(runs, tmp_path, monkeypatch
     assert verdict["measured"] == 2.2
 
 
+def test_text_becomes_shards_that_a_sweep_can_name(tmp_path, capsys):
+    for number in range(40):
+        (tmp_path / f"{number}.txt").write_text(f"document {number}: " + "some text " * number)
+    files, folder = str(tmp_path / "*.txt"), str(tmp_path / "shards")
+    options = ["--validation-share", "0.2", "-o", folder, "--json"]
+    assert main(["tokenize", files, *options]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {shard["split"] for shard in printed["shards"]} == {"train", "validation"}
+    assert main(["tokenize", str(tmp_path / "*.absent"), "-o", folder]) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

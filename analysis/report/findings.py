@@ -31,8 +31,8 @@ JUST_BEYOND = 1.03  # where the drawn forecast begins; at 1 it would be inside t
 CURVE_POINTS = 12  # of the drawn forecast, up to the larger factor; every sixth is a factor of ten
 
 FLOOR_HELD = (
-    "the runs ask for no floor: it is held at zero here, and a floor above zero, which they do not "
-    "exclude, would change the other constants and widen their intervals"
+    "the runs do not say where the loss levels off: the floor is held at zero here, and one above "
+    "zero, which they do not exclude, would change the other constants and widen their intervals"
 )
 
 Answer = TypeVar("Answer")
@@ -169,8 +169,8 @@ def _laws_to_fit(
                 fit_once = partial(fit_once, objective="least_squares")
                 fitted = fit_once(bootstrap=bootstrap)
             floor = fitted.law.floor
-            if fitted.law.constants()[floor] == 0:
-                # resamples with a floor beside a best fit without one would be of another law
+            if not fitted.floor_identified or fitted.law.constants()[floor] == 0:
+                # with a floor that is anybody's guess the other constants are too
                 held = fit_once(bootstrap=bootstrap, fix={floor: 0.0})
                 fitted = replace(held, notes=(FLOOR_HELD, *held.notes))
             return FittedLaw(fit=fitted, records=chosen, about=about)
@@ -183,7 +183,7 @@ def _laws_to_fit(
         return {about: fitting(name, about, lambda: records)}
     surface = "loss as a function of model size and tokens, over all usable runs"
     curve = "loss as a function of compute, over the runs that no cheaper run beats"
-    plan = {"chinchilla": surface, "power_law": curve}
+    plan = {"power_law": curve, "chinchilla": surface}
     if law != "auto":
         plan = {law: curve if law_named(law).inputs == ("train_flops",) else surface}
     return {

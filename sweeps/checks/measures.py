@@ -17,6 +17,14 @@ def check_bits_per_byte(bench: Bench) -> Iterator[Finding]:
     from sweeps.training import train_run
 
     plan = short_run(bench)
+    if plan.data.bytes_per_token is None:
+        yield Finding(
+            check="bits per byte",
+            measured=None,
+            threshold=1e-6,
+            detail="the tokens stand for no text",
+        )
+        return
     launch = dataclasses.replace(bench.config.launch, device="cpu")
     trained = train_run(plan, bench.corpus, launch)
     model = build_model(plan)

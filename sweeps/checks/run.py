@@ -9,6 +9,7 @@ from functools import partial
 
 from scaling.errors import CheckError, ConfigError
 from sweeps.checks.coordinates import check_coordinates
+from sweeps.checks.entropy import check_known_entropy
 from sweeps.checks.equality import (
     check_accumulation,
     check_packing,
@@ -34,6 +35,7 @@ QUICK: tuple[Family, ...] = (
     check_accumulation,
     check_resume,
     check_bits_per_byte,
+    check_known_entropy,
     partial(check_coordinates, doublings_of_width=3, doublings_of_depth=0),
 )
 #: Minutes.

@@ -11,6 +11,7 @@ import torch
 from scaling.cli import main
 from scaling.errors import CheckError, ConfigError
 from sweeps.checks.coordinates import QUANTITIES, check_coordinates, sizes_of
+from sweeps.checks.entropy import check_known_entropy
 from sweeps.checks.equality import (
     check_accumulation,
     check_packing,
@@ -166,3 +167,11 @@ def test_the_check_command_prints_one_document_and_exits_with_zero(capsys):
     verdicts = {found["check"]: found["verdict"] for found in document["findings"]}
     assert verdicts["packed equals single"] == "pass"
     assert "BROKEN" not in verdicts.values()
+
+
+def test_no_model_beats_the_entropy_of_its_source(bench):
+    below = [found for found in check_known_entropy(bench) if "below" in found.check]
+    assert len(below) == 2
+    for found in below:
+        assert found.is_invariant
+        assert found.verdict == "pass", found
