@@ -15,7 +15,7 @@ _EXCESS = 0.01
 #: Sources with few enough transitions to be learned from 200,000 tokens.
 EASY = {
     "markov": GeneratedConfig(symbols=16, order=1),
-    "bigram-tasks": GeneratedConfig(symbols=16, tasks=4),
+    "bigram-tasks": GeneratedConfig(symbols=8, tasks=4),
 }
 
 
