@@ -42,7 +42,8 @@ class LearningRateCheck:
     gap: float
     """What the rule costs against the best learning rate, relative to the loss."""
     gap_stderr: float
-    """From the sampling of validation sequences alone; the spread of seeds comes on top."""
+    """Over validation sequences and, with two seeds or more, over seeds. With one seed it says
+    nothing of the spread between seeds, which is larger in small runs."""
 
     def record(self) -> dict[str, float | str]:
         """Columns of the records table, on the row of the run that was checked."""
@@ -63,19 +64,21 @@ def rungs(runs: Iterable[RunPlan]) -> dict[TransformerShape, RunPlan]:
 
 
 def check_learning_rate(
-    plan: RunPlan, corpus: Corpus, factors: Sequence[float]
+    plan: RunPlan, corpus: Corpus, factors: Sequence[float], *, seeds: int = 1
 ) -> LearningRateCheck:
     """Train the run at these factors of its learning rate and find the best by a parabola.
 
-    Where the best lies outside, the factors are extended once by a step each way.
+    Its own seed and the `seeds` - 1 after it are averaged. Where the best lies outside, the factors
+    are extended once by a step each way.
     """
     factors = sorted(factors)
-    losses = _losses_at(plan, corpus, factors)
+    runs = [dataclasses.replace(plan, seed=plan.seed + more) for more in range(seeds)]
+    losses = _losses_at(runs, corpus, factors)
     check = judge(factors, losses, capped=plan.settings.learning_rate_capped)
     if check.status is not Health.EDGE:
         return check
     below, above = factors[0] ** 2 / factors[1], factors[-1] ** 2 / factors[-2]
-    outer = _losses_at(plan, corpus, [below, above])
+    outer = _losses_at(runs, corpus, [below, above])
     return judge(
         [below, *factors, above],
         np.concatenate([outer[:1], losses, outer[1:]]),
@@ -86,13 +89,16 @@ def check_learning_rate(
 def judge(
     factors: Sequence[float], sequence_losses: FloatArray, *, capped: bool
 ) -> LearningRateCheck:
-    """The verdict on losses (factors, sequences), factors ascending and the rule's, 1, among them.
+    """The verdict on losses (factors, seeds, sequences), or (factors, sequences) of one seed;
+    factors ascend and the rule's, 1, is among them.
 
-    A parabola in ln learning rate goes through the best point and its two neighbours. Sequences are
-    the same for all, so their easy and hard ones cancel in the gap's standard error.
+    A parabola in ln learning rate goes through the best point and its two neighbours. Seeds and
+    sequences are the same for all, so easy and hard ones cancel in the gap's standard error.
     """
     x = np.log(np.asarray(factors, dtype=np.float64))
-    losses = np.asarray(sequence_losses, dtype=np.float64).mean(axis=1)
+    sequence_losses = np.asarray(sequence_losses, dtype=np.float64)
+    sequence_losses = sequence_losses.reshape(len(x), -1, sequence_losses.shape[-1])
+    losses = sequence_losses.mean(axis=(1, 2))
     rule = int(np.argmin(np.abs(x)))
     known = np.where(np.isfinite(losses), losses, np.inf)
     best = int(known.argmin())
@@ -139,21 +145,28 @@ def count_spikes(losses: npt.ArrayLike) -> int:
     return int(high[0]) + int((high[1:] & ~high[:-1]).sum())
 
 
-def _losses_at(plan: RunPlan, corpus: Corpus, factors: Sequence[float]) -> FloatArray:
-    """(factors, sequences) Validation losses of the run at these factors of its learning rate."""
+def _losses_at(runs: Sequence[RunPlan], corpus: Corpus, factors: Sequence[float]) -> FloatArray:
+    """(factors, runs, sequences) Validation losses of the runs at these factors of their learning
+    rate."""
     from sweeps.plain_loop import train_plainly
 
     plans = [
-        dataclasses.replace(plan, settings=with_learning_rate_factor(plan.settings, factor))
+        dataclasses.replace(run, settings=with_learning_rate_factor(run.settings, factor))
         for factor in factors
+        for run in runs
     ]
-    return np.asarray(train_plainly(plans, corpus).sequence_losses, dtype=np.float64)
+    losses = train_plainly(plans, corpus).sequence_losses
+    return np.asarray(losses.view(len(factors), len(runs), -1), dtype=np.float64)
 
 
 def _parabolas(x: FloatArray, losses: FloatArray) -> FloatArray:
-    """(3, sequences) Coefficients of the parabola through three points, lowest order first."""
-    return np.asarray(np.linalg.solve(np.vander(x, 3, increasing=True), losses))
+    """(3, seeds, sequences) Coefficients of the parabola through three points, lowest order
+    first."""
+    flat = np.linalg.solve(np.vander(x, 3, increasing=True), losses.reshape(3, -1))
+    return np.asarray(flat.reshape(losses.shape))
 
 
 def _standard_error(values: FloatArray) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+    """Of the mean of (seeds, sequences), both drawn at random; of one seed, over sequences."""
+    over = [values.mean(axis=0), *([values.mean(axis=1)] if len(values) > 1 else [])]
+    return math.sqrt(sum(float(means.var(ddof=1)) / len(means) for means in over))

@@ -67,7 +67,7 @@ def run_sweep(
             launch=launch,
             store=store,
             checked=frozenset(run.run_id for run in carriers),
-            check_factors=health.factors,
+            health=health,
         )
         for pack in pack_runs(plan.runs, launch)
         if (wanted := todo & {run.run_id for run in pack.runs})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from scaling.errors import CorpusError, ScalingError
 from scaling.store import RunState, RunStore, RunWriter
-from sweeps.config import DataConfig, LaunchConfig
+from sweeps.config import DataConfig, HealthConfig, LaunchConfig
 from sweeps.packing import Pack
 from sweeps.plan import RunPlan
 
@@ -60,8 +60,8 @@ class Task:
     store: RunStore
     checked: frozenset[str] = frozenset()
     """Run ids of those that carry the learning-rate check of their shape."""
-    check_factors: tuple[float, ...] = ()
-    """Learning rates of that check, over the rule's."""
+    health: HealthConfig = HealthConfig()
+    """How that check is done."""
 
     @classmethod
     def of_one(
@@ -193,7 +193,9 @@ def _health(
     from sweeps.health import check_learning_rate
 
     return {
-        run.run_id: check_learning_rate(run, corpus, task.check_factors).record()
+        run.run_id: check_learning_rate(
+            run, corpus, task.health.factors, seeds=task.health.seeds
+        ).record()
         for run, result in trained.items()
         if run.run_id in task.checked and result.diverged_at_step is None
     }

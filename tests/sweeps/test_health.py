@@ -60,6 +60,16 @@ def test_the_gaps_standard_error_is_the_spread_of_the_gap():
     assert errors.mean() == pytest.approx(gaps.std(), rel=0.15)
 
 
+def test_the_spread_between_seeds_enters_the_standard_error():
+    rng = np.random.default_rng(0)
+    seeds = rng.normal(0, 0.02, (3, 4, 1))  # each run of each seed lies higher or lower as a whole
+    one = parabola(0.3)[:, None, :]
+    check = judge(FACTORS, one + seeds, capped=False)
+    assert check.losses == pytest.approx((one + seeds).mean(axis=(1, 2)))
+    alone = judge(FACTORS, one + seeds[:, :1], capped=False)
+    assert check.gap_stderr > 10 * alone.gap_stderr
+
+
 def test_a_diverged_learning_rate_counts_as_worse_than_any():
     losses = parabola(0.5)
     losses[-1] = np.nan
