@@ -15,11 +15,11 @@ from analysis.candidates import Candidate
 from analysis.curve_forms import CurveForm, curve_starts
 from analysis.ladder import FRONTIER_SCALE, Ladder
 from analysis.map_fit import Problem, Solution, solve
+from analysis.run_noise import RunNoise, run_noise
 from analysis.surface_forms import SurfaceForm, surface_starts
 
 FloatArray = npt.NDArray[np.float64]
 DECADE = float(np.log(10))
-FITTED_CONSTANTS = 5  # about what a fit with weak priors really uses up
 SMALLEST_SLOPE = 1e-4  # log loss a decade: a ladder that has gone flat
 NEAREST = 0.02  # decades; a target inside the data is still this far from certainty
 
@@ -50,15 +50,6 @@ class MemberFit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunNoise:
-    """What one more run scatters around the law: residuals to draw from, and their size."""
-
-    residuals: FloatArray  # (runs,) corrected for the fit's own freedom
-    chances: FloatArray  # (runs,) sum 1; runs of large compute are more like the target
-    scale: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Ensemble:
     """All candidates fitted to one ladder, and the fall in loss that sets the scale of errors."""
 
@@ -71,7 +62,7 @@ class Ensemble:
     @property
     def roughness(self) -> float:
         """Scatter of the runs as a share of the fall over a decade: how well a slope can show."""
-        return self.noise.scale / self.slope
+        return self.noise.residual_scale / self.slope
 
     def values(self, log_inputs: FloatArray) -> FloatArray:
         """Log loss that each law predicts (points, members)."""
@@ -117,7 +108,7 @@ class Rehearsal:
         ensemble, hidden = self.ensemble, self.hidden
         spread = combine(ensemble, hidden.log_inputs, hidden.log_compute, ensemble.first_weights)
         factor = ensemble.calibration.noise * noise_factor(ensemble, hidden.log_inputs)
-        noise = factor * ensemble.noise.scale
+        noise = factor * ensemble.noise.residual_scale
         return np.asarray((spread.centre - hidden.log_loss) ** 2 / (spread.variance + noise**2))
 
 
@@ -126,11 +117,13 @@ def fit_members(
 ) -> Ensemble:
     """Every candidate fitted to the ladder."""
     members = tuple(_fit(ladder, candidate) for candidate in candidates)
+    values = np.column_stack([m.log_loss(ladder.log_inputs) for m in members])
+    residuals = ladder.log_loss - values @ _first_weights(members)
     return Ensemble(
         ladder=ladder,
         members=members,
         slope=max(_slope(ladder, members[0]), SMALLEST_SLOPE),
-        noise=_run_noise(ladder, members),
+        noise=run_noise(ladder, residuals, calibration),
         calibration=calibration,
     )
 
@@ -165,21 +158,6 @@ def _slope(ladder: Ladder, first: MemberFit) -> float:
     here = ladder.log_inputs[ladder.top(6)]
     further = here + DECADE / len(ladder.inputs)
     return float(np.mean(first.log_loss(here) - first.log_loss(further)))
-
-
-def _run_noise(ladder: Ladder, members: Sequence[MemberFit]) -> RunNoise:
-    """The residuals of the ensemble's centre, as a distribution for a new run."""
-    n = len(ladder)
-    values = np.column_stack([m.log_loss(ladder.log_inputs) for m in members])
-    frontier = ladder.frontier_weights
-    # Residuals are smaller than errors by the constants that were fitted to them.
-    freedom = np.sqrt(n / max(n - FITTED_CONSTANTS, 0.3 * n))
-    residuals = (ladder.log_loss - values @ _first_weights(members)) * np.sqrt(frontier) * freedom
-    chances = np.exp(0.4 * (ladder.log_compute - ladder.log_compute.max())) * frontier
-    chances = chances / chances.sum()
-    reach = 4 * 1.4826 * float(np.median(np.abs(residuals))) + 1e-12
-    scale = float(np.sqrt(chances @ np.clip(residuals, -reach, reach) ** 2))
-    return RunNoise(residuals=residuals, chances=chances, scale=scale)
 
 
 def combine(
@@ -255,6 +233,9 @@ class Weighing:
     weights: FloatArray  # (targets, members)
     scale_squared: FloatArray  # (targets,) 1 = the default was right
     evidence: FloatArray  # (targets,) how many origins speak for that distance
+    trust: FloatArray  # (targets,) share of the weights that follows the rehearsals' errors
+    rms_error: FloatArray  # (targets, members) in rehearsals at that distance; NaN without any
+    mean_error: FloatArray  # (targets,) mean absolute error of the laws together; NaN without any
 
 
 def weigh(rehearsals: Sequence[Rehearsal], ensemble: Ensemble, distance: FloatArray) -> Weighing:
@@ -268,7 +249,7 @@ def weigh(rehearsals: Sequence[Rehearsal], ensemble: Ensemble, distance: FloatAr
     targets = len(distance)
     evidence = np.zeros(targets)
     squared_errors = np.zeros((targets, len(first_weights)))
-    ratios = np.zeros(targets)
+    ratios, absolute = np.zeros(targets), np.zeros(targets)
     for rehearsal in rehearsals:
         offset = np.log((rehearsal.distance + 0.1) / (distance[:, None] + 0.1))
         alike = np.exp(-np.abs(offset))  # (targets, hidden)
@@ -276,15 +257,26 @@ def weigh(rehearsals: Sequence[Rehearsal], ensemble: Ensemble, distance: FloatAr
         share = alike / alike.sum(axis=1, keepdims=True)
         evidence += worth
         squared_errors += worth[:, None] * (share @ rehearsal.errors**2)
+        absolute += worth * (share @ np.abs(rehearsal.errors @ first_weights))
         ratios += worth * np.minimum(share @ rehearsal.squared_ratio, 25.0)
     prior = calibration.prior_origins
     scale = (prior + calibration.origin_worth * ratios) / (
         prior + calibration.origin_worth * evidence
     )
     weights = np.broadcast_to(first_weights, squared_errors.shape)
+    trust = evidence / (evidence + 2)
     if rehearsals:
-        skill = first_weights / (squared_errors / evidence[:, None] + ensemble.noise.scale**2)
+        skill = first_weights / (
+            squared_errors / evidence[:, None] + ensemble.noise.residual_scale**2
+        )
         skill = skill / skill.sum(axis=1, keepdims=True)
-        trust = (evidence / (evidence + 2))[:, None]
-        weights = (1 - trust) * first_weights + trust * skill
-    return Weighing(weights=weights, scale_squared=scale, evidence=evidence)
+        weights = (1 - trust[:, None]) * first_weights + trust[:, None] * skill
+    known = np.where(evidence > 0, evidence, np.nan)
+    return Weighing(
+        weights=weights,
+        scale_squared=scale,
+        evidence=evidence,
+        trust=trust,
+        rms_error=np.sqrt(squared_errors / known[:, None]),
+        mean_error=absolute / known,
+    )

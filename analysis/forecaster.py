@@ -16,7 +16,6 @@ from analysis.ensemble import (
     DECADE,
     Ensemble,
     Rehearsal,
-    RunNoise,
     Spread,
     Weighing,
     combine,
@@ -26,6 +25,7 @@ from analysis.ensemble import (
     weigh,
 )
 from analysis.ladder import Ladder
+from analysis.run_noise import RunNoise
 from analysis.surface_forms import SurfaceForm
 
 FloatArray = npt.NDArray[np.float64]
@@ -163,8 +163,8 @@ def _t_draws(draws: int, freedom: float, rng: np.random.Generator) -> FloatArray
 
 
 def _noise_draws(noise: RunNoise, draws: int, rng: np.random.Generator) -> FloatArray:
-    """Residuals of the ladder where it has many, else a t distribution of their scale."""
-    n = len(noise.residuals)
-    pooled = rng.choice(noise.residuals, size=draws, p=noise.chances)
+    """Deviations of the ladder's runs where they are many, else a t distribution of their scale."""
+    n = len(noise.deviations)
+    pooled = rng.choice(noise.deviations, size=draws, p=noise.chances)
     smooth = 0.8 * noise.scale * _t_draws(draws, 5.0, rng)
     return np.where(rng.random(draws) < min(1.0, n / POOLED_RUNS), pooled, smooth)

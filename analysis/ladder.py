@@ -25,6 +25,7 @@ class Ladder:
     log_loss: FloatArray  # (runs,)
     log_compute: FloatArray  # (runs,); with one input, that input
     cluster: IntArray | None = None  # (runs,) runs with one number share their errors
+    configuration: IntArray | None = None  # (runs,) runs with one number repeat each other
     log_flops_ratio: float = float(np.log(6.0))  # ln of FLOP per (param x token)
 
     def __len__(self) -> int:
@@ -39,6 +40,7 @@ class Ladder:
             log_loss=self.log_loss[keep],
             log_compute=self.log_compute[keep],
             cluster=None if self.cluster is None else self.cluster[keep],
+            configuration=None if self.configuration is None else self.configuration[keep],
         )
 
     @property

@@ -16,6 +16,7 @@ from scaling.errors import ForecastError
 from scaling.records import Records
 
 FloatArray = npt.NDArray[np.float64]
+LEVELS = (0.5, 0.8, 0.9, 0.95)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,19 +27,22 @@ class OptimalSplit:
     anywhere inside costs little.
     """
 
-    train_flops: float
+    budget: float  # FLOP that were asked for
+    train_flops: float  # of the training; less than the budget where inference is part of it
     params: float
     tokens: float
+    loss: float | None  # of the law, where one law answers; ask `forecast` for one with intervals
     params_range: Mapping[float, Interval]  # confidence level -> range
     tokens_range: Mapping[float, Interval]
     decades_beyond: float
+    law: str  # which law or laws answered
 
 
 def optimal_splits(
     records: Records,
     *train_flops: float,
     law: str = "auto",
-    confidence_levels: Sequence[float] = (0.5, 0.8, 0.9, 0.95),
+    confidence_levels: Sequence[float] = LEVELS,
     draws: int = 2000,
     seed: int = 0,
     backtests: int = 5,
@@ -63,6 +67,8 @@ def optimal_splits(
     check_distance(beyond)
     log_params = _draws(forecaster, log_compute, beyond, draws, np.random.default_rng([seed, 2]))
     log_tokens = log_compute[:, None] - ladder.log_flops_ratio - log_params
+    names = ", ".join(c.name for c in question.candidates)
+    said = f"{names}, weighted" if len(question.candidates) > 1 else names
     splits = []
     for i, budget in enumerate(budgets):
         ranges = [
@@ -71,12 +77,15 @@ def optimal_splits(
         ]
         splits.append(
             OptimalSplit(
+                budget=float(budget),
                 train_flops=float(budget),
+                loss=None,
                 params=float(np.exp(np.median(log_params[i]))),
                 tokens=float(np.exp(np.median(log_tokens[i]))),
                 params_range=ranges[0],
                 tokens_range=ranges[1],
                 decades_beyond=float(beyond[i]),
+                law=said,
             )
         )
     return tuple(splits)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analysis.calibration import FAR_CURVE, NEAR_CURVE, SURFACE, Calibration
 from analysis.candidates import LAW_NAMES, Candidate, curve_candidates, surface_candidates
@@ -36,6 +37,7 @@ class Question:
     candidates: tuple[Candidate, ...]
     calibration: Calibration
     status: tuple[str, ...]
+    evaluation_noise: float | None  # relative standard error of a loss over its validation set
 
     @property
     def is_surface(self) -> bool:
@@ -119,13 +121,28 @@ def _no_surface(records: Records) -> str | None:
     return None
 
 
-def _clusters(usable: Records) -> npt.NDArray[np.intp]:
-    """One number for all runs that share a past (``trunk``) or a configuration (its seeds)."""
+def _configurations(usable: Records) -> npt.NDArray[np.intp]:
+    """One number for all runs of one size on so many tokens: they repeat each other."""
     table = usable.table
     labels = table["params"].map("{:.6g}".format) + " " + table["tokens"].map("{:.6g}".format)
-    if "trunk" in usable:
-        labels = table["trunk"].astype("string").fillna(labels)
     return np.unique(labels.to_numpy(dtype=str), return_inverse=True)[1]
+
+
+def _clusters(usable: Records) -> npt.NDArray[np.intp]:
+    """One number for all runs that share a past (``trunk``) or a configuration (its seeds)."""
+    labels = pd.Series(_configurations(usable), index=usable.table.index).astype("string")
+    if "trunk" in usable:
+        labels = usable.table["trunk"].astype("string").fillna(labels)
+    return np.unique(labels.to_numpy(dtype=str), return_inverse=True)[1]
+
+
+def _evaluation_noise(usable: Records) -> float | None:
+    """The median standard error of a loss over its validation set, relative; None if unknown."""
+    if "loss_stderr" not in usable:
+        return None
+    relative = usable.column("loss_stderr") / usable.column("loss")
+    known = relative[np.isfinite(relative) & (relative > 0)]
+    return float(np.median(known)) if len(known) else None
 
 
 def _log_compute(usable: Records) -> FloatArray:
@@ -149,30 +166,16 @@ def _surface(records: Records, law: str) -> Question:
         log_loss=np.log(usable.column("loss")),
         log_compute=compute,
         cluster=_clusters(usable),
+        configuration=_configurations(usable),
     )
     ratio = float(np.median((compute - n - d)[ladder.top(4)]))
     ladder = replace(ladder, log_flops_ratio=ratio)
-    status = (*_check_fall(records, ladder), _seed_noise(ladder))
     return Question(
         ladder=ladder,
         candidates=_chosen(surface_candidates(), law),
         calibration=SURFACE,
-        status=status,
-    )
-
-
-def _seed_noise(ladder: Ladder) -> str:
-    """What repeated runs of one configuration say of run noise, in words."""
-    assert ladder.cluster is not None
-    _, which, sizes = np.unique(ladder.cluster, return_inverse=True, return_counts=True)
-    spare = len(which) - len(sizes)
-    if spare == 0:
-        return "no run is repeated: run noise is taken from the residuals of the fit"
-    means = np.bincount(which, ladder.log_loss) / sizes
-    variance = float(np.sum((ladder.log_loss - means[which]) ** 2)) / spare
-    return (
-        f"{int(np.sum(sizes > 1))} configurations have repeated runs, which differ by "
-        f"{100 * np.sqrt(variance):.2f}% (standard deviation)"
+        status=_check_fall(records, ladder),
+        evaluation_noise=_evaluation_noise(usable),
     )
 
 
@@ -198,6 +201,7 @@ def _curve(records: Records, x: str, law: str, furthest: float, said: tuple[str,
         candidates=_chosen(curve_candidates(exponent, far=is_far), law),
         calibration=FAR_CURVE if is_far else NEAR_CURVE,
         status=said + _check_fall(records, ladder),
+        evaluation_noise=_evaluation_noise(usable),
     )
 
 

@@ -13,15 +13,19 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.calibration import SURFACE
+from analysis.candidates import surface_candidates
 from analysis.fit import fit_law
 from analysis.forecast import forecast
+from analysis.forecaster import log_forecast, prepare
+from analysis.question import pose
 from analysis.scores import covered, interval_score
 from analysis.targets import Targets
 from benchmarks.simulated_ladders import KINDS, simulated_ladders
@@ -33,6 +37,8 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 BOOTSTRAP = 200
 GAPS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # decades hidden from the top of a table
 FEWEST_SEEN = 8
+CONSTANT = "constant lack of fit"
+CLEAN = 0.05  # roughness below which a ladder counts as clean
 MOST_POINTS = 60  # of the hidden part of a learning curve
 
 
@@ -54,6 +60,7 @@ class Answer:
     centre: FloatArray  # (hidden,)
     low: FloatArray  # (hidden, levels)
     high: FloatArray
+    roughness: float | None = None  # residuals over the fall per decade, where known
 
 
 Method = Callable[[Split], Answer]
@@ -105,13 +112,58 @@ def bootstrap_of(law: str, *, residuals: bool) -> Method:
     return answer
 
 
+def constant_misfit(split: Split) -> Answer:
+    """The method before its lack of fit was learned from the ladder: always 8% of the drop.
+
+    Four members with looser priors, wider shares of parameters and laws, t with 5 degrees of
+    freedom: what `analysis.calibration` replaced. Kept to show what the replacement is worth.
+    """
+    calibration = replace(
+        SURFACE,
+        parameters=0.8,
+        laws=0.8,
+        misfit=0.08,
+        roughness=0.0,
+        tail=5.0,
+        bias=0.025,
+        default_noise_runs=0.0,
+    )
+    weights = dict(
+        zip(
+            ("coupled", "coupled, large runs", "coupled, all runs alike", "additive"),
+            (0.30, 0.35, 0.15, 0.20),
+            strict=True,
+        )
+    )
+    loose = ((0.0, 0.3), (-0.3, 0.5))  # ratio of the exponents, coupling
+    members = tuple(
+        replace(c, first_weight=weights[c.name], priors=(*c.priors[:4], *loose)[: len(c.priors)])
+        for c in surface_candidates()
+        if c.name in weights
+    )
+    ladder = pose(split.seen, split.inputs, "auto", None).ladder
+    forecaster = prepare(ladder, members, calibration, backtests=5, distance=0.0)
+    log_inputs = np.log(split.hidden[list(split.inputs)].to_numpy(float))
+    compute = log_inputs.sum(axis=1) + ladder.log_flops_ratio
+    answer = log_forecast(forecaster, log_inputs, compute, draws=2000, seed=0)
+    tails = (1 - np.array(LEVELS)) / 2
+    return Answer(
+        centre=np.exp(answer.centre),
+        low=np.exp(np.quantile(answer.draws, tails, axis=1)).T,
+        high=np.exp(np.quantile(answer.draws, 1 - tails, axis=1)).T,
+        roughness=forecaster.ensemble.roughness,
+    )
+
+
 SURFACE_METHODS: dict[str, Method] = {
     "auto": ours("auto"),
+    CONSTANT: constant_misfit,
     "chinchilla, parameter bootstrap": bootstrap_of("chinchilla", residuals=False),
     "chinchilla, bootstrap + residuals": bootstrap_of("chinchilla", residuals=True),
     "overtraining, bootstrap + residuals": bootstrap_of("overtraining", residuals=True),
     "single coupled law": ours("skaling"),
     "single additive law": ours("chinchilla"),
+    "single shared exponent": ours("overtraining"),
 }
 CURVE_METHODS: dict[str, Method] = {
     "auto": ours("auto"),
@@ -231,7 +283,10 @@ def run(splits: Iterator[Split], methods: dict[str, Method]) -> list[dict[str, o
             start = time.perf_counter()
             row: dict[str, object] = {"group": split.group, "split": split.name, "method": name}
             try:
-                row |= score(split, method(split))
+                answer = method(split)
+                row |= score(split, answer)
+                if answer.roughness is not None:
+                    row["roughness"] = answer.roughness
             except ScalingError as error:
                 row["refused"] = str(error)
             row["seconds"] = time.perf_counter() - start
@@ -250,6 +305,26 @@ def summary(rows: list[dict[str, object]]) -> pd.DataFrame:
     means.insert(0, "splits", by.size())
     means.insert(1, "refused", by["refused"].count())
     return means
+
+
+def narrowing(rows: list[dict[str, object]]) -> str:
+    """How wide and how good our intervals are beside those of a constant lack of fit."""
+    table = pd.DataFrame(rows)
+    if "roughness" not in table:
+        return "no comparison with a constant lack of fit (--quick)"
+    wide = table.pivot(index=["group", "split"], columns="method")
+    clean = (wide["roughness"][CONSTANT] < CLEAN) & wide["width90"]["auto"].notna()
+    lines = [f"auto over {CONSTANT}, clean ladders (roughness below {CLEAN:g}):"]
+    for group in [None, *dict.fromkeys(name for name, _ in wide.index[clean])]:
+        own = clean if group is None else clean & (wide.index.get_level_values(0) == group)
+        means = {v: wide.loc[own, v][["auto", CONSTANT]].mean() for v in ("width90", "score90")}
+        ratios = [f"{v} ratio {m['auto'] / m[CONSTANT]:.2f}" for v, m in means.items()]
+        covered90 = wide.loc[own, "in90"][["auto", CONSTANT]].mean()
+        lines.append(
+            f"  {group or 'all'}: {own.sum()} ladders, {', '.join(ratios)}, "
+            f"in 90% {covered90['auto']:.3f} and {covered90[CONSTANT]:.3f}"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -276,6 +351,14 @@ def main() -> None:
     table = summary(rows)
     with pd.option_context("display.width", 200, "display.max_columns", 20, "display.max_rows", 99):
         print(table.round(3).to_string())
+    print(narrowing(rows))
+    published = table.reset_index()
+    published = published[
+        published["group"].str.contains("README|by cut") & (published["method"] == "auto")
+    ]
+    if len(published):
+        inside = float(np.average(published["in90"], weights=published["splits"]))
+        print(f"90% intervals over {published['splits'].sum():.0f} published splits: {inside:.3f}")
     arguments.output.write_text(
         json.dumps(
             {"summary": json.loads(table.reset_index().to_json(orient="records")), "splits": rows},

@@ -10,7 +10,7 @@ error. A mistake that the input explains is one line and exit code 2.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -20,6 +20,7 @@ from scaling.errors import ConfigError, ScalingError, StoreError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from analysis.seal import Seal, SealStanding
     from analysis.targets import Targets
     from scaling.records import Records
 
@@ -173,6 +174,18 @@ def forecast(arguments: Arguments) -> None:
     if arguments.at:
         predicted = predict_table(records, _points(arguments.at), levels=levels, **how)
         predicted.to_csv(arguments.output or sys.stdout, index=False)
+        if unsupported := predicted.attrs["unsupported"]:
+            print(f"{unsupported} of {len(predicted)} points are unsupported", file=sys.stderr)
+        return
+    if arguments.target_loss:
+        from analysis.budget_for_loss import budget_for_loss
+        from analysis.text import budgets_text, results_json
+
+        budgets = [
+            budget_for_loss(records, loss, confidence_levels=levels, **how)
+            for loss in arguments.target_loss
+        ]
+        _answer(results_json(budgets), lambda: budgets_text(budgets), arguments)
         return
     targets = _targets(arguments)
     answer = forecast_runs(records, targets, confidence_levels=levels, **how)
@@ -180,25 +193,68 @@ def forecast(arguments: Arguments) -> None:
         from analysis.seal import seal_forecast
         from scaling.store import keep_seal
 
-        seal = seal_forecast(answer, arguments.seal, records, asked=tuple(targets.columns))
+        seal = seal_forecast(
+            answer,
+            arguments.seal,
+            records,
+            asked=tuple(targets.columns),
+            where=arguments.where,
+        )
         keep_seal(seal.name, seal.to_json())
         print(f"sealed as {seal.name}, digest {seal.digest}", file=sys.stderr)
     _answer(answer.to_json(), lambda: forecast_text(answer), arguments)
 
 
+def allocate(arguments: Arguments) -> None:
+    """Split budgets between model size and tokens, with intervals; inference and data limits."""
+    from analysis.constrained_split import constrained_splits
+    from analysis.optimal_split import optimal_splits
+    from analysis.text import results_json, splits_text
+
+    records, levels = _load(arguments), tuple(arguments.level or (0.9,))
+    if arguments.inference_tokens or arguments.unique_tokens is not None:
+        if arguments.law not in ("auto", "chinchilla"):
+            raise ConfigError(
+                f"--law {arguments.law} knows neither inference nor limited data; leave --law out"
+            )
+        splits = constrained_splits(
+            records,
+            *arguments.flops,
+            inference_tokens=arguments.inference_tokens,
+            unique_tokens=arguments.unique_tokens,
+            confidence_levels=levels,
+            seed=arguments.seed,
+        )
+    else:
+        splits = optimal_splits(
+            records,
+            *arguments.flops,
+            law=arguments.law,
+            confidence_levels=levels,
+            seed=arguments.seed,
+        )
+    _answer(results_json(splits), lambda: splits_text(splits), arguments)
+
+
 def verify(arguments: Arguments) -> None:
-    """Score the forecast sealed under NAME on the runs of SOURCE that it had not seen."""
+    """Score the forecast sealed under NAME, or --all, on runs that it had not seen."""
     from analysis.seal import Seal, score_seal
-    from analysis.text import verdicts_json, verdicts_text
+    from analysis.text import results_json, standings_text, verdicts_json, verdicts_text
     from scaling.store import read_seals
 
+    if arguments.all == bool(arguments.name):
+        raise ConfigError("verify one sealed forecast by its NAME, or all of them with --all")
+    if arguments.all:
+        standings = _seal_standings()
+        _answer(results_json(standings), lambda: standings_text(standings), arguments)
+        return
     seals = read_seals()
     if arguments.name not in seals:
         have = ", ".join(seals) or "none"
         raise StoreError(f'no sealed forecast "{arguments.name}" (sealed: {have})')
     seal = Seal.from_json(seals[arguments.name])
-    arguments.source = arguments.source or seal.source
-    verdicts = score_seal(seal, _load(arguments))
+    records = _load(arguments) if arguments.source else _seal_source(seal)
+    verdicts = score_seal(seal, records)
     _answer(verdicts_json(verdicts), lambda: verdicts_text(seal, verdicts), arguments)
 
 
@@ -208,6 +264,11 @@ def backtest(arguments: Arguments) -> None:
     from analysis.text import backtest_text
 
     scored = run_backtest(_load(arguments), law=arguments.law, x=arguments.x, seed=arguments.seed)
+    if arguments.figure:
+        from analysis.plots.backtest import save_backtest_figure
+
+        save_backtest_figure(scored, arguments.figure)
+        print(f"figure: {arguments.figure}", file=sys.stderr)
     _answer(scored.to_json(), lambda: backtest_text(scored), arguments)
 
 
@@ -222,6 +283,7 @@ def report(arguments: Arguments) -> None:
         x=arguments.x,
         seed=arguments.seed,
         curves=_curves(arguments.source),
+        seals=_seals_to_report(),
     )
     print(f"report: {path}", file=sys.stderr)
 
@@ -254,16 +316,41 @@ def study(arguments: Arguments) -> None:
 
 def _load(arguments: Arguments) -> "Records":
     """The runs that SOURCE names: a file, or mlflow:EXPERIMENT."""
+    columns = _assignments(arguments.columns, "--columns", str)
+    return _read(arguments.source, columns, arguments.where)
+
+
+def _read(source: str, columns: Mapping[str, str], where: Sequence[str]) -> "Records":
     from scaling.records import read_records, records_from_table
 
-    columns = _assignments(arguments.columns, "--columns", str)
-    source: str = arguments.source
     if not source.startswith("mlflow:"):
-        return read_records(source, columns=columns, where=arguments.where)
+        return read_records(source, columns=columns, where=where)
     from scaling.store import RunStore
 
     stored = RunStore.find(source.removeprefix("mlflow:")).read_records().table
-    return records_from_table(stored, source=source, columns=columns, where=arguments.where)
+    return records_from_table(stored, source=source, columns=columns, where=where)
+
+
+def _seal_source(seal: "Seal") -> "Records":
+    """The runs that a sealed forecast was made from, as they are now."""
+    return _read(seal.source, seal.columns, seal.where)
+
+
+def _seal_standings() -> "tuple[SealStanding, ...]":
+    """Where every sealed forecast of the run store stands."""
+    from analysis.seal import standings_of
+    from scaling.store import read_seals
+
+    return standings_of(read_seals(), _seal_source)
+
+
+def _seals_to_report() -> "tuple[SealStanding, ...]":
+    """The sealed forecasts for a report; a store that does not answer only costs their section."""
+    try:
+        return _seal_standings()
+    except ScalingError as error:
+        print(f"scaling: sealed forecasts are left out: {error}", file=sys.stderr)
+        return ()
 
 
 def _curves(source: str) -> "DataFrame | None":
@@ -289,7 +376,7 @@ def _targets(arguments: Arguments) -> "Targets":
         return Targets.flops(*arguments.flops)
     raise ConfigError(
         "nothing to predict; give --flops C, --params N --tokens D, --x COLUMN --values V, "
-        "or --at points.csv"
+        "--target-loss L, or --at points.csv"
     )
 
 
@@ -392,8 +479,21 @@ VERBS: dict[Callable[[Arguments], None], tuple[options.Options, ...]] = {
         options.output,
         options.json_output,
     ),
+    allocate: (
+        options.source,
+        options.law("auto"),
+        options.allocation,
+        options.output,
+        options.json_output,
+    ),
     verify: (options.seal_name, options.table, options.output, options.json_output),
-    backtest: (options.source, options.law("auto"), options.output, options.json_output),
+    backtest: (
+        options.source,
+        options.law("auto"),
+        options.figure,
+        options.output,
+        options.json_output,
+    ),
     report: (options.source, options.law("auto"), options.required_output),
     study: (options.config, options.output),
 }

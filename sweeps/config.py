@@ -167,6 +167,8 @@ class LaunchConfig:
     pack: int | None = None
     """Runs of one shape, batch and length that are trained as one stack; none: chosen by the
     model's size, 1: never."""
+    devices: int = 1
+    """GPUs (or processes, on a CPU) that share each batch of one run, by Lightning's DDP."""
     compile: bool = False
     """Have torch.compile fuse the blocks of the model: half a minute that pays in runs of many
     minutes on a GPU."""
@@ -255,6 +257,7 @@ class SweepConfig:
             ("launch.workers", self.launch.workers),
             ("launch.threads", self.launch.threads),
             ("launch.inner_steps", self.launch.inner_steps),
+            ("launch.devices", self.launch.devices),
             ("launch.pack", self.launch.pack),
             ("launch.micro_sequences", self.launch.micro_sequences),
             ("launch.checkpoint_seconds", self.launch.checkpoint_seconds),

@@ -1,5 +1,6 @@
 """AdamW on the flat weights of a stack: one set of constants a replica and parameter group."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -44,6 +45,7 @@ class PackedAdamW(torch.optim.Optimizer):
         self._rates = [_column(like, settings, name, "learning_rate") for name in names]
         self._decays = [_column(like, settings, name, "weight_decay") for name in names]
         self._epsilons = [_column(like, settings, name, "epsilon") for name in names]
+        self._group_decays = [bool(column.any()) for column in self._decays]
         self._max_norm = _constant(like, [item.max_gradient_norm for item in settings])
         self._beta2 = _constant(like, [item.beta2 for item in settings])
         self._beta1 = settings[0].beta1
@@ -74,38 +76,47 @@ class PackedAdamW(torch.optim.Optimizer):
         """One update from the gradient in place; the gradient is clipped and then forgotten."""
         gradient = self._weights.grad
         assert gradient is not None, "backward comes before step"
-        factor, correction1, correction2 = self._table.index_select(0, self._step)[0]
+        factor, correction1, root2 = self._table.index_select(0, self._step)[0]
         self._step.add_(1)
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         self.gradient_norm.copy_(norm[:, 0])
         self.active.logical_and_(norm.isfinite())
         frozen = self.active.logical_not()
         gradient.mul_((self._max_norm / (norm + 1e-6)).clamp_(max=1.0))
-        gradient.masked_fill_(frozen, 0.0)  # 0 x NaN would be NaN
-        factor = factor.masked_fill(frozen, 0.0)
+        if gradient.is_cuda or frozen.any():  # looking would hold up a GPU
+            gradient.masked_fill_(frozen, 0.0)  # 0 x NaN would be NaN
+            factor = factor.masked_fill(frozen, 0.0)
         self.first.lerp_(gradient, 1 - self._beta1)
-        self.second.mul_(self._beta2).addcmul_(gradient * (1 - self._beta2), gradient)
-        root = (self.second / correction2).sqrt_()
-        mean = self.first / correction1
-        for columns, rate, decay, epsilon in zip(
-            self._groups.values(), self._rates, self._decays, self._epsilons, strict=True
+        self.second.lerp_(gradient.square(), 1 - self._beta2)
+        # lr (m / c1) / (sqrt(v / c2) + eps), with all that is one number a replica drawn together.
+        root = self.second.sqrt()
+        for columns, rate, decay, epsilon, decays in zip(
+            self._groups.values(),
+            self._rates,
+            self._decays,
+            self._epsilons,
+            self._group_decays,
+            strict=True,
         ):
             scheduled = rate * factor
-            part = self._weights[:, columns]
-            part.mul_(1 - scheduled * decay)
-            part.sub_(scheduled * (mean[:, columns] / (root[:, columns] + epsilon)))
+            part, below = self._weights[:, columns], root[:, columns]
+            if decays:
+                part.mul_(1 - scheduled * decay)
+            below.add_(epsilon * root2).mul_(-correction1 / (scheduled * root2))
+            part.addcdiv_(self.first[:, columns], below)
         self._weights.grad = None
 
 
 def _step_table(settings: Sequence[TrainingSettings]) -> Tensor:
-    """(steps, 3, replicas, 1) Learning rate factor, and Adam's two bias corrections, by step."""
+    """(steps, 3, replicas, 1) By step: the learning rate's factor, and Adam's two bias corrections,
+    of the second its root."""
     steps = max(item.steps for item in settings)
     beta1 = settings[0].beta1
     rows = [
         [
             [item.schedule_factor(step) for item in settings],
             [1 - beta1 ** (step + 1) for _ in settings],
-            [1 - item.beta2 ** (step + 1) for item in settings],
+            [math.sqrt(1 - item.beta2 ** (step + 1)) for item in settings],
         ]
         for step in range(steps)
     ]

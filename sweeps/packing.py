@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.config import LaunchConfig
-from sweeps.plan import RunPlan, estimated_seconds
+from sweeps.plan import RunPlan
 
-_STEP_OVERHEAD_SECONDS = 0.7e-3  # as in the plan's estimate of time
 _MOST_ON_CPU = 8
+_CPU_ENTRIES = 65536  # of the residual stream in a step: more, and a core's caches overflow
 _MOST_ON_CUDA = 64
 _CUDA_TOKENS = 65536  # a step of this many tokens keeps one GPU busy
 _CUDA_WIDEST = 320  # a single wider model fills it by itself
@@ -107,8 +107,8 @@ def _signature(run: RunPlan) -> object:
 def replicas_for(run: RunPlan, launch: LaunchConfig) -> int:
     """How many replicas of this model one device trains best together; `launch.pack` overrides.
 
-    On a CPU, as many as bring the fixed cost of a step below a tenth of its work; on a GPU, as many
-    as give a step tokens enough to fill it.
+    On a CPU, as many as the caches hold: measured, see docs/log.md. On a GPU, as many as give a
+    step tokens enough to fill it.
     """
     if launch.pack is not None:
         return launch.pack
@@ -116,8 +116,7 @@ def replicas_for(run: RunPlan, launch: LaunchConfig) -> int:
         if run.shape.width > _CUDA_WIDEST:
             return 1
         return min(_MOST_ON_CUDA, max(1, math.ceil(_CUDA_TOKENS / run.batch_tokens)))
-    work = estimated_seconds(run) / run.settings.steps - _STEP_OVERHEAD_SECONDS
-    return min(_MOST_ON_CPU, max(1, math.ceil(_STEP_OVERHEAD_SECONDS / (0.1 * work))))
+    return min(_MOST_ON_CPU, max(1, _CPU_ENTRIES // (run.batch_tokens * run.shape.width)))
 
 
 def uses_cuda(launch: LaunchConfig) -> bool:

@@ -20,6 +20,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from scaling.errors import ConfigError
 from sweeps.config import LaunchConfig
 from sweeps.data.corpus import Corpus
 from sweeps.device import choose_device
@@ -106,6 +107,11 @@ class Stack(pl.LightningModule):
 
     def __init__(self, runs: Sequence[RunPlan], corpus: Corpus, launch: LaunchConfig) -> None:
         super().__init__()
+        if runs[0].settings.batch_sequences % launch.devices:
+            raise ConfigError(
+                f"{runs[0].name}: {runs[0].settings.batch_sequences} sequences a step do not split "
+                f"over launch.devices {launch.devices}; choose a divisor"
+            )
         self.automatic_optimization = False
         self.model = build_model(*runs)
         if launch.compile:
@@ -145,7 +151,8 @@ class Stack(pl.LightningModule):
         with _quiet():
             trainer = pl.Trainer(
                 accelerator="gpu" if choose_device(self._launch.device).type == "cuda" else "cpu",
-                devices=1,
+                devices=self._launch.devices,
+                strategy="ddp" if self._launch.devices > 1 else "auto",
                 max_epochs=1,
                 logger=False,
                 enable_checkpointing=False,
@@ -195,7 +202,9 @@ class Stack(pl.LightningModule):
             z_loss=self._runs[0].settings.z_loss,
             micro_sequences=self.micro_sequences,
             backward=self.manual_backward,
-            graph=self._launch.cuda_graph and self.device.type == "cuda",
+            graph=self._launch.cuda_graph
+            and self.device.type == "cuda"
+            and self._launch.devices == 1,
         )
         return self.optimizer
 
@@ -209,6 +218,9 @@ class Stack(pl.LightningModule):
             losses[index] = self._take_step(batch)
             norms[index] = self.optimizer.gradient_norm
         self.step, self.micro_sequences = last, self._take_step.micro_sequences
+        if self._launch.devices > 1:
+            torch.distributed.all_reduce(losses)
+            losses /= self._launch.devices
         self._account(first, losses.cpu(), norms.cpu())
         self.seconds += time.perf_counter() - start
         self._on_chunk()
@@ -216,13 +228,16 @@ class Stack(pl.LightningModule):
             self.trainer.should_stop = True
 
     def _batches(self, first: int, last: int) -> Tensor:
-        """(steps, replicas, sequences, context + 1) The tokens of the steps first to last - 1."""
+        """(steps, replicas, sequences, context + 1) This device's tokens of the steps first to
+        last - 1."""
         sequences = self._runs[0].settings.batch_sequences
         tokens = [
             self._corpus.batches(run.seed, first, last, sequences, self.device)
             for run in self._runs
         ]
-        return torch.stack(tokens, dim=1)
+        share = sequences // self._launch.devices
+        first_mine = share * (self.global_rank if self._launch.devices > 1 else 0)
+        return torch.stack(tokens, dim=1)[:, :, first_mine : first_mine + share]
 
     def _account(self, first: int, losses: Tensor, norms: Tensor) -> None:
         """Curve points, clipped steps, and who has diverged; both inputs: (steps, replicas)."""
@@ -259,6 +274,7 @@ def build_model(*runs: RunPlan) -> Transformer:
         residual_scale=first.settings.residual_scale,
         rotary_base=first.rotary_base,
         compute_dtype=torch.bfloat16 if first.precision == "bf16" else torch.float32,
+        used_vocab_size=first.data.used_vocab_size,
     )
 
 

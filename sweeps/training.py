@@ -233,14 +233,14 @@ class _PackTraining:
         self._advance(runs, told, settings.steps, file)
         trained = self._measure(runs)
         self._listener.on_end(trained)
-        if not is_last and self._files.branch is not None:
+        if not is_last and self._files.branch is not None and stack.global_rank == 0:
             self._files.branch.remove()
         return trained
 
     def close(self) -> None:
         """Forget the states on disk: everything is trained."""
         for file in (self._files.trunk, self._files.branch):
-            if file is not None:
+            if file is not None and self._stack.global_rank == 0:
                 file.remove()
 
     def _to_trunk(self, runs: Sequence[RunPlan], latest_step: int) -> None:
@@ -309,5 +309,5 @@ class _PackTraining:
         return StackState.from_content(loaded.content) if loaded.content else None
 
     def _keep(self, state: StackState, file: CheckpointFile | None) -> None:
-        if file is not None:
+        if file is not None and self._stack.global_rank == 0:
             self._clock.save(file, state.content())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from scaling.errors import CorpusError, ScalingError
 from scaling.store import RunState, RunStore, RunWriter
 from sweeps.config import DataConfig, HealthConfig, LaunchConfig
+from sweeps.distributed import SharedTraining, other_ranks
 from sweeps.packing import Pack
 from sweeps.plan import RunPlan
 
@@ -105,14 +106,22 @@ def _train(task: Task, log: "_TaskLog") -> None:
     def end(trained: "Mapping[RunPlan, TrainedRun]") -> None:
         log.end(trained, _health(task, trained, corpus))
 
-    train_pack(
-        task.pack,
-        corpus,
-        task.launch,
-        listener=Listener(on_start=log.start, on_point=log.add, on_end=end),
-        done={run.run_id for run in task.pack.runs} - task.todo,
+    shared = SharedTraining(
+        pack=task.pack,
+        data=task.data,
+        launch=task.launch,
+        done=frozenset(run.run_id for run in task.pack.runs) - task.todo,
         folder=task.checkpoint_folder,
     )
+    with other_ranks(shared):
+        train_pack(
+            task.pack,
+            corpus,
+            task.launch,
+            listener=Listener(on_start=log.start, on_point=log.add, on_end=end),
+            done=shared.done,
+            folder=task.checkpoint_folder,
+        )
 
 
 class _TaskLog:

@@ -20,6 +20,7 @@ from analysis.forecast_result import Forecast, TargetForecast
 from analysis.frontier import unbeaten_runs
 from analysis.held_out import HeldOutCheck, check_held_out, held_out_runs
 from analysis.optimal_split import OptimalSplit, optimal_splits
+from analysis.seal import SealStanding
 from analysis.targets import Targets
 from analysis.uncertainty import FEWEST_CLUSTERS_FOR_PAIRS
 from scaling.errors import ForecastError, RecordError, ScalingError
@@ -62,6 +63,7 @@ class Findings:
     curves: pd.DataFrame | None  # run_id, step, train_loss
     refusals: Mapping[str, str]  # question -> why the runs cannot answer it
     confidence_level: float
+    seals: tuple[SealStanding, ...] = ()  # the record of sealed forecasts, of all sources
 
     @property
     def largest(self) -> float:
@@ -90,6 +92,7 @@ def gather_findings(
     sealed: Forecast | None = None,
     curves: pd.DataFrame | None = None,
     with_backtest: bool = True,
+    seals: tuple[SealStanding, ...] = (),
 ) -> Findings:
     """Fit, forecast, rehearse and check these runs.
 
@@ -148,6 +151,7 @@ def gather_findings(
         curves=curves,
         refusals=refusals,
         confidence_level=level,
+        seals=seals,
     )
 
 

@@ -78,43 +78,40 @@ def sizes_in_training(bench: Bench, width: int, depth: int) -> np.ndarray:
 @torch.no_grad()
 def sizes_of(model: Transformer, tokens: Tensor) -> np.ndarray:
     """(replicas, quantities) Mean absolute size of each quantity of a forward pass."""
-    with _Watch() as watch:
+    with _Watch(model.replicas) as watch:
         logits = model(tokens)
-    *blocks, _ = watch.products
-    attention, mlp = blocks[1::4], blocks[3::4]  # of a block's four products: the two that go out
-    stream = model.residual_scale * torch.stack([*attention, *mlp]).sum(dim=0)
+    attention, mlp = watch.branches[::2], watch.branches[1::2]
+    stream = model.residual_scale * torch.stack(watch.branches).sum(dim=0)
     columns = (
         torch.stack([_size(part) for part in attention]).mean(dim=0),
         torch.stack([_size(part) for part in mlp]).mean(dim=0),
         _size(stream),
-        torch.stack(watch.score_sizes).view(len(attention), model.replicas).mean(dim=0),
+        torch.stack(watch.score_sizes).mean(dim=0),
         _size(logits),
     )
     return torch.stack(columns, dim=1).numpy()
 
 
 class _Watch(TorchFunctionMode):
-    """Sees every batched product and every attention of a forward pass, and leaves them be."""
+    """Sees what every branch adds to the stream, and every attention, and leaves them be."""
 
-    def __init__(self) -> None:
+    def __init__(self, replicas: int) -> None:
         super().__init__()
-        self.products: list[Tensor] = []
+        self._replicas = replicas
+        self.branches: list[Tensor] = []
+        """(replicas, positions, width) Of each branch, before its residual factor."""
         self.score_sizes: list[Tensor] = []
+        """(replicas,) Of each block."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        result = function(*args, **kwargs)
-        if function is torch.bmm:
-            self.products.append(result)
+        if function is torch.baddbmm:
+            self.branches.append(torch.bmm(args[1], args[2]))
         elif function is F.scaled_dot_product_attention:
             self.score_sizes.append(_score_size(args[0], args[1], kwargs["scale"], self._replicas))
-        return result
-
-    @property
-    def _replicas(self) -> int:
-        return len(self.products[0])
+        return function(*args, **kwargs)
 
 
 def _score_size(query: Tensor, key: Tensor, scale: float, replicas: int) -> Tensor:

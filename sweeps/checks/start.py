@@ -13,7 +13,9 @@ def check_initial_loss(bench: Bench) -> Iterator[Finding]:
 
     A tied head is the embedding, which does not start at zero.
     """
-    uniform = math.log(bench.corpus.facts.vocab_size)
+    facts = bench.corpus.facts
+    symbols = facts.used_vocab_size or facts.vocab_size
+    uniform = math.log(symbols)
     for width in (bench.widths[0], bench.widths[-1]):
         plan = bench.plan(width, bench.depths[0])
         if plan.shape.tied_head:
@@ -27,5 +29,5 @@ def check_initial_loss(bench: Bench) -> Iterator[Finding]:
             measured=loss - uniform,
             threshold=1e-5,  # float32 sums
             is_invariant=True,
-            detail=f"{loss:.6f} nats; ln {bench.corpus.facts.vocab_size} = {uniform:.6f}",
+            detail=f"{loss:.6f} nats; ln {symbols} = {uniform:.6f}",
         )

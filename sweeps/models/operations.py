@@ -1,5 +1,5 @@
-"""Two operations with gradients written out: they run on every token, and half the passes over
-memory that automatic differentiation makes of them are saved.
+"""Operations with gradients written out: they run on every token, and half the passes over memory
+that automatic differentiation makes of them are saved.
 """
 
 from typing import Any
@@ -45,6 +45,52 @@ class _TokenLosses(torch.autograd.Function):
         gradient = log_probabilities.exp().mul_((of_loss + of_partition).unsqueeze(-1))
         gradient.scatter_add_(-1, places, -of_loss.unsqueeze(-1))
         return gradient.to(ctx.dtype), None
+
+
+class _ReluSquared(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        positive = x.relu()
+        ctx.save_for_backward(positive)
+        return positive.square()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (positive,) = ctx.saved_tensors
+        return (gradients[0] * positive).mul_(2)
+
+
+class _Rotate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        ctx.save_for_backward(cosine, sine)
+        return _turned(x, cosine, sine)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        cosine, sine = ctx.saved_tensors
+        return _turned(gradients[0], cosine, -sine), None, None
+
+
+def _turned(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    half = x.shape[-1] // 2
+    turned = x * cosine
+    turned[..., :half].addcmul_(x[..., half:], sine[..., half:], value=-1)
+    turned[..., half:].addcmul_(x[..., :half], sine[..., :half])
+    return turned
+
+
+def relu_squared(x: Tensor) -> Tensor:
+    """The square of x where it is positive, else zero."""
+    result: Tensor = _ReluSquared.apply(x)
+    return result
+
+
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Each entry of the first half of the last dimension and its mate in the second, turned by an
+    angle; the halves of the tables are equal."""
+    result: Tensor = _Rotate.apply(x, cosine, sine)
+    return result
 
 
 def rms_norm(x: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scaling.shape import TransformerShape
-from sweeps.models.operations import rms_norm, token_losses
+from sweeps.models.operations import relu_squared, rms_norm, rotate, token_losses
 
 __all__ = ["Transformer", "initial_weights", "matrix_layout", "parameter_groups", "token_losses"]
 
@@ -42,8 +42,11 @@ class Transformer(nn.Module):
         residual_scale: float = 1.0,
         rotary_base: float = 10_000.0,
         compute_dtype: torch.dtype = torch.float32,
+        used_vocab_size: int | None = None,
     ) -> None:
+        """``used_vocab_size``: tokens beyond it pad the vocabulary and get no probability."""
         super().__init__()
+        self.used_vocab_size = used_vocab_size or shape.vocab_size
         self.compute_dtype = compute_dtype
         self.shape = shape
         self.replicas = len(seeds)
@@ -73,9 +76,9 @@ class Transformer(nn.Module):
         self._run_block = torch.compile(self._block, dynamic=False, **options)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits of the next token.
+        """Logits of the next token, over the used part of the vocabulary.
 
-        tokens: (replicas, sequences, length) -> (replicas, sequences * length, vocabulary)
+        tokens: (replicas, sequences, length) -> (replicas, sequences * length, used vocabulary)
         """
         weights = self.matrices()
         x = rms_norm(_embed(weights["embedding"], tokens))
@@ -86,8 +89,10 @@ class Transformer(nn.Module):
             )
         if self.shape.tied_head:
             transposed = weights["embedding"].transpose(1, 2)
-            return torch.bmm(rms_norm(x), transposed) / self.shape.width
-        return torch.bmm(rms_norm(x), weights["head"])
+            logits = torch.bmm(rms_norm(x), transposed) / self.shape.width
+        else:
+            logits = torch.bmm(rms_norm(x), weights["head"])
+        return logits[..., : self.used_vocab_size]
 
     def _block(
         self,
@@ -100,14 +105,14 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """Attention and MLP of one layer; x: (replicas, positions, width)."""
         mixed = self._attention(torch.bmm(rms_norm(x), attention_in), sequences)
-        x = x + self.residual_scale * torch.bmm(mixed, attention_out)
+        x = torch.baddbmm(x, mixed, attention_out, alpha=self.residual_scale)
         hidden = torch.bmm(rms_norm(x), mlp_in)
         if self.shape.mlp == "swiglu":
             gate, value = hidden.chunk(2, dim=-1)
             hidden = F.silu(gate) * value
         else:
-            hidden = F.relu(hidden).square()
-        return x + self.residual_scale * torch.bmm(hidden, mlp_out)
+            hidden = relu_squared(hidden)
+        return torch.baddbmm(x, hidden, mlp_out, alpha=self.residual_scale)
 
     def _attention(self, projected: Tensor, sequences: int) -> Tensor:
         """Causal self-attention of each sequence; projected: (replicas, positions, 3 width)."""
@@ -128,10 +133,7 @@ class Transformer(nn.Module):
     def _rotate(self, x: Tensor) -> Tensor:
         """Rotary positions (Su et al. 2021, arXiv:2104.09864); x: (..., length, head size)."""
         length = x.shape[-2]
-        first, second = x.chunk(2, dim=-1)
-        turned = torch.cat((-second, first), dim=-1)
-        cosine, sine = self.cosine[:length].to(x.dtype), self.sine[:length].to(x.dtype)
-        return x * cosine + turned * sine
+        return rotate(x, self.cosine[:length].to(x.dtype), self.sine[:length].to(x.dtype))
 
 
 def matrix_layout(shape: TransformerShape) -> dict[str, tuple[int, int]]:

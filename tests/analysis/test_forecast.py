@@ -9,6 +9,7 @@ from analysis.forecast import forecast, predict_table
 from analysis.forecast_result import Forecast
 from analysis.optimal_split import optimal_splits
 from analysis.targets import Targets
+from analysis.text import forecast_text
 from scaling.errors import ForecastError
 from scaling.laws import Chinchilla
 from scaling.records import records_from_table
@@ -174,7 +175,7 @@ def test_a_loss_below_any_floor_needs_an_infinite_budget(ladder):
 
 
 def test_a_loss_near_the_floor_has_a_one_sided_range(ladder):
-    back = budget_for_loss(ladder, 2.0)
+    back = budget_for_loss(ladder, 1.85)  # the floor is at 1.8
     assert np.isfinite(back.ranges[0.95].low)
     assert back.ranges[0.95].high == float("inf")
 
@@ -230,3 +231,65 @@ def test_a_point_that_is_no_number_is_named_by_its_row():
     points = pd.DataFrame({"params": [1e8, "big"], "tokens": [1e9, 1e9]})
     with pytest.raises(ForecastError, match="row 2: params"):
         predict_table(small(), points)
+
+
+def test_an_unsupported_target_shows_no_median_and_two_digits(ladder):
+    result = forecast(ladder, Targets.flops(FAR, 1e26))
+    near, far = result.targets
+    assert near.supported and not far.supported
+    text = forecast_text(result)
+    assert f"{near.median:.4f}" in text
+    assert f"{far.median:.4f}" not in text
+    low, high = far.intervals[0.9]
+    assert f"[{low:.2g}, {high:.2g}]" in text
+    assert f"{far.decades_beyond:.2f} decades beyond the data" in text
+
+
+def test_without_rehearsals_half_the_span_is_supported_and_no_more(ladder):
+    span = np.log10(30)  # 1e18 to 3e19 FLOP
+    near, far = 3e19 * 10 ** (0.4 * span), 3e19 * 10 ** (0.7 * span)
+    result = forecast(ladder, Targets.flops(near, far), backtests=0)
+    assert [t.supported for t in result.targets] == [True, False]
+    assert all("no rehearsal" in t.evidence for t in result.targets)
+
+
+def test_the_weights_come_with_their_reasons(answer):
+    text = forecast_text(answer)
+    target = answer.targets[-1]
+    assert target.weights_because in text
+    for name, reason in target.weight_reasons.items():
+        assert any(
+            name in line and f"{reason.first_weight:.0%}" in line and "%" in line.split()[-1]
+            for line in text.splitlines()
+        )
+
+
+def test_a_law_that_rehearses_better_gains_weight(ladder):
+    target = forecast(ladder, Targets.flops(FAR)).targets[0]
+    gain = {n: target.weights[n] / r.first_weight for n, r in target.weight_reasons.items()}
+    error = {n: r.rehearsed_error for n, r in target.weight_reasons.items()}
+    best, worst = min(error, key=error.get), max(error, key=error.get)
+    assert gain[best] > gain[worst]
+
+
+def test_repeats_tell_run_noise_from_lack_of_fit_and_loss_stderr_the_evaluation_noise():
+    # every configuration lies 1% off the law, its three seeds 0.3% apart
+    table = simulate_records(
+        TRUTH, RUNS, relative_noise=0.003, run_noise=0.01, replicates=3, seed=5
+    ).table
+    records = records_from_table(table.assign(loss_stderr=0.001 * table["loss"]))
+    result = forecast(records, Targets.flops(FAR))
+    assert result.noise.source == "repeated runs"
+    # 40 spare runs tell a standard deviation to 11%: three of that
+    assert result.noise.percent == pytest.approx(0.3, rel=0.33)
+    assert result.noise.evaluation_percent == pytest.approx(0.1, rel=1e-6)
+    assert result.noise.line in forecast_text(result)
+
+
+def test_without_repeats_the_default_is_mixed_in_and_named():
+    exact = forecast(small(), Targets.flops(1e20))
+    assert "default of 0.5%" in exact.noise.source
+    # 12 exact runs are worth 7 observations of no noise beside 4 of the default
+    assert exact.noise.percent == pytest.approx(0.5 * np.sqrt(4 / 11), rel=0.05)
+    assert exact.noise.evaluation_percent is None
+    assert "not recorded" in exact.noise.line
