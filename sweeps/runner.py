@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.store import RunState, RunStore
+from sweeps.health import rungs
 from sweeps.launchers.local import TaskEnded, TaskLost, work_through
 from sweeps.packing import pack_runs
 from sweeps.plan import SweepPlan
@@ -56,8 +57,18 @@ def run_sweep(
     if workers is not None:
         launch = dataclasses.replace(launch, workers=workers)
     todo = {run_id for run_id, state in states.items() if state not in SETTLED}
+    health = plan.config.health
+    carriers = rungs(plan.runs).values() if health.check_learning_rate else ()
     tasks = [
-        Task(pack=pack, todo=frozenset(wanted), data=plan.config.data, launch=launch, store=store)
+        Task(
+            pack=pack,
+            todo=frozenset(wanted),
+            data=plan.config.data,
+            launch=launch,
+            store=store,
+            checked=frozenset(run.run_id for run in carriers),
+            health=health,
+        )
         for pack in pack_runs(plan.runs, launch)
         if (wanted := todo & {run.run_id for run in pack.runs})
     ]
