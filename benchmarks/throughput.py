@@ -7,8 +7,8 @@ replicas in one stack against single runs, and a model of nanoGPT's small CPU sh
 straightforward loop in nanoGPT's style. On a GPU: model FLOP utilisation from 0.1M to 1B
 parameters, packed against unpacked, and seconds to the first step (capture and compilation).
 
-Needs torch, numpy, PyYAML, jsonargparse and pytorch-lightning; MLflow is used where it is
-installed. `--quick` runs the same code on tiny sizes.
+Needs torch and pytorch-lightning; MLflow is used where it is installed. `--quick` runs the same
+code on tiny sizes.
 """
 
 import os

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
 
 from scaling.errors import ConfigError
 from scaling.shape import MLPS, check_width
@@ -338,6 +337,9 @@ def config_from_mapping(raw: object, overrides: Sequence[str] = ()) -> SweepConf
         for name in reversed(key.strip().lstrip("-").split(".")):
             value = {name: value}
         values = _merged(values, _normalised(value, SweepConfig, ""))
+    # Imported here: a config that code has made needs no parser.
+    from jsonargparse import ArgumentError, ArgumentParser
+
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--sweep", type=SweepConfig)
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
