@@ -10,7 +10,8 @@ from analysis.surface_forms import SurfaceForm
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-REHEARSED_REACH = 3.0  # times the furthest rehearsal: forecasts beyond it rest on the laws alone
+REHEARSED_REACH = 4.0  # times the furthest rehearsal: forecasts beyond it rest on the laws alone
+SPANNED_REACH = 1.5  # times the span of the runs: nothing further is read as a number
 UNREHEARSED_REACH = 0.5  # of the span of the runs, where that is more
 WIDEST = float(np.log(1.5))  # log width of the 90% interval beyond which digits say nothing
 FLOOR_LEARNED = 0.1  # standard error of the log floor below which the runs, not the prior, know it
@@ -21,16 +22,18 @@ STEEP_EXPONENT = 0.6
 def supported(forecaster: Forecaster, answer: LogForecast) -> BoolArray:
     """Whether each target (targets,) has support enough for its median to be read as a number.
 
-    All three must hold: the target lies no further beyond the runs than the runs themselves span
-    (in decades of compute, or of the one input); a rehearsal reached at least a third of that
-    distance, or the distance is at most half the span; the 90% interval is no wider than a factor
-    of 1.5. Otherwise only the interval should be read, as an order of magnitude.
+    All three must hold: the target lies beyond the runs by at most one and a half times what they
+    span (in decades of compute, or of the one input); a rehearsal reached at least a quarter of
+    that distance, or the distance is at most half the span; the 90% interval is no wider than a
+    factor of 1.5. Otherwise only the interval should be read, as an order of magnitude.
     """
     low, high = np.quantile(answer.draws, [0.05, 0.95], axis=1)
     reach = max(
         REHEARSED_REACH * furthest_rehearsal(forecaster), UNREHEARSED_REACH * span(forecaster)
     )
-    limit = min(span(forecaster), reach) + 0.01  # planned budgets are met to within rounding
+    limit = (
+        min(SPANNED_REACH * span(forecaster), reach) + 0.01
+    )  # planned budgets are met to within rounding
     return np.asarray((answer.distance <= limit) & (high - low <= WIDEST))
 
 

@@ -122,6 +122,21 @@ def status(arguments: Arguments) -> None:
     _answer(standing.to_json(), lambda: standing_text(standing, every_run=arguments.all), arguments)
 
 
+def check(arguments: Arguments) -> None:
+    """Check CONFIG's recipe and code on its data; exit code 2 where an invariant is broken."""
+    from sweeps.checks.listing import finding_text, findings_text
+    from sweeps.checks.run import run_checks
+    from sweeps.config import load_config
+
+    report = run_checks(
+        load_config(arguments.config, arguments.set),
+        quick=arguments.quick,
+        on_finding=lambda found: print(finding_text(found), file=sys.stderr),
+    )
+    _answer(report.to_json(), lambda: findings_text(report), arguments)
+    report.require_unbroken()
+
+
 def collect(arguments: Arguments) -> None:
     """Write the runs of an EXPERIMENT as a table."""
     from scaling.records import write_records
@@ -516,6 +531,7 @@ VERBS: dict[Callable[[Arguments], None], tuple[options.Options, ...]] = {
     tokenize: (options.tokenizing, options.required_output, options.json_output),
     run: (options.config, options.spending, options.output, options.json_output),
     status: (options.config, options.watching, options.output, options.json_output),
+    check: (options.config, options.quick, options.output, options.json_output),
     collect: (options.experiment, options.required_output),
     import_: (options.importing,),
     fit: (

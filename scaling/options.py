@@ -69,6 +69,13 @@ def watching(command: argparse.ArgumentParser) -> None:
     )
 
 
+def quick(command: argparse.ArgumentParser) -> None:
+    """A part of the work, in seconds."""
+    command.add_argument(
+        "--quick", action="store_true", help="leave out what takes minutes of one core"
+    )
+
+
 def json_output(command: argparse.ArgumentParser) -> None:
     """JSON on standard output."""
     command.add_argument("--json", action="store_true", help="print one JSON document")

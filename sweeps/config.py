@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
 
 from scaling.errors import ConfigError
 from scaling.shape import MLPS, check_width
@@ -198,6 +197,31 @@ class LaunchConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HealthConfig:
+    """How each shape's learning rate is checked. It adds facts to records and changes no run, so
+    nothing here enters a run's identity."""
+
+    check_learning_rate: bool = False
+    """Train the cheapest run of each shape again at learning rates around the rule's, as one
+    stack."""
+    factors: tuple[float, ...] = (0.56, 1.0, 1.8)
+    """Learning rates of the check over the rule's, which is 1; a step is added on both sides where
+    the best lies outside."""
+    seeds: int = 2
+    """Seeds that are averaged, the run's own first. In runs of a thousand steps the spread between
+    seeds is larger than what a mistuned learning rate costs."""
+
+    def __post_init__(self) -> None:
+        """Refuse factors that no parabola goes through."""
+        if self.seeds < 1:
+            raise ConfigError(f"health.seeds is {self.seeds}; it must be positive")
+        if any(not 0 < factor < float("inf") for factor in self.factors):
+            raise ConfigError("health.factors holds a value that is not positive")
+        if 1.0 not in self.factors or len(set(self.factors)) < 3:
+            raise ConfigError("health.factors needs 1 (the rule's learning rate) and two others")
+
+
+@dataclass(frozen=True, kw_only=True)
 class BudgetConfig:
     """What a sweep may cost; a plan that costs more is refused before anything is spent."""
 
@@ -246,6 +270,8 @@ class SweepConfig:
     schedule: str | None = None
     """`linear` or `wsd`, in place of the recipe's. With `wsd`, horizons of one shape within the
     recipe's `max_trunk_span` share a trunk and are trained as its decay branches."""
+    health: HealthConfig = field(default_factory=HealthConfig)
+    """How the training itself is checked."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     """Where it runs."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
@@ -356,6 +382,9 @@ def config_from_mapping(raw: object, overrides: Sequence[str] = ()) -> SweepConf
         for name in reversed(key.strip().lstrip("-").split(".")):
             value = {name: value}
         values = _merged(values, _normalised(value, SweepConfig, ""))
+    # Imported here: a config that code has made needs no parser.
+    from jsonargparse import ArgumentError, ArgumentParser
+
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--sweep", type=SweepConfig)
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes

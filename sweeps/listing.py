@@ -9,6 +9,7 @@ from rich.table import Table
 from scaling.store import RunState
 from sweeps.cost import PlanCost
 from sweeps.plan import SweepPlan
+from sweeps.recipe import find_recipe
 from sweeps.standing import CellStanding, SweepStanding
 
 _WIDTH = 120
@@ -41,10 +42,44 @@ def plan_text(plan: SweepPlan) -> str:
     total = (
         f"{plan.name}: {len(plan.runs)} runs, {plan.train_flops:.3g} FLOP, about "
         f"{duration(plan.process_seconds)} of one process, {duration(plan.wall_seconds)} on "
-        f"{plan.config.launch.workers}; recipe {plan.runs[0].recipe}, "
+        f"{plan.config.launch.workers}; "
         f"data {plan.runs[0].data.data_hash}"
     )
-    return _table(columns, rows) + total + _saving(plan)
+    return _table(columns, rows) + recipe_text(plan) + total + _saving(plan)
+
+
+def recipe_text(plan: SweepPlan) -> str:
+    """What the recipe gives each shape and horizon of a plan: the values that seeds share."""
+    columns = (
+        "width", "depth", "tokens", "batch", "warm-up", "hidden LR", "embedding LR", "head LR",
+        "1 - beta2", "weight decay", "branch scale", "",
+    )  # fmt: skip
+    rows = []
+    for run in {(run.shape, run.settings): run for run in plan.runs}.values():
+        settings = run.settings
+        rows.append(
+            (
+                run.shape.width,
+                run.shape.depth,
+                f"{run.tokens:,}",
+                f"{run.batch_tokens:,}",
+                settings.warmup_steps,
+                f"{settings.hidden.learning_rate:.4f}",
+                f"{settings.embedding.learning_rate:.4f}",
+                f"{settings.head.learning_rate:.4f}",
+                f"{1 - settings.beta2:.4f}",
+                f"{settings.hidden.weight_decay:.4f}",
+                f"{settings.residual_scale:.3g}",
+                "cap" if settings.learning_rate_capped else "",
+            )
+        )
+    recipe = find_recipe(plan.config.recipe.name, plan.config.recipe.overrides)
+    rule = (
+        f"recipe {recipe.name} ({plan.runs[0].recipe_hash}): learning rate rule "
+        f"{recipe.learning_rate_rule}, batch ^ {recipe.learning_rate_batch_exponent:g}, "
+        f"tokens ^ {recipe.learning_rate_tokens_exponent:g}\n\n"
+    )
+    return _table(columns, rows) + rule
 
 
 def _saving(plan: SweepPlan) -> str:

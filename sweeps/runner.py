@@ -11,6 +11,7 @@ from scaling.errors import StoreError
 from scaling.store import RunState, RunStore
 from sweeps.config import LaunchConfig
 from sweeps.driver_lock import DriverLock
+from sweeps.health import rungs
 from sweeps.launchers.launcher import TaskLost, TaskMessage
 from sweeps.launchers.local import launch_local
 from sweeps.packing import pack_runs
@@ -96,9 +97,18 @@ class _Walk:
         """Packs of the whole plan, so that a run shares its pack with the same runs each time."""
         wanted = [r for r in self._plan.runs if self._states[r.run_id] is not RunState.EXCLUDED]
         todo = {run.run_id for run in wanted if self._states[run.run_id] not in SETTLED}
-        data, store = self._plan.config.data, self._store
+        health = self._plan.config.health
+        carriers = rungs(wanted).values() if health.check_learning_rate else ()
         return [
-            Task(pack=pack, todo=frozenset(missing), data=data, launch=launch, store=store)
+            Task(
+                pack=pack,
+                todo=frozenset(missing),
+                data=self._plan.config.data,
+                launch=launch,
+                store=self._store,
+                checked=frozenset(run.run_id for run in carriers),
+                health=health,
+            )
             for pack in (pack_runs(wanted, launch) if wanted else ())
             if (missing := todo & {run.run_id for run in pack.runs})
         ]

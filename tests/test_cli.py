@@ -1,5 +1,6 @@
 """Facts about the `scaling` command: it mirrors the library; a mistake is one line, code 2."""
 
+import io
 import json
 import subprocess
 import sys

@@ -66,8 +66,8 @@ def test_learning_curves_reach_the_goal(published: Path):
 def test_published_tables_reach_the_goal(published: Path):
     reached = summary(run(published_splits(published), {"auto": ours("auto")}))
     error = reached["error"].droplevel("method")
-    assert error["gadre, README"] < 3.3
-    assert error["gadre, by cut"] < 3.3
+    assert error["gadre, README"] < 1.6  # 1.35; the goal is 3.3
+    assert error["gadre, by cut"] < 1.6  # 1.46; the goal is 3.3
     assert error["hoffmann, by cut"] < 1.06
     per_split = np.average(reached["in90"], weights=reached["splits"])
     assert 0.86 <= per_split <= 0.94

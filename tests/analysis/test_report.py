@@ -176,7 +176,7 @@ def test_what_the_runs_cannot_answer_is_said_and_not_left_out(floorless):
 
 
 def test_forecasts_further_out_than_the_runs_span_are_called_a_guess(ladder):
-    short = ladder.where("train_flops > 2e18")
+    short = ladder.where("train_flops > 8e18")
     html = render_report(gather_findings(short, bootstrap=0, with_backtest=False))
     assert "do not support a number for 100 times" in " ".join(Page(html).text.split())
 

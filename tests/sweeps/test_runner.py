@@ -243,3 +243,21 @@ def test_workers_do_all_tasks_and_a_dead_one_is_replaced():
     assert answers == [2, 4, 6]
     (lost,) = [event for event in events if isinstance(event, TaskLost)]
     assert lost == TaskLost(task=13, reason="worker was killed (SIGKILL; out of memory?)")
+
+
+def test_the_cheapest_run_of_each_shape_carries_its_learning_rate_check(tiny_mapping):
+    load_corpus.cache_clear()
+    mapping = tiny_mapping | {
+        "grid": {"width": [16], "tokens": [4000, 8000]},
+        "health": {"check_learning_rate": True},
+    }
+    plan, store = plan_sweep(config_from_mapping(mapping)), MemoryStore()
+    run_sweep(plan, store)
+    short, long = sorted(
+        (run for run in plan.runs if not run.held_out), key=lambda run: run.train_flops
+    )
+    record = store.records[short.run_id]
+    assert record["health"] in ("ok", "soft", "edge", "cap")
+    assert record["lr_gap"] >= 0
+    assert {"clipped_share", "spikes"} <= record.keys()
+    assert "health" not in store.records[long.run_id]
