@@ -163,6 +163,10 @@ def fit(arguments: Arguments) -> None:
     from analysis.text import fit_json, fit_text
 
     records = _load(arguments)
+    if arguments.frontier:
+        from analysis.frontier import unbeaten_runs
+
+        records = unbeaten_runs(records)
     fitted = fit_law(
         records,
         arguments.law,

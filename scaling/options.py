@@ -134,6 +134,11 @@ def fitting(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--weights", metavar="HOW", help="stderr, compute, or a column of weights (default: equal)"
     )
+    command.add_argument(
+        "--frontier",
+        action="store_true",
+        help="fit the runs that no cheaper run beats: what L(C) is about on a table of many sizes",
+    )
     command.add_argument("--card", action="store_true", help="print the checklist card too")
     command.add_argument(
         "--cross-checks",

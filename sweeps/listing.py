@@ -102,7 +102,8 @@ def cost_text(cost: PlanCost) -> str:
     ]
     basis = "measured on finished runs" if cost.is_measured else "guessed; nothing has finished"
     money = "" if cost.money is None else f", {cost.money:.4g} {cost.currency}"
-    return _table(("params", "runs left", "FLOP", "device time"), rows) + (
+    table = _table(("params", "runs left", "FLOP", "device time"), rows) if rows else ""
+    return table + (
         f"left to spend: {cost.flops:.3g} FLOP, {duration(3600 * cost.device_hours)} of one "
         f"device{money} ({basis})"
     )

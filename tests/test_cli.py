@@ -70,6 +70,13 @@ def test_fit_writes_its_result_where_o_says(runs, tmp_path, capsys):
     assert "alpha" in capsys.readouterr().out
 
 
+def test_the_frontier_leaves_out_runs_that_a_cheaper_one_beats(runs, capsys):
+    assert main(["fit", runs, "--frontier", "--bootstrap", "0", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["n_runs"] < 25
+    assert printed["n_runs"] + sum(printed["dropped"].values()) == 25
+
+
 def test_a_fixed_constant_stays_where_it_was_put(runs, capsys):
     options = ["--law", "chinchilla", "--fix", "E=1.8", "--bootstrap", "0", "--json"]
     assert main(["fit", runs, *options]) == 0
