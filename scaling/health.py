@@ -7,9 +7,12 @@ learning rate, the loss stays and its uncertainty grows by what the miss cost.
 """
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Health(StrEnum):
@@ -31,7 +34,7 @@ HALF_WEIGHT_GAP = 0.005
 _RUNG = ("family", "width", "depth", "heads", "context", "vocab_size", "data", "recipe_hash")
 
 
-def spread_health(table: pd.DataFrame) -> pd.DataFrame:
+def spread_health(table: "pd.DataFrame") -> "pd.DataFrame":
     """The table with `health` and `lr_gap` of each rung on all its runs.
 
     `loss_stderr` is widened by the gap (in quadrature), and `health_weight` is 1 for a run without
@@ -49,6 +52,8 @@ def spread_health(table: pd.DataFrame) -> pd.DataFrame:
                 table[name] = spread
     gap = _gaps(table)
     if "loss_stderr" in table:
+        import pandas as pd  # here: training imports Health, and needs no tables
+
         own = pd.to_numeric(table["loss_stderr"], errors="coerce").fillna(0.0)
         widened = np.hypot(own, gap * table["loss"])
         table["loss_stderr"] = table["loss_stderr"].where(gap == 0, widened)
@@ -56,9 +61,11 @@ def spread_health(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _gaps(table: pd.DataFrame) -> pd.Series:
+def _gaps(table: "pd.DataFrame") -> "pd.Series":
     """The relative loss gap of each run; zero where the check found none that counts, or is
     missing."""
+    import pandas as pd
+
     if "lr_gap" not in table:
         return pd.Series(0.0, index=table.index)
     gap = pd.to_numeric(table["lr_gap"], errors="coerce").fillna(0.0).clip(lower=0.0)
