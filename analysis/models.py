@@ -310,8 +310,8 @@ class AnyLaw(_Coordinates):
     """Any law, differentiated through its own formula by complex steps.
 
     The imaginary part of f(theta + i h e_j), divided by h, is the derivative to the last digit,
-    since nothing is subtracted: Squire and Trapp 1998, "Using Complex Variables to Estimate
-    Derivatives of Real Functions". A real step on top of it gives the Hessian to about 1e-6.
+    since nothing is subtracted (the complex-step method). A real step on top of it gives the
+    Hessian to about 1e-6.
     """
 
     _TINY = 1e-30
