@@ -59,10 +59,19 @@ def drive(config: Path, home: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def children(pid: int) -> list[int]:
-    """The driver's worker processes; its resource tracker is left alone."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in found if "spawn_main" in _command(int(child))]
+def children(driver: int) -> list[int]:
+    """The driver's worker processes: children of the process that they are forked from."""
+    servers = [
+        child for child in _children(driver) if "multiprocessing.forkserver" in _command(child)
+    ]
+    return [worker for server in servers for worker in _children(server)]
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return []
 
 
 def _command(pid: int) -> str:
@@ -87,7 +96,7 @@ def storm(config: Path, home: Path, every: float, driver_kills: list[float]) -> 
             driver.kill()
             driver.wait()
             died = time.monotonic()
-            while any("spawn_main" in _command(pid) for pid in workers):
+            while any("forkserver" in _command(pid) for pid in workers):
                 time.sleep(0.02)
             orphans_gone = max(orphans_gone, time.monotonic() - died)
             driver = drive(config, home)

@@ -62,13 +62,19 @@ def connect(uri: str) -> "MlflowClient":
     return _client(uri)
 
 
-def _client(uri: str) -> "MlflowClient":
+def import_mlflow() -> None:
+    """Import MLflow, which takes seconds, with its telemetry off and its log quiet."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     # We ask again ourselves, so MLflow need not do it for minutes on end.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    import mlflow.tracking  # noqa: F401
+
+
+def _client(uri: str) -> "MlflowClient":
+    import_mlflow()
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=uri)

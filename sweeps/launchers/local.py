@@ -1,10 +1,10 @@
-"""Worker processes on this machine: each imports torch once and trains run after run.
+"""Worker processes on this machine, each training run after run.
 
 A worker that dies (out of memory, killed) or hangs takes only its task with it, and another takes
-its place. Workers end with their driver, however it ends.
+its place within milliseconds: workers are forked from a process that has imported torch and
+trained nothing. They end with their driver, however it ends.
 """
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from scaling.errors import ConfigError
@@ -108,12 +108,13 @@ def work_through(
 class _Worker:
     def __init__(self, work: Work, threads: int, gpus: str) -> None:
         self.gpus = gpus
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["sweeps.launchers.warm"])
         self.connection, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(
-            target=_serve, args=(theirs, work, threads, os.getpid()), daemon=True
+        self.process: ForkServerProcess = context.Process(
+            target=_serve, args=(theirs, work, threads, gpus), daemon=True
         )
-        with _environment(threads, gpus):
+        with _thread_limit(threads):
             self.process.start()
         theirs.close()
         self.task: Any = None
@@ -180,9 +181,11 @@ def _death(exit_code: int | None) -> str:
     return f"worker died (exit code {exit_code})"
 
 
-def _serve(connection: Connection, work: Work, threads: int, driver: int) -> None:
+def _serve(connection: Connection, work: Work, threads: int, gpus: str) -> None:
     """The life of a worker: receive a task, do it, until told to stop or left alone."""
-    _end_with(driver)
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus  # CUDA reads it when it is first used
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -206,22 +209,12 @@ def _serve(connection: Connection, work: Work, threads: int, driver: int) -> Non
         sys.exit(_STOPPED)
 
 
-def _end_with(driver: int) -> None:
+def _end_with_driver() -> None:
     """End this process when the driver ends, even by SIGKILL: nobody would collect its work."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != driver:
-            os._exit(1)
-        return
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+    os._exit(1)
 
 
 def _require_gpus(launch: LaunchConfig) -> None:
@@ -245,19 +238,17 @@ def _visible_gpus(slot: int, gpus: int) -> str:
     return ",".join(str((slot * gpus + index) % have) for index in range(gpus))
 
 
-class _environment:
-    """Child processes read these as they start, before torch can be told."""
+class _thread_limit:
+    """Numerical libraries read these as they are imported, before they can be told."""
 
-    _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    _NAMES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-    def __init__(self, threads: int, gpus: str) -> None:
-        self._values = dict.fromkeys(self._THREADS, str(threads))
-        if gpus:
-            self._values["CUDA_VISIBLE_DEVICES"] = gpus
+    def __init__(self, threads: int) -> None:
+        self._threads = str(threads)
 
     def __enter__(self) -> None:
-        self._before = {name: os.environ.get(name) for name in self._values}
-        os.environ.update(self._values)
+        self._before = {name: os.environ.get(name) for name in self._NAMES}
+        os.environ.update(dict.fromkeys(self._NAMES, self._threads))
 
     def __exit__(self, *error: object) -> None:
         for name, value in self._before.items():
