@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analysis.fit_result import Interval
 from analysis.forecast import LEVELS, forecaster_for
-from analysis.forecast_result import Range
 from analysis.forecaster import log_forecast
 from analysis.question import FURTHEST_DECADES
 from scaling.errors import ForecastError
@@ -29,7 +29,7 @@ class BudgetForLoss:
     loss: float  # nats per token
     column: str  # what is spent: train_flops, or the x column
     median: float
-    ranges: Mapping[float, Range]  # confidence level -> range of budgets
+    ranges: Mapping[float, Interval]  # confidence level -> range of budgets
     status: tuple[str, ...]
 
 
@@ -60,7 +60,7 @@ def budget_for_loss(
     ranges = {}
     for level in confidence_levels:
         low, high = np.quantile(answer.draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
-        ranges[level] = Range(_reached(budgets, low, loss), _reached(budgets, high, loss))
+        ranges[level] = Interval(_reached(budgets, low, loss), _reached(budgets, high, loss))
     median = _reached(budgets, answer.centre, loss)
     return BudgetForLoss(
         loss=loss,
@@ -85,7 +85,7 @@ def _reached(log_budgets: FloatArray, log_losses: FloatArray, loss: float) -> fl
 
 
 def _status(
-    loss: float, column: str, median: float, ranges: Mapping[float, Range], log_end: float
+    loss: float, column: str, median: float, ranges: Mapping[float, Interval], log_end: float
 ) -> tuple[str, ...]:
     said = []
     if np.isinf(median):

@@ -23,7 +23,9 @@ AMPLITUDE: Prior = (-1.5, 2.0)
 EXPONENT: Prior = (float(np.log(0.3)), 0.3)
 # Published optima put 45 to 57% of log compute into size: exponents alike to about a fifth.
 EXPONENT_RATIO: Prior = (0.0, 0.2)
-COUPLING: Prior = (-0.3, 0.5)
+# Coupling far from additive is more often a sign of badly trained small runs than of a law: it does
+# not carry on beyond them (docs/log.md).
+COUPLING: Prior = (-0.2, 0.2)
 
 
 @dataclass(frozen=True, kw_only=True)

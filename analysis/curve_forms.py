@@ -76,13 +76,9 @@ def _saturating(theta: FloatArray, t: FloatArray) -> ValueAndJacobian:
 
 
 def _break(
-    a: FloatArray,
-    log_c0: FloatArray,
-    c1: FloatArray,
-    d: FloatArray,
-    log_f: FloatArray,
-    t: FloatArray,
+    parameters: tuple[FloatArray, ...], t: FloatArray
 ) -> tuple[FloatArray, list[FloatArray]]:
+    a, log_c0, c1, d, log_f = parameters
     c0, f = np.exp(log_c0), np.exp(log_f)
     u = (t[:, 0] - d) / f
     bend, slope = _softplus(u)
@@ -97,13 +93,13 @@ def _break(
 
 
 def _broken(theta: FloatArray, t: FloatArray) -> ValueAndJacobian:
-    value, derivatives = _break(*_columns(theta), t)
+    value, derivatives = _break(_columns(theta), t)
     return value, np.stack(derivatives, axis=-1)
 
 
 def _floored_broken(theta: FloatArray, t: FloatArray) -> ValueAndJacobian:
     floor, *rest = _columns(theta)
-    return _on_floor(floor, *_break(*rest, t))
+    return _on_floor(floor, *_break(tuple(rest), t))
 
 
 def _bounded(theta: FloatArray, t: FloatArray) -> ValueAndJacobian:

@@ -15,11 +15,11 @@ from analysis.candidates import Candidate
 from analysis.curve_forms import CurveForm, curve_starts
 from analysis.ladder import FRONTIER_SCALE, Ladder
 from analysis.map_fit import Problem, Solution, solve
+from analysis.run_noise import RunNoise, run_noise
 from analysis.surface_forms import SurfaceForm, surface_starts
 
 FloatArray = npt.NDArray[np.float64]
 DECADE = float(np.log(10))
-FITTED_CONSTANTS = 5  # about what a fit with weak priors really uses up
 SMALLEST_SLOPE = 1e-4  # log loss a decade: a ladder that has gone flat
 NEAREST = 0.02  # decades; a target inside the data is still this far from certainty
 
@@ -36,7 +36,9 @@ class MemberFit:
     def log_loss(self, log_inputs: FloatArray) -> FloatArray:
         """Predicted log loss (points,)."""
         x = log_inputs - self.centre
-        return self.candidate.form.evaluate(self.solution.theta[None], x)[0][0] + self.lowest
+        return np.asarray(
+            self.candidate.form.evaluate(self.solution.theta[None], x)[0][0] + self.lowest
+        )
 
     def log_loss_and_variance(self, log_inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Predicted log loss (points,) and its variance from the uncertain parameters."""
@@ -54,8 +56,13 @@ class Ensemble:
     ladder: Ladder
     members: tuple[MemberFit, ...]
     slope: float  # predicted fall in log loss over the next decade of compute
-    roughness: float  # size of the residuals as a share of that fall
+    noise: RunNoise
     calibration: Calibration
+
+    @property
+    def roughness(self) -> float:
+        """Scatter of the runs as a share of the fall over a decade: how well a slope can show."""
+        return self.noise.residual_scale / self.slope
 
     def values(self, log_inputs: FloatArray) -> FloatArray:
         """Log loss that each law predicts (points, members)."""
@@ -64,10 +71,7 @@ class Ensemble:
     @property
     def first_weights(self) -> FloatArray:
         """Weights (members,) before any rehearsal."""
-        weights = np.array([m.candidate.first_weight for m in self.members])
-        if weights.sum() == 0:  # a law asked for by name that the default set gives no weight
-            weights = np.ones(len(weights))
-        return weights / weights.sum()
+        return _first_weights(self.members)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +107,8 @@ class Rehearsal:
         """Squared error of the ensemble's centre over the variance it stated (hidden,)."""
         ensemble, hidden = self.ensemble, self.hidden
         spread = combine(ensemble, hidden.log_inputs, hidden.log_compute, ensemble.first_weights)
-        noise = ensemble.calibration.noise * run_noise(ensemble).scale
-        noise = noise * noise_factor(ensemble, hidden.log_inputs)
+        factor = ensemble.calibration.noise * noise_factor(ensemble, hidden.log_inputs)
+        noise = factor * ensemble.noise.residual_scale
         return np.asarray((spread.centre - hidden.log_loss) ** 2 / (spread.variance + noise**2))
 
 
@@ -113,14 +117,20 @@ def fit_members(
 ) -> Ensemble:
     """Every candidate fitted to the ladder."""
     members = tuple(_fit(ladder, candidate) for candidate in candidates)
-    slope = max(_slope(ladder, members[0]), SMALLEST_SLOPE)
+    values = np.column_stack([m.log_loss(ladder.log_inputs) for m in members])
+    residuals = ladder.log_loss - values @ _first_weights(members)
     return Ensemble(
         ladder=ladder,
         members=members,
-        slope=slope,
-        roughness=_residual_rms(ladder, members[0]) / slope,
+        slope=max(_slope(ladder, members[0]), SMALLEST_SLOPE),
+        noise=run_noise(ladder, residuals, calibration),
         calibration=calibration,
     )
+
+
+def _first_weights(members: Sequence[MemberFit]) -> FloatArray:
+    weights = np.array([m.candidate.first_weight for m in members])
+    return np.asarray(weights / weights.sum())
 
 
 def _fit(ladder: Ladder, candidate: Candidate) -> MemberFit:
@@ -132,6 +142,7 @@ def _fit(ladder: Ladder, candidate: Candidate) -> MemberFit:
         weights=ladder.weights(candidate.eta),
         prior_mean=candidate.prior_mean,
         prior_sd=candidate.prior_sd,
+        cluster=ladder.cluster,
     )
     if isinstance(candidate.form, SurfaceForm):
         starts = surface_starts(candidate.form, problem.x, problem.y, problem.weights)
@@ -144,22 +155,9 @@ def _fit(ladder: Ladder, candidate: Candidate) -> MemberFit:
 
 def _slope(ladder: Ladder, first: MemberFit) -> float:
     """Mean predicted fall in log loss over one more decade, at the sixth of runs furthest up."""
-    top = np.argsort(ladder.log_compute)[-max(3, len(ladder) // 6) :]
-    here = ladder.log_inputs[top]
+    here = ladder.log_inputs[ladder.top(6)]
     further = here + DECADE / len(ladder.inputs)
     return float(np.mean(first.log_loss(here) - first.log_loss(further)))
-
-
-def _residual_rms(ladder: Ladder, first: MemberFit) -> float:
-    """Root mean square residual of well-split runs, corrected for the fit's own freedom."""
-    weights = ladder.frontier_weights
-    mean_square = float(np.average(first.solution.residuals**2, weights=weights))
-    return float(np.sqrt(mean_square)) * freedom_factor(len(ladder))
-
-
-def freedom_factor(runs: int) -> float:
-    """Residuals are smaller than errors by the constants that were fitted to them."""
-    return float(np.sqrt(runs / max(runs - FITTED_CONSTANTS, 0.3 * runs)))
 
 
 def combine(
@@ -205,29 +203,6 @@ def noise_factor(ensemble: Ensemble, log_inputs: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(1 + (excess / FRONTIER_SCALE) ** 2))
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunNoise:
-    """What one more run scatters around the law: residuals to draw from, and their size."""
-
-    residuals: FloatArray  # (runs,) corrected for the fit's own freedom
-    chances: FloatArray  # (runs,) sum 1; runs of large compute are more like the target
-    scale: float
-
-
-def run_noise(ensemble: Ensemble) -> RunNoise:
-    """The residuals of the ensemble's centre, as a distribution for a new run."""
-    ladder = ensemble.ladder
-    values = ensemble.values(ladder.log_inputs)
-    frontier = ladder.frontier_weights
-    residuals = (ladder.log_loss - values @ ensemble.first_weights) * np.sqrt(frontier)
-    residuals = residuals * freedom_factor(len(ladder))
-    chances = np.exp(0.4 * (ladder.log_compute - ladder.log_compute.max())) * frontier
-    chances = chances / chances.sum()
-    reach = 4 * 1.4826 * float(np.median(np.abs(residuals))) + 1e-12
-    scale = float(np.sqrt(chances @ np.clip(residuals, -reach, reach) ** 2))
-    return RunNoise(residuals=residuals, chances=chances, scale=scale)
-
-
 def rehearse(
     ladder: Ladder,
     candidates: Sequence[Candidate],
@@ -258,11 +233,12 @@ class Weighing:
     weights: FloatArray  # (targets, members)
     scale_squared: FloatArray  # (targets,) 1 = the default was right
     evidence: FloatArray  # (targets,) how many origins speak for that distance
+    trust: FloatArray  # (targets,) share of the weights that follows the rehearsals' errors
+    rms_error: FloatArray  # (targets, members) in rehearsals at that distance; NaN without any
+    mean_error: FloatArray  # (targets,) mean absolute error of the laws together; NaN without any
 
 
-def weigh(
-    rehearsals: Sequence[Rehearsal], ensemble: Ensemble, distance: FloatArray, noise_scale: float
-) -> Weighing:
+def weigh(rehearsals: Sequence[Rehearsal], ensemble: Ensemble, distance: FloatArray) -> Weighing:
     """Weights and scale at target distances (targets,) in decades.
 
     A rehearsal counts by how alike its distance is to the target's. With few rehearsals both
@@ -273,7 +249,7 @@ def weigh(
     targets = len(distance)
     evidence = np.zeros(targets)
     squared_errors = np.zeros((targets, len(first_weights)))
-    ratios = np.zeros(targets)
+    ratios, absolute = np.zeros(targets), np.zeros(targets)
     for rehearsal in rehearsals:
         offset = np.log((rehearsal.distance + 0.1) / (distance[:, None] + 0.1))
         alike = np.exp(-np.abs(offset))  # (targets, hidden)
@@ -281,15 +257,26 @@ def weigh(
         share = alike / alike.sum(axis=1, keepdims=True)
         evidence += worth
         squared_errors += worth[:, None] * (share @ rehearsal.errors**2)
+        absolute += worth * (share @ np.abs(rehearsal.errors @ first_weights))
         ratios += worth * np.minimum(share @ rehearsal.squared_ratio, 25.0)
     prior = calibration.prior_origins
     scale = (prior + calibration.origin_worth * ratios) / (
         prior + calibration.origin_worth * evidence
     )
     weights = np.broadcast_to(first_weights, squared_errors.shape)
+    trust = evidence / (evidence + 2)
     if rehearsals:
-        skill = first_weights / (squared_errors / evidence[:, None] + noise_scale**2)
+        skill = first_weights / (
+            squared_errors / evidence[:, None] + ensemble.noise.residual_scale**2
+        )
         skill = skill / skill.sum(axis=1, keepdims=True)
-        trust = (evidence / (evidence + 2))[:, None]
-        weights = (1 - trust) * first_weights + trust * skill
-    return Weighing(weights=weights, scale_squared=scale, evidence=evidence)
+        weights = (1 - trust[:, None]) * first_weights + trust[:, None] * skill
+    known = np.where(evidence > 0, evidence, np.nan)
+    return Weighing(
+        weights=weights,
+        scale_squared=scale,
+        evidence=evidence,
+        trust=trust,
+        rms_error=np.sqrt(squared_errors / known[:, None]),
+        mean_error=absolute / known,
+    )

@@ -317,14 +317,14 @@ def _checked_bounds(law: type[Law], bounds: Bounds) -> dict[str, tuple[float, fl
     parameters = lmfit.Parameters()
     for name, (low, high) in bounds.items():
         _check_name(law, name)
+        if low is not None and high is not None and not low < high:
+            raise FitError(f"bounds of {name}: {low} is not below {high}; swap them or use --fix")
         try:
             parameters.add(
                 name, min=-np.inf if low is None else low, max=np.inf if high is None else high
             )
         except ValueError as error:
             raise FitError(f"bounds of {name} ({low}, {high}): {error}") from error
-        if not parameters[name].min < parameters[name].max:
-            raise FitError(f"bounds of {name}: {low} is not below {high}; swap them or use --fix")
     return {name: (float(p.min), float(p.max)) for name, p in parameters.items()}
 
 

@@ -100,9 +100,10 @@ class Fit:
         level = self.confidence_level if confidence_level is None else confidence_level
         if not 0 < level < 1:
             raise FitError(f"confidence level {level} is not between 0 and 1; 0.95 is usual")
-        values = np.asarray(quantity(self._need_draws()), dtype=np.float64)
         tail = (1 - level) / 2
-        low, high = np.quantile(values, [tail, 1 - tail], axis=0)
+        with np.errstate(all="ignore"):  # draws that nothing holds may overflow: an infinite end
+            values = np.asarray(quantity(self._need_draws()), dtype=np.float64)
+            low, high = np.quantile(values, [tail, 1 - tail], axis=0)
         if np.ndim(low) == 0:
             return Interval(float(low), float(high))
         return Interval(low, high)
@@ -118,16 +119,19 @@ class Fit:
         return self._estimates(lambda law: law.derived())
 
     @property
-    def trustworthy(self) -> bool:
-        """Whether nothing limits the constants."""
-        return self.status is FitStatus.CONVERGED and not self.notes
+    def floor_identified(self) -> bool:
+        """Whether these runs say where the loss levels off, or the floor was fixed by hand."""
+        return self.law.floor in self.fixed or self.status is FitStatus.CONVERGED
 
     def __str__(self) -> str:
         level = f"{100 * self.confidence_level:g}%"
         lines = [f"{self.law.name}: {self.n_runs} runs, {self.objective}, status: {self.status}"]
         for name, value in (self.constants | self.derived).items():
             spread = f"  {level} [{value.low:.5g}, {value.high:.5g}]" if self.draws else ""
-            lines.append(f"  {name:24s} {value.estimate:12.6g}{spread}")
+            estimate = f"{value.estimate:12.6g}"
+            if name == self.law.floor and not self.floor_identified:
+                estimate, spread = "not identified by these runs", ""
+            lines.append(f"  {name:24s} {estimate}{spread}")
         lines += [f"  note: {sentence}" for sentence in self.notes]
         return "\n".join(lines)
 
@@ -168,9 +172,12 @@ class Fit:
             "law_constants": {k: float(v) for k, v in constants.items()},
         }
 
-    def to_json(self) -> str:
-        """The fit as one JSON document; `from_json` restores it."""
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+    def to_json(self, *, draws: bool = True) -> str:
+        """The fit as one JSON document; `from_json` restores it, without draws if left out."""
+        document = self.to_dict()
+        if not draws:
+            document["draws"] = None
+        return json.dumps(document, indent=1, allow_nan=False)
 
     def save(self, path: str | Path) -> None:
         """Write fit.json."""
@@ -215,17 +222,18 @@ class Fit:
         return self.draws
 
     def _estimates(self, numbers: Callable[[Law], Mapping[str, Any]]) -> dict[str, Estimate]:
-        best = {k: float(v) for k, v in numbers(self.law).items()}
-        if self.draws is None:
-            return {k: Estimate(v, np.nan, np.nan, np.nan) for k, v in best.items()}
+        with np.errstate(all="ignore"):  # as in interval
+            best = {k: float(v) for k, v in numbers(self.law).items()}
+            if self.draws is None:
+                return {k: Estimate(v, np.nan, np.nan, np.nan) for k, v in best.items()}
+            return {k: self._estimate(best[k], v) for k, v in numbers(self.draws).items()}
+
+    def _estimate(self, best: float, drawn: Any) -> Estimate:
+        values = np.atleast_1d(np.asarray(drawn, dtype=np.float64))
         tail = (1 - self.confidence_level) / 2
-        estimates = {}
-        for name, values in numbers(self.draws).items():
-            spread = np.atleast_1d(np.asarray(values, dtype=np.float64))
-            low, high = np.quantile(spread, [tail, 1 - tail])
-            stderr = float(spread.std(ddof=1)) if len(spread) > 1 else np.nan
-            estimates[name] = Estimate(best[name], stderr, float(low), float(high))
-        return estimates
+        low, high = np.quantile(values, [tail, 1 - tail])
+        stderr = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+        return Estimate(best, stderr, float(low), float(high))
 
 
 _PLAIN = (

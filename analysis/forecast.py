@@ -19,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.ensemble import DECADE, Ensemble, fit_members
-from analysis.forecast_result import Forecast, Range, TargetForecast
+from analysis.ensemble import Ensemble, fit_members
+from analysis.fit_result import Interval
+from analysis.forecast_result import Forecast, NewRunNoise, TargetForecast, WeightReason
 from analysis.forecaster import Forecaster, LogForecast, log_forecast, prepare
 from analysis.optimal_split import best_log_params
 from analysis.question import Question, check_distance, pose
-from analysis.surface_forms import SurfaceForm
+from analysis.support import evidence, floor_identified, furthest_rehearsal, limits, supported
 from analysis.targets import Targets
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
@@ -32,11 +33,9 @@ from scaling.records import Records
 
 FloatArray = npt.NDArray[np.float64]
 
+FEWEST_DRAWS = 100
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 PINNED_SHARES = (0.02, 0.4, 0.6, 0.8)  # of the lowest loss seen; the first is "no floor"
-FLOOR_LEARNED = 0.1  # standard error of the log floor below which the runs, not the prior, know it
-WIDE_SCALE = 1.3
-STEEP_EXPONENT = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,25 +67,29 @@ def forecast(
     Raises ForecastError where the runs cannot answer.
     """
     levels = _checked(confidence_levels)
+    if draws < FEWEST_DRAWS:
+        raise ForecastError(f"{draws} draws cannot show the tails; take {FEWEST_DRAWS} or more")
     furthest = max(float(np.log(values).max()) for values in targets.columns.values())
     question = pose(records, tuple(targets.columns), law, x, furthest=furthest)
     forecaster, points = _answerable(question, targets, backtests)
     answer = log_forecast(forecaster, points.log_inputs, points.log_compute, draws=draws, seed=seed)
     floors = _pinned_floors(question, points)
-    identified = _floor_identified(forecaster.ensemble)
+    carried = supported(forecaster, answer)
     return Forecast(
         targets=tuple(
-            _target_forecast(i, answer, points, forecaster, levels) for i in range(len(targets))
+            _target_forecast(i, answer, points, forecaster, levels, bool(carried[i]))
+            for i in range(len(targets))
         ),
         source=records.source,
         data_hash=records.data_hash,
         runs=len(question.ladder),
         law=law,
         laws=tuple(c.name for c in question.candidates),
-        evidence=_evidence(forecaster, answer),
-        status=question.status + _status(forecaster, answer, identified),
+        evidence=evidence(forecaster, answer),
+        status=question.status + limits(forecaster, answer),
+        noise=_noise(question, forecaster),
         pinned_floors=floors,
-        floor_identified=identified,
+        floor_identified=floor_identified(forecaster.ensemble),
         seed=seed,
     )
 
@@ -104,7 +107,8 @@ def predict_table(
 ) -> pd.DataFrame:
     """``points`` with ``median`` and, for each level, ``low_90`` and ``high_90`` added.
 
-    Every column and the order of rows stay as they are.
+    Every column and the order of rows stay as they are. How many rows lie further out than the
+    runs can support stands in ``attrs["unsupported"]``.
     """
     if points.empty:
         raise ForecastError("points: no rows; give one row a run to predict")
@@ -126,7 +130,9 @@ def predict_table(
     taken = [name for name in added if name in points.columns]
     if taken:
         raise ForecastError(f'points: column "{taken[0]}" exists already; rename it first')
-    return points.assign(**added)
+    predicted = points.assign(**added)
+    predicted.attrs["unsupported"] = sum(not t.supported for t in answer.targets)
+    return predicted
 
 
 def _our_names(points: pd.DataFrame, x: str | None) -> pd.DataFrame:
@@ -230,94 +236,57 @@ def _surface_points(ensemble: Ensemble, targets: Targets) -> Points:
 
 
 def _target_forecast(
-    i: int, answer: LogForecast, points: Points, forecaster: Forecaster, levels: tuple[float, ...]
+    i: int,
+    answer: LogForecast,
+    points: Points,
+    forecaster: Forecaster,
+    levels: tuple[float, ...],
+    is_supported: bool,
 ) -> TargetForecast:
     losses = np.exp(answer.draws[i])
     ranges = {}
     for level in levels:
         low, high = np.quantile(losses, [(1 - level) / 2, (1 + level) / 2])
-        ranges[level] = Range(float(low), float(high))
-    members = forecaster.ensemble.members
+        ranges[level] = Interval(float(low), float(high))
+    weighing, ensemble = answer.weighing, forecaster.ensemble
+    names = [m.candidate.name for m in ensemble.members]
     return TargetForecast(
         at=points.described[i],
         median=float(np.exp(answer.centre[i])),
         intervals=ranges,
         decades_beyond=float(answer.distance[i]),
+        supported=is_supported,
         shares={name: float(share[i]) for name, share in answer.shares.items()},
-        weights={
-            m.candidate.name: float(w)
-            for m, w in zip(members, answer.weighing.weights[i], strict=True)
+        weights={name: float(w) for name, w in zip(names, weighing.weights[i], strict=True)},
+        weight_reasons={
+            name: WeightReason(
+                first_weight=float(ensemble.first_weights[j]),
+                rehearsed_error=_percent(weighing.rms_error[i, j]),
+            )
+            for j, name in enumerate(names)
         },
-        scale=float(np.sqrt(answer.weighing.scale_squared[i])),
-        origins=float(answer.weighing.evidence[i]),
+        skill_share=float(weighing.trust[i]),
+        scale=float(np.sqrt(weighing.scale_squared[i])),
+        rehearsals=len(forecaster.rehearsals),
+        origins=float(weighing.evidence[i]),
+        rehearsed_error=_percent(weighing.mean_error[i]),
+        furthest_rehearsal=furthest_rehearsal(forecaster),
         draws=losses,
     )
 
 
-def _evidence(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
-    """What the rehearsals found, origin by origin, and whether any reached as far as asked."""
-    sentences = []
-    for rehearsal in forecaster.rehearsals:
-        error = rehearsal.errors @ forecaster.ensemble.first_weights
-        sentences.append(
-            f"with the largest runs hidden ({len(error)} runs, up to "
-            f"{rehearsal.distance.max():.2f} decades ahead) the error was "
-            f"{100 * np.mean(np.abs(error)):.2f}% on average, bias {100 * np.mean(error):+.2f}%"
-        )
-    if not forecaster.rehearsals:
-        return (
-            "no backtest is possible on so few runs: the width is what published ladders needed",
-        )
-    reached = max(float(r.distance.max()) for r in forecaster.rehearsals)
-    if answer.distance.max() > 1.5 * reached:
-        sentences.append(
-            f"no backtest reached further than {reached:.2f} decades; "
-            f"the target lies {answer.distance.max():.2f} decades out"
-        )
-    return tuple(sentences)
+def _percent(log_error: float) -> float | None:
+    """A log error in percent; None where there was nothing to learn it from."""
+    return float(100 * log_error) if np.isfinite(log_error) else None
 
 
-def _status(forecaster: Forecaster, answer: LogForecast, floor_identified: bool) -> tuple[str, ...]:
-    """Sentences on what limits this forecast."""
-    said = []
-    ladder = forecaster.ladder
-    span = float(np.ptp(ladder.log_compute)) / DECADE
-    furthest = float(answer.distance.max())
-    if furthest > span:
-        said.append(
-            f"unsupported: the target lies {furthest:.1f} decades beyond runs that span "
-            f"{span:.1f}; take it as a guess"
-        )
-    if np.any(answer.distance == 0):
-        said.append("a target lies inside the data: that is interpolation")
-    if not floor_identified:
-        said.append(
-            "the runs do not identify an irreducible loss; see what pinned floors would give"
-        )
-    if float(np.sqrt(answer.weighing.scale_squared.max())) > WIDE_SCALE:
-        said.append(
-            "backtests missed by more than the default width: intervals are widened; "
-            "check the smallest runs (warm-up, learning rate)"
-        )
-    first = forecaster.ensemble.members[0]
-    if isinstance(first.candidate.form, SurfaceForm):
-        _, _, alpha, beta, _ = first.candidate.form.constants(first.solution.theta[None])
-        if max(alpha[0], beta[0]) > STEEP_EXPONENT:
-            said.append(
-                f"fitted exponents are steep ({alpha[0]:.2f}, {beta[0]:.2f}): "
-                "the smallest runs may be under-trained"
-            )
-    return tuple(said)
-
-
-def _floor_identified(ensemble: Ensemble) -> bool:
-    """Whether the runs, not the prior, say where the floor of the loss is."""
-    floored = [m for m in ensemble.members if m.candidate.form.parameters[0] == "floor"]
-    if not floored:
-        return False
-    member = floored[0]
-    sd = float(np.sqrt(member.solution.covariance[0, 0]))
-    return sd < FLOOR_LEARNED
+def _noise(question: Question, forecaster: Forecaster) -> NewRunNoise:
+    noise, evaluation = forecaster.ensemble.noise, question.evaluation_noise
+    return NewRunNoise(
+        percent=100 * noise.scale,
+        source=noise.source,
+        evaluation_percent=None if evaluation is None else 100 * evaluation,
+    )
 
 
 def _pinned_floors(question: Question, points: Points) -> dict[float, tuple[float, ...]]:

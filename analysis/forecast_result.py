@@ -3,19 +3,42 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from analysis.fit_result import Interval
+
 FloatArray = npt.NDArray[np.float64]
 
 
-class Range(NamedTuple):
-    """A two-sided prediction interval in the unit of what it brackets; ends may be infinite."""
+@dataclass(frozen=True, kw_only=True)
+class WeightReason:
+    """Why a law has its weight: what it had before, and how it did in rehearsal."""
 
-    low: float
-    high: float
+    first_weight: float
+    rehearsed_error: float | None  # percent, root mean square at the target's distance
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRunNoise:
+    """How much one more run scatters, and how much the evaluation itself does (percent)."""
+
+    percent: float  # standard deviation of a new run's loss around its law
+    source: str  # repeated runs, or residuals of the fit and the default mixed in
+    evaluation_percent: float | None  # median loss_stderr over loss; None where not recorded
+
+    @property
+    def line(self) -> str:
+        """Both noises in a sentence."""
+        said = f"noise of a new run {self.percent:.2f}%, from {self.source}"
+        if self.evaluation_percent is None:
+            return f"{said}; evaluation noise not recorded (no loss_stderr)"
+        return (
+            f"{said}; evaluation noise {self.evaluation_percent:.2f}% (loss_stderr), common to "
+            "all runs measured on one validation set and so not part of the interval"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +51,41 @@ class TargetForecast:
 
     at: Mapping[str, float]  # the target: params, tokens, train_flops, or one named column
     median: float  # nats per token
-    intervals: Mapping[float, Range]  # confidence level -> range for a new run's loss
+    intervals: Mapping[float, Interval]  # confidence level -> range for a new run's loss
     decades_beyond: float  # how far outside the data, 0 inside
+    supported: bool  # by the rule of `analysis.support.supported`; if not, read no median
     shares: Mapping[str, float]  # part of the variance: parameters, law choice, lack of fit, noise
     weights: Mapping[str, float]  # candidate law -> its weight here
+    weight_reasons: Mapping[str, WeightReason]
+    skill_share: float  # of the weights that follows rehearsals; the rest stays as it was before
     scale: float  # width learned from own backtests over the default width
-    origins: float  # how many backtest origins speak for this distance
+    rehearsals: int
+    origins: float  # what the rehearsals are worth at this distance: each at most 1
+    rehearsed_error: float | None  # percent, mean absolute at this distance
+    furthest_rehearsal: float  # decades
     draws: FloatArray = field(repr=False, compare=False, default_factory=lambda: np.empty(0))
+
+    @property
+    def evidence(self) -> str:
+        """The distance, and what rehearsals say of forecasts that far, in a sentence."""
+        where = f"{self.decades_beyond:.2f} decades beyond the data"
+        if self.rehearsed_error is None:
+            return f"{where}; no rehearsal was possible"
+        each = "rehearsal" if self.rehearsals == 1 else "rehearsals"
+        return (
+            f"{where}; {self.rehearsals} {each} up to {self.furthest_rehearsal:.2f} decades, "
+            f"worth {self.origins:.1f} at this distance, missed by {self.rehearsed_error:.2f}%"
+        )
+
+    @property
+    def weights_because(self) -> str:
+        """What the weights follow, in a sentence."""
+        if self.rehearsed_error is None:
+            return "the weights before any rehearsal: none was possible"
+        return (
+            f"{self.skill_share:.0%} by the errors of {self.rehearsals} rehearsals, worth "
+            f"{self.origins:.1f} at this distance, {1 - self.skill_share:.0%} as before them"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +100,7 @@ class Forecast:
     laws: tuple[str, ...]  # the candidate laws that took part
     evidence: tuple[str, ...]  # sentences: backtests at these distances, or that there are none
     status: tuple[str, ...]  # sentences: what limits this forecast
+    noise: NewRunNoise
     pinned_floors: Mapping[float, tuple[float, ...]]  # floor -> medians at the targets under it
     floor_identified: bool
     seed: int
@@ -68,9 +120,12 @@ class Forecast:
         document: dict[str, Any] = json.loads(text)
         targets = []
         for target in document["targets"]:
-            ranges = {float(k): Range(*v) for k, v in target["intervals"].items()}
-            targets.append(TargetForecast(**{**target, "intervals": ranges}))
+            ranges = {float(k): Interval(*v) for k, v in target["intervals"].items()}
+            reasons = {k: WeightReason(**v) for k, v in target["weight_reasons"].items()}
+            rebuilt = {"intervals": ranges, "weight_reasons": reasons}
+            targets.append(TargetForecast(**{**target, **rebuilt}))
         floors = {float(k): tuple(v) for k, v in document["pinned_floors"].items()}
         lists = {k: tuple(document[k]) for k in ("laws", "evidence", "status")}
-        changed = {"targets": tuple(targets), "pinned_floors": floors, **lists}
+        noise = NewRunNoise(**document["noise"])
+        changed = {"targets": tuple(targets), "noise": noise, "pinned_floors": floors, **lists}
         return cls(**{**document, **changed})

@@ -16,17 +16,16 @@ from analysis.ensemble import (
     DECADE,
     Ensemble,
     Rehearsal,
-    RunNoise,
     Spread,
     Weighing,
     combine,
     fit_members,
     noise_factor,
     rehearse,
-    run_noise,
     weigh,
 )
 from analysis.ladder import Ladder
+from analysis.run_noise import RunNoise
 from analysis.surface_forms import SurfaceForm
 
 FloatArray = npt.NDArray[np.float64]
@@ -41,11 +40,10 @@ POOLED_RUNS = 40  # with so many residuals a new run's noise is drawn from them 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecaster:
-    """Fitted laws, their rehearsals, and the noise of one more run."""
+    """Fitted laws and their rehearsals."""
 
     ensemble: Ensemble
     rehearsals: tuple[Rehearsal, ...]
-    noise: RunNoise
 
     @property
     def ladder(self) -> Ladder:
@@ -100,7 +98,7 @@ def prepare(
         reach = max(CURVE_REACH, distance * DECADE)
         cuts = curve_cuts(ladder)[:backtests]
         rehearsals = rehearse(ladder, candidates, calibration, cuts, reach=reach)
-    return Forecaster(ensemble=ensemble, rehearsals=rehearsals, noise=run_noise(ensemble))
+    return Forecaster(ensemble=ensemble, rehearsals=rehearsals)
 
 
 def surface_cuts(ladder: Ladder) -> list[float]:
@@ -138,10 +136,10 @@ def log_forecast(
     seed: int,
 ) -> LogForecast:
     """Draws of a new run at targets: centre, a t-distributed error of it, and run noise."""
-    ensemble, noise = forecaster.ensemble, forecaster.noise
+    ensemble, noise = forecaster.ensemble, forecaster.ensemble.noise
     calibration = ensemble.calibration
     distance = ensemble.ladder.distance(log_inputs, log_compute)
-    weighing = weigh(forecaster.rehearsals, ensemble, distance, noise.scale)
+    weighing = weigh(forecaster.rehearsals, ensemble, distance)
     spread = combine(ensemble, log_inputs, log_compute, weighing.weights)
     factor = calibration.noise * noise_factor(ensemble, log_inputs)
     factor = factor * np.sqrt(np.maximum(1.0, weighing.scale_squared))
@@ -165,8 +163,8 @@ def _t_draws(draws: int, freedom: float, rng: np.random.Generator) -> FloatArray
 
 
 def _noise_draws(noise: RunNoise, draws: int, rng: np.random.Generator) -> FloatArray:
-    """Residuals of the ladder where it has many, else a t distribution of their scale."""
-    n = len(noise.residuals)
-    pooled = rng.choice(noise.residuals, size=draws, p=noise.chances)
+    """Deviations of the ladder's runs where they are many, else a t distribution of their scale."""
+    n = len(noise.deviations)
+    pooled = rng.choice(noise.deviations, size=draws, p=noise.chances)
     smooth = 0.8 * noise.scale * _t_draws(draws, 5.0, rng)
     return np.where(rng.random(draws) < min(1.0, n / POOLED_RUNS), pooled, smooth)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.fit_result import Interval
 from analysis.forecast import LEVELS, forecast
-from analysis.forecast_result import Forecast, Range
+from analysis.forecast_result import Forecast
 from analysis.targets import Targets
 from scaling.errors import ForecastError
 from scaling.records import FloatArray, Records
@@ -25,7 +26,7 @@ class HeldOutRun:
     run: str
     at: Mapping[str, float]  # params, tokens and train_flops, or the one column
     predicted: float
-    interval: Range
+    interval: Interval
     measured: float
     decades_beyond: float
 
@@ -37,7 +38,7 @@ class HeldOutRun:
     @property
     def is_inside(self) -> bool:
         """Whether the measured loss lies in the interval, ends included."""
-        return self.interval.low <= self.measured <= self.interval.high
+        return bool(self.interval.low <= self.measured <= self.interval.high)
 
     @property
     def line(self) -> str:

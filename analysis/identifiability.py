@@ -17,7 +17,6 @@ FloatArray = npt.NDArray[np.float64]
 #: a constant that moves no prediction by this much (log loss per unit of its log) has vanished
 _VANISHED = 1e-5
 _LARGEST_CONDITION = 1e8
-_FLOORS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +36,28 @@ def judge(problem: Problem, model: Model, objective: Objective, optimum: Optimum
     gone = [n for n, size in zip(model.free, sizes, strict=True) if size < _VANISHED]
     floor_at_zero = law.floor in gone
     others = [name for name in gone if name != law.floor]
-    if law.floor in model.free:
-        lowest = lowest_floor(problem, model, objective, optimum)
-        if lowest == 0.0:
-            status = FitStatus.FLOOR_NOT_IDENTIFIED
-            notes.append(
-                f"floor not identified: the runs fit about as well with {law.floor} = 0, so "
-                f"{law.floor} and forecasts far beyond the runs rest on the form of the law"
-            )
+    floor_is_free = law.floor in model.free
+    if floor_is_free and not floor_is_bounded(problem, model, objective, optimum):
+        status = FitStatus.FLOOR_NOT_IDENTIFIED
+        notes.append(
+            f"floor not identified: the runs fit about as well with {law.floor} = 0, so "
+            f"{law.floor} and forecasts far beyond the runs rest on the form of the law"
+        )
+    edge = np.abs(optimum.theta) >= 0.999 * model.limits
+    runaway = [n for n, at in zip(model.free, edge, strict=True) if at and n not in gone]
+    if runaway:
+        status = FitStatus.AT_BOUND
+        notes.append(
+            f"{', '.join(runaway)} ran to the limit of the search: the runs do not look like "
+            f"{law.name}"
+        )
     if floor_at_zero or others:
         status = FitStatus.AT_BOUND
         names = ", ".join(gone)
         notes.append(
             f"{names} ended at the edge of what is allowed (zero): the runs ask for no such term"
         )
-    if not floor_at_zero and not others and optimum.search.condition_number > _LARGEST_CONDITION:
+    if not gone and not runaway and optimum.search.condition_number > _LARGEST_CONDITION:
         status = FitStatus.UNIDENTIFIED
         names = ", ".join(_confounded(model, optimum, problem.weights))
         notes.append(
@@ -71,36 +77,29 @@ def judge(problem: Problem, model: Model, objective: Objective, optimum: Optimum
     return Verdict(status=status, notes=tuple(notes), floor_at_zero=floor_at_zero)
 
 
-def lowest_floor(
+def floor_is_bounded(
     problem: Problem,
     model: Model,
     objective: Objective,
     optimum: Optimum,
     confidence_level: float = 0.95,
-) -> float:
-    """The lowest floor on a coarse grid, from zero up, that the runs do not reject.
+) -> bool:
+    """Whether the runs reject a floor of zero.
 
-    Profile likelihood: the objective refitted with the floor held, against its minimum. The
-    difference is judged by F with one and (configurations - constants) degrees of freedom, for
-    squared residuals; for absolute ones the objective counts twice (Laplace likelihood).
-    Zero means that the profile does not bound the floor from below.
+    Profile likelihood: the objective refitted with the floor held at zero, against its minimum.
+    The difference is judged by F with one and (configurations - constants) degrees of freedom,
+    for squared residuals; for absolute ones the objective counts twice (Laplace likelihood).
     """
     from scipy.special import fdtri
 
     freedom = problem.configurations - len(model.free)
     if freedom < 1:
-        return 0.0
-    best = model.to_constants(optimum.theta)
-    estimate = float(best[problem.law.floor])
-    quantile = float(fdtri(1, freedom, confidence_level))
+        return False
     power = 1.0 if _mostly_quadratic(model, objective, optimum, problem) else 2.0
+    quantile = float(fdtri(1, freedom, confidence_level))
     largest_ratio = (1 + quantile / freedom) ** (1 / power)
-    for share in _FLOORS:
-        held = share * estimate
-        value = _value_with_floor(problem, model, objective, optimum, held)
-        if value <= optimum.value * largest_ratio:
-            return held
-    return estimate
+    without = _value_with_floor(problem, model, objective, optimum, 0.0)
+    return bool(without > optimum.value * largest_ratio)
 
 
 def _value_with_floor(

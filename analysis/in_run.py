@@ -63,8 +63,15 @@ def forecast_running(
     ``curves`` has columns run_id, step, train_loss; ``planned_steps`` is each run's length;
     ``final_loss`` holds the finished runs. ``cell_forecast`` is (log loss, its standard error)
     from the sweep's law. A run appears only if it has a few points of curve and at least three
-    finished runs of the sweep were seen at the same share. ``settled_width`` is the relative half
-    width below which the outcome counts as settled.
+    finished runs of the sweep were seen at the same share.
+
+    The rule for ``outcome_settled``: the half width of the interval at ``confidence_level``, in log
+    loss, is below ``settled_width`` (half a percent). Then the rest of the run can move the final
+    loss by less than one seed does, so a planner that only wants the loss may stop the cell. As
+    the interval rests on t quantiles of how finished runs of this sweep went on from the same
+    share, three finished runs settle hardly anything: six or more are needed in practice, and a
+    schedule that falls late (a decay at the end) keeps a cell open until its decay has begun in
+    the share of the run that the finished ones show.
     """
     by_run = {str(run_id): points for run_id, points in curves.groupby("run_id", sort=False)}
     finished = {r: by_run[r] for r in final_loss if r in by_run and r in planned_steps}

@@ -7,10 +7,12 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
 
 # A run this far (in log loss) above the best run of similar compute counts half.
 FRONTIER_SCALE = 0.07
 SIMILAR_COMPUTE = 0.2 * np.log(10)  # "similar" is within 0.2 decades
+EQUAL_COMPUTE = 1e-6  # in logs: the same budget but for rounding
 CURVE_POINTS = 50  # a learning curve holds thousands of near copies; this many carry the shape
 
 
@@ -22,6 +24,8 @@ class Ladder:
     log_inputs: FloatArray  # (runs, inputs)
     log_loss: FloatArray  # (runs,)
     log_compute: FloatArray  # (runs,); with one input, that input
+    cluster: IntArray | None = None  # (runs,) runs with one number share their errors
+    configuration: IntArray | None = None  # (runs,) runs with one number repeat each other
     log_flops_ratio: float = float(np.log(6.0))  # ln of FLOP per (param x token)
 
     def __len__(self) -> int:
@@ -35,6 +39,8 @@ class Ladder:
             log_inputs=self.log_inputs[keep],
             log_loss=self.log_loss[keep],
             log_compute=self.log_compute[keep],
+            cluster=None if self.cluster is None else self.cluster[keep],
+            configuration=None if self.configuration is None else self.configuration[keep],
         )
 
     @property
@@ -43,17 +49,21 @@ class Ladder:
 
         Constants measured from here are nearly uncorrelated where it matters, at the edge.
         """
-        top = np.argsort(self.log_compute)[-max(3, len(self) // 4) :]
-        return np.asarray(self.log_inputs[top].mean(axis=0))
+        return np.asarray(self.log_inputs[self.top(4)].mean(axis=0))
+
+    def top(self, part: int) -> BoolArray:
+        """The one in ``part`` runs (three at least) with the largest compute, and equals."""
+        count = min(len(self), max(3, len(self) // part))
+        return np.asarray(self.log_compute >= np.sort(self.log_compute)[-count] - EQUAL_COMPUTE)
 
     @property
     def frontier_weights(self) -> FloatArray:
         """How much each run counts for its distance from the best run of similar compute.
 
-        A badly split or badly tuned run says little about the optimum. One-input ladders have no
-        split to get wrong, so all of theirs count fully.
+        A badly split or badly tuned run says little about the optimum. Along any one input but
+        compute there is no better run to compare with, so all count fully.
         """
-        if len(self.inputs) == 1:
+        if len(self.inputs) == 1 and self.inputs != ("train_flops",):
             return np.ones(len(self))
         near = np.abs(self.log_compute[:, None] - self.log_compute) <= SIMILAR_COMPUTE
         best = np.where(near, self.log_loss, np.inf).min(axis=1)

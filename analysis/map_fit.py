@@ -6,7 +6,7 @@ are added. All starts run as one batch of Levenberg-Marquardt steps on reweighte
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ class Problem:
     weights: FloatArray  # (runs,), sum = runs
     prior_mean: FloatArray  # (p,)
     prior_sd: FloatArray  # (p,)
+    cluster: npt.NDArray[np.intp] | None = None  # (runs,) runs with one number share errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,9 @@ def solve(problem: Problem, starts: FloatArray) -> Solution:
     theta, _ = _descend(problem, best[:1], scale, tolerance=1e-9)
     value, jacobian = problem.evaluate(theta, problem.x)
     residuals = problem.y - value
+    if problem.cluster is not None:
+        worth = cluster_worth(residuals[0], problem.cluster)
+        problem = replace(problem, weights=problem.weights * worth)
     curvature, _ = _normal_equations(problem, theta, residuals, jacobian, scale)
     return Solution(
         theta=theta[0],
@@ -70,6 +74,22 @@ def robust_scale(residuals: FloatArray, parameters: int) -> float:
     clipped = np.clip(residuals, -3 * middle, 3 * middle)
     rms = float(np.sqrt(np.mean(clipped**2)))
     return max(1.4826 * middle * correction, 0.5 * rms * correction, SMALLEST_SCALE)
+
+
+def cluster_worth(residuals: FloatArray, cluster: npt.NDArray[np.intp]) -> FloatArray:
+    """What each run is worth beside others of its cluster, (runs,): 1 down to 1 / cluster size.
+
+    Seeds of one configuration repeat its lack of fit: with correlation r between residuals of one
+    cluster, m runs of it tell as much as m / (1 + (m - 1) r) independent ones (Kish 1965).
+    """
+    _, which, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
+    sums, squares = np.bincount(which, residuals), np.bincount(which, residuals**2)
+    pairs = float(np.sum(sizes * (sizes - 1)))
+    if pairs == 0:
+        return np.ones(len(residuals))
+    together = float(np.sum(sums**2 - squares)) / pairs
+    correlation = np.clip(together / max(float(np.mean(residuals**2)), 1e-30), 0.0, 1.0)
+    return np.asarray(1 / (1 + (sizes[which] - 1) * correlation))
 
 
 def _descend(

@@ -20,8 +20,9 @@ from scaling.laws import Law
 
 FloatArray = npt.NDArray[np.float64]
 
-#: exponents and logs beyond this are overflow in the making; the search is kept inside
-LARGEST_COORDINATE = 300.0
+#: logs and exponents beyond these are overflow in the making; the search is kept inside
+LARGEST_LOG = 600.0
+LARGEST_EXPONENT = 10.0
 
 
 class Derivatives(Protocol):
@@ -38,6 +39,7 @@ class Model(Protocol):
 
     law: type[Law]
     free: tuple[str, ...]
+    limits: FloatArray  # (p,) the search keeps every coordinate between minus and plus this
 
     def log_prediction(self, theta: FloatArray) -> FloatArray:
         """Predicted log loss, (batch, p) -> (batch, runs)."""
@@ -45,8 +47,13 @@ class Model(Protocol):
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Derivatives of the predicted log loss at one point, (p,) -> (runs, p)."""
 
-    def derivatives(self, objective: Objective, basis: FloatArray | None = None) -> Derivatives:
-        """The objective's derivatives along the columns of ``basis`` (p, p)."""
+    def derivatives(
+        self, objective: Objective, basis: FloatArray | None = None, *, exact: bool = True
+    ) -> Derivatives:
+        """The objective's derivatives along the columns of ``basis`` (p, p).
+
+        With ``exact`` False a costly Hessian may leave out the law's own curvature (Gauss-Newton).
+        """
 
     def to_constants(self, theta: FloatArray) -> dict[str, FloatArray]:
         """All constants, fixed ones included, each of the shape of theta less its last axis."""
@@ -81,6 +88,16 @@ class _Power:
     sign: float
 
 
+@dataclass(frozen=True)
+class _Term:
+    """One power on given runs: see `SumOfPowers` for the symbols."""
+
+    features: FloatArray  # Phi_k transposed, (2, runs)
+    range: tuple[float, float]  # of the second feature
+    spread: FloatArray  # S_k, (2, p)
+    offset: FloatArray  # (2,)
+
+
 _POWERS: dict[str, tuple[_Power, ...]] = {
     "power_law": (_Power("a", 0, "b", 1.0),),
     "chinchilla": (_Power("A", 0, "alpha", -1.0), _Power("B", 1, "beta", -1.0)),
@@ -105,6 +122,7 @@ class _Coordinates:
         given = {*self.fixed, *self.tied}
         self.free = tuple(name for name in law.constant_names() if name not in given)
         self.is_log = np.array([name in law.positive for name in self.free], dtype=bool)
+        self.limits = np.where(self.is_log, LARGEST_LOG, LARGEST_EXPONENT)
 
     def to_constants(self, theta: FloatArray) -> dict[str, FloatArray]:
         """All constants, fixed ones included."""
@@ -120,24 +138,30 @@ class _Coordinates:
         columns = np.stack([np.asarray(constants[name], float) for name in self.free], axis=-1)
         with np.errstate(divide="ignore"):
             logs = np.log(np.where(self.is_log, columns, 1.0))
-        return np.where(self.is_log, np.maximum(logs, -LARGEST_COORDINATE), columns)
+        return np.where(self.is_log, np.maximum(logs, -LARGEST_LOG), columns)
 
     def _natural(self, theta: FloatArray) -> FloatArray:
-        exponentiated = np.exp(np.minimum(np.where(self.is_log, theta, 0.0), LARGEST_COORDINATE))
+        exponentiated = np.exp(np.where(self.is_log, theta, 0.0))
         return np.where(self.is_log, exponentiated, theta)
 
 
 class SumOfPowers(_Coordinates):
-    """log L = log-sum-exp of terms that are linear in the search coordinates.
+    """A floor plus powers: log L is a log-sum-exp of terms linear in the search coordinates.
 
-    Term t is Phi_t theta + offset_t with features Phi_t of the runs; p_t is its share of the
-    predicted loss. Then, per run, grad f = sum_t p_t Phi_t and
-    hess f = sum_t p_t Phi_t Phi_t' - grad f grad f', so that with the penalty's slope s and
-    curvature q in f the objective's Hessian is
+    Term k has the log Phi_k l_k with features Phi_k = (1, +-x) of the runs and l_k = S_k theta +
+    offset (its log at the centre of the runs, and its exponent); the floor has the log S_f theta +
+    offset. With p_k the term's share of the predicted loss, and sum p_k + p_f = 1,
 
-        sum over runs, t, u of [(q - s) p_t p_u + (s p_t if t = u)] Phi_t Phi_u'
+        grad f = sum_k p_k (Phi_k S_k - S_f) + S_f
 
-    Each bracket is one array (replicas, runs), and its sum against the products of features one
+    The bracket is Phi_k T_k for T_k = S_k with S_f taken from its first row. So with the penalty's
+    slope s and curvature q in f, summed over runs,
+
+        gradient = sum_k (s p_k) Phi_k T_k + (s) S_f
+        Hessian  = sum_kl [(q - s) p_k p_l + (s p_k if k = l)] Phi_k T_k x Phi_l T_l
+                   + sum_k (q p_k) Phi_k T_k x S_f, and its mirror, + (q) S_f x S_f
+
+    Each parenthesis is one array (replicas, runs), and its sum against products of features one
     matrix product. Logs of inputs are centred; the shift goes back into the coefficients.
     """
 
@@ -148,19 +172,18 @@ class SumOfPowers(_Coordinates):
         logs = [np.log(values) for values in inputs]
         self._centres = [float(values.mean()) for values in logs]
         self._centred = [v - c for v, c in zip(logs, self._centres, strict=True)]
-        self._powers = _POWERS[law.name]
+        self._terms = [self._term(power) for power in _POWERS[law.name]]
+        self._floor_spread = np.zeros(len(self.free))
+        self._floor_offset = 0.0
         self._has_floor = fixed.get(law.floor) != 0.0
-        self._terms = [self._term(power) for power in self._powers]
-        if self._has_floor:
-            self._terms.append(self._floor_term())
+        if law.floor not in fixed:
+            self._floor_spread[self.free.index(law.floor)] = 1.0
+        elif self._has_floor:
+            self._floor_offset = float(np.log(fixed[law.floor]))
 
-    def _term(self, power: _Power) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Features (runs, 2), map to the free coordinates (2, p), offset (2,) of one power.
-
-        Row 0 is the term's log at the centre of the runs, row 1 its exponent.
-        """
+    def _term(self, power: _Power) -> _Term:
         x, centre = self._centred[power.input_index], self._centres[power.input_index]
-        features = np.stack([np.ones_like(x), power.sign * x], axis=1)
+        signed = power.sign * x
         spread, offset = np.zeros((2, len(self.free))), np.zeros(2)
         if power.coefficient in self.fixed:
             offset[0] += np.log(self.fixed[power.coefficient])
@@ -170,88 +193,102 @@ class SumOfPowers(_Coordinates):
             offset += self.fixed[power.exponent] * np.array([power.sign * centre, 1.0])
         else:
             spread[:, self.free.index(power.exponent)] = power.sign * centre, 1.0
-        return features, spread, offset
+        features = np.stack([np.ones_like(x), signed])
+        return _Term(features, (float(signed.min()), float(signed.max())), spread, offset)
 
-    def _floor_term(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        ones = np.ones((len(self._centred[0]), 1))
-        spread, offset = np.zeros((1, len(self.free))), np.zeros(1)
-        if self.law.floor in self.fixed:
-            offset[0] = np.log(self.fixed[self.law.floor])
-        else:
-            spread[0, self.free.index(self.law.floor)] = 1.0
-        return ones, spread, offset
+    def _terms_at(self, theta: FloatArray) -> tuple[FloatArray, list[FloatArray], FloatArray]:
+        """Predicted log loss (batch, runs), each term's loss in units of exp(top), and the total.
 
-    def _shares(self, theta: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
-        """Predicted log loss (batch, runs) and each term's share of the loss."""
-        logs = []
-        for features, spread, offset in self._terms:
-            local = theta @ spread.T + offset
-            if features.shape[1] == 1:
-                logs.append(np.broadcast_to(local, (len(theta), len(features))))
-            else:
-                logs.append(local @ features.T)
-        highest = logs[0].max(axis=1, keepdims=True)
-        for log in logs[1:]:
-            highest = np.maximum(highest, log.max(axis=1, keepdims=True))
-        # one shift a replica, not a run: terms that underflow below it are below 1e-300
-        shares = [np.exp(log - highest) for log in logs]
-        total = shares[0].copy() if len(shares) == 1 else shares[0] + shares[1]
-        for share in shares[2:]:
-            total += share
-        inverse = 1.0 / total
-        for share in shares:
-            share *= inverse
-        return np.log(total) + highest, shares
+        ``top`` is one shift a replica: nothing overflows, and what underflows is below 1e-300.
+        """
+        local = [theta @ term.spread.T + term.offset for term in self._terms]
+        tops = [
+            at[:, :1] + np.maximum(at[:, 1:] * term.range[0], at[:, 1:] * term.range[1])
+            for at, term in zip(local, self._terms, strict=True)
+        ]
+        floor = (theta @ self._floor_spread + self._floor_offset)[:, None]
+        if self._has_floor:
+            tops.append(floor)
+        top = np.maximum.reduce(tops)
+        parts = []
+        for at, term in zip(local, self._terms, strict=True):
+            at[:, :1] -= top
+            part = at @ term.features
+            np.exp(part, out=part)
+            parts.append(part)
+        total = parts[0].copy()
+        for part in parts[1:]:
+            total += part
+        if self._has_floor:
+            total += np.exp(floor - top)
+        f = np.log(total)
+        f += top
+        return f, parts, total
 
     def log_prediction(self, theta: FloatArray) -> FloatArray:
         """Predicted log loss, (batch, p) -> (batch, runs)."""
-        return self._shares(theta)[0]
+        return self._terms_at(theta)[0]
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Derivatives of the predicted log loss at one point, (runs, p)."""
-        _, shares = self._shares(theta[None, :])
-        parts = [
-            p[0][:, None] * (features @ spread)
-            for p, (features, spread, _) in zip(shares, self._terms, strict=True)
-        ]
-        return np.asarray(np.sum(parts, axis=0))
+        _, parts, total = self._terms_at(theta[None, :])
+        jacobian = np.tile(self._floor_spread, (total.shape[1], 1))
+        for part, term in zip(parts, self._terms, strict=True):
+            share = (part / total)[0]
+            jacobian += share[:, None] * (term.features.T @ self._over_floor(term))
+        return jacobian
 
-    def derivatives(self, objective: Objective, basis: FloatArray | None = None) -> Derivatives:
+    def _over_floor(self, term: _Term) -> FloatArray:
+        """T_k of the class's formulas, (2, p)."""
+        return term.spread - np.outer([1.0, 0.0], self._floor_spread)
+
+    def derivatives(
+        self, objective: Objective, basis: FloatArray | None = None, *, exact: bool = True
+    ) -> Derivatives:
         """The objective's derivatives along the columns of ``basis``."""
         p = len(self.free)
         along = np.eye(p) if basis is None else basis
-        spreads = [spread @ along for _, spread, _ in self._terms]
-        features = [np.ascontiguousarray(f) for f, _, _ in self._terms]
-        pairs = [(t, u) for t in range(len(features)) for u in range(t, len(features))]
-        products = [_products(features[t], features[u]) for t, u in pairs]
-        # moments of the pair (t, u) -> its part of the flattened Hessian
-        to_hessian = np.concatenate(
-            [_symmetric_part(spreads[t], spreads[u], t == u) for t, u in pairs]
-        )
-        to_gradient = np.concatenate(spreads)
+        floor_is_free = bool(self._floor_spread.any())
+        spreads = [self._over_floor(term) @ along for term in self._terms]
+        to_floor = self._floor_spread @ along
+        features = [np.ascontiguousarray(term.features.T) for term in self._terms]
+        pairs = [(k, u) for k in range(len(features)) for u in range(k, len(features))]
+        products = [_products(features[k], features[u]) for k, u in pairs]
+        # what each column of moments adds to the flattened Hessian
+        blocks = [_hessian_part(spreads[k], spreads[u], k == u) for k, u in pairs]
+        if floor_is_free:
+            blocks += [_hessian_part(spread, to_floor[None], False) for spread in spreads]
+            blocks.append(_hessian_part(to_floor[None], to_floor[None], True))
+        to_hessian = np.concatenate(blocks)
+        to_gradient = np.concatenate([*spreads, to_floor[None]])
 
         def evaluate(
             theta: FloatArray, weights: FloatArray, log_loss: FloatArray
         ) -> tuple[FloatArray, FloatArray, FloatArray]:
-            f, shares = self._shares(theta)
-            value, slope, curvature = objective.penalty(f, log_loss)
-            value = np.einsum("bn,bn->b", value, np.broadcast_to(weights, value.shape))
-            slope = slope * weights
-            mixed = curvature
-            mixed *= weights
-            mixed -= slope
+            f, shares, total = self._terms_at(theta)
+            value, slope, curvature = objective.weighted(f, log_loss, weights)
+            np.reciprocal(total, out=total)
+            for share in shares:
+                share *= total
             slopes = [slope * share for share in shares]
-            gradient = np.concatenate([s @ x for s, x in zip(slopes, features, strict=True)], 1)
+            sums = [at @ x for at, x in zip(slopes, features, strict=True)]
+            gradient = np.concatenate([*sums, slope.sum(axis=1, keepdims=True)], 1) @ to_gradient
+            mixed = np.subtract(curvature, slope, out=total)
             moments = []
-            for (t, u), product in zip(pairs, products, strict=True):
-                if t == u:
-                    scaled = mixed * shares[t]
-                bracket = scaled * shares[u]
-                if t == u:
-                    bracket += slopes[t]
+            for (k, u), product in zip(pairs, products, strict=True):
+                if k == u:
+                    scaled = mixed * shares[k]
+                bracket = np.multiply(scaled, shares[u], out=f)
+                if k == u:
+                    bracket += slopes[k]
                 moments.append(bracket @ product)
+            if floor_is_free:
+                for share, x in zip(shares, features, strict=True):
+                    share *= curvature
+                    moments.append(share @ x)
+                moments.append(curvature.sum(axis=1, keepdims=True))
             hessian = np.concatenate(moments, 1) @ to_hessian
-            return value, gradient @ to_gradient, hessian.reshape(-1, p, p)
+            return value, gradient, hessian.reshape(-1, p, p)
 
         return evaluate
 
@@ -261,7 +298,7 @@ def _products(left: FloatArray, right: FloatArray) -> FloatArray:
     return np.ascontiguousarray((left[:, :, None] * right[:, None, :]).reshape(len(left), -1))
 
 
-def _symmetric_part(left: FloatArray, right: FloatArray, same: bool) -> FloatArray:
+def _hessian_part(left: FloatArray, right: FloatArray, same: bool) -> FloatArray:
     """(left * right, p * p): what a feature product adds to the flattened Hessian."""
     outer = np.einsum("ip,jq->ijpq", left, right)
     if not same:
@@ -302,7 +339,7 @@ class AnyLaw(_Coordinates):
 
     def log_prediction(self, theta: FloatArray) -> FloatArray:
         """Predicted log loss, (batch, p) -> (batch, runs)."""
-        return self._log_loss(np.clip(theta, -LARGEST_COORDINATE, LARGEST_COORDINATE))
+        return self._log_loss(theta)
 
     def _slopes(self, theta: FloatArray, j: int) -> tuple[FloatArray, FloatArray]:
         """(predicted log loss, its derivative in coordinate j), each (batch, runs)."""
@@ -315,7 +352,9 @@ class AnyLaw(_Coordinates):
         """Derivatives of the predicted log loss at one point, (runs, p)."""
         return np.stack([self._slopes(theta[None], j)[1][0] for j in range(len(self.free))], 1)
 
-    def derivatives(self, objective: Objective, basis: FloatArray | None = None) -> Derivatives:
+    def derivatives(
+        self, objective: Objective, basis: FloatArray | None = None, *, exact: bool = True
+    ) -> Derivatives:
         """The objective's derivatives along the columns of ``basis``."""
         p = len(self.free)
         along = np.eye(p) if basis is None else basis
@@ -324,12 +363,11 @@ class AnyLaw(_Coordinates):
             theta: FloatArray, weights: FloatArray, log_loss: FloatArray
         ) -> tuple[FloatArray, FloatArray, FloatArray]:
             f = self.log_prediction(theta)
-            value, slope, curvature = objective.penalty(f, log_loss)
-            slope, curvature = slope * weights, curvature * weights
+            value, slope, curvature = objective.weighted(f, log_loss, weights)
             jacobian = np.stack([self._slopes(theta, j)[1] for j in range(p)], axis=-1)
             gradient = np.einsum("bn,bnj->bj", slope, jacobian)
             hessian = np.einsum("bn,bnj,bnk->bjk", curvature, jacobian, jacobian, optimize=True)
-            for k in range(p):
+            for k in range(p if exact else 0):
                 moved = theta.copy()
                 moved[:, k] += self._STEP
                 for j in range(k + 1):
@@ -338,7 +376,6 @@ class AnyLaw(_Coordinates):
                     hessian[:, j, k] += second
                     if j != k:
                         hessian[:, k, j] += second
-            value = (value * weights).sum(axis=1)
             return value, gradient @ along, along.T @ hessian @ along
 
         return evaluate

@@ -41,15 +41,17 @@ def minimise(
     relative_gain: float = RELATIVE_GAIN,
     longest_step: float = 0.25,
     max_iterations: int = 60,
+    exact: bool = True,
 ) -> Solution:
     """Minimise the objective from each row of ``start`` (batch, p).
 
     ``weights`` and ``log_loss`` are (runs,) or one row a replica. ``basis`` (p, p) holds the
     directions in which steps are measured and damped: its columns are of length one where a
-    step of that length matters about equally in every direction (see `whitening`).
+    step of that length matters about equally in every direction (see `whitening`). ``exact``
+    False allows cheaper Hessians, good from afar.
     """
     batch, p = start.shape
-    evaluate = model.derivatives(objective, basis)
+    evaluate = model.derivatives(objective, basis, exact=exact)
     rows = np.arange(batch)
     theta, damping = start.copy(), np.full(batch, _FIRST_DAMPING)
     w, y = np.atleast_2d(weights), np.atleast_2d(log_loss)
@@ -83,7 +85,7 @@ def minimise(
             noise = noise[go] if len(noise) > 1 else noise
         length = np.sqrt(np.einsum("bj,bj->b", step, step))
         step = step * np.minimum(1.0, longest_step / np.maximum(length, 1e-300))[:, None]
-        trial = theta + step @ basis.T
+        trial = np.clip(theta + step @ basis.T, -model.limits, model.limits)
         new_value, new_gradient, new_hessian = evaluate(trial, w, y)
         better = new_value <= value  # False where the trial is not finite
         damping = np.where(

@@ -31,6 +31,21 @@ class Objective:
         """(value, slope, curvature) per run, derivatives in the predicted log loss."""
         return _PENALTIES[self.name](self, predicted_log_loss, log_loss)
 
+    def weighted(
+        self, predicted_log_loss: FloatArray, log_loss: FloatArray, weights: FloatArray
+    ) -> Triple:
+        """(batch,) weighted sums, and per run the weighted slope and curvature, (batch, runs)."""
+        if self.name == "huber":  # the common case, with as few passes over memory as it takes
+            residual = predicted_log_loss - log_loss
+            slope = np.clip(residual, -self.delta, self.delta)
+            curvature = np.multiply(slope == residual, weights, dtype=np.float64)
+            weighted = slope * weights
+            slope *= -0.5
+            slope += residual
+            return np.einsum("bn,bn->b", weighted, slope), weighted, curvature
+        value, slope, curvature = self.penalty(predicted_log_loss, log_loss)
+        return (value * weights).sum(axis=1), slope * weights, curvature * weights
+
     def value(self, predicted_log_loss: FloatArray, log_loss: FloatArray) -> FloatArray:
         """The penalty per run."""
         return self.penalty(predicted_log_loss, log_loss)[0]

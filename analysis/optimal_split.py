@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.ensemble import Ensemble, MemberFit, weigh
-from analysis.forecast_result import Range
+from analysis.fit_result import Interval
 from analysis.forecaster import Forecaster, prepare
 from analysis.question import check_distance, pose
 from analysis.surface_forms import SurfaceForm
@@ -16,6 +16,7 @@ from scaling.errors import ForecastError
 from scaling.records import Records
 
 FloatArray = npt.NDArray[np.float64]
+LEVELS = (0.5, 0.8, 0.9, 0.95)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,19 +27,22 @@ class OptimalSplit:
     anywhere inside costs little.
     """
 
-    train_flops: float
+    budget: float  # FLOP that were asked for
+    train_flops: float  # of the training; less than the budget where inference is part of it
     params: float
     tokens: float
-    params_range: Mapping[float, Range]  # confidence level -> range
-    tokens_range: Mapping[float, Range]
+    loss: float | None  # of the law, where one law answers; ask `forecast` for one with intervals
+    params_range: Mapping[float, Interval]  # confidence level -> range
+    tokens_range: Mapping[float, Interval]
     decades_beyond: float
+    law: str  # which law or laws answered
 
 
 def optimal_splits(
     records: Records,
     *train_flops: float,
     law: str = "auto",
-    confidence_levels: Sequence[float] = (0.5, 0.8, 0.9, 0.95),
+    confidence_levels: Sequence[float] = LEVELS,
     draws: int = 2000,
     seed: int = 0,
     backtests: int = 5,
@@ -63,6 +67,8 @@ def optimal_splits(
     check_distance(beyond)
     log_params = _draws(forecaster, log_compute, beyond, draws, np.random.default_rng([seed, 2]))
     log_tokens = log_compute[:, None] - ladder.log_flops_ratio - log_params
+    names = ", ".join(c.name for c in question.candidates)
+    said = f"{names}, weighted" if len(question.candidates) > 1 else names
     splits = []
     for i, budget in enumerate(budgets):
         ranges = [
@@ -71,12 +77,15 @@ def optimal_splits(
         ]
         splits.append(
             OptimalSplit(
+                budget=float(budget),
                 train_flops=float(budget),
+                loss=None,
                 params=float(np.exp(np.median(log_params[i]))),
                 tokens=float(np.exp(np.median(log_tokens[i]))),
                 params_range=ranges[0],
                 tokens_range=ranges[1],
                 decades_beyond=float(beyond[i]),
+                law=said,
             )
         )
     return tuple(splits)
@@ -96,7 +105,7 @@ def _best(
     if not isinstance(form, SurfaceForm):
         raise ForecastError(f"{member.candidate.name} has one input: it knows no optimal split")
     total = log_compute - ensemble.ladder.log_flops_ratio - member.centre.sum()
-    return form.best_split(theta, total) + member.centre[0]
+    return np.asarray(form.best_split(theta, total) + member.centre[0])
 
 
 def _draws(
@@ -111,7 +120,7 @@ def _draws(
     The backtests' scale widens the parameters as it widens the loss.
     """
     ensemble = forecaster.ensemble
-    weighing = weigh(forecaster.rehearsals, ensemble, beyond, forecaster.noise.scale)
+    weighing = weigh(forecaster.rehearsals, ensemble, beyond)
     best = np.empty((len(log_compute), draws))
     for i in range(len(log_compute)):
         weights = weighing.weights[i] / weighing.weights[i].sum()
@@ -126,6 +135,6 @@ def _draws(
     return best
 
 
-def _range(logs: FloatArray, level: float) -> Range:
+def _range(logs: FloatArray, level: float) -> Interval:
     low, high = np.exp(np.quantile(logs, [(1 - level) / 2, (1 + level) / 2]))
-    return Range(float(low), float(high))
+    return Interval(float(low), float(high))

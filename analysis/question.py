@@ -4,13 +4,14 @@ A table with sizes and tokens that vary independently is a surface L(N, D), and 
 budget is its lowest point there. Otherwise a budget is answered by the best runs as a curve L(C).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analysis.calibration import FAR_CURVE, NEAR_CURVE, SURFACE, Calibration
-from analysis.candidates import Candidate, curve_candidates, surface_candidates
+from analysis.candidates import LAW_NAMES, Candidate, curve_candidates, surface_candidates
 from analysis.ladder import Ladder
 from scaling.errors import ForecastError
 from scaling.records import Records
@@ -36,6 +37,7 @@ class Question:
     candidates: tuple[Candidate, ...]
     calibration: Calibration
     status: tuple[str, ...]
+    evaluation_noise: float | None  # relative standard error of a loss over its validation set
 
     @property
     def is_surface(self) -> bool:
@@ -55,6 +57,8 @@ def pose(
 
     ``furthest`` is the largest log value asked for along a curve.
     """
+    if law != "auto" and law not in LAW_NAMES:
+        raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(LAW_NAMES)}')
     if x is not None:
         return _curve(records, x, law, furthest, ())
     if wanted == ("train_flops",):
@@ -89,7 +93,7 @@ def _of_surface(law: str) -> bool:
 def _chosen(candidates: tuple[Candidate, ...], law: str) -> tuple[Candidate, ...]:
     if law == "auto":
         return candidates
-    chosen = tuple(c for c in candidates if law in (c.law, c.name))
+    chosen = tuple(c for c in candidates if c.law == law)
     if not chosen:
         names = ", ".join(dict.fromkeys(c.law for c in candidates))
         raise ForecastError(f'no law "{law}" answers this question; choose auto or one of: {names}')
@@ -109,7 +113,7 @@ def _no_surface(records: Records) -> str | None:
         if scales < FEWEST_SCALES:
             some = "one" if scales == 1 else "two"
             return f"the runs have only {some} {name} (a surface needs {FEWEST_SCALES})"
-    if np.ptp(n + d) < np.log(2):
+    if np.ptp(_log_compute(usable)) < np.log(2):
         return "all runs have nearly the same compute"
     line = np.polyfit(d, n, 1)
     if float(np.std(n - np.polyval(line, d))) < COLLINEAR_SPREAD:
@@ -117,28 +121,61 @@ def _no_surface(records: Records) -> str | None:
     return None
 
 
+def _configurations(usable: Records) -> npt.NDArray[np.intp]:
+    """One number for all runs of one size on so many tokens: they repeat each other."""
+    table = usable.table
+    labels = table["params"].map("{:.6g}".format) + " " + table["tokens"].map("{:.6g}".format)
+    return np.unique(labels.to_numpy(dtype=str), return_inverse=True)[1]
+
+
+def _clusters(usable: Records) -> npt.NDArray[np.intp]:
+    """One number for all runs that share a past (``trunk``) or a configuration (its seeds)."""
+    labels = pd.Series(_configurations(usable), index=usable.table.index).astype("string")
+    if "trunk" in usable:
+        labels = usable.table["trunk"].astype("string").fillna(labels)
+    return np.unique(labels.to_numpy(dtype=str), return_inverse=True)[1]
+
+
+def _evaluation_noise(usable: Records) -> float | None:
+    """The median standard error of a loss over its validation set, relative; None if unknown."""
+    if "loss_stderr" not in usable:
+        return None
+    relative = usable.column("loss_stderr") / usable.column("loss")
+    known = relative[np.isfinite(relative) & (relative > 0)]
+    return float(np.median(known)) if len(known) else None
+
+
+def _log_compute(usable: Records) -> FloatArray:
+    """Log FLOP as recorded; 6 N D where a run has none."""
+    compute = np.log(6 * usable.column("params") * usable.column("tokens"))
+    if "train_flops" not in usable:
+        return np.asarray(compute)
+    given = usable.column("train_flops")
+    known = np.isfinite(given) & (given > 0)
+    return np.where(known, np.log(np.where(known, given, 1.0)), compute)
+
+
 def _surface(records: Records, law: str) -> Question:
     names = ("params", "tokens")
     usable = records.usable(*names)
     n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
-    compute = n + d + np.log(6.0)
-    if "train_flops" in usable:
-        given = usable.column("train_flops")
-        compute = np.where(np.isfinite(given) & (given > 0), np.log(given), compute)
-    top = np.argsort(compute)[-max(3, len(compute) // 4) :]
+    compute = _log_compute(usable)
     ladder = Ladder(
         inputs=names,
         log_inputs=np.column_stack([n, d]),
         log_loss=np.log(usable.column("loss")),
         log_compute=compute,
-        log_flops_ratio=float(np.median((compute - n - d)[top])),
+        cluster=_clusters(usable),
+        configuration=_configurations(usable),
     )
-    status = _check_fall(records, ladder)
+    ratio = float(np.median((compute - n - d)[ladder.top(4)]))
+    ladder = replace(ladder, log_flops_ratio=ratio)
     return Question(
         ladder=ladder,
         candidates=_chosen(surface_candidates(), law),
         calibration=SURFACE,
-        status=status,
+        status=_check_fall(records, ladder),
+        evaluation_noise=_evaluation_noise(usable),
     )
 
 
@@ -164,6 +201,7 @@ def _curve(records: Records, x: str, law: str, furthest: float, said: tuple[str,
         candidates=_chosen(curve_candidates(exponent, far=is_far), law),
         calibration=FAR_CURVE if is_far else NEAR_CURVE,
         status=said + _check_fall(records, ladder),
+        evaluation_noise=_evaluation_noise(usable),
     )
 
 
@@ -182,9 +220,10 @@ def _check_fall(records: Records, ladder: Ladder) -> tuple[str, ...]:
         np.argsort(np.argsort(v, kind="stable")) for v in (ladder.log_compute, ladder.log_loss)
     )
     by = "compute" if len(ladder.inputs) == 2 else ladder.inputs[0]
-    if float(np.corrcoef(rank_c, rank_l)[0, 1]) > 0:
+    flat = float(np.ptp(ladder.log_loss)) == 0
+    if flat or float(np.corrcoef(rank_c, rank_l)[0, 1]) > 0:
         raise ForecastError(
-            f"{records.source}: the loss rises with {by} (rank correlation above 0); "
+            f"{records.source}: the loss does not fall with {by}; "
             "check the loss column and the training of the larger runs"
         )
     best = float(ladder.log_compute[np.argmin(ladder.log_loss)])

@@ -11,8 +11,8 @@ import hashlib
 import importlib.metadata
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from analysis.forecast_result import Forecast
-from scaling.errors import ForecastError
+from scaling.errors import ForecastError, ScalingError
 from scaling.records import Records
 
 SAME_TARGET = 0.02  # of log size, tokens or compute: runs meet a plan to within whole steps
@@ -50,6 +50,8 @@ class Seal:
     code_version: str
     law: str
     targets: tuple[SealedTarget, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)  # our name -> the source's spelling
+    where: tuple[str, ...] = ()  # the row filters that the source was read with
 
     @property
     def digest(self) -> str:
@@ -77,7 +79,8 @@ class Seal:
             )
             for target in document["targets"]
         )
-        seal = cls(**{**document, "targets": targets, "seen_runs": tuple(document["seen_runs"])})
+        lists = {"seen_runs": tuple(document["seen_runs"]), "where": tuple(document["where"])}
+        seal = cls(**{**document, **lists, "targets": targets})
         if seal.digest != digest:
             raise ForecastError(
                 f'the sealed forecast "{seal.name}" was changed after it was sealed '
@@ -113,9 +116,15 @@ class Verdict:
 
 
 def seal_forecast(
-    forecast: Forecast, name: str, records: Records, asked: Sequence[str] = ()
+    forecast: Forecast,
+    name: str,
+    records: Records,
+    asked: Sequence[str] = (),
+    where: Sequence[str] = (),
 ) -> Seal:
     """Fix a forecast made from ``records`` under a name.
+
+    ``where`` are the row filters that the records were read with: scoring reads them so again.
 
     ``asked`` names the quantities that were asked for (default: all that describe the target). A
     budget asked for alone is later met by the best run at that budget.
@@ -154,6 +163,8 @@ def seal_forecast(
         code_version=code_version(),
         law=forecast.law,
         targets=targets,
+        columns=dict(records.names),
+        where=tuple(where),
     )
 
 
@@ -170,6 +181,56 @@ def score_seal(seal: Seal, records: Records) -> tuple[Verdict, ...]:
             landed = sorted(landed, key=lambda found: found[1])[:1]
         verdicts += [_verdict(seal, target, run, loss) for run, loss in landed]
     return tuple(verdicts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealStanding:
+    """One sealed forecast and where it stands: its verdicts, or why it could not be scored."""
+
+    seal: Seal
+    verdicts: tuple[Verdict, ...]
+    refusal: str | None  # the source is gone or cannot be read
+
+    @property
+    def waiting(self) -> tuple[SealedTarget, ...]:
+        """The predictions whose run has not landed yet."""
+        landed = [verdict.at for verdict in self.verdicts]
+        return tuple(target for target in self.seal.targets if target.at not in landed)
+
+
+def standings_of(
+    documents: Mapping[str, str], load: Callable[[Seal], Records]
+) -> tuple[SealStanding, ...]:
+    """Where every sealed forecast stands, oldest first.
+
+    ``documents`` are JSON by name, as the run store keeps them; ``load`` reads the source of one.
+    A source that cannot be read is said in its standing and stops no other; a changed seal raises.
+    """
+    standings = []
+    for document in documents.values():
+        seal = Seal.from_json(document)
+        try:
+            verdicts, refusal = score_seal(seal, load(seal)), None
+        except ScalingError as error:
+            verdicts, refusal = (), str(error)
+        standings.append(SealStanding(seal=seal, verdicts=verdicts, refusal=refusal))
+    return tuple(standings)
+
+
+def record_line(standings: Sequence[SealStanding]) -> str:
+    """The record of all sealed forecasts in a sentence: how many landed, error, hits."""
+    verdicts = [verdict for standing in standings for verdict in standing.verdicts]
+    waiting = sum(len(standing.waiting) for standing in standings)
+    said = f"{len(standings)} sealed forecasts: {len(verdicts)} verdicts, {waiting} waiting"
+    if not verdicts:
+        return said
+    error = float(np.mean([abs(verdict.error) for verdict in verdicts]))
+    levels = dict.fromkeys(level for verdict in verdicts for level in verdict.inside)
+    hits = []
+    for level in levels:
+        own = [verdict.inside[level] for verdict in verdicts if level in verdict.inside]
+        hits.append(f"{sum(own)} of {len(own)} inside the {100 * float(level):g}% interval")
+    return f"{said}; mean error {error:.2%}; {', '.join(hits)}"
 
 
 def _verdict(seal: Seal, target: SealedTarget, run: str, loss: float) -> Verdict:

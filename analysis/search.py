@@ -17,7 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 
 #: starts that are searched to the end; they are the best of the grid
 _MOST_STARTS = 36
-_MOST_STARTS_OF_SLOW_LAWS = 16
+_MOST_STARTS_OF_SLOW_LAWS = 12
 #: starts are chosen and first improved on at most this many runs
 _RUNS_FOR_STARTS = 2_000
 #: two searches found the same optimum when their objectives differ by less than this share
@@ -47,7 +47,7 @@ def find_optimum(problem: Problem, model: Model, objective: Objective) -> Optimu
     if few is not None:
         coarse = problem.model(few)
         y, w = problem.log_loss[few], problem.weights[few]
-        ends = _through_stages(coarse, objective, ends, y, w).theta[:8]
+        ends = _through_stages(coarse, objective, ends, y, w).theta[:3]
     solution = _through_stages(model, objective, ends, problem.log_loss, problem.weights)
     value = np.where(np.isfinite(solution.value), solution.value, np.inf)
     best = int(np.argmin(value))
@@ -132,7 +132,8 @@ def _through_stages(
     # a step may change predictions by about 0.3 in log loss, root mean square over the runs
     longest = 0.3 * float(np.sqrt(w.sum()))
     theta = starts
-    for stage in search_stages(objective):
+    stages = search_stages(objective)
+    for stage, exact in [(stages[0], False), *((stage, True) for stage in stages)]:
         with np.errstate(all="ignore"):
             basis = whitening(_safe(model.jacobian(theta[0])), w)
             solution = minimise(
@@ -145,6 +146,7 @@ def _through_stages(
                 relative_gain=1e-10,
                 longest_step=longest,
                 max_iterations=100,
+                exact=exact,
             )
         order = np.argsort(np.where(np.isfinite(solution.value), solution.value, np.inf))
         theta = solution.theta[order]

@@ -1,47 +1,116 @@
 """Results as text for a terminal. It only arranges what the results hold."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from analysis.backtest import Backtest, Score
-from analysis.forecast_result import Forecast
-from analysis.seal import Seal, Verdict
+from analysis.budget_for_loss import BudgetForLoss
+from analysis.cross_checks import CrossCheck
+from analysis.diagnostics import Card
+from analysis.fit_result import Fit
+from analysis.forecast_result import Forecast, TargetForecast
+from analysis.optimal_split import OptimalSplit
+from analysis.seal import Seal, SealStanding, Verdict, record_line
 
 #: How a quantity is written in a table of targets.
 _SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
+MOST = 12  # targets that get a sentence of their own
+
+
+def fit_text(fit: Fit, checks: Sequence[CrossCheck] = (), with_card: bool = False) -> str:
+    """The fit, the cross-checks that were asked for, and the checklist card if wanted."""
+    lines = [str(fit)]
+    for check in checks:
+        lines.append(f"  {check.line}")
+        lines += [f"    {warning}" for warning in check.warnings]
+    if with_card and fit.card is not None:
+        lines += ["", "checklist", str(Card(fit.card))]
+    return "\n".join(lines)
+
+
+def fit_json(fit: Fit, checks: Sequence[CrossCheck] = ()) -> str:
+    """The fit without its bootstrap draws, and the cross-checks, as one JSON document."""
+    document = json.loads(fit.to_json(draws=False))
+    if checks:
+        document["cross_checks"] = [check.to_dict() for check in checks]
+    return json.dumps(document, indent=1)
 
 
 def forecast_text(forecast: Forecast) -> str:
-    """The forecast: a row a target, then what the width is made of, the evidence, the limits."""
+    """The forecast: a row a target, what it rests on, why the laws have their weights, limits."""
     levels = list(forecast.targets[0].intervals)
-    header = ["target", "median", *(f"{level:.0%} interval" for level in levels), "beyond data"]
-    rows = [
-        [
-            target_label(target.at),
-            f"{target.median:.4f}",
-            *(interval_text(target.intervals[level]) for level in levels),
-            f"{target.decades_beyond:.2f} decades",
-        ]
-        for target in forecast.targets
+    header = [
+        "target",
+        "median",
+        *(f"{level:.4g}% interval" for level in (100 * v for v in levels)),
     ]
+    rows = [_target_cells(target, levels) for target in forecast.targets]
     furthest = max(forecast.targets, key=lambda target: target.decades_beyond)
     lines = [
         f"forecast from {forecast.runs} runs of {forecast.source}",
         "",
         *table_lines(header, rows),
         "",
-        f"weights of the laws: {_shares(furthest.weights)}",
+        *(f"{target_label(target.at)}: {_standing(target)}" for target in forecast.targets[:MOST]),
+        "",
+        f"weights of the laws at {target_label(furthest.at)}: {furthest.weights_because}",
+        *_weight_lines(furthest),
+        "",
         f"parts of the width:  {_shares(furthest.shares)}",
+        forecast.noise.line,
     ]
     if not forecast.floor_identified and forecast.pinned_floors:
         pinned = "; ".join(
-            f"{floor:.2f} -> {', '.join(f'{median:.4f}' for median in medians)}"
+            f"{floor:.2f} -> {', '.join(_loss(median, t.supported) for median, t in pairs)}"
             for floor, medians in forecast.pinned_floors.items()
+            for pairs in [list(zip(medians, forecast.targets, strict=True))]
         )
         lines.append(f"medians if the floor were: {pinned}")
     lines += [*_section("evidence", forecast.evidence), *_section("status", forecast.status)]
     return "\n".join(lines)
+
+
+def _target_cells(target: TargetForecast, levels: Sequence[float]) -> list[str]:
+    """A target's row: four decimals where they are supported, else two digits and no median."""
+    if target.supported:
+        ranges = [interval_text(target.intervals[level]) for level in levels]
+        return [target_label(target.at), f"{target.median:.4f}", *ranges]
+    ranges = [
+        "[{}, {}]".format(*(_loss(v, False) for v in target.intervals[level])) for level in levels
+    ]
+    return [target_label(target.at), "unsupported", *ranges]
+
+
+def _loss(value: float, is_supported: bool) -> str:
+    return f"{value:.4f}" if is_supported else f"{value:.2g}"
+
+
+def _standing(target: TargetForecast) -> str:
+    if target.supported:
+        return target.evidence
+    return f"UNSUPPORTED, an order of magnitude only: {target.evidence}"
+
+
+def _weight_lines(target: TargetForecast) -> list[str]:
+    if len(target.weights) == 1:
+        return []
+    rows = [
+        [
+            f"  {name}",
+            f"{weight:.0%}",
+            f"{target.weight_reasons[name].first_weight:.0%}",
+            _percent(target.weight_reasons[name].rehearsed_error),
+        ]
+        for name, weight in sorted(target.weights.items(), key=lambda item: -item[1])
+    ]
+    return table_lines(["  law", "weight", "before", "error in rehearsal"], rows)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}%"
 
 
 def backtest_text(backtest: Backtest) -> str:
@@ -79,11 +148,84 @@ def _score_cells(score: Score) -> list[str]:
     ]
 
 
+def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
+    """What each target loss costs: a row a loss, then what limits the answers."""
+    levels = list(answers[0].ranges)
+    header = ["loss", answers[0].column, *(f"{100 * level:.4g}% interval" for level in levels)]
+    rows = [
+        [
+            f"{answer.loss:g}",
+            _budget(answer.median),
+            *("[{}, {}]".format(*map(_budget, answer.ranges[level])) for level in levels),
+        ]
+        for answer in answers
+    ]
+    said = list(dict.fromkeys(sentence for answer in answers for sentence in answer.status))
+    return "\n".join([*table_lines(header, rows), *_section("status", said)])
+
+
+def _budget(value: float) -> str:
+    """A budget; 0 and infinity say that no end was found within the range that was searched."""
+    return (
+        "below the data" if value == 0 else "unbounded" if value == float("inf") else f"{value:.3g}"
+    )
+
+
+def splits_text(splits: Sequence[OptimalSplit]) -> str:
+    """The best size and tokens of each budget, and which law says so."""
+    levels = list(splits[0].params_range)
+    header = ["budget", "params N", "tokens D", "D/N", "training FLOP"]
+    header += [f"{name} {100 * level:.4g}%" for level in levels for name in ("N", "D")]
+    rows = []
+    for split in splits:
+        cells = [f"{v:.3g}" for v in (split.budget, split.params, split.tokens)]
+        cells += [f"{split.tokens / split.params:.3g}", f"{split.train_flops:.3g}"]
+        for level in levels:
+            for span in (split.params_range[level], split.tokens_range[level]):
+                cells.append(f"[{span.low:.3g}, {span.high:.3g}]")
+        rows.append(cells)
+    beyond = ", ".join(f"{split.decades_beyond:.2f}" for split in splits)
+    return "\n".join(
+        [
+            *table_lines(header, rows),
+            "",
+            f"answered by: {splits[0].law}",
+            f"decades beyond the data: {beyond}",
+            "the loss is flat around an optimum: a run anywhere inside a range costs little",
+        ]
+    )
+
+
+def results_json(results: Sequence[Any]) -> str:
+    """Result dataclasses as one JSON document; an unbounded end is null."""
+    return json.dumps([_plain(asdict(result)) for result in results], indent=2, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def verdicts_text(seal: Seal, verdicts: Sequence[Verdict]) -> str:
     """How a sealed forecast fared, a line a run that has landed."""
     head = f"{seal.name}: sealed {seal.sealed_at} from {seal.source} (digest {seal.digest})"
     waiting = "none of its runs has landed yet"
     return "\n".join([head, *([verdict.line for verdict in verdicts] or [waiting])])
+
+
+def standings_text(standings: Sequence[SealStanding]) -> str:
+    """Every sealed forecast with its verdicts, then the record of all."""
+    if not standings:
+        return "no forecast is sealed yet; seal one with scaling forecast --seal NAME"
+    lines = []
+    for standing in standings:
+        lines.append(verdicts_text(standing.seal, standing.verdicts))
+        if standing.refusal:
+            lines.append(f"not scored: {standing.refusal}")
+    return "\n".join([*lines, "", record_line(standings)])
 
 
 def verdicts_json(verdicts: Sequence[Verdict]) -> str:

@@ -4,7 +4,8 @@ Two ways to resample, both by cluster (by default one configuration with all its
 
     pairs  clusters are drawn with replacement (Efron and Tibshirani 1993): the design varies too
     wild   the design stays, the residuals of each cluster are multiplied by a random weight
-           (Webb's six points): for few clusters, where pairs would often lose a constant
+           (Webb's six points): for few clusters, where pairs would often lose a constant;
+           an objective that hardly looks at the size of residuals is replaced by least squares
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from analysis.models import Model
 from analysis.newton import minimise, whitening
-from analysis.objectives import Objective
+from analysis.objectives import Objective, objective_named
 
 FloatArray = npt.NDArray[np.float64]
 Resampling = Literal["pairs", "wild", "normal"]
@@ -26,6 +27,10 @@ FEWEST_CLUSTERS_FOR_PAIRS = 20
 LARGEST_REFIT_WORK = 3e7
 #: elements (replicas times runs) handled together: a few arrays of it fit in the cache
 _CHUNK_ELEMENTS = 60_000
+#: few clusters leave long flat valleys, where a floor fades to nothing, and are quick to evaluate
+_LONGEST_SEARCH: dict[Resampling, int] = {"pairs": 60, "wild": 600, "normal": 60}
+#: with one or two degrees of freedom the drawn noise level has no mean; it stops here
+_HIGHEST_LEVEL = 10.0
 #: Webb 2014, "Reworking wild bootstrap based inference for clustered errors"
 _WEBB = np.sqrt(np.array([1.5, 1.0, 0.5]))
 WEBB_POINTS = np.concatenate([-_WEBB, _WEBB[::-1]])
@@ -68,6 +73,11 @@ def bootstrap(
         spread = normal_draws(model, objective, theta, weights, log_loss, labels, draws, rng)
         return Draws(theta=spread, resampling="normal", converged=draws, clusters=clusters)
     basis = whitening(model.jacobian(theta), weights)
+    centre = theta
+    if resampling == "wild" and _is_deaf_to_few(objective, model, theta, log_loss):
+        objective = objective_named("least_squares")
+        whole = Tables(weights=weights[None], log_loss=log_loss[None], draws=1, resampling="wild")
+        theta = refit(model, objective, theta, whole, basis)[0][0]
     predicted = model.log_prediction(theta[None])[0]
     parts, converged = [], 0
     chunk = max(1, _CHUNK_ELEMENTS // len(log_loss))
@@ -84,11 +94,27 @@ def bootstrap(
             resampling=resampling,
         )
         at, ok = refit(model, objective, theta, tables, basis)
-        parts.append(at)
+        parts.append(centre + (at - theta))
         converged += ok
     return Draws(
         theta=np.concatenate(parts), resampling=resampling, converged=converged, clusters=clusters
     )
+
+
+def _is_deaf_to_few(
+    objective: Objective, model: Model, theta: FloatArray, log_loss: FloatArray
+) -> bool:
+    """Whether replicas would ignore how large the residuals are.
+
+    Absolute deviations, and Huber with a threshold far below the residuals, see only on which
+    side of the law a run lies. Of a few clusters whose residuals are rescaled none changes sides,
+    so all replicas agree and the spread would be nil. Least squares around the same centre
+    measures it.
+    """
+    if objective.name not in ("huber", "absolute"):
+        return False
+    residuals = np.abs(model.log_prediction(theta[None])[0] - log_loss)
+    return objective.name == "absolute" or bool(objective.delta < np.median(residuals))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +163,13 @@ def refit(
     ok = 0
     for stage in refit_stages(objective):
         solution = minimise(
-            model, stage, at, weights=tables.weights, log_loss=tables.log_loss, basis=basis
+            model,
+            stage,
+            at,
+            weights=tables.weights,
+            log_loss=tables.log_loss,
+            basis=basis,
+            max_iterations=_LONGEST_SEARCH[tables.resampling],
         )
         at, ok = solution.theta, int(solution.converged.sum())
     return at, ok
@@ -204,8 +236,12 @@ def _wild_losses(
 ) -> FloatArray:
     """Log losses around the fit with the residuals of each cluster rescaled, (draws, runs).
 
-    Residuals are first inflated for the constants that were fitted to them.
+    Residuals are inflated for the constants that were fitted to them, and the noise level, which
+    few residuals tell only roughly, is itself drawn: so draws spread like Student's t with
+    (clusters - constants) degrees of freedom, not like a normal.
     """
-    inflation = np.sqrt(clusters / max(clusters - constants, 0.5))
+    freedom = max(clusters - constants, 1)
+    level = np.sqrt(freedom / rng.chisquare(freedom, size=(draws, 1)))
+    inflation = np.sqrt(clusters / freedom) * np.minimum(level, _HIGHEST_LEVEL)
     sign = WEBB_POINTS[rng.integers(6, size=(draws, clusters))][:, labels]
     return np.asarray(predicted + inflation * sign * (log_loss - predicted))

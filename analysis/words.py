@@ -37,6 +37,11 @@ def loss_in_words(value: float) -> str:
     return f"{value:#.4g}".rstrip(".")
 
 
+def rough_in_words(value: float) -> str:
+    """A loss to two digits, for a forecast that supports no more."""
+    return f"{value:.2g}"
+
+
 def number_in_words(value: float, digits: int = 4) -> str:
     """Any number: plain where that is short, else with a power of ten; a true minus sign."""
     if not math.isfinite(value):

@@ -8,8 +8,9 @@ error. A mistake that the input explains is one line and exit code 2.
 """
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -19,6 +20,7 @@ from scaling.errors import ConfigError, ScalingError, StoreError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from analysis.seal import Seal, SealStanding
     from analysis.targets import Targets
     from scaling.records import Records
     from scaling.store import RunStore
@@ -40,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("scaling: interrupted; finished runs are stored, run it again", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return 0
 
 
@@ -54,6 +59,29 @@ def plan(arguments: Arguments) -> None:
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     _answer(planned.to_json(), lambda: plan_text(planned), arguments)
+
+
+def tokenize(arguments: Arguments) -> None:
+    """Turn text FILES into token shards; kill it at any moment, run it again, and it goes on."""
+    import json
+
+    from sweeps.data.tokenize import tokenize_corpus
+    from sweeps.data.tokenize_progress import TokenizeDisplay
+
+    with TokenizeDisplay() as display:
+        made = tokenize_corpus(
+            arguments.files,
+            arguments.output,
+            tokenizer=arguments.tokenizer,
+            shard_tokens=arguments.shard_tokens,
+            validation_share=arguments.validation_share,
+            on_progress=display.show,
+        )
+    tokens = sum(shard["tokens"] for shard in made.shards)
+    document = {"folder": str(made.folder), "tokens": tokens, "shards": list(made.shards)}
+    document |= {"tokenizer": made.tokenizer, "tokenizer_hash": made.tokenizer_hash}
+    text = f"{tokens:,} tokens in {len(made.shards)} shards in {made.folder} ({made.tokenizer})"
+    _print(json.dumps(document, indent=2), lambda: text, arguments)
 
 
 def run(arguments: Arguments) -> None:
@@ -101,10 +129,13 @@ def collect(arguments: Arguments) -> None:
 
 def fit(arguments: Arguments) -> None:
     """Fit one law to the runs in SOURCE; print its constants with intervals and their status."""
+    from analysis.cross_checks import cross_checks
     from analysis.fit import fit_law
+    from analysis.text import fit_json, fit_text
 
+    records = _load(arguments)
     fitted = fit_law(
-        _load(arguments),
+        records,
         arguments.law,
         objective=arguments.objective,
         huber_delta=arguments.huber_delta,
@@ -112,10 +143,13 @@ def fit(arguments: Arguments) -> None:
         x=arguments.x,
         bootstrap=arguments.bootstrap,
         cluster=arguments.cluster,
+        weights=arguments.weights,
         confidence_level=arguments.level,
         seed=arguments.seed,
     )
-    _answer(fitted.to_json(), lambda: str(fitted), arguments)
+    _save(fitted.to_json(), arguments)  # with the bootstrap draws, so that it can be loaded again
+    checks = cross_checks(records, seed=arguments.seed) if arguments.cross_checks else ()
+    _print(fit_json(fitted, checks), lambda: fit_text(fitted, checks, arguments.card), arguments)
 
 
 def forecast(arguments: Arguments) -> None:
@@ -130,6 +164,18 @@ def forecast(arguments: Arguments) -> None:
     if arguments.at:
         predicted = predict_table(records, _points(arguments.at), levels=levels, **how)
         predicted.to_csv(arguments.output or sys.stdout, index=False)
+        if unsupported := predicted.attrs["unsupported"]:
+            print(f"{unsupported} of {len(predicted)} points are unsupported", file=sys.stderr)
+        return
+    if arguments.target_loss:
+        from analysis.budget_for_loss import budget_for_loss
+        from analysis.text import budgets_text, results_json
+
+        budgets = [
+            budget_for_loss(records, loss, confidence_levels=levels, **how)
+            for loss in arguments.target_loss
+        ]
+        _answer(results_json(budgets), lambda: budgets_text(budgets), arguments)
         return
     targets = _targets(arguments)
     answer = forecast_runs(records, targets, confidence_levels=levels, **how)
@@ -137,25 +183,68 @@ def forecast(arguments: Arguments) -> None:
         from analysis.seal import seal_forecast
         from scaling.seals import keep_seal
 
-        seal = seal_forecast(answer, arguments.seal, records, asked=tuple(targets.columns))
+        seal = seal_forecast(
+            answer,
+            arguments.seal,
+            records,
+            asked=tuple(targets.columns),
+            where=arguments.where,
+        )
         keep_seal(seal.name, seal.to_json())
         print(f"sealed as {seal.name}, digest {seal.digest}", file=sys.stderr)
     _answer(answer.to_json(), lambda: forecast_text(answer), arguments)
 
 
+def allocate(arguments: Arguments) -> None:
+    """Split budgets between model size and tokens, with intervals; inference and data limits."""
+    from analysis.constrained_split import constrained_splits
+    from analysis.optimal_split import optimal_splits
+    from analysis.text import results_json, splits_text
+
+    records, levels = _load(arguments), tuple(arguments.level or (0.9,))
+    if arguments.inference_tokens or arguments.unique_tokens is not None:
+        if arguments.law not in ("auto", "chinchilla"):
+            raise ConfigError(
+                f"--law {arguments.law} knows neither inference nor limited data; leave --law out"
+            )
+        splits = constrained_splits(
+            records,
+            *arguments.flops,
+            inference_tokens=arguments.inference_tokens,
+            unique_tokens=arguments.unique_tokens,
+            confidence_levels=levels,
+            seed=arguments.seed,
+        )
+    else:
+        splits = optimal_splits(
+            records,
+            *arguments.flops,
+            law=arguments.law,
+            confidence_levels=levels,
+            seed=arguments.seed,
+        )
+    _answer(results_json(splits), lambda: splits_text(splits), arguments)
+
+
 def verify(arguments: Arguments) -> None:
-    """Score the forecast sealed under NAME on the runs of SOURCE that it had not seen."""
+    """Score the forecast sealed under NAME, or --all, on runs that it had not seen."""
     from analysis.seal import Seal, score_seal
-    from analysis.text import verdicts_json, verdicts_text
+    from analysis.text import results_json, standings_text, verdicts_json, verdicts_text
     from scaling.seals import read_seals
 
+    if arguments.all == bool(arguments.name):
+        raise ConfigError("verify one sealed forecast by its NAME, or all of them with --all")
+    if arguments.all:
+        standings = _seal_standings()
+        _answer(results_json(standings), lambda: standings_text(standings), arguments)
+        return
     seals = read_seals()
     if arguments.name not in seals:
         have = ", ".join(seals) or "none"
         raise StoreError(f'no sealed forecast "{arguments.name}" (sealed: {have})')
     seal = Seal.from_json(seals[arguments.name])
-    arguments.source = arguments.source or seal.source
-    verdicts = score_seal(seal, _load(arguments))
+    records = _load(arguments) if arguments.source else _seal_source(seal)
+    verdicts = score_seal(seal, records)
     _answer(verdicts_json(verdicts), lambda: verdicts_text(seal, verdicts), arguments)
 
 
@@ -165,6 +254,11 @@ def backtest(arguments: Arguments) -> None:
     from analysis.text import backtest_text
 
     scored = run_backtest(_load(arguments), law=arguments.law, x=arguments.x, seed=arguments.seed)
+    if arguments.figure:
+        from analysis.plots.backtest import save_backtest_figure
+
+        save_backtest_figure(scored, arguments.figure)
+        print(f"figure: {arguments.figure}", file=sys.stderr)
     _answer(scored.to_json(), lambda: backtest_text(scored), arguments)
 
 
@@ -172,14 +266,21 @@ def report(arguments: Arguments) -> None:
     """Write the budget-planning report on SOURCE as one HTML file."""
     from analysis.report import write_report
 
-    path = write_report(_load(arguments), arguments.output, seed=arguments.seed)
+    path = write_report(
+        _load(arguments),
+        arguments.output,
+        law=arguments.law,
+        x=arguments.x,
+        seed=arguments.seed,
+        curves=_curves(arguments.source),
+        seals=_seals_to_report(),
+    )
     print(f"report: {path}", file=sys.stderr)
 
 
 def study(arguments: Arguments) -> None:
     """Train CONFIG, forecast its held-out runs unseen, compare, and write the report."""
     from analysis.report import write_study
-
     from scaling.store import RunStore
     from sweeps.config import load_config
     from sweeps.listing import plan_text
@@ -193,7 +294,9 @@ def study(arguments: Arguments) -> None:
     with SweepProgress(planned) as progress:
         run_sweep(planned, store, on_event=progress.show)
     records = store.read_records().among(run.run_id for run in planned.runs)
-    written = write_study(records, arguments.output or Path("results") / planned.name)
+    curves = store.curves()
+    folder = arguments.output or Path("results") / planned.name
+    written = write_study(records, folder, title=f"Sweep {planned.name}", curves=curves)
     store.log_artifact(written.report)
     print(written.to_text())
 
@@ -222,16 +325,50 @@ def _standing(planned: "SweepPlan", store: "RunStore") -> "SweepStanding":
 
 def _load(arguments: Arguments) -> "Records":
     """The runs that SOURCE names: a file, or mlflow:EXPERIMENT."""
+    columns = _assignments(arguments.columns, "--columns", str)
+    return _read(arguments.source, columns, arguments.where)
+
+
+def _read(source: str, columns: Mapping[str, str], where: Sequence[str]) -> "Records":
     from scaling.records import read_records, records_from_table
 
-    columns = _assignments(arguments.columns, "--columns", str)
-    source: str = arguments.source
     if not source.startswith("mlflow:"):
-        return read_records(source, columns=columns, where=arguments.where)
+        return read_records(source, columns=columns, where=where)
     from scaling.store import RunStore
 
     stored = RunStore.find(source.removeprefix("mlflow:")).read_records().table
-    return records_from_table(stored, source=source, columns=columns, where=arguments.where)
+    return records_from_table(stored, source=source, columns=columns, where=where)
+
+
+def _seal_source(seal: "Seal") -> "Records":
+    """The runs that a sealed forecast was made from, as they are now."""
+    return _read(seal.source, seal.columns, seal.where)
+
+
+def _seal_standings() -> "tuple[SealStanding, ...]":
+    """Where every sealed forecast of the run store stands."""
+    from analysis.seal import standings_of
+    from scaling.seals import read_seals
+
+    return standings_of(read_seals(), _seal_source)
+
+
+def _seals_to_report() -> "tuple[SealStanding, ...]":
+    """The sealed forecasts for a report; a store that does not answer only costs their section."""
+    try:
+        return _seal_standings()
+    except ScalingError as error:
+        print(f"scaling: sealed forecasts are left out: {error}", file=sys.stderr)
+        return ()
+
+
+def _curves(source: str) -> "DataFrame | None":
+    """The training curves of a sweep in the run store; a table of runs has none."""
+    if not source.startswith("mlflow:"):
+        return None
+    from scaling.store import RunStore
+
+    return RunStore.find(source.removeprefix("mlflow:")).curves()
 
 
 def _targets(arguments: Arguments) -> "Targets":
@@ -248,7 +385,7 @@ def _targets(arguments: Arguments) -> "Targets":
         return Targets.flops(*arguments.flops)
     raise ConfigError(
         "nothing to predict; give --flops C, --params N --tokens D, --x COLUMN --values V, "
-        "or --at points.csv"
+        "--target-loss L, or --at points.csv"
     )
 
 
@@ -286,6 +423,11 @@ def _assignments(
 
 def _answer(document: str, text: Callable[[], str], arguments: Arguments) -> None:
     """Save the JSON document where -o says, and print it or its text."""
+    _save(document, arguments)
+    _print(document, text, arguments)
+
+
+def _save(document: str, arguments: Arguments) -> None:
     if arguments.output:
         target = Path(arguments.output)
         try:
@@ -293,6 +435,9 @@ def _answer(document: str, text: Callable[[], str], arguments: Arguments) -> Non
             target.write_text(document + "\n")
         except OSError as error:
             raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
+
+
+def _print(document: str, text: Callable[[], str], arguments: Arguments) -> None:
     print(document if arguments.json else text())
 
 
@@ -324,6 +469,7 @@ def _parser() -> argparse.ArgumentParser:
 #: Each verb with the groups of options that it takes.
 VERBS: dict[Callable[[Arguments], None], tuple[options.Options, ...]] = {
     plan: (options.config, options.output, options.json_output),
+    tokenize: (options.tokenizing, options.required_output, options.json_output),
     run: (options.config, options.output, options.json_output),
     status: (options.config, options.watching, options.output, options.json_output),
     collect: (options.experiment, options.required_output),
@@ -341,8 +487,21 @@ VERBS: dict[Callable[[Arguments], None], tuple[options.Options, ...]] = {
         options.output,
         options.json_output,
     ),
+    allocate: (
+        options.source,
+        options.law("auto"),
+        options.allocation,
+        options.output,
+        options.json_output,
+    ),
     verify: (options.seal_name, options.table, options.output, options.json_output),
-    backtest: (options.source, options.law("auto"), options.output, options.json_output),
-    report: (options.source, options.required_output),
+    backtest: (
+        options.source,
+        options.law("auto"),
+        options.figure,
+        options.output,
+        options.json_output,
+    ),
+    report: (options.source, options.law("auto"), options.required_output),
     study: (options.config, options.output),
 }

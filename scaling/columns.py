@@ -51,6 +51,7 @@ COLUMNS: dict[str, Column] = {
         "validation loss L (nats per token)",
         ("L", "val_loss", "validation_loss", "final_loss", "eval_loss", "test_loss"),
     ),
+    "loss_kind": Column("what loss is; blank: cross-entropy in nats per token", "text"),
     "loss_stderr": Column("standard error of loss over the validation set, nats per token"),
     "bits_per_byte": Column("loss in bits per byte of raw text", "number", "bits per byte"),
     # counts behind params and tokens
@@ -92,6 +93,20 @@ def label(column: str) -> str:
     """The axis label of a column; a column we do not know is its own label."""
     known = COLUMNS.get(column)
     return known.label or column if known else column
+
+
+#: Kinds of loss that are cross-entropies in nats per token; "" is a table that does not say.
+NATS_PER_TOKEN = ("", "cross_entropy", "nats_per_token", "log_perplexity")
+
+
+def loss_label(kind: str) -> str:
+    """The axis label of a loss of this ``loss_kind``."""
+    return label("loss") if kind in NATS_PER_TOKEN else f"loss L ({kind.replace('_', ' ')})"
+
+
+def loss_unit(kind: str) -> str:
+    """What stands behind a value of a loss of this ``loss_kind``: its unit, or what it is."""
+    return "nats per token" if kind in NATS_PER_TOKEN else f"({kind.replace('_', ' ')})"
 
 
 def canonical_name(spelling: str) -> str | None:

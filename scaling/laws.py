@@ -14,9 +14,8 @@ share one type. ``law.loss(...)`` has the shape of the constants followed by the
 inputs. A new law is one dataclass and one entry in `LAWS`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -65,15 +64,6 @@ class Law:
     def constants(self) -> dict[str, Constant]:
         """The constants by name, in field order."""
         return {name: getattr(self, name) for name in self.constant_names()}
-
-    @classmethod
-    def from_constants(cls, constants: Mapping[str, Constant]) -> Self:
-        """The law with these constants."""
-        return cls(**constants)
-
-    def take(self, index: int) -> Self:
-        """One draw out of a law that holds arrays of draws."""
-        return type(self)(**{k: float(np.asarray(v)[index]) for k, v in self.constants().items()})
 
     def derived(self) -> dict[str, Constant]:
         """Numbers that follow from the constants alone, such as the optimal-size exponent."""

@@ -111,6 +111,15 @@ def fitting(command: argparse.ArgumentParser) -> None:
         "--cluster", metavar="COLUMN", help="resample runs that share this together"
     )
     command.add_argument(
+        "--weights", metavar="HOW", help="stderr, compute, or a column of weights (default: equal)"
+    )
+    command.add_argument("--card", action="store_true", help="print the checklist card too")
+    command.add_argument(
+        "--cross-checks",
+        action="store_true",
+        help="print the optimal-size exponent by envelope and IsoFLOP profiles too",
+    )
+    command.add_argument(
         "--level", type=float, default=0.95, help="confidence level of intervals (%(default)s)"
     )
 
@@ -122,24 +131,78 @@ def forecasting(command: argparse.ArgumentParser) -> None:
         ("--params", "N", "model sizes, with --tokens"),
         ("--tokens", "D", "training tokens, with --params"),
         ("--values", "V", "values of the --x column"),
+        ("--target-loss", "L", "the reverse: the budget (or --x) at which a loss is reached"),
     ):
         command.add_argument(flag, metavar=metavar, help=text, type=float, nargs="+")
     command.add_argument("--at", metavar="POINTS.csv", help="a table of points to predict")
-    command.add_argument(
-        "--level",
-        type=float,
-        action="append",
-        help="confidence level of the intervals; repeatable (default: 0.9)",
-    )
+    _levels(command)
     command.add_argument(
         "--seal", metavar="NAME", help="keep the forecast for `scaling verify NAME`"
     )
     command.add_argument("--draws", type=int, default=2000, help="draws (%(default)s)")
 
 
+def _levels(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--level",
+        type=float,
+        action="append",
+        help="confidence level of the intervals; repeatable (default: 0.9)",
+    )
+
+
+def allocation(command: argparse.ArgumentParser) -> None:
+    """Which budgets to split, and what else they must pay for."""
+    command.add_argument(
+        "--flops", metavar="C", type=float, nargs="+", required=True, help="budgets, FLOP"
+    )
+    command.add_argument(
+        "--inference-tokens",
+        metavar="T",
+        type=float,
+        default=0.0,
+        help="tokens to be served out of the same budget",
+    )
+    command.add_argument(
+        "--unique-tokens", metavar="U", type=float, help="distinct tokens there are to train on"
+    )
+    _levels(command)
+
+
+def figure(command: argparse.ArgumentParser) -> None:
+    """Where a figure is drawn."""
+    command.add_argument(
+        "--figure", metavar="FILE", help="draw it here; .svg, .png or .pdf by the ending"
+    )
+
+
 def seal_name(command: argparse.ArgumentParser) -> None:
     """Which sealed forecast, and where its runs have landed."""
-    command.add_argument("name", metavar="NAME", help="the name it was sealed under")
+    command.add_argument("name", metavar="NAME", nargs="?", help="the name it was sealed under")
+    command.add_argument("--all", action="store_true", help="every sealed forecast")
     command.add_argument(
         "source", metavar="SOURCE", nargs="?", help="the runs (default: what it was made from)"
+    )
+
+
+def tokenizing(command: argparse.ArgumentParser) -> None:
+    """Which text becomes which tokens."""
+    command.add_argument(
+        "files", metavar="FILES", nargs="+", help="globs of .txt, .jsonl, .parquet, or folders"
+    )
+    command.add_argument(
+        "--tokenizer",
+        default="bytes",
+        metavar="NAME",
+        help="bytes, ascii-96, bpe-N (trains one of N tokens), or a tokenizer.json (%(default)s)",
+    )
+    command.add_argument(
+        "--shard-tokens", type=int, default=100_000_000, metavar="N", help="(%(default)s)"
+    )
+    command.add_argument(
+        "--validation-share",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="chance of a document to be held back (%(default)s)",
     )

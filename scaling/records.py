@@ -107,6 +107,14 @@ class Records:
         """How many rows were left out for each reason."""
         return dict(Counter(run.reason for run in self.dropped))
 
+    @property
+    def loss_kind(self) -> str:
+        """What the losses are, as the table's ``loss_kind`` says; "" where it does not."""
+        if "loss_kind" not in self:
+            return ""
+        kinds = self.table["loss_kind"].dropna().astype(str).unique()
+        return str(kinds[0]) if len(kinds) == 1 else ""
+
     def require_comparable(self) -> None:
         """Raise RecordError if the runs were not measured against the same thing."""
         for name in MUST_AGREE:

@@ -1,13 +1,15 @@
 """How many parameters a transformer has, group by group, from its shape alone.
 
-The family is `slt-dec/1`: a decoder-only transformer with an untied head and no biases, position
-tables or norm gains, so that every parameter is an entry of a matrix and the counts below are
-exact. A test holds them against the tensors of the PyTorch model.
+The family is `slt-dec/1`: a decoder-only transformer without biases, position tables or norm gains,
+so that every parameter is an entry of a matrix and the counts below are exact. A test holds them
+against the tensors of the PyTorch model.
 """
 
 from dataclasses import dataclass
 
 from scaling.errors import ConfigError
+
+MLPS = ("relu2", "swiglu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,10 @@ class TransformerShape:
     """Tokens a sequence predicts, and the longest distance that attention reaches over."""
     vocab_size: int
     """Symbols of the tokenizer."""
+    mlp: str = "relu2"
+    """relu2: two matrices around a squared ReLU; swiglu: a third one that gates."""
+    tied_head: bool = False
+    """Whether the head is the embedding, transposed."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no transformer."""
@@ -33,6 +39,8 @@ class TransformerShape:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; a model needs at least 1")
         check_width(self.width, self.head_size)
+        if self.mlp not in MLPS:
+            raise ConfigError(f'mlp is "{self.mlp}"; choose one of {", ".join(MLPS)}')
 
     @property
     def heads(self) -> int:
@@ -41,8 +49,16 @@ class TransformerShape:
 
     @property
     def mlp_width(self) -> int:
-        """Hidden entries of a block's MLP: four times the width."""
+        """Hidden entries of a block's MLP: four times the width; gated, the multiple of eight
+        nearest to 8/3 of it, which comes to the same number of parameters."""
+        if self.mlp == "swiglu":
+            return max(8, 8 * round(self.width / 3))
         return 4 * self.width
+
+    @property
+    def mlp_inputs(self) -> int:
+        """Matrices that lead into a block's MLP."""
+        return 2 if self.mlp == "swiglu" else 1
 
     @property
     def params_embedding(self) -> int:
@@ -56,8 +72,8 @@ class TransformerShape:
 
     @property
     def params_mlp(self) -> int:
-        """The two matrices of every block's MLP."""
-        return 2 * self.width * self.mlp_width * self.depth
+        """The matrices of every block's MLP."""
+        return (self.mlp_inputs + 1) * self.width * self.mlp_width * self.depth
 
     @property
     def params_norm(self) -> int:
@@ -66,8 +82,8 @@ class TransformerShape:
 
     @property
     def params_head(self) -> int:
-        """The matrix that turns the last vector into logits."""
-        return self.vocab_size * self.width
+        """The matrix that turns the last vector into logits; none of its own if it is tied."""
+        return 0 if self.tied_head else self.vocab_size * self.width
 
     @property
     def params_blocks(self) -> int:
@@ -76,14 +92,14 @@ class TransformerShape:
 
     @property
     def params_matmul(self) -> int:
-        """Every parameter that a token is multiplied with: blocks and head, without the
-        embedding."""
-        return self.params_blocks + self.params_head
+        """Every parameter that a token is multiplied with: blocks and head (tied or not), without
+        the looking up of the embedding."""
+        return self.params_blocks + self.vocab_size * self.width
 
     @property
     def params(self) -> int:
         """Every trainable parameter: Hoffmann's N."""
-        return self.params_matmul + self.params_embedding
+        return self.params_embedding + self.params_blocks + self.params_head
 
 
 def check_width(width: int, head_size: int) -> None:

@@ -12,11 +12,15 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from scaling.errors import ConfigError
-from scaling.shape import check_width
+from scaling.shape import MLPS, check_width
 from sweeps.data.tokenizer import TOKENIZERS
+from sweeps.schedule import SCHEDULES
 
 DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("local", "ray", "slurm")
+PRECISIONS = ("fp32", "bf16")
+SOURCES = ("text", "shards", "markov", "bigram-tasks")
+TOKEN_TYPES = ("auto", "uint16", "uint32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,18 +69,68 @@ class ModelConfig:
     context: int = 64
     """Tokens a sequence predicts; attention cost and loss both depend on it, so it is constant in a
     study."""
+    rotary_base: float = 10_000.0
+    """Longest wavelength of the rotary positions, over 2 pi tokens; short contexts learn faster and
+    more evenly with a shorter one."""
+    mlp: str = "relu2"
+    """relu2, or swiglu: gated, with about as many parameters."""
+    tied_head: bool = False
+    """Use the embedding as the head."""
+    precision: str = "fp32"
+    """fp32, or bf16: matrix products in bfloat16 with float32 weights and optimizer; one in a
+    study."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedConfig:
+    """A source that is generated without end, and whose entropy is known exactly."""
+
+    symbols: int = 64
+    """Vocabulary without task tokens."""
+    order: int = 2
+    """markov: how many tokens back the next one depends on."""
+    tasks: int = 256
+    """bigram-tasks: bigram tables, each with a token of its own that a sequence begins with."""
+    zipf: float = 1.5
+    """bigram-tasks: task i comes with a probability proportional to i ** -zipf."""
+    concentration: float = 0.3
+    """Dirichlet concentration of a row of a table; small is predictable, large is near uniform."""
+    seed: int = 0
+    """Seed of the tables, not of a run: another seed is another language."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no source can have."""
+        for name in ("symbols", "order", "tasks", "concentration"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name):g}; it must be positive")
+        if self.symbols < 2:
+            raise ConfigError("symbols is 1; a source with one symbol has nothing to learn")
+        if self.zipf < 0 or self.seed < 0:
+            raise ConfigError("zipf and seed are 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """The text to train on."""
+    """What to train on."""
 
+    source: str = "text"
+    """`text` (files), `shards` (tokens as `scaling tokenize` or nanoGPT-style tools write them),
+    `markov` or `bigram-tasks` (generated, of known entropy)."""
     files: tuple[str, ...] = ()
-    """Globs of UTF-8 text: *.txt whole, *.jsonl by its "text" field. None: the standard library of
-    the running Python."""
+    """text: globs of UTF-8 text: *.jsonl and *.parquet by their "text" field, folders that Hugging
+    Face `datasets` saved, anything else whole; none: the standard library of the running Python.
+    shards: a folder that `scaling tokenize` wrote, or globs of training shards."""
+    validation_files: tuple[str, ...] = ()
+    """shards: globs of validation shards, where `files` are globs."""
+    vocab_size: int | None = None
+    """shards: tokens that can occur, where no tokens.json beside the shards says so."""
+    token_type: str = "auto"
+    """shards: uint16, uint32, or auto: as tokens.json or the shard's header says, else uint16."""
+    generated: GeneratedConfig = field(default_factory=GeneratedConfig)
+    """markov and bigram-tasks: the source."""
     tokenizer: str = "bytes"
-    """`bytes` (256 symbols), or `ascii-96` (printable ASCII and newline; every other byte becomes
-    newline)."""
+    """`bytes` (256 symbols), `ascii-96` (printable ASCII and newline; every other byte becomes
+    newline), or the path of a tokenizer.json as `scaling tokenize` trains it."""
     validation_share: float = 0.05
     """Share of the text that is held back by file, never trained on; it is chosen by content, not
     by seed."""
@@ -109,10 +163,6 @@ class LaunchConfig:
     """Processes that train at the same time."""
     threads: int = 1
     """CPU threads a process; small models gain nothing from a second one."""
-    gpus: int = 0
-    """GPUs a process; 0 reserves none, and a process then uses what it finds."""
-    nodes: int = 1
-    """Machines a run is spread over; more than 1 needs ray or slurm."""
     memory_gb: float | None = None
     """Memory that ray or slurm reserves for a process."""
     tries: int = 3
@@ -129,12 +179,37 @@ class LaunchConfig:
     inner_steps: int = 25
     """Optimizer steps inside one Lightning training step: spreads the Trainer's overhead until it
     vanishes."""
+    pack: int | None = None
+    """Runs of one shape, batch and length that are trained as one stack; none: chosen by the
+    model's size, 1: never."""
+    devices: int = 1
+    """GPUs (or processes, on a CPU) that share each batch of one run, by Lightning's DDP."""
+    compile: bool = False
+    """Have torch.compile fuse the blocks of the model: half a minute that pays in runs of many
+    minutes on a GPU."""
+    cuda_graph: bool = True
+    """Record the step as a CUDA graph, on a GPU: launches cost nothing any more."""
+    deterministic: bool = False
+    """Demand algorithms that repeat themselves to the last bit, on a GPU: embedding gradients are
+    then sorted and attention takes a slower kernel. On a CPU runs repeat anyway."""
+    micro_sequences: int | None = None
+    """Sequences of a replica that are in memory at once; gradients of the others add up. None: the
+    whole batch, and less where memory runs out."""
+    checkpoints: str = "checkpoints"
+    """Folder for the states of unfinished runs; they are removed as runs finish."""
+    checkpoint_seconds: float = 60.0
+    """Time between checkpoints; more where writing one would take over 1% of it."""
     held_out_first: bool = False
     """Start the held-out runs before the others, since they are the longest: no core idles at the
     end. By default the order is small before large, so that a forecast sharpens early."""
     flops_per_second: float | None = None
     """Training rate of one process for the time estimate before anything has been timed; none: a
     guess from the model's size."""
+
+    @property
+    def gpus(self) -> int:
+        """GPUs to reserve for a process: none unless the device is said to be cuda."""
+        return self.devices if self.device == "cuda" else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +258,9 @@ class SweepConfig:
     """The text."""
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     """The training rules."""
+    schedule: str | None = None
+    """`linear` or `wsd`, in place of the recipe's. With `wsd`, horizons of one shape within the
+    recipe's `max_trunk_span` share a trunk and are trained as its decay branches."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     """Where it runs."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
@@ -197,11 +275,12 @@ class SweepConfig:
         for label, size in (
             ("model.head_size", self.model.head_size),
             ("model.context", self.model.context),
+            ("model.rotary_base", self.model.rotary_base),
             ("data.validation_windows", self.data.validation_windows),
             ("data.max_epochs", self.data.max_epochs),
+            ("data.vocab_size", self.data.vocab_size),
             ("launch.workers", self.launch.workers),
             ("launch.threads", self.launch.threads),
-            ("launch.nodes", self.launch.nodes),
             ("launch.memory_gb", self.launch.memory_gb),
             ("launch.tries", self.launch.tries),
             ("launch.hang_seconds", self.launch.hang_seconds),
@@ -210,6 +289,10 @@ class SweepConfig:
             ("budget.cost", self.budget.cost),
             ("budget.price_per_device_hour", self.budget.price_per_device_hour),
             ("launch.inner_steps", self.launch.inner_steps),
+            ("launch.devices", self.launch.devices),
+            ("launch.pack", self.launch.pack),
+            ("launch.micro_sequences", self.launch.micro_sequences),
+            ("launch.checkpoint_seconds", self.launch.checkpoint_seconds),
             ("launch.flops_per_second", self.launch.flops_per_second),
         ):
             if size is not None and not size > 0:
@@ -222,11 +305,19 @@ class SweepConfig:
             raise ConfigError(
                 f"data.validation_share is {self.data.validation_share:g}; it lies between 0 and 1"
             )
-        _check_choice("data.tokenizer", self.data.tokenizer, tuple(TOKENIZERS))
+        _check_choice("data.source", self.data.source, SOURCES)
+        _check_choice("data.token_type", self.data.token_type, TOKEN_TYPES)
+        if not self.data.tokenizer.endswith(".json"):
+            known = (*TOKENIZERS, "a path of a tokenizer.json")
+            _check_choice("data.tokenizer", self.data.tokenizer, known)
         _check_choice("launch.device", self.launch.device, DEVICES)
         _check_choice("launch.engine", self.launch.engine, ENGINES)
         if self.budget.cost is not None and self.budget.price_per_device_hour is None:
             raise ConfigError("budget.cost needs a price; give budget.price_per_device_hour")
+        _check_choice("model.mlp", self.model.mlp, MLPS)
+        _check_choice("model.precision", self.model.precision, PRECISIONS)
+        if self.schedule is not None:
+            _check_choice("schedule", self.schedule, SCHEDULES)
         self._check_grids()
 
     def _check_grids(self) -> None:

@@ -33,7 +33,7 @@ def plan_text(plan: SweepPlan) -> str:
             f"{row['train_flops']:.3g}",
             f"{row['seconds']:.0f}",
             row["seed"],
-            "held out" if row["held_out"] else "",
+            "held out" if row["held_out"] else "branch" if row["trunk"] else "",
         )
         for row in plan.rows()
     ]
@@ -43,7 +43,19 @@ def plan_text(plan: SweepPlan) -> str:
         f"{plan.config.launch.workers}; recipe {plan.runs[0].recipe}, "
         f"data {plan.runs[0].data.data_hash}"
     )
-    return _table(columns, rows) + total
+    return _table(columns, rows) + total + _saving(plan)
+
+
+def _saving(plan: SweepPlan) -> str:
+    trunks = {run.trunk_id for run in plan.runs if run.branch}
+    if not trunks:
+        return ""
+    branches = sum(run.branch is not None for run in plan.runs)
+    share = 1 - plan.marginal_flops / plan.train_flops
+    return (
+        f"\n{branches} decay branches share {len(trunks)} trunk{'s' * (len(trunks) > 1)}: "
+        f"{plan.marginal_flops:.3g} FLOP are spent, {share:.0%} less than by separate runs"
+    )
 
 
 def standing_text(standing: SweepStanding, *, every_run: bool = False) -> str:

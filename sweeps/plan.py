@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,30 @@ from scaling.errors import ConfigError
 from scaling.shape import TransformerShape
 from sweeps.config import Grid, SweepConfig
 from sweeps.data.corpus import CorpusFacts, load_corpus
-from sweeps.recipe import Recipe, TrainingSettings, find_recipe, settings_for
+from sweeps.recipe import (
+    Recipe,
+    TrainingSettings,
+    find_recipe,
+    settings_for,
+    trunk_settings_for,
+)
+from sweeps.schedule import split_horizons
 
 FAMILY = "slt-dec/1"
 OBJECTIVE = "causal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """How a run shares its past with longer ones: it forks from their trunk where it decays."""
+
+    reference_tokens: float
+    """The horizon whose learning rate, batch, beta2 and weight decay the trunk has."""
+    rule_learning_rate: float
+    """Learning rate of hidden matrices that the rule gives for the run's own horizon."""
+    paid_steps: int
+    """Steps of the trunk that the next shorter branch has had trained: they cost this run
+    nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +48,33 @@ class RunPlan:
     data: CorpusFacts
     recipe: str
     recipe_hash: str
+    rotary_base: float
+    precision: str
     seed: int
     held_out: bool
     """Hidden from fits: it is there to be predicted."""
+    branch: Branch | None = None
+    """Set where the run is a decay branch of a trunk that it shares with other runs."""
     family: str = FAMILY
     objective: str = OBJECTIVE
 
     @property
     def run_id(self) -> str:
-        """Identity: a hash of every field, so that a changed plan is another run."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Identity: a hash of every field, so that a changed plan is another run.
+
+        A fact that is None says nothing, so a new kind of fact leaves earlier runs as they are.
+        """
+        return _hash(dataclasses.asdict(self, dict_factory=_without_none))
+
+    @property
+    def trunk_id(self) -> str:
+        """Identity of all that comes before the decay: equal for the branches of one trunk."""
+        if self.branch is None:
+            return self.run_id
+        fields = dataclasses.asdict(self, dict_factory=_without_none)
+        fields["settings"] |= {"steps": None, "decay_steps": None}
+        fields["branch"] = self.branch.reference_tokens
+        return _hash(fields)
 
     @property
     def name(self) -> str:
@@ -64,6 +100,15 @@ class RunPlan:
         """FLOP of the training, with causal attention counted."""
         return train_flops(self.shape, self.tokens)
 
+    @property
+    def marginal_flops(self) -> int:
+        """FLOP that this run adds: without the part of its trunk that a shorter branch paid."""
+        return self.train_flops - train_flops(self.shape, self._paid_tokens)
+
+    @property
+    def _paid_tokens(self) -> int:
+        return self.branch.paid_steps * self.batch_tokens if self.branch else 0
+
     def facts(self) -> dict[str, float | int | str | bool]:
         """The columns of the records table that are known before training."""
         shape, settings, data = self.shape, self.settings, self.data
@@ -85,6 +130,10 @@ class RunPlan:
             "heads": shape.heads,
             "context": shape.context,
             "vocab_size": shape.vocab_size,
+            "mlp": shape.mlp,
+            "mlp_width": shape.mlp_width,
+            "tied_head": shape.tied_head,
+            "precision": self.precision,
             "batch_tokens": self.batch_tokens,
             "steps": settings.steps,
             "learning_rate": settings.hidden.learning_rate,
@@ -94,16 +143,39 @@ class RunPlan:
             "warmup_tokens": settings.warmup_steps * self.batch_tokens,
             "schedule": settings.schedule,
             "cooled_down": True,
+            "marginal_flops": self.marginal_flops,
+            **self._branch_facts(),
             "seed": self.seed,
             "family": self.family,
             "objective": self.objective,
             "data": data.data_hash,
+            **({} if data.entropy is None else {"entropy": data.entropy}),
             "eval_hash": data.eval_hash,
             "tokenizer": data.tokenizer,
             "tokenizer_hash": data.tokenizer_hash,
             "recipe": self.recipe,
             "recipe_hash": self.recipe_hash,
         }
+
+    def _branch_facts(self) -> dict[str, float | int | str | bool]:
+        if self.branch is None:
+            return {}
+        fork_step, rate = self.settings.fork_step, self.settings.hidden.learning_rate
+        return {
+            "trunk": self.trunk_id,
+            "parent": self.trunk_id,
+            "fork_step": fork_step,
+            "fork_tokens": fork_step * self.batch_tokens,
+            "decay_share": self.settings.decay_steps / self.settings.steps,
+            "reference_tokens": self.branch.reference_tokens,
+            "learning_rate_at_fork": rate * self.settings.schedule_factor(fork_step),
+            "learning_rate_rule": self.branch.rule_learning_rate,
+            "learning_rate_mismatch": rate / self.branch.rule_learning_rate,
+        }
+
+
+def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in items if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +192,13 @@ class SweepPlan:
 
     @property
     def train_flops(self) -> int:
-        """FLOP of all runs together."""
+        """FLOP of all runs, each as if trained alone."""
         return sum(run.train_flops for run in self.runs)
+
+    @property
+    def marginal_flops(self) -> int:
+        """FLOP that will be spent: each trunk once."""
+        return sum(run.marginal_flops for run in self.runs)
 
     @property
     def process_seconds(self) -> float:
@@ -136,8 +213,9 @@ class SweepPlan:
         return max(longest, self.process_seconds / workers)
 
     def seconds(self, run: RunPlan) -> float:
-        """Estimated training seconds of one run in one process."""
-        return estimated_seconds(run, self.config.launch.flops_per_second)
+        """Estimated training seconds that one run adds in one process."""
+        alone = estimated_seconds(run, self.config.launch.flops_per_second)
+        return alone * run.marginal_flops / run.train_flops
 
     def rows(self) -> list[dict[str, float | int | str | bool]]:
         """One row a run, for a table: size, horizon, hyper-parameters, cost."""
@@ -152,6 +230,8 @@ class SweepPlan:
                 "steps": run.settings.steps,
                 "learning_rate": float(f"{run.settings.hidden.learning_rate:.3g}"),
                 "train_flops": run.train_flops,
+                "marginal_flops": run.marginal_flops,
+                "trunk": run.trunk_id if run.branch else "",
                 "seconds": round(self.seconds(run), 1),
                 "seed": run.seed,
                 "held_out": run.held_out,
@@ -166,6 +246,7 @@ class SweepPlan:
             "sweep": self.name,
             "config": dataclasses.asdict(self.config),
             "train_flops": self.train_flops,
+            "marginal_flops": self.marginal_flops,
             "process_seconds": round(self.process_seconds, 1),
             "wall_seconds": round(self.wall_seconds, 1),
             "runs": [
@@ -185,7 +266,10 @@ def plan_sweep(config: SweepConfig) -> SweepPlan:
     ConfigError for a grid without runs, a run planned twice as both fitted and held out, and a run
     longer than the text; CorpusError for the text itself.
     """
-    recipe = find_recipe(config.recipe.name, config.recipe.overrides)
+    overrides = dict(config.recipe.overrides)
+    if config.schedule is not None:
+        overrides["schedule"] = config.schedule
+    recipe = find_recipe(config.recipe.name, overrides)
     facts = load_corpus(config.data, config.model.context).facts
     fitted = [
         run
@@ -214,26 +298,61 @@ def _runs(
     depths = block.depth or config.grid.depth or (1,)
     seeds = block.seed or (grid_seeds[:1] if held_out else grid_seeds)
     (horizon,) = block.horizons
-    for width, depth, value in itertools.product(block.width, depths, getattr(block, horizon)):
+    for width, depth in itertools.product(block.width, depths):
         shape = TransformerShape(
             width=width,
             depth=depth,
             head_size=config.model.head_size,
             context=config.model.context,
             vocab_size=facts.vocab_size,
+            mlp=config.model.mlp,
+            tied_head=config.model.tied_head,
         )
-        settings = settings_for(recipe, shape, _tokens(shape, horizon, value))
-        _check_horizon(config, shape, settings, facts, f"{horizon} {value:g}")
-        for seed in seeds:
-            yield RunPlan(
-                shape=shape,
-                settings=settings,
-                data=facts,
-                recipe=recipe.name,
-                recipe_hash=recipe.hash,
-                seed=seed,
-                held_out=held_out,
-            )
+        values = getattr(block, horizon)
+        tokens = [_tokens(shape, horizon, value) for value in values]
+        resolved = _resolve(recipe, shape, tokens)
+        for value, (settings, branch) in zip(values, resolved, strict=True):
+            _check_horizon(config, shape, settings, facts, f"{horizon} {value:g}")
+            for seed in seeds:
+                yield RunPlan(
+                    shape=shape,
+                    settings=settings,
+                    data=facts,
+                    recipe=recipe.name,
+                    recipe_hash=recipe.hash,
+                    rotary_base=config.model.rotary_base,
+                    precision=config.model.precision,
+                    seed=seed,
+                    held_out=held_out,
+                    branch=branch,
+                )
+
+
+def _resolve(
+    recipe: Recipe, shape: TransformerShape, horizons: Sequence[float]
+) -> list[tuple[TrainingSettings, Branch | None]]:
+    """The settings of each horizon (tokens); with `wsd`, horizons share trunks."""
+    alone = [settings_for(recipe, shape, tokens) for tokens in horizons]
+    found: list[tuple[TrainingSettings, Branch | None]] = [(item, None) for item in alone]
+    if recipe.schedule != "wsd":
+        return found
+    for places in split_horizons(horizons, recipe.max_trunk_span):
+        if len(places) == 1:
+            continue
+        reference, resolved = trunk_settings_for(recipe, shape, [horizons[i] for i in places])
+        paid_steps, shorter = 0, None
+        for place, settings in zip(places, resolved, strict=True):
+            if shorter is None or settings != found[shorter][0]:
+                branch = Branch(
+                    reference_tokens=reference,
+                    rule_learning_rate=alone[place].hidden.learning_rate,
+                    paid_steps=paid_steps,
+                )
+                found[place] = (settings, branch)
+                paid_steps, shorter = settings.fork_step, place
+            else:  # the same number of whole steps: the same run
+                found[place] = found[shorter]
+    return found
 
 
 def _tokens(shape: TransformerShape, horizon: str, value: float) -> float:
@@ -277,9 +396,15 @@ def _check_overlap(fitted: list[RunPlan], held_out: list[RunPlan]) -> None:
 def estimated_seconds(run: RunPlan, flops_per_second: float | None = None) -> float:
     """A guess of one run's training time on one CPU core, before anything has been timed.
 
-    A step costs about 0.7 ms of overhead, and FLOP pass at a rate that grows with the width.
+    A step costs overhead, and FLOP pass at a rate that grows with the width. Constants: one core of
+    a two-core virtual machine of 2026, which needs a third less alone and twice as much when busy.
     """
     if flops_per_second is not None:
         return run.train_flops / flops_per_second
-    rate = 1e9 * min(40.0, 0.3 * run.shape.width)
-    return 0.7e-3 * run.settings.steps + run.train_flops / rate
+    rate = min(50e9, 0.8e9 * run.shape.width)
+    return 1.9e-3 * run.settings.steps + run.train_flops / rate
+
+
+def _hash(fields: dict[str, Any]) -> str:
+    text = json.dumps(fields, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

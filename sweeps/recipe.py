@@ -11,13 +11,12 @@ import difflib
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from scaling.errors import ConfigError
 from scaling.shape import TransformerShape
-
-Schedule = Literal["linear"]
+from sweeps.schedule import SCHEDULES, Schedule, schedule_factor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +40,12 @@ class Recipe:
     """Linear warm-up as a share of the steps."""
     min_warmup_steps: int = 10
     schedule: Schedule = "linear"
-    """linear: from the peak to zero over all steps after warm-up."""
+    """linear: from the peak to zero over all steps after warm-up. wsd: constant, then to zero over
+    the last `decay_share`; horizons within `max_trunk_span` share a trunk."""
+    decay_share: float = 0.2
+    """The share of a `wsd` run's own steps over which it decays."""
+    max_trunk_span: float = 4.0
+    """Longest over shortest horizon of one trunk; 1 gives every horizon a run of its own."""
     beta1: float = 0.9
     beta2_steps: float = 46.0
     """1 - beta2 = this over the steps, within [0.001, 0.05]: a half-life of 1.5% of the run."""
@@ -76,7 +80,6 @@ RECIPES = {
             name="cpt-adamw-tiny/1",
             base_learning_rate=0.0108,
             base_batch_tokens=16384.0,
-            embedding_learning_rate_factor=80.0,
             weight_decay_factor=2.0,
         ),
     )
@@ -104,6 +107,8 @@ class TrainingSettings:
     steps: int
     warmup_steps: int
     schedule: Schedule
+    decay_steps: int
+    """Last steps, over which the learning rate falls to zero."""
     embedding: GroupSettings
     hidden: GroupSettings
     head: GroupSettings
@@ -116,12 +121,20 @@ class TrainingSettings:
     learning_rate_capped: bool
     """Whether the rule asked for more than the cap."""
 
+    @property
+    def fork_step(self) -> int:
+        """Steps before the decay: what a run shares with longer ones of its trunk."""
+        return self.steps - self.decay_steps
+
     def schedule_factor(self, step: int) -> float:
-        """Learning rate of a step (0-based) over its peak: up over the warm-up, then linearly down
-        to (almost) zero."""
-        up = (step + 1) / self.warmup_steps
-        down = (self.steps - step) / max(1, self.steps - self.warmup_steps)
-        return min(up, down, 1.0)
+        """Learning rate of a step (0-based) over its peak."""
+        return schedule_factor(
+            self.schedule,
+            step,
+            steps=self.steps,
+            warmup_steps=self.warmup_steps,
+            decay_steps=self.decay_steps,
+        )
 
 
 def find_recipe(name: str, overrides: dict[str, float | str] | None = None) -> Recipe:
@@ -146,8 +159,9 @@ def find_recipe(name: str, overrides: dict[str, float | str] | None = None) -> R
 
 def _same_kind(key: str, value: float | str, default: object) -> object:
     if isinstance(default, str):
-        if value != default:
-            raise ConfigError(f'recipe.overrides.{key} is "{value}"; choose "{default}"')
+        if value not in SCHEDULES:
+            choices = " or ".join(f'"{choice}"' for choice in SCHEDULES)
+            raise ConfigError(f'recipe.overrides.{key} is "{value}"; choose {choices}')
         return value
     if isinstance(value, str) or not math.isfinite(value):
         raise ConfigError(f"recipe.overrides.{key} is {value!r}; it must be a number")
@@ -183,11 +197,13 @@ def settings_for(recipe: Recipe, shape: TransformerShape, tokens: float) -> Trai
         * (tokens / shape.params_matmul / 20) ** recipe.decay_timescale_exponent
     )
     weight_decay = recipe.weight_decay_factor / (eta * steps * timescale)
+    warmup_steps = max(recipe.min_warmup_steps, round(recipe.warmup_share * steps))
     return TrainingSettings(
         batch_sequences=batch_sequences,
         steps=steps,
-        warmup_steps=max(recipe.min_warmup_steps, round(recipe.warmup_share * steps)),
+        warmup_steps=warmup_steps,
         schedule=recipe.schedule,
+        decay_steps=_decay_steps(recipe, steps, warmup_steps),
         embedding=GroupSettings(
             learning_rate=recipe.embedding_learning_rate_factor * eta,
             weight_decay=0.0,
@@ -208,3 +224,33 @@ def settings_for(recipe: Recipe, shape: TransformerShape, tokens: float) -> Trai
         z_loss=recipe.z_loss,
         learning_rate_capped=wanted > eta,
     )
+
+
+def trunk_settings_for(
+    recipe: Recipe, shape: TransformerShape, horizons: Sequence[float]
+) -> tuple[float, list[TrainingSettings]]:
+    """What the recipe says for runs of these horizons (tokens) that share one trunk.
+
+    The trunk has one batch, learning rate, beta2 and weight decay: those of the geometric mean of
+    its horizons, which is returned too. Its warm-up is at most a tenth of the shortest branch.
+    """
+    reference = math.exp(sum(map(math.log, horizons)) / len(horizons))
+    shared = settings_for(recipe, shape, reference)
+    batch_tokens = shared.batch_sequences * shape.context
+    lengths = [max(1, round(tokens / batch_tokens)) for tokens in horizons]
+    warmup_steps = max(recipe.min_warmup_steps, min(shared.warmup_steps, round(0.1 * min(lengths))))
+    return reference, [
+        dataclasses.replace(
+            shared,
+            steps=steps,
+            warmup_steps=warmup_steps,
+            decay_steps=_decay_steps(recipe, steps, warmup_steps),
+        )
+        for steps in lengths
+    ]
+
+
+def _decay_steps(recipe: Recipe, steps: int, warmup_steps: int) -> int:
+    if recipe.schedule == "linear":
+        return max(0, steps - warmup_steps)
+    return max(1, round(recipe.decay_share * steps))

@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
 
 from scaling.errors import StoreError
 from scaling.store import RunState, RunStore
 from sweeps.driver_lock import DriverLock
 from sweeps.launchers.launcher import TaskEnded, TaskLost, find_launcher
+from sweeps.packing import pack_runs
 from sweeps.plan import RunPlan, SweepPlan
 from sweeps.standing import excluded_runs
 from sweeps.work import EventKind, RunEvent, Task, train_task
@@ -76,10 +77,12 @@ class _Walk:
         for run in self._plan.runs:
             if self._states[run.run_id] in SETTLED:
                 self._on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=run.tokens))
+        todo = {run_id for run_id, state in self._states.items() if state not in SETTLED}
+        data, store = self._plan.config.data, self._store
         tasks = [
-            Task(run=run, data=self._plan.config.data, launch=launch, store=self._store)
-            for run in self._plan.runs
-            if self._states[run.run_id] not in SETTLED
+            Task(pack=pack, todo=frozenset(wanted), data=data, launch=launch, store=store)
+            for pack in pack_runs(self._plan.runs, launch)
+            if (wanted := todo & {run.run_id for run in pack.runs})
         ]
         happenings = find_launcher(launch.engine)(tasks, train_task, launch, self._after_loss)
         try:
@@ -89,6 +92,8 @@ class _Walk:
         finally:
             happenings.close()
             self._collect()
+            with suppress(OSError):  # states of unfinished runs keep it in place
+                Path(launch.checkpoints).rmdir()
         seconds = time.perf_counter() - start
         return SweepOutcome(states=self._states, reasons=self._reasons, seconds=seconds)
 
@@ -99,48 +104,50 @@ class _Walk:
             self._reasons[event.run.run_id] = event.reason
         self._on_event(event)
 
-    def _after_loss(self, lost: TaskLost) -> Any:
+    def _after_loss(self, lost: TaskLost) -> Task | None:
         """What is left of a lost task and worth another try; None where nothing is."""
-        run: RunPlan = lost.task.run
-        if self._settled_after_all(run):
-            return None
+        task: Task = lost.task
+        self._take_what_ended(task)
+        left = [run for run in task.runs if self._states[run.run_id] not in SETTLED]
+        again = [run for run in left if self._is_tried_again(run, lost.reason)]
+        return replace(task, todo=frozenset(run.run_id for run in again)) if again else None
+
+    def _take_what_ended(self, task: Task) -> None:
+        """Runs that had ended when their worker died, perhaps only in the local spool."""
+        with suppress(StoreError):  # a store that is away knows nothing: train them again
+            self._store.replay()
+            known = self._store.facts()
+            for run in task.runs:
+                facts = known.get(run.run_id, {})
+                state = RunState(facts.get("status", RunState.PLANNED))
+                ended = state in (RunState.FINISHED, RunState.DIVERGED)
+                if ended and self._states[run.run_id] not in SETTLED:
+                    self._take(
+                        RunEvent(
+                            kind=EventKind(state.value),
+                            run=run,
+                            tokens=run.tokens,
+                            loss=facts.get("loss"),
+                            seconds=facts.get("wall_seconds", 0.0),
+                            reason=facts.get("reason", ""),
+                        )
+                    )
+
+    def _is_tried_again(self, run: RunPlan, reason: str) -> bool:
+        """Write down, in the place of a worker that is gone, how the try of its run ended."""
         self._losses[run.run_id] += 1
         tries, most = self._losses[run.run_id], self._plan.config.launch.tries
-        if tries < most:
-            reason = f"{lost.reason}; try {tries + 1} of {most} follows"
-            self._close(run, lost.reason)
-            self._take(RunEvent(kind=EventKind.LOST, run=run, reason=reason))
-            return lost.task
-        reason = lost.reason if most == 1 else f"{lost.reason}, in each of {most} tries"
-        self._close(run, reason)
-        self._take(RunEvent(kind=EventKind.FAILED, run=run, reason=reason))
-        return None
-
-    def _settled_after_all(self, run: RunPlan) -> bool:
-        """Whether a worker died after its run had ended, perhaps only in the local spool."""
-        with suppress(StoreError):  # a store that is away knows nothing: train it again
-            self._store.replay()
-            facts = self._store.facts().get(run.run_id, {})
-            if facts.get("status") in (RunState.FINISHED, RunState.DIVERGED):
-                self._take(
-                    RunEvent(
-                        kind=EventKind(facts["status"]),
-                        run=run,
-                        tokens=run.tokens,
-                        loss=facts.get("loss"),
-                        seconds=facts.get("wall_seconds", 0.0),
-                        reason=facts.get("reason", ""),
-                    )
-                )
-                return True
-        return False
-
-    def _close(self, run: RunPlan, reason: str) -> None:
-        """Write down, in the place of a worker that is gone, how its run ended."""
+        last = tries >= most
+        if last and most > 1:
+            reason = f"{reason}, in each of {most} tries"
         with suppress(StoreError):
-            if not self._store.close_cut_off([run.run_id], reason):
+            if not self._store.close_cut_off([run.run_id], reason) and last:
                 writer = self._store.start_run(run.run_id, run.name, run.facts())
                 writer.fail(RunState.FAILED, reason)
+        said = reason if last else f"{reason}; try {tries + 1} of {most} follows"
+        kind = EventKind.FAILED if last else EventKind.LOST
+        self._take(RunEvent(kind=kind, run=run, reason=said))
+        return not last
 
     def _collect(self) -> None:
         """Send what the workers could not; where the store is away it waits for the next call."""

@@ -32,7 +32,8 @@ class Throughput:
         for run in facts:
             seconds = run.get("device_seconds") or run.get("wall_seconds")
             if run.get("status") == "finished" and seconds and run.get("train_flops"):
-                by_size.setdefault(int(run["params"]), []).append(run["train_flops"] / seconds)
+                spent = run.get("marginal_flops") or run["train_flops"]
+                by_size.setdefault(int(run["params"]), []).append(spent / seconds)
         rates = ((params, median(found)) for params, found in sorted(by_size.items()))
         return cls(rates=tuple(rates), given=given)
 
@@ -42,10 +43,11 @@ class Throughput:
         return bool(self.rates)
 
     def seconds(self, run: RunPlan) -> float:
-        """Estimated training seconds of one run in one process."""
+        """Estimated training seconds that one run adds in one process."""
         if not self.rates:
-            return estimated_seconds(run, self.given)
-        return run.train_flops / self._rate(run.shape.params)
+            share = run.marginal_flops / run.train_flops
+            return share * estimated_seconds(run, self.given)
+        return run.marginal_flops / self._rate(run.shape.params)
 
     def _rate(self, params: int) -> float:
         sizes = [size for size, _ in self.rates]

@@ -1,71 +1,115 @@
-"""One planned run -> one record: trained by a Lightning Trainer, measured on the validation set."""
+"""Planned runs -> records: a pack trained together, its branches forked, each run measured."""
 
-import contextlib
-import logging
+import ctypes
 import math
-import platform
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from scaling.compute import model_flops_utilization
+from sweeps.checkpoint import CheckpointClock, CheckpointFile
 from sweeps.config import LaunchConfig
-from sweeps.data.corpus import Corpus, WindowOrder
-from sweeps.models.transformer import Transformer, parameter_groups, token_losses
-from sweeps.optimizer import PackedAdamW
+from sweeps.data.corpus import Corpus
+from sweeps.device import choose_device, device_name
+from sweeps.evaluation import evaluate, evaluate_stack, evaluation_flops, sequence_losses
+from sweeps.packing import Pack
 from sweeps.plan import RunPlan
+from sweeps.stack import CurvePoint, Stack, StackState, build_model, build_optimizer
+from sweeps.step import StackTooLargeError, training_loss
 
-_EVALUATION_SEQUENCES = 64  # a batch of the validation set
+__all__ = [
+    "CurvePoint",
+    "TrainedRun",
+    "build_model",
+    "build_optimizer",
+    "evaluate",
+    "evaluation_flops",
+    "sequence_losses",
+    "settle_process",
+    "train_pack",
+    "train_run",
+    "train_runs",
+    "training_loss",
+]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CurvePoint:
-    """The training loss of the steps since the point before."""
-
-    step: int
-    tokens: int
-    loss: float
-    learning_rate: float
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedRun:
-    """What one run measured and cost. A diverged run has no loss, but a reason."""
+    """What one run measured and cost. A diverged run has no loss, but a step where it did."""
 
     loss: float
     loss_stderr: float
     diverged_at_step: int | None
     train_seconds: float
+    """Of the whole pack, without what a shorter branch had already had trained."""
     evaluation_seconds: float
     device: str
+    replicas: int
+    """Runs trained at once; the seconds are shared between them."""
+    clipped_share: float
+    """Share of the steps whose gradient was scaled down."""
+    fork_state_hash: str | None
+    """Of the state that a branch left its trunk in."""
+    notes: tuple[str, ...]
+    """What went otherwise than planned, without changing the result."""
     weights: Tensor
     """(parameters,) As trained."""
+    points: tuple[CurvePoint, ...]
+    """The training curve, from the first step."""
 
     def record(self, plan: RunPlan) -> dict[str, float | int | str | bool | None]:
         """The columns of the records table that training has added to the plan's facts."""
+        device_seconds = self.train_seconds / self.replicas
+        branch = {"fork_state_hash": self.fork_state_hash} if self.fork_state_hash else {}
+        bytes_ = plan.data.bytes_per_token  # none where tokens stand for no text
+        notes = {"notes": "; ".join(self.notes)} if self.notes else {}
         return {
             "loss": self.loss,
             "loss_stderr": self.loss_stderr,
-            "bits_per_byte": self.loss / math.log(2) / plan.data.bytes_per_token,
+            "bits_per_byte": bytes_ and self.loss / math.log(2) / bytes_,
             "wall_seconds": self.train_seconds,
-            "device_seconds": self.train_seconds,
-            "evaluation_seconds": self.evaluation_seconds,
+            "device_seconds": device_seconds,
+            "evaluation_seconds": self.evaluation_seconds / self.replicas,
+            "evaluation_flops": evaluation_flops(plan),
+            "replicas": self.replicas,
+            "clipped_share": self.clipped_share,
             "device": self.device,
-            "mfu": model_flops_utilization(plan.train_flops, self.train_seconds, self.device),
+            "mfu": model_flops_utilization(plan.marginal_flops, device_seconds, self.device),
+            **branch,
+            **notes,
         }
 
 
+@dataclass(kw_only=True)
+class Listener:
+    """What a caller wants to hear while a pack trains."""
+
+    on_start: Callable[[Sequence[RunPlan]], None] = lambda runs: None
+    """Before the runs of one horizon go on from what is trained already."""
+    on_point: Callable[[RunPlan, CurvePoint], None] = lambda run, point: None
+    """A new point of a run's curve; a branch's curve begins with its trunk's."""
+    on_end: Callable[[Mapping[RunPlan, TrainedRun]], None] = lambda trained: None
+    """The runs of one horizon are trained and measured."""
+
+
 def settle_process(threads: int) -> None:
-    """Make this process fit to train beside others: so many threads, and no denormal numbers."""
+    """Make this process fit to train beside others: so many threads, no denormal numbers, and
+    memory kept from step to step."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # sums of denormals make a CPU slower a hundredfold
+    with suppress(AttributeError, OSError):  # where there is no glibc
+        c_library = ctypes.CDLL(None)
+        # Else every tensor above 128 KB is mapped anew, zeroed by the kernel, page by page.
+        c_library.mallopt(_MMAP_THRESHOLD, 32 << 20)  # the most it allows
+        c_library.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def train_run(
@@ -74,184 +118,189 @@ def train_run(
     launch: LaunchConfig,
     on_point: Callable[[CurvePoint], None] = lambda point: None,
 ) -> TrainedRun:
-    """Train the planned model to its last step and measure it on the validation set."""
-    device = choose_device(launch.device)
-    module = LanguageModelModule(plan, corpus, launch.inner_steps, on_point)
-    start = time.perf_counter()
-    with _quiet():
-        trainer = pl.Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=1,
-            max_epochs=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(module, train_dataloaders=range(module.chunks))
-    train_seconds = time.perf_counter() - start
-    loss, stderr = math.nan, math.nan
-    if module.diverged_at_step is None:
-        loss, stderr = evaluate(module.model.to(device), corpus)
-    return TrainedRun(
-        loss=loss,
-        loss_stderr=stderr,
-        diverged_at_step=module.diverged_at_step,
-        train_seconds=train_seconds,
-        evaluation_seconds=time.perf_counter() - start - train_seconds,
-        device=device_name(device),
-        weights=module.model.weights.detach()[0].cpu(),
-    )
+    """Train one planned model to its last step and measure it on the validation set."""
+    listener = Listener(on_point=lambda run, point: on_point(point))
+    pack = Pack(replicas=((plan,),))
+    return train_pack(pack, corpus, launch, listener=listener)[plan]
 
 
-class LanguageModelModule(pl.LightningModule):
-    """The training of one run. One Lightning step is a chunk of optimizer steps.
+def train_runs(plans: Sequence[RunPlan], corpus: Corpus, launch: LaunchConfig) -> list[TrainedRun]:
+    """Train runs of one shape, batch and length as one stack; what each measured, in order."""
+    trained = train_pack(Pack(replicas=tuple((plan,) for plan in plans)), corpus, launch)
+    return [trained[plan] for plan in plans]
 
-    The Trainer's overhead of about a millisecond is then paid once a chunk, and losses travel to
-    the host once a chunk. Batches are computed from the step number; the loader delivers chunk
-    numbers.
+
+def train_pack(
+    pack: Pack,
+    corpus: Corpus,
+    launch: LaunchConfig,
+    *,
+    listener: Listener | None = None,
+    done: Collection[str] = (),
+    folder: Path | None = None,
+) -> dict[RunPlan, TrainedRun]:
+    """Train the runs of a pack and measure each on the validation set.
+
+    A trunk is trained once; each branch goes on from a copy of its state. Horizons whose runs are
+    all `done` (run ids) are left out. With a `folder`, states are kept there until all is trained,
+    and a call after a kill goes on from the latest.
     """
+    columns = [column for column in pack.columns if any(run.run_id not in done for run in column)]
+    trained: dict[RunPlan, TrainedRun] = {}
+    training = _PackTraining(pack, corpus, launch, listener or Listener(), folder)
+    try:
+        for place, column in enumerate(columns):
+            trained |= training.column(column, is_last=place == len(columns) - 1)
+    except StackTooLargeError:
+        if len(pack.replicas) == 1:
+            raise
+        ended = {run.run_id for run in trained} | set(done)
+        for half in pack.halves():
+            trained |= train_pack(
+                half, corpus, launch, listener=listener, done=ended, folder=folder
+            )
+    training.close()
+    return trained
+
+
+@dataclass(kw_only=True)
+class _Files:
+    """Where a pack keeps its states: the trunk's, and that of the branch in training."""
+
+    trunk: CheckpointFile | None = None
+    branch: CheckpointFile | None = None
+
+    @classmethod
+    def of(cls, pack: Pack, folder: Path | None) -> "_Files":
+        if folder is None:
+            return cls()
+        run = pack.runs[0]
+        identity = {
+            "runs": " ".join(run.run_id for run in pack.runs),
+            "data": run.data.data_hash,
+            "validation set": run.data.eval_hash,
+            "tokenizer": run.data.tokenizer_hash,
+            "recipe": run.recipe_hash,
+        }
+        return cls(
+            trunk=CheckpointFile(path=folder / f"{pack.key}.trunk", identity=identity),
+            branch=CheckpointFile(path=folder / f"{pack.key}.branch", identity=identity),
+        )
+
+
+class _PackTraining:
+    """The horizons of a pack, one after the other, from one trunk."""
 
     def __init__(
         self,
-        plan: RunPlan,
+        pack: Pack,
         corpus: Corpus,
-        inner_steps: int,
-        on_point: Callable[[CurvePoint], None],
+        launch: LaunchConfig,
+        listener: Listener,
+        folder: Path | None,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.model = build_model(plan)
-        self.diverged_at_step: int | None = None
-        self._plan = plan
-        self._order = WindowOrder(corpus.windows, plan.seed)
-        self._inner_steps = inner_steps
-        self._on_point = on_point
-        self._context = corpus.context
-        self._text: Tensor
-        self.register_buffer("_text", torch.from_numpy(corpus.train.copy()), persistent=False)
-        self._offsets = torch.arange(corpus.context + 1)
+        self._corpus, self._launch, self._listener = corpus, launch, listener
+        self._files = _Files.of(pack, folder)
+        self._clock = CheckpointClock(launch.checkpoint_seconds)
+        self._notes: list[str] = []
+        self._stack = Stack(pack.columns[0], corpus, launch)
+        self._start = self._stack.state()
+        self._trunk = self._load(self._files.trunk) or self._start
 
-    @property
-    def chunks(self) -> int:
-        """Lightning steps of the whole run."""
-        return math.ceil(self._plan.settings.steps / self._inner_steps)
+    def column(self, runs: Sequence[RunPlan], *, is_last: bool) -> dict[RunPlan, TrainedRun]:
+        """Train the trunk on to where these runs leave it, and them to their ends."""
+        stack, settings = self._stack, runs[0].settings
+        self._listener.on_start(runs)
+        self._to_trunk(runs, settings.steps if is_last else settings.fork_step)
+        told = [0] * len(runs)
+        if runs[0].branch and stack.step <= settings.fork_step:
+            self._advance(runs, told, settings.fork_step, self._files.trunk)
+            trunk = stack.state()
+            stack.fork_hashes = tuple(trunk.hash(replica) for replica in range(len(runs)))
+            self._trunk = trunk
+        file = self._files.trunk
+        if not is_last:
+            self._keep(self._trunk, self._files.trunk)
+            file = self._files.branch
+            resumed = self._load(file)
+            if resumed is not None and settings.fork_step < resumed.step <= settings.steps:
+                stack.restore(resumed)
+        self._advance(runs, told, settings.steps, file)
+        trained = self._measure(runs)
+        self._listener.on_end(trained)
+        if not is_last and self._files.branch is not None and stack.global_rank == 0:
+            self._files.branch.remove()
+        return trained
 
-    def configure_optimizers(self) -> PackedAdamW:
-        """The recipe's optimizer."""
-        return build_optimizer(self.model, self._plan)
+    def close(self) -> None:
+        """Forget the states on disk: everything is trained."""
+        for file in (self._files.trunk, self._files.branch):
+            if file is not None and self._stack.global_rank == 0:
+                file.remove()
 
-    def training_step(self, chunk: int, batch_index: int) -> None:
-        """Take the optimizer steps of one chunk; stop the run where a loss is not finite."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        first = chunk * self._inner_steps
-        last = min(first + self._inner_steps, self._plan.settings.steps)
-        batches = self._batches(first, last)
-        losses = torch.empty(last - first, device=self.device)
-        for index, batch in enumerate(batches):
-            objective, loss = training_loss(self.model, batch, self._plan.settings.z_loss)
-            self.manual_backward(objective)
-            optimizer.step()
-            losses[index] = loss[0]
-        self._report(first, losses.tolist())
+    def _to_trunk(self, runs: Sequence[RunPlan], latest_step: int) -> None:
+        """Put the stack where the trunk stands, or at the start where that is too late already."""
+        if self._trunk.step > latest_step:
+            self._trunk = self._start
+        self._stack.restore(self._trunk)
+        self._stack.use(runs)
+        if runs[0].branch and self._trunk.step == runs[0].branch.paid_steps:
+            self._stack.paid_seconds = self._trunk.seconds
 
-    def _batches(self, first: int, last: int) -> Tensor:
-        """(steps, replicas, sequences, context + 1) The tokens of the steps first to last - 1."""
-        sequences = self._plan.settings.batch_sequences
-        windows = torch.from_numpy(self._order.positions(first * sequences, last * sequences))
-        index = windows[:, None] * self._context + self._offsets
-        tokens = self._text[index.to(self.device)].long()
-        return tokens.view(last - first, 1, sequences, self._context + 1)
+    def _advance(
+        self, runs: Sequence[RunPlan], told: list[int], until: int, file: CheckpointFile | None
+    ) -> None:
+        """Train to a step, telling of every point that has not been told, keeping states."""
 
-    def _report(self, first: int, losses: list[float]) -> None:
-        for index, loss in enumerate(losses):
-            if not math.isfinite(loss):
-                self.diverged_at_step = first + index
-                self.trainer.should_stop = True
-                return
-        settings, last = self._plan.settings, first + len(losses)
-        self._on_point(
-            CurvePoint(
-                step=last,
-                tokens=last * self._plan.batch_tokens,
-                loss=sum(losses) / len(losses),
-                learning_rate=settings.hidden.learning_rate * settings.schedule_factor(last - 1),
+        def after_chunk() -> None:
+            self._tell(runs, told)
+            if file is not None and self._clock.is_due():
+                self._keep(self._stack.state(), file)
+
+        self._tell(runs, told)
+        self._stack.advance(until, after_chunk)
+
+    def _tell(self, runs: Sequence[RunPlan], told: list[int]) -> None:
+        for replica, (run, curve) in enumerate(zip(runs, self._stack.points, strict=True)):
+            for point in curve[told[replica] :]:
+                self._listener.on_point(run, point)
+            told[replica] = len(curve)
+
+    def _measure(self, runs: Sequence[RunPlan]) -> dict[RunPlan, TrainedRun]:
+        stack, device = self._stack, choose_device(self._launch.device)
+        start = time.perf_counter()
+        measured = [(math.nan, math.nan)] * len(runs)
+        if not stack.has_ended:
+            measured = evaluate_stack(stack.model.to(device), self._corpus)
+        seconds = time.perf_counter() - start
+        trained = {}
+        for replica, run in enumerate(runs):
+            diverged_at = stack.diverged_at[replica]
+            loss, stderr = measured[replica] if diverged_at < 0 else (math.nan, math.nan)
+            trained[run] = TrainedRun(
+                loss=loss,
+                loss_stderr=stderr,
+                diverged_at_step=diverged_at if diverged_at >= 0 else None,
+                train_seconds=stack.seconds - stack.paid_seconds,
+                evaluation_seconds=seconds,
+                device=device_name(device),
+                replicas=len(runs),
+                clipped_share=stack.clipped[replica] / run.settings.steps,
+                fork_state_hash=stack.fork_hashes[replica] if stack.fork_hashes else None,
+                notes=(*self._notes, *stack.notes),
+                weights=stack.model.weights.detach()[replica].to("cpu", copy=True),
+                points=tuple(stack.points[replica]),
             )
-        )
+        return trained
 
+    def _load(self, file: CheckpointFile | None) -> StackState | None:
+        loaded = file.load() if file is not None else None
+        if loaded is None:
+            return None
+        if loaded.note:
+            self._notes.append(loaded.note)
+        return StackState.from_content(loaded.content) if loaded.content else None
 
-def build_model(plan: RunPlan) -> Transformer:
-    """The planned model before its first step."""
-    return Transformer(plan.shape, [plan.seed], residual_scale=plan.settings.residual_scale)
-
-
-def build_optimizer(model: Transformer, plan: RunPlan) -> PackedAdamW:
-    """The optimizer with the plan's constants."""
-    return PackedAdamW(model.weights, parameter_groups(plan.shape), [plan.settings])
-
-
-def training_loss(model: Transformer, batch: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:
-    """What is minimised, summed over replicas, and each replica's cross-entropy in nats.
-
-    batch: (replicas, sequences, context + 1)
-    """
-    targets = batch[..., 1:].flatten(1)
-    losses, log_partition = token_losses(model(batch[..., :-1]), targets)
-    loss = losses.mean(dim=1)
-    objective = loss + z_loss * log_partition.square().mean(dim=1)
-    return objective.sum(), loss.detach()
-
-
-@torch.no_grad()
-def sequence_losses(model: Transformer, corpus: Corpus) -> Tensor:
-    """(validation sequences,) Mean nats per token of each, for a stack of one."""
-    device = model.weights.device
-    sequences = torch.from_numpy(corpus.validation).long()
-    parts = []
-    for batch in sequences.split(_EVALUATION_SEQUENCES):
-        tokens = batch.unsqueeze(0).to(device)
-        losses, _ = token_losses(model(tokens[..., :-1]), tokens[..., 1:].flatten(1))
-        parts.append(losses.view(len(batch), -1).mean(dim=1))
-    return torch.cat(parts).double().cpu()
-
-
-def evaluate(model: Transformer, corpus: Corpus) -> tuple[float, float]:
-    """Validation loss in nats per token, and its standard error over whole sequences.
-
-    Tokens of one sequence are not independent, so sequences are what is counted.
-    """
-    losses = sequence_losses(model, corpus)
-    stderr = losses.std() / math.sqrt(len(losses)) if len(losses) > 1 else torch.tensor(math.nan)
-    return float(losses.mean()), float(stderr)
-
-
-def choose_device(wanted: str) -> torch.device:
-    """The device that the config means."""
-    if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()):
-        return torch.device("cuda")
-    return torch.device("cpu")
-
-
-def device_name(device: torch.device) -> str:
-    """What the device is called by its maker."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine() or "CPU"
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    """Lightning without its banners, and without its advice on data loaders: there is none here."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
+    def _keep(self, state: StackState, file: CheckpointFile | None) -> None:
+        if file is not None and self._stack.global_rank == 0:
+            self._clock.save(file, state.content())

@@ -1,18 +1,22 @@
 """The work on one task inside a worker process: train, store everything, say how it goes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.errors import CorpusError, ScalingError
 from scaling.store import RunState, RunStore, RunWriter
 from sweeps.config import DataConfig, LaunchConfig
+from sweeps.distributed import SharedTraining, other_ranks
+from sweeps.packing import Pack
 from sweeps.plan import RunPlan
 
 if TYPE_CHECKING:
-    from sweeps.training import CurvePoint
+    from sweeps.training import CurvePoint, TrainedRun
 
 _SECONDS_BETWEEN_FLUSHES = 5.0  # a batched write costs some 30 ms: once every few seconds is free
 _SECONDS_BETWEEN_PROGRESS = 0.2
@@ -47,47 +51,123 @@ class RunEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a worker needs to train one run."""
+    """What a worker needs to train the runs of one pack."""
 
-    run: RunPlan
+    pack: Pack
+    todo: frozenset[str]
+    """Run ids of the pack that the store does not hold yet."""
     data: DataConfig
     launch: LaunchConfig
     store: RunStore
 
+    @classmethod
+    def of_one(
+        cls, run: RunPlan, data: DataConfig, launch: LaunchConfig, store: RunStore
+    ) -> "Task":
+        """The task of a run that shares its training with no other."""
+        pack, todo = Pack(replicas=((run,),)), frozenset([run.run_id])
+        return cls(pack=pack, todo=todo, data=data, launch=launch, store=store)
+
+    @property
+    def runs(self) -> tuple[RunPlan, ...]:
+        """The runs whose results are wanted."""
+        return tuple(run for run in self.pack.runs if run.run_id in self.todo)
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """Where the states of unfinished runs lie."""
+        return Path(self.launch.checkpoints)
+
 
 def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
-    """Train one run in a worker process and store all of it; failures become events."""
-    run = task.run
-    send(RunEvent(kind=EventKind.STARTED, run=run))
+    """Train the runs of one pack and store all of it; failures become events."""
+    log = _TaskLog(task, send)
     try:
-        writer = task.store.start_run(run.run_id, run.name, run.facts())
-    except ScalingError as error:
-        send(RunEvent(kind=EventKind.FAILED, run=run, reason=str(error)))
-        return
-    try:
-        send(_train_and_store(task, writer, send))
-    except Exception as error:  # whatever went wrong ends this run, not the sweep
-        reason = str(error) if isinstance(error, ScalingError) else _describe(error)
-        writer.fail(RunState.FAILED, reason)
-        send(RunEvent(kind=EventKind.FAILED, run=run, reason=reason))
+        _train(task, log)
+    except Exception as error:  # whatever went wrong ends these runs, not the sweep
+        log.fail(str(error) if isinstance(error, ScalingError) else _describe(error))
 
 
-def _train_and_store(task: Task, writer: RunWriter, send: Callable[[RunEvent], None]) -> RunEvent:
+def _train(task: Task, log: "_TaskLog") -> None:
     from sweeps.data.corpus import load_corpus
-    from sweeps.training import settle_process, train_run
+    from sweeps.training import Listener, settle_process, train_pack
 
-    run = task.run
     settle_process(task.launch.threads)
-    corpus = load_corpus(task.data, run.shape.context)
-    if corpus.facts != run.data:
+    first = task.runs[0]
+    log.start(task.pack.columns[0])
+    corpus = load_corpus(task.data, first.shape.context)
+    if corpus.facts != first.data:
         raise CorpusError("the text has changed since the sweep was planned; plan it again")
-    curve = _Curve(run, writer, send)
-    trained = train_run(run, corpus, task.launch, curve.add)
-    curve.flush()
+    shared = SharedTraining(
+        pack=task.pack,
+        data=task.data,
+        launch=task.launch,
+        done=frozenset(run.run_id for run in task.pack.runs) - task.todo,
+        folder=task.checkpoint_folder,
+    )
+    with other_ranks(shared):
+        train_pack(
+            task.pack,
+            corpus,
+            task.launch,
+            listener=Listener(on_start=log.start, on_point=log.add, on_end=log.end),
+            done=shared.done,
+            folder=task.checkpoint_folder,
+        )
+
+
+class _TaskLog:
+    """What happens to the runs of a task, on its way to the store and the display."""
+
+    def __init__(self, task: Task, send: Callable[[RunEvent], None]) -> None:
+        self._task, self._send = task, send
+        self._open: dict[str, tuple[RunPlan, RunWriter, Curve]] = {}
+        self._ended: set[str] = set()
+
+    def start(self, runs: Sequence[RunPlan]) -> None:
+        """Open the runs that are wanted and not open yet."""
+        for run in runs:
+            if run.run_id in self._task.todo and run.run_id not in self._open:
+                self._send(RunEvent(kind=EventKind.STARTED, run=run))
+                writer = self._task.store.start_run(run.run_id, run.name, run.facts())
+                self._open[run.run_id] = (run, writer, Curve(run, writer, self._send))
+
+    def add(self, run: RunPlan, point: "CurvePoint") -> None:
+        """A point of a run's curve."""
+        if run.run_id in self._open:
+            self._open[run.run_id][2].add(point)
+
+    def end(self, trained: "Mapping[RunPlan, TrainedRun]") -> None:
+        """Store what runs have measured."""
+        for run, result in trained.items():
+            if run.run_id not in self._open:
+                continue
+            _, writer, curve = self._open.pop(run.run_id)
+            self._ended.add(run.run_id)
+            curve.flush()
+            self._send(_store(run, result, writer))
+
+    def fail(self, reason: str) -> None:
+        """Close every run that has not ended, with the reason."""
+        for run in self._task.runs:
+            if run.run_id in self._ended:
+                continue
+            if run.run_id in self._open:
+                with suppress(Exception):  # the store may be what went wrong; the event tells it
+                    self._open[run.run_id][1].fail(RunState.FAILED, reason)
+            self._send(RunEvent(kind=EventKind.FAILED, run=run, reason=reason))
+
+
+def _store(run: RunPlan, trained: "TrainedRun", writer: RunWriter) -> RunEvent:
+    from sweeps.data.known_entropy import entropy_leak
+
     if trained.diverged_at_step is not None:
         reason = f"the loss was not finite at step {trained.diverged_at_step}"
         writer.fail(RunState.DIVERGED, reason)
         return RunEvent(kind=EventKind.DIVERGED, run=run, reason=reason)
+    if leak := entropy_leak(trained.loss, trained.loss_stderr, run.data.entropy):
+        writer.fail(RunState.FAILED, leak)
+        return RunEvent(kind=EventKind.FAILED, run=run, reason=leak)
     writer.finish(trained.record(run))
     return RunEvent(
         kind=EventKind.FINISHED,
@@ -98,7 +178,7 @@ def _train_and_store(task: Task, writer: RunWriter, send: Callable[[RunEvent], N
     )
 
 
-class _Curve:
+class Curve:
     """The loss curve of one run on its way to the store and the display."""
 
     def __init__(self, run: RunPlan, writer: RunWriter, send: Callable[[RunEvent], None]) -> None:
@@ -107,6 +187,7 @@ class _Curve:
         self._start = self._flushed = self._shown = time.perf_counter()
 
     def add(self, point: "CurvePoint") -> None:
+        """Take a point; every few seconds all that came are written and shown."""
         self._points.append(
             {
                 "step": point.step,
@@ -131,6 +212,7 @@ class _Curve:
             self.flush()
 
     def flush(self) -> None:
+        """Write what has not been written yet."""
         if self._points:
             self._writer.log_curve(self._points)
             self._points = []

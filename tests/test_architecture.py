@@ -10,7 +10,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {"scaling": set(), "sweeps": {"scaling"}, "analysis": {"scaling"}}
 COMPOSITION_ROOT = ROOT / "scaling" / "cli.py"  # the one file that sees every package
-ENGINES = {"mlflow": "scaling/mlflow_client.py", "lmfit": "analysis/fit.py"}
+ENGINES = {
+    "mlflow": "scaling/mlflow_client.py",
+    "lmfit": "analysis/fit.py",
+    "tokenizers": "sweeps/data/bpe.py",
+}
 
 
 def imported_packages(source: Path) -> set[str]:

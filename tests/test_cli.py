@@ -75,6 +75,23 @@ def test_a_fixed_constant_stays_where_it_was_put(runs, capsys):
     assert json.loads(capsys.readouterr().out)["constants"]["E"]["estimate"] == 1.8
 
 
+def test_cross_checks_and_card_are_printed_when_asked_for(runs, capsys):
+    options = ["--law", "chinchilla", "--bootstrap", "50"]
+    assert main(["fit", runs, *options, "--card", "--cross-checks"]) == 0
+    printed = capsys.readouterr().out
+    assert "approach 1 (envelope)" in printed
+    assert "checklist" in printed
+    assert main(["fit", runs, *options, "--cross-checks", "--json"]) == 0
+    checks = json.loads(capsys.readouterr().out)["cross_checks"]
+    assert [check["approach"][:10] for check in checks] == ["approach 1", "approach 2"]
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(runs):
+    command = f"{sys.executable} -m scaling fit {runs} --law chinchilla --json | head -c 10"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == ""
+
+
 def test_forecast_prints_what_forecast_returns(runs, capsys):
     assert main(["forecast", runs, "--params", "1e9", "--tokens", "1e11", "--json"]) == 0
     (printed,) = json.loads(capsys.readouterr().out)["targets"]
@@ -115,9 +132,88 @@ def test_a_forecast_can_be_sealed_and_verified_later(runs, tmp_path, monkeypatch
     assert verdict["measured"] == 2.2
 
 
+def test_text_becomes_shards_that_a_sweep_can_name(tmp_path, capsys):
+    for number in range(40):
+        (tmp_path / f"{number}.txt").write_text(f"document {number}: " + "some text " * number)
+    files, folder = str(tmp_path / "*.txt"), str(tmp_path / "shards")
+    options = ["--validation-share", "0.2", "-o", folder, "--json"]
+    assert main(["tokenize", files, *options]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {shard["split"] for shard in printed["shards"]} == {"train", "validation"}
+    assert main(["tokenize", str(tmp_path / "*.absent"), "-o", folder]) == 2
+
+
+def test_all_sealed_forecasts_are_verified_from_their_own_sources(
+    runs, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    source = tmp_path / "growing.csv"
+    source.write_text(Path(runs).read_text().replace("val_loss", "quality"))
+    read = ["--columns", "loss=quality", "--where", "N > 1"]
+    bet = ["--params", "1e9", "--tokens", "1e11"]
+    for name in ("one", "two"):
+        assert main(["forecast", str(source), *read, *bet, "--seal", name]) == 0
+    source.write_text(source.read_text() + "1e9,1e11,2.2\n")
+    capsys.readouterr()
+    assert main(["verify", "--all", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [standing["seal"]["name"] for standing in printed] == ["one", "two"]
+    assert all(standing["verdicts"][0]["measured"] == 2.2 for standing in printed)
+    report = tmp_path / "report.html"
+    assert main(["report", str(source), *read, "-o", str(report)]) == 0
+    text = report.read_text()
+    assert "Sealed forecasts and their verdicts" in text
+    assert "2 sealed forecasts: 2 verdicts, 0 waiting" in text
+
+
+def test_the_reverse_question_and_its_refusals(runs, capsys):
+    assert main(["forecast", runs, "--target-loss", "2.0", "0.5", "--json"]) == 0
+    near, beyond = json.loads(capsys.readouterr().out)
+    low, high = near["ranges"]["0.9"]
+    assert low < near["median"] < high
+    assert beyond["median"] is None  # under the floor: no budget reaches it
+    assert main(["forecast", runs, "--target-loss", "2.0", "0.5"]) == 0
+    assert "unbounded" in capsys.readouterr().out
+
+
+def test_allocate_says_which_law_answers(runs, capsys):
+    assert main(["allocate", runs, "--flops", "1e20", "--json"]) == 0
+    (plain,) = json.loads(capsys.readouterr().out)
+    assert 6 * plain["params"] * plain["tokens"] == pytest.approx(1e20, rel=1e-6)
+    low, high = plain["params_range"]["0.9"]
+    assert low < plain["params"] < high
+    serving = ["--inference-tokens", "1e11"]
+    assert main(["allocate", runs, "--flops", "1e20", *serving, "--json"]) == 0
+    (served,) = json.loads(capsys.readouterr().out)
+    assert served["params"] < plain["params"]
+    assert served["train_flops"] < served["budget"] == 1e20
+    assert "chinchilla" in served["law"]
+    assert main(["allocate", runs, "--flops", "1e20", "--unique-tokens", "1e9"]) == 0
+    assert "published decay" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
+def test_a_backtest_is_drawn_where_asked(runs, ending, tmp_path, capsys):
+    figure = tmp_path / f"backtest.{ending}"
+    assert main(["backtest", runs, "--figure", str(figure), "--json"]) == 0
+    json.loads(capsys.readouterr().out)
+    start = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}[ending]
+    assert figure.read_bytes().startswith(start)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["backtest", "{runs}", "--figure", "curve.docx"], "no figure of that kind"),
+        (["forecast", "{runs}", "--target-loss", "0"], "above zero"),
+        (["allocate", "{runs}", "--flops", "0"], "above zero"),
+        (["allocate", "{runs}", "--flops", "1e20", "--unique-tokens", "0"], "above zero"),
+        (
+            ["allocate", "{runs}", "--flops", "1e20", "--law", "skaling", "--unique-tokens", "1e9"],
+            "leave --law out",
+        ),
+        (["allocate", "{runs}", "--flops", "1e20", "--law", "power_law"], "choose auto or one of"),
+        (["verify"], "--all"),
         (["fit", "absent.csv"], "no such file"),
         (["fit", "{runs}", "--columns", "loss=nothing"], 'names no column "nothing"'),
         (["fit", "{runs}", "--where", "N near 5"], "column op value"),

@@ -1,8 +1,11 @@
 """How past forecasts would have turned out: errors and coverage by distance beyond the data."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.backtest import Backtest
 from analysis.plots.style import (
@@ -10,13 +13,36 @@ from analysis.plots.style import (
     MEASURED,
     MUTED,
     axes_or_new,
+    figure_style,
     percent_axis,
     shades,
 )
+from scaling.errors import ConfigError
 
 FloatArray = npt.NDArray[np.float64]
 
+ENDINGS = (".svg", ".png", ".pdf")
 DISTANCE = "Distance beyond the runs that were kept (decades)"
+
+
+def save_backtest_figure(backtest: Backtest, path: str | Path) -> None:
+    """Errors by distance and promised against found coverage, side by side, as SVG, PNG or PDF.
+
+    Raises ConfigError for another ending, and where the file cannot be written.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in ENDINGS:
+        raise ConfigError(f"{target}: no figure of that kind; end it in {', '.join(ENDINGS)}")
+    with figure_style():
+        figure = Figure(figsize=(12.5, 5.0))
+        errors, coverage = figure.subplots(1, 2)
+        plot_backtest_errors(backtest, ax=errors)
+        plot_backtest_coverage(backtest, ax=coverage)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(target, dpi=150)
+        except OSError as error:
+            raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
 
 
 def plot_backtest_errors(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
@@ -55,8 +81,8 @@ def plot_backtest_errors(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
     percent_axis(ax.yaxis)
     ax.set_xlabel(DISTANCE)
     ax.set_ylabel("Predicted above measured loss")
-    ax.set_xlim(left=0)
-    ax.legend(loc="best")
+    ax.set_xlim(0, 1.06 * distance.max())
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0))  # bars fill the axes
     return ax
 
 

@@ -51,7 +51,7 @@ def plot_isoflop(records: Records, *, fit: Fit | None = None, ax: Axes | None = 
     loss_axis(ax)
     kept = np.isin(budgets, [*shown, *others])
     size_axis(ax, "params", params[kept] if kept.any() else params)
-    label_axes(ax, "params", "loss")
+    label_axes(ax, "params", records.loss_kind)
     if len(shown):
         # beside the axes: points of large and small models leave no corner free
         ax.legend(title="compute (FLOP)", loc="upper left", bbox_to_anchor=(1.0, 1.0))

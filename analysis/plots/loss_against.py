@@ -59,7 +59,7 @@ def plot_loss_against(
         shown += _draw_held_out(ax, held_out, x)
     loss_axis(ax)
     size_axis(ax, x, shown)
-    label_axes(ax, x, "loss")
+    label_axes(ax, x, records.loss_kind)
     ax.legend(loc="best")
     return ax
 

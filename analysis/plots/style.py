@@ -22,7 +22,7 @@ from matplotlib.ticker import (
 )
 
 from analysis.words import MINUS
-from scaling.columns import COLUMNS, label
+from scaling.columns import COLUMNS, label, loss_label
 
 # Okabe and Ito's palette, which keeps apart under the common colour-vision deficiencies
 MEASURED = "#0072B2"
@@ -76,10 +76,11 @@ def shades(count: int) -> list[Colour]:
     return [tuple(palette(v)[:3]) for v in np.linspace(0.18, 0.95, max(count, 1))]
 
 
-def label_axes(ax: Axes, x: str, y: str) -> None:
-    """Axis labels from the table of columns, so that no axis drifts from the code."""
+def label_axes(ax: Axes, x: str, loss_kind: str) -> None:
+    """Axis labels of a figure of losses, from the columns, so that no axis drifts from the code."""
     ax.set_xlabel(axis_label(x))
-    ax.set_ylabel(axis_label(y))
+    text = loss_label(loss_kind)
+    ax.set_ylabel(text[:1].upper() + text[1:])
 
 
 def axis_label(column: str) -> str:

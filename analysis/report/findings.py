@@ -20,7 +20,9 @@ from analysis.forecast_result import Forecast, TargetForecast
 from analysis.frontier import unbeaten_runs
 from analysis.held_out import HeldOutCheck, check_held_out, held_out_runs
 from analysis.optimal_split import OptimalSplit, optimal_splits
+from analysis.seal import SealStanding
 from analysis.targets import Targets
+from analysis.uncertainty import FEWEST_CLUSTERS_FOR_PAIRS
 from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.laws import law_named
 from scaling.records import Records
@@ -30,8 +32,8 @@ JUST_BEYOND = 1.03  # where the drawn forecast begins; at 1 it would be inside t
 CURVE_POINTS = 12  # of the drawn forecast, up to the larger factor; every sixth is a factor of ten
 
 FLOOR_HELD = (
-    "the runs ask for no floor: it is held at zero here, and a floor above zero, which they do not "
-    "exclude, would change the other constants and widen their intervals"
+    "the runs do not say where the loss levels off: the floor is held at zero here, and one above "
+    "zero, which they do not exclude, would change the other constants and widen their intervals"
 )
 
 Answer = TypeVar("Answer")
@@ -61,6 +63,7 @@ class Findings:
     curves: pd.DataFrame | None  # run_id, step, train_loss
     refusals: Mapping[str, str]  # question -> why the runs cannot answer it
     confidence_level: float
+    seals: tuple[SealStanding, ...] = ()  # the record of sealed forecasts, of all sources
 
     @property
     def largest(self) -> float:
@@ -89,6 +92,7 @@ def gather_findings(
     sealed: Forecast | None = None,
     curves: pd.DataFrame | None = None,
     with_backtest: bool = True,
+    seals: tuple[SealStanding, ...] = (),
 ) -> Findings:
     """Fit, forecast, rehearse and check these runs.
 
@@ -147,6 +151,7 @@ def gather_findings(
         curves=curves,
         refusals=refusals,
         confidence_level=level,
+        seals=seals,
     )
 
 
@@ -159,21 +164,19 @@ def _laws_to_fit(
         def fit(bootstrap: int, confidence_level: float, seed: int) -> FittedLaw:
             chosen = runs()
             fit_once = partial(
-                fit_law,
-                chosen,
-                name,
-                x=x,
-                bootstrap=bootstrap,
-                confidence_level=confidence_level,
-                seed=seed,
+                fit_law, chosen, name, x=x, confidence_level=confidence_level, seed=seed
             )
-            fitted = fit_once()
+            fitted = fit_once(bootstrap=bootstrap)
+            if fitted.n_configurations < FEWEST_CLUSTERS_FOR_PAIRS:
+                # the narrow Huber penalty passes through points of so small a ladder, and its
+                # resamples then too: intervals would shrink to nothing
+                fit_once = partial(fit_once, objective="least_squares")
+                fitted = fit_once(bootstrap=bootstrap)
             floor = fitted.law.floor
-            if fitted.law.constants()[floor] == 0:
-                # resamples with a floor beside a best fit without one would be of another law
-                fitted = replace(
-                    held := fit_once(fix={floor: 0.0}), notes=(FLOOR_HELD, *held.notes)
-                )
+            if not fitted.floor_identified or fitted.law.constants()[floor] == 0:
+                # with a floor that is anybody's guess the other constants are too
+                held = fit_once(bootstrap=bootstrap, fix={floor: 0.0})
+                fitted = replace(held, notes=(FLOOR_HELD, *held.notes))
             return FittedLaw(fit=fitted, records=chosen, about=about)
 
         return fit
@@ -184,7 +187,7 @@ def _laws_to_fit(
         return {about: fitting(name, about, lambda: records)}
     surface = "loss as a function of model size and tokens, over all usable runs"
     curve = "loss as a function of compute, over the runs that no cheaper run beats"
-    plan = {"chinchilla": surface, "power_law": curve}
+    plan = {"power_law": curve, "chinchilla": surface}
     if law != "auto":
         plan = {law: curve if law_named(law).inputs == ("train_flops",) else surface}
     return {

@@ -49,9 +49,12 @@ class Study:
             target = self.findings.target(factor)
             if target is not None:
                 low, high = target.intervals[level]
+                said = f"{target.median:.3f} [{low:.3f}, {high:.3f}]"
+                if not target.supported:
+                    said = f"unsupported, somewhere in [{low:.2g}, {high:.2g}]"
                 lines.append(
-                    f"forecast at {factor:g} times the largest fitted run: {target.median:.3f} "
-                    f"[{low:.3f}, {high:.3f}] ({target.decades_beyond:.1f} decades beyond the data)"
+                    f"forecast at {factor:g} times the largest fitted run: {said} "
+                    f"({target.decades_beyond:.1f} decades beyond the data)"
                 )
         return lines
 

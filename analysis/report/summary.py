@@ -13,7 +13,9 @@ from analysis.words import (
     loss_in_words,
     number_in_words,
     percent_in_words,
+    rough_in_words,
 )
+from scaling.columns import loss_unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,7 @@ def _what_was_run(findings: Findings) -> Statement:
     losses = used.column("loss")
     text += (
         f" They reached losses from {loss_in_words(losses.max())} down to "
-        f"{loss_in_words(losses.min())} nats per token."
+        f"{loss_in_words(losses.min())} {loss_unit(used.loss_kind)}."
     )
     if used.dropped:
         some = len(used.dropped)
@@ -85,10 +87,11 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
         used = law.records.usable(findings.x).column(findings.x)
         first, last = (float(law.fit.law.loss(v)) for v in (used.min(), used.max()))
         which = "best runs" if findings.x == "train_flops" else "runs"
+        factor = factor_in_words(float(np.log10(used.max() / used.min())))
         said.append(
             f"Along the {which} the fitted law falls from {loss_in_words(first)} to "
-            f"{loss_in_words(last)} nats per token as {x_noun(findings.x)} grows "
-            f"{factor_in_words(float(np.log10(used.max() / used.min())))}."
+            f"{loss_in_words(last)} {loss_unit(law.records.loss_kind)} as "
+            f"{x_noun(findings.x)} grows {factor}."
         )
     if surface is not None and surface.fit.draws is not None:
         exponent = surface.fit.derived.get("optimal_params_exponent")
@@ -121,26 +124,32 @@ def _support(findings: Findings) -> str:
     values = findings.used.column(findings.x)
     span = float(np.log10(values.max() / values.min()))
     targets = [(f, findings.target(f)) for f in FACTORS]
-    guesses = [
-        f"{f:g} times" for f, t in targets if t is not None and t.decades_beyond > span + 0.01
-    ]
+    guesses = [f"{f:g} times" for f, t in targets if t is not None and not t.supported]
     if not guesses:
         return (
             "A new run of the same recipe should end inside such an interval "
             f"{_level(findings)} of the time."
         )
     return (
-        f"The runs themselves span only {span:.1f} decades of {x_noun(findings.x)}: take what is "
-        f"said of {' and '.join(guesses)} as a guess with a range, not as a promise."
+        f"The runs span {span:.1f} decades of {x_noun(findings.x)} and do not support a number "
+        f"for {' and '.join(guesses)}: take that as an order of magnitude, not as a promise."
     )
 
 
 def _reach(findings: Findings, factor: float, target: TargetForecast) -> str:
     low, high = target.intervals[findings.confidence_level]
+    where = (
+        f"{factor:g} times the largest fitted run ({x_in_words(target.at[findings.x], findings.x)})"
+    )
+    if not target.supported:
+        return (
+            f"{where} would end somewhere between {rough_in_words(low)} and "
+            f"{rough_in_words(high)} ({_level(findings)} interval); "
+            f"that is {target.decades_beyond:.1f} decades beyond the data."
+        )
     return (
-        f"{factor:g} times the largest fitted run "
-        f"({x_in_words(target.at[findings.x], findings.x)}) "
-        f"should reach a loss of {loss_in_words(target.median)} nats per token, "
+        f"{where} should reach a loss of {loss_in_words(target.median)} "
+        f"{loss_unit(findings.used.loss_kind)}, "
         f"{_level(findings)} interval {loss_in_words(low)} to {loss_in_words(high)}; "
         f"that is {target.decades_beyond:.1f} decades beyond the data."
     )

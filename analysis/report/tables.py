@@ -17,10 +17,12 @@ from analysis.words import (
     loss_in_words,
     number_in_words,
     percent_in_words,
+    rough_in_words,
 )
+from scaling.columns import loss_unit
 from scaling.records import Records
 
-MOST_ROWS = 60
+MOST_ROWS = 40
 MOST_SEEDS_LISTED = 4
 NOT_IDENTIFIED = "not identified by these runs"
 
@@ -59,11 +61,15 @@ def runs_table(findings: Findings) -> Table:
         marked = [new for new, old in enumerate(keep) if old in set(marked)]
         rows = [rows[i] for i in keep]
     return Table(
-        head=(*(_HEADS.get(c, c) for c in sizes), "Seeds", "Loss (nats per token)", "State"),
+        head=(*(_HEADS.get(c, c) for c in sizes), "Seeds", _loss_head(records), "State"),
         rows=tuple(rows),
         marked=tuple(marked),
         note=note,
     )
+
+
+def _loss_head(records: Records) -> str:
+    return f"Loss ({loss_unit(records.loss_kind).strip('()')})"
 
 
 _HEADS = {"params": "Parameters N", "tokens": "Tokens D", "train_flops": "Compute C (FLOP)"}
@@ -134,17 +140,29 @@ def forecast_table(findings: Findings) -> Table:
         if target is None:
             continue
         low, high = target.intervals[findings.confidence_level]
+        write = loss_in_words if target.supported else rough_in_words
+        error = target.rehearsed_error
         rows.append(
             (
                 f"{factor:g}\u00d7",
                 x_in_words(target.at[findings.x], findings.x, spelt_out=False),
-                loss_in_words(target.median),
-                f"{loss_in_words(low)} to {loss_in_words(high)}",
+                loss_in_words(target.median) if target.supported else "not supported",
+                f"{write(low)} to {write(high)}",
                 f"{target.decades_beyond:.1f}",
+                "none" if error is None else f"{target.origins:.1f}",
+                "\u2013" if error is None else percent_in_words(error),
             )
         )
     level = f"{100 * findings.confidence_level:g}% interval"
-    head = ("Factor", "At", "Loss", level, "Decades beyond")
+    head = (
+        "Factor",
+        "At",
+        "Loss",
+        level,
+        "Decades beyond",
+        "Rehearsals of that distance",
+        "Their mean error",
+    )
     return Table(head=head, rows=tuple(rows))
 
 
@@ -162,11 +180,21 @@ def shares_table(findings: Findings) -> Table:
 def weights_table(findings: Findings) -> Table:
     """Which candidate law has which weight at each factor."""
     known = [(f, t) for f in FACTORS if (t := findings.target(f)) is not None]
-    rows = [
-        (name, *(f"{100 * t.weights[name]:.0f}%" for _, t in known))
-        for name in (known[0][1].weights if known else {})
-    ]
-    return Table(head=("Candidate law", *(f"at {f:g}\u00d7" for f, _ in known)), rows=tuple(rows))
+    rows = []
+    for name, reason in (known[0][1].weight_reasons if known else {}).items():
+        cells = [f"{100 * reason.first_weight:.0f}%"]
+        for _, target in known:
+            error = target.weight_reasons[name].rehearsed_error
+            cells.append("\u2013" if error is None else percent_in_words(error))
+            cells.append(f"{100 * target.weights[name]:.0f}%")
+        rows.append((name, *cells))
+    ahead = [cell for f, _ in known for cell in (f"Error like {f:g}\u00d7", f"Weight {f:g}\u00d7")]
+    note = "; ".join(f"at {f:g}\u00d7: {t.weights_because}" for f, t in known)
+    return Table(
+        head=("Candidate law", "Weight before", *ahead),
+        rows=tuple(rows),
+        note=f"Errors are those of rehearsals at a like distance. {note[:1].upper()}{note[1:]}.",
+    )
 
 
 def pinned_table(findings: Findings) -> Table:
@@ -177,7 +205,13 @@ def pinned_table(findings: Findings) -> Table:
     wanted = [findings.target(f) for f in FACTORS]
     at = [made.targets.index(t) for t in wanted if t is not None]
     rows = [
-        (loss_in_words(floor), *(loss_in_words(medians[i]) for i in at))
+        (
+            loss_in_words(floor),
+            *(
+                (loss_in_words if made.targets[i].supported else rough_in_words)(medians[i])
+                for i in at
+            ),
+        )
         for floor, medians in made.pinned_floors.items()
     ]
     head = ("If the floor were", *(f"loss at {f:g}\u00d7" for f in FACTORS[: len(at)]))
@@ -233,6 +267,53 @@ def held_out_table(findings: Findings) -> Table:
 _SHORT = {"params": "N", "tokens": "D"}
 
 
+def seals_table(findings: Findings) -> Table:
+    """Every sealed prediction with its verdict, or what it is waiting for; oldest first."""
+    level = str(findings.confidence_level)
+    rows: list[tuple[str, ...]] = []
+    missed = []
+    for standing in findings.seals:
+        seal, verdicts = standing.seal, list(standing.verdicts)
+        for target in seal.targets:
+            own = [verdict for verdict in verdicts if verdict.at == target.at]
+            span = target.intervals.get(level) or next(iter(target.intervals.values()))
+            said = (
+                seal.name,
+                seal.sealed_at[:16].replace("T", " "),
+                _place(target.at, target.asked),
+                f"{target.median:.4f}",
+                f"{span[0]:.4f} to {span[1]:.4f}",
+            )
+            for verdict in own:
+                inside = verdict.inside.get(level, next(iter(verdict.inside.values())))
+                if not inside:
+                    missed.append(len(rows))
+                error = percent_in_words(100 * verdict.error, signed=True)
+                rows.append(
+                    (*said, f"{verdict.measured:.4f}", error, "inside" if inside else "OUTSIDE")
+                )
+            if not own:
+                rows.append((*said, "\u2013", "\u2013", standing.refusal or "not landed yet"))
+    head = (
+        "Name",
+        "Sealed (UTC)",
+        "Target",
+        "Predicted",
+        "Interval",
+        "Measured",
+        "Error",
+        "Verdict",
+    )
+    return Table(head=head, rows=tuple(rows), marked=tuple(missed))
+
+
+def _place(at: Mapping[str, float], asked: Sequence[str]) -> str:
+    return ", ".join(f"{_SYMBOLS.get(c, c)} {_size(at[c], c)}" for c in asked)
+
+
+_SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
+
+
 def backtest_table(findings: Findings) -> Table:
     """Error, bias, coverage and width of the rehearsals, by distance."""
     scored = findings.backtest
@@ -273,11 +354,8 @@ def card_rows(fit: Fit) -> tuple[tuple[str, str], ...]:
         return ()
     hidden = () if floor_is_identified(fit) else (fit.law.floor,)
     skipped = {"constants"}
-    return tuple(
-        (name[:1].upper() + name[1:], _card_text(value, hidden))
-        for name, value in fit.card.items()
-        if name not in skipped and not (isinstance(value, Mapping | list) and not value)
-    )
+    said = {k: _card_text(v, hidden) for k, v in fit.card.items() if k not in skipped and v != []}
+    return tuple((name[:1].upper() + name[1:], text) for name, text in said.items() if text)
 
 
 def _card_text(value: Any, hidden: Sequence[str]) -> str:

@@ -13,6 +13,8 @@ from analysis.report.findings import FACTORS, Findings, gather_findings
 from analysis.report.formula import formula_in_html
 from analysis.report.references import references_for
 from analysis.report.summary import summarise, x_noun
+from analysis.seal import SealStanding, record_line
+from scaling.columns import loss_unit
 from scaling.errors import RecordError
 from scaling.records import Records
 
@@ -32,6 +34,7 @@ def write_report(
     sealed: Forecast | None = None,
     curves: pd.DataFrame | None = None,
     with_backtest: bool = True,
+    seals: tuple[SealStanding, ...] = (),
 ) -> Path:
     """Write the budget-planning report on these runs as one HTML file; returns its path.
 
@@ -49,6 +52,7 @@ def write_report(
         sealed=sealed,
         curves=curves,
         with_backtest=with_backtest,
+        seals=seals,
     )
     return save_report(findings, path, title=title)
 
@@ -77,6 +81,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["formula"] = formula_in_html
+    unit = loss_unit(findings.records.loss_kind)
     name = Path(findings.records.source).name.removeprefix("mlflow:")
     return environment.get_template("report.html").render(
         title=title or f"What would more {x_noun(findings.x)} reach? A forecast from {name}",
@@ -89,5 +94,9 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         references=references_for(findings),
         factors=[f"{factor:g}\u00d7" for factor in FACTORS],
         noun=x_noun(findings.x),
+        loss="validation cross-entropy in nats per token"
+        if unit == "nats per token"
+        else f"what the table calls {unit.strip('()')}",
+        seal_record=record_line(findings.seals),
         level=f"{100 * findings.confidence_level:g}%",
     )

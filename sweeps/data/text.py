@@ -2,13 +2,13 @@
 
 import ast
 import glob
-import json
+import os
 import sysconfig
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.errors import CorpusError
+from sweeps.data.readers import Document, file_documents, is_readable
 
 #: Not library text: tests, tools with texts of their own, other people's packages.
 SKIPPED_FOLDERS = frozenset(
@@ -27,26 +27,25 @@ SKIPPED_FOLDERS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Document:
-    """One piece of text that is trained on, or held back, as a whole."""
-
-    name: str
-    content: bytes
-
-
 def read_documents(patterns: Sequence[str] = ()) -> tuple[Document, ...]:
     """The documents of the files that match the globs, or of the standard library without globs.
 
     Raises CorpusError for a glob without files, bytes that are not UTF-8 (with file and offset),
-    JSONL lines without a "text" string, and text that is empty altogether.
+    JSONL lines or Parquet rows without a "text" string, and text that is empty altogether.
     """
-    found = _user_documents(patterns) if patterns else _standard_library_documents()
-    documents = tuple(document for document in found if document.content.strip())
+    documents = tuple(stream_documents(patterns))
     if not documents:
         where = ", ".join(patterns) or sysconfig.get_paths()["stdlib"]
         raise CorpusError(f"{where}: no text inside; give data.files with some")
     return documents
+
+
+def stream_documents(
+    patterns: Sequence[str] = (), piece_bytes: int | None = None
+) -> Iterator[Document]:
+    """The same, one at a time; with `piece_bytes`, long text files come in pieces of that size."""
+    found = _user_documents(patterns, piece_bytes) if patterns else _standard_library_documents()
+    return (document for document in found if document.content.strip())
 
 
 def _standard_library_documents() -> Iterator[Document]:
@@ -56,10 +55,12 @@ def _standard_library_documents() -> Iterator[Document]:
     be absent from it; its topics are documents of their own.
     """
     root = Path(sysconfig.get_paths()["stdlib"])
-    for path in sorted(root.rglob("*.py")):
-        name = path.relative_to(root)
-        if not SKIPPED_FOLDERS.intersection(name.parts):
-            yield Document(name.as_posix(), path.read_bytes())
+    for folder, inner, names in os.walk(root):
+        inner[:] = sorted(set(inner) - SKIPPED_FOLDERS)  # not even entered: some are huge
+        for name in sorted(names):
+            if name.endswith(".py"):
+                path = Path(folder, name)
+                yield Document(path.relative_to(root).as_posix(), path.read_bytes())
     topics = root / "pydoc_data" / "topics.py"
     if topics.exists():
         for statement in ast.parse(topics.read_bytes()).body:
@@ -68,49 +69,21 @@ def _standard_library_documents() -> Iterator[Document]:
                     yield Document(f"topics/{topic}", text.encode())
 
 
-def _user_documents(patterns: Sequence[str]) -> Iterator[Document]:
-    seen = set()
+def _user_documents(patterns: Sequence[str], piece_bytes: int | None) -> Iterator[Document]:
+    for path in find_files(patterns):
+        yield from file_documents(path, piece_bytes)
+
+
+def find_files(patterns: Sequence[str]) -> list[str]:
+    """The files, and the folders that `datasets` saved, in the order of the globs, each once.
+
+    Raises CorpusError for a glob that matches nothing.
+    """
+    found: dict[str, None] = {}
     for pattern in patterns:
         expanded = str(Path(pattern).expanduser())
-        paths = [
-            path for path in sorted(glob.glob(expanded, recursive=True)) if Path(path).is_file()
-        ]
+        paths = [path for path in glob.glob(expanded, recursive=True) if is_readable(Path(path))]
         if not paths:
             raise CorpusError(f"{pattern}: no such file; mend data.files")
-        for path in paths:
-            if path not in seen:
-                seen.add(path)
-                yield from _file_documents(path)
-
-
-def _file_documents(path: str) -> Iterator[Document]:
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise CorpusError(f"{path}: {error.strerror}; mend data.files") from error
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path}: byte {error.start} (0x{content[error.start]:02x}) is not UTF-8; "
-            "convert the file to UTF-8"
-        ) from error
-    if not path.endswith(".jsonl"):
-        yield Document(path, content)
-        return
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield Document(f"{path}:{number}", _jsonl_text(path, number, line))
-
-
-def _jsonl_text(path: str, number: int, line: str) -> bytes:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise CorpusError(f"{path} line {number}: not JSON ({error}); mend the line") from error
-    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        raise CorpusError(f'{path} line {number}: no "text" string; every line needs one')
-    try:
-        return str(row["text"]).encode()
-    except UnicodeEncodeError as error:  # a lone surrogate escape
-        raise CorpusError(f"{path} line {number}: text is not Unicode; mend the line") from error
+        found.update(dict.fromkeys(sorted(paths)))
+    return list(found)

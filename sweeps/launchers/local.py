@@ -38,13 +38,8 @@ def launch_local(
     tasks: Sequence[Any], work: Work, launch: LaunchConfig, again: Again
 ) -> Generator[Happening, None, None]:
     """Do the tasks on processes of this machine; see `Launcher`."""
-    if launch.nodes > 1:
-        raise ConfigError(
-            f"launch.nodes is {launch.nodes}; launch.engine local has this machine alone: "
-            "use ray or slurm"
-        )
-    if launch.gpus > 0:
-        _require_gpus(launch)
+    if launch.gpus:
+        _require_gpus(launch.gpus)
     yield from work_through(
         tasks,
         work,
@@ -217,13 +212,13 @@ def _end_with_driver() -> None:
     os._exit(1)
 
 
-def _require_gpus(launch: LaunchConfig) -> None:
+def _require_gpus(gpus: int) -> None:
     import torch
 
     have = torch.cuda.device_count()
-    if launch.gpus > have:
+    if gpus > have:
         raise ConfigError(
-            f"launch.gpus is {launch.gpus:g} a process, but this machine has {have}; "
+            f"launch.devices is {gpus} GPUs a process, but this machine has {have}; "
             "lower it, or use launch.engine ray or slurm"
         )
 

@@ -4,8 +4,10 @@
     logits = rms(x) Head
 
 Pre-norm without gains, rotary positions, normalised queries and keys, squared ReLU, untied head,
-no biases. Head and the last matrix of each branch start at zero, so every model starts at the loss
-ln(vocabulary) exactly and the initial noise does not depend on the size.
+no biases. Options: a gated MLP (`swiglu`: silu(a) b with two matrices in), a tied head (logits =
+rms(x) Embedding^T / width). Head and the last matrix of each branch start at zero, so every model
+with an untied head starts at the loss ln(vocabulary) exactly, and the initial noise does not depend
+on the size.
 
 All weights of all replicas are one tensor (replicas, parameters). The replicas share shape and step
 and nothing else: each product is batched over them, so the gradient of the summed loss is each
@@ -13,74 +15,112 @@ replica's own. A single model is a stack of one.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scaling.shape import TransformerShape
+from sweeps.models.operations import relu_squared, rms_norm, rotate, token_losses
 
-ROTARY_BASE = 10_000.0
+__all__ = ["Transformer", "initial_weights", "matrix_layout", "parameter_groups", "token_losses"]
+
 #: Over sqrt(head size): normalised queries and keys cannot grow to sharpen attention.
 LOGIT_GAIN = 1.4
-NORM_EPSILON = 1e-6
 
 
 class Transformer(nn.Module):
     """A stack of decoder-only transformers of one shape, one replica a seed."""
 
     def __init__(
-        self, shape: TransformerShape, seeds: Sequence[int], *, residual_scale: float = 1.0
+        self,
+        shape: TransformerShape,
+        seeds: Sequence[int],
+        *,
+        residual_scale: float = 1.0,
+        rotary_base: float = 10_000.0,
+        compute_dtype: torch.dtype = torch.float32,
+        used_vocab_size: int | None = None,
     ) -> None:
+        """``used_vocab_size``: tokens beyond it pad the vocabulary and get no probability."""
         super().__init__()
+        self.used_vocab_size = used_vocab_size or shape.vocab_size
+        self.compute_dtype = compute_dtype
         self.shape = shape
         self.replicas = len(seeds)
         self.residual_scale = residual_scale
+        self._run_block: Callable[..., Tensor] = self._block
         self.layout = matrix_layout(shape)
         self.weights = nn.Parameter(
             torch.stack([initial_weights(shape, self.layout, seed) for seed in seeds])
         )
-        cosine, sine = _rotary_tables(shape)
+        cosine, sine = _rotary_tables(shape, rotary_base)
         self.cosine: Tensor
         self.sine: Tensor
         self.register_buffer("cosine", cosine, persistent=False)
         self.register_buffer("sine", sine, persistent=False)
 
     def matrices(self) -> dict[str, Tensor]:
-        """Views of the weights by name, each (replicas, in, out)."""
+        """Views of the weights by name, each (replicas, in, out), in the precision of computing."""
         sizes = [rows * columns for rows, columns in self.layout.values()]
-        parts = torch.split(self.weights, sizes, dim=1)
+        parts = torch.split(self.weights.to(self.compute_dtype), sizes, dim=1)
         return {
             name: part.view(self.replicas, *size)
             for (name, size), part in zip(self.layout.items(), parts, strict=True)
         }
 
+    def compile_blocks(self, **options: Any) -> None:
+        """Have torch.compile fuse the blocks: one compilation, as all layers have one shape."""
+        self._run_block = torch.compile(self._block, dynamic=False, **options)
+
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits of the next token.
+        """Logits of the next token, over the used part of the vocabulary.
 
-        tokens: (replicas, sequences, length) -> (replicas, sequences * length, vocabulary)
+        tokens: (replicas, sequences, length) -> (replicas, sequences * length, used vocabulary)
         """
-        replicas, sequences, length = tokens.shape
         weights = self.matrices()
-        x = _rms(_embed(weights["embedding"], tokens))
+        x = rms_norm(_embed(weights["embedding"], tokens))
         for layer in range(self.shape.depth):
-            x = x + self.residual_scale * self._attention(
-                torch.bmm(_rms(x), weights[f"block{layer}.attention_in"]),
-                weights[f"block{layer}.attention_out"],
-                sequences,
+            names = ("attention_in", "attention_out", "mlp_in", "mlp_out")
+            x = self._run_block(
+                x, *(weights[f"block{layer}.{name}"] for name in names), tokens.shape[1]
             )
-            hidden = F.relu(torch.bmm(_rms(x), weights[f"block{layer}.mlp_in"])).square()
-            x = x + self.residual_scale * torch.bmm(hidden, weights[f"block{layer}.mlp_out"])
-        return torch.bmm(_rms(x), weights["head"])
+        if self.shape.tied_head:
+            transposed = weights["embedding"].transpose(1, 2)
+            logits = torch.bmm(rms_norm(x), transposed) / self.shape.width
+        else:
+            logits = torch.bmm(rms_norm(x), weights["head"])
+        return logits[..., : self.used_vocab_size]
 
-    def _attention(self, projected: Tensor, output: Tensor, sequences: int) -> Tensor:
+    def _block(
+        self,
+        x: Tensor,
+        attention_in: Tensor,
+        attention_out: Tensor,
+        mlp_in: Tensor,
+        mlp_out: Tensor,
+        sequences: int,
+    ) -> Tensor:
+        """Attention and MLP of one layer; x: (replicas, positions, width)."""
+        mixed = self._attention(torch.bmm(rms_norm(x), attention_in), sequences)
+        x = torch.baddbmm(x, mixed, attention_out, alpha=self.residual_scale)
+        hidden = torch.bmm(rms_norm(x), mlp_in)
+        if self.shape.mlp == "swiglu":
+            gate, value = hidden.chunk(2, dim=-1)
+            hidden = F.silu(gate) * value
+        else:
+            hidden = relu_squared(hidden)
+        return torch.baddbmm(x, hidden, mlp_out, alpha=self.residual_scale)
+
+    def _attention(self, projected: Tensor, sequences: int) -> Tensor:
         """Causal self-attention of each sequence; projected: (replicas, positions, 3 width)."""
         replicas, positions, _ = projected.shape
         shape, length = self.shape, positions // sequences
         heads = projected.view(replicas * sequences, length, 3, shape.heads, shape.head_size)
         query_key = heads[:, :, :2].permute(2, 0, 3, 1, 4)
-        query, key = _rms(self._rotate(query_key)).unbind()
+        query, key = rms_norm(self._rotate(query_key)).unbind()
         mixed = F.scaled_dot_product_attention(
             query,
             key,
@@ -88,24 +128,12 @@ class Transformer(nn.Module):
             is_causal=True,
             scale=LOGIT_GAIN / math.sqrt(shape.head_size),
         )
-        return torch.bmm(mixed.transpose(1, 2).reshape(replicas, positions, shape.width), output)
+        return mixed.transpose(1, 2).reshape(replicas, positions, shape.width)
 
     def _rotate(self, x: Tensor) -> Tensor:
         """Rotary positions (Su et al. 2021, arXiv:2104.09864); x: (..., length, head size)."""
         length = x.shape[-2]
-        first, second = x.chunk(2, dim=-1)
-        turned = torch.cat((-second, first), dim=-1)
-        return x * self.cosine[:length] + turned * self.sine[:length]
-
-
-def token_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of each target in nats, and the log-partition behind it.
-
-    logits: (replicas, positions, vocabulary), targets: (replicas, positions) -> both as targets.
-    """
-    log_partition = torch.logsumexp(logits, dim=-1)
-    chosen = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-    return log_partition - chosen, log_partition
+        return rotate(x, self.cosine[:length].to(x.dtype), self.sine[:length].to(x.dtype))
 
 
 def matrix_layout(shape: TransformerShape) -> dict[str, tuple[int, int]]:
@@ -115,9 +143,10 @@ def matrix_layout(shape: TransformerShape) -> dict[str, tuple[int, int]]:
     for layer in range(shape.depth):
         layout[f"block{layer}.attention_in"] = (width, 3 * width)
         layout[f"block{layer}.attention_out"] = (width, width)
-        layout[f"block{layer}.mlp_in"] = (width, shape.mlp_width)
+        layout[f"block{layer}.mlp_in"] = (width, shape.mlp_inputs * shape.mlp_width)
         layout[f"block{layer}.mlp_out"] = (shape.mlp_width, width)
-    layout["head"] = (width, shape.vocab_size)
+    if not shape.tied_head:
+        layout["head"] = (width, shape.vocab_size)
     return layout
 
 
@@ -153,13 +182,9 @@ def _embed(embedding: Tensor, tokens: Tensor) -> Tensor:
     return rows.view(replicas, -1, width)
 
 
-def _rms(x: Tensor) -> Tensor:
-    return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + NORM_EPSILON)
-
-
-def _rotary_tables(shape: TransformerShape) -> tuple[Tensor, Tensor]:
+def _rotary_tables(shape: TransformerShape, base: float) -> tuple[Tensor, Tensor]:
     half = shape.head_size // 2
-    frequencies = ROTARY_BASE ** (-torch.arange(half, dtype=torch.float64) / half)
+    frequencies = base ** (-torch.arange(half, dtype=torch.float64) / half)
     angles = torch.arange(shape.context, dtype=torch.float64)[:, None] * frequencies
     both = torch.cat((angles, angles), dim=1)
     return both.cos().float(), both.sin().float()

@@ -12,7 +12,7 @@ from analysis.models import model_of
 from analysis.newton import minimise, whitening
 from analysis.objectives import objective_named
 from scaling.laws import Chinchilla
-from scaling.records import read_records
+from scaling.records import Records, read_records
 
 CONSTANTS = ("A", "B", "E", "alpha", "beta")
 
@@ -192,3 +192,23 @@ def test_the_overtraining_law_has_the_published_errors(
     predicted = fit.law.loss(target["params"], target["tokens"])[0]
     measured = target["loss"].iloc[0]
     assert 100 * abs(predicted - measured) / measured == pytest.approx(percent, abs=5e-5)
+
+
+@pytest.mark.parametrize(("domain", "mean"), [("IC", 0.0648), ("NMT", 0.0465), ("LM", 0.0008)])
+def test_learning_curves_extrapolate_as_the_reference_power_law_does(published, domain, mean):
+    """Least squares of ln(a x**b + c); scores computed independently in the data's README."""
+    table = read_records(published / "revisiting2022_dev.csv", where=[f"domain == {domain}"]).table
+    scores = []
+    for curve in table["curve_id"].unique():
+        rows = table[table["curve_id"] == curve]
+        shown, hidden = rows[rows["is_train"] == 1], rows[rows["is_train"] == 0]
+        fit = fit_law(
+            Records(table=shown),
+            x="seen_examples",
+            objective="least_squares",
+            bootstrap=0,
+            card=False,
+        )
+        error = np.log(fit.law.loss(hidden["seen_examples"]) / hidden["loss"])
+        scores.append(np.sqrt(np.mean(error**2)))
+    assert np.mean(scores) == pytest.approx(mean, abs=5e-5)  # digits printed

@@ -6,6 +6,7 @@ import pytest
 
 from analysis.in_run import forecast_running
 
+SETTLED = 0.01
 STEPS = {f"r{i}": 500 + 100 * i for i in range(8)}
 
 
@@ -83,3 +84,59 @@ def test_a_curve_that_is_not_finite_gives_no_number(finished):
     curves, final = finished
     broken = curve("r7", 1.7, upto=0.5).assign(train_loss=np.nan)
     assert forecast_running(pd.concat([curves, broken]), STEPS, final) == {}
+
+
+def simulated_sweep(rng, runs=9):
+    """Curves of one cosine-scheduled sweep: each run has its own floor, exponent and noise."""
+    planned, curves, final = {}, [], {}
+    spread = rng.uniform(0.01, 0.06)
+    for i in range(runs):
+        steps = int(rng.integers(400, 2000))
+        at = np.arange(10, steps + 1, 10)
+        floor, height = rng.uniform(1.5, 3.0), rng.uniform(2.0, 6.0)
+        exponent = 0.4 * np.exp(spread * rng.standard_normal())
+        lag = 0.06 * np.exp(spread * rng.standard_normal()) * (1 + np.cos(np.pi * at / steps)) / 2
+        loss = (floor + height * at**-exponent) * (1 + lag)
+        noisy = loss * np.exp(0.01 * rng.standard_normal(len(at)))
+        run_id = f"r{i}"
+        planned[run_id] = steps
+        curves.append(pd.DataFrame({"run_id": run_id, "step": at, "train_loss": noisy}))
+        final[run_id] = float(loss[-1] * np.exp(0.002 * rng.standard_normal()))
+    return pd.concat(curves), planned, final
+
+
+def in_run_outcomes(share, sweeps):
+    """For runs cut at ``share`` of their steps: inside its 90% interval?  settled?  log error."""
+    outcomes = []
+    for seed in range(sweeps):
+        curves, planned, final = simulated_sweep(np.random.default_rng([seed, int(100 * share)]))
+        running = {"r0", "r1"}
+        kept = curves[
+            ~curves["run_id"].isin(running)
+            | (curves["step"] <= share * curves["run_id"].map(planned))
+        ]
+        known = {run: loss for run, loss in final.items() if run not in running}
+        for run, told in forecast_running(kept, planned, known, settled_width=SETTLED).items():
+            error = abs(np.log(final[run] / told.predicted))
+            outcomes.append((told.low <= final[run] <= told.high, told.outcome_settled, error))
+    return np.array(outcomes, dtype=float)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.95])
+def test_ninety_percent_intervals_of_running_cells_cover_eighty_to_ninety_seven(share):
+    outcomes = in_run_outcomes(share, sweeps=150)
+    assert len(outcomes) == 300
+    # three standard deviations of binomial(300, 0.9) are 5 points; two runs share one sweep
+    assert 0.80 <= outcomes[:, 0].mean() <= 0.97
+
+
+@pytest.mark.slow
+def test_a_settled_outcome_moves_by_less_than_the_settled_width():
+    outcomes = np.concatenate([in_run_outcomes(share, sweeps=60) for share in (0.9, 0.99)])
+    settled = outcomes[:, 1] == 1
+    assert settled.sum() >= 20
+    # a half width of one percent at 90%: one in ten may lie outside, and three standard deviations
+    # of so many runs
+    allowed = 0.1 + 3 * np.sqrt(0.09 / settled.sum())
+    assert np.mean(outcomes[settled, 2] > SETTLED) <= allowed

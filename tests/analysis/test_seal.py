@@ -1,13 +1,16 @@
 """Facts about sealed forecasts: fixed before the run, scored after it, not to be changed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.forecast import forecast
-from analysis.seal import Seal, score_seal, seal_forecast
+from analysis.seal import Seal, record_line, score_seal, seal_forecast, standings_of
 from analysis.targets import Targets
-from scaling.errors import ForecastError
+from analysis.text import standings_text
+from scaling.errors import ForecastError, RecordError
 from scaling.records import records_from_table
 
 PARAMS, TOKENS = (
@@ -76,3 +79,29 @@ def test_a_budget_asked_for_alone_is_met_by_its_best_run():
     ]
     (verdict,) = score_seal(seal, ladder(runs))
     assert verdict.measured == 2.5
+
+
+def test_the_record_counts_verdicts_and_what_is_waiting(seal):
+    landed = ladder([{**NEW, "loss": NEW_LOSS}])
+    other = replace(seal, name="second")
+    documents = {s.name: s.to_json() for s in (seal, other)}
+
+    def load(one):
+        return landed if one.name == "first" else ladder()
+
+    first, second = standings_of(documents, load)
+    assert (len(first.verdicts), len(first.waiting)) == (1, 0)
+    assert (len(second.verdicts), len(second.waiting)) == (0, 1)
+    record = record_line((first, second))
+    assert "2 sealed forecasts: 1 verdicts, 1 waiting" in record
+    assert "1 of 1 inside the 90% interval" in record
+    assert standings_text((first, second)).count("sealed 20") == 2
+
+
+def test_a_source_that_is_gone_stops_no_other_seal(seal):
+    def load(one):
+        raise RecordError("runs.csv: no such file")
+
+    (standing,) = standings_of({seal.name: seal.to_json()}, load)
+    assert standing.refusal == "runs.csv: no such file"
+    assert standing.waiting == seal.targets

@@ -8,7 +8,7 @@ import torch
 
 from sweeps.config import config_from_mapping
 from sweeps.data.corpus import WindowOrder, load_corpus
-from sweeps.models.transformer import Transformer
+from sweeps.models.transformer import Transformer, token_losses
 from sweeps.plan import plan_sweep
 from sweeps.training import build_model, build_optimizer, evaluate, sequence_losses, train_run
 
@@ -32,11 +32,11 @@ def plain_loop(plan, corpus):
         windows = order.positions(first, first + settings.batch_sequences)
         starts = [int(window) * corpus.context for window in windows]
         batch = torch.stack([text[start : start + corpus.context + 1] for start in starts]).long()
-        logits = model(batch[None, :, :-1])[0]
-        log_partition = torch.logsumexp(logits, dim=-1)
-        chosen = logits.gather(-1, batch[:, 1:].reshape(-1, 1)).squeeze(-1)
-        loss = (log_partition - chosen).mean()
-        (loss + settings.z_loss * log_partition.square().mean()).backward()
+        nats, log_partition = token_losses(
+            model(batch[None, :, :-1]), batch[None, :, 1:].flatten(1)
+        )
+        loss = nats[0].mean()
+        (loss + settings.z_loss * log_partition[0].square().mean()).backward()
         optimizer.step()
         losses.append(loss.item())
     return losses, model

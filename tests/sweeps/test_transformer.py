@@ -8,20 +8,31 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.compute import FlopConvention, flops_per_token
+from scaling.errors import ConfigError
 from scaling.shape import TransformerShape
+from sweeps.models.operations import NORM_EPSILON, relu_squared, rms_norm, rotate
 from sweeps.models.transformer import Transformer, parameter_groups, token_losses
 
 SHAPES = [
     TransformerShape(
-        width=width, depth=depth, head_size=head_size, context=context, vocab_size=vocab_size
+        width=width,
+        depth=depth,
+        head_size=head_size,
+        context=context,
+        vocab_size=vocab_size,
+        mlp=mlp,
+        tied_head=tied_head,
     )
-    for width, depth, head_size, context, vocab_size in [
-        (32, 2, 16, 64, 16),
-        (8, 1, 8, 16, 64),
-        (48, 1, 16, 64, 256),
-        (64, 3, 32, 128, 96),
-        (96, 2, 8, 24, 256),
-        (24, 4, 2, 7, 33),
+    for width, depth, head_size, context, vocab_size, mlp, tied_head in [
+        (32, 2, 16, 64, 16, "relu2", False),
+        (8, 1, 8, 16, 64, "relu2", False),
+        (48, 1, 16, 64, 256, "relu2", False),
+        (64, 3, 32, 128, 96, "relu2", False),
+        (96, 2, 8, 24, 256, "relu2", False),
+        (24, 4, 2, 7, 33, "relu2", False),
+        (32, 2, 16, 64, 16, "swiglu", False),
+        (48, 2, 16, 24, 96, "relu2", True),
+        (40, 3, 8, 24, 96, "swiglu", True),
     ]
 ]
 
@@ -47,7 +58,7 @@ def test_the_model_has_exactly_the_parameters_the_arithmetic_says(shape):
     assert sum(weights.numel() for weights in model.parameters()) == shape.params
     sizes = {name: matrix.numel() for name, matrix in model.matrices().items()}
     assert sizes["embedding"] == shape.params_embedding
-    assert sizes["head"] == shape.params_head
+    assert sizes.get("head", 0) == shape.params_head
     attention = sum(size for name, size in sizes.items() if "attention" in name)
     assert attention == shape.params_attention
     assert sum(size for name, size in sizes.items() if "mlp" in name) == shape.params_mlp
@@ -65,11 +76,24 @@ def test_flops_per_token_equal_the_frameworks_counter(shape, replicas):
     assert counted == flops_per_token(shape, FlopConvention.FULL) * tokens.numel()
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if not shape.tied_head], ids=str)
 def test_the_loss_before_the_first_step_is_the_logarithm_of_the_vocabulary(shape):
     tokens = random_tokens(shape)
     losses, _ = token_losses(Transformer(shape, [1])(tokens), tokens.flatten(1))
     assert losses.mean().item() == pytest.approx(math.log(shape.vocab_size), abs=1e-5)
+
+
+def test_tokens_that_pad_the_vocabulary_get_no_probability_and_no_gradient():
+    shape = next(shape for shape in SHAPES if not shape.tied_head)
+    used = shape.vocab_size - 3
+    model = Transformer(shape, [1], used_vocab_size=used)
+    tokens = random_tokens(shape) % used
+    losses, _ = token_losses(model(tokens), tokens.flatten(1))
+    assert losses.mean().item() == pytest.approx(math.log(used), abs=1e-5)
+    losses.sum().backward()
+    head = model.weights.grad[0, -shape.params_head :].view(shape.width, shape.vocab_size)
+    assert not head[:, used:].any()
+    assert head[:, :used].any()
 
 
 def test_no_position_sees_the_future():
@@ -122,3 +146,98 @@ def test_optimizer_groups_cover_every_parameter_once():
     assert columns == list(range(shape.params))
     hidden = Transformer(shape, [0]).weights[0, groups["hidden"]]
     assert hidden.numel() == shape.params_blocks
+
+
+def test_a_tied_head_starts_near_the_uniform_loss():
+    shape = SHAPES[7]
+    tokens = random_tokens(shape)
+    losses, _ = token_losses(Transformer(shape, [1])(tokens[..., :-1]), tokens[..., 1:].flatten(1))
+    # Logits of random vectors over the width have a spread of 1 / sqrt(48): half its square.
+    assert losses.mean().item() == pytest.approx(math.log(96) + 0.5 / 48, abs=0.02)
+
+
+def test_a_gated_mlp_has_about_as_many_parameters():
+    gated, plain = (
+        TransformerShape(width=192, depth=2, head_size=16, context=8, vocab_size=8, mlp=mlp)
+        for mlp in ("swiglu", "relu2")
+    )
+    assert gated.params_mlp == pytest.approx(plain.params_mlp, rel=0.01)
+
+
+def test_an_unknown_mlp_is_refused():
+    with pytest.raises(ConfigError, match="choose one of relu2, swiglu"):
+        TransformerShape(width=8, depth=1, head_size=8, context=8, vocab_size=8, mlp="gelu")
+
+
+def test_losses_and_their_gradients_are_those_of_automatic_differentiation():
+    generator = torch.Generator().manual_seed(0)
+    logits = (3 * torch.randn(2, 5, 7, generator=generator)).double().requires_grad_()
+    targets = torch.randint(7, (2, 5), generator=generator)
+    losses, log_partition = token_losses(logits, targets)
+    expected = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), reduction="none"
+    ).view(2, 5)
+    # Both return float32.
+    torch.testing.assert_close(losses.double(), expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(log_partition.double(), logits.logsumexp(-1), rtol=1e-6, atol=1e-6)
+    (losses.sum() + 0.3 * log_partition.square().sum()).backward()
+    gradient, logits.grad = logits.grad, None
+    (expected.sum() + 0.3 * logits.logsumexp(-1).square().sum()).backward()
+    torch.testing.assert_close(gradient, logits.grad, rtol=1e-5, atol=1e-5)
+
+
+def test_the_norm_and_its_gradient_are_those_of_automatic_differentiation():
+    x = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    weight = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(1))
+    (rms_norm(x) * weight).sum().backward()
+    gradient, x.grad = x.grad, None
+    expected = torch.nn.functional.rms_norm(x, (8,), eps=NORM_EPSILON)
+    torch.testing.assert_close(rms_norm(x), expected)
+    (expected * weight).sum().backward()
+    torch.testing.assert_close(gradient, x.grad)
+
+
+def test_bfloat16_products_change_the_loss_by_rounding_alone():
+    shape = SHAPES[2]
+    model, tokens = scrambled(shape), random_tokens(shape, extra=1)
+    exact, _ = token_losses(model(tokens[..., :-1]), tokens[..., 1:].flatten(1))
+    model.compute_dtype = torch.bfloat16
+    rounded, _ = token_losses(model(tokens[..., :-1]), tokens[..., 1:].flatten(1))
+    assert rounded.dtype == torch.float32
+    # Eight bits of mantissa: 0.4% of each logit, averaged over 192 tokens.
+    assert rounded.mean().item() == pytest.approx(exact.mean().item(), rel=5e-3)
+    rounded.sum().backward()
+    assert model.weights.grad.dtype == torch.float32
+
+
+@pytest.mark.filterwarnings("ignore")  # what PyTorch warns itself of while it traces
+def test_compiled_blocks_compute_the_same():
+    shape = SHAPES[3]
+    model, tokens = scrambled(shape), random_tokens(shape)
+    expected = model(tokens)
+    expected.sum().backward()
+    gradient, model.weights.grad = model.weights.grad, None
+    # The whole way through tracing, forward and backward, but for the generation of machine code.
+    model.compile_blocks(backend="aot_eager", fullgraph=True)
+    found = model(tokens)
+    found.sum().backward()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    # Traced operations are decomposed: float32 sums in another order.
+    assert (model.weights.grad - gradient).norm() < 1e-5 * gradient.norm()
+
+
+def test_the_squared_relu_and_its_gradient_are_those_of_automatic_differentiation():
+    x = torch.randn(5, 7, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    assert torch.autograd.gradcheck(relu_squared, x)
+    assert torch.equal(relu_squared(x), x.relu().square())
+
+
+def test_the_rotation_and_its_gradient_are_those_of_automatic_differentiation():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 5, 6, generator=generator).double().requires_grad_()
+    angles = torch.randn(5, 3, generator=generator).double().repeat(1, 2)
+    cosine, sine = angles.cos(), angles.sin()
+    assert torch.autograd.gradcheck(lambda x: rotate(x, cosine, sine), x)
+    first, second = x.chunk(2, dim=-1)
+    expected = x * cosine + torch.cat((-second, first), dim=-1) * sine
+    torch.testing.assert_close(rotate(x, cosine, sine), expected)

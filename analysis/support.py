@@ -1,0 +1,111 @@
+"""What carries a forecast and what limits it, in sentences and as one flag a target."""
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.ensemble import DECADE, Ensemble
+from analysis.forecaster import Forecaster, LogForecast
+from analysis.surface_forms import SurfaceForm
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+REHEARSED_REACH = 4.0  # times the furthest rehearsal: forecasts beyond it rest on the laws alone
+SPANNED_REACH = 1.5  # times the span of the runs: nothing further is read as a number
+UNREHEARSED_REACH = 0.5  # of the span of the runs, where that is more
+WIDEST = float(np.log(1.5))  # log width of the 90% interval beyond which digits say nothing
+FLOOR_LEARNED = 0.1  # standard error of the log floor below which the runs, not the prior, know it
+WIDE_SCALE = 1.3
+STEEP_EXPONENT = 0.6
+
+
+def supported(forecaster: Forecaster, answer: LogForecast) -> BoolArray:
+    """Whether each target (targets,) has support enough for its median to be read as a number.
+
+    All three must hold: the target lies beyond the runs by at most one and a half times what they
+    span (in decades of compute, or of the one input); a rehearsal reached at least a quarter of
+    that distance, or the distance is at most half the span; the 90% interval is no wider than a
+    factor of 1.5. Otherwise only the interval should be read, as an order of magnitude.
+    """
+    low, high = np.quantile(answer.draws, [0.05, 0.95], axis=1)
+    reach = max(
+        REHEARSED_REACH * furthest_rehearsal(forecaster), UNREHEARSED_REACH * span(forecaster)
+    )
+    limit = min(SPANNED_REACH * span(forecaster), reach) + 0.01  # planned budgets are met to within rounding
+    return np.asarray((answer.distance <= limit) & (high - low <= WIDEST))
+
+
+def span(forecaster: Forecaster) -> float:
+    """Decades of compute (or of the one input) that the runs cover."""
+    return float(np.ptp(forecaster.ladder.log_compute)) / DECADE
+
+
+def furthest_rehearsal(forecaster: Forecaster) -> float:
+    """Decades between what a rehearsal saw and the furthest run that it predicted; 0 without."""
+    return max((float(r.distance.max()) for r in forecaster.rehearsals), default=0.0)
+
+
+def evidence(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
+    """What the rehearsals found, origin by origin, and whether any reached as far as asked."""
+    sentences = []
+    for rehearsal in forecaster.rehearsals:
+        error = rehearsal.errors @ forecaster.ensemble.first_weights
+        sentences.append(
+            f"with the largest runs hidden ({len(error)} runs, up to "
+            f"{rehearsal.distance.max():.2f} decades ahead) the error was "
+            f"{100 * np.mean(np.abs(error)):.2f}% on average, bias {100 * np.mean(error):+.2f}%"
+        )
+    if not forecaster.rehearsals:
+        return (
+            "no backtest is possible on so few runs: the width is what published ladders needed",
+        )
+    reached = furthest_rehearsal(forecaster)
+    if answer.distance.max() > 1.5 * reached:
+        sentences.append(
+            f"no backtest reached further than {reached:.2f} decades; "
+            f"the target lies {answer.distance.max():.2f} decades out"
+        )
+    return tuple(sentences)
+
+
+def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
+    """Sentences on what limits this forecast."""
+    said = []
+    furthest = float(answer.distance.max())
+    unsupported = int(np.sum(~supported(forecaster, answer)))
+    if unsupported:
+        which = "the target" if len(answer.distance) == 1 else f"{unsupported} of the targets"
+        said.append(
+            f"unsupported: {which} (up to {furthest:.1f} decades beyond runs that span "
+            f"{span(forecaster):.1f}, rehearsed to {furthest_rehearsal(forecaster):.1f}); read "
+            "the interval as an order of magnitude, and no median"
+        )
+    if np.any(answer.distance == 0):
+        said.append("a target lies inside the data: that is interpolation")
+    if not floor_identified(forecaster.ensemble):
+        said.append(
+            "the runs do not identify an irreducible loss; see what pinned floors would give"
+        )
+    if float(np.sqrt(answer.weighing.scale_squared.max())) > WIDE_SCALE:
+        said.append(
+            "backtests missed by more than the default width: intervals are widened; "
+            "check the smallest runs (warm-up, learning rate)"
+        )
+    first = forecaster.ensemble.members[0]
+    if isinstance(first.candidate.form, SurfaceForm):
+        _, _, alpha, beta, _ = first.candidate.form.constants(first.solution.theta[None])
+        if max(alpha[0], beta[0]) > STEEP_EXPONENT:
+            said.append(
+                f"fitted exponents are steep ({alpha[0]:.2f}, {beta[0]:.2f}): "
+                "the smallest runs may be under-trained"
+            )
+    return tuple(said)
+
+
+def floor_identified(ensemble: Ensemble) -> bool:
+    """Whether the runs, not the prior, say where the floor of the loss is."""
+    floored = [m for m in ensemble.members if m.candidate.form.parameters[0] == "floor"]
+    if not floored:
+        return False
+    sd = float(np.sqrt(floored[0].solution.covariance[0, 0]))
+    return sd < FLOOR_LEARNED

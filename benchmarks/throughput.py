@@ -1,0 +1,500 @@
+"""How fast training is, beside what else one could do: interleaved in one process, medians.
+
+    python benchmarks/throughput.py [--device cpu|cuda] [--quick] [-o throughput.json]
+
+On a CPU: the Trainer with MLflow logging against a plain PyTorch loop over the same module, eight
+replicas in one stack against single runs, and a model of nanoGPT's small CPU shape against a
+straightforward loop in nanoGPT's style. On a GPU: model FLOP utilisation from 0.1M to 1B
+parameters, packed against unpacked, and seconds to the first step (capture and compilation).
+
+Needs torch, numpy, PyYAML, jsonargparse and pytorch-lightning; MLflow is used where it is
+installed. `--quick` runs the same code on tiny sizes.
+"""
+
+import os
+
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")  # as the sweep's workers; before torch is imported
+
+import argparse  # noqa: E402
+import contextlib  # noqa: E402
+import dataclasses  # noqa: E402
+import importlib.util  # noqa: E402
+import json  # noqa: E402
+import math  # noqa: E402
+import statistics  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable, Iterator, Sequence  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from scaling.compute import flops_per_token, peak_flops_per_second  # noqa: E402
+from scaling.shape import TransformerShape  # noqa: E402
+from sweeps.config import LaunchConfig  # noqa: E402
+from sweeps.data.source import Corpus, CorpusFacts, StreamCorpus  # noqa: E402
+from sweeps.device import device_name  # noqa: E402
+from sweeps.models.transformer import Transformer, parameter_groups  # noqa: E402
+from sweeps.optimizer import PackedAdamW  # noqa: E402
+from sweeps.plan import RunPlan  # noqa: E402
+from sweeps.recipe import find_recipe, settings_for  # noqa: E402
+from sweeps.stack import CurvePoint, Stack, build_model, build_optimizer  # noqa: E402
+from sweeps.step import Step, training_loss  # noqa: E402
+from sweeps.training import settle_process  # noqa: E402
+
+RECIPE = find_recipe("cpt-adamw/1")
+
+# width, depth, vocabulary, context, sequences a step
+CPU_MODELS = {"25k": (32, 2, 16, 64, 16), "200k": (64, 4, 16, 64, 16), "700k": (96, 6, 16, 64, 16)}
+PACKED_MODEL = (32, 2, 16, 64, 4)
+NANOGPT_MODEL = (128, 4, 96, 64, 12)  # the settings that its README gives for a laptop
+# width, depth, vocabulary, context, head size; the goal is a share of the dense bf16 peak
+GPU_MODELS = {
+    "0.1M": ((64, 2, 256, 1024, 32), 0.07),
+    "1M": ((128, 5, 256, 1024, 32), 0.12),
+    "10M": ((288, 10, 256, 1024, 32), 0.20),
+    "30M": ((448, 12, 256, 1024, 64), 0.25),
+    "125M": ((768, 12, 32768, 1024, 64), 0.35),
+    "350M": ((1024, 24, 32768, 2048, 64), 0.40),
+    "1B": ((1792, 24, 32768, 2048, 64), 0.45),
+}
+GPU_PACKS = {
+    "0.1M": ((64, 2, 256, 1024, 32), 32),
+    "1M": ((128, 5, 256, 1024, 32), 16),
+    "3M": ((192, 7, 256, 1024, 32), 8),
+    "10M": ((288, 10, 256, 1024, 32), 4),
+}
+GPU_PACK_SEQUENCES = 8  # of a small run's batch: what it would use alone
+GPU_STEP_TOKENS = 65536
+
+
+def main() -> None:
+    """Measure, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--gpu-table", action="store_true", help="the GPU's table, on any device")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it all run?")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the blocks (GPU)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/throughput.json"))
+    arguments = parser.parse_args()
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("no CUDA device here; leave out --device cuda, or run it where there is one")
+    settle_process(threads=1)
+    device = torch.device(arguments.device)
+    if arguments.device == "cuda" or arguments.gpu_table:
+        rows = gpu_rows(device, quick=arguments.quick, compiled=arguments.compile)
+    else:
+        rows = cpu_rows(quick=arguments.quick)
+    document = {
+        "device": device_name(device),
+        "torch": torch.__version__,
+        "quick": arguments.quick,
+        "rows": rows,
+    }
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(document, indent=2) + "\n")
+    print(f"\n{document['device']}, torch {torch.__version__}; written to {arguments.output}")
+
+
+def cpu_rows(*, quick: bool) -> list[dict[str, Any]]:
+    """The CPU's table."""
+    rows = []
+    rounds, steps = (3, 4) if quick else (7, 50)
+    models = {"tiny": (16, 1, 16, 16, 4)} if quick else CPU_MODELS
+    for name, sizes in models.items():
+        rows.append(_told(trainer_against_loop(name, sizes, rounds, steps)))
+    packed = (16, 1, 16, 16, 4) if quick else PACKED_MODEL
+    rows.append(_told(packed_against_single(packed, 8, rounds, steps, torch.device("cpu"))))
+    nano = (32, 1, 16, 16, 2) if quick else NANOGPT_MODEL
+    rows.append(_told(against_nanogpt_loop(nano, rounds, max(2, steps // 5))))
+    return rows
+
+
+def gpu_rows(device: torch.device, *, quick: bool, compiled: bool) -> list[dict[str, Any]]:
+    """The GPU's table; on a CPU with tiny sizes it is the same code without graphs."""
+    models = {"tiny": ((32, 1, 64, 16, 16), 0.07)} if quick else GPU_MODELS
+    packs = {"tiny": ((16, 1, 64, 16, 16), 4)} if quick else GPU_PACKS
+    rows = []
+    for name, (sizes, goal) in models.items():
+        rows.append(_told(utilisation(name, sizes, goal, device, compiled, quick=quick)))
+    for name, (sizes, replicas) in packs.items():
+        width, depth, vocab_size, context, head_size = sizes
+        rows.append(
+            _told(
+                packed_against_single(
+                    (width, depth, vocab_size, context, 2 if quick else GPU_PACK_SEQUENCES),
+                    replicas,
+                    rounds=3 if quick else 5,
+                    steps=3 if quick else 50,
+                    device=device,
+                    name=name,
+                    head_size=head_size,
+                    compiled=compiled,
+                )
+            )
+        )
+    return rows
+
+
+def trainer_against_loop(
+    name: str, sizes: Sequence[int], rounds: int, steps: int
+) -> dict[str, Any]:
+    """Steps per second of the Trainer with MLflow logging, over those of a plain loop."""
+    plan, corpus = _plan_and_corpus(sizes)
+    launch = LaunchConfig(device="cpu", inner_steps=25)
+    stack = Stack([plan], corpus, launch)
+    model = build_model(plan)
+    optimizer = build_optimizer(model, plan)
+    sequences = plan.settings.batch_sequences
+
+    def loop(first: int) -> None:
+        for step in range(first, first + steps):
+            batch = corpus.batch(plan.seed, step, sequences).unsqueeze(0)
+            objective, loss = training_loss(model, batch, plan.settings.z_loss)
+            objective.backward()
+            optimizer.step()
+            loss.item()
+
+    with _curve_writer(plan) as write:
+
+        def trainer(first: int) -> None:
+            known = len(stack.points[0])
+            stack.advance(first + steps)
+            write(stack.points[0][known:])
+
+        if steps >= 25:  # enough that a round takes a second or two, in whole chunks
+            steps = min(500, 25 * max(1, round(1.5 * steps / _timed(lambda: loop(0)) / 25)))
+        ours, theirs = _interleaved(trainer, loop, rounds, steps)
+    return {
+        "what": f"Lightning{' + MLflow' if _has_mlflow() else ''} / plain loop",
+        "model": name,
+        "params": plan.shape.params,
+        "ours_steps_per_second": steps / ours,
+        "theirs_steps_per_second": steps / theirs,
+        "ratio": theirs / ours,
+        "goal": 0.97,
+    }
+
+
+def packed_against_single(
+    sizes: Sequence[int],
+    replicas: int,
+    rounds: int,
+    steps: int,
+    device: torch.device,
+    *,
+    name: str = "25k",
+    head_size: int = 16,
+    compiled: bool = False,
+) -> dict[str, Any]:
+    """Tokens per second of all replicas of a stack, over those of one run at a time."""
+    width, depth, vocab_size, context, sequences = sizes
+    shape = _shape(width, depth, vocab_size, context, head_size)
+    single = _stepper(shape, 1, sequences, device, compiled)
+    stack = _stepper(shape, replicas, sequences, device, compiled)
+    ours, theirs = _interleaved(
+        lambda first: stack.take(steps), lambda first: single.take(steps), rounds, steps
+    )
+    tokens = steps * sequences * context
+    return {
+        "what": f"packed x{replicas} / single",
+        "model": name,
+        "params": shape.params,
+        "ours_tokens_per_second": replicas * tokens / ours,
+        "theirs_tokens_per_second": tokens / theirs,
+        "ratio": replicas * theirs / ours,
+        "goal": 1.6 if device.type == "cpu" else 5.0,
+        "first_steps_seconds": stack.first_steps_seconds,
+    }
+
+
+def against_nanogpt_loop(sizes: Sequence[int], rounds: int, steps: int) -> dict[str, Any]:
+    """Steps per second of our step over those of a loop in nanoGPT's style on a model of the same
+    sizes."""
+    width, depth, vocab_size, context, sequences = sizes
+    shape = _shape(width, depth, vocab_size, context, width // 4)
+    ours_stepper = _stepper(shape, 1, sequences, torch.device("cpu"), compiled=False)
+    model = PlainGPT(shape)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99))
+    text = np.random.default_rng(0).integers(vocab_size, size=100_000).astype(np.uint16)
+
+    def loop(first: int) -> None:
+        for _ in range(steps):
+            starts = torch.randint(len(text) - context, (sequences,))
+            x = torch.stack(
+                [torch.from_numpy(text[i : i + context].astype(np.int64)) for i in starts]
+            )
+            y = torch.stack(
+                [torch.from_numpy(text[i + 1 : i + 1 + context].astype(np.int64)) for i in starts]
+            )
+            logits = model(x)
+            loss = F.cross_entropy(logits.view(-1, vocab_size), y.view(-1))
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            loss.item()
+
+    ours, theirs = _interleaved(lambda first: ours_stepper.take(steps), loop, rounds, steps)
+    return {
+        "what": "our step / nanoGPT-style loop",
+        "model": f"{width} x {depth}",
+        "params": shape.params,
+        "theirs_params": sum(weights.numel() for weights in model.parameters()),
+        "ours_steps_per_second": steps / ours,
+        "theirs_steps_per_second": steps / theirs,
+        "ratio": theirs / ours,
+        "goal": 1.0,
+    }
+
+
+def utilisation(
+    name: str,
+    sizes: Sequence[int],
+    goal: float,
+    device: torch.device,
+    compiled: bool,
+    *,
+    quick: bool,
+) -> dict[str, Any]:
+    """Share of the device's peak that one run's model FLOP reach."""
+    width, depth, vocab_size, context, head_size = sizes
+    shape = _shape(width, depth, vocab_size, context, head_size)
+    sequences = 2 if quick else max(1, GPU_STEP_TOKENS // context)
+    stepper = _stepper(shape, 1, sequences, device, compiled, dtype=torch.bfloat16)
+    steps = 2 if quick else 20
+    seconds = statistics.median(_timed(lambda: stepper.take(steps), device) for _ in range(5))
+    tokens_per_second = steps * sequences * context / seconds
+    flops_per_second = tokens_per_second * flops_per_token(shape)
+    peak = peak_flops_per_second(device_name(device))
+    return {
+        "what": "one run, bf16",
+        "model": name,
+        "params": shape.params,
+        "tokens_per_second": tokens_per_second,
+        "model_flops_per_second": flops_per_second,
+        "mfu": flops_per_second / peak if peak else None,
+        "goal": goal,
+        "first_steps_seconds": stepper.first_steps_seconds,
+        "micro_sequences": stepper.micro_sequences,
+        "peak_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
+    }
+
+
+class _Stepper:
+    """Our step on random tokens that lie on the device."""
+
+    def __init__(self, step: Step, batches: list[Tensor], device: torch.device) -> None:
+        self._step, self._batches, self._taken = step, batches, 0
+        self.first_steps_seconds = _timed(lambda: self.take(5), device)  # capture, compilation
+
+    @property
+    def micro_sequences(self) -> int:
+        return self._step.micro_sequences
+
+    def take(self, steps: int) -> None:
+        for _ in range(steps):
+            losses = self._step(self._batches[self._taken % len(self._batches)])
+            self._taken += 1
+        if not math.isfinite(float(losses.sum())):
+            raise RuntimeError("the benchmark's loss is not finite: its speed means nothing")
+
+
+def _stepper(
+    shape: TransformerShape,
+    replicas: int,
+    sequences: int,
+    device: torch.device,
+    compiled: bool,
+    dtype: torch.dtype | None = None,
+) -> _Stepper:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        dtype = dtype or torch.bfloat16
+    settings = settings_for(RECIPE, shape, 5_000 * sequences * shape.context)
+    settings = dataclasses.replace(settings, steps=5_000)
+    model = Transformer(
+        shape,
+        range(replicas),
+        residual_scale=settings.residual_scale,
+        compute_dtype=dtype or torch.float32,
+    ).to(device)
+    if compiled:
+        model.compile_blocks()
+    optimizer = PackedAdamW(model.weights, parameter_groups(shape), [settings] * replicas)
+    step = Step(
+        model,
+        optimizer,
+        z_loss=settings.z_loss,
+        micro_sequences=sequences,
+        graph=device.type == "cuda",
+    )
+    generator = torch.Generator().manual_seed(0)
+    batches = [
+        torch.randint(
+            shape.vocab_size, (replicas, sequences, shape.context + 1), generator=generator
+        ).to(device)
+        for _ in range(8)
+    ]
+    return _Stepper(step, batches, device)
+
+
+class PlainGPT(nn.Module):
+    """A GPT as one writes it first: LayerNorm, GELU, learned positions, one module a matrix."""
+
+    def __init__(self, shape: TransformerShape) -> None:
+        super().__init__()
+        self.token = nn.Embedding(shape.vocab_size, shape.width)
+        self.position = nn.Embedding(shape.context, shape.width)
+        self.blocks = nn.ModuleList(PlainBlock(shape) for _ in range(shape.depth))
+        self.norm = nn.LayerNorm(shape.width, bias=False)
+        self.head = nn.Linear(shape.width, shape.vocab_size, bias=False)
+        self.token.weight = self.head.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits; tokens: (sequences, length)."""
+        x = self.token(tokens) + self.position(torch.arange(tokens.shape[1]))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+
+class PlainBlock(nn.Module):
+    """Attention and MLP with residual connections."""
+
+    def __init__(self, shape: TransformerShape) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.norm1 = nn.LayerNorm(shape.width, bias=False)
+        self.norm2 = nn.LayerNorm(shape.width, bias=False)
+        self.attention = nn.Linear(shape.width, 3 * shape.width, bias=False)
+        self.projection = nn.Linear(shape.width, shape.width, bias=False)
+        self.expand = nn.Linear(shape.width, 4 * shape.width, bias=False)
+        self.contract = nn.Linear(4 * shape.width, shape.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (sequences, length, width)"""
+        sequences, length, width = x.shape
+        parts = self.attention(self.norm1(x)).split(width, dim=2)
+        query, key, value = (
+            part.view(sequences, length, self.heads, -1).transpose(1, 2) for part in parts
+        )
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.projection(mixed.transpose(1, 2).reshape(sequences, length, width))
+        return x + self.contract(F.gelu(self.expand(self.norm2(x))))
+
+
+def _interleaved(
+    ours: Callable[[int], None], theirs: Callable[[int], None], rounds: int, steps: int
+) -> tuple[float, float]:
+    """Median seconds of each, taken in turns so that a busy machine slows both alike."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for number in range(rounds + 1):
+        for work, found in zip((ours, theirs), seconds, strict=True):
+            elapsed = _timed(lambda work=work, first=number * steps: work(first))
+            if number:  # the first round warms up
+                found.append(elapsed)
+    return statistics.median(seconds[0]), statistics.median(seconds[1])
+
+
+def _timed(work: Callable[[], None], device: torch.device | None = None) -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _plan_and_corpus(sizes: Sequence[int]) -> tuple[RunPlan, Corpus]:
+    width, depth, vocab_size, context, sequences = sizes
+    tokens = np.random.default_rng(0).integers(vocab_size, size=500_000).astype(np.uint8)
+    facts = CorpusFacts(
+        data_hash="random",
+        eval_hash="random",
+        tokenizer="random",
+        tokenizer_hash="random",
+        vocab_size=vocab_size,
+        train_tokens=len(tokens) // context * context - context,
+        validation_sequences=1,
+        bytes_per_token=1.0,
+    )
+    corpus = StreamCorpus(
+        facts=facts, train=tokens, validation=tokens[None, : context + 1], context=context
+    )
+    shape = _shape(width, depth, vocab_size, context, 16)
+    settings = settings_for(RECIPE, shape, 5_000 * sequences * context)
+    settings = dataclasses.replace(settings, batch_sequences=sequences, steps=5_000)
+    plan = RunPlan(
+        shape=shape,
+        settings=settings,
+        data=facts,
+        recipe=RECIPE.name,
+        recipe_hash=RECIPE.hash,
+        rotary_base=10_000.0,
+        precision="fp32",
+        seed=1,
+        held_out=False,
+    )
+    return plan, corpus
+
+
+def _shape(
+    width: int, depth: int, vocab_size: int, context: int, head_size: int
+) -> TransformerShape:
+    return TransformerShape(
+        width=width, depth=depth, head_size=head_size, context=context, vocab_size=vocab_size
+    )
+
+
+def _has_mlflow() -> bool:
+    return importlib.util.find_spec("mlflow") is not None
+
+
+@contextlib.contextmanager
+def _curve_writer(plan: RunPlan) -> Iterator[Callable[[Sequence[CurvePoint]], None]]:
+    """Writes curve points to a new MLflow database as the sweep does; nothing without MLflow."""
+    if not _has_mlflow():
+        yield lambda points: None
+        return
+    from scaling.store import RunStore
+    from sweeps.work import Curve
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = RunStore.open("throughput", f"sqlite:///{folder}/mlflow.db")
+        curve = Curve(plan, store.start_run(plan.run_id, plan.name, {}), lambda event: None)
+        yield lambda points: [curve.add(point) for point in points] and None
+        curve.flush()
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """The row, printed as soon as it is known."""
+    parts = [f"{row['what']:32} {row['model']:>8} {row['params']:>13,}"]
+    for key in ("ratio", "mfu"):
+        if row.get(key) is not None:
+            parts.append(f"{key} {row[key]:6.3f} (goal {row['goal']:g})")
+    for key in ("ours", "theirs"):
+        for unit in ("steps", "tokens"):
+            name = f"{key}_{unit}_per_second"
+            if name in row:
+                parts.append(f"{key} {row[name]:,.0f} {unit}/s")
+    if "tokens_per_second" in row:
+        parts.append(f"{row['tokens_per_second']:,.0f} tokens/s")
+    if "first_steps_seconds" in row:
+        parts.append(f"first steps {row['first_steps_seconds']:.1f} s")
+    print("  ".join(parts), flush=True)
+    return row
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""What every source of training data delivers: the seam between this folder and training.
+
+A source delivers a Corpus: facts, a fixed validation set, and batches. Batches are not drawn but
+computed: what a step reads is a pure function of the seed and the step, so a resumed run needs its
+step number and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+#: `train_tokens` of a source that never repeats itself.
+UNLIMITED_TOKENS = sys.maxsize
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusFacts:
+    """What a run's identity and record keep of its data. A fact that is None says nothing."""
+
+    data_hash: str
+    """Of all text, in whatever order or folder the files lie, and of how it is split."""
+    eval_hash: str
+    """Of the validation sequences: losses on two of them are not comparable."""
+    tokenizer: str
+    tokenizer_hash: str
+    vocab_size: int
+    """Logits of the model; where `used_vocab_size` is smaller, the rest is padding."""
+    train_tokens: int
+    """Distinct tokens to train on: whole windows; UNLIMITED_TOKENS for a generated source."""
+    validation_sequences: int
+    bytes_per_token: float | None
+    """Bytes of the validation targets over their number, so that bits per byte is exact; none where
+    tokens stand for no text."""
+    used_vocab_size: int | None = None
+    """Tokens that can occur; the model gives the others no probability. None: all."""
+    entropy: float | None = None
+    """Nats per token below which no model's validation loss can lie, where that is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus(ABC):
+    """Batches to train on and a fixed validation set."""
+
+    facts: CorpusFacts
+    validation: np.ndarray
+    """(sequences, context + 1) Inputs and, shifted by one, targets."""
+    context: int
+
+    @abstractmethod
+    def batches(
+        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
+    ) -> torch.Tensor:
+        """(steps, sequences, context + 1) int64: what the steps first to last - 1 read.
+
+        The run's sequences are numbered through, and step s reads those from s * sequences on, so
+        neither the cut into calls nor the device changes a token.
+        """
+
+    def batch(
+        self, seed: int, step: int, sequences: int, device: torch.device | str = "cpu"
+    ) -> torch.Tensor:
+        """(sequences, context + 1) int64: what one step reads."""
+        return self.batches(seed, step, step + 1, sequences, device)[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamCorpus(Corpus):
+    """Text held in memory, on the training device too, as one stream of tokens."""
+
+    train: np.ndarray
+    """(tokens,) The training documents, one after the other."""
+    _resident: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def windows(self) -> int:
+        """Windows of `context` targets that the training stream holds without overlap."""
+        return (len(self.train) - 1) // self.context
+
+    def batches(
+        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
+    ) -> torch.Tensor:
+        """See Corpus.batches; each epoch is a permutation of the windows."""
+        import torch
+
+        key = str(device)
+        if key not in self._resident:
+            self._resident[key] = torch.from_numpy(signed(self.train)).to(device)
+        windows = WindowOrder(self.windows, seed).positions(first * sequences, last * sequences)
+        starts = torch.from_numpy(windows).to(device) * self.context
+        index = starts[:, None] + torch.arange(self.context + 1, device=device)
+        tokens = widened(self._resident[key][index], self.train.dtype)
+        return tokens.view(last - first, sequences, self.context + 1)
+
+
+def signed(tokens: np.ndarray) -> np.ndarray:
+    """A copy whose bits torch can index on every device: it cannot where words are unsigned."""
+    kinds = {np.dtype(np.uint16): np.int16, np.dtype(np.uint32): np.int32}
+    return np.array(tokens).view(kinds.get(tokens.dtype, tokens.dtype))
+
+
+def widened(tokens: torch.Tensor, kind: np.dtype) -> torch.Tensor:
+    """The tokens as int64, where `signed` had changed their sign."""
+    return tokens.long() & int(np.iinfo(kind).max) if kind.kind == "u" else tokens.long()
+
+
+def spaced_windows(stream: np.ndarray, context: int, count: int) -> np.ndarray:
+    """Up to `count` windows of context + 1 tokens, evenly spaced, none overlapping in targets."""
+    available = (len(stream) - 1) // context
+    starts = np.arange(min(count, available)) * available // min(count, available) * context
+    windows: np.ndarray = stream[starts[:, None] + np.arange(context + 1)]
+    return windows
+
+
+def hash_of(*arrays: np.ndarray) -> str:
+    """Identity of the arrays: shapes and contents."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.asarray(array.shape, dtype=np.int64).tobytes())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class WindowOrder:
+    """Which training windows are read, and when: a permutation for each epoch, from the seed alone.
+
+    The sequences of a run are numbered through; step s of a run with B sequences a step reads those
+    from s B to (s + 1) B. A resumed run therefore needs its step number and nothing else.
+    """
+
+    windows: int
+    seed: int
+
+    def positions(self, first: int, last: int) -> np.ndarray:
+        """The window numbers of the run's sequences first to last - 1."""
+        numbers = np.arange(first, last)
+        epochs, places = numbers // self.windows, numbers % self.windows
+        found = np.empty_like(numbers)
+        for epoch in range(epochs[0], epochs[-1] + 1):
+            now = epochs == epoch
+            found[now] = _permutation(self.windows, self.seed, epoch)[places[now]]
+        return found
+
+
+@functools.lru_cache(maxsize=64)  # a stack reads in as many orders as it has seeds
+def _permutation(windows: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(windows)

@@ -1,0 +1,294 @@
+"""A stack of replicas in training: the Lightning module, and the state it can be stopped in.
+
+One Lightning step is a chunk of optimizer steps: the Trainer's overhead of about a millisecond is
+paid once a chunk, and losses travel to the host once a chunk. Batches are computed from the step
+number; the loader delivers chunk numbers.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from scaling.errors import ConfigError
+from sweeps.config import LaunchConfig
+from sweeps.data.corpus import Corpus
+from sweeps.device import choose_device
+from sweeps.models.transformer import Transformer, parameter_groups
+from sweeps.optimizer import PackedAdamW
+from sweeps.plan import RunPlan
+from sweeps.step import Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """The training loss of the steps since the point before."""
+
+    step: int
+    tokens: int
+    loss: float
+    learning_rate: float
+
+
+_BY_REPLICA = (
+    "weights", "first", "second", "active", "diverged_at", "clipped", "points", "fork_hashes",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackState:
+    """All that training needs to go on, on the host. Batches need the step number alone."""
+
+    step: int
+    seconds: float
+    """Training so far."""
+    weights: Tensor
+    """(replicas, parameters), like the two moments."""
+    first: Tensor
+    second: Tensor
+    active: Tensor
+    """(replicas, 1)"""
+    diverged_at: tuple[int, ...]
+    """The step of each replica at which loss or gradient was not finite; -1: it has not."""
+    clipped: tuple[int, ...]
+    """Steps of each replica whose gradient was scaled down."""
+    points: tuple[tuple[CurvePoint, ...], ...]
+    """The curve of each replica."""
+    paid_seconds: float = 0.0
+    """The part of `seconds` that went into a trunk up to a shorter branch's fork."""
+    fork_hashes: tuple[str, ...] = ()
+    """Each replica's state where the branch in training left its trunk."""
+    micro_sequences: int
+    """Sequences that memory has been seen to hold at once."""
+
+    def part(self, replicas: slice) -> "StackState":
+        """The state of some replicas."""
+        chosen = {name: getattr(self, name)[replicas] for name in _BY_REPLICA}
+        return dataclasses.replace(self, **chosen)
+
+    def hash(self, replica: int) -> str:
+        """Of one replica's weights and moments."""
+        digest = hashlib.sha256(str(self.step).encode())
+        for tensor in (self.weights, self.first, self.second):
+            digest.update(tensor[replica].contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def content(self) -> dict[str, Any]:
+        """As plain containers and tensors, for a file."""
+        curves = [[dataclasses.astuple(point) for point in curve] for curve in self.points]
+        return {**vars(self), "points": curves}
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any]) -> "StackState":
+        """The state that `content` described."""
+        names = [item.name for item in dataclasses.fields(CurvePoint)]
+        points = tuple(
+            tuple(CurvePoint(**dict(zip(names, values, strict=True))) for values in curve)
+            for curve in content["points"]
+        )
+        return cls(**(content | {"points": points}))
+
+
+class Stack(pl.LightningModule):
+    """Replicas of one shape, each with its own seed, data order and optimizer constants."""
+
+    def __init__(self, runs: Sequence[RunPlan], corpus: Corpus, launch: LaunchConfig) -> None:
+        super().__init__()
+        if runs[0].settings.batch_sequences % launch.devices:
+            raise ConfigError(
+                f"{runs[0].name}: {runs[0].settings.batch_sequences} sequences a step do not split "
+                f"over launch.devices {launch.devices}; choose a divisor"
+            )
+        self.automatic_optimization = False
+        self.model = build_model(*runs)
+        if launch.compile:
+            self.model.compile_blocks()
+        self.optimizer = build_optimizer(self.model, *runs)
+        self.diverged_at = [-1] * len(runs)
+        self.points: list[list[CurvePoint]] = [[] for _ in runs]
+        self.clipped = [0] * len(runs)
+        self.step = 0
+        self.seconds = self.paid_seconds = 0.0
+        self.fork_hashes: tuple[str, ...] = ()
+        self.micro_sequences = launch.micro_sequences or runs[0].settings.batch_sequences
+        self.notes: list[str] = []
+        self._runs = tuple(runs)
+        self._corpus = corpus
+        self._launch = launch
+        self._until = 0
+        self._on_chunk: Callable[[], None] = lambda: None
+
+    def use(self, runs: Sequence[RunPlan]) -> None:
+        """Go on as these runs: their schedules count from here on."""
+        self._runs = tuple(runs)
+        self.optimizer.use([run.settings for run in runs])
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether every replica has diverged."""
+        return all(step >= 0 for step in self.diverged_at)
+
+    def advance(self, until: int, on_chunk: Callable[[], None] = lambda: None) -> None:
+        """Train to this step (or until every replica has diverged); `on_chunk` after each chunk."""
+        if self.step >= until or self.has_ended:
+            return
+        self._until, self._on_chunk = until, on_chunk
+        chunks = math.ceil((until - self.step) / self._launch.inner_steps)
+        with _quiet():
+            trainer = pl.Trainer(
+                accelerator="gpu" if choose_device(self._launch.device).type == "cuda" else "cpu",
+                devices=self._launch.devices,
+                strategy="ddp" if self._launch.devices > 1 else "auto",
+                max_epochs=1,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                deterministic=self._launch.deterministic,
+            )
+            trainer.fit(self, train_dataloaders=range(chunks))
+        self.notes += self._take_step.notes
+
+    def state(self) -> StackState:
+        """A copy of where training stands, on the host."""
+        optimizer = self.optimizer
+        return StackState(
+            step=self.step,
+            seconds=self.seconds,
+            weights=_copy(self.model.weights),
+            first=_copy(optimizer.first),
+            second=_copy(optimizer.second),
+            active=_copy(optimizer.active),
+            diverged_at=tuple(self.diverged_at),
+            clipped=tuple(self.clipped),
+            points=tuple(map(tuple, self.points)),
+            paid_seconds=self.paid_seconds,
+            fork_hashes=self.fork_hashes,
+            micro_sequences=self.micro_sequences,
+        )
+
+    @torch.no_grad()
+    def restore(self, state: StackState) -> None:
+        """Stand where the state was taken."""
+        self.step, self.seconds, self.paid_seconds = state.step, state.seconds, state.paid_seconds
+        self.fork_hashes, self.micro_sequences = state.fork_hashes, state.micro_sequences
+        self.model.weights.copy_(state.weights)
+        self.optimizer.restore(state.step, state.first, state.second, state.active)
+        self.diverged_at, self.clipped = list(state.diverged_at), list(state.clipped)
+        self.points = [list(curve) for curve in state.points]
+
+    def configure_optimizers(self) -> PackedAdamW:
+        """The recipe's optimizer, where the weights are."""
+        self.optimizer.to(self.device)
+        self._take_step = Step(
+            self.model,
+            self.optimizer,
+            z_loss=self._runs[0].settings.z_loss,
+            micro_sequences=self.micro_sequences,
+            backward=self.manual_backward,
+            graph=self._launch.cuda_graph
+            and self.device.type == "cuda"
+            and self._launch.devices == 1,
+        )
+        return self.optimizer
+
+    def training_step(self, chunk: int, batch_index: int) -> None:
+        """Take the optimizer steps of one chunk; stop where no replica is left."""
+        start = time.perf_counter()
+        first, last = self.step, min(self.step + self._launch.inner_steps, self._until)
+        losses = torch.empty(last - first, len(self._runs), device=self.device)
+        norms = torch.empty_like(losses)
+        for index, batch in enumerate(self._batches(first, last)):
+            losses[index] = self._take_step(batch)
+            norms[index] = self.optimizer.gradient_norm
+        self.step, self.micro_sequences = last, self._take_step.micro_sequences
+        if self._launch.devices > 1:
+            torch.distributed.all_reduce(losses)
+            losses /= self._launch.devices
+        self._account(first, losses.cpu(), norms.cpu())
+        self.seconds += time.perf_counter() - start
+        self._on_chunk()
+        if self.has_ended:
+            self.trainer.should_stop = True
+
+    def _batches(self, first: int, last: int) -> Tensor:
+        """(steps, replicas, sequences, context + 1) This device's tokens of the steps first to
+        last - 1."""
+        sequences = self._runs[0].settings.batch_sequences
+        tokens = [
+            self._corpus.batches(run.seed, first, last, sequences, self.device)
+            for run in self._runs
+        ]
+        share = sequences // self._launch.devices
+        first_mine = share * (self.global_rank if self._launch.devices > 1 else 0)
+        return torch.stack(tokens, dim=1)[:, :, first_mine : first_mine + share]
+
+    def _account(self, first: int, losses: Tensor, norms: Tensor) -> None:
+        """Curve points, clipped steps, and who has diverged; both inputs: (steps, replicas)."""
+        healthy = losses.isfinite() & norms.isfinite()
+        for replica, run in enumerate(self._runs):
+            if self.diverged_at[replica] >= 0:
+                continue
+            if not healthy[:, replica].all():
+                step = int(healthy[:, replica].logical_not().nonzero()[0])
+                self.diverged_at[replica] = first + step
+                continue
+            settings, last = run.settings, first + len(losses)
+            self.clipped[replica] += int((norms[:, replica] > settings.max_gradient_norm).sum())
+            values = losses[:, replica].tolist()
+            self.points[replica].append(
+                CurvePoint(
+                    step=last,
+                    tokens=last * run.batch_tokens,
+                    loss=sum(values) / len(values),
+                    learning_rate=settings.hidden.learning_rate
+                    * settings.schedule_factor(last - 1),
+                )
+            )
+
+
+def build_model(*runs: RunPlan) -> Transformer:
+    """The planned models before their first step, as a stack."""
+    first = runs[0]
+    return Transformer(
+        first.shape,
+        [run.seed for run in runs],
+        residual_scale=first.settings.residual_scale,
+        rotary_base=first.rotary_base,
+        compute_dtype=torch.bfloat16 if first.precision == "bf16" else torch.float32,
+        used_vocab_size=first.data.used_vocab_size,
+    )
+
+
+def build_optimizer(model: Transformer, *runs: RunPlan) -> PackedAdamW:
+    """The optimizer with the plans' constants."""
+    settings = [run.settings for run in runs]
+    return PackedAdamW(model.weights, parameter_groups(runs[0].shape), settings)
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning without its banners, and without its advice on data loaders: there is none here."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

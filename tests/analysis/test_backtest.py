@@ -1,0 +1,115 @@
+"""Facts about backtests and their scores."""
+
+import numpy as np
+import pytest
+
+from analysis.backtest import Backtest, backtest
+from analysis.ensemble import weigh
+from analysis.forecaster import prepare
+from analysis.question import pose
+from analysis.scores import covered, interval_score
+from scaling.errors import ForecastError
+from scaling.laws import Chinchilla
+from scaling.records import records_from_table
+from scaling.simulate import isoflop_runs, simulate_records
+
+TRUTH = Chinchilla(E=1.8, A=480.0, B=2100.0, alpha=0.35, beta=0.37)
+RUNS = isoflop_runs(np.geomspace(1e18, 1e20, 6), [0.4, 0.7, 1.4, 2.5], TRUTH)
+
+
+@pytest.fixture(scope="module")
+def ladder():
+    return simulate_records(TRUTH, RUNS, relative_noise=0.003, seed=1)
+
+
+@pytest.fixture(scope="module")
+def tested(ladder):
+    return backtest(ladder)
+
+
+def test_hiding_more_budgets_leaves_fewer_runs(tested):
+    seen = [origin.runs_seen for origin in tested.origins]
+    assert seen == sorted(seen, reverse=True)
+    assert seen[:3] == [20, 16, 12]
+    assert all(o.runs_seen + o.runs_hidden == 24 for o in tested.origins)
+
+
+def test_a_clean_ladder_is_predicted_to_about_its_noise(tested):
+    assert tested.by_distance[0].score.error < 1.0  # percent: noise 0.3, and a margin of three
+
+
+def test_every_hidden_run_lies_beyond_what_was_seen(tested):
+    for p in tested.predictions:
+        assert p.at > tested.origins[p.origin].largest_seen
+        assert p.low_90 < p.predicted < p.high_90
+
+
+def test_overall_is_the_plain_mean_over_origins(tested):
+    errors = [score.error for score in tested.by_origin]
+    assert tested.overall.error == pytest.approx(np.mean(errors))
+
+
+def test_a_backtest_survives_writing_and_reading(tested):
+    assert Backtest.from_json(tested.to_json()) == tested
+
+
+def test_hidden_losses_do_not_reach_the_forecast_of_them(ladder, tested):
+    table = ladder.table.copy()
+    top = table["train_flops"] > 5e19
+    table.loc[top, "loss"] *= 1.02
+    moved = backtest(records_from_table(table))
+    first = [p.predicted for p in tested.predictions if p.origin == 0]
+    again = [p.predicted for p in moved.predictions if p.origin == 0]
+    assert first == pytest.approx(again, rel=1e-12)
+
+
+def test_a_curve_is_backtested_along_its_own_column():
+    x = np.geomspace(1e6, 1e9, 60)
+    curve = {"seen": x, "loss": 0.3 + 40 * x**-0.3}
+    import pandas as pd
+
+    tested = backtest(records_from_table(pd.DataFrame(curve)), x="seen")
+    assert tested.inputs == ("seen",)
+    assert tested.by_distance[0].score.error < 1.0
+
+
+def test_too_few_budgets_are_refused_in_one_line(ladder):
+    few = ladder.select(ladder.column("train_flops") < 6e18, "few")
+    with pytest.raises(ForecastError, match="too few to hide") as caught:
+        backtest(few)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_rehearsals_weights_and_scale_stay_at_their_defaults(ladder):
+    question = pose(ladder, ("train_flops",), "auto", None)
+    forecaster = prepare(
+        question.ladder, question.candidates, question.calibration, backtests=0, distance=1.0
+    )
+    weighing = weigh(forecaster.rehearsals, forecaster.ensemble, np.array([0.5, 1.0]))
+    np.testing.assert_allclose(weighing.weights, [forecaster.ensemble.first_weights] * 2)
+    np.testing.assert_array_equal(weighing.scale_squared, [1.0, 1.0])
+
+
+def test_rehearsals_at_the_wanted_distance_count_most(ladder):
+    question = pose(ladder, ("train_flops",), "auto", None)
+    forecaster = prepare(
+        question.ladder, question.candidates, question.calibration, backtests=5, distance=1.0
+    )
+    near, far = weigh(forecaster.rehearsals, forecaster.ensemble, np.array([0.5, 6.0])).evidence
+    assert near > 2 * far
+
+
+def test_the_interval_score_is_lowest_at_the_true_quantiles():
+    measured = np.random.default_rng(0).standard_normal(20_000)
+
+    def mean_score(half_width):
+        low, high = np.full(20_000, -half_width), np.full(20_000, half_width)
+        return interval_score(low, high, measured, 0.9).mean()
+
+    # 1.645 is the 95% point of the normal distribution
+    assert mean_score(1.645) < min(mean_score(1.3), mean_score(2.0))
+
+
+def test_ends_count_as_covered():
+    ones = np.ones(1)
+    assert covered(ones, ones, ones).all()

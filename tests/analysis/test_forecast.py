@@ -1,0 +1,295 @@
+"""Facts about forecasts: units, order, nesting, honesty at the edge, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.budget_for_loss import budget_for_loss
+from analysis.forecast import forecast, predict_table
+from analysis.forecast_result import Forecast
+from analysis.optimal_split import optimal_splits
+from analysis.targets import Targets
+from analysis.text import forecast_text
+from scaling.errors import ForecastError
+from scaling.laws import Chinchilla
+from scaling.records import records_from_table
+from scaling.simulate import isoflop_runs, simulate_records
+
+TRUTH = Chinchilla(E=1.8, A=480.0, B=2100.0, alpha=0.35, beta=0.37)
+BUDGETS = np.geomspace(1e18, 3e19, 5)
+RUNS = isoflop_runs(BUDGETS, [0.4, 0.7, 1.4, 2.5], TRUTH)
+FAR = 3e20
+
+
+@pytest.fixture(scope="module")
+def ladder():
+    return simulate_records(TRUTH, RUNS, relative_noise=0.003, seed=3)
+
+
+@pytest.fixture(scope="module")
+def answer(ladder):
+    return forecast(ladder, Targets.flops(1e20, FAR, 3e21))
+
+
+def best_loss(train_flops):
+    n = TRUTH.optimal_params(train_flops)
+    return float(TRUTH.loss(n, train_flops / (6 * n)))
+
+
+def test_the_interval_at_ten_times_the_compute_contains_the_truth(answer):
+    low, high = answer.targets[1].intervals[0.9]
+    assert low < best_loss(FAR) < high
+
+
+def test_higher_levels_hold_the_lower_ones(answer):
+    for target in answer.targets:
+        ranges = [target.intervals[level] for level in (0.5, 0.8, 0.9, 0.95)]
+        assert all(
+            b.low < a.low < a.high < b.high for a, b in zip(ranges, ranges[1:], strict=False)
+        )
+
+
+def test_further_targets_are_less_certain(answer):
+    widths = [np.log(t.intervals[0.9].high / t.intervals[0.9].low) for t in answer.targets]
+    assert widths == sorted(widths)
+
+
+def test_shares_and_weights_each_make_a_whole(answer):
+    for target in answer.targets:
+        assert sum(target.shares.values()) == pytest.approx(1)
+        assert sum(target.weights.values()) == pytest.approx(1)
+
+
+def test_a_target_states_its_distance_and_its_split(answer):
+    target = answer.targets[1]
+    assert target.decades_beyond == pytest.approx(1.0, abs=0.05)  # sizes may lie further out
+    assert 6 * target.at["params"] * target.at["tokens"] == pytest.approx(FAR, rel=1e-6)
+
+
+def test_the_same_seed_gives_the_same_forecast(ladder, answer):
+    assert forecast(ladder, Targets.flops(1e20, FAR, 3e21)) == answer
+
+
+def test_the_forecast_survives_writing_and_reading(answer):
+    assert Forecast.from_json(answer.to_json()) == answer
+
+
+def test_counting_tokens_in_billions_changes_no_prediction(ladder):
+    table = ladder.table[["params", "tokens", "loss"]]
+    scaled = table.assign(tokens=table["tokens"] / 1e9)
+    plain = forecast(records_from_table(table), Targets.runs([5e8], [1e11]))
+    other = forecast(records_from_table(scaled), Targets.runs([5e8], [1e2]))
+    # the same search in shifted coordinates; the solver stops at a relative gain of 1e-9
+    assert other.targets[0].median == pytest.approx(plain.targets[0].median, rel=1e-5)
+
+
+def test_the_order_of_the_rows_changes_nothing(ladder, answer):
+    shuffled = records_from_table(ladder.table.sample(frac=1, random_state=0))
+    again = forecast(shuffled, Targets.flops(FAR))
+    assert again.targets[0].median == pytest.approx(answer.targets[1].median, rel=1e-6)
+
+
+def test_a_forecast_at_the_optimal_split_is_the_forecast_of_that_run(ladder, answer):
+    at = answer.targets[1].at
+    run = forecast(ladder, Targets.runs([at["params"]], [at["tokens"]]))
+    assert run.targets[0].median == pytest.approx(answer.targets[1].median, rel=1e-4)
+
+
+def test_a_rough_ladder_is_trusted_less(ladder, answer):
+    rough = simulate_records(TRUTH, RUNS, relative_noise=0.02, seed=3)
+
+    def lack_of_fit(result):
+        target = result.targets[-1]
+        low, high = np.log(target.intervals[0.9])
+        return target.shares["lack of fit"] * (high - low) ** 2
+
+    assert lack_of_fit(forecast(rough, Targets.flops(3e21))) > 2 * lack_of_fit(answer)
+
+
+def test_points_keep_their_columns_and_rows(ladder):
+    points = pd.DataFrame(
+        {"name": ["b", "a", "c"], "N": [5e8, 1e8, 2e9], "tokens": [1e10, 2e9, 4e10]},
+        index=[7, 3, 5],
+    )
+    out = predict_table(ladder, points, levels=(0.9, 0.975))
+    added = ["median", "low_90", "high_90", "low_97.5", "high_97.5"]
+    assert list(out.columns) == [*points.columns, *added]
+    pd.testing.assert_frame_equal(out[points.columns], points)
+    assert np.all((out["low_97.5"] < out["low_90"]) & (out["median"] < out["high_90"]))
+
+
+def test_a_budget_answers_without_sizes(ladder):
+    curve = records_from_table(ladder.table[["train_flops", "loss"]])
+    result = forecast(curve, Targets.flops(FAR))
+    low, high = result.targets[0].intervals[0.95]
+    assert low < best_loss(FAR) < high
+    assert set(result.targets[0].at) == {"train_flops"}
+    assert any("no params" in sentence for sentence in result.status)
+
+
+def test_a_learning_curve_is_forecast_along_its_own_column():
+    x = np.geomspace(1e6, 1e9, 200)
+    noise = 0.002 * np.random.default_rng(0).standard_normal(200)
+    curve = pd.DataFrame({"seen_examples": x, "loss": (0.3 + 40 * x**-0.3) * np.exp(noise)})
+    result = forecast(
+        records_from_table(curve), Targets.along("seen_examples", 2e9), x="seen_examples"
+    )
+    assert result.targets[0].median == pytest.approx(0.3 + 40 * 2e9**-0.3, rel=0.01)  # 5 sigma
+
+
+@pytest.mark.parametrize("law", ["chinchilla", "skaling", "overtraining", "power_law", "m4"])
+def test_one_law_by_name_takes_all_the_weight(ladder, law):
+    result = forecast(ladder, Targets.flops(FAR), law=law, backtests=1)
+    assert sum(result.targets[0].weights.values()) == pytest.approx(1)
+    assert result.law == law
+    assert result.targets[0].median == pytest.approx(best_loss(FAR), rel=0.05)
+
+
+def test_targets_inside_and_far_beyond_the_data_say_so(ladder):
+    said = " ".join(forecast(ladder, Targets.flops(1e19, 1e24)).status)
+    assert "inside the data" in said
+    assert "unsupported" in said
+
+
+def test_pinned_floors_bracket_the_forecast_of_a_ladder_that_knows_no_floor(ladder):
+    short = ladder.select(ladder.column("train_flops") < 1e19, "short")
+    result = forecast(short, Targets.flops(FAR))
+    assert not result.floor_identified
+    medians = [m[0] for m in result.pinned_floors.values()]
+    assert min(medians) < result.targets[0].median < max(medians)
+
+
+def test_the_budget_for_a_loss_is_where_the_forecast_reaches_it(ladder, answer):
+    back = budget_for_loss(ladder, answer.targets[1].median)
+    assert back.median == pytest.approx(
+        FAR, rel=0.03
+    )  # read off between budgets 0.05 decades apart
+    assert back.ranges[0.9].low < FAR < back.ranges[0.9].high
+
+
+def test_a_loss_below_any_floor_needs_an_infinite_budget(ladder):
+    back = budget_for_loss(ladder, 0.2)
+    assert back.median == float("inf")
+    assert back.ranges[0.5].high == float("inf")
+    assert back.status
+
+
+def test_a_loss_near_the_floor_has_a_one_sided_range(ladder):
+    back = budget_for_loss(ladder, 1.85)  # the floor is at 1.8
+    assert np.isfinite(back.ranges[0.95].low)
+    assert back.ranges[0.95].high == float("inf")
+
+
+def test_the_optimal_split_range_contains_the_true_optimum(ladder):
+    (split,) = optimal_splits(ladder, FAR)
+    low, high = split.params_range[0.95]
+    assert low < TRUTH.optimal_params(FAR) < high
+    low, high = split.tokens_range[0.95]
+    assert low < FAR / (6 * TRUTH.optimal_params(FAR)) < high
+
+
+def small(**changes):
+    n = np.array([1e7, 2e7, 4e7] * 4)
+    d = np.repeat([2e8, 5e8, 1.2e9, 3e9], 3)
+    table = pd.DataFrame({"params": n, "tokens": d, "loss": TRUTH.loss(n, d)})
+    return records_from_table(table.assign(**changes))
+
+
+@pytest.mark.parametrize(
+    ("records", "targets", "says"),
+    [
+        (small(), lambda: Targets.flops(0.0), "above zero"),
+        (small(), lambda: Targets.flops(1e40), "decades beyond"),
+        (small(), lambda: Targets.flops(float("nan")), "finite"),
+        (small(params=1e7), lambda: Targets.runs([1e8], [1e9]), "only one model size"),
+        (small(train_flops=1e17), lambda: Targets.flops(1e20), "1 distinct value"),
+        (
+            small(loss=small().column("loss")[::-1]),
+            lambda: Targets.flops(1e20),
+            "does not fall with compute",
+        ),
+        (small().select(np.arange(12) < 3, "few"), lambda: Targets.flops(1e20), "distinct value"),
+    ],
+)
+def test_what_the_runs_cannot_answer_is_refused_in_one_line(records, targets, says):
+    with pytest.raises(ForecastError, match=says) as caught:
+        forecast(records, targets())
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_law_names_the_known_ones():
+    with pytest.raises(ForecastError, match="chinchilla"):
+        forecast(small(), Targets.flops(1e20), law="kaplan")
+
+
+def test_a_level_outside_zero_and_one_is_refused():
+    with pytest.raises(ForecastError, match="between 0 and 1"):
+        forecast(small(), Targets.flops(1e20), confidence_levels=(90.0,))
+
+
+def test_a_point_that_is_no_number_is_named_by_its_row():
+    points = pd.DataFrame({"params": [1e8, "big"], "tokens": [1e9, 1e9]})
+    with pytest.raises(ForecastError, match="row 2: params"):
+        predict_table(small(), points)
+
+
+def test_an_unsupported_target_shows_no_median_and_two_digits(ladder):
+    result = forecast(ladder, Targets.flops(FAR, 1e26))
+    near, far = result.targets
+    assert near.supported and not far.supported
+    text = forecast_text(result)
+    assert f"{near.median:.4f}" in text
+    assert f"{far.median:.4f}" not in text
+    low, high = far.intervals[0.9]
+    assert f"[{low:.2g}, {high:.2g}]" in text
+    assert f"{far.decades_beyond:.2f} decades beyond the data" in text
+
+
+def test_without_rehearsals_half_the_span_is_supported_and_no_more(ladder):
+    span = np.log10(30)  # 1e18 to 3e19 FLOP
+    near, far = 3e19 * 10 ** (0.4 * span), 3e19 * 10 ** (0.7 * span)
+    result = forecast(ladder, Targets.flops(near, far), backtests=0)
+    assert [t.supported for t in result.targets] == [True, False]
+    assert all("no rehearsal" in t.evidence for t in result.targets)
+
+
+def test_the_weights_come_with_their_reasons(answer):
+    text = forecast_text(answer)
+    target = answer.targets[-1]
+    assert target.weights_because in text
+    for name, reason in target.weight_reasons.items():
+        assert any(
+            name in line and f"{reason.first_weight:.0%}" in line and "%" in line.split()[-1]
+            for line in text.splitlines()
+        )
+
+
+def test_a_law_that_rehearses_better_gains_weight(ladder):
+    target = forecast(ladder, Targets.flops(FAR)).targets[0]
+    gain = {n: target.weights[n] / r.first_weight for n, r in target.weight_reasons.items()}
+    error = {n: r.rehearsed_error for n, r in target.weight_reasons.items()}
+    best, worst = min(error, key=error.get), max(error, key=error.get)
+    assert gain[best] > gain[worst]
+
+
+def test_repeats_tell_run_noise_from_lack_of_fit_and_loss_stderr_the_evaluation_noise():
+    # every configuration lies 1% off the law, its three seeds 0.3% apart
+    table = simulate_records(
+        TRUTH, RUNS, relative_noise=0.003, run_noise=0.01, replicates=3, seed=5
+    ).table
+    records = records_from_table(table.assign(loss_stderr=0.001 * table["loss"]))
+    result = forecast(records, Targets.flops(FAR))
+    assert result.noise.source == "repeated runs"
+    # 40 spare runs tell a standard deviation to 11%: three of that
+    assert result.noise.percent == pytest.approx(0.3, rel=0.33)
+    assert result.noise.evaluation_percent == pytest.approx(0.1, rel=1e-6)
+    assert result.noise.line in forecast_text(result)
+
+
+def test_without_repeats_the_default_is_mixed_in_and_named():
+    exact = forecast(small(), Targets.flops(1e20))
+    assert "default of 0.5%" in exact.noise.source
+    # 12 exact runs are worth 7 observations of no noise beside 4 of the default
+    assert exact.noise.percent == pytest.approx(0.5 * np.sqrt(4 / 11), rel=0.05)
+    assert exact.noise.evaluation_percent is None
+    assert "not recorded" in exact.noise.line

@@ -1,0 +1,120 @@
+"""Facts about what a forecast does with runs and questions that it cannot answer as they are.
+
+Each is asked through the command: a refusal is one line and exit code 2, an answer says its limits.
+"""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scaling.cli import main
+
+SIZES, TOKENS = (
+    grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e8, 5), np.geomspace(1e8, 1e10, 5))
+)
+
+
+def table(**changes):
+    """A grid of 25 runs, with columns changed."""
+    noise = np.exp(0.003 * np.random.default_rng(2).standard_normal(25))
+    loss = (1.8 + 400 / SIZES**0.34 + 1000 / TOKENS**0.36) * noise
+    return pd.DataFrame({"params": SIZES, "tokens": TOKENS, "loss": loss}).assign(**changes)
+
+
+def upside_down():
+    """The more compute, the higher the loss."""
+    good = table()
+    order = np.argsort(good["params"] * good["tokens"])
+    loss = np.empty(25)
+    loss[order] = np.sort(good["loss"])
+    return good.assign(loss=loss)
+
+
+@pytest.fixture
+def ask(tmp_path, capsys):
+    """Run a verb on a table; gives the exit code, standard output and standard error."""
+
+    def run(verb, runs, *arguments):
+        path = tmp_path / "runs.csv"
+        runs.to_csv(path, index=False)
+        code = main([verb, str(path), *arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+FLOPS = ("--flops", "1e20")
+RUN = ("--params", "1e9", "--tokens", "1e11")
+
+
+@pytest.mark.parametrize(
+    ("verb", "runs", "arguments", "says"),
+    [
+        ("backtest", table()[:5], (), "too few"),
+        ("backtest", table(params=1e7), ("--x", "params"), "1 distinct value of params"),
+        ("forecast", table(params=1e7), RUN, "only one model size"),
+        ("forecast", table(train_flops=1e18), FLOPS, "1 distinct value of train_flops"),
+        ("forecast", table(train_flops=1e18), RUN, "all runs have nearly the same compute"),
+        ("backtest", table(train_flops=1e18), (), "1 distinct value of train_flops"),
+        ("forecast", table(), ("--flops", "0"), "a finite value above zero"),
+        ("forecast", table(), ("--flops", "1e32"), "beyond 12 no forecast is made"),
+        ("forecast", table(), ("--params", "1e9", "--tokens", "0"), "a finite value above zero"),
+        ("forecast", table(eval_hash=["a", "b"] * 12 + ["a"]), FLOPS, "differ in eval_hash"),
+        ("backtest", table(eval_hash=["a", "b"] * 12 + ["a"]), (), "differ in eval_hash"),
+        ("forecast", table(loss_kind=["x", "y"] * 12 + ["x"]), FLOPS, "differ in loss_kind"),
+        ("forecast", upside_down(), FLOPS, "the loss does not fall with compute"),
+        ("backtest", upside_down(), (), "the loss does not fall with compute"),
+        ("allocate", upside_down(), FLOPS, "the loss does not fall with compute"),
+        ("allocate", table(params=1e7), FLOPS, "only one model size"),
+        ("allocate", table()[["tokens", "loss"]], FLOPS, "no params and tokens"),
+        ("forecast", table(loss=2.0), FLOPS, "does not fall"),
+    ],
+)
+def test_what_cannot_be_answered_is_one_line_and_exit_code_two(ask, verb, runs, arguments, says):
+    code, out, err = ask(verb, runs, *arguments)
+    assert (code, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+    assert says in err
+
+
+def test_a_target_inside_the_data_is_answered_as_interpolation(ask):
+    code, out, _ = ask("forecast", table(), "--params", "1e7", "--tokens", "1e9", "--json")
+    document = json.loads(out)
+    (target,) = document["targets"]
+    truth = 1.8 + 400 / 1e7**0.34 + 1000 / 1e9**0.36
+    low, high = target["intervals"]["0.9"]
+    assert code == 0
+    assert (target["decades_beyond"], target["supported"]) == (0, True)
+    assert low < truth < high
+    assert any("interpolation" in sentence for sentence in document["status"])
+
+
+def test_too_few_budgets_to_rehearse_still_forecast_and_say_so(ask):
+    few = table().iloc[[0, 6, 12, 18, 24, 4, 20]]
+    code, out, _ = ask("forecast", few, "--flops", "1e19", "--json")
+    document = json.loads(out)
+    (target,) = document["targets"]
+    assert code == 0
+    assert (target["rehearsals"], target["rehearsed_error"]) == (0, None)
+    assert "no backtest is possible" in document["evidence"][0]
+
+
+def test_a_bad_largest_run_is_pointed_at(ask):
+    runs = table()
+    largest = (runs["params"] * runs["tokens"]).sort_values().index[-10:]
+    runs.loc[largest, "loss"] += 1.2  # now above the middle of the ladder
+    code, out, _ = ask("forecast", runs, *FLOPS)
+    assert code == 0
+    assert "larger runs may be badly trained" in out
+
+
+def test_unsupported_points_are_counted_on_standard_error(ask, tmp_path):
+    points = tmp_path / "points.csv"
+    points.write_text("N,D\n2e8,2e10\n1e12,1e14\n")
+    code, out, err = ask("forecast", table(), "--at", str(points))
+    assert code == 0
+    assert "1 of 2 points are unsupported" in err
+    assert len(out.strip().splitlines()) == 3

@@ -1,0 +1,63 @@
+"""Facts about the throughput benchmark: every row is measured, by the code of large sizes."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def throughput():
+    path = ROOT / "benchmarks" / "throughput.py"
+    spec = importlib.util.spec_from_file_location("throughput_benchmark", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def without_mlflow(throughput, monkeypatch):
+    """As on a bare machine; making a database would take seconds."""
+    monkeypatch.setattr(throughput, "_has_mlflow", lambda: False)
+
+
+def test_the_cpu_table_compares_both_sides(throughput):
+    rows = throughput.cpu_rows(quick=True)
+    assert [row["goal"] for row in rows] == [0.97, 1.6, 1.0]
+    for row in rows:
+        assert row["ratio"] > 0
+    packed = rows[1]
+    assert packed["ratio"] == pytest.approx(
+        packed["ours_tokens_per_second"] / packed["theirs_tokens_per_second"]
+    )
+
+
+def test_the_gpu_table_runs_on_a_cpu_with_tiny_sizes(throughput):
+    one_run, packed = throughput.gpu_rows(torch.device("cpu"), quick=True, compiled=False)
+    assert one_run["tokens_per_second"] > 0
+    assert one_run["mfu"] is None  # no peak is known for a CPU
+    assert one_run["first_steps_seconds"] > 0
+    assert packed["what"] == "packed x4 / single"
+
+
+@pytest.mark.parametrize("name", ["0.1M", "1M", "10M", "30M", "125M", "350M", "1B"])
+def test_the_models_of_the_gpu_table_have_the_sizes_they_are_called_by(throughput, name):
+    width, depth, vocab_size, context, head_size = throughput.GPU_MODELS[name][0]
+    shape = throughput._shape(width, depth, vocab_size, context, head_size)
+    size = float(name[:-1]) * {"M": 1e6, "B": 1e9}[name[-1]]
+    assert shape.params == pytest.approx(size, rel=0.35)  # names are rounded, vocabularies extra
+
+
+def test_it_writes_json(throughput, monkeypatch, tmp_path, capsys):
+    path = tmp_path / "throughput.json"
+    monkeypatch.setattr(sys, "argv", ["throughput.py", "--quick", "--gpu-table", "-o", str(path)])
+    throughput.main()
+    document = json.loads(path.read_text())
+    assert document["quick"] is True
+    assert len(document["rows"]) == 2
+    assert "packed x4 / single" in capsys.readouterr().out

@@ -1,0 +1,87 @@
+"""The whole way with nothing replaced: worker processes, Lightning, and MLflow on SQLite."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scaling.store import RunState, RunStore
+from sweeps.config import config_from_mapping
+from sweeps.plan import plan_sweep
+from sweeps.runner import run_sweep
+from sweeps.work import EventKind
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_a_sweep_is_trained_by_worker_processes_stored_and_not_repeated(tiny_mapping, tmp_path):
+    plan = plan_sweep(config_from_mapping(tiny_mapping | {"launch": {"workers": 2}}))
+    store = RunStore.open(plan.name, f"sqlite:///{tmp_path}/mlflow.db")
+    outcome = run_sweep(plan, store)
+    assert outcome.count(RunState.FINISHED) == 3, outcome.reasons
+    records = store.read_records()
+    assert set(records.table["run_id"]) == {run.run_id for run in plan.runs}
+    assert records.table["loss"].between(0.1, 4.5).all()
+    assert len(records.usable("params", "tokens")) == 2  # the held-out run stays out of fits
+    events = []
+    run_sweep(plan, store, on_event=events.append)
+    assert {event.kind for event in events} == {EventKind.SKIPPED}
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_leaves_no_process_and_goes_on_where_it_stopped(
+    tiny_mapping, tmp_path
+):
+    long = tiny_mapping | {
+        "data": tiny_mapping["data"] | {"max_epochs": 1000},
+        "grid": {"width": [16, 32], "tokens": 1e6},
+        "held_out": [],
+    }
+    config = tmp_path / "long.yaml"
+    config.write_text(yaml.safe_dump(long))
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scaling", "run", str(config)],
+        cwd=ROOT,
+        env=os.environ | {"MLFLOW_TRACKING_URI": uri},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    plan = plan_sweep(config_from_mapping(long))
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        time.sleep(1)
+        if (tmp_path / "mlflow.db").exists() and RunState.RUNNING in _states(plan.name, uri):
+            break
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, messages = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "Traceback" not in messages
+    assert _group_ends(process.pid, seconds=20)
+    outcome = run_sweep(plan, RunStore.open(plan.name, uri))
+    assert outcome.count(RunState.FINISHED) == 2
+
+
+def _group_ends(group, seconds):
+    """Whether every process of the group is gone in time."""
+    for _ in range(10 * seconds):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _states(name, uri):
+    try:
+        return set(RunStore.find(name, uri).states().values())
+    except Exception:  # the other process is still making the database
+        return set()

@@ -1,0 +1,260 @@
+"""Facts about packs: replicas change nothing for each other, and the planner chooses them."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from scaling.store import RunState
+from sweeps.config import LaunchConfig, config_from_mapping
+from sweeps.data.corpus import load_corpus
+from sweeps.packing import Pack, pack_runs, replicas_for
+from sweeps.plan import plan_sweep
+from sweeps.step import Step
+from sweeps.training import (
+    Listener,
+    build_model,
+    build_optimizer,
+    train_pack,
+    train_run,
+    train_runs,
+)
+
+
+def with_learning_rate(run, factor):
+    hidden = run.settings.hidden
+    hidden = dataclasses.replace(hidden, learning_rate=factor * hidden.learning_rate)
+    return dataclasses.replace(run, settings=dataclasses.replace(run.settings, hidden=hidden))
+
+
+@pytest.fixture
+def setting(tiny_mapping, tmp_path):
+    """A function that plans a sweep of width 16: its runs, text, and where they train."""
+
+    def plan(**changes):
+        load_corpus.cache_clear()
+        launch = tiny_mapping["launch"] | {"checkpoints": str(tmp_path / "states")}
+        grid = {"width": 16, "tokens": 8000, "seed": [1, 2, 3]}
+        changes = {"grid": grid, "held_out": [], "launch": launch} | changes
+        config = config_from_mapping(tiny_mapping | changes)
+        return plan_sweep(config).runs, load_corpus(config.data, 32), config.launch
+
+    return plan
+
+
+def assert_same(one, other):
+    """Equal to the last bit: losses of all steps, weights, validation loss."""
+    assert one.points == other.points
+    assert torch.equal(one.weights, other.weights)
+    assert (one.loss, one.loss_stderr) == (other.loss, other.loss_stderr)
+
+
+def test_replicas_of_other_seeds_and_rates_equal_single_runs_to_the_last_bit(setting):
+    runs, corpus, launch = setting()
+    runs = [*runs, with_learning_rate(runs[0], 0.5)]
+    together = train_runs(runs, corpus, launch)
+    for run, packed in zip(runs, together, strict=True):
+        assert_same(packed, train_run(run, corpus, launch))
+        assert packed.replicas == 4
+
+
+def test_a_replica_that_diverges_freezes_alone_and_the_others_do_not_notice(setting):
+    (first, second, third), corpus, launch = setting()
+    wild = with_learning_rate(second, 1e30)
+    healthy, diverged, healthy_too = train_runs([first, wild, third], corpus, launch)
+    assert_same(healthy, train_run(first, corpus, launch))
+    assert_same(healthy_too, train_run(third, corpus, launch))
+    alone = train_run(wild, corpus, launch)
+    assert diverged.diverged_at_step == alone.diverged_at_step > 0
+    assert diverged.loss != diverged.loss  # not a number
+    assert torch.isfinite(diverged.weights).all()  # frozen in its last good state
+
+
+def test_runs_of_one_shape_batch_and_length_share_packs(setting):
+    runs, _, launch = setting(grid={"width": [16, 32], "tokens": [8000, 16000], "seed": [1, 2, 3]})
+    packs = pack_runs(runs, dataclasses.replace(launch, pack=3))
+    assert sorted(len(pack.replicas) for pack in packs) == [3, 3, 3, 3]
+    assert {run.run_id for pack in packs for run in pack.runs} == {run.run_id for run in runs}
+    packs = pack_runs(runs, dataclasses.replace(launch, pack=2))
+    assert sorted(len(pack.replicas) for pack in packs) == [1, 1, 1, 1, 2, 2, 2, 2]
+    assert len(pack_runs(runs, dataclasses.replace(launch, pack=1))) == len(runs)
+
+
+def test_no_worker_goes_without_a_pack(setting):
+    runs, _, launch = setting()
+    packs = pack_runs(runs, dataclasses.replace(launch, pack=8, workers=2))
+    assert sorted(len(pack.replicas) for pack in packs) == [1, 2]
+    assert len(pack_runs(runs, dataclasses.replace(launch, pack=8, workers=9))) == 3
+
+
+def test_held_out_runs_share_no_pack_with_others(setting):
+    runs, _, launch = setting(held_out=[{"width": 16, "tokens": 8000, "seed": 9}])
+    packs = pack_runs(runs, dataclasses.replace(launch, pack=8, workers=1))
+    assert sorted(len(pack.replicas) for pack in packs) == [1, 3]
+
+
+def test_the_planner_packs_small_models_and_leaves_large_ones_alone(setting):
+    (small, *_), *_ = setting()
+    large = dataclasses.replace(small, shape=dataclasses.replace(small.shape, width=512, depth=8))
+    launch = LaunchConfig(device="cpu")
+    assert replicas_for(small, launch) > 2
+    assert replicas_for(large, launch) == 1
+    assert replicas_for(large, dataclasses.replace(launch, pack=5)) == 5
+    on_gpu = dataclasses.replace(launch, device="cuda")
+    assert replicas_for(small, on_gpu) == 64
+    assert replicas_for(large, on_gpu) == 1
+
+
+def test_branches_equal_runs_of_their_own_to_the_last_bit(setting):
+    grid = {"width": 16, "tokens": [8000, 11000, 16000], "seed": [1, 2]}
+    runs, corpus, launch = setting(grid=grid, schedule="wsd")
+    (pack,) = pack_runs(runs, dataclasses.replace(launch, pack=2))
+    trained = train_pack(pack, corpus, launch)
+    assert set(trained) == set(runs)
+    for run, branch in trained.items():
+        # Chunks of the curve end at the fork as well, so its points lie elsewhere.
+        alone = train_run(dataclasses.replace(run, branch=None), corpus, launch)
+        assert torch.equal(branch.weights, alone.weights)
+        assert branch.loss == alone.loss
+        assert branch.points[-1].step == run.settings.steps
+        assert len(branch.fork_state_hash) == 16
+        assert alone.fork_state_hash is None
+
+
+def test_a_trunk_is_trained_once(setting, monkeypatch):
+    grid = {"width": 16, "tokens": [8000, 11000, 16000]}
+    runs, corpus, launch = setting(grid=grid, schedule="wsd")
+    (pack,) = pack_runs(runs, launch)
+    taken = []
+    original = Step.__call__
+    monkeypatch.setattr(
+        Step, "__call__", lambda self, batch: taken.append(batch) or original(self, batch)
+    )
+    train_pack(pack, corpus, launch)
+    flops_per_step = runs[0].train_flops // runs[0].settings.steps
+    assert len(taken) * flops_per_step == sum(run.marginal_flops for run in runs)
+
+
+def test_horizons_that_are_done_are_left_out(setting):
+    grid = {"width": 16, "tokens": [8000, 11000, 16000]}
+    runs, corpus, launch = setting(grid=grid, schedule="wsd")
+    (pack,) = pack_runs(runs, launch)
+    heard = []
+    listener = Listener(on_start=heard.extend)
+    done = {runs[0].run_id, runs[2].run_id}
+    (middle,) = train_pack(pack, corpus, launch, listener=listener, done=done).values()
+    assert heard == [runs[1]]
+    assert middle.loss == train_pack(pack, corpus, launch)[runs[1]].loss
+
+
+def test_memory_too_small_for_a_pack_trains_its_halves(setting, monkeypatch):
+    runs, corpus, launch = setting()
+    expected = train_runs(runs, corpus, launch)
+    limit_sequences(monkeypatch, 1)
+    pack = Pack(replicas=tuple((run,) for run in runs))
+    trained = train_pack(pack, corpus, launch)
+    for run, before in zip(runs, expected, strict=True):
+        assert trained[run].replicas == 1
+        assert trained[run].loss == pytest.approx(
+            before.loss, rel=1e-3
+        )  # float32 sums in another order, magnified
+
+
+def test_memory_too_small_for_a_batch_takes_micro_batches_and_says_so(setting, monkeypatch):
+    (run, *_), corpus, launch = setting()
+    expected = train_run(run, corpus, launch)
+    limit_sequences(monkeypatch, 2)
+    trained = train_run(run, corpus, launch)
+    assert trained.loss == pytest.approx(
+        expected.loss, rel=1e-3
+    )  # float32 sums in another order, magnified
+    assert trained.notes == ("out of memory: micro-batches of 2 sequences after 4",)
+    assert "out of memory" in trained.record(run)["notes"]
+
+
+def limit_sequences(monkeypatch, limit):
+    """A device that holds so many training sequences at once, over all replicas."""
+    from sweeps import step
+
+    original = step.training_loss
+
+    def hungry(model, batch, z_loss):
+        if batch.shape[0] * batch.shape[1] > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
+        return original(model, batch, z_loss)
+
+    monkeypatch.setattr(step, "training_loss", hungry)
+
+
+@pytest.mark.parametrize("micro_sequences", [1, 2, 3])
+def test_gradients_of_micro_batches_add_up_to_that_of_the_whole_batch(setting, micro_sequences):
+    runs, corpus, _ = setting()
+    batch = torch.from_numpy(corpus.train[: 2 * 4 * 33].astype("int64")).view(2, 4, 33)
+
+    def gradient_and_loss(micro_sequences):
+        model = build_model(*runs[:2])
+        with torch.no_grad():
+            model.weights += 0.1 * torch.randn(
+                model.weights.shape, generator=torch.Generator().manual_seed(1)
+            )
+        step = Step(
+            model, build_optimizer(model, *runs[:2]), z_loss=1e-5, micro_sequences=micro_sequences
+        )
+        loss = step._accumulate(batch)
+        return model.weights.grad, loss
+
+    gradient, loss = gradient_and_loss(4)
+    in_parts, loss_in_parts = gradient_and_loss(micro_sequences)
+    # Float32 sums in another order.
+    torch.testing.assert_close(loss_in_parts, loss, rtol=1e-5, atol=0)
+    assert (in_parts - gradient).norm() < 1e-5 * gradient.norm()
+
+
+def test_a_run_in_micro_batches_ends_where_the_whole_one_does(setting):
+    (run, *_), corpus, launch = setting()
+    whole = train_run(run, corpus, launch)
+    parts = train_run(run, corpus, dataclasses.replace(launch, micro_sequences=1))
+    # Adam divides by the gradient's size, so rounding of tiny gradients grows in training.
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-3)
+    assert parts.notes == ()
+
+
+def test_every_replica_is_a_run_of_its_own_in_the_store(setting, monkeypatch):
+    from sweeps import work
+
+    runs, corpus, launch = setting()
+    events, kept = [], {}
+
+    class Writer:
+        def __init__(self, run_id):
+            self.run_id = run_id
+
+        def log_curve(self, points):
+            pass
+
+        def finish(self, record):
+            kept[self.run_id] = record
+
+        def fail(self, state, reason):
+            kept[self.run_id] = state
+
+    class Store:
+        def start_run(self, run_id, name, facts):
+            return Writer(run_id)
+
+    wild = with_learning_rate(runs[1], 1e38)
+    pack = Pack(replicas=((runs[0],), (wild,), (runs[2],)))
+    monkeypatch.setattr("sweeps.data.corpus.load_corpus", lambda data, context: corpus)
+    task = work.Task(
+        pack=pack,
+        todo=frozenset(run.run_id for run in pack.runs),
+        data=None,
+        launch=launch,
+        store=Store(),
+    )
+    work.train_task(task, events.append)
+    assert kept[wild.run_id] is RunState.DIVERGED
+    assert kept[runs[0].run_id]["loss"] != kept[runs[2].run_id]["loss"]
+    assert kept[runs[0].run_id]["replicas"] == 3
+    kinds = [event.kind.value for event in events if event.kind.value != "progress"]
+    assert kinds == ["started"] * 3 + ["finished", "diverged", "finished"]
