@@ -31,7 +31,9 @@ def supported(forecaster: Forecaster, answer: LogForecast) -> BoolArray:
     reach = max(
         REHEARSED_REACH * furthest_rehearsal(forecaster), UNREHEARSED_REACH * span(forecaster)
     )
-    limit = min(SPANNED_REACH * span(forecaster), reach) + 0.01  # planned budgets are met to within rounding
+    limit = (
+        min(SPANNED_REACH * span(forecaster), reach) + 0.01
+    )  # planned budgets are met to within rounding
     return np.asarray((answer.distance <= limit) & (high - low <= WIDEST))
 
 
