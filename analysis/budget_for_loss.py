@@ -29,6 +29,7 @@ class BudgetForLoss:
     loss: float  # nats per token
     column: str  # what is spent: train_flops, or the x column
     median: float
+    supported: bool  # the median lies no further beyond the data than the data span
     ranges: Mapping[float, Interval]  # confidence level -> range of budgets
     status: tuple[str, ...]
 
@@ -66,8 +67,9 @@ def budget_for_loss(
         loss=loss,
         column=column,
         median=median,
+        supported=bool(median <= np.exp(end + (end - start))),
         ranges=ranges,
-        status=ask.status + _status(loss, column, median, ranges, end),
+        status=ask.status + _status(loss, column, median, ranges, start, end),
     )
 
 
@@ -85,7 +87,12 @@ def _reached(log_budgets: FloatArray, log_losses: FloatArray, loss: float) -> fl
 
 
 def _status(
-    loss: float, column: str, median: float, ranges: Mapping[float, Interval], log_end: float
+    loss: float,
+    column: str,
+    median: float,
+    ranges: Mapping[float, Interval],
+    log_start: float,
+    log_end: float,
 ) -> tuple[str, ...]:
     said = []
     if np.isinf(median):
@@ -97,7 +104,13 @@ def _status(
         said.append(f"a loss of {loss:g} is reached below the smallest {column} in the data")
     elif median > np.exp(log_end):
         decades = (np.log(median) - log_end) / np.log(10)
-        said.append(f"the median lies {decades:.2f} decades beyond the data")
+        said.append(f"the budget for {loss:g} lies {decades:.2f} decades beyond the data")
+        span = (log_end - log_start) / np.log(10)
+        if decades > span:
+            said.append(
+                f"unsupported: the runs span {span:.1f} decades; read the budget for {loss:g} "
+                "as an order of magnitude"
+            )
     if any(np.isinf(r.high) for r in ranges.values()) and np.isfinite(median):
         said.append("some ranges have no upper end: a floor above this loss is not ruled out")
     return tuple(said)

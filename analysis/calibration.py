@@ -28,15 +28,15 @@ class Calibration:
 SURFACE = Calibration(
     parameters=0.5,
     laws=0.5,
-    misfit=0.05,
-    roughness=1.1,
+    misfit=0.055,
+    roughness=1.2,
     roughest=0.12,
     cap=0.20,
     tail=6.0,
     noise=1.1,
     default_noise_runs=4.0,
-    prior_origins=8.0,
-    origin_worth=0.5,
+    prior_origins=6.0,
+    origin_worth=1.0,
     bias=0.02,
 )
 # One input over half a decade and more, as in the best loss by compute. The best run of a budget

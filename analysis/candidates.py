@@ -21,11 +21,12 @@ Prior = tuple[float, float]  # mean, standard deviation
 FLOOR: Prior = (float(np.log(0.6)), 0.5)
 AMPLITUDE: Prior = (-1.5, 2.0)
 EXPONENT: Prior = (float(np.log(0.3)), 0.3)
-# Published optima put 45 to 57% of log compute into size: exponents alike to about a fifth.
-EXPONENT_RATIO: Prior = (0.0, 0.2)
+# Published optima put 45 to 57% of log compute into size: ln(alpha / beta) from -.3 to .2, which
+# is two standard deviations either way.
+EXPONENT_RATIO: Prior = (0.0, 0.14)
 # Coupling far from additive is more often a sign of badly trained small runs than of a law: it does
 # not carry on beyond them (docs/log.md).
-COUPLING: Prior = (-0.2, 0.2)
+COUPLING: Prior = (-0.15, 0.25)
 
 
 @dataclass(frozen=True, kw_only=True)

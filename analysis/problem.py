@@ -76,6 +76,8 @@ def pose(
             f"{configurations} configurations for {len(free)} free constants: the law passes "
             "through every point, and nothing is left to judge it by"
         )
+    if weights is None and "health_weight" in used:
+        notes += _health_notes(used)
     if law.inputs[:2] == ("params", "tokens"):
         notes += _spread_notes(inputs)
     if cluster is not None:
@@ -157,14 +159,25 @@ def _with_weights(
 def _weights(
     used: Records, weights: str | Sequence[float] | FloatArray | None, column: str | None
 ) -> FloatArray:
-    if column is None:
+    if column is None and "health_weight" not in used:
         return np.ones(len(used))
-    values = used.column(column)
+    values = used.column(column or "health_weight")
     if isinstance(weights, str) and weights == "stderr":
         values = (used.column("loss") / values) ** 2
     elif isinstance(weights, str) and weights == "compute":
         values = (values / values.max()) ** _COMPUTE_WEIGHT_POWER
     return np.asarray(values * (len(values) / values.sum()))
+
+
+def _health_notes(used: Records) -> list[str]:
+    """Which runs count less because their learning rate was found off."""
+    share = used.column("health_weight")
+    if not np.any(share < 1):
+        return []
+    return [
+        f"{int(np.sum(share < 1))} runs count less (down to {share.min():.2f}) because the "
+        "learning-rate check of their shape found a loss gap (health soft or cap)"
+    ]
 
 
 def _configurations(inputs: tuple[FloatArray, ...], runs: int) -> tuple[npt.NDArray[np.int64], int]:

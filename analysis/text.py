@@ -155,8 +155,11 @@ def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
     rows = [
         [
             f"{answer.loss:g}",
-            _budget(answer.median),
-            *("[{}, {}]".format(*map(_budget, answer.ranges[level])) for level in levels),
+            _budget(answer.median, answer.supported),
+            *(
+                "[{}, {}]".format(*(_budget(end, answer.supported) for end in answer.ranges[level]))
+                for level in levels
+            ),
         ]
         for answer in answers
     ]
@@ -164,11 +167,11 @@ def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
     return "\n".join([*table_lines(header, rows), *_section("status", said)])
 
 
-def _budget(value: float) -> str:
+def _budget(value: float, is_supported: bool) -> str:
     """A budget; 0 and infinity say that no end was found within the range that was searched."""
-    return (
-        "below the data" if value == 0 else "unbounded" if value == float("inf") else f"{value:.3g}"
-    )
+    if value == 0 or value == float("inf"):
+        return "below the data" if value == 0 else "unbounded"
+    return f"{value:.3g}" if is_supported else f"{value:.0e}"
 
 
 def splits_text(splits: Sequence[OptimalSplit]) -> str:

@@ -32,11 +32,16 @@ def write_sweep(folder: Path, cells: int, workers: int) -> Path:
         (text / f"{number:02}.txt").write_text("".join(lines))
     config = {
         "name": "storm",
-        "grid": {"width": [16, 32], "tokens": 40_000, "seed": list(range(cells // 2))},
+        "grid": {"width": [16, 32], "tokens": 20_000, "seed": list(range(cells // 2))},
         "model": {"context": 32, "head_size": 16},
         "data": {"files": [f"{text}/*.txt"], "validation_windows": 16, "max_epochs": 100},
         "recipe": {"name": "cpt-adamw-tiny/1"},
-        "launch": {"workers": workers, "tries": 50, "device": "cpu"},
+        "launch": {
+            "workers": workers,
+            "tries": 50,
+            "device": "cpu",
+            "checkpoint_seconds": 0.5,
+        },
     }
     path = folder / "storm.yaml"
     path.write_text(json.dumps(config))  # JSON is YAML
@@ -51,7 +56,8 @@ def drive(config: Path, home: Path) -> subprocess.Popen[bytes]:
         "SCALING_STATE_DIR": str(home / "state"),
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "scaling", "run", str(config)],
+        [sys.executable, "-m", "scaling", "run", str(config)]
+        + ["--set", f"launch.checkpoints={home}/checkpoints"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,

@@ -7,8 +7,8 @@ replicas in one stack against single runs, and a model of nanoGPT's small CPU sh
 straightforward loop in nanoGPT's style. On a GPU: model FLOP utilisation from 0.1M to 1B
 parameters, packed against unpacked, and seconds to the first step (capture and compilation).
 
-Needs torch, numpy, PyYAML, jsonargparse and pytorch-lightning; MLflow is used where it is
-installed. `--quick` runs the same code on tiny sizes.
+Needs torch and pytorch-lightning; MLflow is used where it is installed. `--quick` runs the same
+code on tiny sizes.
 """
 
 import os
@@ -38,6 +38,7 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from benchmarks.plain_gpt import PlainGPT  # noqa: E402
 from scaling.compute import flops_per_token, peak_flops_per_second  # noqa: E402
 from scaling.shape import TransformerShape  # noqa: E402
 from sweeps.config import LaunchConfig  # noqa: E402
@@ -346,51 +347,6 @@ def _stepper(
         for _ in range(8)
     ]
     return _Stepper(step, batches, device)
-
-
-class PlainGPT(nn.Module):
-    """A GPT as one writes it first: LayerNorm, GELU, learned positions, one module a matrix."""
-
-    def __init__(self, shape: TransformerShape) -> None:
-        super().__init__()
-        self.token = nn.Embedding(shape.vocab_size, shape.width)
-        self.position = nn.Embedding(shape.context, shape.width)
-        self.blocks = nn.ModuleList(PlainBlock(shape) for _ in range(shape.depth))
-        self.norm = nn.LayerNorm(shape.width, bias=False)
-        self.head = nn.Linear(shape.width, shape.vocab_size, bias=False)
-        self.token.weight = self.head.weight
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits; tokens: (sequences, length)."""
-        x = self.token(tokens) + self.position(torch.arange(tokens.shape[1]))
-        for block in self.blocks:
-            x = block(x)
-        return self.head(self.norm(x))
-
-
-class PlainBlock(nn.Module):
-    """Attention and MLP with residual connections."""
-
-    def __init__(self, shape: TransformerShape) -> None:
-        super().__init__()
-        self.heads = shape.heads
-        self.norm1 = nn.LayerNorm(shape.width, bias=False)
-        self.norm2 = nn.LayerNorm(shape.width, bias=False)
-        self.attention = nn.Linear(shape.width, 3 * shape.width, bias=False)
-        self.projection = nn.Linear(shape.width, shape.width, bias=False)
-        self.expand = nn.Linear(shape.width, 4 * shape.width, bias=False)
-        self.contract = nn.Linear(4 * shape.width, shape.width, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (sequences, length, width)"""
-        sequences, length, width = x.shape
-        parts = self.attention(self.norm1(x)).split(width, dim=2)
-        query, key, value = (
-            part.view(sequences, length, self.heads, -1).transpose(1, 2) for part in parts
-        )
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        x = x + self.projection(mixed.transpose(1, 2).reshape(sequences, length, width))
-        return x + self.contract(F.gelu(self.expand(self.norm2(x))))
 
 
 def _interleaved(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from analysis.targets import Targets
     from scaling.records import Records
     from scaling.store import RunStore
+    from sweeps.cost import PlanCost
     from sweeps.plan import SweepPlan
     from sweeps.standing import SweepStanding
 
@@ -54,11 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def plan(arguments: Arguments) -> None:
     """Print what CONFIG would train, with FLOP and time, before anything is spent."""
     from sweeps.config import load_config
-    from sweeps.listing import plan_text
+    from sweeps.cost import check_budget
+    from sweeps.listing import cost_text, plan_text
     from sweeps.plan import plan_sweep
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
-    _answer(planned.to_json(), lambda: plan_text(planned), arguments)
+    cost = _cost_left(planned)
+    _answer(planned.to_json(), lambda: f"{plan_text(planned)}\n\n{cost_text(cost)}", arguments)
+    check_budget(cost, planned.config.budget)
 
 
 def tokenize(arguments: Arguments) -> None:
@@ -94,6 +98,7 @@ def run(arguments: Arguments) -> None:
     from sweeps.runner import run_sweep
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
+    _may_spend(planned, arguments)
     store = RunStore.open(planned.name)
     with SweepProgress(planned) as progress:
         run_sweep(planned, store, on_event=progress.show)
@@ -117,6 +122,21 @@ def status(arguments: Arguments) -> None:
     _answer(standing.to_json(), lambda: standing_text(standing, every_run=arguments.all), arguments)
 
 
+def check(arguments: Arguments) -> None:
+    """Check CONFIG's recipe and code on its data; exit code 2 where an invariant is broken."""
+    from sweeps.checks.listing import finding_text, findings_text
+    from sweeps.checks.run import run_checks
+    from sweeps.config import load_config
+
+    report = run_checks(
+        load_config(arguments.config, arguments.set),
+        quick=arguments.quick,
+        on_finding=lambda found: print(finding_text(found), file=sys.stderr),
+    )
+    _answer(report.to_json(), lambda: findings_text(report), arguments)
+    report.require_unbroken()
+
+
 def collect(arguments: Arguments) -> None:
     """Write the runs of an EXPERIMENT as a table."""
     from scaling.records import write_records
@@ -125,6 +145,15 @@ def collect(arguments: Arguments) -> None:
     records = RunStore.find(arguments.experiment.removeprefix("mlflow:")).read_records()
     write_records(records, arguments.output)
     print(f"{len(records)} runs written to {arguments.output}", file=sys.stderr)
+
+
+def import_(arguments: Arguments) -> None:
+    """Copy past runs from FILE, such as a Weights & Biases export, into the run store."""
+    from scaling.store import RunStore
+    from scaling.store_import import import_records
+
+    count = import_records(_load(arguments), RunStore.open(arguments.sweep))
+    print(f"{count} runs joined mlflow:{arguments.sweep}", file=sys.stderr)
 
 
 def fit(arguments: Arguments) -> None:
@@ -290,6 +319,7 @@ def study(arguments: Arguments) -> None:
 
     planned = plan_sweep(load_config(_config_path(arguments.config), arguments.set))
     print(plan_text(planned), file=sys.stderr)
+    _may_spend(planned, arguments)
     store = RunStore.open(planned.name)
     with SweepProgress(planned) as progress:
         run_sweep(planned, store, on_event=progress.show)
@@ -302,6 +332,35 @@ def study(arguments: Arguments) -> None:
 
 
 # --- what the verbs share ------------------------------------------------------------------------
+
+
+def _cost_left(planned: "SweepPlan") -> "PlanCost":
+    """What is still to be spent, by the runs of the sweep that have finished, if it has any."""
+    from scaling.store import RunStore
+    from sweeps.cost import plan_cost
+
+    try:
+        known = RunStore.find(planned.name).facts().values()
+    except StoreError:  # nothing was ever trained, or it cannot be asked: then it is a guess
+        return plan_cost(planned)
+    return plan_cost(planned, known)
+
+
+def _may_spend(planned: "SweepPlan", arguments: Arguments) -> None:
+    """Refuse what the budget forbids; ask a person about what is large."""
+    from sweeps.cost import check_budget
+
+    cost, budget = _cost_left(planned), planned.config.budget
+    check_budget(cost, budget)
+    most = budget.ask_above_device_hours
+    if most is None or cost.device_hours <= most or arguments.yes:
+        return
+    asked = f"about {cost.device_hours:.3g} device hours are left to train"
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{asked}, more than budget.ask_above_device_hours {most:g}; add --yes")
+    print(f"{asked}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ConfigError("not started")
 
 
 def _standing(planned: "SweepPlan", store: "RunStore") -> "SweepStanding":
@@ -459,7 +518,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for verb, groups in VERBS.items():
         summary = (verb.__doc__ or "").splitlines()[0]
-        command = verbs.add_parser(verb.__name__, help=summary, description=summary)
+        command = verbs.add_parser(verb.__name__.rstrip("_"), help=summary, description=summary)
         command.set_defaults(verb=verb)
         for add_options in groups:
             add_options(command)
@@ -470,9 +529,11 @@ def _parser() -> argparse.ArgumentParser:
 VERBS: dict[Callable[[Arguments], None], tuple[options.Options, ...]] = {
     plan: (options.config, options.output, options.json_output),
     tokenize: (options.tokenizing, options.required_output, options.json_output),
-    run: (options.config, options.output, options.json_output),
+    run: (options.config, options.spending, options.output, options.json_output),
     status: (options.config, options.watching, options.output, options.json_output),
+    check: (options.config, options.quick, options.output, options.json_output),
     collect: (options.experiment, options.required_output),
+    import_: (options.importing,),
     fit: (
         options.source,
         options.law("power_law"),
@@ -503,5 +564,5 @@ VERBS: dict[Callable[[Arguments], None], tuple[options.Options, ...]] = {
         options.json_output,
     ),
     report: (options.source, options.law("auto"), options.required_output),
-    study: (options.config, options.output),
+    study: (options.config, options.spending, options.output),
 }

@@ -78,6 +78,17 @@ COLUMNS: dict[str, Column] = {
     "eval_hash": Column("hash of the validation set", "text"),
     "tokenizer_hash": Column("hash of the tokenizer", "text"),
     "recipe": Column("named, versioned rules that set the hyper-parameters", "text"),
+    # health of the training; `scaling.health` says what fits make of it
+    "health": Column(
+        "what the learning-rate check of the run's shape found: ok, soft, edge or cap", "text"
+    ),
+    "lr_offset": Column("ln of the best learning rate over the rule's"),
+    "lr_curvature": Column("second derivative of the loss in ln learning rate, nats"),
+    "lr_gap": Column("loss that the rule costs against the best learning rate, relative"),
+    "lr_gap_stderr": Column("standard error of lr_gap from the validation sequences"),
+    "health_weight": Column("weight of a run in fits for the health of its learning rate, 0 to 1"),
+    "clipped_share": Column("share of the steps after warm-up whose gradient was scaled down"),
+    "spikes": Column("jumps of the training loss above what the 50 steps before explain"),
     # cost
     "wall_seconds": Column("seconds of wall time"),
     "device": Column("what it ran on", "text"),

@@ -7,6 +7,7 @@
     +-- StoreError       the tracking store (MLflow)
     +-- FitError         runs from which no usable law can be fitted
     +-- ForecastError    a question that the runs cannot answer
+    +-- CheckError       an invariant of the training that does not hold on this machine
 
 The command line prints the line and exits with code 2. Anything else that is raised is our own
 mistake and keeps its traceback.
@@ -39,3 +40,7 @@ class FitError(ScalingError):
 
 class ForecastError(ScalingError):
     """A question that the runs cannot answer."""
+
+
+class CheckError(ScalingError):
+    """An invariant of the training that does not hold: what was trained here cannot be trusted."""

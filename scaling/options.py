@@ -45,6 +45,20 @@ def table(command: argparse.ArgumentParser) -> None:
     )
 
 
+def spending(command: argparse.ArgumentParser) -> None:
+    """Consent to a launch that is large."""
+    command.add_argument(
+        "--yes", action="store_true", help="do not ask before a launch that takes long"
+    )
+
+
+def importing(command: argparse.ArgumentParser) -> None:
+    """Which table joins which sweep."""
+    command.add_argument("source", metavar="FILE", help="a CSV, Parquet or JSONL table of runs")
+    command.add_argument("--sweep", metavar="NAME", required=True, help="the experiment it joins")
+    table(command)
+
+
 def watching(command: argparse.ArgumentParser) -> None:
     """How a sweep is watched."""
     command.add_argument(
@@ -52,6 +66,13 @@ def watching(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--all", action="store_true", help="list every run, however many there are"
+    )
+
+
+def quick(command: argparse.ArgumentParser) -> None:
+    """A part of the work, in seconds."""
+    command.add_argument(
+        "--quick", action="store_true", help="leave out what takes minutes of one core"
     )
 
 

@@ -19,6 +19,7 @@ import pandas as pd
 
 from scaling.columns import COLUMNS, MUST_AGREE, canonical_name
 from scaling.errors import RecordError
+from scaling.health import EDGE_REASON, Health, spread_health
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -83,14 +84,19 @@ class Records:
         """The runs that a fit on these columns (and loss) may use.
 
         Left out, each with its reason: runs that did not finish, runs that the plan holds out,
-        runs with a blank or non-finite value. Raises RecordError for a missing column, and where
-        the runs left differ in tokenizer, evaluation set, data or objective.
+        runs with a blank or non-finite value, runs of a shape whose learning-rate check failed to
+        bracket the optimum. Where it found the rule off, `loss_stderr` is widened
+        (`scaling.health`). Raises RecordError for a missing column, and where the runs left differ
+        in tokenizer, evaluation set, data or objective.
         """
         needed = tuple(dict.fromkeys((*columns, "loss")))
         self.require(*needed)
         kept = self
+        if "health" in self:
+            kept = replace(self, table=spread_health(self.table))
+            kept = kept.select(kept.table["health"] != Health.EDGE, EDGE_REASON)
         if "status" in self:
-            status = self.table["status"].fillna("finished").astype(str)
+            status = kept.table["status"].fillna("finished").astype(str)
             for state in sorted(set(status) - {"finished"}):
                 kept = kept.select(kept.table["status"].fillna("finished") != state, state)
         if "held_out" in self:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
 
 from scaling.errors import ConfigError
 from scaling.shape import MLPS, check_width
@@ -165,15 +164,16 @@ class LaunchConfig:
     """CPU threads a process; small models gain nothing from a second one."""
     memory_gb: float | None = None
     """Memory that ray or slurm reserves for a process."""
+    address: str = "auto"
+    """The Ray cluster, as ray.init takes it; auto is the one that this machine belongs to."""
+    slurm: dict[str, str | int | float] = field(default_factory=dict)
+    """What submitit passes on to Slurm, for example `partition`, `account`, `time` (minutes);
+    `folder` is where its files lie, and `cluster: local` runs the jobs on this machine."""
     tries: int = 3
     """How often a run is tried whose worker dies, hangs or is preempted; it then counts as
     failed."""
     hang_seconds: float = 600.0
     """A worker that says nothing for so long is ended, and its run tried again."""
-    address: str = "auto"
-    """The Ray cluster, as ray.init takes it; auto is the one that this machine belongs to."""
-    slurm: dict[str, str | int | float] = field(default_factory=dict)
-    """What submitit passes on to Slurm, for example `partition`, `time` (minutes), `account`."""
     device: str = "auto"
     """auto, cpu or cuda; auto takes cuda where there is one."""
     inner_steps: int = 25
@@ -207,9 +207,34 @@ class LaunchConfig:
     guess from the model's size."""
 
     @property
-    def gpus(self) -> int:
-        """GPUs to reserve for a process: none unless the device is said to be cuda."""
+    def reserved_gpus(self) -> int:
+        """GPUs that ray or slurm reserves for a process: none unless `device` says cuda."""
         return self.devices if self.device == "cuda" else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthConfig:
+    """How each shape's learning rate is checked. It adds facts to records and changes no run, so
+    nothing here enters a run's identity."""
+
+    check_learning_rate: bool = False
+    """Train the cheapest run of each shape again at learning rates around the rule's, as one
+    stack."""
+    factors: tuple[float, ...] = (0.56, 1.0, 1.8)
+    """Learning rates of the check over the rule's, which is 1; a step is added on both sides where
+    the best lies outside."""
+    seeds: int = 2
+    """Seeds that are averaged, the run's own first. In runs of a thousand steps the spread between
+    seeds is larger than what a mistuned learning rate costs."""
+
+    def __post_init__(self) -> None:
+        """Refuse factors that no parabola goes through."""
+        if self.seeds < 1:
+            raise ConfigError(f"health.seeds is {self.seeds}; it must be positive")
+        if any(not 0 < factor < float("inf") for factor in self.factors):
+            raise ConfigError("health.factors holds a value that is not positive")
+        if 1.0 not in self.factors or len(set(self.factors)) < 3:
+            raise ConfigError("health.factors needs 1 (the rule's learning rate) and two others")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,6 +286,8 @@ class SweepConfig:
     schedule: str | None = None
     """`linear` or `wsd`, in place of the recipe's. With `wsd`, horizons of one shape within the
     recipe's `max_trunk_span` share a trunk and are trained as its decay branches."""
+    health: HealthConfig = field(default_factory=HealthConfig)
+    """How the training itself is checked."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     """Where it runs."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
@@ -312,12 +339,12 @@ class SweepConfig:
             _check_choice("data.tokenizer", self.data.tokenizer, known)
         _check_choice("launch.device", self.launch.device, DEVICES)
         _check_choice("launch.engine", self.launch.engine, ENGINES)
-        if self.budget.cost is not None and self.budget.price_per_device_hour is None:
-            raise ConfigError("budget.cost needs a price; give budget.price_per_device_hour")
         _check_choice("model.mlp", self.model.mlp, MLPS)
         _check_choice("model.precision", self.model.precision, PRECISIONS)
         if self.schedule is not None:
             _check_choice("schedule", self.schedule, SCHEDULES)
+        if self.budget.cost is not None and self.budget.price_per_device_hour is None:
+            raise ConfigError("budget.cost needs a price; give budget.price_per_device_hour")
         self._check_grids()
 
     def _check_grids(self) -> None:
@@ -373,6 +400,9 @@ def config_from_mapping(raw: object, overrides: Sequence[str] = ()) -> SweepConf
         for name in reversed(key.strip().lstrip("-").split(".")):
             value = {name: value}
         values = _merged(values, _normalised(value, SweepConfig, ""))
+    # Imported here: a config that code has made needs no parser.
+    from jsonargparse import ArgumentError, ArgumentParser
+
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--sweep", type=SweepConfig)
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes

@@ -7,7 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from scaling.store import RunState
+from sweeps.cost import PlanCost
 from sweeps.plan import SweepPlan
+from sweeps.recipe import find_recipe
 from sweeps.standing import CellStanding, SweepStanding
 
 _WIDTH = 120
@@ -40,10 +42,44 @@ def plan_text(plan: SweepPlan) -> str:
     total = (
         f"{plan.name}: {len(plan.runs)} runs, {plan.train_flops:.3g} FLOP, about "
         f"{duration(plan.process_seconds)} of one process, {duration(plan.wall_seconds)} on "
-        f"{plan.config.launch.workers}; recipe {plan.runs[0].recipe}, "
+        f"{plan.config.launch.workers}; "
         f"data {plan.runs[0].data.data_hash}"
     )
-    return _table(columns, rows) + total + _saving(plan)
+    return _table(columns, rows) + recipe_text(plan) + total + _saving(plan)
+
+
+def recipe_text(plan: SweepPlan) -> str:
+    """What the recipe gives each shape and horizon of a plan: the values that seeds share."""
+    columns = (
+        "width", "depth", "tokens", "batch", "warm-up", "hidden LR", "embedding LR", "head LR",
+        "1 - beta2", "weight decay", "branch scale", "",
+    )  # fmt: skip
+    rows = []
+    for run in {(run.shape, run.settings): run for run in plan.runs}.values():
+        settings = run.settings
+        rows.append(
+            (
+                run.shape.width,
+                run.shape.depth,
+                f"{run.tokens:,}",
+                f"{run.batch_tokens:,}",
+                settings.warmup_steps,
+                f"{settings.hidden.learning_rate:.4f}",
+                f"{settings.embedding.learning_rate:.4f}",
+                f"{settings.head.learning_rate:.4f}",
+                f"{1 - settings.beta2:.4f}",
+                f"{settings.hidden.weight_decay:.4f}",
+                f"{settings.residual_scale:.3g}",
+                "cap" if settings.learning_rate_capped else "",
+            )
+        )
+    recipe = find_recipe(plan.config.recipe.name, plan.config.recipe.overrides)
+    rule = (
+        f"recipe {recipe.name} ({plan.runs[0].recipe_hash}): learning rate rule "
+        f"{recipe.learning_rate_rule}, batch ^ {recipe.learning_rate_batch_exponent:g}, "
+        f"tokens ^ {recipe.learning_rate_tokens_exponent:g}\n\n"
+    )
+    return _table(columns, rows) + rule
 
 
 def _saving(plan: SweepPlan) -> str:
@@ -55,6 +91,20 @@ def _saving(plan: SweepPlan) -> str:
     return (
         f"\n{branches} decay branches share {len(trunks)} trunk{'s' * (len(trunks) > 1)}: "
         f"{plan.marginal_flops:.3g} FLOP are spent, {share:.0%} less than by separate runs"
+    )
+
+
+def cost_text(cost: PlanCost) -> str:
+    """What is left to spend, a row a model size, and the sum."""
+    rows = [
+        (f"{rung.params:,}", rung.runs, f"{rung.flops:.3g}", duration(3600 * rung.device_hours))
+        for rung in cost.rungs
+    ]
+    basis = "measured on finished runs" if cost.is_measured else "guessed; nothing has finished"
+    money = "" if cost.money is None else f", {cost.money:.4g} {cost.currency}"
+    return _table(("params", "runs left", "FLOP", "device time"), rows) + (
+        f"left to spend: {cost.flops:.3g} FLOP, {duration(3600 * cost.device_hours)} of one "
+        f"device{money} ({basis})"
     )
 
 

@@ -13,10 +13,26 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from scaling.errors import ConfigError
 from scaling.shape import TransformerShape
 from sweeps.schedule import SCHEDULES, Schedule, schedule_factor
+
+LearningRateRule = Literal["refit", "delphi", "sde", "none", "custom"]
+
+#: How the learning rate goes with batch and with tokens: (exponent of B, exponent of D).
+#: Along B ~ D^0.5 they differ fourfold over two decades of tokens, so a ladder checks its own.
+LEARNING_RATE_RULES: dict[str, tuple[float, float]] = {
+    # our refit of the optima of StepLaw's public runs (Li et al. 2025, arXiv:2503.04715)
+    "refit": (0.70, -0.27),
+    # marin-community/marin, completed_adamh.py
+    "delphi": (0.50, -0.30),
+    # as a stochastic differential equation scales (Complete(d)P, arXiv:2512.22382)
+    "sde": (0.50, -0.50),
+    # blind to the horizon: a test arm
+    "none": (0.50, 0.0),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +43,18 @@ class Recipe:
     name: str
     base_learning_rate: float = 0.0054
     """Learning rate eta at the reference point, before group factors."""
+    learning_rate_rule: LearningRateRule = "refit"
+    """How the learning rate goes with batch and tokens: a name of LEARNING_RATE_RULES, or custom
+    where the two exponents are given."""
     learning_rate_batch_exponent: float = 0.70
     learning_rate_tokens_exponent: float = -0.27
     max_hidden_learning_rate: float = 0.06
     """Cap on the learning rate of hidden matrices."""
     embedding_learning_rate_factor: float = 20.0
     """Embedding learning rate over eta; the embedding's is free of width."""
+    large_vocab_size: int = 16384
+    """From this vocabulary on the embedding's learning rate falls as the root of the width: most
+    rows are then seen rarely (arXiv:2506.15025)."""
     base_batch_tokens: float = 65536.0
     """Batch at 1e9 tokens; grows as the square root of the horizon."""
     min_batch_sequences: int = 4
@@ -149,18 +171,38 @@ def find_recipe(name: str, overrides: dict[str, float | str] | None = None) -> R
         for item in dataclasses.fields(recipe)
         if item.name != "name"
     }
+    given = {}
     for key, value in (overrides or {}).items():
         if key not in constants:
             near = difflib.get_close_matches(key, constants, n=1, cutoff=0.0)[0]
             raise ConfigError(f'unknown key "recipe.overrides.{key}"; did you mean "{near}"?')
-        constants[key] = _same_kind(key, value, constants[key])
-    return dataclasses.replace(recipe, **constants)
+        given[key] = _same_kind(key, value, constants[key])
+    return dataclasses.replace(recipe, **constants | _with_exponents(given))
+
+
+def _with_exponents(given: dict[str, object]) -> dict[str, object]:
+    """A rule's name brings its exponents; exponents without a name are a custom rule."""
+    names = ("learning_rate_batch_exponent", "learning_rate_tokens_exponent")
+    rule = given.get("learning_rate_rule")
+    if rule in LEARNING_RATE_RULES:
+        of_rule = dict(zip(names, LEARNING_RATE_RULES[str(rule)], strict=True))
+        for name in names:
+            if given.get(name, of_rule[name]) != of_rule[name]:
+                raise ConfigError(
+                    f'recipe.overrides.{name} contradicts learning_rate_rule "{rule}"; '
+                    'drop one of the two, or choose "custom"'
+                )
+        return given | of_rule
+    return given | {"learning_rate_rule": "custom"} if set(names) & set(given) else given
+
+
+_CHOICES = {"schedule": SCHEDULES, "learning_rate_rule": get_args(LearningRateRule)}
 
 
 def _same_kind(key: str, value: float | str, default: object) -> object:
     if isinstance(default, str):
-        if value not in SCHEDULES:
-            choices = " or ".join(f'"{choice}"' for choice in SCHEDULES)
+        if value not in _CHOICES[key]:
+            choices = " or ".join(f'"{choice}"' for choice in _CHOICES[key])
             raise ConfigError(f'recipe.overrides.{key} is "{value}"; choose {choices}')
         return value
     if isinstance(value, str) or not math.isfinite(value):
@@ -198,6 +240,8 @@ def settings_for(recipe: Recipe, shape: TransformerShape, tokens: float) -> Trai
     )
     weight_decay = recipe.weight_decay_factor / (eta * steps * timescale)
     warmup_steps = max(recipe.min_warmup_steps, round(recipe.warmup_share * steps))
+    rare = shape.vocab_size >= recipe.large_vocab_size
+    embedding_rate = recipe.embedding_learning_rate_factor * eta
     return TrainingSettings(
         batch_sequences=batch_sequences,
         steps=steps,
@@ -205,7 +249,7 @@ def settings_for(recipe: Recipe, shape: TransformerShape, tokens: float) -> Trai
         schedule=recipe.schedule,
         decay_steps=_decay_steps(recipe, steps, warmup_steps),
         embedding=GroupSettings(
-            learning_rate=recipe.embedding_learning_rate_factor * eta,
+            learning_rate=embedding_rate / math.sqrt(width_ratio) if rare else embedding_rate,
             weight_decay=0.0,
             epsilon=recipe.epsilon / width_ratio,
         ),
@@ -223,6 +267,28 @@ def settings_for(recipe: Recipe, shape: TransformerShape, tokens: float) -> Trai
         max_gradient_norm=recipe.max_gradient_norm,
         z_loss=recipe.z_loss,
         learning_rate_capped=wanted > eta,
+    )
+
+
+def with_learning_rate_factor(settings: TrainingSettings, factor: float) -> TrainingSettings:
+    """The same run with every learning rate times `factor`.
+
+    What the rule ties to the learning rate follows: the weight decay falls, so that its averaging
+    time stays.
+    """
+
+    def scaled(group: GroupSettings) -> GroupSettings:
+        return dataclasses.replace(
+            group,
+            learning_rate=group.learning_rate * factor,
+            weight_decay=group.weight_decay / factor,
+        )
+
+    return dataclasses.replace(
+        settings,
+        embedding=scaled(settings.embedding),
+        hidden=scaled(settings.hidden),
+        head=scaled(settings.head),
     )
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from scaling.errors import StoreError
 from scaling.store import RunState, RunStore
+from sweeps.config import LaunchConfig
 from sweeps.driver_lock import DriverLock
-from sweeps.launchers.launcher import TaskEnded, TaskLost, find_launcher
+from sweeps.health import rungs
+from sweeps.launchers.launcher import TaskLost, TaskMessage, find_launcher
 from sweeps.packing import pack_runs
 from sweeps.plan import RunPlan, SweepPlan
 from sweeps.standing import excluded_runs
@@ -42,13 +44,13 @@ def run_sweep(
     workers: int | None = None,
     on_event: Callable[[RunEvent], None] = lambda event: None,
 ) -> SweepOutcome:
-    """Train what the store does not hold yet, by the config's launcher, in the order of the plan.
+    """Train what the store does not hold yet, in worker processes, in the order of the plan.
 
     Finished, diverged and excluded runs are skipped; failed and cut-off ones are trained again. A
-    run that fails does not stop the others; one whose worker dies is tried again, `launch.tries`
-    times at most. Safe to interrupt: what is finished stays, the rest is trained by the next call.
-    `workers` overrides the config's number. Raises StoreError where another process drives the
-    same sweep.
+    run that fails does not stop the others; those whose worker dies go on from their last
+    checkpoint, `launch.tries` times at most. Safe to interrupt: what is finished stays, the rest is
+    trained by the next call. `workers` overrides the config's number. Raises StoreError where
+    another process drives the same sweep.
     """
     store = store.with_parent({"sweep": plan.name, "runs": len(plan.runs)})
     with DriverLock(store):
@@ -74,20 +76,16 @@ class _Walk:
         launch = self._plan.config.launch
         if workers is not None:
             launch = replace(launch, workers=workers)
+        # Workers elsewhere have other working directories.
+        launch = replace(launch, checkpoints=str(Path(launch.checkpoints).absolute()))
         for run in self._plan.runs:
             if self._states[run.run_id] in SETTLED:
                 self._on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=run.tokens))
-        todo = {run_id for run_id, state in self._states.items() if state not in SETTLED}
-        data, store = self._plan.config.data, self._store
-        tasks = [
-            Task(pack=pack, todo=frozenset(wanted), data=data, launch=launch, store=store)
-            for pack in pack_runs(self._plan.runs, launch)
-            if (wanted := todo & {run.run_id for run in pack.runs})
-        ]
-        happenings = find_launcher(launch.engine)(tasks, train_task, launch, self._after_loss)
+        do = find_launcher(launch.engine)
+        happenings = do(self._tasks(launch), train_task, launch, self._after_loss)
         try:
             for happening in happenings:
-                if not isinstance(happening, TaskEnded | TaskLost):
+                if isinstance(happening, TaskMessage):
                     self._take(happening.message)
         finally:
             happenings.close()
@@ -96,6 +94,26 @@ class _Walk:
                 Path(launch.checkpoints).rmdir()
         seconds = time.perf_counter() - start
         return SweepOutcome(states=self._states, reasons=self._reasons, seconds=seconds)
+
+    def _tasks(self, launch: LaunchConfig) -> list[Task]:
+        """Packs of the whole plan, so that a run shares its pack with the same runs each time."""
+        wanted = [r for r in self._plan.runs if self._states[r.run_id] is not RunState.EXCLUDED]
+        todo = {run.run_id for run in wanted if self._states[run.run_id] not in SETTLED}
+        health = self._plan.config.health
+        carriers = rungs(wanted).values() if health.check_learning_rate else ()
+        return [
+            Task(
+                pack=pack,
+                todo=frozenset(missing),
+                data=self._plan.config.data,
+                launch=launch,
+                store=self._store,
+                checked=frozenset(run.run_id for run in carriers),
+                health=health,
+            )
+            for pack in (pack_runs(wanted, launch) if wanted else ())
+            if (missing := todo & {run.run_id for run in pack.runs})
+        ]
 
     def _take(self, event: RunEvent) -> None:
         if event.kind in _STATES:
@@ -106,25 +124,34 @@ class _Walk:
 
     def _after_loss(self, lost: TaskLost) -> Task | None:
         """What is left of a lost task and worth another try; None where nothing is."""
-        task: Task = lost.task
-        self._take_what_ended(task)
-        left = [run for run in task.runs if self._states[run.run_id] not in SETTLED]
-        again = [run for run in left if self._is_tried_again(run, lost.reason)]
-        return replace(task, todo=frozenset(run.run_id for run in again)) if again else None
+        self._learn_ends(lost.task)
+        left = [run for run in lost.task.runs if self._states[run.run_id] not in SETTLED]
+        if not left:
+            return None
+        key: str = lost.task.pack.key
+        self._losses[key] += 1
+        tries, most = self._losses[key], self._plan.config.launch.tries
+        if tries < most:
+            said = f"{lost.reason}; try {tries + 1} of {most} follows"
+            begun = [run for run in left if self._states[run.run_id] is RunState.RUNNING]
+            self._close(begun, EventKind.LOST, lost.reason, said)
+            return replace(lost.task, todo=frozenset(run.run_id for run in left))
+        reason = lost.reason if most == 1 else f"{lost.reason}, in each of {most} tries"
+        self._close(left, EventKind.FAILED, reason, reason)
+        return None
 
-    def _take_what_ended(self, task: Task) -> None:
-        """Runs that had ended when their worker died, perhaps only in the local spool."""
+    def _learn_ends(self, task: Task) -> None:
+        """Ask for runs that had ended, perhaps only in the local spool, before word of it came."""
         with suppress(StoreError):  # a store that is away knows nothing: train them again
             self._store.replay()
             known = self._store.facts()
             for run in task.runs:
                 facts = known.get(run.run_id, {})
-                state = RunState(facts.get("status", RunState.PLANNED))
-                ended = state in (RunState.FINISHED, RunState.DIVERGED)
-                if ended and self._states[run.run_id] not in SETTLED:
+                unheard = self._states[run.run_id] not in SETTLED
+                if unheard and facts.get("status") in (RunState.FINISHED, RunState.DIVERGED):
                     self._take(
                         RunEvent(
-                            kind=EventKind(state.value),
+                            kind=EventKind(facts["status"]),
                             run=run,
                             tokens=run.tokens,
                             loss=facts.get("loss"),
@@ -133,21 +160,16 @@ class _Walk:
                         )
                     )
 
-    def _is_tried_again(self, run: RunPlan, reason: str) -> bool:
-        """Write down, in the place of a worker that is gone, how the try of its run ended."""
-        self._losses[run.run_id] += 1
-        tries, most = self._losses[run.run_id], self._plan.config.launch.tries
-        last = tries >= most
-        if last and most > 1:
-            reason = f"{reason}, in each of {most} tries"
+    def _close(self, runs: list[RunPlan], kind: EventKind, reason: str, said: str) -> None:
+        """Write down, in the place of a worker that is gone, how its runs ended, and say it."""
         with suppress(StoreError):
-            if not self._store.close_cut_off([run.run_id], reason) and last:
-                writer = self._store.start_run(run.run_id, run.name, run.facts())
-                writer.fail(RunState.FAILED, reason)
-        said = reason if last else f"{reason}; try {tries + 1} of {most} follows"
-        kind = EventKind.FAILED if last else EventKind.LOST
-        self._take(RunEvent(kind=kind, run=run, reason=said))
-        return not last
+            closed = self._store.close_cut_off([run.run_id for run in runs], reason)
+            for run in runs:
+                if run.run_id not in closed:
+                    writer = self._store.start_run(run.run_id, run.name, run.facts())
+                    writer.fail(RunState.FAILED, reason)
+        for run in runs:
+            self._take(RunEvent(kind=kind, run=run, reason=said))
 
     def _collect(self) -> None:
         """Send what the workers could not; where the store is away it waits for the next call."""

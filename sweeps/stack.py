@@ -41,7 +41,8 @@ class CurvePoint:
 
 
 _BY_REPLICA = (
-    "weights", "first", "second", "active", "diverged_at", "clipped", "points", "fork_hashes",
+    "weights", "first", "second", "active", "diverged_at", "clipped", "losses", "points",
+    "fork_hashes",
 )  # fmt: skip
 
 
@@ -61,7 +62,9 @@ class StackState:
     diverged_at: tuple[int, ...]
     """The step of each replica at which loss or gradient was not finite; -1: it has not."""
     clipped: tuple[int, ...]
-    """Steps of each replica whose gradient was scaled down."""
+    """Steps of each replica after its warm-up whose gradient was scaled down."""
+    losses: Tensor
+    """(replicas, steps) Training loss of every step so far."""
     points: tuple[tuple[CurvePoint, ...], ...]
     """The curve of each replica."""
     paid_seconds: float = 0.0
@@ -117,6 +120,7 @@ class Stack(pl.LightningModule):
         self.diverged_at = [-1] * len(runs)
         self.points: list[list[CurvePoint]] = [[] for _ in runs]
         self.clipped = [0] * len(runs)
+        self.losses = torch.empty(len(runs), 0)
         self.step = 0
         self.seconds = self.paid_seconds = 0.0
         self.fork_hashes: tuple[str, ...] = ()
@@ -171,6 +175,7 @@ class Stack(pl.LightningModule):
             active=_copy(optimizer.active),
             diverged_at=tuple(self.diverged_at),
             clipped=tuple(self.clipped),
+            losses=self.losses,
             points=tuple(map(tuple, self.points)),
             paid_seconds=self.paid_seconds,
             fork_hashes=self.fork_hashes,
@@ -185,6 +190,7 @@ class Stack(pl.LightningModule):
         self.model.weights.copy_(state.weights)
         self.optimizer.restore(state.step, state.first, state.second, state.active)
         self.diverged_at, self.clipped = list(state.diverged_at), list(state.clipped)
+        self.losses = state.losses
         self.points = [list(curve) for curve in state.points]
 
     def configure_optimizers(self) -> PackedAdamW:
@@ -236,6 +242,7 @@ class Stack(pl.LightningModule):
     def _account(self, first: int, losses: Tensor, norms: Tensor) -> None:
         """Curve points, clipped steps, and who has diverged; both inputs: (steps, replicas)."""
         healthy = losses.isfinite() & norms.isfinite()
+        self.losses = torch.cat((self.losses, losses.T), dim=1)
         for replica, run in enumerate(self._runs):
             if self.diverged_at[replica] >= 0:
                 continue
@@ -244,7 +251,8 @@ class Stack(pl.LightningModule):
                 self.diverged_at[replica] = first + step
                 continue
             settings, last = run.settings, first + len(losses)
-            self.clipped[replica] += int((norms[:, replica] > settings.max_gradient_norm).sum())
+            warm = norms[max(0, settings.warmup_steps - first) :, replica]
+            self.clipped[replica] += int((warm > settings.max_gradient_norm).sum())
             values = losses[:, replica].tolist()
             self.points[replica].append(
                 CurvePoint(

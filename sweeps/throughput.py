@@ -45,8 +45,8 @@ class Throughput:
     def seconds(self, run: RunPlan) -> float:
         """Estimated training seconds that one run adds in one process."""
         if not self.rates:
-            share = run.marginal_flops / run.train_flops
-            return share * estimated_seconds(run, self.given)
+            alone = estimated_seconds(run, self.given)
+            return alone * run.marginal_flops / run.train_flops
         return run.marginal_flops / self._rate(run.shape.params)
 
     def _rate(self, params: int) -> float:

@@ -17,6 +17,8 @@ from sweeps.config import LaunchConfig
 from sweeps.data.corpus import Corpus
 from sweeps.device import choose_device, device_name
 from sweeps.evaluation import evaluate, evaluate_stack, evaluation_flops, sequence_losses
+from sweeps.health import count_spikes
+from sweeps.launchers.launcher import Stopped
 from sweeps.packing import Pack
 from sweeps.plan import RunPlan
 from sweeps.stack import CurvePoint, Stack, StackState, build_model, build_optimizer
@@ -55,7 +57,10 @@ class TrainedRun:
     replicas: int
     """Runs trained at once; the seconds are shared between them."""
     clipped_share: float
-    """Share of the steps whose gradient was scaled down."""
+    """Share of the steps after warm-up whose gradient was scaled down; over a tenth of them, the
+    clipping sets the learning rate."""
+    spikes: int
+    """Jumps of the training loss."""
     fork_state_hash: str | None
     """Of the state that a branch left its trunk in."""
     notes: tuple[str, ...]
@@ -81,6 +86,7 @@ class TrainedRun:
             "evaluation_flops": evaluation_flops(plan),
             "replicas": self.replicas,
             "clipped_share": self.clipped_share,
+            "spikes": self.spikes,
             "device": self.device,
             "mfu": model_flops_utilization(plan.marginal_flops, device_seconds, self.device),
             **branch,
@@ -253,7 +259,11 @@ class _PackTraining:
         """Train to a step, telling of every point that has not been told, keeping states."""
 
         def after_chunk() -> None:
-            self._tell(runs, told)
+            try:
+                self._tell(runs, told)
+            except Stopped:
+                self._keep(self._stack.state(), file)
+                raise
             if file is not None and self._clock.is_due():
                 self._keep(self._stack.state(), file)
 
@@ -285,7 +295,9 @@ class _PackTraining:
                 evaluation_seconds=seconds,
                 device=device_name(device),
                 replicas=len(runs),
-                clipped_share=stack.clipped[replica] / run.settings.steps,
+                clipped_share=stack.clipped[replica]
+                / max(1, run.settings.steps - run.settings.warmup_steps),
+                spikes=count_spikes(stack.losses[replica].numpy()),
                 fork_state_hash=stack.fork_hashes[replica] if stack.fork_hashes else None,
                 notes=(*self._notes, *stack.notes),
                 weights=stack.model.weights.detach()[replica].to("cpu", copy=True),

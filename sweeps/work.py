@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from scaling.errors import CorpusError, ScalingError
 from scaling.store import RunState, RunStore, RunWriter
-from sweeps.config import DataConfig, LaunchConfig
+from sweeps.config import DataConfig, HealthConfig, LaunchConfig
 from sweeps.distributed import SharedTraining, other_ranks
 from sweeps.packing import Pack
 from sweeps.plan import RunPlan
 
 if TYPE_CHECKING:
+    from sweeps.data.corpus import Corpus
     from sweeps.training import CurvePoint, TrainedRun
 
 _SECONDS_BETWEEN_FLUSHES = 5.0  # a batched write costs some 30 ms: once every few seconds is free
@@ -59,6 +60,10 @@ class Task:
     data: DataConfig
     launch: LaunchConfig
     store: RunStore
+    checked: frozenset[str] = frozenset()
+    """Run ids of those that carry the learning-rate check of their shape."""
+    health: HealthConfig = HealthConfig()
+    """How that check is done."""
 
     @classmethod
     def of_one(
@@ -98,6 +103,10 @@ def _train(task: Task, log: "_TaskLog") -> None:
     corpus = load_corpus(task.data, first.shape.context)
     if corpus.facts != first.data:
         raise CorpusError("the text has changed since the sweep was planned; plan it again")
+
+    def end(trained: "Mapping[RunPlan, TrainedRun]") -> None:
+        log.end(trained, _health(task, trained, corpus))
+
     shared = SharedTraining(
         pack=task.pack,
         data=task.data,
@@ -110,7 +119,7 @@ def _train(task: Task, log: "_TaskLog") -> None:
             task.pack,
             corpus,
             task.launch,
-            listener=Listener(on_start=log.start, on_point=log.add, on_end=log.end),
+            listener=Listener(on_start=log.start, on_point=log.add, on_end=end),
             done=shared.done,
             folder=task.checkpoint_folder,
         )
@@ -137,15 +146,19 @@ class _TaskLog:
         if run.run_id in self._open:
             self._open[run.run_id][2].add(point)
 
-    def end(self, trained: "Mapping[RunPlan, TrainedRun]") -> None:
-        """Store what runs have measured."""
+    def end(
+        self,
+        trained: "Mapping[RunPlan, TrainedRun]",
+        health: Mapping[str, Mapping[str, float | str]],
+    ) -> None:
+        """Store what runs have measured, and what was found about their shapes' learning rates."""
         for run, result in trained.items():
             if run.run_id not in self._open:
                 continue
             _, writer, curve = self._open.pop(run.run_id)
             self._ended.add(run.run_id)
             curve.flush()
-            self._send(_store(run, result, writer))
+            self._send(_store(run, result, writer, health.get(run.run_id, {})))
 
     def fail(self, reason: str) -> None:
         """Close every run that has not ended, with the reason."""
@@ -158,7 +171,12 @@ class _TaskLog:
             self._send(RunEvent(kind=EventKind.FAILED, run=run, reason=reason))
 
 
-def _store(run: RunPlan, trained: "TrainedRun", writer: RunWriter) -> RunEvent:
+def _store(
+    run: RunPlan,
+    trained: "TrainedRun",
+    writer: RunWriter,
+    health: Mapping[str, float | str],
+) -> RunEvent:
     from sweeps.data.known_entropy import entropy_leak
 
     if trained.diverged_at_step is not None:
@@ -168,7 +186,7 @@ def _store(run: RunPlan, trained: "TrainedRun", writer: RunWriter) -> RunEvent:
     if leak := entropy_leak(trained.loss, trained.loss_stderr, run.data.entropy):
         writer.fail(RunState.FAILED, leak)
         return RunEvent(kind=EventKind.FAILED, run=run, reason=leak)
-    writer.finish(trained.record(run))
+    writer.finish({**trained.record(run), **health})
     return RunEvent(
         kind=EventKind.FINISHED,
         run=run,
@@ -176,6 +194,21 @@ def _store(run: RunPlan, trained: "TrainedRun", writer: RunWriter) -> RunEvent:
         loss=trained.loss,
         seconds=trained.train_seconds,
     )
+
+
+def _health(
+    task: Task, trained: "Mapping[RunPlan, TrainedRun]", corpus: "Corpus"
+) -> dict[str, dict[str, float | str]]:
+    """By run id, what the learning-rate check adds to the records of the runs that carry it."""
+    from sweeps.health import check_learning_rate
+
+    return {
+        run.run_id: check_learning_rate(
+            run, corpus, task.health.factors, seeds=task.health.seeds
+        ).record()
+        for run, result in trained.items()
+        if run.run_id in task.checked and result.diverged_at_step is None
+    }
 
 
 class Curve:

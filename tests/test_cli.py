@@ -1,5 +1,6 @@
 """Facts about the `scaling` command: it mirrors the library; a mistake is one line, code 2."""
 
+import io
 import json
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
 def test_every_verb_explains_itself(verb, capsys):
     with pytest.raises(SystemExit) as ended:
-        main([verb.__name__, "--help"])
+        main([verb.__name__.rstrip("_"), "--help"])
     assert ended.value.code == 0
     assert verb.__doc__.splitlines()[0][:20] in capsys.readouterr().out
 
@@ -258,3 +259,16 @@ def test_an_unreachable_server_is_one_line_and_exit_code_two(monkeypatch, capsys
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert main(["fit", "mlflow:anything"]) == 2
     assert "does not answer" in capsys.readouterr().err
+
+
+def test_a_launch_beyond_its_budget_or_large_and_unconfirmed_is_refused_before_it_starts(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # no terminal: nobody to ask
+    command = ["run", str(ROOT / "configs" / "quickstart.yaml"), "--set"]
+    assert main([*command, "budget.flops=1"]) == 2
+    assert "more than budget.flops 1; drop or exclude runs" in capsys.readouterr().err
+    assert main([*command, "budget.ask_above_device_hours=1e-6"]) == 2
+    assert "add --yes" in capsys.readouterr().err
+    assert not (tmp_path / "mlflow.db").exists()

@@ -29,6 +29,7 @@ from sweeps.launchers.launcher import (
     TaskMessage,
     Work,
 )
+from sweeps.packing import uses_cuda
 
 _GRACE_SECONDS = 5.0  # for a worker to save its state and leave
 _STOPPED = 128 + signal.SIGTERM
@@ -38,14 +39,12 @@ def launch_local(
     tasks: Sequence[Any], work: Work, launch: LaunchConfig, again: Again
 ) -> Generator[Happening, None, None]:
     """Do the tasks on processes of this machine; see `Launcher`."""
-    if launch.gpus:
-        _require_gpus(launch.gpus)
     yield from work_through(
         tasks,
         work,
         workers=launch.workers,
         threads=launch.threads,
-        gpus=launch.gpus,
+        gpus=_gpus_each(launch),
         hang_seconds=launch.hang_seconds,
         again=again,
     )
@@ -212,15 +211,19 @@ def _end_with_driver() -> None:
     os._exit(1)
 
 
-def _require_gpus(gpus: int) -> None:
+def _gpus_each(launch: LaunchConfig) -> int:
+    """How many of this machine's GPUs a worker needs; 0 where it trains without."""
+    if not uses_cuda(launch):
+        return 0
     import torch
 
     have = torch.cuda.device_count()
-    if gpus > have:
+    if have and launch.devices > have:
         raise ConfigError(
-            f"launch.devices is {gpus} GPUs a process, but this machine has {have}; "
-            "lower it, or use launch.engine ray or slurm"
+            f"launch.devices is {launch.devices}, but this machine has {have} GPUs; lower it "
+            "or use launch.engine ray or slurm"
         )
+    return launch.devices if have else 0
 
 
 def _visible_gpus(slot: int, gpus: int) -> str:

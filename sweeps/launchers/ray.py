@@ -195,7 +195,7 @@ def _require_answer(address: str) -> None:
 
 
 def _resources(launch: LaunchConfig) -> dict[str, float]:
-    resources: dict[str, float] = {"num_cpus": launch.threads, "num_gpus": launch.gpus}
+    resources: dict[str, float] = {"num_cpus": launch.threads, "num_gpus": launch.reserved_gpus}
     if launch.memory_gb is not None:
         resources["memory"] = launch.memory_gb * 1e9
     return resources
@@ -203,13 +203,17 @@ def _resources(launch: LaunchConfig) -> dict[str, float]:
 
 def _require_resources(ray: Any, launch: LaunchConfig) -> None:
     """Refuse what no node has; Ray itself would wait for ever, hoping for a larger one."""
-    asked = {"CPU": launch.threads, "GPU": launch.gpus, "memory": (launch.memory_gb or 0) * 1e9}
+    asked = {
+        "CPU": launch.threads,
+        "GPU": launch.reserved_gpus,
+        "memory": (launch.memory_gb or 0) * 1e9,
+    }
     nodes: list[dict[str, float]] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     fitting = [
         node for node in nodes if all(node.get(name, 0) >= amount for name, amount in asked.items())
     ]
     if not fitting:
-        wanted = f"{launch.threads} CPUs, {launch.gpus} GPUs, {launch.memory_gb or 0:g} GB"
+        wanted = f"{launch.threads} CPUs, {launch.reserved_gpus} GPUs, {launch.memory_gb or 0:g} GB"
         most = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={})
         raise ConfigError(
             f"a run asks for {wanted}, which none of {len(nodes)} Ray nodes has (the largest: "

@@ -195,7 +195,7 @@ def _executor(folder: Path, launch: LaunchConfig) -> Any:
         name="scaling",
         timeout_min=int(launch.slurm.get("time", _MINUTES)),
         cpus_per_task=launch.threads,
-        gpus_per_node=launch.gpus,
+        gpus_per_node=launch.reserved_gpus,
         tasks_per_node=1,
         slurm_array_parallelism=launch.workers,
         **({} if launch.memory_gb is None else {"mem_gb": launch.memory_gb}),

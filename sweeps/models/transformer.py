@@ -105,14 +105,15 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """Attention and MLP of one layer; x: (replicas, positions, width)."""
         mixed = self._attention(torch.bmm(rms_norm(x), attention_in), sequences)
-        x = torch.baddbmm(x, mixed, attention_out, alpha=self.residual_scale)
+        # The scale goes to the matrices: they are smaller than the activations.
+        x = torch.baddbmm(x, mixed, attention_out * self.residual_scale)
         hidden = torch.bmm(rms_norm(x), mlp_in)
         if self.shape.mlp == "swiglu":
             gate, value = hidden.chunk(2, dim=-1)
             hidden = F.silu(gate) * value
         else:
             hidden = relu_squared(hidden)
-        return torch.baddbmm(x, hidden, mlp_out, alpha=self.residual_scale)
+        return torch.baddbmm(x, hidden, mlp_out * self.residual_scale)
 
     def _attention(self, projected: Tensor, sequences: int) -> Tensor:
         """Causal self-attention of each sequence; projected: (replicas, positions, 3 width)."""

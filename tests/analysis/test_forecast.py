@@ -9,7 +9,7 @@ from analysis.forecast import forecast, predict_table
 from analysis.forecast_result import Forecast
 from analysis.optimal_split import optimal_splits
 from analysis.targets import Targets
-from analysis.text import forecast_text
+from analysis.text import budgets_text, forecast_text
 from scaling.errors import ForecastError
 from scaling.laws import Chinchilla
 from scaling.records import records_from_table
@@ -172,6 +172,16 @@ def test_a_loss_below_any_floor_needs_an_infinite_budget(ladder):
     assert back.median == float("inf")
     assert back.ranges[0.5].high == float("inf")
     assert back.status
+
+
+def test_a_budget_further_out_than_the_data_span_is_an_order_of_magnitude(ladder, answer):
+    near = budget_for_loss(ladder, answer.targets[1].median)
+    far = budget_for_loss(ladder, 1.93)
+    assert near.supported and not far.supported
+    assert any("unsupported" in sentence for sentence in far.status)
+    text = budgets_text([near, far])
+    assert f"{near.median:.3g}" in text
+    assert f"{far.median:.0e}" in text and f"{far.median:.3g}" not in text
 
 
 def test_a_loss_near_the_floor_has_a_one_sided_range(ladder):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -61,3 +62,20 @@ def test_it_writes_json(throughput, monkeypatch, tmp_path, capsys):
     assert document["quick"] is True
     assert len(document["rows"]) == 2
     assert "packed x4 / single" in capsys.readouterr().out
+
+
+@pytest.mark.slow  # a new process imports all of it
+def test_it_runs_with_torch_and_lightning_alone(tmp_path):
+    absent = ("mlflow", "pandas", "jsonargparse", "pyarrow", "lmfit", "tokenizers", "sqlalchemy")
+    probe = (
+        "import sys, runpy\n"
+        f"for name in {absent}: sys.modules[name] = None\n"
+        "import importlib.util as util\n"
+        "find = util.find_spec\n"
+        f"util.find_spec = lambda name, *rest: None if name in {absent} else find(name, *rest)\n"
+        f"sys.argv = ['throughput.py', '--quick', '-o', {str(tmp_path / 'out.json')!r}]\n"
+        "runpy.run_path('benchmarks/throughput.py', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Lightning / plain loop" in done.stdout

@@ -81,9 +81,7 @@ def test_a_lost_task_is_done_by_another_worker_and_the_others_go_on(tmp_path):
 
 
 def test_a_hung_worker_is_ended_and_its_task_lost():
-    happenings = list(
-        work_through(["hang", "go"], hang, workers=1, threads=1, hang_seconds=20 / 10)
-    )
+    happenings = list(work_through(["hang", "go"], hang, workers=1, threads=1, hang_seconds=2.0))
     (lost,) = [event for event in happenings if isinstance(event, TaskLost)]
     assert (lost.task, lost.reason) == ("hang", "hung: no sign of life for 2 s")
     assert [e.task for e in happenings if isinstance(e, TaskEnded)] == ["go"]
@@ -151,11 +149,6 @@ def test_workers_end_when_their_driver_is_killed(tmp_path):
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
-def test_more_gpus_than_the_machine_has_are_refused():
-    with pytest.raises(ConfigError, match=r"launch.devices is 64 GPUs .* has \d"):
-        launcher_of("local", device="cuda", devices=64)([1], double)
-
-
 def test_a_worker_of_other_versions_is_refused_in_one_line():
     require_versions(versions())
     with pytest.raises(ConfigError, match=r"has torch .*, the driver 0.1; install"):
@@ -169,6 +162,7 @@ def test_submitit_runs_the_same_tasks_on_this_machine(tmp_path):
     assert sum(isinstance(event, TaskEnded) for event in happenings) == 3
 
 
+@pytest.mark.slow
 def test_a_killed_submitit_job_is_tried_again(tmp_path):
     launch = launcher_of("slurm", slurm={"cluster": "local", "folder": str(tmp_path / "jobs")})
     happenings = launch([(7, str(tmp_path))], die_once, again=lambda lost: lost.task)

@@ -7,14 +7,15 @@ import signal
 import pytest
 
 from scaling.store import RunState
-from sweeps import runner
+from sweeps import runner, work
 from sweeps.config import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.launchers.launcher import TaskEnded, TaskLost, TaskMessage
+from sweeps.launchers.launcher import Stopped, TaskEnded, TaskLost, TaskMessage
 from sweeps.launchers.local import work_through
+from sweeps.packing import Pack
 from sweeps.plan import plan_sweep
 from sweeps.runner import run_sweep
-from sweeps.work import EventKind
+from sweeps.work import EventKind, RunEvent, Task
 
 
 class MemoryStore:
@@ -177,6 +178,58 @@ def test_a_lost_worker_fails_its_run_alone(plan, monkeypatch):
     assert outcome.count(RunState.PLANNED) == 2
 
 
+def test_a_lost_pack_is_tried_again_for_the_runs_of_it_that_have_not_ended(plan, monkeypatch):
+    """The worker dies after the first run of a pack of two has ended and the second has begun."""
+    first, second = plan.runs[:2]
+    store, tried = MemoryStore(), []
+    pack = Pack(replicas=((first,), (second,)))
+    monkeypatch.setattr(runner, "pack_runs", lambda runs, launch: (pack,))
+
+    def lose_then_train(tasks, work, launch, again):
+        (task,) = tasks
+        for run in (first, second):
+            yield TaskMessage(task=task, message=RunEvent(kind=EventKind.STARTED, run=run))
+            store.start_run(run.run_id, run.name, run.facts())
+        store.kept[first.run_id] = RunState.FINISHED  # word of it never came
+        left = again(TaskLost(task=task, reason="worker died"))
+        tried.append(left.todo)
+        assert store.reasons == {second.run_id: "worker died"}
+        messages = []
+        work(left, messages.append)
+        yield from (TaskMessage(task=left, message=message) for message in messages)
+
+    monkeypatch.setattr(runner, "find_launcher", lambda engine: lose_then_train)
+    outcome = run_sweep(plan, store)
+    assert tried == [{second.run_id}]
+    assert list(store.records) == [second.run_id]  # the first was not measured twice
+    assert outcome.count(RunState.FINISHED) == 2
+
+
+def test_a_worker_that_is_asked_to_stop_leaves_its_state_to_the_next(plan, tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "_SECONDS_BETWEEN_PROGRESS", 0.0)
+    run = plan.runs[-1]
+    launch = dataclasses.replace(
+        plan.config.launch, checkpoints=str(tmp_path / "states"), inner_steps=1
+    )
+    undisturbed, resumed = MemoryStore(), MemoryStore()
+    work.train_task(Task.of_one(run, plan.config.data, launch, undisturbed), lambda message: None)
+    seen = []
+
+    def stop_at_the_third_message(message):
+        seen.append(message)
+        if len(seen) == 3:
+            raise Stopped
+
+    task = Task.of_one(run, plan.config.data, launch, resumed)
+    with pytest.raises(Stopped):
+        work.train_task(task, stop_at_the_third_message)
+    assert [file.suffix for file in (tmp_path / "states").iterdir()] == [".trunk"]
+    work.train_task(task, lambda message: None)
+    ends = [store.records[run.run_id]["loss"] for store in (undisturbed, resumed)]
+    assert ends[0] == ends[1]
+    assert not list((tmp_path / "states").iterdir())
+
+
 def double_or_die(task, send):
     """Work for real processes: sends twice the number; 13 kills the worker."""
     if task == 13:
@@ -190,3 +243,21 @@ def test_workers_do_all_tasks_and_a_dead_one_is_replaced():
     assert answers == [2, 4, 6]
     (lost,) = [event for event in events if isinstance(event, TaskLost)]
     assert lost == TaskLost(task=13, reason="worker was killed (SIGKILL; out of memory?)")
+
+
+def test_the_cheapest_run_of_each_shape_carries_its_learning_rate_check(tiny_mapping):
+    load_corpus.cache_clear()
+    mapping = tiny_mapping | {
+        "grid": {"width": [16], "tokens": [4000, 8000]},
+        "health": {"check_learning_rate": True},
+    }
+    plan, store = plan_sweep(config_from_mapping(mapping)), MemoryStore()
+    run_sweep(plan, store)
+    short, long = sorted(
+        (run for run in plan.runs if not run.held_out), key=lambda run: run.train_flops
+    )
+    record = store.records[short.run_id]
+    assert record["health"] in ("ok", "soft", "edge", "cap")
+    assert record["lr_gap"] >= 0
+    assert {"clipped_share", "spikes"} <= record.keys()
+    assert "health" not in store.records[long.run_id]

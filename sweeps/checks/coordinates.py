@@ -1,0 +1,126 @@
+"""Coordinate check: along width and depth, what blocks and head put out keeps its size.
+
+Yang & Hu 2021 (arXiv:2011.14522) and the README of microsoft/mup: a parametrisation transfers only
+if no activation grows or shrinks with the size of the model while it trains. Here: five seeds as
+one stack, ten steps at the rule's peak learning rate without warm-up. At four times that, branches
+explode at every size and slopes are noise (docs/log.md has the numbers).
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from sweeps.checks.finding import Bench, Finding
+from sweeps.models.transformer import Transformer
+from sweeps.plain_loop import backward, batch_of
+from sweeps.stack import build_model, build_optimizer
+
+STEPS, SETTLED_STEP = 10, 3
+SEEDS = (1, 2, 3, 4, 5)
+QUANTITIES = ("attention branch", "MLP branch", "stream", "attention logits", "logits")
+_SLOPE = 0.05
+
+
+def check_coordinates(
+    bench: Bench, *, doublings_of_width: int = 4, doublings_of_depth: int = 4
+) -> Iterator[Finding]:
+    """Slopes of log size on log width and on log depth, for each quantity, over the steps after the
+    third."""
+    width, depth = bench.widths[0], bench.depths[0]
+    wider = [(width * 2**times, depth) for times in range(doublings_of_width + 1)]
+    deeper = [(width, depth * 2**times) for times in range(doublings_of_depth + 1)]
+    yield from _slopes(bench, "width", wider)
+    if doublings_of_depth:
+        yield from _slopes(bench, "depth", deeper)
+
+
+def _slopes(bench: Bench, axis: str, shapes: Sequence[tuple[int, int]]) -> Iterator[Finding]:
+    sizes = np.stack([sizes_in_training(bench, *shape) for shape in shapes])
+    along = np.log([shape[axis == "depth"] for shape in shapes])
+    settled = np.log(sizes[:, SETTLED_STEP:]).mean(axis=1)  # (shapes, seeds, quantities)
+    for place, quantity in enumerate(QUANTITIES):
+        slopes = np.polyfit(along, settled[:, :, place], 1)[0]  # (seeds,)
+        spread = slopes.std(ddof=1) / np.sqrt(len(slopes))
+        means = np.exp(settled[:, :, place].mean(axis=1))
+        yield Finding(
+            check=f"coordinates: {quantity} along {axis}",
+            measured=float(slopes.mean()),
+            threshold=_SLOPE,
+            detail=f"slope, standard error {spread:.3f}; sizes "
+            + " ".join(f"{size:.3g}" for size in means),
+        )
+
+
+def sizes_in_training(bench: Bench, width: int, depth: int) -> np.ndarray:
+    """(steps, seeds, quantities) Mean absolute sizes after each of the first steps."""
+    plans = []
+    for seed in SEEDS:
+        plan = bench.plan(width, depth, seed)
+        settings = dataclasses.replace(plan.settings, warmup_steps=1)
+        plans.append(dataclasses.replace(plan, settings=settings))
+    model = build_model(*plans)
+    optimizer = build_optimizer(model, *plans)
+    probe = batch_of(plans, bench.corpus, STEPS)[..., :-1]
+    sizes = []
+    for step in range(STEPS):
+        backward(model, batch_of(plans, bench.corpus, step), plans[0].settings.z_loss)
+        optimizer.step()
+        sizes.append(sizes_of(model, probe))
+    return np.stack(sizes)
+
+
+@torch.no_grad()
+def sizes_of(model: Transformer, tokens: Tensor) -> np.ndarray:
+    """(replicas, quantities) Mean absolute size of each quantity of a forward pass."""
+    with _Watch(model.replicas) as watch:
+        logits = model(tokens)
+    attention, mlp = watch.branches[::2], watch.branches[1::2]
+    stream = model.residual_scale * torch.stack(watch.branches).sum(dim=0)
+    columns = (
+        torch.stack([_size(part) for part in attention]).mean(dim=0),
+        torch.stack([_size(part) for part in mlp]).mean(dim=0),
+        _size(stream),
+        torch.stack(watch.score_sizes).mean(dim=0),
+        _size(logits),
+    )
+    return torch.stack(columns, dim=1).numpy()
+
+
+class _Watch(TorchFunctionMode):
+    """Sees what every branch adds to the stream, and every attention, and leaves them be."""
+
+    def __init__(self, replicas: int) -> None:
+        super().__init__()
+        self._replicas = replicas
+        self.branches: list[Tensor] = []
+        """(replicas, positions, width) Of each branch, before its residual factor."""
+        self.score_sizes: list[Tensor] = []
+        """(replicas,) Of each block."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function is torch.baddbmm:
+            self.branches.append(torch.bmm(args[1], args[2]))
+        elif function is F.scaled_dot_product_attention:
+            self.score_sizes.append(_score_size(args[0], args[1], kwargs["scale"], self._replicas))
+        return function(*args, **kwargs)
+
+
+def _score_size(query: Tensor, key: Tensor, scale: float, replicas: int) -> Tensor:
+    """(replicas,) Mean absolute attention logit over the positions that the causal mask shows."""
+    scores = (query @ key.transpose(-1, -2) * scale).abs()
+    shown = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+    return scores[..., shown].view(replicas, -1).mean(dim=1)
+
+
+def _size(x: Tensor) -> Tensor:
+    """(replicas,)"""
+    return x.abs().flatten(1).mean(dim=1)

@@ -1,0 +1,45 @@
+"""Are the recorded numbers what their names say?"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import torch
+
+from sweeps.checks.equality import short_run
+from sweeps.checks.finding import Bench, Finding
+from sweeps.plain_loop import validation_of
+from sweeps.stack import build_model
+
+
+def check_bits_per_byte(bench: Bench) -> Iterator[Finding]:
+    """The recorded bits per byte against nats summed over all targets, by ln 2 and their bytes."""
+    from sweeps.training import train_run
+
+    plan = short_run(bench)
+    if plan.data.bytes_per_token is None:
+        yield Finding(
+            check="bits per byte",
+            measured=None,
+            threshold=1e-6,
+            detail="the tokens stand for no text",
+        )
+        return
+    launch = dataclasses.replace(bench.config.launch, device="cpu")
+    trained = train_run(plan, bench.corpus, launch)
+    model = build_model(plan)
+    with torch.no_grad():
+        model.weights.copy_(trained.weights.unsqueeze(0))
+    sequences = validation_of(model, bench.corpus)[0]
+    targets = len(sequences) * bench.corpus.context
+    nats = float(sequences.sum()) * bench.corpus.context
+    bits_per_byte = nats / math.log(2) / (targets * plan.data.bytes_per_token)
+    recorded = trained.record(plan)["bits_per_byte"]
+    assert isinstance(recorded, float)
+    yield Finding(
+        check="bits per byte",
+        measured=recorded - bits_per_byte,
+        threshold=1e-6,  # float32 losses of sequences, averaged in another order
+        is_invariant=True,
+        detail=f"{recorded:.5f} recorded, {bits_per_byte:.5f} from the sum over targets",
+    )

@@ -1,0 +1,135 @@
+"""`scaling check`: run the checks on a config's recipe and data, and say how each went."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from scaling.errors import CheckError, ConfigError
+from sweeps.checks.coordinates import check_coordinates
+from sweeps.checks.entropy import check_known_entropy
+from sweeps.checks.equality import (
+    check_accumulation,
+    check_packing,
+    check_resume,
+    check_trainer,
+)
+from sweeps.checks.finding import Bench, Finding
+from sweeps.checks.measures import check_bits_per_byte
+from sweeps.checks.start import check_initial_loss
+from sweeps.checks.transfer import check_transfer
+from sweeps.checks.wider import check_wider
+from sweeps.config import SweepConfig
+from sweeps.data.corpus import load_corpus
+from sweeps.training import settle_process
+
+Family = Callable[[Bench], Iterator[Finding]]
+
+#: Seconds on one CPU core.
+QUICK: tuple[Family, ...] = (
+    check_initial_loss,
+    check_packing,
+    check_trainer,
+    check_accumulation,
+    check_resume,
+    check_bits_per_byte,
+    check_known_entropy,
+    partial(check_coordinates, doublings_of_width=3, doublings_of_depth=0),
+)
+#: Minutes.
+FULL: tuple[Family, ...] = (*QUICK[:-1], check_coordinates, check_transfer, check_wider)
+
+_TOKENS = 2e5
+_WIDEST = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckReport:
+    """Every finding, in the order of the checks."""
+
+    sweep: str
+    recipe: str
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def broken(self) -> tuple[Finding, ...]:
+        """Invariants that do not hold."""
+        return tuple(found for found in self.findings if found.verdict == "BROKEN")
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """What the recipe does not keep on this data."""
+        return tuple(found for found in self.findings if found.verdict == "FAIL")
+
+    def require_unbroken(self) -> None:
+        """Raise CheckError where an invariant does not hold."""
+        if self.broken:
+            names = "; ".join(found.check for found in self.broken)
+            raise CheckError(
+                f"{self.sweep}: broken: {names}; runs trained by this code are not what their "
+                "records say"
+            )
+
+    def to_json(self) -> str:
+        """The report as one JSON document."""
+        rows = [dataclasses.asdict(found) | {"verdict": found.verdict} for found in self.findings]
+        document = {
+            "sweep": self.sweep,
+            "recipe": self.recipe,
+            "passed": not self.broken and not self.failed,
+            "seconds": round(self.seconds, 1),
+            "findings": rows,
+        }
+        return json.dumps(document, indent=2)
+
+
+def run_checks(
+    config: SweepConfig,
+    *,
+    quick: bool = False,
+    on_finding: Callable[[Finding], None] = lambda finding: None,
+) -> CheckReport:
+    """Check the config's recipe on its data, on small models on the CPU, one thread.
+
+    `quick` leaves out what takes minutes: depths, learning-rate transfer, wider is better. Raises
+    CorpusError for the text, ConfigError for one too short.
+    """
+    settle_process(1)
+    start = time.perf_counter()
+    bench = bench_for(config)
+    findings = []
+    for family in QUICK if quick else FULL:
+        for found in family(bench):
+            findings.append(found)
+            on_finding(found)
+    return CheckReport(
+        sweep=config.name,
+        recipe=config.recipe.name,
+        findings=tuple(findings),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def bench_for(config: SweepConfig) -> Bench:
+    """Widths in whole heads up to 128, from a quarter of that; depths 2 to 8; three seeds."""
+    corpus = load_corpus(config.data, config.model.context)
+    head = config.model.head_size
+    widest = max(4, _WIDEST // head) * head
+    widths = tuple(max(1, widest // head // share) * head for share in (4, 2, 1))
+    limit = config.data.max_epochs * corpus.facts.train_tokens
+    if limit < _TOKENS:
+        raise ConfigError(
+            f"checks train on {_TOKENS:,.0f} tokens, the text holds {limit:,.0f}; give more text "
+            "or a larger data.max_epochs"
+        )
+    return Bench(
+        config=config,
+        corpus=corpus,
+        tokens=_TOKENS,
+        seeds=(1, 2, 3),
+        widths=widths,
+        depths=(2, 4, 8),
+    )

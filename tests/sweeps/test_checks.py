@@ -1,0 +1,177 @@
+"""Facts about the checks: they hold where the code is right, and fail where it is not."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.cli import main
+from scaling.errors import CheckError, ConfigError
+from sweeps.checks.coordinates import QUANTITIES, check_coordinates, sizes_of
+from sweeps.checks.entropy import check_known_entropy
+from sweeps.checks.equality import (
+    check_accumulation,
+    check_packing,
+    check_resume,
+    check_trainer,
+    short_run,
+)
+from sweeps.checks.finding import Bench, Finding
+from sweeps.checks.measures import check_bits_per_byte
+from sweeps.checks.run import CheckReport, bench_for
+from sweeps.checks.start import check_initial_loss
+from sweeps.checks.transfer import FACTORS, best_rate
+from sweeps.checks.wider import check_wider
+from sweeps.data.corpus import load_corpus
+from sweeps.health import count_spikes
+from sweeps.plain_loop import batch_of, train_plainly
+from sweeps.stack import build_model
+from sweeps.training import train_run
+
+
+@pytest.fixture
+def bench(tiny_config):
+    """The recipe on the small text of the tests, widths 16 and 32."""
+    load_corpus.cache_clear()
+    return Bench(
+        config=tiny_config,
+        corpus=load_corpus(tiny_config.data, tiny_config.model.context),
+        tokens=20_000,
+        seeds=(1, 2),
+        widths=(16, 32),
+        depths=(2, 4),
+    )
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        check_initial_loss,
+        check_packing,
+        check_trainer,
+        check_accumulation,
+        check_resume,
+        check_bits_per_byte,
+    ],
+)
+def test_every_invariant_holds(bench, check):
+    findings = list(check(bench))
+    assert findings
+    for found in findings:
+        assert found.is_invariant
+        assert found.verdict == "pass", found
+
+
+def test_a_difference_in_an_invariant_breaks_it_and_elsewhere_is_a_finding():
+    found = Finding(check="c", measured=-0.3, threshold=0.2)
+    assert found.verdict == "FAIL"
+    assert dataclasses.replace(found, is_invariant=True).verdict == "BROKEN"
+    assert dataclasses.replace(found, measured=0.2).verdict == "pass"
+    assert dataclasses.replace(found, measured=math.nan).verdict == "FAIL"
+    assert dataclasses.replace(found, measured=None).verdict == "skipped"
+
+
+def test_a_report_with_a_broken_invariant_is_an_error_and_one_with_a_finding_is_not():
+    finding = Finding(check="slope", measured=1.0, threshold=0.2)
+    report = CheckReport(sweep="s", recipe="r", findings=(finding,), seconds=1.0)
+    report.require_unbroken()
+    assert json.loads(report.to_json())["findings"][0]["verdict"] == "FAIL"
+    broken = dataclasses.replace(finding, is_invariant=True)
+    with pytest.raises(CheckError, match="slope"):
+        dataclasses.replace(report, findings=(broken,)).require_unbroken()
+
+
+def test_a_packed_run_that_differs_is_noticed(bench, monkeypatch):
+    def leaking(plans, corpus, **options):
+        runs = train_plainly(plans, corpus, **options)
+        return dataclasses.replace(runs, losses=runs.losses + 1e-6 * len(plans))
+
+    monkeypatch.setattr("sweeps.checks.equality.train_plainly", leaking)
+    (found,) = check_packing(bench)
+    assert found.verdict == "BROKEN"
+
+
+def test_the_coordinate_check_sees_a_learning_rate_that_ignores_the_width(bench, monkeypatch):
+    wide = dataclasses.replace(bench, widths=(16, 32, 64))
+    plan = Bench.plan
+
+    def unscaled(self, width, depth, seed=1):
+        """Hidden matrices at the narrowest model's learning rate, whatever the width."""
+        run, narrow = plan(self, width, depth, seed), plan(self, self.widths[0], depth, seed)
+        settings = dataclasses.replace(run.settings, hidden=narrow.settings.hidden)
+        return dataclasses.replace(run, settings=settings)
+
+    def slope(quantity):
+        findings = check_coordinates(wide, doublings_of_width=2, doublings_of_depth=0)
+        return next(found.measured for found in findings if quantity in found.check)
+
+    scaled = slope("MLP branch")
+    monkeypatch.setattr(Bench, "plan", unscaled)
+    # Four times the width at the same rate: the branch's product of learned matrices grows at
+    # least in proportion.
+    assert slope("MLP branch") > scaled + 0.5
+
+
+def test_sizes_are_those_of_the_products_in_the_forward_pass(bench):
+    plans = [short_run(bench, seed) for seed in (1, 2)]
+    model = build_model(*plans)
+    tokens = batch_of(plans, bench.corpus, 0)[..., :-1]
+    sizes = dict(zip(QUANTITIES, sizes_of(model, tokens).T, strict=True))
+    # Before the first step branches and head are zero; normalised random queries and keys are not.
+    for quantity in ("attention branch", "MLP branch", "stream", "logits"):
+        assert (sizes[quantity] == 0).all()
+    assert (sizes["attention logits"] > 0.5).all()
+    with torch.no_grad():
+        model.weights += 0.1
+    expected = model(tokens).abs().flatten(1).mean(dim=1).detach().numpy()
+    assert sizes_of(model, tokens)[:, QUANTITIES.index("logits")] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("optimum", [-1.0, 0.0, 0.4, 5.0])
+def test_the_best_rate_is_that_of_the_parabola_and_never_outside(optimum):
+    losses = 2 + 0.1 * (np.log(FACTORS) - optimum) ** 2
+    assert best_rate(losses) == pytest.approx(min(optimum, math.log(FACTORS[-1])))
+
+
+def test_a_width_is_worse_in_one_direction_only(bench):
+    (wider,) = check_wider(bench)
+    (narrower,) = check_wider(dataclasses.replace(bench, widths=bench.widths[::-1]))
+    assert min(wider.measured, narrower.measured) == 0.0
+    assert max(wider.measured, narrower.measured) > 0.0
+
+
+def test_records_count_spikes_and_clipped_steps_as_the_plain_loop_sees_them(bench):
+    plan = bench.plan(16, 2)
+    plain = train_plainly([plan], bench.corpus)
+    trained = train_run(plan, bench.corpus, bench.config.launch)
+    warm = plain.gradient_norms[plan.settings.warmup_steps :, 0]
+    assert trained.clipped_share == pytest.approx(float((warm > 1).float().mean()))
+    assert 0 < trained.clipped_share < 1
+    assert trained.spikes == count_spikes(plain.losses[:, 0])
+
+
+def test_a_text_too_short_for_the_checks_is_refused(tiny_config):
+    load_corpus.cache_clear()
+    with pytest.raises(ConfigError, match="max_epochs"):
+        bench_for(tiny_config)
+
+
+@pytest.mark.slow
+def test_the_check_command_prints_one_document_and_exits_with_zero(capsys):
+    load_corpus.cache_clear()
+    assert main(["check", "configs/quickstart.yaml", "--quick", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    verdicts = {found["check"]: found["verdict"] for found in document["findings"]}
+    assert verdicts["packed equals single"] == "pass"
+    assert "BROKEN" not in verdicts.values()
+
+
+def test_no_model_beats_the_entropy_of_its_source(bench):
+    below = [found for found in check_known_entropy(bench) if "below" in found.check]
+    assert len(below) == 2
+    for found in below:
+        assert found.is_invariant
+        assert found.verdict == "pass", found

@@ -1,0 +1,47 @@
+"""Facts about what a plan is estimated to cost, and about budgets that refuse it."""
+
+import dataclasses
+
+import pytest
+
+from scaling.errors import ConfigError
+from sweeps.config import BudgetConfig, config_from_mapping
+from sweeps.cost import check_budget, plan_cost
+from sweeps.plan import plan_sweep
+
+
+@pytest.fixture
+def plan(tiny_mapping):
+    return plan_sweep(config_from_mapping(tiny_mapping | {"budget": {"price_per_device_hour": 3}}))
+
+
+def finished(run, flops_per_second):
+    seconds = run.marginal_flops / flops_per_second
+    return run.facts() | {"run_id": run.run_id, "status": "finished", "device_seconds": seconds}
+
+
+def test_a_cost_before_the_first_run_is_the_plan_s_own_guess(plan):
+    cost = plan_cost(plan)
+    assert not cost.is_measured
+    assert cost.flops == plan.marginal_flops
+    assert cost.device_hours == pytest.approx(plan.process_seconds / 3600)
+    assert cost.money == pytest.approx(3 * cost.device_hours)
+
+
+def test_rungs_cost_what_finished_runs_of_their_size_took_and_finished_runs_nothing(plan):
+    small, large, held_out = sorted(plan.runs, key=lambda run: run.train_flops)
+    cost = plan_cost(plan, [finished(small, 1e6), finished(large, 4e6)])
+    assert cost.is_measured
+    (rung,) = cost.rungs
+    assert (rung.params, rung.runs) == (held_out.shape.params, 1)
+    assert rung.device_hours == pytest.approx(held_out.train_flops / 4e6 / 3600)
+
+
+@pytest.mark.parametrize("name", ["flops", "device_hours", "cost"])
+def test_a_plan_above_any_budget_is_refused_by_its_name(plan, name):
+    cost = plan_cost(plan)
+    planned = {"flops": cost.flops, "device_hours": cost.device_hours, "cost": cost.money}[name]
+    budget = dataclasses.replace(BudgetConfig(price_per_device_hour=3), **{name: planned})
+    check_budget(cost, budget)
+    with pytest.raises(ConfigError, match=f"more than budget.{name}"):
+        check_budget(cost, dataclasses.replace(budget, **{name: planned * 0.999}))

@@ -1,0 +1,46 @@
+"""Facts about the lock that lets one process at a time drive a sweep."""
+
+import json
+import time
+
+import pytest
+
+from scaling.errors import StoreError
+from sweeps.driver_lock import DriverLock, is_driven
+
+
+class SweepStore:
+    """What the lock uses of a store."""
+
+    def __init__(self, said=""):
+        self.sweep, self.key, self.said = "tiny", "driver-lock-test", said
+
+    def driver(self):
+        return self.said
+
+    def set_driver(self, driver):
+        self.said = driver
+
+
+@pytest.fixture(autouse=True)
+def own_state_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCALING_STATE_DIR", str(tmp_path))
+
+
+def test_a_second_driver_is_refused_with_the_first_one_s_place_and_a_later_one_is_not():
+    with DriverLock(SweepStore()):
+        assert is_driven(SweepStore())
+        with pytest.raises(StoreError, match='"tiny" is being trained by process [0-9]+ on '):
+            DriverLock(SweepStore()).__enter__()
+    assert not is_driven(SweepStore())
+    with DriverLock(SweepStore()):
+        pass
+
+
+@pytest.mark.parametrize(("seconds_ago", "refused"), [(10, True), (600, False)])
+def test_a_driver_on_another_machine_counts_while_it_says_that_it_lives(seconds_ago, refused):
+    elsewhere = {"host": "another", "pid": 7, "at": time.time() - seconds_ago}
+    assert is_driven(SweepStore(json.dumps(elsewhere))) is refused
+    if refused:
+        with pytest.raises(StoreError, match="by process 7 on another"):
+            DriverLock(SweepStore(json.dumps(elsewhere))).__enter__()
