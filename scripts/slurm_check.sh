@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A sweep on a real Slurm of one machine, as root: installs slurm-wlm and munge where they are
-# missing, starts them in a folder of their own, trains a tiny sweep, cancels a job of it on the
-# way, and ends what it has started. Usage: scripts/slurm_check.sh [python]
+# missing, starts them in a folder of their own, trains a tiny sweep, kills a job of it on the way,
+# and ends what it has started. Usage: scripts/slurm_check.sh [python]
 set -euo pipefail
 python=${1:-python3}
 cd "$(dirname "$0")/.."
@@ -78,12 +78,11 @@ YAML
 export MLFLOW_TRACKING_URI=sqlite:///$folder/mlflow.db SCALING_STATE_DIR=$folder/local
 "$python" -m scaling run "$folder/sweep.yaml" &
 driver=$!
-for _ in $(seq 200); do  # until a job runs, which is then cancelled: its cell is tried again
+for _ in $(seq 200); do  # until a job runs, which is then killed: its cell is tried again
     job=$(squeue -h -t R -o %i 2>/dev/null | head -1)
     [ -n "$job" ] && break
     sleep 0.3
 done
-sleep 2
-scancel "$job" && echo "cancelled $job"
+scancel --full --signal=KILL "$job" && echo "killed $job"
 wait "$driver"
 "$python" -m scaling status "$folder/sweep.yaml" | tail -1 | grep "6 finished"

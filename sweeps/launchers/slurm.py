@@ -4,6 +4,7 @@ Slurm queues, preempts and requeues; a preempted or timed-out job goes on from i
 `launch.tries` times at most. The folders of jobs and checkpoints have to be shared by the nodes.
 """
 
+import logging
 import os
 import pickle
 import subprocess
@@ -22,6 +23,8 @@ from sweeps.launchers.launcher import Again, Happening, TaskEnded, TaskLost, Tas
 from sweeps.launchers.versions import require_versions, versions
 
 _POLL_SECONDS = 0.5
+_QUEUE_SECONDS = 5.0
+_SURELY_ABSENT = 3  # results may reach a shared folder a few seconds after the job has left
 _ARRAY = 500  # tasks a job array: Slurm's own limit is 1,001 by default
 _MINUTES = 24 * 60
 #: Of `launch.slurm`: what is ours, and not Slurm's.
@@ -57,6 +60,7 @@ class _Job:
     heard: float
     read: int = 0
     started: bool = False
+    absent: int = 0  # looks at Slurm's queue in a row that did not find it
 
 
 class _Cell:
@@ -89,6 +93,7 @@ class _Queue:
     def __init__(self, executor: Any, folder: Path, work: Work, launch: LaunchConfig) -> None:
         self._executor, self._folder, self._work, self._launch = executor, folder, work, launch
         self.jobs: list[_Job] = []
+        self._next_look = time.monotonic() + _QUEUE_SECONDS
         self._ids = folder / "submitted"
         if executor.cluster == "slurm":
             self._end_earlier()
@@ -113,8 +118,9 @@ class _Queue:
 
     def look(self) -> Generator[Happening, None, None]:
         """What has happened since the last look."""
+        self._look_for_absent()
         for job in list(self.jobs):
-            done = job.handle.done()
+            done = job.handle.done() or job.absent >= _SURELY_ABSENT
             yield from self._read(job)
             ended = self._ended(job) if done else self._hung(job)
             if ended is not None:
@@ -129,6 +135,18 @@ class _Queue:
                 job.handle.cancel()
         self._ids.unlink(missing_ok=True)
 
+    def _look_for_absent(self) -> None:
+        """Find jobs that were killed: without accounting only the queue tells, by their absence."""
+        if self._executor.cluster != "slurm" or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _QUEUE_SECONDS
+        command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+        listed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if listed.returncode == 0:
+            queue = set(listed.stdout.split())
+            for job in self.jobs:
+                job.absent = 0 if job.handle.job_id in queue else job.absent + 1
+
     def _read(self, job: _Job) -> Generator[Happening, None, None]:
         with suppress(FileNotFoundError), job.messages.open("rb") as file:
             file.seek(job.read)
@@ -142,6 +160,9 @@ class _Queue:
                     yield TaskMessage(task=job.task, message=message)
 
     def _ended(self, job: _Job) -> Happening:
+        reason = f"job {job.handle.job_id} ended without a result"
+        if not job.handle.done():  # else the next line would wait for it for ever
+            return TaskLost(task=job.task, reason=reason)
         try:
             error = job.handle.exception()
         except Exception as problem:  # submitit has no result: the job was killed
@@ -151,9 +172,9 @@ class _Queue:
         text = str(error).strip().splitlines()
         if isinstance(error, ScalingError):
             raise error
-        if any("ConfigError" in line for line in text):
+        if text and "ConfigError: " in text[-1]:  # submitit hands on the traceback alone
             raise ConfigError(text[-1].partition("ConfigError: ")[2])
-        return TaskLost(task=job.task, reason=f"job {job.handle.job_id}: {text[0][:200]}")
+        return TaskLost(task=job.task, reason=reason)
 
     def _hung(self, job: _Job) -> Happening | None:
         """A started job that says nothing; one in the queue may be silent for days."""
@@ -179,6 +200,7 @@ def _executor(folder: Path, launch: LaunchConfig) -> Any:
         raise ConfigError(
             "launch.engine is slurm, which needs submitit; install scaling-forecast[slurm]"
         ) from error
+    logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns of each question to sacct
     cluster = str(launch.slurm.get("cluster", "slurm"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
