@@ -16,6 +16,7 @@ from sweeps.data.tokenizer import TOKENIZERS
 from sweeps.schedule import SCHEDULES
 
 DEVICES = ("auto", "cpu", "cuda")
+ENGINES = ("local", "ray", "slurm")
 PRECISIONS = ("fp32", "bf16")
 SOURCES = ("text", "shards", "markov", "bigram-tasks")
 TOKEN_TYPES = ("auto", "uint16", "uint32")
@@ -154,10 +155,20 @@ class LaunchConfig:
     """Where and how the runs are trained. Nothing here changes a result, so nothing here enters a
     run's identity."""
 
+    engine: str = "local"
+    """`local` (processes of this machine), `ray` (a Ray cluster) or `slurm` (job arrays through
+    submitit)."""
     workers: int = 2
     """Processes that train at the same time."""
     threads: int = 1
     """CPU threads a process; small models gain nothing from a second one."""
+    memory_gb: float | None = None
+    """Memory that ray or slurm reserves for a process."""
+    address: str = "auto"
+    """The Ray cluster, as ray.init takes it; auto is the one that this machine belongs to."""
+    slurm: dict[str, str | int | float] = field(default_factory=dict)
+    """What submitit passes on to Slurm, for example `partition`, `account`, `time` (minutes);
+    `folder` is where its files lie, and `cluster: local` runs the jobs on this machine."""
     tries: int = 3
     """How often a run is tried whose worker dies, hangs or is preempted; it then counts as
     failed."""
@@ -194,6 +205,11 @@ class LaunchConfig:
     flops_per_second: float | None = None
     """Training rate of one process for the time estimate before anything has been timed; none: a
     guess from the model's size."""
+
+    @property
+    def reserved_gpus(self) -> int:
+        """GPUs that ray or slurm reserves for a process: none unless `device` says cuda."""
+        return self.devices if self.device == "cuda" else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,6 +308,7 @@ class SweepConfig:
             ("data.vocab_size", self.data.vocab_size),
             ("launch.workers", self.launch.workers),
             ("launch.threads", self.launch.threads),
+            ("launch.memory_gb", self.launch.memory_gb),
             ("launch.tries", self.launch.tries),
             ("launch.hang_seconds", self.launch.hang_seconds),
             ("budget.flops", self.budget.flops),
@@ -321,6 +338,7 @@ class SweepConfig:
             known = (*TOKENIZERS, "a path of a tokenizer.json")
             _check_choice("data.tokenizer", self.data.tokenizer, known)
         _check_choice("launch.device", self.launch.device, DEVICES)
+        _check_choice("launch.engine", self.launch.engine, ENGINES)
         _check_choice("model.mlp", self.model.mlp, MLPS)
         _check_choice("model.precision", self.model.precision, PRECISIONS)
         if self.schedule is not None:

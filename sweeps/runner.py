@@ -12,8 +12,7 @@ from scaling.store import RunState, RunStore
 from sweeps.config import LaunchConfig
 from sweeps.driver_lock import DriverLock
 from sweeps.health import rungs
-from sweeps.launchers.launcher import TaskLost, TaskMessage
-from sweeps.launchers.local import launch_local
+from sweeps.launchers.launcher import TaskLost, TaskMessage, find_launcher
 from sweeps.packing import pack_runs
 from sweeps.plan import RunPlan, SweepPlan
 from sweeps.standing import excluded_runs
@@ -77,10 +76,13 @@ class _Walk:
         launch = self._plan.config.launch
         if workers is not None:
             launch = replace(launch, workers=workers)
+        # Workers elsewhere have other working directories.
+        launch = replace(launch, checkpoints=str(Path(launch.checkpoints).absolute()))
         for run in self._plan.runs:
             if self._states[run.run_id] in SETTLED:
                 self._on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=run.tokens))
-        happenings = launch_local(self._tasks(launch), train_task, launch, self._after_loss)
+        do = find_launcher(launch.engine)
+        happenings = do(self._tasks(launch), train_task, launch, self._after_loss)
         try:
             for happening in happenings:
                 if isinstance(happening, TaskMessage):

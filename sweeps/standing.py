@@ -31,6 +31,7 @@ class CellStanding:
     tokens: int
     steps: int
     train_flops: int
+    flops_to_spend: int  # without what it shares with another run of the plan
     loss: float | None  # validation loss, nats per token; None until finished
     wall_seconds: float | None
     seconds_left: float  # of one process; estimated; 0 where nothing is left to do
@@ -57,7 +58,7 @@ class SweepStanding:
     @property
     def flops_left(self) -> int:
         """FLOP of the runs that are neither finished, diverged nor excluded."""
-        return sum(cell.train_flops for cell in self.cells if cell.state not in _ENDED)
+        return sum(cell.flops_to_spend for cell in self.cells if cell.state not in _ENDED)
 
     @property
     def device_hours_left(self) -> float:
@@ -166,6 +167,7 @@ def _cell(run: RunPlan, facts: dict[str, Any], throughput: Throughput) -> CellSt
         tokens=run.tokens,
         steps=run.settings.steps,
         train_flops=run.train_flops,
+        flops_to_spend=run.marginal_flops,
         loss=facts.get("loss"),
         wall_seconds=facts.get("wall_seconds"),
         seconds_left=0.0 if state in _ENDED else throughput.seconds(run),

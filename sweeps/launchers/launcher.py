@@ -4,9 +4,11 @@ Scheduling, resources, and the loss of workers or nodes are the engine's busines
 there are, and whether a lost one is worth another try, is the runner's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+from sweeps.config import LaunchConfig
 
 #: Trains one task, sending messages while it works; runs in the worker process.
 Work = Callable[[Any, Callable[[Any], None]], None]
@@ -42,3 +44,31 @@ class TaskLost:
 Happening = TaskMessage | TaskEnded | TaskLost
 #: After a loss: the task to try again, perhaps less than before, or None to give it up.
 Again = Callable[[TaskLost], Any]
+
+
+class Launcher(Protocol):
+    """Does tasks in order on the processes that the config asks for, and yields what happens.
+
+    `work` and the tasks are picklable. Leaving the iterator early, as Ctrl-C does, ends what runs.
+    Raises ConfigError where the resources asked for do not exist.
+    """
+
+    def __call__(
+        self, tasks: Sequence[Any], work: Work, launch: LaunchConfig, again: Again
+    ) -> Generator[Happening, None, None]:
+        """Do the tasks."""
+
+
+def find_launcher(engine: str) -> Launcher:
+    """The launcher of this name, one of sweeps.config.ENGINES."""
+    if engine == "ray":
+        from sweeps.launchers.ray import launch_ray
+
+        return launch_ray
+    if engine == "slurm":
+        from sweeps.launchers.slurm import launch_slurm
+
+        return launch_slurm
+    from sweeps.launchers.local import launch_local
+
+    return launch_local

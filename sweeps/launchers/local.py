@@ -38,11 +38,7 @@ _STOPPED = 128 + signal.SIGTERM
 def launch_local(
     tasks: Sequence[Any], work: Work, launch: LaunchConfig, again: Again
 ) -> Generator[Happening, None, None]:
-    """Do the tasks, which are picklable, in order on the processes that the config asks for.
-
-    Yields what happens as it happens; leaving it early, as Ctrl-C does, ends the workers. Raises
-    ConfigError where a run asks for more GPUs than there are.
-    """
+    """Do the tasks on processes of this machine; see `Launcher`."""
     yield from work_through(
         tasks,
         work,
@@ -224,7 +220,8 @@ def _gpus_each(launch: LaunchConfig) -> int:
     have = torch.cuda.device_count()
     if have and launch.devices > have:
         raise ConfigError(
-            f"launch.devices is {launch.devices}, but this machine has {have} GPUs; lower it"
+            f"launch.devices is {launch.devices}, but this machine has {have} GPUs; lower it "
+            "or use launch.engine ray or slurm"
         )
     return launch.devices if have else 0
 

@@ -88,7 +88,7 @@ def in_this_process(monkeypatch):
             yield from (TaskMessage(task=task, message=message) for message in messages)
             yield TaskEnded(task=task)
 
-    monkeypatch.setattr(runner, "launch_local", work_here)
+    monkeypatch.setattr(runner, "find_launcher", lambda engine: work_here)
     load_corpus.cache_clear()
 
 
@@ -169,7 +169,7 @@ def test_a_lost_worker_fails_its_run_alone(plan, monkeypatch):
         while again(lost) is not None:
             yield lost
 
-    monkeypatch.setattr(runner, "launch_local", lose_the_first)
+    monkeypatch.setattr(runner, "find_launcher", lambda engine: lose_the_first)
     store = MemoryStore()
     outcome = run_sweep(plan, store)
     first = plan.runs[0].run_id
@@ -198,7 +198,7 @@ def test_a_lost_pack_is_tried_again_for_the_runs_of_it_that_have_not_ended(plan,
         work(left, messages.append)
         yield from (TaskMessage(task=left, message=message) for message in messages)
 
-    monkeypatch.setattr(runner, "launch_local", lose_then_train)
+    monkeypatch.setattr(runner, "find_launcher", lambda engine: lose_then_train)
     outcome = run_sweep(plan, store)
     assert tried == [{second.run_id}]
     assert list(store.records) == [second.run_id]  # the first was not measured twice

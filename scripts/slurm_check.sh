@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# A sweep on a real Slurm of one machine, as root: installs slurm-wlm and munge where they are
+# missing, starts them in a folder of their own, trains a tiny sweep, kills a job of it on the way,
+# and ends what it has started. Usage: scripts/slurm_check.sh [python]
+set -euo pipefail
+python=${1:-python3}
+cd "$(dirname "$0")/.."
+folder=$(mktemp -d /tmp/slurm.XXXXXX)
+chmod 755 "$folder"
+mkdir -p "$folder"/{state,spool,log,text,jobs} /run/munge
+host=$(hostname -s)
+pids=()
+
+end() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    wait 2>/dev/null || true
+    rm -rf "$folder"
+}
+trap end EXIT
+
+if ! command -v slurmctld >/dev/null || ! command -v munged >/dev/null; then
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge
+fi
+[ -s /etc/munge/munge.key ] || { mungekey --create --force; chown munge /etc/munge/munge.key; }
+if ! munge -n >/dev/null 2>&1; then
+    chown -R munge /run/munge
+    su -s /bin/sh munge -c "exec /usr/sbin/munged --foreground" >"$folder/log/munged" 2>&1 &
+    pids+=($!)
+    for _ in $(seq 50); do munge -n >/dev/null 2>&1 && break; sleep 0.2; done
+fi
+
+cat >"$folder/slurm.conf" <<CONF
+ClusterName=ci
+SlurmctldHost=$host(127.0.0.1)
+AuthType=auth/munge
+SlurmUser=root
+SlurmdUser=root
+SlurmctldPort=16817
+SlurmdPort=16818
+StateSaveLocation=$folder/state
+SlurmdSpoolDir=$folder/spool
+SlurmctldPidFile=$folder/ctld.pid
+SlurmdPidFile=$folder/d.pid
+SlurmctldLogFile=$folder/log/ctld.log
+SlurmdLogFile=$folder/log/d.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+MpiDefault=none
+ReturnToService=2
+SchedulerParameters=sched_interval=1,batch_sched_delay=0
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=2000 State=UNKNOWN
+PartitionName=ci Nodes=$host Default=YES MaxTime=INFINITE State=UP
+CONF
+export SLURM_CONF=$folder/slurm.conf
+slurmctld -D >"$folder/log/ctld.out" 2>&1 & pids+=($!)
+slurmd -D >"$folder/log/d.out" 2>&1 & pids+=($!)
+for _ in $(seq 100); do sinfo -h -o %T 2>/dev/null | grep -q idle && break; sleep 0.3; done
+sinfo
+
+for number in $(seq 40); do
+    for line in $(seq 40); do echo "$number apples cost $((number * line)) coins."; done
+done | split -l 40 - "$folder/text/"
+for file in "$folder"/text/*; do mv "$file" "$file.txt"; done
+cat >"$folder/sweep.yaml" <<YAML
+name: slurm
+grid: {width: [16, 32], tokens: 40000, seed: [1, 2, 3]}
+model: {context: 32, head_size: 16}
+data: {files: ["$folder/text/*.txt"], validation_windows: 16, max_epochs: 100}
+recipe: {name: cpt-adamw-tiny/1}
+launch:
+  {engine: slurm, workers: 2, pack: 1, device: cpu, checkpoints: "$folder/checkpoints",
+   slurm: {folder: "$folder/jobs", time: 10}}
+YAML
+export MLFLOW_TRACKING_URI=sqlite:///$folder/mlflow.db SCALING_STATE_DIR=$folder/local
+"$python" -m scaling run "$folder/sweep.yaml" &
+driver=$!
+for _ in $(seq 200); do  # until a job runs, which is then killed: its cell is tried again
+    job=$(squeue -h -t R -o %i 2>/dev/null | head -1)
+    [ -n "$job" ] && break
+    sleep 0.3
+done
+scancel --full --signal=KILL "$job" && echo "killed $job"
+wait "$driver"
+"$python" -m scaling status "$folder/sweep.yaml" | tail -1 | grep "6 finished"

@@ -1,0 +1,226 @@
+"""Tasks as Slurm job arrays through submitit; with `slurm: {cluster: local}` as plain processes.
+
+Slurm queues, preempts and requeues; a preempted or timed-out job goes on from its checkpoint,
+`launch.tries` times at most. The folders of jobs and checkpoints have to be shared by the nodes.
+"""
+
+import logging
+import os
+import pickle
+import subprocess
+import time
+import uuid
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scaling.errors import ConfigError, ScalingError
+from sweeps.config import LaunchConfig
+from sweeps.launchers.launcher import Again, Happening, TaskEnded, TaskLost, TaskMessage, Work
+from sweeps.launchers.versions import require_versions, versions
+
+_POLL_SECONDS = 0.5
+_QUEUE_SECONDS = 5.0
+_SURELY_ABSENT = 3  # results may reach a shared folder a few seconds after the job has left
+_ARRAY = 500  # tasks a job array: Slurm's own limit is 1,001 by default
+_MINUTES = 24 * 60
+#: Of `launch.slurm`: what is ours, and not Slurm's.
+_OURS = ("cluster", "folder", "time")
+
+
+def launch_slurm(
+    tasks: Sequence[Any], work: Work, launch: LaunchConfig, again: Again
+) -> Generator[Happening, None, None]:
+    """Do the tasks as Slurm jobs; see `Launcher`."""
+    folder = Path(str(launch.slurm.get("folder", "slurm"))).absolute()
+    queue = _Queue(_executor(folder, launch), folder, work, launch)
+    waiting = deque(tasks)
+    try:
+        while waiting or queue.jobs:
+            queue.submit(waiting)
+            for happening in queue.look():
+                yield happening
+                if isinstance(happening, TaskLost):
+                    retry = again(happening)
+                    if retry is not None:
+                        waiting.appendleft(retry)
+            time.sleep(_POLL_SECONDS)
+    finally:
+        queue.cancel()
+
+
+@dataclass
+class _Job:
+    task: Any
+    handle: Any
+    messages: Path
+    heard: float
+    read: int = 0
+    started: bool = False
+    absent: int = 0  # looks at Slurm's queue in a row that did not find it
+
+
+class _Cell:
+    """What a job runs. submitit pickles it, and on preemption asks it what to submit again."""
+
+    def __init__(self, work: Work, task: Any, messages: Path, expected: Mapping[str, str]) -> None:
+        self._work, self._task, self._messages = work, task, messages
+        self._expected, self._folder = expected, os.getcwd()
+
+    def __call__(self) -> None:
+        os.chdir(self._folder)
+        with self._messages.open("ab", buffering=0) as file:
+            file.write(pickle.dumps(None))  # it has started
+            require_versions(self._expected)
+
+            def send(message: Any) -> None:
+                file.write(pickle.dumps(message))
+
+            self._work(self._task, send)
+
+    def checkpoint(self) -> Any:
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+class _Queue:
+    """The jobs that were submitted and have not ended."""
+
+    def __init__(self, executor: Any, folder: Path, work: Work, launch: LaunchConfig) -> None:
+        self._executor, self._folder, self._work, self._launch = executor, folder, work, launch
+        self.jobs: list[_Job] = []
+        self._next_look = time.monotonic() + _QUEUE_SECONDS
+        self._ids = folder / "submitted"
+        if executor.cluster == "slurm":
+            self._end_earlier()
+
+    def submit(self, waiting: deque[Any]) -> None:
+        """Hand over what is waiting: all of it to Slurm, which has a queue of its own."""
+        free = _ARRAY
+        if self._executor.cluster == "local":
+            free = self._launch.workers - len(self.jobs)
+        batch = [waiting.popleft() for _ in range(min(free, len(waiting)))]
+        if not batch:
+            return
+        paths = [self._folder / f"{uuid.uuid4().hex}.messages" for _ in batch]
+        here = versions()
+        cells = [_Cell(self._work, t, p, here) for t, p in zip(batch, paths, strict=True)]
+        with self._executor.batch():  # one job array
+            handles = [self._executor.submit(cell) for cell in cells]
+        with self._ids.open("a") as file:
+            file.writelines(f"{handle.job_id}\n" for handle in handles)
+        now = time.monotonic()
+        self.jobs += [_Job(t, h, p, now) for t, h, p in zip(batch, handles, paths, strict=True)]
+
+    def look(self) -> Generator[Happening, None, None]:
+        """What has happened since the last look."""
+        self._look_for_absent()
+        for job in list(self.jobs):
+            done = job.handle.done() or job.absent >= _SURELY_ABSENT
+            yield from self._read(job)
+            ended = self._ended(job) if done else self._hung(job)
+            if ended is not None:
+                self.jobs.remove(job)
+                job.messages.unlink(missing_ok=True)
+                yield ended
+
+    def cancel(self) -> None:
+        """End what still runs."""
+        for job in self.jobs:
+            with suppress(Exception):
+                job.handle.cancel()
+        self._ids.unlink(missing_ok=True)
+
+    def _look_for_absent(self) -> None:
+        """Find jobs that were killed: without accounting only the queue tells, by their absence."""
+        if self._executor.cluster != "slurm" or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _QUEUE_SECONDS
+        command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+        listed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if listed.returncode == 0:
+            queue = set(listed.stdout.split())
+            for job in self.jobs:
+                job.absent = 0 if job.handle.job_id in queue else job.absent + 1
+
+    def _read(self, job: _Job) -> Generator[Happening, None, None]:
+        with suppress(FileNotFoundError), job.messages.open("rb") as file:
+            file.seek(job.read)
+            while True:
+                try:
+                    message = pickle.load(file)
+                except (EOFError, pickle.UnpicklingError):  # nothing more, or half a message
+                    return
+                job.read, job.heard, job.started = file.tell(), time.monotonic(), True
+                if message is not None:
+                    yield TaskMessage(task=job.task, message=message)
+
+    def _ended(self, job: _Job) -> Happening:
+        reason = f"job {job.handle.job_id} ended without a result"
+        if not job.handle.done():  # else the next line would wait for it for ever
+            return TaskLost(task=job.task, reason=reason)
+        try:
+            error = job.handle.exception()
+        except Exception as problem:  # submitit has no result: the job was killed
+            error = problem
+        if error is None:
+            return TaskEnded(task=job.task)
+        text = str(error).strip().splitlines()
+        if isinstance(error, ScalingError):
+            raise error
+        if text and "ConfigError: " in text[-1]:  # submitit hands on the traceback alone
+            raise ConfigError(text[-1].partition("ConfigError: ")[2])
+        return TaskLost(task=job.task, reason=reason)
+
+    def _hung(self, job: _Job) -> Happening | None:
+        """A started job that says nothing; one in the queue may be silent for days."""
+        limit = self._launch.hang_seconds
+        if not job.started or time.monotonic() - job.heard < limit:
+            return None
+        with suppress(Exception):
+            job.handle.cancel()
+        return TaskLost(task=job.task, reason=f"hung: no sign of life for {limit:.0f} s")
+
+    def _end_earlier(self) -> None:
+        """End jobs of a driver that was killed: nobody listens to them, and they would collide."""
+        with suppress(OSError):
+            ids = self._ids.read_text().split()
+            subprocess.run(["scancel", "--quiet", *ids], check=False)
+            self._ids.unlink()
+
+
+def _executor(folder: Path, launch: LaunchConfig) -> Any:
+    try:
+        import submitit
+    except ImportError as error:
+        raise ConfigError(
+            "launch.engine is slurm, which needs submitit; install scaling-forecast[slurm]"
+        ) from error
+    logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns of each question to sacct
+    cluster = str(launch.slurm.get("cluster", "slurm"))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        executor = submitit.AutoExecutor(
+            folder=folder, cluster=cluster, slurm_max_num_timeout=launch.tries
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"launch.engine slurm: {error}; run it where sbatch is, or give slurm: "
+            "{cluster: local}"
+        ) from error
+    further = {f"slurm_{key}": v for key, v in launch.slurm.items() if key not in _OURS}
+    executor.update_parameters(
+        name="scaling",
+        timeout_min=int(launch.slurm.get("time", _MINUTES)),
+        cpus_per_task=launch.threads,
+        gpus_per_node=launch.reserved_gpus,
+        tasks_per_node=1,
+        slurm_array_parallelism=launch.workers,
+        **({} if launch.memory_gb is None else {"mem_gb": launch.memory_gb}),
+        **(further if cluster == "slurm" else {}),
+    )
+    return executor

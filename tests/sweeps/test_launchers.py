@@ -1,0 +1,182 @@
+"""Facts about launchers: every task is done once, a lost one is told, resources are checked."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from scaling.errors import ConfigError
+from sweeps.config import LaunchConfig
+from sweeps.launchers.launcher import Stopped, TaskEnded, TaskLost, TaskMessage, find_launcher
+from sweeps.launchers.local import work_through
+from sweeps.launchers.versions import require_versions, versions
+
+
+def answers(happenings):
+    return sorted(event.message for event in happenings if isinstance(event, TaskMessage))
+
+
+def double(task, send):
+    send(2 * task)
+
+
+def die_once(task, send):
+    """Kill the worker on the first try of a task; a file remembers it."""
+    number, folder = task
+    mark = Path(folder, str(number))
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    send(number)
+
+
+def hang(task, send):
+    send("begun")
+    time.sleep(60 if task == "hang" else 0)
+
+
+def swallow_memory(task, send):
+    """Take more memory than the process may have, as a model too large for the machine does."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+    try:
+        bytearray(64 << 30)
+    except MemoryError:
+        send("no memory")
+
+
+def go_on_until_stopped(task, send):
+    try:
+        while True:
+            send(os.getpid())
+            time.sleep(0.05)
+    except Stopped:
+        Path(task).write_text("saved")
+        raise
+
+
+def launcher_of(engine, **launch):
+    """The launcher with its config bound."""
+    config = LaunchConfig(engine=engine, **launch)
+    return lambda tasks, work, again=lambda lost: None: list(
+        find_launcher(engine)(tasks, work, config, again)
+    )
+
+
+def test_a_lost_task_is_done_by_another_worker_and_the_others_go_on(tmp_path):
+    tasks = [(number, str(tmp_path)) for number in range(4)]
+    (tmp_path / "1").touch(), (tmp_path / "3").touch()  # only 0 and 2 die
+    happenings = list(
+        work_through(tasks, die_once, workers=2, threads=1, again=lambda lost: lost.task)
+    )
+    assert answers(happenings) == [0, 1, 2, 3]
+    lost = [event for event in happenings if isinstance(event, TaskLost)]
+    assert sorted(event.task[0] for event in lost) == [0, 2]
+    assert {event.reason for event in lost} == {"worker was killed (SIGKILL; out of memory?)"}
+
+
+def test_a_hung_worker_is_ended_and_its_task_lost():
+    happenings = list(work_through(["hang", "go"], hang, workers=1, threads=1, hang_seconds=2.0))
+    (lost,) = [event for event in happenings if isinstance(event, TaskLost)]
+    assert (lost.task, lost.reason) == ("hang", "hung: no sign of life for 2 s")
+    assert [e.task for e in happenings if isinstance(e, TaskEnded)] == ["go"]
+
+
+def test_a_task_without_memory_fails_alone():
+    happenings = list(work_through([1, 2], swallow_memory, workers=1, threads=1))
+    assert answers(happenings) == ["no memory", "no memory"]
+
+
+def test_a_worker_that_is_asked_to_stop_saves_first_and_its_task_is_lost(tmp_path):
+    saved = tmp_path / "state"
+    happenings = work_through([str(saved)], go_on_until_stopped, workers=1, threads=1)
+    first = next(happenings)
+    os.kill(first.message, signal.SIGTERM)
+    (lost,) = [event for event in happenings if isinstance(event, TaskLost)]
+    assert lost.reason == "worker was asked to stop (SIGTERM)"
+    assert saved.read_text() == "saved"
+
+
+def test_leaving_early_lets_workers_save_and_ends_them(tmp_path):
+    saved = tmp_path / "state"
+    happenings = work_through([str(saved)], go_on_until_stopped, workers=1, threads=1)
+    worker = next(happenings).message
+    happenings.close()
+    assert saved.read_text() == "saved"
+    assert not Path(f"/proc/{worker}").exists()
+
+
+DRIVER = """
+import sys, time
+from sweeps.launchers.local import work_through
+sys.path.insert(0, {folder!r})
+from orphan_work import sleep_long
+for event in work_through([1, 2], sleep_long, workers=2, threads=1):
+    print(event.message, flush=True)
+"""
+
+WORK = """
+import os, time
+def sleep_long(task, send):
+    send(os.getpid())
+    time.sleep(60)
+"""
+
+
+def test_workers_end_when_their_driver_is_killed(tmp_path):
+    (tmp_path / "orphan_work.py").write_text(WORK)
+    (tmp_path / "driver.py").write_text(
+        DRIVER.format(folder=str(tmp_path)).replace("\nfor", "\nif __name__ == '__main__':\n  for")
+    )
+    driver = subprocess.Popen(
+        [sys.executable, str(tmp_path / "driver.py")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": f"{Path.cwd()}:{tmp_path}"},
+    )
+    workers = [int(driver.stdout.readline()) for _ in range(2)]
+    driver.kill()
+    driver.wait()
+    driver.stdout.close()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def test_a_worker_of_other_versions_is_refused_in_one_line():
+    require_versions(versions())
+    with pytest.raises(ConfigError, match=r"has torch .*, the driver 0.1; install"):
+        require_versions(versions() | {"torch": "0.1"})
+
+
+def test_submitit_runs_the_same_tasks_on_this_machine(tmp_path):
+    launch = launcher_of("slurm", slurm={"cluster": "local", "folder": str(tmp_path)}, workers=2)
+    happenings = launch([1, 2, 3], double)
+    assert answers(happenings) == [2, 4, 6]
+    assert sum(isinstance(event, TaskEnded) for event in happenings) == 3
+
+
+@pytest.mark.slow
+def test_a_killed_submitit_job_is_tried_again(tmp_path):
+    launch = launcher_of("slurm", slurm={"cluster": "local", "folder": str(tmp_path / "jobs")})
+    happenings = launch([(7, str(tmp_path))], die_once, again=lambda lost: lost.task)
+    assert answers(happenings) == [7]
+    assert sum(isinstance(event, TaskLost) for event in happenings) == 1
+
+
+def test_slurm_on_a_machine_without_it_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="run it where sbatch is"):
+        launcher_of("slurm", slurm={"folder": str(tmp_path)})([1], double)
+
+
+def test_ray_without_a_cluster_says_how_to_start_one():
+    pytest.importorskip("ray")
+    with pytest.raises(ConfigError, match="ray start --head"):
+        launcher_of("ray", address="127.0.0.1:9")([1], double)
