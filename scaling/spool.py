@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -101,6 +102,17 @@ class Spool:
         end = content.rfind(b"\n") + 1  # a killed writer may have left half a line
         return [json.loads(line) for line in content[:end].splitlines()], size
 
+    def refuse(self, error: StoreError) -> None:
+        """The store will never take these lines: put them aside, and say so at the next one."""
+        self.error = error
+        with suppress(OSError):
+            self.path.rename(self.path.with_suffix(".refused"))
+        self._file.close()
+
+    def release(self) -> None:
+        """Leave the file to whoever adopts it next."""
+        self._file.close()
+
     def discard(self) -> None:
         """Everything is in the store: forget the file."""
         self.path.unlink(missing_ok=True)
@@ -169,7 +181,7 @@ class Shipper:
                 self._silent_since = self._silent_since or time.monotonic()
                 return min(_LONGEST_PAUSE, 2 * pause or 0.25)
             except StoreError as error:
-                spool.error = error
+                spool.refuse(error)
         self._silent_since = None
         return 0.0
 

@@ -226,10 +226,14 @@ class RunStore:
             try:
                 ship(spool, send)
             except Unavailable as error:
+                spool.release()
                 raise StoreError(
                     f"{without_credentials(self.tracking_uri)}: does not answer ({error}); runs "
                     f"wait in {spool.path.parent} and are sent by the next call"
                 ) from error
+            except StoreError as error:
+                spool.refuse(error)
+                continue
             spool.discard()
             count += 1
         return count

@@ -1,0 +1,198 @@
+"""Facts about tracking servers: stopped and started again, many writers, PostgreSQL."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from scaling.errors import StoreError
+from scaling.store import RunState, RunStore
+
+pytestmark = pytest.mark.slow
+FACTS = {"width": 32, "seed": 7}
+RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}
+
+
+class Server:
+    """A real `mlflow server` on the loopback interface that can be stopped and started."""
+
+    def __init__(self, folder, database=None):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.folder, self.process = folder, None
+        self.database = database or f"sqlite:///{folder}/mlflow.db"
+        self.uri = f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+        command += ["--backend-store-uri", self.database, "--port", str(self.port)]
+        self.process = subprocess.Popen(
+            [*command, "--workers", "1"],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.5)
+        raise TimeoutError("the server does not start")
+
+    def stop(self):
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = Server(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+def points(first, last):
+    return [{"step": step, "train_loss": 3.0 / step} for step in range(first, last)]
+
+
+def arrives(writer):
+    """Whether a writer's lines reach the store within a minute of its return."""
+    deadline = time.monotonic() + 60
+    while not writer.flush() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return writer.flush()
+
+
+def test_a_server_that_is_away_for_a_while_loses_nothing_and_delays_nobody(server):
+    store = RunStore.open("served", server.uri)
+    writer = store.start_run("abc", "d32", FACTS)
+    writer.log_curve(points(1, 50))
+    assert writer.flush()
+    server.stop()
+    start = time.monotonic()
+    for first in range(50, 1000, 50):
+        writer.log_curve(points(first, first + 50))
+    assert time.monotonic() - start < 0.5  # lines of a file: a millisecond each
+    writer.finish(RECORD)  # returns without the server
+    other = store.start_run("abd", "d48", FACTS)  # the sweep goes on
+    other.finish(RECORD)
+    with pytest.raises(StoreError, match="does not answer"):
+        store.facts()
+    server.start()
+    assert arrives(writer)
+    assert arrives(other)
+    assert store.states() == {"abc": RunState.FINISHED, "abd": RunState.FINISHED}
+    curve = store.curves(run_ids=["abc"])
+    assert curve["step"].tolist() == list(range(1, 1000))
+    assert store.facts()["abc"]["tries"] == 1  # shipped again, not created again
+
+
+DIES_WHILE_AWAY = """
+import os, signal, sys
+from scaling.store import RunStore
+store = RunStore(sweep="served", tracking_uri=sys.argv[1], experiment_id=sys.argv[2])
+writer = store.start_run("abe", "d64", {"width": 64})
+writer.log_curve([{"step": step, "train_loss": 1.0} for step in range(30)])
+writer.finish({"loss": 1.5, "params": 1.0, "tokens": 1.0, "train_flops": 6.0})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_that_dies_while_the_server_is_away_leaves_its_run_to_the_next(server):
+    store = RunStore.open("served", server.uri)
+    server.stop()
+    command = [sys.executable, "-c", DIES_WHILE_AWAY, server.uri, store.experiment_id]
+    subprocess.run(command, cwd=Path.cwd(), timeout=120)
+    with pytest.raises(StoreError, match="does not answer"):
+        store.replay()
+    server.start()
+    assert store.replay() == 1
+    assert store.states() == {"abe": RunState.FINISHED}
+    assert len(store.curves()) == 30
+
+
+def log_two_runs(store, number):
+    for run in range(2):
+        name = f"{number}-{run}"
+        writer = store.start_run(name, name, FACTS)
+        for first in range(1, 101, 20):
+            writer.log_curve(points(first, first + 20))
+        writer.finish(RECORD)
+    writer.flush(300)
+
+
+def log_from_16_processes(uri):
+    store = RunStore.open("crowd", uri)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sweeps.launchers.warm"])
+    start = time.perf_counter()
+    crowd = [context.Process(target=log_two_runs, args=(store, n)) for n in range(16)]
+    for process in crowd:
+        process.start()
+    for process in crowd:
+        process.join()
+    store.replay()
+    print(f"16 writers, 32 runs, 3,200 points: {time.perf_counter() - start:.1f} s")
+    assert [process.exitcode for process in crowd] == [0] * 16
+    assert set(store.states().values()) == {RunState.FINISHED}
+    assert len(store.curves()) == 16 * 2 * 100
+    assert {facts["tries"] for facts in store.facts().values()} == {1}
+
+
+def test_16_processes_logging_at_once_to_a_server_lose_nothing(server):
+    log_from_16_processes(server.uri)
+
+
+@pytest.fixture
+def postgresql():
+    """The URI of a PostgreSQL database of our own, run by the user that Debian made for it."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    pytest.importorskip("psycopg")
+    if not binaries or os.geteuid() != 0 or shutil.which("runuser") is None:
+        pytest.skip("needs Debian's postgresql and root")
+    folder = Path("/tmp") / f"scaling-postgres-{os.getpid()}"
+    folder.mkdir()
+    shutil.chown(folder, "postgres")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def command(*arguments):
+        as_user = ["runuser", "-u", "postgres", "--", f"{binaries[-1]}/{arguments[0]}"]
+        subprocess.run([*as_user, *arguments[1:]], check=True, cwd="/", stdout=subprocess.DEVNULL)
+
+    data = str(folder / "data")
+    command("initdb", "-D", data, "-A", "trust", "-U", "scaling")
+    settings = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
+    command("pg_ctl", "-D", data, "-o", settings, "-l", f"{folder}/log", "-w", "start")
+    try:
+        yield f"postgresql://scaling@127.0.0.1:{port}/postgres"
+    finally:
+        command("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+        shutil.rmtree(folder)
+
+
+def test_16_processes_logging_at_once_over_postgresql_lose_nothing(postgresql, tmp_path):
+    server = Server(tmp_path, postgresql)
+    try:
+        server.start()
+        log_from_16_processes(server.uri)
+    finally:
+        server.stop()
+    direct = RunStore.find("crowd", postgresql)  # the same runs by SQL, without the server
+    assert len(direct.facts()) == 32
+    assert len(direct.curves()) == 3200
