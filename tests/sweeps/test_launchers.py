@@ -156,6 +156,7 @@ def test_a_worker_of_other_versions_is_refused_in_one_line():
 
 
 def test_submitit_runs_the_same_tasks_on_this_machine(tmp_path):
+    pytest.importorskip("submitit", reason="the slurm extra is not installed")
     launch = launcher_of("slurm", slurm={"cluster": "local", "folder": str(tmp_path)}, workers=2)
     happenings = launch([1, 2, 3], double)
     assert answers(happenings) == [2, 4, 6]
@@ -171,6 +172,7 @@ def test_a_killed_submitit_job_is_tried_again(tmp_path):
 
 
 def test_slurm_on_a_machine_without_it_says_what_to_do(tmp_path, monkeypatch):
+    pytest.importorskip("submitit", reason="the slurm extra is not installed")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="run it where sbatch is"):
         launcher_of("slurm", slurm={"folder": str(tmp_path)})([1], double)
