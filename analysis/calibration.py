@@ -23,6 +23,7 @@ class Calibration:
     prior_origins: float  # what the default scale is worth, in backtest origins
     origin_worth: float  # what one origin is worth; nested ones tell less than one
     bias: float  # share of the drop taken off: real ladders lie a little below their forecast
+    tuning: float = 0.0  # standard error of what taking off bad tuning changed, as a share of it
 
 
 SURFACE = Calibration(
@@ -39,6 +40,8 @@ SURFACE = Calibration(
     origin_worth=1.0,
     bias=0.02,
 )
+# The same where learning-rate checks say what bad tuning added, and it was taken off.
+CHECKED_SURFACE = replace(SURFACE, tuning=0.5)
 # One input over half a decade and more, as in the best loss by compute. The best run of a budget
 # is not its optimum, and small budgets miss theirs by more: such curves need more width and lie
 # lower than they promise.

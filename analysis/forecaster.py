@@ -70,6 +70,7 @@ class LogForecast:
             "parameters": scale * self.spread.parameters,
             "law choice": scale * self.spread.laws,
             "lack of fit": scale * self.spread.misfit,
+            "tuning": scale * self.spread.tuning,
             "new-run noise": self.noise_variance,
         }
         total = np.sum(list(parts.values()), axis=0)

@@ -10,16 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.calibration import FAR_CURVE, NEAR_CURVE, SURFACE, Calibration
+from analysis.calibration import CHECKED_SURFACE, FAR_CURVE, NEAR_CURVE, SURFACE, Calibration
 from analysis.candidates import LAW_NAMES, Candidate, curve_candidates, surface_candidates
 from analysis.ladder import Ladder
+from analysis.tuning_gap import TuningGap, tuning_gap
 from scaling.errors import ForecastError
+from scaling.health import RUNG, Health
 from scaling.records import Records
 
 FloatArray = npt.NDArray[np.float64]
 
 FEWEST_RUNS = 6
 FEWEST_SCALES = 3
+FEWEST_CHECKED_RUNS = 8  # left when shapes with an open check are not; else these stay in
+OK_GAP = 0.001  # of the loss: a smaller gap is none
 FEWEST_CURVE_POINTS = 4
 SAME_BUDGET = 0.02  # log compute; planned budgets are met to within rounding of the steps
 FURTHEST_DECADES = 12.0
@@ -59,22 +63,23 @@ def pose(
     """
     if law != "auto" and law not in LAW_NAMES:
         raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(LAW_NAMES)}')
+    records, open_checks = _keeping_enough(records)
     if x is not None:
-        return _curve(records, x, law, furthest, ())
+        return _curve(records, x, law, furthest, open_checks)
     if wanted == ("train_flops",):
         reason = _no_surface(records) if law == "auto" or _of_surface(law) else "asked"
         if reason is None:
-            return _surface(records, law)
+            return _surface(records, law, open_checks)
         if _of_surface(law):
             raise ForecastError(f"{records.source}: {reason}; --law {law} needs a surface")
-        said = () if reason == "asked" else (f"{reason}: the forecast uses best runs by compute",)
+        said = open_checks if reason == "asked" else (*open_checks, f"{reason}: the forecast uses best runs by compute")
         return _curve(records, "train_flops", law, furthest, said)
     if set(wanted) == {"params", "tokens"}:
         reason = _no_surface(records)
         if reason is not None:
             raise ForecastError(f"{records.source}: {reason}; forecast along one column with --x")
-        return _surface(records, law)
-    return _curve(records, wanted[0], law, furthest, ())
+        return _surface(records, law, open_checks)
+    return _curve(records, wanted[0], law, furthest, open_checks)
 
 
 def check_distance(distance: FloatArray) -> None:
@@ -155,7 +160,59 @@ def _log_compute(usable: Records) -> FloatArray:
     return np.where(known, np.log(np.where(known, given, 1.0)), compute)
 
 
-def _surface(records: Records, law: str) -> Question:
+def _tuning(usable: Records, log_compute: FloatArray) -> TuningGap | None:
+    """What bad tuning adds to each run, where the table has learning-rate checks."""
+    if "lr_gap" not in usable or "lr_gap_stderr" not in usable:
+        return None
+    stderr = usable.column("lr_gap_stderr")  # known on the run that was checked
+    gap = np.where(np.isfinite(stderr), usable.column("lr_gap"), np.nan)
+    if not np.isfinite(gap).any():
+        return None
+    key = [name for name in RUNG if name in usable]
+    shape = usable.table.groupby(key, dropna=False).ngroup() if key else usable.table.index
+    return tuning_gap(log_compute, np.asarray(shape, dtype=np.intp), gap, stderr)
+
+
+def _well_tuned(ladder: Ladder, usable: Records) -> Ladder:
+    """The ladder with what bad tuning added taken off its losses."""
+    tuning = _tuning(usable, ladder.log_compute)
+    if tuning is None:
+        return ladder
+    return replace(ladder, log_loss=ladder.log_loss - tuning.expected, tuning=tuning)
+
+
+def _tuning_status(ladder: Ladder) -> tuple[str, ...]:
+    """What was taken off for bad tuning, where that is worth a word."""
+    tuning = ladder.tuning
+    if tuning is None or tuning.expected.max() < OK_GAP:
+        return ()
+    taken = 100 * tuning.expected
+    return (
+        f"learning-rate checks: {taken.min():.1f} to {taken.max():.1f}% of the loss taken off runs "
+        "whose learning rate missed its best; the forecast is for a run that meets it",
+    )
+
+
+def _keeping_enough(records: Records) -> tuple[Records, tuple[str, ...]]:
+    """The records; shapes whose check was left open stay in where too few runs are left otherwise.
+
+    Their gap is at least what the check found, so it counts as its own error.
+    """
+    if "health" not in records or "lr_gap_stderr" not in records:
+        return records, ()
+    is_open = (records.table["health"] == Health.EDGE).to_numpy()
+    if not is_open.any() or len(records.usable()) >= FEWEST_CHECKED_RUNS:
+        return records, ()
+    gap, stderr = records.column("lr_gap"), records.column("lr_gap_stderr")
+    table = records.table.assign(
+        health=records.table["health"].where(~is_open, Health.SOFT.value),
+        lr_gap_stderr=np.where(is_open, np.hypot(gap, stderr), stderr),
+    )
+    said = "few runs are left without shapes whose best learning rate was not found: those stay in"
+    return replace(records, table=table), (said,)
+
+
+def _surface(records: Records, law: str, said: tuple[str, ...]) -> Question:
     names = ("params", "tokens")
     usable = records.usable(*names)
     n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
@@ -169,12 +226,12 @@ def _surface(records: Records, law: str) -> Question:
         configuration=_configurations(usable),
     )
     ratio = float(np.median((compute - n - d)[ladder.top(4)]))
-    ladder = replace(ladder, log_flops_ratio=ratio)
+    ladder = _well_tuned(replace(ladder, log_flops_ratio=ratio), usable)
     return Question(
         ladder=ladder,
         candidates=_chosen(surface_candidates(), law),
-        calibration=SURFACE,
-        status=_check_fall(records, ladder),
+        calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
+        status=said + _check_fall(records, ladder) + _tuning_status(ladder),
         evaluation_noise=_evaluation_noise(usable),
     )
 

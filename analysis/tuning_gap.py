@@ -1,0 +1,106 @@
+"""What bad tuning adds to each run of a ladder, from the learning-rate checks of its shapes.
+
+A check (`sweeps.health`) says by how much one run of a shape, the cheapest, lies above what its
+best learning rate would reach. A forecast needs that for every run, and at its targets. Three
+things are known of it: it is never below zero; where a rule is wrong at one end of a ladder the gap
+falls (or grows) steadily with compute; and shapes differ from that trend. So
+
+    gap measured on shape r  ~  A exp(-delta (c_r - c_smallest)) + tau u_r + stderr_r v_r
+
+with u, v standard normal, and A integrated out on a grid of (delta, tau). Checks that found nothing
+leave every run where it was.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+DECADES_TO_HALVE = (0.2, 0.3, 0.5, 0.8, 1.3, 2.0, 4.0, np.inf, -3.0)  # the last grows
+SCATTER = (0.0005, 0.001, 0.002, 0.004, 0.008)  # of shapes around the trend, in ln loss
+LARGEST_GAP = 0.03  # standard deviation of A before any check
+SMALLEST_ERROR = 0.0005  # of a measured gap: what one validation set cannot tell
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningGap:
+    """The ln loss that bad tuning adds, for runs and along compute."""
+
+    expected: FloatArray  # (runs,) zero or above
+    variance: FloatArray  # (runs,)
+    chances: FloatArray  # (grid,) of each pair of delta and tau
+    amplitude: FloatArray  # (grid,) A under it
+    decay: FloatArray  # (grid,) delta, per unit of ln compute
+    log_smallest: float  # ln compute where the trend is A
+
+    def select(self, keep: npt.NDArray[Any]) -> "TuningGap":
+        """The same for some of the runs."""
+        return replace(self, expected=self.expected[keep], variance=self.variance[keep])
+
+    def trend(self, log_compute: FloatArray) -> FloatArray:
+        """What a run at this compute (points,) of a shape that was not checked would carry."""
+        return self.chances @ (self.amplitude[:, None] * self._shape(log_compute))
+
+    def _shape(self, log_compute: FloatArray) -> FloatArray:
+        return _falling(self.decay, np.asarray(log_compute) - self.log_smallest)
+
+
+def tuning_gap(
+    log_compute: FloatArray, shape: IntArray, measured: FloatArray, stderr: FloatArray
+) -> TuningGap:
+    """The gap of every run, from checks of some.
+
+    All (runs,): ``shape`` has one number for all runs of one shape, ``measured`` the relative gap
+    found on a run and ``stderr`` its standard error, both NaN on runs that carry no check.
+    """
+    carries = np.isfinite(measured) & np.isfinite(stderr)
+    gap = np.log1p(np.maximum(measured[carries], 0.0))
+    # Two seeds tell a standard error poorly: half of it comes from all checks together.
+    own = np.maximum(stderr[carries], SMALLEST_ERROR) ** 2
+    error = (own + own.mean()) / 2
+    smallest = float(log_compute.min())
+    at = log_compute[carries] - smallest
+    rate = np.log(2) / (np.array(DECADES_TO_HALVE) * np.log(10))
+    decay, scatter = (v.ravel() for v in np.meshgrid(rate, SCATTER, indexing="ij"))
+    form = _falling(decay, at)  # (grid, checks)
+    spread = error + scatter[:, None] ** 2
+    precision = (form**2 / spread).sum(axis=1) + LARGEST_GAP**-2
+    amplitude = np.maximum((form * gap / spread).sum(axis=1) / precision, 0.0)
+    left = gap - amplitude[:, None] * form
+    fitness = -0.5 * (
+        (left**2 / spread + np.log(spread)).sum(axis=1)
+        + (amplitude / LARGEST_GAP) ** 2
+        + np.log(precision)
+    )
+    chances = np.exp(fitness - fitness.max())
+    chances = chances / chances.sum()
+    # How much of a shape's departure from the trend is its own, and not error of its check.
+    share = scatter[:, None] ** 2 / spread
+    trend = amplitude[:, None] * _falling(decay, log_compute - smallest)  # (grid, runs)
+    doubt = _falling(decay, log_compute - smallest) ** 2 / precision[:, None]
+    means, variances = trend, doubt + scatter[:, None] ** 2
+    for number, which in enumerate(shape[carries]):
+        runs = shape == which
+        kept = share[:, number, None]
+        means = np.where(runs, trend + kept * left[:, number, None], means)
+        checked = (1 - kept) ** 2 * doubt + kept * error[number]
+        variances = np.where(runs, checked, variances)
+    expected = chances @ means
+    variance = chances @ (variances + (means - expected) ** 2)
+    return TuningGap(
+        expected=np.maximum(expected, 0.0),
+        variance=variance,
+        chances=chances,
+        amplitude=amplitude,
+        decay=decay,
+        log_smallest=smallest,
+    )
+
+
+def _falling(decay: FloatArray, beyond: FloatArray) -> FloatArray:
+    """exp(-delta (c - c_smallest)), (grid, points); a growing gap at most triples."""
+    return np.asarray(np.exp(np.clip(-decay[:, None] * beyond, -50.0, np.log(3.0))))
