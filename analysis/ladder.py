@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.tuning_gap import TuningGap
-from scaling.health import HALF_WEIGHT_GAP
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -15,6 +14,8 @@ IntArray = npt.NDArray[np.intp]
 # A run this far (in log loss) above the best run of similar compute counts half.
 FRONTIER_SCALE = 0.07
 SIMILAR_COMPUTE = 0.2 * np.log(10)  # "similar" is within 0.2 decades
+# A run whose loss at its best learning rate is known no better (ln loss) counts half.
+DOUBTFUL = 0.01
 EQUAL_COMPUTE = 1e-6  # in logs: the same budget but for rounding
 CURVE_POINTS = 50  # a learning curve holds thousands of near copies; this many carry the shape
 
@@ -82,7 +83,7 @@ class Ladder:
         """Weights (runs,) with sum = runs; ``eta`` is how fast they rise with log compute."""
         raw = np.exp(eta * (self.log_compute - self.log_compute.max())) * self.frontier_weights
         if self.tuning is not None:
-            raw = raw / (1 + self.tuning.variance / HALF_WEIGHT_GAP**2)
+            raw = raw / (1 + self.tuning.variance / DOUBTFUL**2)
         return np.asarray(raw * len(self) / raw.sum())
 
     def distance(self, log_inputs: FloatArray, log_compute: FloatArray) -> FloatArray:

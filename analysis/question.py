@@ -22,7 +22,6 @@ FloatArray = npt.NDArray[np.float64]
 
 FEWEST_RUNS = 6
 FEWEST_SCALES = 3
-FEWEST_CHECKED_RUNS = 8  # left when shapes with an open check are not; else these stay in
 OK_GAP = 0.001  # of the loss: a smaller gap is none
 FEWEST_CURVE_POINTS = 4
 SAME_BUDGET = 0.02  # log compute; planned budgets are met to within rounding of the steps
@@ -63,23 +62,23 @@ def pose(
     """
     if law != "auto" and law not in LAW_NAMES:
         raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(LAW_NAMES)}')
-    records, open_checks = _keeping_enough(records)
     if x is not None:
-        return _curve(records, x, law, furthest, open_checks)
+        return _curve(records, x, law, furthest, ())
+    by_size = _with_open_checks(records)
     if wanted == ("train_flops",):
-        reason = _no_surface(records) if law == "auto" or _of_surface(law) else "asked"
+        reason = _no_surface(by_size) if law == "auto" or _of_surface(law) else "asked"
         if reason is None:
-            return _surface(records, law, open_checks)
+            return _surface(by_size, law)
         if _of_surface(law):
             raise ForecastError(f"{records.source}: {reason}; --law {law} needs a surface")
-        said = open_checks if reason == "asked" else (*open_checks, f"{reason}: the forecast uses best runs by compute")
+        said = () if reason == "asked" else (f"{reason}: the forecast uses best runs by compute",)
         return _curve(records, "train_flops", law, furthest, said)
     if set(wanted) == {"params", "tokens"}:
-        reason = _no_surface(records)
+        reason = _no_surface(by_size)
         if reason is not None:
             raise ForecastError(f"{records.source}: {reason}; forecast along one column with --x")
-        return _surface(records, law, open_checks)
-    return _curve(records, wanted[0], law, furthest, open_checks)
+        return _surface(by_size, law)
+    return _curve(records, wanted[0], law, furthest, ())
 
 
 def check_distance(distance: FloatArray) -> None:
@@ -189,30 +188,28 @@ def _tuning_status(ladder: Ladder) -> tuple[str, ...]:
     taken = 100 * tuning.expected
     return (
         f"learning-rate checks: {taken.min():.1f} to {taken.max():.1f}% of the loss taken off runs "
-        "whose learning rate missed its best; the forecast is for a run that meets it",
+        "whose learning rate missed its best; what the rule would cost the target is added",
     )
 
 
-def _keeping_enough(records: Records) -> tuple[Records, tuple[str, ...]]:
-    """The records; shapes whose check was left open stay in where too few runs are left otherwise.
+def _with_open_checks(records: Records) -> Records:
+    """The records with the shapes whose best learning rate was not found kept in.
 
-    Their gap is at least what the check found, so it counts as its own error.
+    A fit of one law leaves them out (`Records.usable`). A forecast needs their span more: what the
+    check found is the least that they lost, and is taken off with an error as large as itself.
     """
     if "health" not in records or "lr_gap_stderr" not in records:
-        return records, ()
+        return records
     is_open = (records.table["health"] == Health.EDGE).to_numpy()
-    if not is_open.any() or len(records.usable()) >= FEWEST_CHECKED_RUNS:
-        return records, ()
     gap, stderr = records.column("lr_gap"), records.column("lr_gap_stderr")
     table = records.table.assign(
         health=records.table["health"].where(~is_open, Health.SOFT.value),
         lr_gap_stderr=np.where(is_open, np.hypot(gap, stderr), stderr),
     )
-    said = "few runs are left without shapes whose best learning rate was not found: those stay in"
-    return replace(records, table=table), (said,)
+    return replace(records, table=table)
 
 
-def _surface(records: Records, law: str, said: tuple[str, ...]) -> Question:
+def _surface(records: Records, law: str) -> Question:
     names = ("params", "tokens")
     usable = records.usable(*names)
     n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
@@ -231,7 +228,7 @@ def _surface(records: Records, law: str, said: tuple[str, ...]) -> Question:
         ladder=ladder,
         candidates=_chosen(surface_candidates(), law),
         calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
-        status=said + _check_fall(records, ladder) + _tuning_status(ladder),
+        status=_check_fall(records, ladder) + _tuning_status(ladder),
         evaluation_noise=_evaluation_noise(usable),
     )
 

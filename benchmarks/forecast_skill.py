@@ -349,7 +349,8 @@ def main() -> None:
     else:
         print(f"published tables are absent: {arguments.published} (set SCALING_PUBLISHED_DATA)")
     rows += run(simulated_splits(arguments.ladders, arguments.seed, checked=False), surface)
-    rows += run(simulated_splits(arguments.ladders, arguments.seed, checked=True), surface)
+    checked = simulated_splits(arguments.ladders, arguments.seed, checked=True)
+    rows += run(checked, {"auto": ours("auto")})
     rows += run(budget_splits(arguments.ladders, arguments.seed), {"auto": ours("auto")})
     table = summary(rows)
     with pd.option_context("display.width", 200, "display.max_columns", 20, "display.max_rows", 99):
