@@ -34,6 +34,9 @@ class Branch:
     """The horizon whose learning rate, batch, beta2 and weight decay the trunk has."""
     rule_learning_rate: float
     """Learning rate of hidden matrices that the rule gives for the run's own horizon."""
+    rule_batch_tokens: int
+    """Batch that it gives for the run's own horizon. It follows from the rest of the plan, so it is
+    no part of a run's identity."""
     paid_steps: int
     """Steps of the trunk that the next shorter branch has had trained: they cost this run
     nothing."""
@@ -64,17 +67,23 @@ class RunPlan:
 
         A fact that is None says nothing, so a new kind of fact leaves earlier runs as they are.
         """
-        return _hash(dataclasses.asdict(self, dict_factory=_without_none))
+        return _hash(self._identity())
 
     @property
     def trunk_id(self) -> str:
         """Identity of all that comes before the decay: equal for the branches of one trunk."""
         if self.branch is None:
             return self.run_id
-        fields = dataclasses.asdict(self, dict_factory=_without_none)
+        fields = self._identity()
         fields["settings"] |= {"steps": None, "decay_steps": None}
         fields["branch"] = self.branch.reference_tokens
         return _hash(fields)
+
+    def _identity(self) -> dict[str, Any]:
+        fields = dataclasses.asdict(self, dict_factory=_without_none)
+        if self.branch is not None:
+            del fields["branch"]["rule_batch_tokens"]
+        return fields
 
     @property
     def name(self) -> str:
@@ -160,7 +169,8 @@ class RunPlan:
     def _branch_facts(self) -> dict[str, float | int | str | bool]:
         if self.branch is None:
             return {}
-        fork_step, rate = self.settings.fork_step, self.settings.hidden.learning_rate
+        fork_step = self.settings.fork_step
+        rate = self.settings.hidden.learning_rate * self.settings.schedule_factor(fork_step)
         return {
             "trunk": self.trunk_id,
             "parent": self.trunk_id,
@@ -168,9 +178,10 @@ class RunPlan:
             "fork_tokens": fork_step * self.batch_tokens,
             "decay_share": self.settings.decay_steps / self.settings.steps,
             "reference_tokens": self.branch.reference_tokens,
-            "learning_rate_at_fork": rate * self.settings.schedule_factor(fork_step),
+            "learning_rate_at_fork": rate,
             "learning_rate_rule": self.branch.rule_learning_rate,
             "learning_rate_mismatch": rate / self.branch.rule_learning_rate,
+            "batch_mismatch": self.batch_tokens / self.branch.rule_batch_tokens,
         }
 
 
@@ -346,6 +357,7 @@ def _resolve(
                 branch = Branch(
                     reference_tokens=reference,
                     rule_learning_rate=alone[place].hidden.learning_rate,
+                    rule_batch_tokens=alone[place].batch_sequences * shape.context,
                     paid_steps=paid_steps,
                 )
                 found[place] = (settings, branch)
