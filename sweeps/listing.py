@@ -77,8 +77,15 @@ def recipe_text(plan: SweepPlan) -> str:
     rule = (
         f"recipe {recipe.name} ({plan.runs[0].recipe_hash}): learning rate rule "
         f"{recipe.learning_rate_rule}, batch ^ {recipe.learning_rate_batch_exponent:g}, "
-        f"tokens ^ {recipe.learning_rate_tokens_exponent:g}\n\n"
+        f"tokens ^ {recipe.learning_rate_tokens_exponent:g}\n"
     )
+    if any(run.settings.falling_rate for run in plan.runs):
+        rule += (
+            f"until a decay begins the rate falls as the tokens so far ^ "
+            f"{recipe.learning_rate_tokens_exponent:g}; stated where a run of "
+            f"{recipe.anchor_tokens_per_param:g} tokens/param decays\n"
+        )
+    rule += "\n"
     return _table(columns, rows) + rule
 
 

@@ -20,7 +20,6 @@ from scaling.shape import TransformerShape
 from sweeps.schedule import SCHEDULES, Schedule, mean_schedule_factor, schedule_factor
 
 LearningRateRule = Literal["refit", "delphi", "sde", "none", "custom"]
-TrunkRate = Literal["constant", "stepped"]
 
 #: How the learning rate goes with batch and with tokens: (exponent of B, exponent of D).
 #: Along B ~ D^0.5 they differ fourfold over two decades of tokens, so a ladder checks its own.
@@ -69,9 +68,14 @@ class Recipe:
     """The share of a `wsd` run's own steps over which it decays."""
     max_trunk_span: float = 4.0
     """Longest over shortest horizon of one trunk; 1 gives every horizon a run of its own."""
-    trunk_rate: TrunkRate | None = None
-    """stepped: past each fork a trunk has the learning rate of the next longer horizon. constant,
-    or None: that of its reference horizon all along."""
+    anchor_tokens_per_param: float | None = None
+    """With `wsd`, batch, warm-up, beta2 and weight decay are those of this horizon, whatever a
+    run's own: no step before a decay depends on where the run ends. None: they are those of its own
+    horizon, or of its trunk's."""
+    rate_falls_from: float | None = None
+    """With an anchor: from this share of its steps before the decay on, the learning rate is at any
+    time the one that the rule gives for the horizon that would fork there. None: it is the
+    anchor's."""
     reference_mean_rate: float | None = None
     """Mean over a run of the schedule's factor for which `base_learning_rate` is the peak; another
     schedule's peak is such that its mean learning rate is the same. None: it is every schedule's
@@ -124,9 +128,11 @@ RECIPES = {
             base_learning_rate=0.0108,
             base_batch_tokens=8192.0,
             weight_decay_factor=0.6,
-            warmup_share=0.02,
+            warmup_share=0.01,
             reference_mean_rate=0.5,
-            trunk_rate="stepped",
+            anchor_tokens_per_param=10.0,
+            rate_falls_from=0.25,
+            beta2_steps=92.0,
         ),
     )
 }
@@ -143,6 +149,21 @@ class GroupSettings:
     """Peak."""
     weight_decay: float
     epsilon: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FallingRate:
+    """A learning rate that falls as a power of the steps between warm-up and decay."""
+
+    first_step: int
+    """Until here it is constant."""
+    reference_step: int
+    """Where it is the peak that the settings state."""
+    exponent: float
+
+    def share(self, step: int) -> float:
+        """Of the stated peak, at this step."""
+        return float((max(self.first_step, step) / self.reference_step) ** self.exponent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,14 +187,20 @@ class TrainingSettings:
     z_loss: float
     learning_rate_capped: bool
     """Whether the rule asked for more than the cap."""
-    rate_steps: tuple[tuple[int, float], ...] | None = None
-    """Of a stepped trunk, in order: from which step on it has which share of its learning rate. A
-    branch keeps the share that it forks with."""
+    falling_rate: FallingRate | None = None
+    """None: constant between warm-up and decay."""
 
     @property
     def fork_step(self) -> int:
         """Steps before the decay: what a run shares with longer ones of its trunk."""
         return self.steps - self.decay_steps
+
+    @property
+    def learning_rate(self) -> float:
+        """Of hidden matrices where the decay begins: the peak, unless the rate falls before."""
+        if self.falling_rate is None:
+            return self.hidden.learning_rate
+        return self.hidden.learning_rate * self.falling_rate.share(self.fork_step)
 
     def schedule_factor(self, step: int) -> float:
         """Learning rate of a step (0-based) over its peak."""
@@ -184,12 +211,9 @@ class TrainingSettings:
             warmup_steps=self.warmup_steps,
             decay_steps=self.decay_steps,
         )
-        return factor * self._trunk_share(min(step, self.fork_step - 1))
-
-    def _trunk_share(self, step: int) -> float:
-        if self.rate_steps is None:
-            return 1.0
-        return [share for first, share in self.rate_steps if first <= max(0, step)][-1]
+        if self.falling_rate is None:
+            return factor
+        return factor * self.falling_rate.share(min(step, self.fork_step))
 
 
 def find_recipe(name: str, overrides: dict[str, float | str] | None = None) -> Recipe:
@@ -229,11 +253,7 @@ def _with_exponents(given: dict[str, object]) -> dict[str, object]:
     return given | {"learning_rate_rule": "custom"} if set(names) & set(given) else given
 
 
-_CHOICES = {
-    "schedule": SCHEDULES,
-    "learning_rate_rule": get_args(LearningRateRule),
-    "trunk_rate": get_args(TrunkRate),
-}
+_CHOICES = {"schedule": SCHEDULES, "learning_rate_rule": get_args(LearningRateRule)}
 
 
 def _same_kind(key: str, value: float | str, default: object) -> object:
@@ -246,6 +266,8 @@ def _same_kind(key: str, value: float | str, default: object) -> object:
         raise ConfigError(f"recipe.overrides.{key} is {value!r}; it must be a number")
     if key == "reference_mean_rate" and not 0 < value <= 1:
         raise ConfigError(f"recipe.overrides.{key} is {value:g}; it lies between 0 and 1")
+    if key == "anchor_tokens_per_param" and value <= 0:
+        raise ConfigError(f"recipe.overrides.{key} is {value:g}; it must be positive")
     if value < 0 and "exponent" not in key:
         raise ConfigError(f"recipe.overrides.{key} is {value:g}; it must not be negative")
     return round(value) if isinstance(default, int) else float(value)
@@ -263,6 +285,40 @@ def batch_sequences_for(recipe: Recipe, tokens: float, context: int) -> int:
 
 def settings_for(recipe: Recipe, shape: TransformerShape, tokens: float) -> TrainingSettings:
     """What the recipe says for a model of this shape that sees about this many tokens."""
+    if recipe.anchor_tokens_per_param is None or recipe.schedule != "wsd":
+        return horizon_settings_for(recipe, shape, tokens)
+    anchor = horizon_settings_for(
+        recipe, shape, recipe.anchor_tokens_per_param * shape.params_matmul
+    )
+    steps = max(1, round(tokens / (anchor.batch_sequences * shape.context)))
+    return dataclasses.replace(
+        anchor,
+        steps=steps,
+        decay_steps=_decay_steps(recipe, steps, anchor.warmup_steps),
+        falling_rate=_falling_rate(recipe, shape, anchor),
+    )
+
+
+def _falling_rate(
+    recipe: Recipe, shape: TransformerShape, anchor: TrainingSettings
+) -> FallingRate | None:
+    """Along the rule's power of the tokens, which passes through the anchor's rate at its fork."""
+    exponent = recipe.learning_rate_tokens_exponent
+    if recipe.rate_falls_from is None or exponent >= 0:
+        return None
+    highest = recipe.max_hidden_learning_rate / anchor.hidden.learning_rate  # share of the anchor's
+    first = max(recipe.rate_falls_from, highest ** (1 / exponent))
+    return FallingRate(
+        first_step=max(1, math.ceil(first * anchor.fork_step)),
+        reference_step=anchor.fork_step,
+        exponent=exponent,
+    )
+
+
+def horizon_settings_for(
+    recipe: Recipe, shape: TransformerShape, tokens: float
+) -> TrainingSettings:
+    """What the power laws give for this very horizon, whether or not the recipe has an anchor."""
     batch_sequences = batch_sequences_for(recipe, tokens, shape.context)
     batch_tokens = batch_sequences * shape.context
     steps = max(1, round(tokens / batch_tokens))
@@ -351,58 +407,30 @@ def with_learning_rate_factor(settings: TrainingSettings, factor: float) -> Trai
 def trunk_settings_for(
     recipe: Recipe, shape: TransformerShape, horizons: Sequence[float]
 ) -> tuple[float, list[TrainingSettings]]:
-    """What the recipe says for runs of these horizons (tokens, ascending) that share one trunk.
+    """What the recipe says for runs of these horizons (tokens, ascending) that share one trunk, and
+    the horizon whose settings the trunk has.
 
-    The trunk has one batch, beta2 and weight decay: those of the geometric mean of its horizons,
-    which is returned too. A constant trunk has its learning rate as well, and warms up over at most
-    a tenth of the shortest branch. A stepped one has, up to each fork, the learning rate that the
-    rule gives for the horizon that forks there at the trunk's batch, and the warm-up of the
-    shortest.
+    With an anchor, each has the settings that it would have alone. Else the trunk has one batch,
+    learning rate, beta2 and weight decay: those of the geometric mean of its horizons. Its warm-up
+    is then at most a tenth of the shortest branch.
     """
+    if recipe.anchor_tokens_per_param is not None:
+        anchor = recipe.anchor_tokens_per_param * shape.params_matmul
+        return anchor, [settings_for(recipe, shape, tokens) for tokens in horizons]
     reference = math.exp(sum(map(math.log, horizons)) / len(horizons))
     shared = settings_for(recipe, shape, reference)
     batch_tokens = shared.batch_sequences * shape.context
     lengths = [max(1, round(tokens / batch_tokens)) for tokens in horizons]
-    stepped = recipe.trunk_rate == "stepped"
-    warmup_steps = _warmup_steps(recipe, min(lengths))
-    if not stepped:
-        longest = round(0.1 * min(lengths))
-        warmup_steps = max(recipe.min_warmup_steps, min(shared.warmup_steps, longest))
-    decays = [_decay_steps(recipe, steps, warmup_steps) for steps in lengths]
-    forks = [steps - decay for steps, decay in zip(lengths, decays, strict=True)]
-    rate_steps = _rate_steps(recipe, shape, shared, reference, horizons, forks) if stepped else None
+    warmup_steps = max(recipe.min_warmup_steps, min(shared.warmup_steps, round(0.1 * min(lengths))))
     return reference, [
         dataclasses.replace(
             shared,
             steps=steps,
             warmup_steps=warmup_steps,
-            decay_steps=decay_steps,
-            rate_steps=rate_steps,
+            decay_steps=_decay_steps(recipe, steps, warmup_steps),
         )
-        for steps, decay_steps in zip(lengths, decays, strict=True)
+        for steps in lengths
     ]
-
-
-def _rate_steps(
-    recipe: Recipe,
-    shape: TransformerShape,
-    shared: TrainingSettings,
-    reference: float,
-    horizons: Sequence[float],
-    forks: Sequence[int],
-) -> tuple[tuple[int, float], ...]:
-    """Up to each fork, the learning rate of the horizon that forks there, over the trunk's."""
-    batch_tokens = shared.batch_sequences * shape.context
-    mean_ratio = _mean_ratio(recipe, shared.steps, shared.warmup_steps, shared.decay_steps)
-    trunk_rate, *rates = [
-        min(
-            _rule(recipe, batch_tokens, tokens) / mean_ratio,
-            recipe.max_hidden_learning_rate * shape.width / _WIDTH,
-        )
-        for tokens in (reference, *horizons)
-    ]
-    starts = (0, *forks[:-1])
-    return tuple((start, rate / trunk_rate) for start, rate in zip(starts, rates, strict=True))
 
 
 def _warmup_steps(recipe: Recipe, steps: int) -> int:

@@ -109,7 +109,7 @@ def test_the_planner_packs_small_models_and_leaves_large_ones_alone(setting):
 def test_branches_equal_runs_of_their_own_to_the_last_bit(setting, recipe):
     grid = {"width": 16, "tokens": [8000, 11000, 16000], "seed": [1, 2]}
     runs, corpus, launch = setting(grid=grid, schedule="wsd", recipe={"name": recipe})
-    assert (runs[0].settings.rate_steps is not None) is (recipe == "cpt-adamw-tiny/2")
+    assert (runs[0].settings.falling_rate is not None) is (recipe == "cpt-adamw-tiny/2")
     (pack,) = pack_runs(runs, dataclasses.replace(launch, pack=2))
     trained = train_pack(pack, corpus, launch)
     assert set(trained) == set(runs)

@@ -222,7 +222,7 @@ def test_any_changed_constant_changes_the_recipes_hash():
         ("cpt-adamw/1", {"max_gradient_norm": -1}, "must not be negative"),
         ("cpt-adamw/1", {"learning_rate_rule": "cosine"}, 'choose "refit" or "delphi"'),
         ("cpt-adamw/1", {"schedule": "cosine"}, 'choose "linear"'),
-        ("cpt-adamw/1", {"trunk_rate": "falling"}, 'choose "constant" or "stepped"'),
+        ("cpt-adamw/1", {"anchor_tokens_per_param": 0}, "must be positive"),
         ("cpt-adamw/1", {"reference_mean_rate": 0}, "lies between 0 and 1"),
         ("cpt-adamw/1", {"reference_mean_rate": "half"}, "must be a number"),
     ],

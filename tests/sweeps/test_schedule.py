@@ -1,5 +1,6 @@
 """Facts about schedules and trunks: shapes, shared pasts, and what sharing saves."""
 
+import dataclasses
 import math
 
 import pytest
@@ -8,12 +9,17 @@ from scaling.shape import TransformerShape
 from sweeps.config import config_from_mapping
 from sweeps.listing import plan_text
 from sweeps.plan import plan_sweep
-from sweeps.recipe import batch_sequences_for, find_recipe, settings_for, trunk_settings_for
-from sweeps.schedule import mean_schedule_factor, split_horizons
+from sweeps.recipe import (
+    find_recipe,
+    horizon_settings_for,
+    settings_for,
+    trunk_settings_for,
+)
+from sweeps.schedule import split_horizons
 
 SHAPE = TransformerShape(width=32, depth=2, head_size=16, context=64, vocab_size=256)
 RECIPE = find_recipe("cpt-adamw-tiny/1", {"schedule": "wsd"})
-STEPPED = find_recipe("cpt-adamw-tiny/2", {"schedule": "wsd"})
+ANCHORED = find_recipe("cpt-adamw-tiny/2", {"schedule": "wsd"})
 HORIZONS = [1.5e5, 3e5, 6e5]
 
 
@@ -48,54 +54,73 @@ def test_a_trunk_is_set_for_the_geometric_mean_of_its_horizons():
     assert short.warmup_steps <= max(RECIPE.min_warmup_steps, 0.1 * short.steps)
 
 
-def test_a_stepped_trunk_has_up_to_each_fork_the_rate_of_the_horizon_that_forks_there():
-    _, branches = trunk_settings_for(STEPPED, SHAPE, HORIZONS)
-    (batch,) = {branch.batch_sequences for branch in branches}
-    start = branches[0].warmup_steps
-    for tokens, branch in zip(HORIZONS, branches, strict=True):
-        assert batch_sequences_for(STEPPED, tokens, SHAPE.context) == batch
-        own = settings_for(STEPPED, SHAPE, tokens).hidden.learning_rate
-        for step in (start, branch.fork_step - 1, branch.fork_step):
-            rate = branch.hidden.learning_rate * branch.schedule_factor(step)
-            # The mean of the schedule, which the peak follows, moves a little with whole steps.
-            assert rate == pytest.approx(own, rel=0.005)
-        start = branch.fork_step
-
-
-def test_branches_of_a_stepped_trunk_share_all_rates_up_to_their_forks():
-    _, branches = trunk_settings_for(STEPPED, SHAPE, HORIZONS)
+def test_with_an_anchor_nothing_before_a_decay_depends_on_where_the_run_ends():
+    _, branches = trunk_settings_for(ANCHORED, SHAPE, HORIZONS)
+    assert branches == [settings_for(ANCHORED, SHAPE, tokens) for tokens in HORIZONS]
     for short, long in zip(branches, branches[1:], strict=False):
-        for step in range(short.fork_step):
+        assert dataclasses.replace(short, steps=long.steps, decay_steps=long.decay_steps) == long
+        for step in range(short.fork_step + 1):
             assert short.schedule_factor(step) == long.schedule_factor(step)
-        # There the longer one steps down, and the shorter one decays from where it was.
-        assert long.schedule_factor(short.fork_step) < short.schedule_factor(short.fork_step)
         decay = [short.schedule_factor(step) for step in range(short.fork_step, short.steps)]
         assert decay == sorted(decay, reverse=True)
         assert decay[-1] < 0.05
 
 
-def test_a_stepped_trunk_warms_up_as_its_shortest_branch_would_alone():
-    _, branches = trunk_settings_for(STEPPED, SHAPE, HORIZONS)
-    shortest = settings_for(STEPPED, SHAPE, HORIZONS[0])
-    assert {branch.warmup_steps for branch in branches} == {shortest.warmup_steps}
+def test_with_an_anchor_each_run_decays_from_the_rate_of_its_own_horizon():
+    for tokens in (2e5, 4e5, 1e6):
+        run = settings_for(ANCHORED, SHAPE, tokens)
+        rule = horizon_settings_for(ANCHORED, SHAPE, tokens)
+        assert run.batch_sequences == rule.batch_sequences
+        at_fork = run.hidden.learning_rate * run.schedule_factor(run.fork_step)
+        assert run.learning_rate == at_fork
+        # The mean of the schedule, which the rule's peak follows, moves with its warm-up.
+        assert at_fork == pytest.approx(rule.hidden.learning_rate, rel=0.005)
+
+
+def test_a_falling_rate_is_constant_up_to_a_quarter_of_the_anchors_fork():
+    run = settings_for(ANCHORED, SHAPE, 1e6)
+    anchor = settings_for(ANCHORED, SHAPE, 10 * SHAPE.params_matmul)
+    assert anchor.schedule_factor(anchor.fork_step) == 1.0
+    falls_from = math.ceil(0.25 * anchor.fork_step)
+    early = {run.schedule_factor(step) for step in range(run.warmup_steps, falls_from + 1)}
+    assert len(early) == 1
+    assert early.pop() == pytest.approx(4**0.27, rel=0.01)  # whole steps
+    late = [run.schedule_factor(step) for step in range(falls_from, run.fork_step + 1)]
+    assert late == sorted(late, reverse=True)
+    assert late[-1] < 1 < late[0]
+
+
+def test_a_falling_rate_never_exceeds_the_cap():
+    free = settings_for(ANCHORED, SHAPE, 1e6)
+    cap = 1.2 * free.hidden.learning_rate
+    capped = settings_for(dataclasses.replace(ANCHORED, max_hidden_learning_rate=cap), SHAPE, 1e6)
+    peaks = [
+        run.hidden.learning_rate * max(map(run.schedule_factor, range(run.steps)))
+        for run in (free, capped)
+    ]
+    assert 0.99 * cap < peaks[1] <= cap < peaks[0]  # whole steps
+
+
+def test_an_anchored_trunk_holds_any_span_and_blocks_keep_their_own(tiny_mapping):
+    recipe = {"name": "cpt-adamw-tiny/2"}
+    tokens = (4000, 8000, 16000, 36000)
+    assert len({run.trunk_id for run in wsd_plan(tiny_mapping, tokens, recipe=recipe).runs}) == 1
+    cells = [{"width": 16, "tokens": list(pair)} for pair in (tokens[:2], tokens[2:])]
+    plan = wsd_plan(tiny_mapping, recipe=recipe, grid={}, cells=cells)
+    assert len({run.trunk_id for run in plan.runs}) == 2
+    # Each block pays for its own trunk: its shortest run costs what it would alone.
+    assert sum(run.marginal_flops == run.train_flops for run in plan.runs) == 2
 
 
 @pytest.mark.parametrize("schedule", ["linear", "wsd"])
 def test_the_mean_rate_and_the_decay_of_a_run_do_not_hang_on_the_schedule(schedule):
     recipe = find_recipe("cpt-adamw-tiny/2", {"schedule": schedule})
-    settings = settings_for(recipe, SHAPE, 3e5)
+    settings = horizon_settings_for(recipe, SHAPE, 3e5)
     factors = [settings.schedule_factor(step) for step in range(settings.steps)]
     mean = sum(factors) / settings.steps
-    assert mean == pytest.approx(
-        mean_schedule_factor(
-            schedule,
-            steps=settings.steps,
-            warmup_steps=settings.warmup_steps,
-            decay_steps=settings.decay_steps,
-        )
-    )
-    rule = find_recipe("cpt-adamw-tiny/2", {"schedule": schedule, "reference_mean_rate": mean})
-    peak = settings_for(rule, SHAPE, 3e5).hidden.learning_rate
+    assert mean == pytest.approx({"linear": 0.5, "wsd": 0.86}[schedule], abs=0.01)
+    at_peak = dataclasses.replace(recipe, reference_mean_rate=None)
+    peak = horizon_settings_for(at_peak, SHAPE, 3e5).hidden.learning_rate
     assert settings.hidden.learning_rate * mean == pytest.approx(0.5 * peak)
     # Sum over the steps of learning rate times weight decay: how often the weights are renewed.
     renewals = settings.steps * mean * settings.hidden.learning_rate * settings.hidden.weight_decay
