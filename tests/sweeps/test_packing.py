@@ -123,6 +123,22 @@ def test_branches_equal_runs_of_their_own_to_the_last_bit(setting, recipe):
         assert alone.fork_state_hash is None
 
 
+def test_with_an_anchor_branches_equal_runs_that_were_planned_alone_to_the_last_bit(setting):
+    tokens, recipe = [8000, 11000, 32000], {"name": "cpt-adamw-tiny/2"}
+    runs, corpus, launch = setting(
+        grid={"width": 16, "tokens": tokens}, schedule="wsd", recipe=recipe
+    )
+    (pack,) = pack_runs(runs, launch)
+    branches = train_pack(pack, corpus, launch)
+    for horizon, branch in zip(tokens, branches.values(), strict=True):
+        grid = {"width": 16, "tokens": horizon}
+        (planned,), _, _ = setting(grid=grid, schedule="wsd", recipe=recipe)
+        alone = train_run(planned, corpus, launch)
+        assert planned.branch is None
+        assert torch.equal(branch.weights, alone.weights)
+        assert branch.loss == alone.loss
+
+
 def test_a_trunk_is_trained_once(setting, monkeypatch):
     grid = {"width": 16, "tokens": [8000, 11000, 16000]}
     runs, corpus, launch = setting(grid=grid, schedule="wsd")
