@@ -32,7 +32,8 @@ from sweeps.plain_loop import backward, batch_of
 from sweeps.stack import build_model, build_optimizer
 
 STEPS, SETTLED_STEP, WARMUP_STEPS = 10, 3, 40
-SEEDS = (1, 2, 3, 4, 5)
+SEEDS = tuple(range(1, 11))
+_STACKED = 5  # seeds trained at once
 QUANTITIES = (
     "attention of the first block",
     "attention of later blocks",
@@ -46,7 +47,11 @@ _SLOPE = 0.05
 
 
 def check_coordinates(
-    bench: Bench, *, doublings_of_width: int = 4, doublings_of_depth: int = 4
+    bench: Bench,
+    *,
+    doublings_of_width: int = 4,
+    doublings_of_depth: int = 4,
+    seeds: Sequence[int] = SEEDS,
 ) -> Iterator[Finding]:
     """Slopes of log size on log width and on log depth, for each quantity, over the steps after the
     third."""
@@ -54,13 +59,21 @@ def check_coordinates(
     wider = [(width * 2**times, depth) for times in range(doublings_of_width + 1)]
     deeper = [(width, depth * 2**times) for times in range(doublings_of_depth + 1)]
     if doublings_of_width:
-        yield from _slopes(bench, "width", wider)
+        yield from _slopes(bench, "width", wider, seeds)
     if doublings_of_depth:
-        yield from _slopes(bench, "depth", deeper)
+        yield from _slopes(bench, "depth", deeper, seeds)
 
 
-def _slopes(bench: Bench, axis: str, shapes: Sequence[tuple[int, int]]) -> Iterator[Finding]:
-    sizes = np.stack([sizes_in_training(bench, *shape) for shape in shapes])
+def _slopes(
+    bench: Bench, axis: str, shapes: Sequence[tuple[int, int]], seeds: Sequence[int]
+) -> Iterator[Finding]:
+    stacks = [seeds[first : first + _STACKED] for first in range(0, len(seeds), _STACKED)]
+    sizes = np.stack(
+        [
+            np.concatenate([sizes_in_training(bench, *shape, stack) for stack in stacks], axis=1)
+            for shape in shapes
+        ]
+    )
     along = np.log([shape[axis == "depth"] for shape in shapes])
     settled = np.log(sizes[:, SETTLED_STEP:]).mean(axis=1)  # (shapes, seeds, quantities)
     for place, quantity in enumerate(QUANTITIES):
@@ -76,10 +89,10 @@ def _slopes(bench: Bench, axis: str, shapes: Sequence[tuple[int, int]]) -> Itera
         )
 
 
-def sizes_in_training(bench: Bench, width: int, depth: int) -> np.ndarray:
+def sizes_in_training(bench: Bench, width: int, depth: int, seeds: Sequence[int]) -> np.ndarray:
     """(steps, seeds, quantities) Mean absolute sizes after each of the first steps."""
     plans = []
-    for seed in SEEDS:
+    for seed in seeds:
         plan = bench.plan(width, depth, seed)
         settings = dataclasses.replace(plan.settings, warmup_steps=WARMUP_STEPS)
         plans.append(dataclasses.replace(plan, settings=settings))
