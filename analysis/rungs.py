@@ -83,7 +83,7 @@ class LadderHealth:
     trend_refusal: str
     """Why there is no trend; empty where there is one."""
     stakes: tuple[Stake, ...]
-    """At the largest run that fits use, and at the largest held-out one."""
+    """At the largest run that fits use and at the largest held-out one, where a trend is real."""
 
 
 def ladder_health(records: Records, curves: pd.DataFrame | None = None) -> LadderHealth:
@@ -126,19 +126,19 @@ def health_notes(used: Records, *, weighed: bool = True) -> tuple[str, ...]:
     """
     said = []
     if left_out := used.dropped_by_reason.get(EDGE_REASON, 0):
-        said.append(f"{_runs(left_out)} left out: {EDGE_REASON}")
+        said.append(f"{_runs(left_out, 'is', 'are')} left out: {EDGE_REASON}")
     if weighed and "health_weight" in used:
         share = used.column("health_weight")
         if count := int(np.sum(share < 1)):
             said.append(
-                f"{_runs(count)} counted less (down to {share.min():.2f}): the learning-rate check "
-                "of their shape found a loss gap (health soft or cap)"
+                f"{_runs(count, 'counts', 'count')} less (down to {share.min():.2f}): the "
+                "learning-rate check of their shape found a loss gap (health soft or cap)"
             )
     return tuple(said)
 
 
-def _runs(count: int) -> str:
-    return "1 run is" if count == 1 else f"{count} runs are"
+def _runs(count: int, one: str, many: str) -> str:
+    return f"1 run {one}" if count == 1 else f"{count} runs {many}"
 
 
 def _finished(records: Records) -> pd.DataFrame:
@@ -210,7 +210,7 @@ def _first(group: pd.DataFrame, name: str) -> float | None:
 
 
 def _stakes(table: pd.DataFrame, trend: LearningRateTrend | None) -> tuple[Stake, ...]:
-    if trend is None or "train_flops" not in table:
+    if trend is None or not trend.is_real or "train_flops" not in table:
         return ()
     nothing = pd.Series(False, index=table.index)
     hidden = table["held_out"].astype(bool) if "held_out" in table else nothing

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.held_out import forecast_held_out, held_out_runs
 from analysis.report.findings import FACTORS, Findings, gather_findings
-from analysis.report.tables import constants_table
+from analysis.report.tables import NO_INTERVAL, constants_table
 from analysis.report.write import save_report
 from analysis.words import factor_in_words
 from scaling.records import Records
@@ -29,7 +29,10 @@ class Study:
             lines.append(f"{fit.law.name}: {law.about} ({fit.n_runs} runs)")
             rows = constants_table(law).rows
             width = max(len(name) for name, _, _ in rows)
-            lines += [f"  {name:{width}}  {value}  [{spread}]" for name, value, spread in rows]
+            lines += [
+                f"  {name:{width}}  {value}" + (f"  [{spread}]" if spread != NO_INTERVAL else "")
+                for name, value, spread in rows
+            ]
             lines += [f"  note: {note}" for note in fit.notes]
         lines += [f"not answered: {refusal}" for refusal in self.findings.refusals.values()]
         lines += self._forecast_lines()

@@ -1,6 +1,6 @@
 """The tables of the report: rows of text, ready to print."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,9 @@ from analysis.fit_result import Fit, FitStatus
 from analysis.report.findings import FACTORS, Findings, FittedLaw
 from analysis.report.formula import constant_name
 from analysis.report.summary import x_in_words
+from analysis.text import gap_text
 from analysis.words import (
+    MINUS,
     count_in_words,
     flops_in_words,
     loss_in_words,
@@ -25,6 +27,7 @@ from scaling.records import Records
 MOST_ROWS = 40
 MOST_SEEDS_LISTED = 4
 NOT_IDENTIFIED = "not identified by these runs"
+NO_INTERVAL = "\u2013"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,47 @@ def dropped_table(findings: Findings) -> Table:
     )
 
 
+def health_table(findings: Findings) -> Table:
+    """Every rung with what its check and its curves show, and what fits make of it."""
+    if findings.health is None:
+        return Table(head=(), rows=())
+    rungs = findings.health.rungs
+    rows = [
+        (
+            rung.name,
+            str(rung.runs),
+            rung.status.value if rung.status else "not checked",
+            _or_dash(rung.lr_offset, lambda v: f"{v:+.2f}".replace("-", MINUS)),
+            gap_text(rung).replace("+-", "\u00b1").replace("-", "\u2013"),
+            _or_dash(rung.clipped_share, lambda v: f"{100 * v:.0f}%"),
+            _or_dash(rung.spikes, str),
+            _or_dash(rung.curve_deviation, lambda v: percent_in_words(100 * v, signed=True))
+            + (" (apart)" if rung.stands_apart else ""),
+            f"{rung.weight:.2f}" if rung.weight else "left out",
+            rung.reason,
+        )
+        for rung in rungs
+    ]
+    head = (
+        "Rung",
+        "Runs",
+        "Check",
+        "ln offset of the best learning rate",
+        "Predicted gap",
+        "Clipped steps",
+        "Spikes",
+        "Curve off the others",
+        "Weight in fits",
+        "Why",
+    )
+    marked = tuple(i for i, r in enumerate(rungs) if r.weight < 1 or r.stands_apart or r.spikes)
+    return Table(head=head, rows=tuple(rows), marked=marked)
+
+
+def _or_dash(value: Any, write: Callable[[Any], str]) -> str:
+    return "\u2013" if value is None else write(value)
+
+
 def _with_state(records: Records) -> pd.DataFrame:
     table = records.table.copy()
     state = pd.Series("used", index=table.index)
@@ -117,7 +161,7 @@ def constants_table(fitted: FittedLaw) -> Table:
     rows = []
     for name, value in (fit.constants | fit.derived).items():
         if name == fit.law.floor and not floor_is_identified(fit):
-            rows.append((constant_name(name), NOT_IDENTIFIED, "\u2013"))
+            rows.append((constant_name(name), NOT_IDENTIFIED, NO_INTERVAL))
         elif name in fit.fixed:
             rows.append((constant_name(name), number_in_words(fit.fixed[name]), "held fixed"))
         else:

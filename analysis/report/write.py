@@ -14,6 +14,7 @@ from analysis.report.formula import formula_in_html
 from analysis.report.references import references_for
 from analysis.report.summary import summarise, x_noun
 from analysis.seal import SealStanding, record_line
+from analysis.text import trend_sentences
 from scaling.columns import loss_unit
 from scaling.errors import RecordError
 from scaling.records import Records
@@ -89,6 +90,9 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         findings=findings,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         summary=summarise(findings),
+        trend=[_sentence(said) for said in trend_sentences(findings.health)]
+        if findings.health
+        else [],
         tables=tables,
         pictures=draw_figures(findings),
         references=references_for(findings),
@@ -100,3 +104,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         seal_record=record_line(findings.seals),
         level=f"{100 * findings.confidence_level:g}%",
     )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}".replace("+-", "\u00b1")

@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from scaling.cli.answers import answer, save, show
-from scaling.cli.sources import assignments, load, points
+from scaling.cli.sources import assignments, curves_of, load, points
 from scaling.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -112,6 +112,15 @@ def backtest(arguments: Arguments) -> None:
         save_backtest_figure(scored, arguments.figure)
         print(f"figure: {arguments.figure}", file=sys.stderr)
     answer(scored.to_json(), lambda: backtest_text(scored), arguments)
+
+
+def health(arguments: Arguments) -> None:
+    """Print the health of every rung in SOURCE, and what fits and forecasts make of it."""
+    from analysis.rungs import ladder_health
+    from analysis.text import health_json, health_text
+
+    found = ladder_health(load(arguments), curves_of(arguments.source))
+    answer(health_json(found), lambda: health_text(found), arguments)
 
 
 def _predict_points(arguments: Arguments) -> None:

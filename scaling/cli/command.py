@@ -87,6 +87,7 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
         options.output,
         options.json_output,
     ),
+    analysing.health: (options.source, options.output, options.json_output),
     reporting.report: (options.source, options.law("auto"), options.required_output),
     reporting.study: (options.config, options.spending, options.output),
 }
