@@ -31,6 +31,8 @@ def fit(arguments: Arguments) -> None:
         objective=arguments.objective,
         huber_delta=arguments.huber_delta,
         fix=assignments(arguments.fix, "--fix", float),
+        bounds=assignments(arguments.bound, "--bound", _bounds),
+        expressions=assignments(arguments.tie, "--tie", str),
         x=arguments.x,
         bootstrap=arguments.bootstrap,
         cluster=arguments.cluster,
@@ -154,6 +156,12 @@ def _levels(arguments: Arguments) -> tuple[float, ...]:
 def _how(arguments: Arguments) -> dict[str, Any]:
     """How a forecast is made, whatever it is asked for."""
     return {name: getattr(arguments, name) for name in ("law", "x", "draws", "seed")}
+
+
+def _bounds(text: str) -> tuple[float | None, float | None]:
+    """LOW:HIGH as two numbers, None where one is left out."""
+    low, high = text.split(":")
+    return float(low) if low else None, float(high) if high else None
 
 
 def _targets(arguments: Arguments) -> "Targets":

@@ -126,6 +126,20 @@ def fitting(command: argparse.ArgumentParser) -> None:
         help="hold a constant at a value, for example c=1.7; repeatable",
     )
     command.add_argument(
+        "--bound",
+        action="append",
+        default=[],
+        metavar="CONSTANT=LOW:HIGH",
+        help="keep a constant between two values, either may be left out; repeatable",
+    )
+    command.add_argument(
+        "--tie",
+        action="append",
+        default=[],
+        metavar="CONSTANT=EXPRESSION",
+        help="express a constant by others, for example beta=alpha; repeatable",
+    )
+    command.add_argument(
         "--bootstrap", type=int, default=1000, metavar="N", help="resamples (%(default)s)"
     )
     command.add_argument(

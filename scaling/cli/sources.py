@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from scaling.records import Records
 
 Arguments = argparse.Namespace
-Value = TypeVar("Value", str, float)
+Value = TypeVar("Value")
 
 
 def load(arguments: Arguments) -> "Records":
