@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from scaling.cli.answers import answer, save, show
+from scaling.cli.answers import answer, save, save_table, show
 from scaling.cli.sources import assignments, curves_of, load, points
 from scaling.errors import ConfigError
 
@@ -126,14 +126,24 @@ def health(arguments: Arguments) -> None:
 
 
 def _predict_points(arguments: Arguments) -> None:
-    """Every point of a table, answered as columns beside its own."""
-    from analysis.forecast import predict_table
+    """Every point of a table, answered as columns beside its own, or with --json as a forecast."""
+    from analysis.forecast import forecast_points, with_predictions
 
-    table = points(arguments.at)
-    predicted = predict_table(load(arguments), table, levels=_levels(arguments), **_how(arguments))
-    predicted.to_csv(arguments.output or sys.stdout, index=False)
-    if unsupported := predicted.attrs["unsupported"]:
-        print(f"{unsupported} of {len(predicted)} points are unsupported", file=sys.stderr)
+    table, levels = points(arguments.at), _levels(arguments)
+    answered = forecast_points(load(arguments), table, levels=levels, **_how(arguments))
+    predicted = with_predictions(table, answered)
+    if arguments.output or not arguments.json:
+        save_table(predicted, arguments)
+    if arguments.json:
+        print(answered.to_json())
+    unsupported = [
+        f"point {number}: {target.unsupported_because}"
+        for number, target in enumerate(answered.targets, start=1)
+        if not target.supported
+    ]
+    if unsupported:
+        count = f"{len(unsupported)} of {len(predicted)} points are unsupported"
+        print(f"{count}, for example {unsupported[0]}", file=sys.stderr)
 
 
 def _budgets_for_losses(arguments: Arguments) -> None:
