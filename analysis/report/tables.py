@@ -104,7 +104,6 @@ def health_table(findings: Findings) -> Table:
             _or_dash(rung.curve_deviation, lambda v: percent_in_words(100 * v, signed=True))
             + (" (apart)" if rung.stands_apart else ""),
             f"{rung.weight:.2f}" if rung.weight else "left out",
-            rung.reason,
         )
         for rung in rungs
     ]
@@ -112,16 +111,23 @@ def health_table(findings: Findings) -> Table:
         "Rung",
         "Runs",
         "Check",
-        "ln offset of the best learning rate",
+        "ln offset",
         "Predicted gap",
         "Clipped steps",
         "Spikes",
         "Curve off the others",
         "Weight in fits",
-        "Why",
     )
     marked = tuple(i for i, r in enumerate(rungs) if r.weight < 1 or r.stands_apart or r.spikes)
     return Table(head=head, rows=tuple(rows), marked=marked)
+
+
+def health_reasons(findings: Findings) -> tuple[str, ...]:
+    """Why rungs count as they do, those with one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for rung in findings.health.rungs if findings.health else ():
+        by_reason.setdefault(rung.reason, []).append(rung.name)
+    return tuple(f"{'; '.join(names)}: {reason}" for reason, names in by_reason.items())
 
 
 def _or_dash(value: Any, write: Callable[[Any], str]) -> str:

@@ -82,6 +82,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["formula"] = formula_in_html
+    environment.filters["capitalize_first"] = _sentence
     unit = loss_unit(findings.records.loss_kind)
     name = Path(findings.records.source).name.removeprefix("mlflow:")
     return environment.get_template("report.html").render(
@@ -90,9 +91,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         findings=findings,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         summary=summarise(findings),
-        trend=[_sentence(said) for said in trend_sentences(findings.health)]
-        if findings.health
-        else [],
+        trend=trend_sentences(findings.health) if findings.health else [],
         tables=tables,
         pictures=draw_figures(findings),
         references=references_for(findings),

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from scaling.cli.answers import answer, save, save_table, show
+from scaling.cli.sealed import seal
 from scaling.cli.sources import assignments, curves_of, load, points
 from scaling.errors import ConfigError
 
@@ -61,13 +62,8 @@ def forecast(arguments: Arguments) -> None:
         records, targets, confidence_levels=_levels(arguments), **_how(arguments)
     )
     if arguments.seal:
-        from analysis.seal import seal_forecast
-        from scaling.seals import keep_seal
-
         asked = tuple(targets.columns)
-        seal = seal_forecast(answered, arguments.seal, records, asked=asked, where=arguments.where)
-        keep_seal(seal.name, seal.to_json())
-        print(f"sealed as {seal.name}, digest {seal.digest}", file=sys.stderr)
+        seal(answered, arguments.seal, records, asked=asked, where=arguments.where)
     answer(answered.to_json(), lambda: forecast_text(answered), arguments)
 
 

@@ -89,5 +89,5 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
     ),
     analysing.health: (options.source, options.output, options.json_output),
     reporting.report: (options.source, options.law("auto"), options.required_output),
-    reporting.study: (options.config, options.spending, options.output),
+    reporting.study: (options.config, options.spending, options.sealing, options.output),
 }

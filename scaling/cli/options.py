@@ -76,6 +76,15 @@ def quick(command: argparse.ArgumentParser) -> None:
     )
 
 
+def sealing(command: argparse.ArgumentParser) -> None:
+    """A study's own forecast, fixed before its runs exist."""
+    command.add_argument(
+        "--seal",
+        metavar="NAME",
+        help="train the held-out runs last, after their forecast is sealed as NAME",
+    )
+
+
 def json_output(command: argparse.ArgumentParser) -> None:
     """JSON on standard output."""
     command.add_argument("--json", action="store_true", help="print one JSON document")
