@@ -141,6 +141,7 @@ def _with_state(records: Records) -> pd.DataFrame:
         state[table["held_out"].astype(bool)] = "held out"
     if "status" in records:
         status = table["status"].fillna("finished").astype(str)
+        status = status.replace("settled", "settled: stopped, not measured")
         state[status != "finished"] = status[status != "finished"]
     return table.assign(state=state)
 
@@ -284,7 +285,7 @@ def splits_table(findings: Findings) -> Table:
             )
         )
     percent = f"{100 * level:g}% interval"
-    head = ("Factor", "Budget", "Parameters", percent, "Tokens", percent)
+    head = ("Factor", "Budget", "Parameters N", f"{percent} of N", "Tokens D", f"{percent} of D")
     return Table(head=head, rows=tuple(rows))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.cli.sealed import seal, seals_to_report
+from scaling.cli.settling import judge_of
 from scaling.cli.sources import config_path, curves_of, load
 from scaling.cli.training import may_spend
 from scaling.errors import ConfigError
@@ -51,7 +52,7 @@ def study(arguments: Arguments) -> None:
     if arguments.seal:
         _seal_before_training(planned, store, arguments.seal)
     with SweepProgress(planned) as progress:
-        run_sweep(planned, store, on_event=progress.show)
+        run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
     records = store.read_records().among(run.run_id for run in planned.runs)
     curves = store.curves()
     folder = arguments.output or Path("results") / planned.name
@@ -83,7 +84,7 @@ def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) ->
     fitted = replace(planned, runs=tuple(run for run in planned.runs if not run.held_out))
     store = store.with_parent({"sweep": planned.name, "runs": len(planned.runs)})
     with SweepProgress(fitted) as progress:
-        run_sweep(fitted, store, on_event=progress.show)
+        run_sweep(fitted, store, on_event=progress.show, judge=judge_of(planned))
     records = store.read_records().among(run.run_id for run in planned.runs)
     cells = {(run.shape.params, run.tokens, run.train_flops) for run in held_out}  # seeds repeat
     to_come = dict(
