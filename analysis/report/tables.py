@@ -11,9 +11,7 @@ from analysis.fit_result import Fit, FitStatus
 from analysis.report.findings import FACTORS, Findings, FittedLaw
 from analysis.report.formula import constant_name
 from analysis.report.summary import x_in_words
-from analysis.text import gap_text
 from analysis.words import (
-    MINUS,
     count_in_words,
     flops_in_words,
     loss_in_words,
@@ -53,7 +51,7 @@ def runs_table(findings: Findings) -> Table:
     marked: list[int] = []
     for key, group in groups:
         *values, state = key
-        cells = [_size(float(v), c) for v, c in zip(values, sizes, strict=True)]
+        cells = [size_cell(float(v), c) for v, c in zip(values, sizes, strict=True)]
         if state != "used":
             marked.append(len(rows))
         rows.append((*cells, str(len(group)), _losses(group["loss"].to_numpy(float)), str(state)))
@@ -64,18 +62,19 @@ def runs_table(findings: Findings) -> Table:
         marked = [new for new, old in enumerate(keep) if old in set(marked)]
         rows = [rows[i] for i in keep]
     return Table(
-        head=(*(_HEADS.get(c, c) for c in sizes), "Seeds", _loss_head(records), "State"),
+        head=(*(HEADS.get(c, c) for c in sizes), "Seeds", loss_head(records), "State"),
         rows=tuple(rows),
         marked=tuple(marked),
         note=note,
     )
 
 
-def _loss_head(records: Records) -> str:
+def loss_head(records: Records) -> str:
+    """The head of a column of losses."""
     return f"Loss ({loss_unit(records.loss_kind).strip('()')})"
 
 
-_HEADS = {"params": "Parameters N", "tokens": "Tokens D", "train_flops": "Compute C (FLOP)"}
+HEADS = {"params": "Parameters N", "tokens": "Tokens D", "train_flops": "Compute C (FLOP)"}
 
 
 def dropped_table(findings: Findings) -> Table:
@@ -87,50 +86,8 @@ def dropped_table(findings: Findings) -> Table:
     )
 
 
-def health_table(findings: Findings) -> Table:
-    """Every rung with what its check and its curves show, and what fits make of it."""
-    if findings.health is None:
-        return Table(head=(), rows=())
-    rungs = findings.health.rungs
-    rows = [
-        (
-            rung.name,
-            str(rung.runs),
-            rung.status.value if rung.status else "not checked",
-            _or_dash(rung.lr_offset, lambda v: f"{v:+.2f}".replace("-", MINUS)),
-            gap_text(rung).replace("+-", "\u00b1").replace("-", "\u2013"),
-            _or_dash(rung.clipped_share, lambda v: f"{100 * v:.0f}%"),
-            _or_dash(rung.spikes, str),
-            _or_dash(rung.curve_deviation, lambda v: percent_in_words(100 * v, signed=True))
-            + (" (apart)" if rung.stands_apart else ""),
-            f"{rung.weight:.2f}" if rung.weight else "left out",
-        )
-        for rung in rungs
-    ]
-    head = (
-        "Rung",
-        "Runs",
-        "Check",
-        "ln offset",
-        "Predicted gap",
-        "Clipped steps",
-        "Spikes",
-        "Curve off the others",
-        "Weight in fits",
-    )
-    marked = tuple(i for i, r in enumerate(rungs) if r.weight < 1 or r.stands_apart or r.spikes)
-    return Table(head=head, rows=tuple(rows), marked=marked)
-
-
-def health_reasons(findings: Findings) -> tuple[str, ...]:
-    """Why rungs count as they do, those with one reason together."""
-    by_reason: dict[str, list[str]] = {}
-    for rung in findings.health.rungs if findings.health else ():
-        by_reason.setdefault(rung.reason, []).append(rung.name)
-    return tuple(f"{'; '.join(names)}: {reason}" for reason, names in by_reason.items())
-
-
-def _or_dash(value: Any, write: Callable[[Any], str]) -> str:
+def or_dash(value: Any, write: Callable[[Any], str]) -> str:
+    """The value as written, or a dash for what is not known."""
     return "\u2013" if value is None else write(value)
 
 
@@ -146,7 +103,8 @@ def _with_state(records: Records) -> pd.DataFrame:
     return table.assign(state=state)
 
 
-def _size(value: float, column: str) -> str:
+def size_cell(value: float, column: str) -> str:
+    """A size, horizon or budget as a cell of a table."""
     if not np.isfinite(value):
         return "\u2013"
     return flops_in_words(value, 3) if column == "train_flops" else count_in_words(value)
@@ -297,7 +255,9 @@ def held_out_table(findings: Findings) -> Table:
     rows = [
         (
             ", ".join(
-                f"{_SHORT.get(c, c)} {_size(v, c)}" for c, v in run.at.items() if c != "train_flops"
+                f"{_SHORT.get(c, c)} {size_cell(v, c)}"
+                for c, v in run.at.items()
+                if c != "train_flops"
             )
             or flops_in_words(run.at["train_flops"]),
             f"{run.decades_beyond:.2f}",
@@ -316,53 +276,6 @@ def held_out_table(findings: Findings) -> Table:
 
 
 _SHORT = {"params": "N", "tokens": "D"}
-
-
-def seals_table(findings: Findings) -> Table:
-    """Every sealed prediction with its verdict, or what it is waiting for; oldest first."""
-    level = str(findings.confidence_level)
-    rows: list[tuple[str, ...]] = []
-    missed = []
-    for standing in findings.seals:
-        seal, verdicts = standing.seal, list(standing.verdicts)
-        for target in seal.targets:
-            own = [verdict for verdict in verdicts if verdict.at == target.at]
-            span = target.intervals.get(level) or next(iter(target.intervals.values()))
-            said = (
-                seal.name,
-                seal.sealed_at[:16].replace("T", " "),
-                _place(target.at, target.asked),
-                f"{target.median:.4f}",
-                f"{span[0]:.4f} to {span[1]:.4f}",
-            )
-            for verdict in own:
-                inside = verdict.inside.get(level, next(iter(verdict.inside.values())))
-                if not inside:
-                    missed.append(len(rows))
-                error = percent_in_words(100 * verdict.error, signed=True)
-                rows.append(
-                    (*said, f"{verdict.measured:.4f}", error, "inside" if inside else "OUTSIDE")
-                )
-            if not own:
-                rows.append((*said, "\u2013", "\u2013", standing.refusal or "not landed yet"))
-    head = (
-        "Name",
-        "Sealed (UTC)",
-        "Target",
-        "Predicted",
-        "Interval",
-        "Measured",
-        "Error",
-        "Verdict",
-    )
-    return Table(head=head, rows=tuple(rows), marked=tuple(missed))
-
-
-def _place(at: Mapping[str, float], asked: Sequence[str]) -> str:
-    return ", ".join(f"{_SYMBOLS.get(c, c)} {_size(at[c], c)}" for c in asked)
-
-
-_SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
 
 
 def backtest_table(findings: Findings) -> Table:

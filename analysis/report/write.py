@@ -7,7 +7,7 @@ import jinja2
 import pandas as pd
 
 from analysis.forecast_result import Forecast
-from analysis.report import tables
+from analysis.report import state_tables, tables
 from analysis.report.figures import draw_figures
 from analysis.report.findings import FACTORS, Findings, gather_findings
 from analysis.report.formula import formula_in_html
@@ -15,6 +15,7 @@ from analysis.report.references import references_for
 from analysis.report.summary import summarise, x_noun
 from analysis.seal import SealStanding, record_line
 from analysis.text import trend_sentences
+from analysis.words import in_print
 from scaling.columns import loss_unit
 from scaling.errors import RecordError
 from scaling.records import Records
@@ -82,7 +83,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["formula"] = formula_in_html
-    environment.filters["capitalize_first"] = _sentence
+    environment.filters["in_print"] = in_print
     unit = loss_unit(findings.records.loss_kind)
     name = Path(findings.records.source).name.removeprefix("mlflow:")
     return environment.get_template("report.html").render(
@@ -93,6 +94,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         summary=summarise(findings),
         trend=trend_sentences(findings.health) if findings.health else [],
         tables=tables,
+        state_tables=state_tables,
         pictures=draw_figures(findings),
         references=references_for(findings),
         factors=[f"{factor:g}\u00d7" for factor in FACTORS],
@@ -103,7 +105,3 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         seal_record=record_line(findings.seals),
         level=f"{100 * findings.confidence_level:g}%",
     )
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}".replace("+-", "\u00b1")

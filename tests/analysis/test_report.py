@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from analysis.report import gather_findings, render_report, write_report, write_study
+from analysis.report.state_tables import seals_table
 from analysis.report.tables import (
     NOT_IDENTIFIED,
     card_rows,
     constants_table,
     runs_table,
-    seals_table,
 )
 from analysis.seal import Seal, SealedTarget, SealStanding, Verdict
 from analysis.words import loss_in_words
@@ -266,7 +266,7 @@ def test_sealed_forecasts_and_verdicts_are_a_section_where_there_are_any(finding
         inside={"0.9": False},
     )
     standing = SealStanding(seal=seal, verdicts=(verdict,), refusal=None)
-    table = seals_table(replace(findings, seals=(standing,)))
+    table = seals_table((standing,))
     assert [row[-1] for row in table.rows] == ["OUTSIDE", "not landed yet"]
     assert table.marked == (0,)
     text = Page(render_report(replace(findings, seals=(standing,)))).text
