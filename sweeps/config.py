@@ -206,6 +206,11 @@ class LaunchConfig:
     held_out_first: bool = False
     """Start the held-out runs before the others, since they are the longest: no core idles at the
     end. By default the order is small before large, so that a forecast sharpens early."""
+    stop_settled_relative_width: float | None = None
+    """Stop a cell once the 90% interval of its final loss, forecast from its curve and those of the
+    sweep's finished runs, is narrower than this share of the loss, for example 0.01. It is then
+    `settled`: it has a forecast and no loss, and no fit uses it. Held-out runs, trunks, carriers of
+    a learning-rate check and runs on several devices are never stopped. None: none is."""
     flops_per_second: float | None = None
     """Training rate of one process for the time estimate before anything has been timed; none: a
     guess from the model's size."""
@@ -325,6 +330,7 @@ class SweepConfig:
             ("launch.micro_sequences", self.launch.micro_sequences),
             ("launch.checkpoint_seconds", self.launch.checkpoint_seconds),
             ("launch.flops_per_second", self.launch.flops_per_second),
+            ("launch.stop_settled_relative_width", self.launch.stop_settled_relative_width),
         ):
             if size is not None and not size > 0:
                 raise ConfigError(f"{label} is {size:g}; it must be positive")

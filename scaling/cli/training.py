@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from scaling.cli.answers import answer, show
+from scaling.cli.settling import judge_of
 from scaling.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def run(arguments: Arguments) -> None:
     may_spend(planned, arguments)
     store = RunStore.open(planned.name)
     with SweepProgress(planned) as progress:
-        run_sweep(planned, store, on_event=progress.show)
+        run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
     standing = standing_of(planned, store)
     answer(standing.to_json(), lambda: standing_text(standing), arguments)
 
