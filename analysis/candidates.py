@@ -20,7 +20,7 @@ Prior = tuple[float, float]  # mean, standard deviation
 
 FLOOR: Prior = (float(np.log(0.6)), 0.5)
 AMPLITUDE: Prior = (-1.5, 2.0)
-# Joint fits of published ladders: .24 to .28 (Gadre et al.), .35 to .37 (Hoffmann et al., refitted).
+# Published joint fits: .24 to .27 (Gadre et al. 2024), .35 and .37 (Hoffmann et al. refitted).
 EXPONENT: Prior = (float(np.log(0.3)), 0.2)
 # Published optima put 45 to 57% of log compute into size: ln(alpha / beta) from -.3 to .2, which
 # is two standard deviations either way.

@@ -13,16 +13,15 @@ import pandas as pd
 from analysis.calibration import CHECKED_SURFACE, FAR_CURVE, NEAR_CURVE, SURFACE, Calibration
 from analysis.candidates import LAW_NAMES, Candidate, curve_candidates, surface_candidates
 from analysis.ladder import Ladder
-from analysis.tuning_gap import TuningGap, tuning_gap
+from analysis.rungs import health_notes
+from analysis.tuning_gap import TuningGap, checked_gap, with_open_checks
 from scaling.errors import ForecastError
-from scaling.health import RUNG, Health
 from scaling.records import Records
 
 FloatArray = npt.NDArray[np.float64]
 
 FEWEST_RUNS = 6
 FEWEST_SCALES = 3
-OK_GAP = 0.001  # of the loss: a smaller gap is none
 FEWEST_CURVE_POINTS = 4
 SAME_BUDGET = 0.02  # log compute; planned budgets are met to within rounding of the steps
 FURTHEST_DECADES = 12.0
@@ -64,7 +63,7 @@ def pose(
         raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(LAW_NAMES)}')
     if x is not None:
         return _curve(records, x, law, furthest, ())
-    by_size = _with_open_checks(records)
+    by_size = with_open_checks(records)
     if wanted == ("train_flops",):
         reason = _no_surface(by_size) if law == "auto" or _of_surface(law) else "asked"
         if reason is None:
@@ -149,6 +148,11 @@ def _evaluation_noise(usable: Records) -> float | None:
     return float(np.median(known)) if len(known) else None
 
 
+def _health(usable: Records) -> FloatArray | None:
+    """What each run counts for the learning rate of its shape; None where none was checked."""
+    return usable.column("health_weight") if "health_weight" in usable else None
+
+
 def _log_compute(usable: Records) -> FloatArray:
     """Log FLOP as recorded; 6 N D where a run has none."""
     compute = np.log(6 * usable.column("params") * usable.column("tokens"))
@@ -159,54 +163,9 @@ def _log_compute(usable: Records) -> FloatArray:
     return np.where(known, np.log(np.where(known, given, 1.0)), compute)
 
 
-def _tuning(usable: Records, log_compute: FloatArray) -> TuningGap | None:
-    """What bad tuning adds to each run, where the table has learning-rate checks."""
-    if "lr_gap" not in usable or "lr_gap_stderr" not in usable:
-        return None
-    stderr = usable.column("lr_gap_stderr")  # known on the run that was checked
-    gap = np.where(np.isfinite(stderr), usable.column("lr_gap"), np.nan)
-    if not np.isfinite(gap).any():
-        return None
-    key = [name for name in RUNG if name in usable]
-    shape = usable.table.groupby(key, dropna=False).ngroup() if key else usable.table.index
-    return tuning_gap(log_compute, np.asarray(shape, dtype=np.intp), gap, stderr)
-
-
-def _well_tuned(ladder: Ladder, usable: Records) -> Ladder:
+def _well_tuned(ladder: Ladder, tuning: TuningGap) -> Ladder:
     """The ladder with what bad tuning added taken off its losses."""
-    tuning = _tuning(usable, ladder.log_compute)
-    if tuning is None:
-        return ladder
-    return replace(ladder, log_loss=ladder.log_loss - tuning.expected, tuning=tuning)
-
-
-def _tuning_status(ladder: Ladder) -> tuple[str, ...]:
-    """What was taken off for bad tuning, where that is worth a word."""
-    tuning = ladder.tuning
-    if tuning is None or tuning.expected.max() < OK_GAP:
-        return ()
-    taken = 100 * tuning.expected
-    return (
-        f"learning-rate checks: {taken.min():.1f} to {taken.max():.1f}% of the loss taken off runs "
-        "whose learning rate missed its best; what the rule would cost the target is added",
-    )
-
-
-def _with_open_checks(records: Records) -> Records:
-    """The records with the shapes whose best learning rate was not found kept in.
-
-    A fit of one law leaves them out (`Records.usable`). A forecast needs their span more: what the
-    check found is the least that they lost, and is taken off with an error as large as itself.
-    """
-    if "health" not in records or "lr_gap_stderr" not in records:
-        return records
-    is_open = (records.table["health"] == Health.EDGE).to_numpy()
-    gap, stderr = records.column("lr_gap"), records.column("lr_gap_stderr")
-    table = records.table.assign(
-        health=records.table["health"].where(~is_open, Health.SOFT.value),
-        lr_gap_stderr=np.where(is_open, np.hypot(gap, stderr), stderr),
-    )
-    return replace(records, table=table)
+    return replace(ladder, log_loss=ladder.log_loss - tuning.expected, tuning=tuning, health=None)
 
 
 def _surface(records: Records, law: str) -> Question:
@@ -221,14 +180,20 @@ def _surface(records: Records, law: str) -> Question:
         log_compute=compute,
         cluster=_clusters(usable),
         configuration=_configurations(usable),
+        health=_health(usable),
     )
     ratio = float(np.median((compute - n - d)[ladder.top(4)]))
-    ladder = _well_tuned(replace(ladder, log_flops_ratio=ratio), usable)
+    ladder = replace(ladder, log_flops_ratio=ratio)
+    tuning = checked_gap(usable, compute)
+    if tuning is None:
+        said = health_notes(usable)
+    else:
+        ladder, said = _well_tuned(ladder, tuning), tuning.notes
     return Question(
         ladder=ladder,
         candidates=_chosen(surface_candidates(), law),
         calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
-        status=_check_fall(records, ladder) + _tuning_status(ladder),
+        status=said + _check_fall(records, ladder),
         evaluation_noise=_evaluation_noise(usable),
     )
 
@@ -238,23 +203,31 @@ def _curve(records: Records, x: str, law: str, furthest: float, said: tuple[str,
     if not len(usable):
         raise ForecastError(f"{records.source}: no usable run has a {x} and a loss")
     log_x, log_loss = np.log(usable.column(x)), np.log(usable.column("loss"))
+    health = _health(usable)
     if x == "train_flops":
         keep = _best_of_budget(log_x, log_loss)
         log_x, log_loss = log_x[keep], log_loss[keep]
+        health = None if health is None else health[keep]
     points = len(np.unique(log_x))
     if points < FEWEST_CURVE_POINTS:
         raise ForecastError(
             f"{records.source}: {points} distinct value{'s' if points > 1 else ''} of {x}; "
             f"a forecast along it needs {FEWEST_CURVE_POINTS} (6 or more to rehearse it)"
         )
-    ladder = Ladder(inputs=(x,), log_inputs=log_x[:, None], log_loss=log_loss, log_compute=log_x)
+    ladder = Ladder(
+        inputs=(x,),
+        log_inputs=log_x[:, None],
+        log_loss=log_loss,
+        log_compute=log_x,
+        health=health,
+    )
     exponent = COMPUTE_EXPONENT if x == "train_flops" else DATA_EXPONENT
     is_far = x == "train_flops" or furthest > ladder.log_compute.max() + FAR * np.log(10)
     return Question(
         ladder=ladder,
         candidates=_chosen(curve_candidates(exponent, far=is_far), law),
         calibration=FAR_CURVE if is_far else NEAR_CURVE,
-        status=said + _check_fall(records, ladder),
+        status=said + health_notes(usable) + _check_fall(records, ladder),
         evaluation_noise=_evaluation_noise(usable),
     )
 

@@ -17,12 +17,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from scaling.health import Health, rung_columns
+from scaling.records import Records
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
 DECADES_TO_HALVE = (0.2, 0.3, 0.5, 0.8, 1.3, 2.0, 4.0, np.inf, -3.0)  # the last grows
 SCATTER = (0.0005, 0.001, 0.002, 0.004, 0.008)  # of shapes around the trend, in ln loss
 LARGEST_GAP = 0.03  # standard deviation of A before any check
+MANY_OPEN = 0.25  # share of the runs whose check was left open
+WORTH_A_WORD = 0.002  # of the loss; checks of well-tuned runs err by .1%
 SMALLEST_ERROR = 0.0005  # of a measured gap: what one validation set cannot tell
 
 
@@ -45,8 +50,52 @@ class TuningGap:
         """What a run at this compute (points,) of a shape that was not checked would carry."""
         return self.chances @ (self.amplitude[:, None] * self._shape(log_compute))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was taken off, in a sentence, where that is worth one."""
+        if self.expected.max() < WORTH_A_WORD:
+            return ()
+        taken = 100 * self.expected
+        return (
+            f"learning-rate checks: {taken.min():.1f} to {taken.max():.1f}% of the loss taken off "
+            "for missing the best learning rate; what the same rule would cost a target is added",
+        )
+
     def _shape(self, log_compute: FloatArray) -> FloatArray:
         return _falling(self.decay, np.asarray(log_compute) - self.log_smallest)
+
+
+def with_open_checks(records: Records) -> Records:
+    """The records with shapes whose best learning rate was not found kept in, if they are many.
+
+    A few are left out, as in any fit (`Records.usable`). Where more than a quarter of the runs
+    would go, a forecast needs their span more: what the checks found is the least that they lost,
+    and counts as a gap with an error as large as itself.
+    """
+    if "health" not in records or "lr_gap_stderr" not in records:
+        return records
+    gap, stderr = records.column("lr_gap"), records.column("lr_gap_stderr")
+    is_open = (records.table["health"] == Health.EDGE).to_numpy() & np.isfinite(gap)
+    table = records.table.assign(
+        health=records.table["health"].where(~is_open, Health.SOFT.value),
+        lr_gap_stderr=np.where(is_open, np.hypot(gap, stderr), stderr),
+    )
+    kept = replace(records, table=table)
+    left, whole = len(records.usable()), len(kept.usable())
+    return records if left >= (1 - MANY_OPEN) * whole else kept
+
+
+def checked_gap(usable: Records, log_compute: FloatArray) -> TuningGap | None:
+    """The gap of every run of a table; None where none carries a check."""
+    if "lr_gap" not in usable or "lr_gap_stderr" not in usable:
+        return None
+    stderr = usable.column("lr_gap_stderr")  # known on the run that was checked, as the gap is
+    gap = np.where(np.isfinite(stderr), usable.column("lr_gap"), np.nan)
+    if not np.isfinite(gap).any():
+        return None
+    key = rung_columns(usable.table)
+    shape = usable.table.groupby(key, dropna=False).ngroup() if key else np.arange(len(usable))
+    return tuning_gap(log_compute, np.asarray(shape, dtype=np.intp), gap, stderr)
 
 
 def tuning_gap(

@@ -31,8 +31,12 @@ class Health(StrEnum):
 EDGE_REASON = "edge: the best learning rate of its shape lies outside what was tried"
 #: A relative loss gap at which a run counts half: about the spread of seeds in small runs.
 HALF_WEIGHT_GAP = 0.005
-#: Runs that agree in these are one rung.
-RUNG = ("family", "width", "depth", "heads", "context", "vocab_size", "data", "recipe_hash")
+_RUNG = ("family", "width", "depth", "heads", "context", "vocab_size", "data", "recipe_hash")
+
+
+def rung_columns(table: "pd.DataFrame") -> list[str]:
+    """The columns that runs of one rung agree in, those of them that this table has."""
+    return [name for name in _RUNG if name in table]
 
 
 def spread_health(table: "pd.DataFrame") -> "pd.DataFrame":
@@ -45,7 +49,7 @@ def spread_health(table: "pd.DataFrame") -> "pd.DataFrame":
     if "health_weight" in table:
         return table
     table = table.copy()
-    key = [name for name in RUNG if name in table]
+    key = rung_columns(table)
     if key:
         for name in ("health", "lr_gap"):
             if name in table:
