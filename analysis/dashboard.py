@@ -135,8 +135,7 @@ def _forecast(findings: Findings, pictures: Mapping[str, Picture]) -> None:
     for said in summarise(findings):
         (st.warning if said.warns else st.markdown)(f"**{said.heading}.** {_plain(said.text)}")
     _picture(pictures, "loss")
-    if findings.forecast is None:
-        st.info(_plain(findings.refusals["forecast"]))
+    if findings.forecast is None:  # the summary says why
         return
     _table(tables.forecast_table(findings))
     _table(tables.shares_table(findings))

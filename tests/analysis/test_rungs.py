@@ -8,6 +8,7 @@ import pytest
 
 from analysis.fit import fit_law
 from analysis.forecast import forecast
+from analysis.problem import pose_again
 from analysis.rungs import ladder_health
 from analysis.targets import Targets
 from analysis.text import forecast_text, health_json, health_text
@@ -78,6 +79,14 @@ def test_a_fit_leaves_a_mistuned_rung_out_and_says_so():
     fitted = fit_law(records_from_table(a_ladder("edge", 0.05)), "chinchilla", bootstrap=0)
     assert fitted.n_runs == 20
     assert "4 runs are left out: edge" in str(fitted)
+
+
+def test_a_fit_says_that_its_weights_follow_health_and_can_be_made_again():
+    soft = fit_law(records_from_table(a_ladder("soft", 0.005)), "chinchilla", bootstrap=0)
+    assert soft.weights == "by rung health" and soft.card["weights"] == "by rung health"
+    assert fit_law(records_from_table(a_ladder()), "chinchilla", bootstrap=0).weights == "equal"
+    again = pose_again(soft, records_from_table(a_ladder("soft", 0.005)))
+    assert np.unique(np.round(again.weights / again.weights.max(), 9)).tolist() == [0.5, 1.0]
 
 
 def test_a_soft_rung_pulls_a_forecast_less_the_larger_its_gap():
