@@ -176,6 +176,20 @@ def test_a_table_without_health_is_refused_in_one_line():
         ladder_health(records_from_table(table))
 
 
+def test_a_word_that_is_no_verdict_is_refused_in_one_line():
+    with pytest.raises(RecordError, match='health is "fine"; it is one of ok, soft, edge, cap'):
+        ladder_health(records_from_table(a_ladder("fine", 0.01)))
+
+
+def test_runs_without_signs_or_sizes_still_have_a_standing():
+    bare = a_ladder("soft", 0.005)[["width", "loss", "train_flops", "health", "lr_gap"]]
+    health = ladder_health(records_from_table(bare))
+    assert [rung.name for rung in health.rungs] == [f"width {w}" for w in WIDTHS]
+    soft = health.rungs[3]
+    assert (soft.weight, soft.spikes, soft.clipped_share, soft.lr_offset) == (0.5, None, None, None)
+    assert "no trend" in health_text(health)
+
+
 def test_the_health_command_prints_what_ladder_health_returns(tmp_path, capsys):
     path = tmp_path / "runs.csv"
     a_ladder("edge", 0.05).to_csv(path, index=False)
