@@ -25,7 +25,8 @@ def plan(arguments: Arguments) -> None:
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     cost = cost_left(planned)
-    answer(planned.to_json(), lambda: f"{plan_text(planned)}\n\n{cost_text(cost)}", arguments)
+    document = planned.to_json(cost=cost.document())
+    answer(document, lambda: f"{plan_text(planned)}\n\n{cost_text(cost)}", arguments)
     check_budget(cost, planned.config.budget)
 
 
@@ -33,6 +34,7 @@ def run(arguments: Arguments) -> None:
     """Train what CONFIG plans and the store lacks; safe to repeat, safe to kill."""
     from scaling.store import RunStore
     from sweeps.config import load_config
+    from sweeps.earlier import earlier_runs
     from sweeps.listing import standing_text
     from sweeps.plan import plan_sweep
     from sweeps.progress import SweepProgress
@@ -41,6 +43,8 @@ def run(arguments: Arguments) -> None:
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     may_spend(planned, arguments)
     store = RunStore.open(planned.name)
+    if earlier := earlier_runs(planned, store.facts()):
+        print(f"scaling: {earlier.line}", file=sys.stderr)
     with SweepProgress(planned) as progress:
         run_sweep(planned, store, on_event=progress.show)
     standing = standing_of(planned, store)
