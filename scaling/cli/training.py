@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from scaling.cli.answers import answer, show
@@ -45,7 +46,8 @@ def run(arguments: Arguments) -> None:
     store = RunStore.open(planned.name)
     if earlier := earlier_runs(planned, store.facts()):
         print(f"scaling: {earlier.line}", file=sys.stderr)
-    with SweepProgress(planned) as progress:
+    # What libraries print, as Ray does of lost workers, is no part of the answer.
+    with redirect_stdout(sys.stderr), SweepProgress(planned) as progress:
         run_sweep(planned, store, on_event=progress.show)
     standing = standing_of(planned, store)
     answer(standing.to_json(), lambda: standing_text(standing), arguments)

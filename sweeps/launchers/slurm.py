@@ -183,12 +183,12 @@ class _Queue:
             _stop_mark(job.messages).touch()
         for job in self.jobs:
             if not job.started:
-                _end(job)
+                self._end(job)
         deadline = time.monotonic() + _GRACE_SECONDS
         while time.monotonic() < deadline and not all(job.handle.done() for job in running):
             time.sleep(_POLL_SECONDS)
         for job in running:
-            _end(job)
+            self._end(job)
             job.clear()
         self._ids.unlink(missing_ok=True)
 
@@ -229,8 +229,9 @@ class _Queue:
         if isinstance(error, ScalingError):
             raise error
         # submitit hands on the traceback alone
-        if mistake := re.search(r"^scaling\.errors\.(\w+): (.+)", str(error), re.MULTILINE):
-            raise getattr(errors, mistake[1])(mistake[2].strip())
+        if mistakes := re.findall(r"^scaling\.errors\.(\w+): (.+)", str(error), re.MULTILINE):
+            kind, line = mistakes[-1]  # the ones before are its causes
+            raise getattr(errors, kind)(line.strip())
         return TaskLost(task=job.task, reason=reason)
 
     def _hung(self, job: _Job) -> Happening | None:
@@ -238,8 +239,17 @@ class _Queue:
         limit = self._launch.hang_seconds
         if not job.started or time.monotonic() - job.heard < limit:
             return None
-        _end(job)
+        self._end(job)
         return TaskLost(task=job.task, reason=f"hung: no sign of life for {limit:.0f} s")
+
+    def _end(self, job: _Job) -> None:
+        with suppress(Exception):  # it may have ended by itself
+            job.handle.cancel()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while self._executor.cluster == "local" and not job.handle.done():
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.1)  # submitit's controller ends the job and then itself
 
     def _end_earlier(self) -> None:
         """End jobs of a driver that was killed: nobody listens to them, and they would collide."""
@@ -259,11 +269,6 @@ def _preemption() -> int:
 def _stop_mark(messages: Path) -> Path:
     """The file that asks a job to save its state and end."""
     return messages.with_suffix(".stop")
-
-
-def _end(job: _Job) -> None:
-    with suppress(Exception):  # it may have ended by itself
-        job.handle.cancel()
 
 
 def _executor(folder: Path, launch: LaunchConfig) -> Any:
