@@ -56,8 +56,12 @@ class SweepProgress:
     def show(self, event: RunEvent) -> None:
         """Take one event into the display."""
         run = event.run
+        if event.kind is EventKind.ALIVE:
+            return
         self._progress.start()
-        if event.kind is EventKind.LOST:
+        if event.kind is EventKind.CHECKED:
+            self._progress.console.print(f"{run.name}: {event.reason}", highlight=False)
+        elif event.kind is EventKind.LOST:
             self._drop_bar(run.run_id)
             self._advance(run.run_id, 0.0)
             self._progress.console.print(f"{run.name}: {event.reason}", highlight=False)

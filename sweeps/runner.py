@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from scaling.errors import StoreError
@@ -15,7 +16,7 @@ from sweeps.config import LaunchConfig
 from sweeps.driver_lock import DriverLock
 from sweeps.health import rungs
 from sweeps.launchers.launcher import TaskLost, TaskMessage, find_launcher
-from sweeps.packing import pack_runs
+from sweeps.packing import Pack, pack_runs
 from sweeps.plan import RunPlan, SweepPlan
 from sweeps.settling import Judge, final_states
 from sweeps.standing import excluded_runs
@@ -92,7 +93,9 @@ class _Walk:
     ) -> None:
         self._plan, self._store, self._on_event, self._judge = plan, store, on_event, judge
         self._final = final_states(plan.config.launch)
-        known = store.states() | dict.fromkeys(excluded_runs(plan), RunState.EXCLUDED)
+        self._known = store.facts()
+        states = {run_id: RunState(facts["status"]) for run_id, facts in self._known.items()}
+        known = states | dict.fromkeys(excluded_runs(plan), RunState.EXCLUDED)
         self._states = {run.run_id: known.get(run.run_id, RunState.PLANNED) for run in plan.runs}
         self._reasons: dict[str, str] = {}
         self._losses: Counter[str] = Counter()
@@ -129,25 +132,34 @@ class _Walk:
         todo = {run.run_id for run in wanted if self._states[run.run_id] not in self._final}
         health = self._plan.config.health
         carriers = rungs(wanted).values() if health.check_learning_rate else ()
+        make = partial(
+            Task,
+            data=self._plan.config.data,
+            launch=launch,
+            store=self._store,
+            health=health,
+            judge=self._judge,
+        )
+        checked = frozenset(run.run_id for run in carriers)
+        unchecked = [  # they had finished before the check was asked for
+            run
+            for run in carriers
+            if self._states[run.run_id] is RunState.FINISHED
+            and "health" not in self._known[run.run_id]
+        ]
         return [
-            Task(
-                pack=pack,
-                todo=frozenset(missing),
-                data=self._plan.config.data,
-                launch=launch,
-                store=self._store,
-                checked=frozenset(run.run_id for run in carriers),
-                health=health,
-                judge=self._judge,
-            )
+            make(pack=pack, todo=frozenset(missing), checked=checked)
             for pack in (pack_runs(wanted, launch) if wanted else ())
             if (missing := todo & {run.run_id for run in pack.runs})
+        ] + [
+            make(pack=Pack(replicas=((run,),)), todo=frozenset(), checked=frozenset([run.run_id]))
+            for run in unchecked
         ]
 
     def _take(self, event: RunEvent) -> None:
         if event.kind in _STATES:
             self._states[event.run.run_id] = _STATES[event.kind]
-        if event.reason:
+        if event.reason and event.kind is not EventKind.CHECKED:
             self._reasons[event.run.run_id] = event.reason
         self._on_event(event)
 
