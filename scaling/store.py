@@ -24,14 +24,13 @@ from scaling.mlflow_client import (
     connect,
     log_batches,
     one_line_errors,
-    resolve_tracking_uri,
     sender,
-    without_credentials,
 )
 from scaling.spool import Shipper, Spool, Unavailable, left_behind, ship
 from scaling.state_folder import state_folder
 from scaling.store_cache import EXCLUDED, Try, read_tries
 from scaling.store_sql import LayoutError, curve_points, experiments, speaks_sql
+from scaling.tracking_uri import resolve_tracking_uri, without_credentials
 
 if TYPE_CHECKING:
     import pandas as pd

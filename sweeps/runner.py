@@ -1,9 +1,11 @@
 """Walk a plan: skip what is settled, train the rest, keep every outcome in the store."""
 
+import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -49,15 +51,34 @@ def run_sweep(
     Finished, diverged and excluded runs are skipped; failed and cut-off ones are trained again. A
     run that fails does not stop the others; those whose worker dies go on from their last
     checkpoint, `launch.tries` times at most. Safe to interrupt: what is finished stays, the rest is
-    trained by the next call. `workers` overrides the config's number; `judge` stops cells whose
-    outcome is settled (`sweeps.settling`). Raises StoreError where another process drives the same
+    trained by the next call; SIGTERM counts as Ctrl-C, after which workers save their states.
+    `workers` overrides the config's number; `judge` stops cells whose outcome is settled
+    (`sweeps.settling`). Raises StoreError where another process drives the same
     sweep.
     """
     store = store.with_parent({"sweep": plan.name, "runs": len(plan.runs)})
-    with DriverLock(store):
+    with DriverLock(store), _sigterm_as_interrupt():
         store.replay()
         store.close_cut_off(reason="cut off: its driver ended")
         return _Walk(plan, store, on_event, judge).run(workers)
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let the end that a batch system or `kill` asks for be as orderly as Ctrl-C's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals, and it has its own ways
+        return
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it has been heard
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Walk:
@@ -95,6 +116,8 @@ class _Walk:
             for happening in happenings:
                 if isinstance(happening, TaskMessage):
                     self._take(happening.message)
+            with suppress(StoreError):  # a job that was preempted has left a try open
+                self._store.close_cut_off(reason="went on in another try")
         finally:
             happenings.close()
             self._collect()

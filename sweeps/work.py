@@ -1,5 +1,6 @@
 """The work on one task inside a worker process: train, store everything, say how it goes."""
 
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from scaling.errors import CorpusError, ScalingError, StoreError
 from scaling.store import RunState, RunStore, RunWriter
+from scaling.tracking_uri import without_secrets
 from sweeps.config import DataConfig, HealthConfig, LaunchConfig
 from sweeps.distributed import SharedTraining, other_ranks
 from sweeps.packing import Pack
@@ -101,7 +103,11 @@ class Task:
 
 
 def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
-    """Train the runs of one pack and store all of it; failures become events."""
+    """Train the runs of one pack and store all of it; failures become events.
+
+    Raises CorpusError on a node of a cluster that has not the planned text: it would fail every run
+    that it is given, and be given more for being so quick.
+    """
     log = _TaskLog(task, send)
     if not task.todo:
         _check_finished(task, send)
@@ -110,6 +116,10 @@ def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
         _train(task, log)
     except OutcomeSettled as outcome:
         log.settle(outcome.settlements)
+    except CorpusError as error:
+        log.fail(str(error))
+        if task.launch.engine != "local":
+            raise CorpusError(f"worker on {socket.gethostname()}: {error}") from error
     except Exception as error:  # whatever went wrong ends these runs, not the sweep
         log.fail(str(error) if isinstance(error, ScalingError) else _describe(error))
 
@@ -378,4 +388,4 @@ class Curve:
 
 def _describe(error: Exception) -> str:
     first_line = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {first_line}"[:300]
+    return without_secrets(f"{type(error).__name__}: {first_line}")[:300]

@@ -12,9 +12,10 @@ import urllib.request
 import pytest
 
 from scaling.errors import StoreError
-from scaling.mlflow_client import connect, resolve_tracking_uri
+from scaling.mlflow_client import connect
 from scaling.seals import keep_seal, read_seals
 from scaling.store import RunState, RunStore
+from scaling.tracking_uri import resolve_tracking_uri
 
 FACTS = {"width": 32, "depth": 1, "seed": 7, "recipe": "tiny/1"}
 RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}
