@@ -23,7 +23,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scaling.shape import TransformerShape
-from sweeps.models.operations import relu_squared, rms_norm, rotate, token_losses
+from sweeps.models.operations import (
+    add_product,
+    add_squared_relu_mlp,
+    norm_project,
+    rms_norm,
+    split_heads,
+    token_losses,
+)
 
 __all__ = ["Transformer", "initial_weights", "matrix_layout", "parameter_groups", "token_losses"]
 
@@ -52,15 +59,13 @@ class Transformer(nn.Module):
         self.replicas = len(seeds)
         self.residual_scale = residual_scale
         self._run_block: Callable[..., Tensor] = self._block
+        self.is_compiled = False
         self.layout = matrix_layout(shape)
         self.weights = nn.Parameter(
             torch.stack([initial_weights(shape, self.layout, seed) for seed in seeds])
         )
-        cosine, sine = _rotary_tables(shape, rotary_base)
-        self.cosine: Tensor
-        self.sine: Tensor
-        self.register_buffer("cosine", cosine, persistent=False)
-        self.register_buffer("sine", sine, persistent=False)
+        self.turns: Tensor
+        self.register_buffer("turns", _rotary_turns(shape, rotary_base), persistent=False)
 
     def matrices(self) -> dict[str, Tensor]:
         """Views of the weights by name, each (replicas, in, out), in the precision of computing."""
@@ -74,6 +79,7 @@ class Transformer(nn.Module):
     def compile_blocks(self, **options: Any) -> None:
         """Have torch.compile fuse the blocks: one compilation, as all layers have one shape."""
         self._run_block = torch.compile(self._block, dynamic=False, **options)
+        self.is_compiled = True
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of the next token, over the used part of the vocabulary.
@@ -82,16 +88,17 @@ class Transformer(nn.Module):
         """
         weights = self.matrices()
         x = rms_norm(_embed(weights["embedding"], tokens))
+        turns = self._turns(tokens.shape[2])
         for layer in range(self.shape.depth):
             names = ("attention_in", "attention_out", "mlp_in", "mlp_out")
             x = self._run_block(
-                x, *(weights[f"block{layer}.{name}"] for name in names), tokens.shape[1]
+                x, *(weights[f"block{layer}.{name}"] for name in names), turns, tokens.shape[1]
             )
         if self.shape.tied_head:
             transposed = weights["embedding"].transpose(1, 2)
-            logits = torch.bmm(rms_norm(x), transposed) / self.shape.width
+            logits = norm_project(x, transposed)[1] / self.shape.width
         else:
-            logits = torch.bmm(rms_norm(x), weights["head"])
+            _, logits = norm_project(x, weights["head"])
         return logits[..., : self.used_vocab_size]
 
     def _block(
@@ -101,40 +108,36 @@ class Transformer(nn.Module):
         attention_out: Tensor,
         mlp_in: Tensor,
         mlp_out: Tensor,
+        turns: Tensor,
         sequences: int,
     ) -> Tensor:
         """Attention and MLP of one layer; x: (replicas, positions, width)."""
-        mixed = self._attention(torch.bmm(rms_norm(x), attention_in), sequences)
-        # The scale goes to the matrices: they are smaller than the activations.
-        x = torch.baddbmm(x, mixed, attention_out * self.residual_scale)
-        hidden = torch.bmm(rms_norm(x), mlp_in)
-        if self.shape.mlp == "swiglu":
-            gate, value = hidden.chunk(2, dim=-1)
-            hidden = F.silu(gate) * value
-        else:
-            hidden = relu_squared(hidden)
-        return torch.baddbmm(x, hidden, mlp_out * self.residual_scale)
+        x, projected = norm_project(x, attention_in)
+        mixed = self._attention(projected, turns, sequences)
+        x = add_product(x, mixed, attention_out, self.residual_scale)
+        if self.shape.mlp == "relu2":
+            return add_squared_relu_mlp(x, mlp_in, mlp_out, self.residual_scale)
+        x, hidden = norm_project(x, mlp_in)
+        gate, value = hidden.chunk(2, dim=-1)
+        return add_product(x, F.silu(gate) * value, mlp_out, self.residual_scale)
 
-    def _attention(self, projected: Tensor, sequences: int) -> Tensor:
+    def _attention(self, projected: Tensor, turns: Tensor, sequences: int) -> Tensor:
         """Causal self-attention of each sequence; projected: (replicas, positions, 3 width)."""
         replicas, positions, _ = projected.shape
         shape, length = self.shape, positions // sequences
         heads = projected.view(replicas * sequences, length, 3, shape.heads, shape.head_size)
-        query_key = heads[:, :, :2].permute(2, 0, 3, 1, 4)
-        query, key = rms_norm(self._rotate(query_key)).unbind()
+        query, key, value = split_heads(heads, turns)
         mixed = F.scaled_dot_product_attention(
-            query,
-            key,
-            heads[:, :, 2].transpose(1, 2),
-            is_causal=True,
-            scale=LOGIT_GAIN / math.sqrt(shape.head_size),
+            query, key, value, is_causal=True, scale=LOGIT_GAIN / math.sqrt(shape.head_size)
         )
         return mixed.transpose(1, 2).reshape(replicas, positions, shape.width)
 
-    def _rotate(self, x: Tensor) -> Tensor:
-        """Rotary positions (Su et al. 2021, arXiv:2104.09864); x: (..., length, head size)."""
-        length = x.shape[-2]
-        return rotate(x, self.cosine[:length].to(x.dtype), self.sine[:length].to(x.dtype))
+    def _turns(self, length: int) -> Tensor:
+        """The rotation of each position, in the form that is fastest here."""
+        turns = self.turns[:length, None, None]
+        if turns.is_cpu and self.compute_dtype == torch.float32 and not self.is_compiled:
+            return torch.view_as_complex(turns)  # a single pass; no other place has fast products
+        return turns.to(self.compute_dtype)
 
 
 def matrix_layout(shape: TransformerShape) -> dict[str, tuple[int, int]]:
@@ -172,8 +175,22 @@ def initial_weights(
             flat.append(torch.zeros(rows * columns))
         else:
             scale = 1.0 if name == "embedding" else 1 / math.sqrt(rows)
-            flat.append(torch.randn(rows * columns, generator=generator) * scale)
+            matrix = torch.randn(rows * columns, generator=generator) * scale
+            if name.endswith("attention_in"):
+                matrix = _paired(matrix.view(rows, columns), shape).flatten()
+            flat.append(matrix)
     return torch.cat(flat)
+
+
+def _paired(attention_in: Tensor, shape: TransformerShape) -> Tensor:
+    """Columns drawn half a head apart made neighbours, as rotation wants them.
+
+    Columns are exchangeable; but as they were once drawn and turned the other way, a seed still
+    stands for the same model.
+    """
+    heads = attention_in.view(-1, 3, shape.heads, 2, shape.head_size // 2).clone()
+    heads[:, :2] = heads[:, :2].transpose(-1, -2).reshape_as(heads[:, :2])
+    return heads.view_as(attention_in)
 
 
 def _embed(embedding: Tensor, tokens: Tensor) -> Tensor:
@@ -183,9 +200,9 @@ def _embed(embedding: Tensor, tokens: Tensor) -> Tensor:
     return rows.view(replicas, -1, width)
 
 
-def _rotary_tables(shape: TransformerShape, base: float) -> tuple[Tensor, Tensor]:
+def _rotary_turns(shape: TransformerShape, base: float) -> Tensor:
+    """(context, head size / 2, 2) Cosine and sine of each position's angles."""
     half = shape.head_size // 2
     frequencies = base ** (-torch.arange(half, dtype=torch.float64) / half)
     angles = torch.arange(shape.context, dtype=torch.float64)[:, None] * frequencies
-    both = torch.cat((angles, angles), dim=1)
-    return both.cos().float(), both.sin().float()
+    return torch.stack((angles.cos(), angles.sin()), dim=-1).float()
