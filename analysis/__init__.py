@@ -10,7 +10,7 @@ from typing import Any
 
 _HOMES = {
     "fit_law": "analysis.fit",
-    "profile_intervals": "analysis.fit",
+    "profile_intervals": "analysis.lmfit_tools",
     "Fit": "analysis.fit_result",
     "FitStatus": "analysis.fit_result",
     "Interval": "analysis.fit_result",

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fit import tied_constants
 from analysis.fit_result import Fit
+from analysis.lmfit_tools import tied_constants
 from analysis.models import Model
 from analysis.newton import minimise, whitening
 from analysis.objectives import Objective

@@ -129,7 +129,9 @@ class Fit:
         for name, value in (self.constants | self.derived).items():
             spread = f"  {level} [{value.low:.5g}, {value.high:.5g}]" if self.draws else ""
             estimate = f"{value.estimate:12.6g}"
-            if name == self.law.floor and not self.floor_identified:
+            if value.estimate in self.bounds.get(name, ()):
+                spread = "  at its bound"
+            elif name == self.law.floor and not self.floor_identified:
                 estimate, spread = "not identified by these runs", ""
             lines.append(f"  {name:24s} {estimate}{spread}")
         lines += [f"  note: {sentence}" for sentence in self.notes]

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from sweeps.recipe import (
     Recipe,
     TrainingSettings,
     find_recipe,
+    horizon_settings_for,
     settings_for,
     trunk_settings_for,
 )
@@ -34,6 +36,11 @@ class Branch:
     """The horizon whose learning rate, batch, beta2 and weight decay the trunk has."""
     rule_learning_rate: float
     """Learning rate of hidden matrices that the rule gives for the run's own horizon."""
+    rule_batch_tokens: int
+    """Batch that it gives for the run's own horizon. It follows from the rest of the plan, so it is
+    no part of a run's identity."""
+    trunk_horizons: tuple[float, ...] | None = None
+    """Tokens of all runs that share the trunk, where its settings do not tell trunks apart."""
     paid_steps: int
     """Steps of the trunk that the next shorter branch has had trained: they cost this run
     nothing."""
@@ -64,17 +71,23 @@ class RunPlan:
 
         A fact that is None says nothing, so a new kind of fact leaves earlier runs as they are.
         """
-        return _hash(dataclasses.asdict(self, dict_factory=_without_none))
+        return _hash(self._identity())
 
     @property
     def trunk_id(self) -> str:
         """Identity of all that comes before the decay: equal for the branches of one trunk."""
         if self.branch is None:
             return self.run_id
-        fields = dataclasses.asdict(self, dict_factory=_without_none)
+        fields = self._identity()
         fields["settings"] |= {"steps": None, "decay_steps": None}
-        fields["branch"] = self.branch.reference_tokens
+        fields["branch"] = self.branch.trunk_horizons or self.branch.reference_tokens
         return _hash(fields)
+
+    def _identity(self) -> dict[str, Any]:
+        fields = dataclasses.asdict(self, dict_factory=_without_none)
+        if self.branch is not None:
+            del fields["branch"]["rule_batch_tokens"]
+        return fields
 
     @property
     def name(self) -> str:
@@ -136,7 +149,7 @@ class RunPlan:
             "precision": self.precision,
             "batch_tokens": self.batch_tokens,
             "steps": settings.steps,
-            "learning_rate": settings.hidden.learning_rate,
+            "learning_rate": settings.learning_rate,
             "learning_rate_capped": settings.learning_rate_capped,
             "weight_decay": settings.hidden.weight_decay,
             "beta2": settings.beta2,
@@ -160,7 +173,7 @@ class RunPlan:
     def _branch_facts(self) -> dict[str, float | int | str | bool]:
         if self.branch is None:
             return {}
-        fork_step, rate = self.settings.fork_step, self.settings.hidden.learning_rate
+        fork_step, rate = self.settings.fork_step, self.settings.learning_rate
         return {
             "trunk": self.trunk_id,
             "parent": self.trunk_id,
@@ -168,9 +181,10 @@ class RunPlan:
             "fork_tokens": fork_step * self.batch_tokens,
             "decay_share": self.settings.decay_steps / self.settings.steps,
             "reference_tokens": self.branch.reference_tokens,
-            "learning_rate_at_fork": rate * self.settings.schedule_factor(fork_step),
+            "learning_rate_at_fork": rate,
             "learning_rate_rule": self.branch.rule_learning_rate,
             "learning_rate_mismatch": rate / self.branch.rule_learning_rate,
+            "batch_mismatch": self.batch_tokens / self.branch.rule_batch_tokens,
         }
 
 
@@ -228,7 +242,7 @@ class SweepPlan:
                 "tokens_per_param": round(run.tokens / run.shape.params_matmul, 1),
                 "batch_tokens": run.batch_tokens,
                 "steps": run.settings.steps,
-                "learning_rate": float(f"{run.settings.hidden.learning_rate:.3g}"),
+                "learning_rate": float(f"{run.settings.learning_rate:.3g}"),
                 "train_flops": run.train_flops,
                 "marginal_flops": run.marginal_flops,
                 "trunk": run.trunk_id if run.branch else "",
@@ -336,17 +350,22 @@ def _resolve(
     found: list[tuple[TrainingSettings, Branch | None]] = [(item, None) for item in alone]
     if recipe.schedule != "wsd":
         return found
-    for places in split_horizons(horizons, recipe.max_trunk_span):
+    anchored = recipe.anchor_tokens_per_param is not None
+    for places in split_horizons(horizons, math.inf if anchored else recipe.max_trunk_span):
         if len(places) == 1:
             continue
-        reference, resolved = trunk_settings_for(recipe, shape, [horizons[i] for i in places])
+        chosen = [horizons[place] for place in places]
+        reference, resolved = trunk_settings_for(recipe, shape, chosen)
         paid_steps, shorter = 0, None
         for place, settings in zip(places, resolved, strict=True):
             if shorter is None or settings != found[shorter][0]:
+                rule = horizon_settings_for(recipe, shape, horizons[place])
                 branch = Branch(
                     reference_tokens=reference,
-                    rule_learning_rate=alone[place].hidden.learning_rate,
+                    rule_learning_rate=rule.hidden.learning_rate,
+                    rule_batch_tokens=rule.batch_sequences * shape.context,
                     paid_steps=paid_steps,
+                    trunk_horizons=tuple(chosen) if anchored else None,
                 )
                 found[place] = (settings, branch)
                 paid_steps, shorter = settings.fork_step, place

@@ -9,10 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {"scaling": set(), "sweeps": {"scaling"}, "analysis": {"scaling"}}
-COMPOSITION_ROOT = ROOT / "scaling" / "cli.py"  # the one file that sees every package
+COMPOSITION_ROOT = ROOT / "scaling" / "cli"  # the one place that sees every package
 ENGINES = {
     "mlflow": "scaling/mlflow_client.py",
-    "lmfit": "analysis/fit.py",
+    "lmfit": "analysis/lmfit_tools.py",
+    "streamlit": "analysis/dashboard.py",
     "tokenizers": "sweeps/data/bpe.py",
 }
 
@@ -31,14 +32,15 @@ def imported_packages(source: Path) -> set[str]:
 def test_a_package_imports_only_the_packages_below_it(package):
     others = MAY_IMPORT.keys() - {package} - MAY_IMPORT[package]
     for source in (ROOT / package).rglob("*.py"):
-        if source != COMPOSITION_ROOT:
+        if COMPOSITION_ROOT not in source.parents:
             assert not imported_packages(source) & others, source
 
 
 def test_nobody_imports_the_composition_root():
     for package in MAY_IMPORT:
         for source in (ROOT / package).rglob("*.py"):
-            if source.name != "__main__.py":  # `python -m scaling` is the command itself
+            outside = COMPOSITION_ROOT not in source.parents
+            if outside and source.name != "__main__.py":  # `python -m scaling` is the command
                 assert "scaling.cli" not in source.read_text(), source
 
 

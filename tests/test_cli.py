@@ -100,6 +100,19 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(runs):
     assert done.stderr == ""
 
 
+def test_fit_takes_bounds_and_ties(runs, capsys):
+    options = ["--law", "chinchilla", "--bootstrap", "0"]
+    assert main(["fit", runs, *options, "--bound", "E=2:", "--bound", "alpha=:.5", "--json"]) == 0
+    bounded = json.loads(capsys.readouterr().out)
+    assert bounded["bounds"] == {"E": [2.0, None], "alpha": [None, 0.5]}
+    assert bounded["constants"]["E"]["estimate"] == 2.0
+    assert main(["fit", runs, *options, "--bound", "E=2:"]) == 0
+    assert "at its bound" in capsys.readouterr().out
+    assert main(["fit", runs, *options, "--tie", "beta=alpha", "--json"]) == 0
+    tied = json.loads(capsys.readouterr().out)["constants"]
+    assert tied["alpha"]["estimate"] == tied["beta"]["estimate"]
+
+
 def test_forecast_prints_what_forecast_returns(runs, capsys):
     assert main(["forecast", runs, "--params", "1e9", "--tokens", "1e11", "--json"]) == 0
     (printed,) = json.loads(capsys.readouterr().out)["targets"]
@@ -229,6 +242,9 @@ def test_a_backtest_is_drawn_where_asked(runs, ending, tmp_path, capsys):
         (["fit", "{runs}", "--law", "chinchila"], "chinchilla"),
         (["fit", "{runs}", "--fix", "E"], "not of the form name=value"),
         (["fit", "{runs}", "--fix", "E=low"], "not of the form name=value"),
+        (["fit", "{runs}", "--bound", "c=2"], "not of the form name=value"),
+        (["fit", "{runs}", "--bound", "c=3:2"], "not below"),
+        (["fit", "{runs}", "--tie", "q=2"], "no constant q"),
         (["fit", "{runs}", "--x", "nothing"], 'no column "nothing"'),
         (["fit", "{runs}", "--law", "chinchilla", "--where", "N < 5e6"], "chinchilla"),
         (["forecast", "{runs}"], "nothing to predict"),

@@ -15,7 +15,7 @@ replica's own. A single model is a stack of one.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -38,13 +38,14 @@ __all__ = ["Transformer", "initial_weights", "matrix_layout", "parameter_groups"
 LOGIT_GAIN = 1.4
 
 
-class Transformer(nn.Module):
-    """A stack of decoder-only transformers of one shape, one replica a seed."""
+class Decoder(nn.Module):
+    """What the family computes from its matrices, wherever those lie."""
+
+    replicas: int
 
     def __init__(
         self,
         shape: TransformerShape,
-        seeds: Sequence[int],
         *,
         residual_scale: float = 1.0,
         rotary_base: float = 10_000.0,
@@ -56,49 +57,33 @@ class Transformer(nn.Module):
         self.used_vocab_size = used_vocab_size or shape.vocab_size
         self.compute_dtype = compute_dtype
         self.shape = shape
-        self.replicas = len(seeds)
         self.residual_scale = residual_scale
         self._run_block: Callable[..., Tensor] = self._block
         self.is_compiled = False
         self.layout = matrix_layout(shape)
-        self.weights = nn.Parameter(
-            torch.stack([initial_weights(shape, self.layout, seed) for seed in seeds])
-        )
         self.turns: Tensor
         self.register_buffer("turns", _rotary_turns(shape, rotary_base), persistent=False)
 
-    def matrices(self) -> dict[str, Tensor]:
-        """Views of the weights by name, each (replicas, in, out), in the precision of computing."""
-        sizes = [rows * columns for rows, columns in self.layout.values()]
-        parts = torch.split(self.weights.to(self.compute_dtype), sizes, dim=1)
-        return {
-            name: part.view(self.replicas, *size)
-            for (name, size), part in zip(self.layout.items(), parts, strict=True)
-        }
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.turns.device
 
     def compile_blocks(self, **options: Any) -> None:
         """Have torch.compile fuse the blocks: one compilation, as all layers have one shape."""
         self._run_block = torch.compile(self._block, dynamic=False, **options)
         self.is_compiled = True
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits of the next token, over the used part of the vocabulary.
+    def _first(self, tokens: Tensor, embedding: Tensor) -> Tensor:
+        """The residual stream before the first block, (replicas, positions, width)."""
+        return rms_norm(_embed(embedding, tokens))
 
-        tokens: (replicas, sequences, length) -> (replicas, sequences * length, used vocabulary)
-        """
-        weights = self.matrices()
-        x = rms_norm(_embed(weights["embedding"], tokens))
-        turns = self._turns(tokens.shape[2])
-        for layer in range(self.shape.depth):
-            names = ("attention_in", "attention_out", "mlp_in", "mlp_out")
-            x = self._run_block(
-                x, *(weights[f"block{layer}.{name}"] for name in names), turns, tokens.shape[1]
-            )
+    def _logits(self, x: Tensor, matrix: Tensor) -> Tensor:
+        """Logits over the used vocabulary; the matrix is the head, or the embedding where tied."""
         if self.shape.tied_head:
-            transposed = weights["embedding"].transpose(1, 2)
-            logits = norm_project(x, transposed)[1] / self.shape.width
+            logits = norm_project(x, matrix.transpose(1, 2))[1] / self.shape.width
         else:
-            _, logits = norm_project(x, weights["head"])
+            _, logits = norm_project(x, matrix)
         return logits[..., : self.used_vocab_size]
 
     def _block(
@@ -108,12 +93,11 @@ class Transformer(nn.Module):
         attention_out: Tensor,
         mlp_in: Tensor,
         mlp_out: Tensor,
-        turns: Tensor,
         sequences: int,
     ) -> Tensor:
         """Attention and MLP of one layer; x: (replicas, positions, width)."""
         x, projected = norm_project(x, attention_in)
-        mixed = self._attention(projected, turns, sequences)
+        mixed = self._attention(projected, sequences)
         x = add_product(x, mixed, attention_out, self.residual_scale)
         if self.shape.mlp == "relu2":
             return add_squared_relu_mlp(x, mlp_in, mlp_out, self.residual_scale)
@@ -121,12 +105,12 @@ class Transformer(nn.Module):
         gate, value = hidden.chunk(2, dim=-1)
         return add_product(x, F.silu(gate) * value, mlp_out, self.residual_scale)
 
-    def _attention(self, projected: Tensor, turns: Tensor, sequences: int) -> Tensor:
+    def _attention(self, projected: Tensor, sequences: int) -> Tensor:
         """Causal self-attention of each sequence; projected: (replicas, positions, 3 width)."""
         replicas, positions, _ = projected.shape
         shape, length = self.shape, positions // sequences
         heads = projected.view(replicas * sequences, length, 3, shape.heads, shape.head_size)
-        query, key, value = split_heads(heads, turns)
+        query, key, value = split_heads(heads, self._turns(length))
         mixed = F.scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=LOGIT_GAIN / math.sqrt(shape.head_size)
         )
@@ -138,6 +122,52 @@ class Transformer(nn.Module):
         if turns.is_cpu and self.compute_dtype == torch.float32 and not self.is_compiled:
             return torch.view_as_complex(turns)  # a single pass; no other place has fast products
         return turns.to(self.compute_dtype)
+
+
+class Transformer(Decoder):
+    """A stack of decoder-only transformers of one shape, one replica a seed."""
+
+    def __init__(self, shape: TransformerShape, seeds: Sequence[int], **options: Any) -> None:
+        """``options``: those of Decoder."""
+        super().__init__(shape, **options)
+        self.replicas = len(seeds)
+        self.weights = nn.Parameter(torch.stack([initial_weights(shape, seed) for seed in seeds]))
+
+    def held_weights(self) -> Tensor:
+        """(replicas, parameters) All of them; of a sharded model, what this process holds."""
+        return self.weights.detach()
+
+    @torch.no_grad()
+    def hold(self, weights: Tensor) -> None:
+        """Take these as the weights held here."""
+        self.weights.copy_(weights)
+
+    def whole_weights(self) -> Tensor:
+        """(replicas, parameters) A copy on the host."""
+        return self.weights.detach().to("cpu", copy=True)
+
+    def matrices(self) -> dict[str, Tensor]:
+        """Views of the weights by name, each (replicas, in, out), in the precision of computing."""
+        sizes = [rows * columns for rows, columns in self.layout.values()]
+        parts = torch.split(self.weights.to(self.compute_dtype), sizes, dim=1)
+        return {
+            name: part.view(self.replicas, *size)
+            for (name, size), part in zip(self.layout.items(), parts, strict=True)
+        }
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits of the next token, over the used part of the vocabulary.
+
+        tokens: (replicas, sequences, length) -> (replicas, sequences * length, used vocabulary)
+        """
+        weights = self.matrices()
+        x = self._first(tokens, weights["embedding"])
+        for layer in range(self.shape.depth):
+            names = ("attention_in", "attention_out", "mlp_in", "mlp_out")
+            x = self._run_block(
+                x, *(weights[f"block{layer}.{name}"] for name in names), tokens.shape[1]
+            )
+        return self._logits(x, weights["embedding" if self.shape.tied_head else "head"])
 
 
 def matrix_layout(shape: TransformerShape) -> dict[str, tuple[int, int]]:
@@ -164,33 +194,34 @@ def parameter_groups(shape: TransformerShape) -> dict[str, slice]:
     }
 
 
-def initial_weights(
-    shape: TransformerShape, layout: dict[str, tuple[int, int]], seed: int
-) -> Tensor:
+def initial_weights(shape: TransformerShape, seed: int) -> Tensor:
     """(parameters,) Weights before the first step: a function of the seed alone."""
+    return torch.cat(list(initial_matrices(shape, seed)))
+
+
+def initial_matrices(shape: TransformerShape, seed: int) -> Iterator[Tensor]:
+    """The same, flat matrix by flat matrix: they need not be in memory together."""
     generator = torch.Generator().manual_seed(seed)
-    flat = []
-    for name, (rows, columns) in layout.items():
+    for name, (rows, columns) in matrix_layout(shape).items():
         if name == "head" or name.endswith("_out"):
-            flat.append(torch.zeros(rows * columns))
+            yield torch.zeros(rows * columns)
         else:
             scale = 1.0 if name == "embedding" else 1 / math.sqrt(rows)
             matrix = torch.randn(rows * columns, generator=generator) * scale
             if name.endswith("attention_in"):
-                matrix = _paired(matrix.view(rows, columns), shape).flatten()
-            flat.append(matrix)
-    return torch.cat(flat)
+                matrix = _paired(matrix, shape)
+            yield matrix
 
 
 def _paired(attention_in: Tensor, shape: TransformerShape) -> Tensor:
-    """Columns drawn half a head apart made neighbours, as rotation wants them.
+    """The columns drawn half a head apart made neighbours, as rotation wants them.
 
     Columns are exchangeable; but as they were once drawn and turned the other way, a seed still
     stands for the same model.
     """
-    heads = attention_in.view(-1, 3, shape.heads, 2, shape.head_size // 2).clone()
-    heads[:, :2] = heads[:, :2].transpose(-1, -2).reshape_as(heads[:, :2])
-    return heads.view_as(attention_in)
+    heads = attention_in.view(-1, 3, shape.heads, 2, shape.head_size // 2)
+    pairs = heads[:, :2].transpose(-1, -2).reshape_as(heads[:, :2])
+    return torch.cat((pairs, heads[:, 2:]), dim=1).flatten()
 
 
 def _embed(embedding: Tensor, tokens: Tensor) -> Tensor:

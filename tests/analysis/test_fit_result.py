@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.diagnostics import checklist_card
-from analysis.fit import fit_law, profile_intervals
+from analysis.fit import fit_law
 from analysis.fit_result import Fit, FitStatus
+from analysis.lmfit_tools import profile_intervals
 from scaling.errors import FitError
 from scaling.simulate import EXAMPLES, example_runs, simulate_records
 

@@ -1,0 +1,188 @@
+"""Verbs that read runs: one call into `analysis` each."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from scaling.cli.answers import answer, save, save_table, show
+from scaling.cli.sealed import seal
+from scaling.cli.sources import assignments, curves_of, load, points
+from scaling.errors import ConfigError
+
+if TYPE_CHECKING:
+    from analysis.targets import Targets
+
+Arguments = argparse.Namespace
+
+
+def fit(arguments: Arguments) -> None:
+    """Fit one law to the runs in SOURCE; print its constants with intervals and their status."""
+    from analysis.cross_checks import cross_checks
+    from analysis.fit import fit_law
+    from analysis.text import fit_json, fit_text
+
+    records = load(arguments)
+    if arguments.frontier:
+        from analysis.frontier import unbeaten_runs
+
+        records = unbeaten_runs(records)
+    fitted = fit_law(
+        records,
+        arguments.law,
+        objective=arguments.objective,
+        huber_delta=arguments.huber_delta,
+        fix=assignments(arguments.fix, "--fix", float),
+        bounds=assignments(arguments.bound, "--bound", _bounds),
+        expressions=assignments(arguments.tie, "--tie", str),
+        x=arguments.x,
+        bootstrap=arguments.bootstrap,
+        cluster=arguments.cluster,
+        weights=arguments.weights,
+        confidence_level=arguments.level,
+        seed=arguments.seed,
+    )
+    save(fitted.to_json(), arguments)  # with the bootstrap draws, so that it can be loaded again
+    checks = cross_checks(records, seed=arguments.seed) if arguments.cross_checks else ()
+    show(fit_json(fitted, checks), lambda: fit_text(fitted, checks, arguments.card), arguments)
+
+
+def forecast(arguments: Arguments) -> None:
+    """Predict new runs from the runs in SOURCE, with intervals scored on its own largest runs."""
+    from analysis.forecast import forecast as forecast_runs
+    from analysis.text import forecast_text
+
+    if arguments.at:
+        _predict_points(arguments)
+        return
+    if arguments.target_loss:
+        _budgets_for_losses(arguments)
+        return
+    records, targets = load(arguments), _targets(arguments)
+    answered = forecast_runs(
+        records, targets, confidence_levels=_levels(arguments), **_how(arguments)
+    )
+    if arguments.seal:
+        asked = tuple(targets.columns)
+        seal(answered, arguments.seal, records, asked=asked, where=arguments.where)
+    answer(answered.to_json(), lambda: forecast_text(answered), arguments)
+
+
+def allocate(arguments: Arguments) -> None:
+    """Split budgets between model size and tokens, with intervals; inference and data limits."""
+    from analysis.constrained_split import constrained_splits
+    from analysis.optimal_split import optimal_splits
+    from analysis.text import results_json, splits_text
+
+    records, levels = load(arguments), _levels(arguments)
+    if arguments.inference_tokens or arguments.unique_tokens is not None:
+        if arguments.law not in ("auto", "chinchilla"):
+            raise ConfigError(
+                f"--law {arguments.law} knows neither inference nor limited data; leave --law out"
+            )
+        splits = constrained_splits(
+            records,
+            *arguments.flops,
+            inference_tokens=arguments.inference_tokens,
+            unique_tokens=arguments.unique_tokens,
+            confidence_levels=levels,
+            seed=arguments.seed,
+        )
+    else:
+        splits = optimal_splits(
+            records,
+            *arguments.flops,
+            law=arguments.law,
+            confidence_levels=levels,
+            seed=arguments.seed,
+        )
+    answer(results_json(splits), lambda: splits_text(splits), arguments)
+
+
+def backtest(arguments: Arguments) -> None:
+    """Hide the largest budgets of SOURCE in turn, predict them, print error and coverage."""
+    from analysis.backtest import backtest as run_backtest
+    from analysis.text import backtest_text
+
+    scored = run_backtest(load(arguments), law=arguments.law, x=arguments.x, seed=arguments.seed)
+    if arguments.figure:
+        from analysis.plots.backtest import save_backtest_figure
+
+        save_backtest_figure(scored, arguments.figure)
+        print(f"figure: {arguments.figure}", file=sys.stderr)
+    answer(scored.to_json(), lambda: backtest_text(scored), arguments)
+
+
+def health(arguments: Arguments) -> None:
+    """Print the health of every rung in SOURCE, and what fits and forecasts make of it."""
+    from analysis.rungs import ladder_health
+    from analysis.text import health_json, health_text
+
+    found = ladder_health(load(arguments), curves_of(arguments.source))
+    answer(health_json(found), lambda: health_text(found), arguments)
+
+
+def _predict_points(arguments: Arguments) -> None:
+    """Every point of a table, answered as columns beside its own, or with --json as a forecast."""
+    from analysis.forecast import forecast_points, with_predictions
+
+    table, levels = points(arguments.at), _levels(arguments)
+    answered = forecast_points(load(arguments), table, levels=levels, **_how(arguments))
+    predicted = with_predictions(table, answered)
+    if arguments.output or not arguments.json:
+        save_table(predicted, arguments)
+    if arguments.json:
+        print(answered.to_json())
+    unsupported = [
+        f"point {number}: {target.unsupported_because}"
+        for number, target in enumerate(answered.targets, start=1)
+        if not target.supported
+    ]
+    if unsupported:
+        count = f"{len(unsupported)} of {len(predicted)} points are unsupported"
+        print(f"{count}, for example {unsupported[0]}", file=sys.stderr)
+
+
+def _budgets_for_losses(arguments: Arguments) -> None:
+    """The reverse question, one answer a loss."""
+    from analysis.budget_for_loss import budget_for_loss
+    from analysis.text import budgets_text, results_json
+
+    records = load(arguments)
+    budgets = [
+        budget_for_loss(records, loss, confidence_levels=_levels(arguments), **_how(arguments))
+        for loss in arguments.target_loss
+    ]
+    answer(results_json(budgets), lambda: budgets_text(budgets), arguments)
+
+
+def _levels(arguments: Arguments) -> tuple[float, ...]:
+    return tuple(arguments.level or (0.9,))
+
+
+def _how(arguments: Arguments) -> dict[str, Any]:
+    """How a forecast is made, whatever it is asked for."""
+    return {name: getattr(arguments, name) for name in ("law", "x", "draws", "seed")}
+
+
+def _bounds(text: str) -> tuple[float | None, float | None]:
+    """LOW:HIGH as two numbers, None where one is left out."""
+    low, high = text.split(":")
+    return float(low) if low else None, float(high) if high else None
+
+
+def _targets(arguments: Arguments) -> "Targets":
+    """The points to predict that --flops, --params with --tokens, or --x with --values name."""
+    from analysis.targets import Targets
+
+    if arguments.x and arguments.values:
+        return Targets.along(arguments.x, *arguments.values)
+    if arguments.params and arguments.tokens:
+        if len(arguments.params) != len(arguments.tokens):
+            raise ConfigError("--params and --tokens pair up: give as many of one as of the other")
+        return Targets.runs(arguments.params, arguments.tokens)
+    if arguments.flops:
+        return Targets.flops(*arguments.flops)
+    raise ConfigError(
+        "nothing to predict; give --flops C, --params N --tokens D, --x COLUMN --values V, "
+        "--target-loss L, or --at points.csv"
+    )

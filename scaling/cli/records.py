@@ -1,0 +1,27 @@
+"""Verbs that move runs between tables and the run store."""
+
+import argparse
+import sys
+
+from scaling.cli.sources import load
+
+Arguments = argparse.Namespace
+
+
+def collect(arguments: Arguments) -> None:
+    """Write the runs of an EXPERIMENT as a table."""
+    from scaling.records import write_records
+    from scaling.store import RunStore
+
+    records = RunStore.find(arguments.experiment.removeprefix("mlflow:")).read_records()
+    write_records(records, arguments.output)
+    print(f"{len(records)} runs written to {arguments.output}", file=sys.stderr)
+
+
+def import_(arguments: Arguments) -> None:
+    """Copy past runs from FILE, such as a Weights & Biases export, into the run store."""
+    from scaling.store import RunStore
+    from scaling.store_import import import_records
+
+    count = import_records(load(arguments), RunStore.open(arguments.sweep))
+    print(f"{count} runs joined mlflow:{arguments.sweep}", file=sys.stderr)

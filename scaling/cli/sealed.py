@@ -1,0 +1,74 @@
+"""Sealed forecasts: the verb that scores them, and their standings for a report."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from scaling.cli.answers import answer
+from scaling.cli.sources import load, read
+from scaling.errors import ConfigError, ScalingError, StoreError
+
+if TYPE_CHECKING:
+    from analysis.forecast_result import Forecast
+    from analysis.seal import Seal, SealStanding
+    from scaling.records import Records
+
+Arguments = argparse.Namespace
+
+
+def verify(arguments: Arguments) -> None:
+    """Score the forecast sealed under NAME, or --all, on runs that it had not seen."""
+    from analysis.seal import Seal, score_seal
+    from analysis.text import results_json, standings_text, verdicts_json, verdicts_text
+    from scaling.seals import read_seals
+
+    if arguments.all == bool(arguments.name):
+        raise ConfigError("verify one sealed forecast by its NAME, or all of them with --all")
+    if arguments.all:
+        standings = seal_standings()
+        answer(results_json(standings), lambda: standings_text(standings), arguments)
+        return
+    seals = read_seals()
+    if arguments.name not in seals:
+        have = ", ".join(seals) or "none"
+        raise StoreError(f'no sealed forecast "{arguments.name}" (sealed: {have})')
+    seal = Seal.from_json(seals[arguments.name])
+    records = load(arguments) if arguments.source else _source_of(seal)
+    verdicts = score_seal(seal, records)
+    answer(verdicts_json(verdicts), lambda: verdicts_text(seal, verdicts), arguments)
+
+
+def seal(answered: "Forecast", name: str, records: "Records", **how: Sequence[str]) -> None:
+    """Keep a forecast under a name in the run store, and say so; ``how`` goes to `seal_forecast`.
+
+    Raises ForecastError where a run at one of its targets has landed already.
+    """
+    from analysis.seal import seal_forecast
+    from scaling.seals import keep_seal
+
+    made = seal_forecast(answered, name, records, **how)
+    keep_seal(made.name, made.to_json())
+    print(f"sealed as {made.name}, digest {made.digest}", file=sys.stderr)
+
+
+def seal_standings() -> "tuple[SealStanding, ...]":
+    """Where every sealed forecast of the run store stands."""
+    from analysis.seal import standings_of
+    from scaling.seals import read_seals
+
+    return standings_of(read_seals(), _source_of)
+
+
+def seals_to_report() -> "tuple[SealStanding, ...]":
+    """The sealed forecasts for a report; a store that does not answer only costs their section."""
+    try:
+        return seal_standings()
+    except ScalingError as error:
+        print(f"scaling: sealed forecasts are left out: {error}", file=sys.stderr)
+        return ()
+
+
+def _source_of(seal: "Seal") -> "Records":
+    """The runs that a sealed forecast was made from, as they are now."""
+    return read(seal.source, seal.columns, seal.where)

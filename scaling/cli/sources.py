@@ -1,0 +1,76 @@
+"""What a verb reads: runs from a file or the run store, curves, points, name=value pairs."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from scaling.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from scaling.records import Records
+
+Arguments = argparse.Namespace
+Value = TypeVar("Value")
+
+
+def load(arguments: Arguments) -> "Records":
+    """The runs that SOURCE names: a file, or mlflow:EXPERIMENT."""
+    columns = assignments(arguments.columns, "--columns", str)
+    return read(arguments.source, columns, arguments.where)
+
+
+def read(source: str, columns: Mapping[str, str], where: Sequence[str]) -> "Records":
+    """The runs of a file or of mlflow:EXPERIMENT, columns renamed and rows filtered."""
+    from scaling.records import read_records, records_from_table
+
+    if not source.startswith("mlflow:"):
+        return read_records(source, columns=columns, where=where)
+    from scaling.store import RunStore
+
+    stored = RunStore.find(source.removeprefix("mlflow:")).read_records().table
+    return records_from_table(stored, source=source, columns=columns, where=where)
+
+
+def curves_of(source: str) -> "DataFrame | None":
+    """The training curves of a sweep in the run store; a table of runs has none."""
+    if not source.startswith("mlflow:"):
+        return None
+    from scaling.store import RunStore
+
+    return RunStore.find(source.removeprefix("mlflow:")).curves()
+
+
+def points(path: str) -> "DataFrame":
+    """A table of points to predict."""
+    import pandas
+
+    try:
+        return pandas.read_csv(path)
+    except (OSError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        raise ConfigError(f"{path}: cannot be read as a CSV of points ({first_line})") from error
+
+
+def config_path(name: str) -> str:
+    """A config file by its path, or by its name in configs/."""
+    shipped = Path("configs") / f"{name}.yaml"
+    return str(shipped) if shipped.is_file() and not Path(name).is_file() else name
+
+
+def assignments(
+    given: Sequence[str], flag: str, convert: Callable[[str], Value]
+) -> dict[str, Value]:
+    """``name=value`` pairs, each value converted."""
+    pairs = {}
+    for text in given:
+        name, _, value = (part.strip() for part in text.partition("="))
+        try:
+            pairs[name] = convert(value)
+        except ValueError:
+            value = ""
+        if not name or not value:
+            raise ConfigError(f"{flag} {text}: not of the form name=value")
+    return pairs

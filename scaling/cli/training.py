@@ -1,0 +1,150 @@
+"""Verbs that spend compute, or look at what it was spent on: one call into `sweeps` each."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from scaling.cli.answers import answer, show
+from scaling.cli.settling import judge_of
+from scaling.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from scaling.store import RunStore
+    from sweeps.cost import PlanCost
+    from sweeps.plan import SweepPlan
+    from sweeps.standing import SweepStanding
+
+Arguments = argparse.Namespace
+
+
+def plan(arguments: Arguments) -> None:
+    """Print what CONFIG would train, with FLOP and time, before anything is spent."""
+    from sweeps.config import load_config
+    from sweeps.cost import check_budget
+    from sweeps.listing import cost_text, plan_text
+    from sweeps.plan import plan_sweep
+
+    planned = plan_sweep(load_config(arguments.config, arguments.set))
+    cost = cost_left(planned)
+    answer(planned.to_json(), lambda: f"{plan_text(planned)}\n\n{cost_text(cost)}", arguments)
+    check_budget(cost, planned.config.budget)
+
+
+def run(arguments: Arguments) -> None:
+    """Train what CONFIG plans and the store lacks; safe to repeat, safe to kill."""
+    from scaling.store import RunStore
+    from sweeps.config import load_config
+    from sweeps.listing import standing_text
+    from sweeps.plan import plan_sweep
+    from sweeps.progress import SweepProgress
+    from sweeps.runner import run_sweep
+
+    planned = plan_sweep(load_config(arguments.config, arguments.set))
+    may_spend(planned, arguments)
+    store = RunStore.open(planned.name)
+    with SweepProgress(planned) as progress:
+        run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
+    standing = standing_of(planned, store)
+    answer(standing.to_json(), lambda: standing_text(standing), arguments)
+
+
+def status(arguments: Arguments) -> None:
+    """Print where each run of CONFIG stands, with reasons, and the time and cost left."""
+    from scaling.store import RunStore
+    from sweeps.config import load_config
+    from sweeps.listing import standing_text
+    from sweeps.plan import plan_sweep
+    from sweeps.watching import watch
+
+    planned = plan_sweep(load_config(arguments.config, arguments.set))
+    store = RunStore.find(planned.name)
+    if arguments.watch and not arguments.json:
+        watch(lambda: standing_of(planned, store), every_run=arguments.all)
+    standing = standing_of(planned, store)
+    answer(standing.to_json(), lambda: standing_text(standing, every_run=arguments.all), arguments)
+
+
+def check(arguments: Arguments) -> None:
+    """Check CONFIG's recipe and code on its data; exit code 2 where an invariant is broken."""
+    from sweeps.checks.listing import finding_text, findings_text
+    from sweeps.checks.run import run_checks
+    from sweeps.config import load_config
+
+    report = run_checks(
+        load_config(arguments.config, arguments.set),
+        quick=arguments.quick,
+        on_finding=lambda found: print(finding_text(found), file=sys.stderr),
+    )
+    answer(report.to_json(), lambda: findings_text(report), arguments)
+    report.require_unbroken()
+
+
+def tokenize(arguments: Arguments) -> None:
+    """Turn text FILES into token shards; kill it at any moment, run it again, and it goes on."""
+    import json
+
+    from sweeps.data.tokenize import tokenize_corpus
+    from sweeps.data.tokenize_progress import TokenizeDisplay
+
+    with TokenizeDisplay() as display:
+        made = tokenize_corpus(
+            arguments.files,
+            arguments.output,
+            tokenizer=arguments.tokenizer,
+            shard_tokens=arguments.shard_tokens,
+            validation_share=arguments.validation_share,
+            on_progress=display.show,
+        )
+    tokens = sum(shard["tokens"] for shard in made.shards)
+    document = {"folder": str(made.folder), "tokens": tokens, "shards": list(made.shards)}
+    document |= {"tokenizer": made.tokenizer, "tokenizer_hash": made.tokenizer_hash}
+    text = f"{tokens:,} tokens in {len(made.shards)} shards in {made.folder} ({made.tokenizer})"
+    show(json.dumps(document, indent=2), lambda: text, arguments)
+
+
+def cost_left(planned: "SweepPlan") -> "PlanCost":
+    """What is still to be spent, by the runs of the sweep that have finished, if it has any."""
+    from scaling.store import RunStore
+    from sweeps.cost import plan_cost
+
+    try:
+        known = RunStore.find(planned.name).facts().values()
+    except StoreError:  # nothing was ever trained, or it cannot be asked: then it is a guess
+        return plan_cost(planned)
+    return plan_cost(planned, known)
+
+
+def may_spend(planned: "SweepPlan", arguments: Arguments) -> None:
+    """Refuse what the budget forbids; ask a person about what is large."""
+    from sweeps.cost import check_budget
+
+    cost, budget = cost_left(planned), planned.config.budget
+    check_budget(cost, budget)
+    most = budget.ask_above_device_hours
+    if most is None or cost.device_hours <= most or arguments.yes:
+        return
+    asked = f"about {cost.device_hours:.3g} device hours are left to train"
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{asked}, more than budget.ask_above_device_hours {most:g}; add --yes")
+    print(f"{asked}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ConfigError("not started")
+
+
+def standing_of(planned: "SweepPlan", store: "RunStore") -> "SweepStanding":
+    """The ledger of a sweep, with a forecast of every cell that is training."""
+    from sweeps.standing import sweep_standing
+
+    standing = sweep_standing(planned, store)
+    if not standing.running:
+        return standing
+    from analysis.in_run import forecast_running
+
+    finished = {c.run_id: c.loss for c in standing.finished_like_running() if c.loss}
+    seen = standing.running + standing.finished_like_running()
+    heading = forecast_running(
+        store.curves(run_ids={cell.run_id for cell in seen}),
+        {cell.run_id: cell.steps for cell in seen},
+        finished,
+    )
+    return standing.with_outlooks({run_id: one.line for run_id, one in heading.items()})
