@@ -119,7 +119,7 @@ class PackedAdamW(torch.optim.Optimizer):
                     eps=constants.epsilon,
                     amsgrad=False,
                     maximize=False,
-                    grad_scale=shrink.clamp_(min=1.0),
+                    grad_scale=shrink if shrink > 1 else None,
                 )
 
     def _update_together(self, gradient: Tensor) -> None:

@@ -75,31 +75,41 @@ class _AddSquaredReluMlp(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         (gradient,) = gradients
         y, norm_scale, positive, inner, outer = ctx.saved_tensors
-        # Squared again, not kept: a product is faster on what a cache holds, and memory is saved.
-        of_outer = _scaled_product(positive.square().transpose(1, 2), gradient, ctx.scale)
-        # The derivative's factor 2 goes into the product too.
+        # The derivative's factor 2 goes into the product.
         of_hidden = _scaled_product(gradient, outer.transpose(1, 2), 2 * ctx.scale).mul_(positive)
+        # Squared again, not kept: products are faster on what a cache holds. In place: nobody asks
+        # for these gradients twice, and PyTorch would refuse.
+        of_outer = _scaled_product(positive.square_().transpose(1, 2), gradient, ctx.scale)
         of_inner = torch.bmm(y.transpose(1, 2), of_hidden)
         of_y = torch.bmm(of_hidden, inner.transpose(1, 2))
         return _through_norm(gradient, of_y, y, norm_scale), of_inner, of_outer, None
 
 
-class _SplitHeads(torch.autograd.Function):
+class _ProjectHeads(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, heads: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        turned, scale = _normalised(heads[:, :, :2])
-        _turn_(turned, turns)
-        ctx.save_for_backward(turned, scale, turns)
-        query, key = turned.transpose(1, 3).unbind(2)
-        return query, key, heads[:, :, 2].transpose(1, 2)
+    def forward(
+        ctx: Any, x: Tensor, matrix: Tensor, turns: Tensor, sizes: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        y, norm_scale = _normalised(x)
+        heads = torch.bmm(y, matrix).view(sizes)
+        pair = heads[:, :, :2]
+        scale = _norm_scale(pair)
+        _turn_(pair.mul_(scale), turns)
+        ctx.save_for_backward(y, norm_scale, matrix, pair, scale, turns)
+        query, key, value = heads.transpose(1, 3).unbind(2)
+        return x, query, key, value
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        turned, scale, turns = ctx.saved_tensors
-        of_heads = torch.stack([gradient.transpose(1, 2) for gradient in gradients], dim=2)
-        of_pair = _along_the_sphere(of_heads[:, :, :2], turned).mul_(scale)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        of_stream, *of_parts = gradients
+        y, norm_scale, matrix, pair, scale, turns = ctx.saved_tensors
+        of_heads = torch.stack([gradient.transpose(1, 2) for gradient in of_parts], dim=2)
+        of_pair = _along_the_sphere(of_heads[:, :, :2], pair).mul_(scale)
         _turn_(of_pair, turns, back=True)
-        return of_heads, None
+        of_projected = of_heads.view(*y.shape[:2], -1)
+        of_y = torch.bmm(of_projected, matrix.transpose(1, 2))
+        of_matrix = torch.bmm(y.transpose(1, 2), of_projected)
+        return _through_norm(of_stream, of_y, y, norm_scale), of_matrix, None, None
 
 
 class _TokenLosses(torch.autograd.Function):
@@ -124,9 +134,14 @@ class _TokenLosses(torch.autograd.Function):
 
 def _normalised(x: Tensor) -> tuple[Tensor, Tensor]:
     """x over the root of the mean square of its last dimension; and the factor that did it."""
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-    scale = norm.square_().div_(x.shape[-1]).add_(NORM_EPSILON).rsqrt_().to(x.dtype)
+    scale = _norm_scale(x)
     return x * scale, scale
+
+
+def _norm_scale(x: Tensor) -> Tensor:
+    """One over the root of the mean square of the last dimension."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    return norm.square_().div_(x.shape[-1]).add_(NORM_EPSILON).rsqrt_().to(x.dtype)
 
 
 def _along_the_sphere(gradient: Tensor, y: Tensor) -> Tensor:
@@ -185,15 +200,20 @@ def add_squared_relu_mlp(x: Tensor, inner: Tensor, outer: Tensor, scale: float) 
     return result
 
 
-def split_heads(heads: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values for attention, each (sequences, heads, length, head size).
+def project_heads(
+    x: Tensor, matrix: Tensor, turns: Tensor, sequences: int, heads: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x as it came, and the queries, keys and values that rms_norm(x) matrix holds, each (all
+    sequences, heads, length, head size).
 
     Queries and keys are normalised and turned by their positions' angles (rotary positions, Su et
-    al. 2021, arXiv:2104.09864). heads: (sequences, length, 3, heads, head size); turns: (length, 1,
-    1, head size / 2) complex numbers of modulus 1, or (..., head size / 2, 2) their parts.
+    al. 2021, arXiv:2104.09864). turns: (length, 1, 1, head size / 2) complex numbers of modulus 1,
+    or (..., head size / 2, 2) their parts.
     """
-    query, key, value = _SplitHeads.apply(heads, turns)
-    return query, key, value
+    replicas, positions, width = x.shape
+    sizes = (replicas * sequences, positions // sequences, 3, heads, width // heads)
+    stream, query, key, value = _ProjectHeads.apply(x, matrix, turns, sizes)
+    return stream, query, key, value
 
 
 def token_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,8 +27,8 @@ from sweeps.models.operations import (
     add_product,
     add_squared_relu_mlp,
     norm_project,
+    project_heads,
     rms_norm,
-    split_heads,
     token_losses,
 )
 
@@ -96,25 +96,20 @@ class Decoder(nn.Module):
         sequences: int,
     ) -> Tensor:
         """Attention and MLP of one layer; x: (replicas, positions, width)."""
-        x, projected = norm_project(x, attention_in)
-        mixed = self._attention(projected, sequences)
+        shape, length = self.shape, x.shape[1] // sequences
+        x, query, key, value = project_heads(
+            x, attention_in, self._turns(length), sequences, shape.heads
+        )
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, is_causal=True, scale=LOGIT_GAIN / math.sqrt(shape.head_size)
+        )
+        mixed = mixed.transpose(1, 2).reshape(x.shape)
         x = add_product(x, mixed, attention_out, self.residual_scale)
         if self.shape.mlp == "relu2":
             return add_squared_relu_mlp(x, mlp_in, mlp_out, self.residual_scale)
         x, hidden = norm_project(x, mlp_in)
         gate, value = hidden.chunk(2, dim=-1)
         return add_product(x, F.silu(gate) * value, mlp_out, self.residual_scale)
-
-    def _attention(self, projected: Tensor, sequences: int) -> Tensor:
-        """Causal self-attention of each sequence; projected: (replicas, positions, 3 width)."""
-        replicas, positions, _ = projected.shape
-        shape, length = self.shape, positions // sequences
-        heads = projected.view(replicas * sequences, length, 3, shape.heads, shape.head_size)
-        query, key, value = split_heads(heads, self._turns(length))
-        mixed = F.scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=LOGIT_GAIN / math.sqrt(shape.head_size)
-        )
-        return mixed.transpose(1, 2).reshape(replicas, positions, shape.width)
 
     def _turns(self, length: int) -> Tensor:
         """The rotation of each position, in the form that is fastest here."""

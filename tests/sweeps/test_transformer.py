@@ -15,8 +15,8 @@ from sweeps.models.operations import (
     add_product,
     add_squared_relu_mlp,
     norm_project,
+    project_heads,
     rms_norm,
-    split_heads,
 )
 from sweeps.models.transformer import Transformer, parameter_groups, token_losses
 
@@ -130,14 +130,16 @@ def turns_of(length, pairs, seed=0):
 
 
 def test_only_relative_positions_matter():
-    # Rotary positions: the same tokens further right, with the same past, give the same logits
+    # Rotary positions: the same tokens further right have the same products of queries and keys,
     # up to float32 rounding of the rotations.
     shape = TransformerShape(width=32, depth=1, head_size=16, context=8, vocab_size=16)
-    here = torch.randn(1, 2, 3, 2, 16, generator=torch.Generator().manual_seed(0))
-    heads = torch.cat((here, torch.zeros(1, 4, 3, 2, 16), here), dim=1)
-    query, key, _ = split_heads(heads, Transformer(shape, [1])._turns(8))
+    generator = torch.Generator().manual_seed(0)
+    here, between = torch.randn(2, 1, 2, 32, generator=generator)
+    x = torch.cat((here, between, between, here), dim=1)
+    matrix = torch.randn(1, 32, 96, generator=generator)
+    _, query, key, _ = project_heads(x, matrix, Transformer(shape, [1])._turns(8), 1, 2)
     products = query @ key.transpose(-1, -2)
-    torch.testing.assert_close(products[..., 6:, 6:], products[..., :2, :2], rtol=0, atol=1e-5)
+    torch.testing.assert_close(products[..., 6:, 6:], products[..., :2, :2], rtol=0, atol=1e-4)
     assert not torch.allclose(products[..., 6:, :2], products[..., :2, :2], rtol=0, atol=1e-1)
 
 
@@ -283,15 +285,17 @@ def test_the_mlp_with_squared_relu_is_that_of_automatic_differentiation():
 
 
 @pytest.mark.parametrize("form", [torch.view_as_complex, torch.clone])
-def test_heads_are_split_normalised_and_turned_as_by_automatic_differentiation(form):
-    (heads,) = inputs = random_inputs((2, 5, 3, 4, 6))
-    turns = turns_of(5, 3)
+def test_projected_heads_are_those_of_automatic_differentiation(form):
+    x, matrix = inputs = random_inputs((2, 10, 24), (2, 24, 72))
+    angles = torch.randn(5, 1, 1, 3, generator=torch.Generator().manual_seed(2))
+    cosine, sine = angles.cos(), angles.sin()
+    found = project_heads(x, matrix, form(torch.stack((cosine, sine), dim=-1)), 2, 4)
+    heads = (unit(x) @ matrix).view(4, 5, 3, 4, 6)
     first, second = unit(heads[:, :, :2]).unflatten(-1, (3, 2)).unbind(-1)
-    cosine, sine = turns.unbind(-1)
     turned = torch.stack((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
     query, key = turned.flatten(-2).transpose(1, 3).unbind(2)
-    expected = (query, key, heads[:, :, 2].transpose(1, 2))
-    assert_equal_with_gradients(split_heads(heads, form(turns)), expected, inputs)
+    expected = (x, query, key, heads[:, :, 2].transpose(1, 2))
+    assert_equal_with_gradients(found, expected, inputs)
 
 
 def test_what_a_seed_draws_is_turned_in_pairs_half_a_head_apart():
