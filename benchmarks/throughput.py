@@ -428,9 +428,11 @@ def _curve_writer(plan: RunPlan) -> Iterator[Callable[[Sequence[CurvePoint]], No
 
     with tempfile.TemporaryDirectory() as folder:
         store = RunStore.open("throughput", f"sqlite:///{folder}/mlflow.db")
-        curve = Curve(plan, store.start_run(plan.run_id, plan.name, {}), lambda event: None)
+        writer = store.start_run(plan.run_id, plan.name, {})
+        curve = Curve(plan, writer, lambda event: None)
         yield lambda points: [curve.add(point) for point in points] and None
         curve.flush()
+        writer.finish({})  # waits for the store, which goes with its folder
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
