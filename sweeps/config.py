@@ -218,8 +218,13 @@ class LaunchConfig:
 
     @property
     def reserved_gpus(self) -> int:
-        """GPUs that ray or slurm reserves for a process: none unless `device` says cuda."""
+        """GPUs that ray or slurm reserves for a run: none unless `device` says cuda."""
         return self.devices if self.device == "cuda" else 0
+
+    @property
+    def reserved_cpus(self) -> int:
+        """CPUs that ray or slurm reserves for a run: each of its devices has its own threads."""
+        return self.threads * self.devices
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,10 +159,11 @@ def standing_text(standing: SweepStanding, *, every_run: bool = False) -> str:
 
     A sweep of more than a screenful is told size by size, with its running cells and its reasons.
     """
+    end = _summary(standing) + (f"\n{standing.earlier.line}" if standing.earlier else "")
     if every_run or len(standing.cells) <= _SCREENFUL:
-        return _cells(standing.cells) + _summary(standing)
+        return _cells(standing.cells) + end
     running = _cells(standing.running) if standing.running else ""
-    return _sizes(standing.cells) + running + _reasons(standing.cells) + _summary(standing)
+    return _sizes(standing.cells) + running + _reasons(standing.cells) + end
 
 
 def _cells(cells: Sequence[CellStanding]) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from analysis.fit import fit_law
 from analysis.forecast import forecast
+from analysis.problem import pose_again
 from analysis.rungs import ladder_health
 from analysis.targets import Targets
 from analysis.text import forecast_text, health_json, health_text
@@ -78,6 +79,14 @@ def test_a_fit_leaves_a_mistuned_rung_out_and_says_so():
     fitted = fit_law(records_from_table(a_ladder("edge", 0.05)), "chinchilla", bootstrap=0)
     assert fitted.n_runs == 20
     assert "4 runs are left out: edge" in str(fitted)
+
+
+def test_a_fit_says_that_its_weights_follow_health_and_can_be_made_again():
+    soft = fit_law(records_from_table(a_ladder("soft", 0.005)), "chinchilla", bootstrap=0)
+    assert soft.weights == "by rung health" and soft.card["weights"] == "by rung health"
+    assert fit_law(records_from_table(a_ladder()), "chinchilla", bootstrap=0).weights == "equal"
+    again = pose_again(soft, records_from_table(a_ladder("soft", 0.005)))
+    assert np.unique(np.round(again.weights / again.weights.max(), 9)).tolist() == [0.5, 1.0]
 
 
 def test_a_soft_rung_pulls_a_forecast_less_the_larger_its_gap():
@@ -165,6 +174,20 @@ def test_a_table_without_health_is_refused_in_one_line():
     table = a_ladder()[["params", "tokens", "loss"]]
     with pytest.raises(RecordError, match="check_learning_rate"):
         ladder_health(records_from_table(table))
+
+
+def test_a_word_that_is_no_verdict_is_refused_in_one_line():
+    with pytest.raises(RecordError, match='health is "fine"; it is one of ok, soft, edge, cap'):
+        ladder_health(records_from_table(a_ladder("fine", 0.01)))
+
+
+def test_runs_without_signs_or_sizes_still_have_a_standing():
+    bare = a_ladder("soft", 0.005)[["width", "loss", "train_flops", "health", "lr_gap"]]
+    health = ladder_health(records_from_table(bare))
+    assert [rung.name for rung in health.rungs] == [f"width {w}" for w in WIDTHS]
+    soft = health.rungs[3]
+    assert (soft.weight, soft.spikes, soft.clipped_share, soft.lr_offset) == (0.5, None, None, None)
+    assert "no trend" in health_text(health)
 
 
 def test_the_health_command_prints_what_ladder_health_returns(tmp_path, capsys):

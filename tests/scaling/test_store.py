@@ -12,9 +12,10 @@ import urllib.request
 import pytest
 
 from scaling.errors import StoreError
-from scaling.mlflow_client import resolve_tracking_uri
+from scaling.mlflow_client import connect
 from scaling.seals import keep_seal, read_seals
 from scaling.store import RunState, RunStore
+from scaling.tracking_uri import resolve_tracking_uri
 
 FACTS = {"width": 32, "depth": 1, "seed": 7, "recipe": "tiny/1"}
 RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}
@@ -55,6 +56,17 @@ def test_a_diverged_run_keeps_its_reason_and_stays_out_of_fits(store):
     records = store.read_records()
     assert records.table["reason"].tolist() == ["loss is nan at step 3"]
     assert records.usable().dropped_by_reason == {"diverged": 1}
+
+
+def test_a_settled_run_is_killed_to_mlflow_and_has_a_forecast_and_no_loss(store):
+    writer = store.start_run("abc", "d32", FACTS)
+    writer.log_facts({"forecast_loss": 2.5, "share_done": 0.8})
+    writer.fail(RunState.SETTLED, "80% done, heading for 2.5")
+    row = store.read_records().table.iloc[0]
+    assert (row["status"], row["forecast_loss"]) == ("settled", 2.5) and math.isnan(row["loss"])
+    assert store.read_records().usable().dropped_by_reason == {"settled": 1}
+    (told,) = connect(store.tracking_uri).search_runs([store.experiment_id])
+    assert told.info.status == "KILLED"
 
 
 def test_a_run_started_twice_counts_once_and_the_cut_off_try_is_closed(store):

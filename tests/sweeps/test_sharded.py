@@ -97,9 +97,9 @@ def assert_about_equal(trained, expected, tolerance):
 @pytest.mark.parametrize(
     ("changes", "tolerance"),
     [
-        ({}, 1e-5),
-        ({"model": {"context": 32, "head_size": 16, "tied_head": True, "mlp": "swiglu"}}, 1e-5),
-        ({"launch": {"micro_sequences": 1}}, 1e-5),
+        ({}, 1e-4),
+        ({"model": {"context": 32, "head_size": 16, "tied_head": True, "mlp": "swiglu"}}, 1e-4),
+        ({"launch": {"micro_sequences": 1}}, 1e-4),
         # At the constant rate rounding grows faster: micro-batches differ by .004 there as well.
         ({"grid": {"width": 32, "depth": 2, "tokens": [6000, 8000]}, "schedule": "wsd"}, 1e-2),
     ],
@@ -165,15 +165,16 @@ def test_killed_processes_go_on_to_the_same_losses_to_the_last_bit(planned, tmp_
     grid = {"width": 32, "depth": 2, "tokens": [6000, 8000]}
     pack, corpus, launch = planned(grid=grid, schedule="wsd")
     expected, _ = on_ranks(train, pack, corpus, launch)
-    assert on_ranks(killed_at, steps, pack, corpus, launch, tmp_path) == [None, None]
-    assert {path.name[-4:] for path in tmp_path.glob("*.trunk*of2")} == {"0of2", "1of2"}
-    trained, _ = on_ranks(train, pack, corpus, launch, tmp_path)
+    folder = tmp_path / "states"
+    assert on_ranks(killed_at, steps, pack, corpus, launch, folder) == [None, None]
+    assert {path.name[-4:] for path in folder.glob("*.trunk*of2")} == {"0of2", "1of2"}
+    trained, _ = on_ranks(train, pack, corpus, launch, folder)
     for run, result in expected.items():
         assert trained[run].points == result.points
         assert torch.equal(trained[run].weights, result.weights)
         assert trained[run].fork_state_hash == result.fork_state_hash
         assert trained[run].loss == result.loss
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_a_pack_is_not_sharded(planned):
