@@ -71,6 +71,7 @@ class Decoder(nn.Module):
 
     def compile_blocks(self, **options: Any) -> None:
         """Have torch.compile fuse the blocks: one compilation, as all layers have one shape."""
+        torch.compiler.reset()  # else a process gives up after a few shapes of one function
         self._run_block = torch.compile(self._block, dynamic=False, **options)
         self.is_compiled = True
 
