@@ -1,7 +1,7 @@
 """The inverse question: how much compute until the loss is reached?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,16 @@ class BudgetForLoss:
     supported: bool  # the median lies no further beyond the data than the data span
     ranges: Mapping[float, Interval]  # confidence level -> range of budgets
     status: tuple[str, ...]
+
+    def in_meaningful_digits(self) -> "BudgetForLoss":
+        """The same where it is supported; else budgets to one digit, an order of magnitude."""
+        if self.supported:
+            return self
+        ranges = {
+            level: Interval(*(float(f"{end:.0e}") for end in ends))
+            for level, ends in self.ranges.items()
+        }
+        return replace(self, median=float(f"{self.median:.0e}"), ranges=ranges)
 
 
 def budget_for_loss(

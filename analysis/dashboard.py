@@ -86,7 +86,7 @@ def _page(feeds: Feeds) -> None:
         _sealed(feeds)
     records = feeds.load(source)
     try:
-        findings = _findings(records, feeds.curves(source), source, records.data_hash, level)
+        findings = _findings(records, feeds.curves, source, records.data_hash, level)
     except ScalingError as error:  # a sweep that has just begun has a standing and nothing else
         for tab in (ahead, rungs, rehearsed):
             tab.info(_plain(str(error)))
@@ -102,10 +102,16 @@ def _page(feeds: Feeds) -> None:
 
 @st.cache_resource(max_entries=8, show_spinner="Fitting, forecasting, rehearsing ...")
 def _findings(
-    _records: Records, _curves: pd.DataFrame | None, source: str, data_hash: str, level: float
+    _records: Records,
+    _curves: Callable[[str], pd.DataFrame | None],
+    source: str,
+    data_hash: str,
+    level: float,
 ) -> Findings:
     """The answers for these runs, made anew only where source, runs or level have changed."""
-    return gather_findings(_records, confidence_level=level, bootstrap=BOOTSTRAP, curves=_curves)
+    return gather_findings(
+        _records, confidence_level=level, bootstrap=BOOTSTRAP, curves=_curves(source)
+    )
 
 
 @st.cache_resource(max_entries=8, show_spinner="Drawing ...")
@@ -135,8 +141,7 @@ def _forecast(findings: Findings, pictures: Mapping[str, Picture]) -> None:
     for said in summarise(findings):
         (st.warning if said.warns else st.markdown)(f"**{said.heading}.** {_plain(said.text)}")
     _picture(pictures, "loss")
-    if findings.forecast is None:
-        st.info(_plain(findings.refusals["forecast"]))
+    if findings.forecast is None:  # the summary says why
         return
     _table(tables.forecast_table(findings))
     _table(tables.shares_table(findings))

@@ -13,7 +13,7 @@ from analysis.identifiability import judge
 from analysis.lmfit_tools import Bounds, checked_bounds, tied_constants
 from analysis.models import Model
 from analysis.objectives import Objective, objective_named
-from analysis.problem import Problem, pose
+from analysis.problem import Problem, pose, weights_in_words
 from analysis.search import Optimum, find_optimum
 from analysis.uncertainty import Draws, Resampling
 from analysis.uncertainty import bootstrap as resample
@@ -80,7 +80,7 @@ def fit_law(
         fit = _fit_free(problem, goal, bootstrap, resampling, seed, confidence_level)
     if ties:
         fit = replace(fit, tied=dict(expressions or {}))
-    fit = replace(fit, weights=_weights_in_words(weights))
+    fit = replace(fit, weights=weights_in_words(weights, problem))
     if card:
         fit = replace(fit, card=checklist_card(fit, records).entries)
     return fit
@@ -207,12 +207,6 @@ def _bootstrap_notes(draws: Draws) -> list[str]:
             f"intervals rest on {draws.clusters} independent configurations; they are rough"
         )
     return notes
-
-
-def _weights_in_words(weights: str | Sequence[float] | FloatArray | None) -> str:
-    if weights is None:
-        return "equal"
-    return weights if isinstance(weights, str) else "given by the caller"
 
 
 def _fit_bounded(

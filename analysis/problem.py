@@ -21,6 +21,9 @@ _FEWEST_SIZES = 3
 #: how fast weights fall with compute in `weights="compute"`: 2 decades lower counts a third
 _COMPUTE_WEIGHT_POWER = 0.25
 
+_EQUAL, _BY_HEALTH, _GIVEN = "equal", "by rung health", "given by the caller"
+_NOT_A_COLUMN = (_EQUAL, _BY_HEALTH, _GIVEN)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
@@ -98,6 +101,13 @@ def pose(
     )
 
 
+def weights_in_words(weights: str | Sequence[float] | FloatArray | None, problem: Problem) -> str:
+    """What the runs were weighted by, for the record of a fit."""
+    if weights is None:
+        return _EQUAL if np.ptp(problem.weights) == 0 else _BY_HEALTH
+    return weights if isinstance(weights, str) else _GIVEN
+
+
 def pose_again(fit: Fit, records: Records, tied: Mapping[str, Tie] | None = None) -> Problem:
     """The problem behind a fit, from the records that it was made of.
 
@@ -108,7 +118,7 @@ def pose_again(fit: Fit, records: Records, tied: Mapping[str, Tie] | None = None
         type(fit.law),
         x=fit.columns[0] if len(fit.columns) == 1 else None,
         fixed=fit.fixed,
-        weights=None if fit.weights in ("equal", "given by the caller") else fit.weights,
+        weights=None if fit.weights in _NOT_A_COLUMN else fit.weights,
         cluster=None,
         tied=tied,
     )

@@ -57,7 +57,7 @@ class Rung:
     stands_apart: bool
     """Whether one of its curves fails to collapse on the others."""
     weight: float
-    """What each of its runs counts in fits and forecasts: 1 fully, 0 left out."""
+    """What each of its runs counts in fits: 1 fully, 0 left out."""
     reason: str
     """Why it counts so much."""
 
@@ -98,6 +98,11 @@ def ladder_health(records: Records, curves: pd.DataFrame | None = None) -> Ladde
             "health.check_learning_rate: true"
         )
     table = _finished(records)
+    known = set(Health)
+    if strange := [str(value) for value in table["health"].dropna() if value not in known]:
+        raise RecordError(
+            f'{records.source}: health is "{strange[0]}"; it is one of {", ".join(Health)}'
+        )
     key = rung_columns(table) or [name for name in ("params",) if name in table]
     key = key or ["health"]
     deviations = _deviations(table, curves)
@@ -153,7 +158,8 @@ def _finished(records: Records) -> pd.DataFrame:
 def _deviations(table: pd.DataFrame, curves: pd.DataFrame | None) -> dict[str, float]:
     if curves is None or "steps" not in table or "run_id" not in table:
         return {}
-    steps = dict(zip(table["run_id"].astype(str), table["steps"].astype(int), strict=True))
+    planned = table[table["steps"].notna()]
+    steps = dict(zip(planned["run_id"].astype(str), planned["steps"].astype(int), strict=True))
     return curve_deviations(curves, steps)
 
 

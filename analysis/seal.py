@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.forecast_result import Forecast
-from scaling.errors import ForecastError, ScalingError
+from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.records import Records
 
 SAME_TARGET = 0.02  # of log size, tokens or compute: runs meet a plan to within whole steps
@@ -129,7 +130,8 @@ def seal_forecast(
     ``asked`` names the quantities that were asked for (default: all that describe the target). A
     budget asked for alone is later met by the best run at that budget.
 
-    Raises ForecastError if one of its targets has already been run: that would be no forecast.
+    Raises ForecastError if one of its targets has already been run, which would be no forecast, or
+    if ``where`` leaves a target out, which could then never be scored.
     """
     targets = tuple(
         SealedTarget(
@@ -144,11 +146,12 @@ def seal_forecast(
         for target in forecast.targets
     )
     for target in targets:
+        _require_within(target, where)
         landed = _runs_at(target, records)
         if landed:
-            where = ", ".join(f"{key} {target.at[key]:.4g}" for key in target.asked)
+            place = ", ".join(f"{key} {target.at[key]:.4g}" for key in target.asked)
             raise ForecastError(
-                f"a run at {where} has already landed ({landed[0][0]}); seal forecasts of runs "
+                f"a run at {place} has already landed ({landed[0][0]}); seal forecasts of runs "
                 "that do not exist yet"
             )
     table = records.table
@@ -231,6 +234,21 @@ def record_line(standings: Sequence[SealStanding]) -> str:
         own = [verdict.inside[level] for verdict in verdicts if level in verdict.inside]
         hits.append(f"{sum(own)} of {len(own)} inside the {100 * float(level):g}% interval")
     return f"{said}; mean error {error:.2%}; {', '.join(hits)}"
+
+
+def _require_within(target: SealedTarget, where: Sequence[str]) -> None:
+    """Refuse a filter on the target's own quantities that the target does not pass."""
+    own = Records(pd.DataFrame([dict(target.at)]), source="target")
+    for condition in where:
+        try:
+            passes = len(own.where(condition))
+        except RecordError:  # it speaks of another column
+            continue
+        if not passes:
+            raise ForecastError(
+                f'--where "{condition}" leaves out the target itself, so its run could never be '
+                "scored; loosen it, or mark runs as held_out and use scaling study --seal"
+            )
 
 
 def _verdict(seal: Seal, target: SealedTarget, run: str, loss: float) -> Verdict:

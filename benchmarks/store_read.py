@@ -2,9 +2,9 @@
 
     PYTHONPATH=. python benchmarks/store_read.py -o store_read.json
 
-Runs are multiplied inside the database, from one that was logged in the usual way. Cold is a new
-process without a cache; MLflow's own calls are timed in the same run, those for one run at a time
-on a sample.
+Runs are multiplied inside the database, from one that was logged in the usual way, into the runs of
+a plan. Cold is a new process without a cache; MLflow's own calls are timed in the same run, those
+for one run at a time on a sample. `scaling status` is timed as a whole command.
 """
 
 import argparse
@@ -20,6 +20,8 @@ from contextlib import closing
 from pathlib import Path
 
 from scaling.store import RunState, RunStore
+from sweeps.config import load_config
+from sweeps.plan import plan_sweep
 
 POINTS = 100
 FACTS = {f"fact_{number}": number / 7 for number in range(30)}
@@ -82,14 +84,50 @@ def _write_runs(store: RunStore, number: int, runs: int) -> None:
         write_run(store, f"{number}-{run}")
 
 
-def multiply(uri: str, copies: int) -> None:
-    """Copy the one run of the experiment inside the database."""
+def write_sweep(folder: Path, runs: int) -> Path:
+    """The config of a sweep of so many runs of two sizes, and its text."""
+    text = folder / "text.txt"
+    text.write_text("".join(f"{n} apples cost {n * n} coins.\n" for n in range(4000)))
+    config = {
+        "name": "bench",
+        "grid": {"width": [16, 32], "tokens": 20_000, "seed": list(range(runs // 2))},
+        "model": {"context": 32, "head_size": 16},
+        "data": {"files": [str(text)], "validation_windows": 16, "max_epochs": 100},
+        "recipe": {"name": "cpt-adamw-tiny/1"},
+    }
+    path = folder / "bench.yaml"
+    path.write_text(json.dumps(config))  # JSON is YAML
+    return path
+
+
+def planned_run_ids(config: Path) -> list[str]:
+    """The ids of the runs that the config plans."""
+    return [run.run_id for run in plan_sweep(load_config(config)).runs]
+
+
+def status(config: Path, uri: str) -> float:
+    """Seconds that `scaling status` takes, with the start of Python and the plan."""
+    start = time.perf_counter()
+    told = subprocess.run(
+        [sys.executable, "-m", "scaling", "status", str(config)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"MLFLOW_TRACKING_URI": uri},
+    ).stdout
+    seconds = time.perf_counter() - start
+    assert "finished" in told.splitlines()[-1]
+    return seconds
+
+
+def multiply(uri: str, run_ids: list[str]) -> None:
+    """Copy the one run of the experiment inside the database, under other ids."""
     store = RunStore.open("bench", uri)
     write_run(store, "template")
     template = next(one.store_run_id for one in store.tries() if "scaling.record" in one.tags)
     with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as base:
         base.execute("CREATE TEMP TABLE copies (id TEXT)")
-        base.executemany("INSERT INTO copies VALUES (?)", ((f"{n:032x}",) for n in range(copies)))
+        base.executemany("INSERT INTO copies VALUES (?)", ((run_id,) for run_id in run_ids))
         for table in ("runs", "tags", "params", "metrics", "latest_metrics"):
             columns = [row[1] for row in base.execute(f"PRAGMA table_info({table})")]
             values = ", ".join(_copied(table, column) for column in columns)
@@ -148,7 +186,8 @@ def main() -> None:
         os.environ["SCALING_STATE_DIR"] = f"{folder}/state"
         uri = f"sqlite:///{folder}/mlflow.db"
         at_once = log_at_once(uri, arguments.processes, arguments.runs_each)
-        multiply(uri, arguments.runs)
+        config = write_sweep(Path(folder), arguments.runs)
+        multiply(uri, planned_run_ids(config))
         for cached in Path(folder, "state", "cache").glob("*.json"):
             cached.unlink()
         cold, warm = read(uri, arguments.runs), read(uri, arguments.runs)
@@ -161,6 +200,7 @@ def main() -> None:
             "read_from_cache_seconds": warm,
             "curve_points": points,
             "read_curves_seconds": time.perf_counter() - start,
+            "status_seconds": [status(config, uri) for _ in range(3)],
             **read_by_mlflow(uri, arguments.runs, arguments.sample),
         }
     document = json.dumps(result, indent=2)

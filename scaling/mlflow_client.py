@@ -1,8 +1,6 @@
 """The connection to MLflow, and the only file that imports it.
 
-The tracking store is MLflow's own ``MLFLOW_TRACKING_URI``, or ``sqlite:///mlflow.db`` in the
-working directory. Credentials stay in MLflow's environment variables and are never written
-anywhere. MLflow's usage telemetry is switched off here unless the user has switched it on.
+MLflow's usage telemetry is switched off here unless the user has switched it on.
 """
 
 import logging
@@ -10,17 +8,16 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.errors import StoreError
 from scaling.spool import Operation, Send, Spool, Unavailable
+from scaling.tracking_uri import with_credentials, without_credentials, without_secrets
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 TRY = "scaling.try"  # the tag that makes shipping a run twice harmless
 _PAGE = 1000  # runs a query: MLflow's own limit
 _BATCH = 800  # metrics a call: MLflow takes 1,000 metrics, params and tags together
@@ -42,20 +39,6 @@ _FINAL = frozenset(
 )
 
 
-def resolve_tracking_uri(tracking_uri: str | None = None) -> str:
-    """The tracking URI in force, with a SQLite path made absolute (workers may move about)."""
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
-    if uri.startswith("sqlite:///"):
-        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
-    return uri
-
-
-def without_credentials(uri: str) -> str:
-    """The URI as it may be printed."""
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
 def connect(uri: str) -> "MlflowClient":
     """A client of the store; StoreError at once where a server does not answer."""
     _require_answer(uri)
@@ -66,6 +49,7 @@ def import_mlflow() -> None:
     """Import MLflow, which takes seconds, with its telemetry off and its log quiet."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     # We ask again ourselves, so MLflow need not do it for minutes on end.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
@@ -77,20 +61,21 @@ def _client(uri: str) -> "MlflowClient":
     import_mlflow()
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking_uri=uri)
+    return MlflowClient(tracking_uri=with_credentials(uri))
 
 
 def _require_answer(uri: str) -> None:
     """Ask a server whether it is there before MLflow's client spends long on retries."""
     if not uri.startswith(("http://", "https://")):
         return
+    place = without_credentials(uri)  # urllib would take them for a part of the host's name
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
+        urllib.request.urlopen(f"{place.rstrip('/')}/health", timeout=10).close()
     except urllib.error.HTTPError:
         return  # it answers; whether it lets us in is MLflow's affair
     except (urllib.error.URLError, OSError, ValueError) as error:
         raise StoreError(
-            f"{without_credentials(uri)}: the tracking server does not answer "
+            f"{place}: the tracking server does not answer "
             f"({getattr(error, 'reason', error)}); start it or unset MLFLOW_TRACKING_URI"
         ) from error
 
@@ -152,7 +137,7 @@ def sender(uri: str, experiment_id: str) -> Send:
                 ) from error
             raise Unavailable(_first_line(error)) from error
         except (StoreError, OSError) as error:
-            raise Unavailable(str(error)) from error
+            raise Unavailable(without_secrets(str(error))) from error
 
     return send
 
@@ -214,4 +199,4 @@ def log_batches(
 
 
 def _first_line(error: Any) -> str:
-    return str(error).strip().splitlines()[0][:200]
+    return without_secrets(str(error).strip().splitlines()[0])[:200]

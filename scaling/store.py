@@ -24,14 +24,13 @@ from scaling.mlflow_client import (
     connect,
     log_batches,
     one_line_errors,
-    resolve_tracking_uri,
     sender,
-    without_credentials,
 )
 from scaling.spool import Shipper, Spool, Unavailable, left_behind, ship
 from scaling.state_folder import state_folder
 from scaling.store_cache import EXCLUDED, Try, read_tries
 from scaling.store_sql import LayoutError, curve_points, experiments, speaks_sql
+from scaling.tracking_uri import resolve_tracking_uri, without_credentials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -264,6 +263,17 @@ class RunStore:
                 client.set_terminated(store_run_id, "FAILED")
         return tuple(run_id for run_id, _ in cut_off)
 
+    def add_facts(self, run_id: str, facts: Mapping[str, Fact]) -> None:
+        """Add to the record of a run that has ended; its end moves to now, so that readers look."""
+        one = _counts(self._by_run()[run_id])
+        record = json.loads(one.tags[_RECORD]) | dict(facts)
+        client, now = connect(self.tracking_uri), _now()
+        with one_line_errors(self.tracking_uri):
+            metrics = _final_metrics(facts, now)
+            log_batches(client, one.store_run_id, metrics, tags={_RECORD: _to_json(record)})
+            status = client.get_run(one.store_run_id).info.status
+            client.set_terminated(one.store_run_id, status, now)
+
     def log_artifact(self, path: Path, run_name: str = "report") -> None:
         """Keep a file with the sweep, as an artifact of a run of its own named ``run_name``."""
         client = connect(self.tracking_uri)
@@ -338,12 +348,7 @@ class RunWriter:
         Returns when it is stored, or when the store does not answer: then it is in the spool.
         """
         self._facts.update(record)
-        now = _now()
-        metrics = [
-            (f"final.{name}", float(value), now, 0)
-            for name, value in record.items()
-            if isinstance(value, int | float) and math.isfinite(value)
-        ]
+        metrics = _final_metrics(record, _now())
         self._end(RunState.FINISHED, {}, metrics)
 
     def fail(self, state: RunState, reason: str) -> None:
@@ -416,6 +421,14 @@ def _find_experiment(client: Any, sweep: str, uri: str) -> Any:
 
 def _now() -> int:
     return int(time.time() * 1000)
+
+
+def _final_metrics(facts: Mapping[str, Fact], now: int) -> list[tuple[str, float, int, int]]:
+    return [
+        (f"final.{name}", float(value), now, 0)
+        for name, value in facts.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    ]
 
 
 def _params(facts: Mapping[str, Fact]) -> dict[str, str]:

@@ -13,6 +13,8 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
+from scaling.tracking_uri import with_credentials
+
 _SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 _BUSY_SECONDS = 20.0  # as long as MLflow itself waits for a writer
 _CHUNK = 500  # names in one IN (...)
@@ -107,7 +109,7 @@ def _query(tracking_uri: str, query: str, **values: Any) -> Sequence[Any]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        engine = create_engine(tracking_uri)
+        engine = create_engine(with_credentials(tracking_uri))
         try:
             with engine.connect() as connection:
                 return connection.execute(text(query), values).fetchall()

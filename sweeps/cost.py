@@ -1,7 +1,7 @@
 """What a plan still costs, rung by rung, and whether its budget allows that."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from scaling.errors import ConfigError
@@ -46,6 +46,18 @@ class PlanCost:
         """In the currency; None without a price."""
         price = self.price_per_device_hour
         return None if price is None else price * self.device_hours
+
+    def document(self) -> dict[str, Any]:
+        """What a JSON document says of it."""
+        return {
+            "flops": self.flops,
+            "device_hours": self.device_hours,
+            "money": self.money,
+            "currency": self.currency,
+            "price_per_device_hour": self.price_per_device_hour,
+            "is_measured": self.is_measured,
+            "rungs": [asdict(rung) for rung in self.rungs],
+        }
 
 
 def plan_cost(plan: SweepPlan, known: Iterable[Mapping[str, Any]] = ()) -> PlanCost:

@@ -26,7 +26,7 @@ from sweeps.packing import Pack
 
 _SECONDS_TO_LEAVE = 60.0  # for the other ranks, after rank 0 is done
 _SECONDS_TO_EXPLAIN = 15.0  # for rank 0, whose own error says more than that a rank has died
-RANK_DIED = 70  # exit code of rank 0
+RANK_DIED = 70  # exit code of rank 0: its launcher takes the task for lost, and tries it again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,10 @@ def other_ranks(training: SharedTraining) -> Iterator[None]:
                 try:
                     yield
                     _let_leave(ranks)
+                except RuntimeError as error:  # as collectives raise where a rank is gone
+                    if _has_died(ranks):
+                        raise SystemExit(RANK_DIED) from error
+                    raise
                 finally:  # before leaving the group, which may wait for them
                     ended.set()
                     _end(ranks)
@@ -128,6 +132,16 @@ def _start(file: Path, rank: int) -> subprocess.Popen[bytes]:
         env={**os.environ, "LOCAL_RANK": str(rank), "RANK": str(rank)},
         stdin=subprocess.PIPE,  # it closes when this process ends, even by SIGKILL
     )
+
+
+def _has_died(ranks: Sequence[subprocess.Popen[bytes]]) -> bool:
+    """Whether one of them has died, or does within a moment."""
+    deadline = time.monotonic() + 2.0
+    while not any(process.poll() for process in ranks):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _let_leave(ranks: Sequence[subprocess.Popen[bytes]]) -> None:

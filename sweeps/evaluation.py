@@ -1,6 +1,7 @@
 """The loss on the validation set, replica by replica."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -14,7 +15,9 @@ _EVALUATION_SEQUENCES = 64  # a batch of the validation set
 
 
 @torch.no_grad()
-def stack_losses(model: Decoder, corpus: Corpus) -> Tensor:
+def stack_losses(
+    model: Decoder, corpus: Corpus, on_batch: Callable[[], None] = lambda: None
+) -> Tensor:
     """(replicas, validation sequences) Mean nats per token of each sequence."""
     device = model.device
     sequences = torch.from_numpy(corpus.validation).long()
@@ -23,6 +26,7 @@ def stack_losses(model: Decoder, corpus: Corpus) -> Tensor:
         tokens = batch.to(device).expand(model.replicas, -1, -1)
         losses, _ = token_losses(model(tokens[..., :-1]), tokens[..., 1:].flatten(1))
         parts.append(losses.view(model.replicas, len(batch), -1).mean(dim=2))
+        on_batch()
     return torch.cat(parts, dim=1).double().cpu()
 
 
@@ -31,12 +35,15 @@ def sequence_losses(model: Decoder, corpus: Corpus) -> Tensor:
     return stack_losses(model, corpus)[0]
 
 
-def evaluate_stack(model: Decoder, corpus: Corpus) -> list[tuple[float, float]]:
+def evaluate_stack(
+    model: Decoder, corpus: Corpus, on_batch: Callable[[], None] = lambda: None
+) -> list[tuple[float, float]]:
     """Each replica's validation loss in nats per token, and its standard error over sequences.
 
-    Tokens of one sequence are not independent, so sequences are what is counted.
+    Tokens of one sequence are not independent, so sequences are what is counted. `on_batch` is
+    called after every batch.
     """
-    return [_mean_and_error(losses) for losses in stack_losses(model, corpus)]
+    return [_mean_and_error(losses) for losses in stack_losses(model, corpus, on_batch)]
 
 
 def evaluate(model: Decoder, corpus: Corpus) -> tuple[float, float]:

@@ -6,9 +6,11 @@ again at learning rates around the rule's, with the same seed and data order, as
 """
 
 import dataclasses
+import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,9 @@ from scaling.shape import TransformerShape
 from sweeps.data.corpus import Corpus
 from sweeps.plan import RunPlan
 from sweeps.recipe import with_learning_rate_factor
+
+if TYPE_CHECKING:
+    import torch
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -64,21 +69,28 @@ def rungs(runs: Iterable[RunPlan]) -> dict[TransformerShape, RunPlan]:
 
 
 def check_learning_rate(
-    plan: RunPlan, corpus: Corpus, factors: Sequence[float], *, seeds: int = 1
+    plan: RunPlan,
+    corpus: Corpus,
+    factors: Sequence[float],
+    *,
+    seeds: int = 1,
+    device: "torch.device | None" = None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> LearningRateCheck:
     """Train the run at these factors of its learning rate and find the best by a parabola.
 
     Its own seed and the `seeds` - 1 after it are averaged. Where the best lies outside, the factors
-    are extended once by a step each way.
+    are extended once by a step each way. `on_step` is called after every step of the training.
     """
     factors = sorted(factors)
     runs = [dataclasses.replace(plan, seed=plan.seed + more) for more in range(seeds)]
-    losses = _losses_at(runs, corpus, factors)
+    train = functools.partial(_losses_at, runs, corpus, device=device, on_step=on_step)
+    losses = train(factors)
     check = judge(factors, losses, capped=plan.settings.learning_rate_capped)
     if check.status is not Health.EDGE:
         return check
     below, above = factors[0] ** 2 / factors[1], factors[-1] ** 2 / factors[-2]
-    outer = _losses_at(runs, corpus, [below, above])
+    outer = train([below, above])
     return judge(
         [below, *factors, above],
         np.concatenate([outer[:1], losses, outer[1:]]),
@@ -145,9 +157,18 @@ def count_spikes(losses: npt.ArrayLike) -> int:
     return int(high[0]) + int((high[1:] & ~high[:-1]).sum())
 
 
-def _losses_at(runs: Sequence[RunPlan], corpus: Corpus, factors: Sequence[float]) -> FloatArray:
+def _losses_at(
+    runs: Sequence[RunPlan],
+    corpus: Corpus,
+    factors: Sequence[float],
+    *,
+    device: "torch.device | None",
+    on_step: Callable[[], None],
+) -> FloatArray:
     """(factors, runs, sequences) Validation losses of the runs at these factors of their learning
-    rate."""
+    rate; fewer at once where memory runs out."""
+    import torch
+
     from sweeps.plain_loop import train_plainly
 
     plans = [
@@ -155,7 +176,17 @@ def _losses_at(runs: Sequence[RunPlan], corpus: Corpus, factors: Sequence[float]
         for factor in factors
         for run in runs
     ]
-    losses = train_plainly(plans, corpus).sequence_losses
+
+    def train(plans: Sequence[RunPlan]) -> list[torch.Tensor]:
+        try:
+            return [*train_plainly(plans, corpus, device=device, on_step=on_step).sequence_losses]
+        except torch.OutOfMemoryError:
+            if len(plans) == 1:
+                raise
+        middle = len(plans) // 2
+        return train(plans[:middle]) + train(plans[middle:])
+
+    losses = torch.stack(train(plans))
     return np.asarray(losses.view(len(factors), len(runs), -1), dtype=np.float64)
 
 

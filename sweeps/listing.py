@@ -45,7 +45,7 @@ def plan_text(plan: SweepPlan) -> str:
         f"{plan.config.launch.workers}; "
         f"data {plan.runs[0].data.data_hash}"
     )
-    return _table(columns, rows) + recipe_text(plan) + total + _saving(plan)
+    return _table(columns, rows) + recipe_text(plan) + total + _saving(plan) + _determinism(plan)
 
 
 def recipe_text(plan: SweepPlan) -> str:
@@ -87,6 +87,16 @@ def recipe_text(plan: SweepPlan) -> str:
         )
     rule += "\n"
     return _table(columns, rows) + rule
+
+
+def _determinism(plan: SweepPlan) -> str:
+    """What `launch.deterministic` changes, where it is set."""
+    if not plan.config.launch.deterministic:
+        return ""
+    return (
+        "\nDeterministic: on a GPU steps take longer than estimated; the last rows of "
+        "`python benchmarks/throughput.py --device cuda` say by how much."
+    )
 
 
 def _saving(plan: SweepPlan) -> str:
@@ -149,10 +159,11 @@ def standing_text(standing: SweepStanding, *, every_run: bool = False) -> str:
 
     A sweep of more than a screenful is told size by size, with its running cells and its reasons.
     """
+    end = _summary(standing) + (f"\n{standing.earlier.line}" if standing.earlier else "")
     if every_run or len(standing.cells) <= _SCREENFUL:
-        return _cells(standing.cells) + _summary(standing)
+        return _cells(standing.cells) + end
     running = _cells(standing.running) if standing.running else ""
-    return _sizes(standing.cells) + running + _reasons(standing.cells) + _summary(standing)
+    return _sizes(standing.cells) + running + _reasons(standing.cells) + end
 
 
 def _cells(cells: Sequence[CellStanding]) -> str:

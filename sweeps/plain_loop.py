@@ -5,7 +5,7 @@ on it: runs of one shape, batch and length, each with its own settings and seed,
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,26 +53,31 @@ def train_plainly(
     *,
     steps: int | None = None,
     sequences: int | None = None,
+    device: torch.device | None = None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> PlainRuns:
     """Train runs of one shape, batch and length together, to their end or for the first `steps`.
 
     `sequences` measures on that many of the validation sequences, evenly spaced, instead of all.
+    `device` is the CPU by default; `on_step` is called after every step.
     """
-    model = build_model(*plans)
+    model = build_model(*plans).to(device or torch.device("cpu"))
     settings = plans[0].settings
     optimizer = build_optimizer(model, *plans)
     total = settings.steps if steps is None else steps
     losses, norms = torch.empty(total, len(plans)), torch.empty(total, len(plans))
     for step in range(total):
-        losses[step] = backward(model, batch_of(plans, corpus, step), settings.z_loss)
+        batch = batch_of(plans, corpus, step).to(model.device)
+        losses[step] = backward(model, batch, settings.z_loss)
         assert model.weights.grad is not None, "backward leaves a gradient"
         norms[step] = torch.linalg.vector_norm(model.weights.grad, dim=1)
         optimizer.step()
+        on_step()
     return PlainRuns(
         losses=losses,
         gradient_norms=norms,
         sequence_losses=validation_of(model, corpus, sequences),
-        weights=model.weights.detach(),
+        weights=model.whole_weights(),
     )
 
 
@@ -91,10 +96,10 @@ def validation_of(model: Transformer, corpus: Corpus, sequences: int | None = No
         held = held[:: max(1, len(held) // sequences)]
     parts = []
     for batch in held.split(_EVALUATION_SEQUENCES):
-        tokens = batch.expand(model.replicas, *batch.shape)
+        tokens = batch.to(model.device).expand(model.replicas, *batch.shape)
         losses, _ = token_losses(model(tokens[..., :-1]), tokens[..., 1:].flatten(1))
         parts.append(losses.view(model.replicas, len(batch), -1).mean(dim=2))
-    return torch.cat(parts, dim=1).double()
+    return torch.cat(parts, dim=1).double().cpu()
 
 
 def backward(model: Transformer, batch: Tensor, z_loss: float) -> Tensor:

@@ -254,8 +254,8 @@ class SweepPlan:
             for run in self.runs
         ]
 
-    def to_json(self) -> str:
-        """The plan whole: config, totals, and every field of every run."""
+    def to_json(self, **further: Any) -> str:
+        """The plan whole: config, totals, and every field of every run; `further` blocks beside."""
         document: dict[str, Any] = {
             "sweep": self.name,
             "config": dataclasses.asdict(self.config),
@@ -263,6 +263,7 @@ class SweepPlan:
             "marginal_flops": self.marginal_flops,
             "process_seconds": round(self.process_seconds, 1),
             "wall_seconds": round(self.wall_seconds, 1),
+            **further,
             "runs": [
                 {"run_id": run.run_id, "name": run.name, **run.facts(), "settings": settings}
                 for run in self.runs

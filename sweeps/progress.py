@@ -42,22 +42,31 @@ class SweepProgress:
         self._ended = 0
 
     def __enter__(self) -> "SweepProgress":
-        """Start drawing."""
-        self._progress.start()
+        """Start drawing; in a file, which shows no bars, with the first event."""
+        if self._progress.console.is_terminal:
+            self._progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stop drawing; the lines of ended runs stay."""
-        self._progress.stop()
+        """Stop drawing; the lines of ended runs stay, and nothing where nothing happened."""
+        self._progress.live.transient = not self._spent and not self._bars
+        if self._progress.live.is_started:
+            self._progress.stop()
 
     def show(self, event: RunEvent) -> None:
         """Take one event into the display."""
         run = event.run
-        if event.kind is EventKind.LOST:
+        if event.kind is EventKind.ALIVE:
+            return
+        self._progress.start()
+        if event.kind is EventKind.CHECKED:
+            self._progress.console.print(f"{run.name}: {event.reason}", highlight=False)
+        elif event.kind is EventKind.LOST:
             self._drop_bar(run.run_id)
             self._advance(run.run_id, 0.0)
             self._progress.console.print(f"{run.name}: {event.reason}", highlight=False)
         elif event.kind is EventKind.STARTED:
+            self._drop_bar(run.run_id)  # of a job that was preempted and starts again
             self._bars[run.run_id] = self._progress.add_task(
                 f"  {run.name}", total=run.train_flops, note="starting"
             )

@@ -1,10 +1,13 @@
 """Walk a plan: skip what is settled, train the rest, keep every outcome in the store."""
 
+import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from scaling.errors import StoreError
@@ -13,7 +16,7 @@ from sweeps.config import LaunchConfig
 from sweeps.driver_lock import DriverLock
 from sweeps.health import rungs
 from sweeps.launchers.launcher import TaskLost, TaskMessage, find_launcher
-from sweeps.packing import pack_runs
+from sweeps.packing import Pack, pack_runs
 from sweeps.plan import RunPlan, SweepPlan
 from sweeps.settling import Judge, final_states
 from sweeps.standing import excluded_runs
@@ -48,15 +51,34 @@ def run_sweep(
     Finished, diverged and excluded runs are skipped; failed and cut-off ones are trained again. A
     run that fails does not stop the others; those whose worker dies go on from their last
     checkpoint, `launch.tries` times at most. Safe to interrupt: what is finished stays, the rest is
-    trained by the next call. `workers` overrides the config's number; `judge` stops cells whose
-    outcome is settled (`sweeps.settling`). Raises StoreError where another process drives the same
+    trained by the next call; SIGTERM counts as Ctrl-C, after which workers save their states.
+    `workers` overrides the config's number; `judge` stops cells whose outcome is settled
+    (`sweeps.settling`). Raises StoreError where another process drives the same
     sweep.
     """
     store = store.with_parent({"sweep": plan.name, "runs": len(plan.runs)})
-    with DriverLock(store):
+    with DriverLock(store), _sigterm_as_interrupt():
         store.replay()
         store.close_cut_off(reason="cut off: its driver ended")
         return _Walk(plan, store, on_event, judge).run(workers)
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let the end that a batch system or `kill` asks for be as orderly as Ctrl-C's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals, and it has its own ways
+        return
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it has been heard
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Walk:
@@ -71,7 +93,9 @@ class _Walk:
     ) -> None:
         self._plan, self._store, self._on_event, self._judge = plan, store, on_event, judge
         self._final = final_states(plan.config.launch)
-        known = store.states() | dict.fromkeys(excluded_runs(plan), RunState.EXCLUDED)
+        self._known = store.facts()
+        states = {run_id: RunState(facts["status"]) for run_id, facts in self._known.items()}
+        known = states | dict.fromkeys(excluded_runs(plan), RunState.EXCLUDED)
         self._states = {run.run_id: known.get(run.run_id, RunState.PLANNED) for run in plan.runs}
         self._reasons: dict[str, str] = {}
         self._losses: Counter[str] = Counter()
@@ -92,6 +116,8 @@ class _Walk:
             for happening in happenings:
                 if isinstance(happening, TaskMessage):
                     self._take(happening.message)
+            with suppress(StoreError):  # a job that was preempted has left a try open
+                self._store.close_cut_off(reason="went on in another try")
         finally:
             happenings.close()
             self._collect()
@@ -106,25 +132,34 @@ class _Walk:
         todo = {run.run_id for run in wanted if self._states[run.run_id] not in self._final}
         health = self._plan.config.health
         carriers = rungs(wanted).values() if health.check_learning_rate else ()
+        make = partial(
+            Task,
+            data=self._plan.config.data,
+            launch=launch,
+            store=self._store,
+            health=health,
+            judge=self._judge,
+        )
+        checked = frozenset(run.run_id for run in carriers)
+        unchecked = [  # they had finished before the check was asked for
+            run
+            for run in carriers
+            if self._states[run.run_id] is RunState.FINISHED
+            and "health" not in self._known[run.run_id]
+        ]
         return [
-            Task(
-                pack=pack,
-                todo=frozenset(missing),
-                data=self._plan.config.data,
-                launch=launch,
-                store=self._store,
-                checked=frozenset(run.run_id for run in carriers),
-                health=health,
-                judge=self._judge,
-            )
+            make(pack=pack, todo=frozenset(missing), checked=checked)
             for pack in (pack_runs(wanted, launch) if wanted else ())
             if (missing := todo & {run.run_id for run in pack.runs})
+        ] + [
+            make(pack=Pack(replicas=((run,),)), todo=frozenset(), checked=frozenset([run.run_id]))
+            for run in unchecked
         ]
 
     def _take(self, event: RunEvent) -> None:
         if event.kind in _STATES:
             self._states[event.run.run_id] = _STATES[event.kind]
-        if event.reason:
+        if event.reason and event.kind is not EventKind.CHECKED:
             self._reasons[event.run.run_id] = event.reason
         self._on_event(event)
 

@@ -60,6 +60,7 @@ class Stack(pl.LightningModule):
         self._launch = launch
         self._until = 0
         self._on_chunk: Callable[[], None] = lambda: None
+        self._on_step: Callable[[], None] = lambda: None
 
     def use(self, runs: Sequence[RunPlan]) -> None:
         """Go on as these runs: their schedules count from here on."""
@@ -71,11 +72,17 @@ class Stack(pl.LightningModule):
         """Whether every replica has diverged."""
         return all(step >= 0 for step in self.diverged_at)
 
-    def advance(self, until: int, on_chunk: Callable[[], None] = lambda: None) -> None:
-        """Train to this step (or until every replica has diverged); `on_chunk` after each chunk."""
+    def advance(
+        self,
+        until: int,
+        on_chunk: Callable[[], None] = lambda: None,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Train to this step (or until every replica has diverged); `on_chunk` is called after each
+        chunk, `on_step` after each step."""
         if self.step >= until or self.has_ended:
             return
-        self._until, self._on_chunk = until, on_chunk
+        self._until, self._on_chunk, self._on_step = until, on_chunk, on_step
         chunks = math.ceil((until - self.step) / self._launch.inner_steps)
         with _quiet():
             trainer = pl.Trainer(
@@ -116,7 +123,8 @@ class Stack(pl.LightningModule):
     def restore(self, state: StackState) -> None:
         """Stand where the state was taken."""
         self.step, self.seconds, self.paid_seconds = state.step, state.seconds, state.paid_seconds
-        self.fork_hashes, self.micro_sequences = state.fork_hashes, state.micro_sequences
+        self.fork_hashes = state.fork_hashes
+        self.micro_sequences = min(self.micro_sequences, state.micro_sequences)
         self.model.hold(state.weights)
         self.optimizer.restore(state.step, state.first, state.second, state.active)
         self.diverged_at, self.clipped = list(state.diverged_at), list(state.clipped)
@@ -138,6 +146,7 @@ class Stack(pl.LightningModule):
             graph=self._launch.cuda_graph
             and self.device.type == "cuda"
             and self._launch.devices == 1,
+            others_wait=self._launch.devices > 1,
         )
         return self.optimizer
 
@@ -150,6 +159,7 @@ class Stack(pl.LightningModule):
         for index, batch in enumerate(self._batches(first, last)):
             losses[index] = self._take_step(batch)
             norms[index] = self.optimizer.gradient_norm
+            self._on_step()
         self.step, self.micro_sequences = last, self._take_step.micro_sequences
         if self._launch.devices > 1:
             torch.distributed.all_reduce(losses)

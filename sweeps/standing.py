@@ -12,6 +12,7 @@ from typing import Any
 
 from scaling.store import RunState, RunStore
 from sweeps.driver_lock import is_driven
+from sweeps.earlier import EarlierRuns, earlier_runs
 from sweeps.plan import RunPlan, SweepPlan
 from sweeps.settling import final_states
 from sweeps.throughput import Throughput
@@ -50,6 +51,8 @@ class SweepStanding:
     workers: int
     price_per_device_hour: float | None
     currency: str
+    earlier: EarlierRuns | None = None
+    """Runs in the store that the plan does not contain."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -106,6 +109,7 @@ class SweepStanding:
             "device_hours_left": self.device_hours_left,
             "wall_seconds_left": self.wall_seconds_left,
             "cost_left": self.cost_left,
+            "earlier_runs": self.earlier and asdict(self.earlier),
             "cells": [asdict(cell) for cell in self.cells],
         }
         return json.dumps(document, indent=2)
@@ -136,6 +140,7 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
         workers=plan.config.launch.workers,
         price_per_device_hour=budget.price_per_device_hour,
         currency=budget.currency,
+        earlier=earlier_runs(plan, known),
     )
 
 

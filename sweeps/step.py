@@ -18,7 +18,12 @@ Backward = Callable[[Tensor], None]
 
 
 class StackTooLargeError(Exception):
-    """Not even one sequence a replica fits into the device's memory: use fewer replicas."""
+    """Not even one sequence a replica fits into the device's memory: use fewer replicas; or, where
+    other devices wait for this one, begin again with the micro-batches that it proposes."""
+
+    def __init__(self, reason: str, micro_sequences: int | None = None) -> None:
+        super().__init__(reason)
+        self.micro_sequences = micro_sequences
 
 
 class Step:
@@ -33,12 +38,14 @@ class Step:
         micro_sequences: int,
         backward: Backward = torch.Tensor.backward,
         graph: bool = False,
+        others_wait: bool = False,
     ) -> None:
         self.micro_sequences = micro_sequences
         self.notes: list[str] = []
         self._model, self._optimizer = model, optimizer
         self._z_loss, self._backward = z_loss, backward
         self._graph_wanted, self._calls = graph, 0
+        self._others_wait = others_wait
         self._graph: torch.cuda.CUDAGraph | None = None
         self._input = self._losses = torch.empty(0)
 
@@ -52,7 +59,7 @@ class Step:
                 return self._take(batch)
             except torch.OutOfMemoryError:
                 pass  # mended below, when the traceback no longer holds on to tensors
-            self._shrink(batch.shape[0])
+            self._shrink(batch)
 
     def _take(self, batch: Tensor) -> Tensor:
         if self._graph is not None:
@@ -103,19 +110,22 @@ class Step:
             self._losses = self._compute(self._input)
         self._graph = graph
 
-    def _shrink(self, replicas: int) -> None:
+    def _shrink(self, batch: Tensor) -> None:
         """Make the next try need about half the memory."""
         self._model.zero_grad()
         self._graph, self._calls = None, 0
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        if self.micro_sequences == 1:
+        replicas, sequences = batch.shape[:2]
+        before = min(self.micro_sequences, sequences)
+        if before == 1:
             raise StackTooLargeError(f"{replicas} replicas of one sequence each do not fit")
-        before = self.micro_sequences
-        self.micro_sequences = (before + 1) // 2
-        self.notes.append(
-            f"out of memory: micro-batches of {self.micro_sequences} sequences after {before}"
-        )
+        after = (before + 1) // 2
+        note = f"out of memory: micro-batches of {after} sequences after {before}"
+        if self._others_wait:
+            raise StackTooLargeError(note, micro_sequences=after)
+        self.micro_sequences = after
+        self.notes.append(note)
 
 
 def training_loss(model: Decoder, batch: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """Planned runs -> records: a pack trained together, its branches forked, each run measured."""
 
 import ctypes
+import functools
 import hashlib
 import math
 import time
@@ -61,6 +62,8 @@ class TrainedRun:
     device: str
     replicas: int
     """Runs trained at once; the seconds are shared between them."""
+    devices: int
+    """Devices that shared each batch."""
     clipped_share: float
     """Share of the steps after warm-up whose gradient was scaled down; over a tenth of them, the
     clipping sets the learning rate."""
@@ -93,7 +96,9 @@ class TrainedRun:
             "clipped_share": self.clipped_share,
             "spikes": self.spikes,
             "device": self.device,
-            "mfu": model_flops_utilization(plan.marginal_flops, device_seconds, self.device),
+            "mfu": model_flops_utilization(
+                plan.marginal_flops, device_seconds * self.devices, self.device
+            ),
             **branch,
             **notes,
         }
@@ -107,6 +112,8 @@ class Listener:
     """Before the runs of one horizon go on from what is trained already."""
     on_point: Callable[[RunPlan, CurvePoint], None] = lambda run, point: None
     """A new point of a run's curve; a branch's curve begins with its trunk's."""
+    on_pulse: Callable[[], None] = lambda: None
+    """Often, while there is nothing else to hear: at each step, and through a measurement."""
     on_end: Callable[[Mapping[RunPlan, TrainedRun]], None] = lambda trained: None
     """The runs of one horizon are trained and measured."""
 
@@ -149,50 +156,29 @@ def train_pack(
     listener: Listener | None = None,
     done: Collection[str] = (),
     folder: Path | None = None,
+    notes: tuple[str, ...] = (),
 ) -> dict[RunPlan, TrainedRun]:
     """Train the runs of a pack and measure each on the validation set.
 
     A trunk is trained once; each branch goes on from a copy of its state. Horizons whose runs are
     all `done` (run ids) are left out. With a `folder`, states are kept there until all is trained,
-    and a call after a kill goes on from the latest.
+    and a call after a kill goes on from the latest. `notes` go into the records.
     """
     launch = resolve_strategy(launch, pack)
     wanted = [row for row in pack.replicas if any(run.run_id not in done for run in row)]
     if not wanted:
         return {}
     pack = Pack(replicas=tuple(wanted))
-    parts = (pack,) if folder is None else parts_alike(pack, folder)
-    if len(parts) == 1:
-        return _train_part(pack, corpus, launch, listener or Listener(), done, folder)
-    return _train_parts(parts, corpus, launch, listener, done, folder)
-
-
-def _train_parts(
-    parts: Sequence[Pack],
-    corpus: Corpus,
-    launch: LaunchConfig,
-    listener: Listener | None,
-    done: Collection[str],
-    folder: Path | None,
-) -> dict[RunPlan, TrainedRun]:
+    train = functools.partial(
+        train_pack, corpus=corpus, launch=launch, listener=listener, folder=folder
+    )
     trained: dict[RunPlan, TrainedRun] = {}
-    for part in parts:
-        trained |= train_pack(part, corpus, launch, listener=listener, done=done, folder=folder)
-    return trained
-
-
-def _train_part(
-    pack: Pack,
-    corpus: Corpus,
-    launch: LaunchConfig,
-    listener: Listener,
-    done: Collection[str],
-    folder: Path | None,
-) -> dict[RunPlan, TrainedRun]:
-    """Train replicas that start together."""
+    if folder is not None and len(parts := parts_alike(pack, folder)) > 1:
+        for part in parts:
+            trained |= train(part, done=done, notes=notes)
+        return trained
     columns = [column for column in pack.columns if any(run.run_id not in done for run in column)]
-    trained: dict[RunPlan, TrainedRun] = {}
-    training = _PackTraining(pack, corpus, launch, listener, folder)
+    training = _PackTraining(pack, corpus, launch, listener or Listener(), folder, notes)
     try:
         for place, column in enumerate(columns):
             trained |= training.column(column, is_last=place == len(columns) - 1)
@@ -200,7 +186,10 @@ def _train_part(
         if len(pack.replicas) == 1 or launch.devices > 1:
             raise
         ended = {run.run_id for run in trained} | set(done)
-        trained |= _train_parts(pack.halves(), corpus, launch, listener, ended, folder)
+        halves = pack.halves()
+        said = f"out of memory: {len(halves[1].replicas)} replicas at once after {len(wanted)}"
+        for half in halves:
+            trained |= train(half, done=ended, notes=(*notes, said))
     training.close()
     return trained
 
@@ -215,12 +204,13 @@ class _PackTraining:
         launch: LaunchConfig,
         listener: Listener,
         folder: Path | None,
+        notes: Sequence[str],
     ) -> None:
         self._corpus, self._launch, self._listener = corpus, launch, listener
         self._trunks = PackStates.of(pack, folder, "trunk", launch) if folder else None
         self._branches = PackStates.of(pack, folder, "branch", launch) if folder else None
         self._clock = CheckpointClock(launch.checkpoint_seconds)
-        self._notes: list[str] = []
+        self._notes = list(notes)
         self._stack = Stack(pack.columns[0], corpus, launch)
         self._start = self._stack.state()
         self._trunk = self._load(self._trunks) or self._start
@@ -283,7 +273,11 @@ class _PackTraining:
                 raise stopped or Stopped
 
         self._tell(runs, told)
-        self._stack.advance(until, after_chunk)
+        self._stack.advance(until, after_chunk, self._pulse)
+
+    def _pulse(self) -> None:
+        with suppress(Stopped):  # said again after the chunk, when there is a state to keep
+            self._listener.on_pulse()
 
     def _tell(self, runs: Sequence[RunPlan], told: list[int]) -> None:
         for replica, (run, curve) in enumerate(zip(runs, self._stack.points, strict=True)):
@@ -296,7 +290,7 @@ class _PackTraining:
         start = time.perf_counter()
         measured = [(math.nan, math.nan)] * len(runs)
         if not stack.has_ended:
-            measured = evaluate_stack(stack.model.to(device), self._corpus)
+            measured = evaluate_stack(stack.model.to(device), self._corpus, self._listener.on_pulse)
         seconds = time.perf_counter() - start
         weights = stack.model.whole_weights()
         trained = {}
@@ -311,6 +305,7 @@ class _PackTraining:
                 evaluation_seconds=seconds,
                 device=device_name(device),
                 replicas=len(runs),
+                devices=self._launch.devices,
                 clipped_share=stack.clipped[replica]
                 / max(1, run.settings.steps - run.settings.warmup_steps),
                 spikes=count_spikes(stack.losses[replica].numpy()),

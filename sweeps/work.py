@@ -1,14 +1,15 @@
 """The work on one task inside a worker process: train, store everything, say how it goes."""
 
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.errors import CorpusError, ScalingError, StoreError
+from scaling.errors import ConfigError, CorpusError, ScalingError, StoreError
 from scaling.store import RunState, RunStore, RunWriter
 from sweeps.config import DataConfig, HealthConfig, LaunchConfig
 from sweeps.distributed import SharedTraining, other_ranks
@@ -18,10 +19,12 @@ from sweeps.settling import Judge, OutcomeSettled, Settlement
 
 if TYPE_CHECKING:
     from sweeps.data.corpus import Corpus
+    from sweeps.health import LearningRateCheck
     from sweeps.training import CurvePoint, TrainedRun
 
 _SECONDS_BETWEEN_FLUSHES = 5.0  # a batched write costs some 30 ms: once every few seconds is free
 _SECONDS_BETWEEN_PROGRESS = 0.2
+_SECONDS_BETWEEN_PULSES = 0.5
 
 
 class EventKind(StrEnum):
@@ -30,6 +33,8 @@ class EventKind(StrEnum):
     SKIPPED = "skipped"
     STARTED = "started"
     PROGRESS = "progress"
+    ALIVE = "alive"  # nothing new, but its worker is at work
+    CHECKED = "checked"  # its learning rate, after it had finished
     FINISHED = "finished"
     SETTLED = "settled"  # stopped: its outcome is known well enough
     DIVERGED = "diverged"
@@ -63,7 +68,8 @@ class Task:
     launch: LaunchConfig
     store: RunStore
     checked: frozenset[str] = frozenset()
-    """Run ids of those that carry the learning-rate check of their shape."""
+    """Run ids of those that carry the learning-rate check of their shape; where nothing is to be
+    trained, those that finished without it."""
     health: HealthConfig = HealthConfig()
     """How that check is done."""
     judge: Judge | None = None
@@ -96,46 +102,95 @@ class Task:
 
 
 def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
-    """Train the runs of one pack and store all of it; failures become events."""
+    """Train the runs of one pack and store all of it; failures become events.
+
+    Raises CorpusError on a node of a cluster that has not the planned text: it would fail every run
+    that it is given, and be given more for being so quick.
+    """
     log = _TaskLog(task, send)
+    if not task.todo:
+        _check_finished(task, send)
+        return
     try:
         _train(task, log)
     except OutcomeSettled as outcome:
         log.settle(outcome.settlements)
+    except CorpusError as error:
+        log.fail(str(error))
+        if task.launch.engine != "local":
+            raise CorpusError(f"worker on {socket.gethostname()}: {error}") from error
     except Exception as error:  # whatever went wrong ends these runs, not the sweep
-        log.fail(str(error) if isinstance(error, ScalingError) else _describe(error))
+        log.fail(_reason(error))
 
 
 def _train(task: Task, log: "_TaskLog") -> None:
+    from sweeps.step import StackTooLargeError
+    from sweeps.strategy import resolve_strategy
+    from sweeps.training import Listener, train_pack
+
+    log.start(task.pack.columns[0])
+    corpus = _load(task)
+    launch = resolve_strategy(task.launch, task.pack)
+    notes: tuple[str, ...] = ()
+
+    def end(trained: "Mapping[RunPlan, TrainedRun]") -> None:
+        log.end(trained, _health(task, launch, trained, corpus, log.pulse))
+
+    listener = Listener(on_start=log.start, on_point=log.add, on_pulse=log.pulse, on_end=end)
+    while True:
+        shared = SharedTraining(
+            pack=task.pack,
+            data=task.data,
+            launch=launch,
+            done=frozenset(run.run_id for run in task.pack.runs) - task.todo | log.ended,
+            folder=task.checkpoint_folder,
+        )
+        try:
+            with other_ranks(shared):
+                train_pack(
+                    task.pack,
+                    corpus,
+                    launch,
+                    listener=listener,
+                    done=shared.done,
+                    folder=shared.folder,
+                    notes=notes,
+                )
+            return
+        except StackTooLargeError as error:
+            if error.micro_sequences is None:
+                raise
+            # The other devices wait for this one: all begin again from the last checkpoint.
+            launch = replace(launch, micro_sequences=error.micro_sequences)
+            notes = (*notes, str(error))
+
+
+def _load(task: Task) -> "Corpus":
     from sweeps.data.corpus import load_corpus
-    from sweeps.training import Listener, settle_process, train_pack
+    from sweeps.training import settle_process
 
     settle_process(task.launch.threads)
-    first = task.runs[0]
-    log.start(task.pack.columns[0])
+    first = task.pack.runs[0]
     corpus = load_corpus(task.data, first.shape.context)
     if corpus.facts != first.data:
         raise CorpusError("the text has changed since the sweep was planned; plan it again")
+    return corpus
 
-    def end(trained: "Mapping[RunPlan, TrainedRun]") -> None:
-        log.end(trained, _health(task, trained, corpus))
 
-    shared = SharedTraining(
-        pack=task.pack,
-        data=task.data,
-        launch=task.launch,
-        done=frozenset(run.run_id for run in task.pack.runs) - task.todo,
-        folder=task.checkpoint_folder,
-    )
-    with other_ranks(shared):
-        train_pack(
-            task.pack,
-            corpus,
-            task.launch,
-            listener=Listener(on_start=log.start, on_point=log.add, on_end=end),
-            done=shared.done,
-            folder=task.checkpoint_folder,
-        )
+def _check_finished(task: Task, send: Callable[[RunEvent], None]) -> None:
+    """Check runs that have finished without it, and add what is found to their records."""
+    from sweeps.strategy import resolve_strategy
+
+    for run in task.pack.runs:
+        pulse = _Pulse(lambda run=run: send(RunEvent(kind=EventKind.ALIVE, run=run)))  # type: ignore[misc]
+        try:
+            launch = resolve_strategy(task.launch, task.pack)
+            check = _check(task, launch, run, _load(task), pulse)
+            task.store.add_facts(run.run_id, check.record())
+            said = f"learning rate {check.status}, {check.gap:.2%} above the best"
+        except Exception as error:  # the run stays what it is
+            said = f"its learning rate was not checked: {_reason(error)}"
+        send(RunEvent(kind=EventKind.CHECKED, run=run, reason=said))
 
 
 class _TaskLog:
@@ -144,7 +199,8 @@ class _TaskLog:
     def __init__(self, task: Task, send: Callable[[RunEvent], None]) -> None:
         self._task, self._send = task, send
         self._open: dict[str, tuple[RunPlan, RunWriter, Curve]] = {}
-        self._ended: set[str] = set()
+        self.ended: set[str] = set()
+        self.pulse = _Pulse(self._say_alive)
         self._looked = time.perf_counter()
 
     def start(self, runs: Sequence[RunPlan]) -> None:
@@ -160,6 +216,10 @@ class _TaskLog:
         if run.run_id in self._open:
             self._open[run.run_id][2].add(point)
             self._look()
+
+    def _say_alive(self) -> None:
+        for run, _, _ in list(self._open.values())[:1]:
+            self._send(RunEvent(kind=EventKind.ALIVE, run=run))
 
     def _look(self) -> None:
         """Now and then ask whether all that trains here is settled; then end it."""
@@ -178,7 +238,7 @@ class _TaskLog:
         """Close the open runs with their forecasts, which are no measurements."""
         for run_id, (run, writer, curve) in self._open.items():
             found = settlements[run_id]
-            self._ended.add(run_id)
+            self.ended.add(run_id)
             curve.flush()
             writer.log_facts(found.facts)
             writer.fail(RunState.SETTLED, found.reason)
@@ -195,14 +255,14 @@ class _TaskLog:
             if run.run_id not in self._open:
                 continue
             _, writer, curve = self._open.pop(run.run_id)
-            self._ended.add(run.run_id)
+            self.ended.add(run.run_id)
             curve.flush()
             self._send(_store(run, result, writer, health.get(run.run_id, {})))
 
     def fail(self, reason: str) -> None:
         """Close every run that has not ended, with the reason."""
         for run in self._task.runs:
-            if run.run_id in self._ended:
+            if run.run_id in self.ended:
                 continue
             if run.run_id in self._open:
                 with suppress(Exception):  # the store may be what went wrong; the event tells it
@@ -236,18 +296,58 @@ def _store(
 
 
 def _health(
-    task: Task, trained: "Mapping[RunPlan, TrainedRun]", corpus: "Corpus"
+    task: Task,
+    launch: LaunchConfig,
+    trained: "Mapping[RunPlan, TrainedRun]",
+    corpus: "Corpus",
+    pulse: Callable[[], None],
 ) -> dict[str, dict[str, float | str]]:
     """By run id, what the learning-rate check adds to the records of the runs that carry it."""
+    found: dict[str, dict[str, float | str]] = {}
+    for run, result in trained.items():
+        if run.run_id in task.checked and result.diverged_at_step is None:
+            try:
+                found[run.run_id] = _check(task, launch, run, corpus, pulse).record()
+            except Exception as error:  # what was measured stays
+                problem = f"learning rate not checked: {_reason(error)}"
+                found[run.run_id] = {"notes": "; ".join((*result.notes, problem))}
+    return found
+
+
+def _check(
+    task: Task,
+    launch: LaunchConfig,
+    run: RunPlan,
+    corpus: "Corpus",
+    pulse: Callable[[], None],
+) -> "LearningRateCheck":
+    from sweeps.device import choose_device
     from sweeps.health import check_learning_rate
 
-    return {
-        run.run_id: check_learning_rate(
-            run, corpus, task.health.factors, seeds=task.health.seeds
-        ).record()
-        for run, result in trained.items()
-        if run.run_id in task.checked and result.diverged_at_step is None
-    }
+    if launch.strategy == "fsdp":
+        raise ConfigError("the check trains on one device, and the model is shared among several")
+    return check_learning_rate(
+        run,
+        corpus,
+        task.health.factors,
+        seeds=task.health.seeds,
+        device=choose_device(launch.device),
+        on_step=pulse,
+    )
+
+
+class _Pulse:
+    """Says now and then that this worker is at work, however often it is called."""
+
+    def __init__(self, say: Callable[[], None]) -> None:
+        self._say = say
+        self._said = time.perf_counter()
+
+    def __call__(self) -> None:
+        now = time.perf_counter()
+        if now - self._said > _SECONDS_BETWEEN_PULSES:
+            self._said = now
+            self._say()
 
 
 class Curve:
@@ -256,10 +356,14 @@ class Curve:
     def __init__(self, run: RunPlan, writer: RunWriter, send: Callable[[RunEvent], None]) -> None:
         self._run, self._writer, self._send = run, writer, send
         self._points: list[dict[str, float]] = []
+        self._step = 0
         self._start = self._flushed = self._shown = time.perf_counter()
 
     def add(self, point: "CurvePoint") -> None:
         """Take a point; every few seconds all that came are written and shown."""
+        if point.step <= self._step:
+            return  # told again: training has begun again from a state before it
+        self._step = point.step
         self._points.append(
             {
                 "step": point.step,
@@ -291,6 +395,8 @@ class Curve:
         self._flushed = time.perf_counter()
 
 
-def _describe(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    if isinstance(error, ScalingError):
+        return str(error)
     first_line = next(iter(str(error).strip().splitlines()), "")
     return f"{type(error).__name__}: {first_line}"[:300]

@@ -124,7 +124,7 @@ def plot_backtest_coverage(backtest: Backtest, *, ax: Axes | None = None) -> Axe
         ms=6,
         lw=0,
         color=FORECAST,
-        label="all, origins weighted alike",
+        label="all, rehearsals weighted alike",
         zorder=4,
     )
     ax.set_xlim(40, 100)

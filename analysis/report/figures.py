@@ -40,9 +40,7 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
         "loss": _picture(
             lambda ax: _loss(findings, ax),
             f"Loss against {x_noun(findings.x)}",
-            "Points are runs. The black line is the law fitted to the best of them, the dashed "
-            f"line the forecast; the shaded range around it should hold a new run {level} of the "
-            "time. Both axes are logarithmic.",
+            _what_is_drawn(findings, level),
         )
     }
     surface = findings.law_of("params", "tokens")
@@ -84,6 +82,18 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
             "One line is one run, darker where it is longer. A spike or a rise is worth a look.",
         )
     return pictures
+
+
+def _what_is_drawn(findings: Findings, level: str) -> str:
+    said = ["Points are runs."]
+    if findings.law_of(findings.x):
+        said.append("The black line is the law fitted to the best of them.")
+    if findings.forecast:
+        said.append(
+            "The dashed line is the forecast; the shaded range around it should hold a new run "
+            f"{level} of the time."
+        )
+    return " ".join([*said, "Both axes are logarithmic."])
 
 
 def _loss(findings: Findings, ax: Axes) -> None:

@@ -58,7 +58,8 @@ def _what_was_run(findings: Findings) -> Statement:
         f", which is {factor_in_words(float(np.log10(high / low)))} as much" if high > low else ""
     )
     if findings.x == "train_flops":
-        parts.append(f"{flops_in_words(low)} to {flops_in_words(high)} FLOP{span}")
+        least, most = flops_in_words(low), flops_in_words(high)
+        parts.append(f"{least if least == most else f'{least} to {most}'} FLOP{span}")
     else:
         parts.append(f"{_between(low, high)} {x_noun(findings.x)}{span}")
     text = f"{len(used)} runs are used: {'; '.join(parts)}."

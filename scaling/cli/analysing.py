@@ -113,7 +113,7 @@ def backtest(arguments: Arguments) -> None:
 
 
 def health(arguments: Arguments) -> None:
-    """Print the health of every rung in SOURCE, and what fits and forecasts make of it."""
+    """Print the health of every rung in SOURCE, and what fits make of it."""
     from analysis.rungs import ladder_health
     from analysis.text import health_json, health_text
 
@@ -152,7 +152,8 @@ def _budgets_for_losses(arguments: Arguments) -> None:
         budget_for_loss(records, loss, confidence_levels=_levels(arguments), **_how(arguments))
         for loss in arguments.target_loss
     ]
-    answer(results_json(budgets), lambda: budgets_text(budgets), arguments)
+    shown = [budget.in_meaningful_digits() for budget in budgets]
+    answer(results_json(shown), lambda: budgets_text(budgets), arguments)
 
 
 def _levels(arguments: Arguments) -> tuple[float, ...]:

@@ -53,9 +53,9 @@ def dashboard(arguments: Arguments) -> None:
 
 def stored_sweeps() -> list[str]:
     """The sweeps of the run store, as sources."""
-    from scaling.mlflow_client import resolve_tracking_uri
     from scaling.seals import SEALS
     from scaling.store import sweep_ids
+    from scaling.tracking_uri import resolve_tracking_uri
 
     kept_apart = (SEALS, "Default")  # MLflow makes the latter by itself
     found = sweep_ids(resolve_tracking_uri())

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from scaling.cli.answers import answer, show
@@ -26,7 +27,8 @@ def plan(arguments: Arguments) -> None:
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     cost = cost_left(planned)
-    answer(planned.to_json(), lambda: f"{plan_text(planned)}\n\n{cost_text(cost)}", arguments)
+    document = planned.to_json(cost=cost.document())
+    answer(document, lambda: f"{plan_text(planned)}\n\n{cost_text(cost)}", arguments)
     check_budget(cost, planned.config.budget)
 
 
@@ -34,6 +36,7 @@ def run(arguments: Arguments) -> None:
     """Train what CONFIG plans and the store lacks; safe to repeat, safe to kill."""
     from scaling.store import RunStore
     from sweeps.config import load_config
+    from sweeps.earlier import earlier_runs
     from sweeps.listing import standing_text
     from sweeps.plan import plan_sweep
     from sweeps.progress import SweepProgress
@@ -42,7 +45,10 @@ def run(arguments: Arguments) -> None:
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     may_spend(planned, arguments)
     store = RunStore.open(planned.name)
-    with SweepProgress(planned) as progress:
+    if earlier := earlier_runs(planned, store.facts()):
+        print(f"scaling: {earlier.line}", file=sys.stderr)
+    # What libraries print, as Ray does of lost workers, is no part of the answer.
+    with redirect_stdout(sys.stderr), SweepProgress(planned) as progress:
         run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
     standing = standing_of(planned, store)
     answer(standing.to_json(), lambda: standing_text(standing), arguments)

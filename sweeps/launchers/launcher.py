@@ -4,7 +4,10 @@ Scheduling, resources, and the loss of workers or nodes are the engine's busines
 there are, and whether a lost one is worth another try, is the runner's.
 """
 
-from collections.abc import Callable, Generator, Sequence
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,6 +60,18 @@ class Launcher(Protocol):
         self, tasks: Sequence[Any], work: Work, launch: LaunchConfig, again: Again
     ) -> Generator[Happening, None, None]:
         """Do the tasks."""
+
+
+@contextmanager
+def stopped_by(*signals: int) -> Iterator[threading.Event]:
+    """Have these signals ask for a stop, at a moment that suits the work, instead of forcing it."""
+    asked = threading.Event()
+    before = {number: signal.signal(number, lambda *_: asked.set()) for number in signals}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def find_launcher(engine: str) -> Launcher:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import time
 from collections import deque
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling.errors import ConfigError, ScalingError
+from scaling.tracking_uri import tracking_environment
 from sweeps.config import LaunchConfig
 from sweeps.launchers.launcher import (
     Again,
@@ -20,10 +22,13 @@ from sweeps.launchers.launcher import (
     TaskLost,
     TaskMessage,
     Work,
+    stopped_by,
 )
+from sweeps.launchers.ray_resources import require_resources, resources
 from sweeps.launchers.versions import require_versions, versions
 
 _POLL_SECONDS = 0.1
+_GRACE_SECONDS = 10.0  # for workers to save their states and leave
 
 
 def launch_ray(
@@ -36,7 +41,7 @@ def launch_ray(
     """
     ray = _connect(launch.address)
     try:
-        _require_resources(ray, launch)
+        require_resources(ray, launch)
         yield from _Crew(ray, work, launch, again).do(tasks)
     finally:
         ray.shutdown()
@@ -47,6 +52,7 @@ class _Job:
     task: Any
     number: int
     heard: float
+    started: bool = False
 
 
 class _Crew:
@@ -59,7 +65,8 @@ class _Crew:
             scheduling_strategy=_here(ray)
         )
         self._mail = self._mailbox.remote()
-        self._do = ray.remote(_do).options(max_retries=0, **_resources(launch))
+        self._do = ray.remote(_do).options(max_retries=0, **resources(launch))
+        self._driver = _Driver(os.getcwd(), versions(), tracking_environment())
         self._jobs: dict[Any, _Job] = {}
         self._submitted = 0
 
@@ -69,7 +76,8 @@ class _Crew:
             while waiting or self._jobs:
                 while waiting and len(self._jobs) < self._launch.workers:
                     self._submit(waiting.popleft())
-                done, _ = self._ray.wait(list(self._jobs), timeout=_POLL_SECONDS)
+                jobs = list(self._jobs)
+                done, _ = self._ray.wait(jobs, timeout=_POLL_SECONDS)
                 yield from self._messages()
                 for happening in [self._end(reference) for reference in done] + self._hanging():
                     yield happening
@@ -78,24 +86,37 @@ class _Crew:
                         if retry is not None:
                             waiting.appendleft(retry)
         finally:
-            for reference in self._jobs:
-                with suppress(Exception):
-                    self._ray.cancel(reference, force=True)
+            self._end_all()
+
+    def _end_all(self) -> None:
+        """Let workers save what they have, and end those that take too long about it."""
+        running = [reference for reference, job in self._jobs.items() if job.started]
+        for reference in set(self._jobs) - set(running):
+            self._cancel(reference)
+        if running:
+            with suppress(Exception):
+                self._ray.get(self._mail.close.remote(), timeout=_GRACE_SECONDS)
+                self._ray.wait(running, num_returns=len(running), timeout=_GRACE_SECONDS)
+        for reference in running:
+            self._cancel(reference)
+
+    def _cancel(self, reference: Any) -> None:
+        with suppress(Exception):  # it may have ended by itself
+            self._ray.cancel(reference, force=True)
 
     def _submit(self, task: Any) -> None:
         self._submitted += 1
         job = _Job(task, self._submitted, time.monotonic())
-        reference = self._do.remote(
-            self._work, task, self._mail, job.number, os.getcwd(), versions()
-        )
+        reference = self._do.remote(self._work, task, self._mail, job.number, self._driver)
         self._jobs[reference] = job
 
     def _messages(self) -> Generator[Happening, None, None]:
         by_number = {job.number: job for job in self._jobs.values()}
         for number, message in self._ray.get(self._mail.take.remote()):
             if (job := by_number.get(number)) is not None:  # else it was lost and given up
-                job.heard = time.monotonic()
-                yield TaskMessage(task=job.task, message=message)
+                job.heard, job.started = time.monotonic(), True
+                if message is not None:
+                    yield TaskMessage(task=job.task, message=message)
 
     def _end(self, reference: Any) -> Happening:
         job = self._jobs.pop(reference)
@@ -112,13 +133,10 @@ class _Crew:
     def _hanging(self) -> list[Happening]:
         """Running tasks that say nothing; a task that Ray has not started yet may be silent."""
         limit = self._launch.hang_seconds
-        started = set(self._ray.get(self._mail.started.remote()))
         hung: list[Happening] = []
         for reference, job in list(self._jobs.items()):
-            if job.number not in started:
-                job.heard = time.monotonic()
-            elif time.monotonic() - job.heard > limit:
-                self._ray.cancel(reference, force=True)
+            if job.started and time.monotonic() - job.heard > limit:
+                self._cancel(reference)
                 del self._jobs[reference]
                 reason = f"hung: no sign of life for {limit:.0f} s"
                 hung.append(TaskLost(task=job.task, reason=reason))
@@ -130,43 +148,50 @@ class _Mailbox:
 
     def __init__(self) -> None:
         self._letters: list[tuple[int, Any]] = []
-        self._started: list[int] = []
+        self._closed = False
 
-    def start(self, number: int) -> None:
-        self._started.append(number)
-
-    def put(self, number: int, message: Any) -> None:
+    def put(self, number: int, message: Any) -> bool:
+        """Take a message, None from a task that starts; whether the worker may go on."""
         self._letters.append((number, message))
+        return not self._closed
 
     def take(self) -> list[tuple[int, Any]]:
         letters, self._letters = self._letters, []
         return letters
 
-    def started(self) -> list[int]:
-        return self._started
+    def close(self) -> None:
+        self._closed = True
 
 
-def _do(
-    work: Work, task: Any, mail: Any, number: int, folder: str, expected: Mapping[str, str]
-) -> None:
+@dataclass(frozen=True)
+class _Driver:
+    """What a worker has to share with the driver."""
+
+    folder: str
+    versions: Mapping[str, str]
+    environment: Mapping[str, str]
+
+
+def _do(work: Work, task: Any, mail: Any, number: int, driver: _Driver) -> None:
     """One task in a Ray worker, which has imported everything if it worked before."""
     import ray
 
-    require_versions(expected)
+    require_versions(driver.versions)
+    os.environ.update(driver.environment)
     with suppress(OSError):  # a node with other folders has absolute paths in the config
-        os.chdir(folder)
-    mail.start.remote(number)
-    last: list[Any] = []
+        os.chdir(driver.folder)
+    with stopped_by(signal.SIGTERM) as asked:
 
-    def send(message: Any) -> None:
-        last[:] = [mail.put.remote(number, message)]
+        def send(message: Any) -> None:
+            may_go_on = ray.get(mail.put.remote(number, message))
+            if asked.is_set() or not may_go_on:
+                raise Stopped
 
-    try:
-        work(task, send)
-    except Stopped as stopped:
-        raise RuntimeError("worker was asked to stop") from stopped
-    finally:
-        ray.get(last)  # letters arrive in order, so all have arrived
+        try:
+            send(None)
+            work(task, send)
+        except Stopped as stopped:
+            raise RuntimeError("worker was asked to stop") from stopped
 
 
 def _connect(address: str) -> Any:
@@ -192,34 +217,6 @@ def _require_answer(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():
         socket.create_connection((host, int(port)), timeout=10).close()
-
-
-def _resources(launch: LaunchConfig) -> dict[str, float]:
-    resources: dict[str, float] = {"num_cpus": launch.threads, "num_gpus": launch.reserved_gpus}
-    if launch.memory_gb is not None:
-        resources["memory"] = launch.memory_gb * 1e9
-    return resources
-
-
-def _require_resources(ray: Any, launch: LaunchConfig) -> None:
-    """Refuse what no node has; Ray itself would wait for ever, hoping for a larger one."""
-    asked = {
-        "CPU": launch.threads,
-        "GPU": launch.reserved_gpus,
-        "memory": (launch.memory_gb or 0) * 1e9,
-    }
-    nodes: list[dict[str, float]] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    fitting = [
-        node for node in nodes if all(node.get(name, 0) >= amount for name, amount in asked.items())
-    ]
-    if not fitting:
-        wanted = f"{launch.threads} CPUs, {launch.reserved_gpus} GPUs, {launch.memory_gb or 0:g} GB"
-        most = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={})
-        raise ConfigError(
-            f"a run asks for {wanted}, which none of {len(nodes)} Ray nodes has (the largest: "
-            f"{most.get('CPU', 0):g} CPUs, {most.get('GPU', 0):g} GPUs, "
-            f"{most.get('memory', 0) / 1e9:.1f} GB); lower launch.threads, devices or memory_gb"
-        )
 
 
 def _here(ray: Any) -> Any:

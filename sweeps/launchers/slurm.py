@@ -1,13 +1,18 @@
 """Tasks as Slurm job arrays through submitit; with `slurm: {cluster: local}` as plain processes.
 
-Slurm queues, preempts and requeues; a preempted or timed-out job goes on from its checkpoint,
-`launch.tries` times at most. The folders of jobs and checkpoints have to be shared by the nodes.
+Slurm queues, preempts and requeues; a preempted or timed-out job saves its state, and goes on from
+it when it is run again, `launch.tries` times at most. The folders of jobs and checkpoints have to
+be shared by the nodes. Credentials of the tracking store reach jobs by their environment, which
+sbatch hands on, and never by a file.
 """
 
 import logging
 import os
 import pickle
+import re
+import signal
 import subprocess
+import threading
 import time
 import uuid
 from collections import deque
@@ -17,13 +22,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scaling import errors
 from scaling.errors import ConfigError, ScalingError
 from sweeps.config import LaunchConfig
-from sweeps.launchers.launcher import Again, Happening, TaskEnded, TaskLost, TaskMessage, Work
+from sweeps.launchers.launcher import (
+    Again,
+    Happening,
+    Stopped,
+    TaskEnded,
+    TaskLost,
+    TaskMessage,
+    Work,
+    stopped_by,
+)
 from sweeps.launchers.versions import require_versions, versions
 
 _POLL_SECONDS = 0.5
 _QUEUE_SECONDS = 5.0
+_GRACE_SECONDS = 10.0  # for jobs to save their states and leave
 _SURELY_ABSENT = 3  # results may reach a shared folder a few seconds after the job has left
 _ARRAY = 500  # tasks a job array: Slurm's own limit is 1,001 by default
 _MINUTES = 24 * 60
@@ -62,6 +78,11 @@ class _Job:
     started: bool = False
     absent: int = 0  # looks at Slurm's queue in a row that did not find it
 
+    def clear(self) -> None:
+        """Remove what it has left on disk."""
+        self.messages.unlink(missing_ok=True)
+        _stop_mark(self.messages).unlink(missing_ok=True)
+
 
 class _Cell:
     """What a job runs. submitit pickles it, and on preemption asks it what to submit again."""
@@ -72,12 +93,25 @@ class _Cell:
 
     def __call__(self) -> None:
         os.chdir(self._folder)
+        preemption = _preemption()
+        try:
+            with stopped_by(preemption) as preempted:
+                self._train(preempted)
+        except Stopped as stopped:
+            if preempted.is_set():
+                signal.raise_signal(preemption)  # submitit's own handler submits the job again
+            raise RuntimeError("job was asked to stop") from stopped
+
+    def _train(self, preempted: threading.Event) -> None:
+        stop = _stop_mark(self._messages)
         with self._messages.open("ab", buffering=0) as file:
             file.write(pickle.dumps(None))  # it has started
             require_versions(self._expected)
 
             def send(message: Any) -> None:
                 file.write(pickle.dumps(message))
+                if preempted.is_set() or stop.exists():
+                    raise Stopped
 
             self._work(self._task, send)
 
@@ -109,12 +143,26 @@ class _Queue:
         paths = [self._folder / f"{uuid.uuid4().hex}.messages" for _ in batch]
         here = versions()
         cells = [_Cell(self._work, t, p, here) for t, p in zip(batch, paths, strict=True)]
-        with self._executor.batch():  # one job array
-            handles = [self._executor.submit(cell) for cell in cells]
+        handles = self._submitted(cells)
         with self._ids.open("a") as file:
             file.writelines(f"{handle.job_id}\n" for handle in handles)
         now = time.monotonic()
         self.jobs += [_Job(t, h, p, now) for t, h, p in zip(batch, handles, paths, strict=True)]
+
+    def _submitted(self, cells: list[_Cell]) -> list[Any]:
+        from submitit.core.utils import FailedJobError
+
+        try:
+            with self._executor.batch():  # one job array
+                return [self._executor.submit(cell) for cell in cells]
+        except FailedJobError as error:  # what sbatch says comes last
+            said = str(error).strip().splitlines()[-1].strip()
+            raise ConfigError(
+                f"Slurm does not take the jobs ({said}); a run asks for "
+                f"{self._launch.reserved_cpus} CPUs, {self._launch.reserved_gpus} GPUs, "
+                f"{self._launch.memory_gb or 0:g} GB: mend launch.slurm, threads, devices or "
+                "memory_gb"
+            ) from error
 
     def look(self) -> Generator[Happening, None, None]:
         """What has happened since the last look."""
@@ -125,14 +173,23 @@ class _Queue:
             ended = self._ended(job) if done else self._hung(job)
             if ended is not None:
                 self.jobs.remove(job)
-                job.messages.unlink(missing_ok=True)
+                job.clear()
                 yield ended
 
     def cancel(self) -> None:
-        """End what still runs."""
+        """End what still runs, which may save its state first."""
+        running = [job for job in self.jobs if job.started]
+        for job in running:
+            _stop_mark(job.messages).touch()
         for job in self.jobs:
-            with suppress(Exception):
-                job.handle.cancel()
+            if not job.started:
+                self._end(job)
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while time.monotonic() < deadline and not all(job.handle.done() for job in running):
+            time.sleep(_POLL_SECONDS)
+        for job in running:
+            self._end(job)
+            job.clear()
         self._ids.unlink(missing_ok=True)
 
     def _look_for_absent(self) -> None:
@@ -169,11 +226,12 @@ class _Queue:
             error = problem
         if error is None:
             return TaskEnded(task=job.task)
-        text = str(error).strip().splitlines()
         if isinstance(error, ScalingError):
             raise error
-        if text and "ConfigError: " in text[-1]:  # submitit hands on the traceback alone
-            raise ConfigError(text[-1].partition("ConfigError: ")[2])
+        # submitit hands on the traceback alone
+        if mistakes := re.findall(r"^scaling\.errors\.(\w+): (.+)", str(error), re.MULTILINE):
+            kind, line = mistakes[-1]  # the ones before are its causes
+            raise getattr(errors, kind)(line.strip())
         return TaskLost(task=job.task, reason=reason)
 
     def _hung(self, job: _Job) -> Happening | None:
@@ -181,9 +239,17 @@ class _Queue:
         limit = self._launch.hang_seconds
         if not job.started or time.monotonic() - job.heard < limit:
             return None
-        with suppress(Exception):
-            job.handle.cancel()
+        self._end(job)
         return TaskLost(task=job.task, reason=f"hung: no sign of life for {limit:.0f} s")
+
+    def _end(self, job: _Job) -> None:
+        with suppress(Exception):  # it may have ended by itself
+            job.handle.cancel()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while self._executor.cluster == "local" and not job.handle.done():
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.1)  # submitit's controller ends the job and then itself
 
     def _end_earlier(self) -> None:
         """End jobs of a driver that was killed: nobody listens to them, and they would collide."""
@@ -191,6 +257,18 @@ class _Queue:
             ids = self._ids.read_text().split()
             subprocess.run(["scancel", "--quiet", *ids], check=False)
             self._ids.unlink()
+
+
+def _preemption() -> int:
+    """The signal by which submitit says that the time is over; its own choice of name."""
+    from submitit.core.job_environment import JobEnvironment
+
+    return getattr(signal, f"SIG{JobEnvironment.USR_SIG}")
+
+
+def _stop_mark(messages: Path) -> Path:
+    """The file that asks a job to save its state and end."""
+    return messages.with_suffix(".stop")
 
 
 def _executor(folder: Path, launch: LaunchConfig) -> Any:
@@ -216,7 +294,7 @@ def _executor(folder: Path, launch: LaunchConfig) -> Any:
     executor.update_parameters(
         name="scaling",
         timeout_min=int(launch.slurm.get("time", _MINUTES)),
-        cpus_per_task=launch.threads,
+        cpus_per_task=launch.reserved_cpus,
         gpus_per_node=launch.reserved_gpus,
         tasks_per_node=1,
         slurm_array_parallelism=launch.workers,

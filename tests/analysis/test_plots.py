@@ -154,6 +154,13 @@ def test_training_curves_are_one_line_a_run(ax):
     assert ax.lines[0].get_xdata().min() == 1  # step zero has no place on a log axis
 
 
+def test_a_last_point_right_after_its_neighbour_draws_no_upright_line(ax):
+    steps = [25, 50, 75, 100, 101]
+    curves = pd.DataFrame({"run_id": "a", "step": steps, "train_loss": [4.0, 3.5, 3.2, 3.0, 2.0]})
+    plot_loss_curves(curves, ax=ax)
+    assert ax.lines[0].get_xdata().tolist() == [25, 50, 75, 100]
+
+
 def test_a_figure_without_axes_makes_its_own(ladder):
     from matplotlib import pyplot as plt
 

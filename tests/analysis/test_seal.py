@@ -105,3 +105,12 @@ def test_a_source_that_is_gone_stops_no_other_seal(seal):
     (standing,) = standings_of({seal.name: seal.to_json()}, load)
     assert standing.refusal == "runs.csv: no such file"
     assert standing.waiting == seal.targets
+
+
+def test_a_filter_that_leaves_the_target_out_cannot_be_sealed(seal):
+    records = ladder()
+    answer = forecast(records, Targets.runs([NEW["params"]], [NEW["tokens"]]), backtests=1)
+    with pytest.raises(ForecastError, match="could never be scored"):
+        seal_forecast(answer, "blind", records, asked=("params", "tokens"), where=["N < 2e8"])
+    where = ["N > 1e5", "data == c4"]  # one that it passes, one of another column
+    assert seal_forecast(answer, "open", records, asked=("params",), where=where).where

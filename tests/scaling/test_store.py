@@ -12,9 +12,10 @@ import urllib.request
 import pytest
 
 from scaling.errors import StoreError
-from scaling.mlflow_client import resolve_tracking_uri
+from scaling.mlflow_client import connect
 from scaling.seals import keep_seal, read_seals
 from scaling.store import RunState, RunStore
+from scaling.tracking_uri import resolve_tracking_uri
 
 FACTS = {"width": 32, "depth": 1, "seed": 7, "recipe": "tiny/1"}
 RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}
@@ -44,6 +45,20 @@ def test_a_finished_run_reads_back_with_every_digit(store):
     assert len(records.usable("params", "tokens")) == 1
 
 
+def test_facts_that_are_added_after_the_end_reach_every_reader(store, monkeypatch):
+    monkeypatch.setattr("scaling.store_cache._WORTH_WRITING", 1)
+    for name in ("abc", "other"):
+        store.start_run(name, "d32", FACTS).finish(RECORD)
+    assert "health" not in store.facts()["abc"]  # which is in the cache from here on
+    store.add_facts("abc", {"health": "soft", "lr_gap": 0.01})
+    facts = store.facts()
+    assert facts["abc"]["health"] == "soft"
+    assert facts["abc"] == facts["other"] | {"run_id": "abc", "health": "soft", "lr_gap": 0.01}
+    assert facts["abc"]["status"] == "finished"
+    assert facts["abc"]["tries"] == 1
+    assert "health" not in facts["other"]
+
+
 def test_a_run_is_visible_while_it_trains(store):
     assert store.start_run("abc", "d32", FACTS).flush()
     assert store.states() == {"abc": RunState.RUNNING}
@@ -55,6 +70,17 @@ def test_a_diverged_run_keeps_its_reason_and_stays_out_of_fits(store):
     records = store.read_records()
     assert records.table["reason"].tolist() == ["loss is nan at step 3"]
     assert records.usable().dropped_by_reason == {"diverged": 1}
+
+
+def test_a_settled_run_is_killed_to_mlflow_and_has_a_forecast_and_no_loss(store):
+    writer = store.start_run("abc", "d32", FACTS)
+    writer.log_facts({"forecast_loss": 2.5, "share_done": 0.8})
+    writer.fail(RunState.SETTLED, "80% done, heading for 2.5")
+    row = store.read_records().table.iloc[0]
+    assert (row["status"], row["forecast_loss"]) == ("settled", 2.5) and math.isnan(row["loss"])
+    assert store.read_records().usable().dropped_by_reason == {"settled": 1}
+    (told,) = connect(store.tracking_uri).search_runs([store.experiment_id])
+    assert told.info.status == "KILLED"
 
 
 def test_a_run_started_twice_counts_once_and_the_cut_off_try_is_closed(store):

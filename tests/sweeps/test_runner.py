@@ -54,7 +54,13 @@ class MemoryStore:
         return dict(self.kept)
 
     def facts(self):
-        return {run_id: {"status": state} for run_id, state in self.kept.items()}
+        return {
+            run_id: self.records.get(run_id, {}) | {"status": state}
+            for run_id, state in self.kept.items()
+        }
+
+    def add_facts(self, run_id, facts):
+        self.records[run_id] |= facts
 
     def start_run(self, run_id, name, facts):
         self.kept[run_id] = RunState.RUNNING
@@ -261,3 +267,100 @@ def test_the_cheapest_run_of_each_shape_carries_its_learning_rate_check(tiny_map
     assert record["lr_gap"] >= 0
     assert {"clipped_share", "spikes"} <= record.keys()
     assert "health" not in store.records[long.run_id]
+
+
+def test_a_check_that_is_asked_for_later_is_made_of_runs_that_have_finished(tiny_mapping):
+    mapping = tiny_mapping | {"grid": {"width": [16], "tokens": [4000, 8000]}, "held_out": []}
+    with_check = mapping | {"health": {"check_learning_rate": True, "seeds": 1}}
+    store, at_once = MemoryStore(), MemoryStore()
+    plan = plan_sweep(config_from_mapping(mapping))
+    run_sweep(plan, store)
+    before = dict(store.records[plan.runs[0].run_id])
+    later = plan_sweep(config_from_mapping(with_check))
+    events = []
+    outcome = run_sweep(later, store, on_event=events.append)
+    run_sweep(later, at_once)
+    carrier = later.runs[0].run_id
+    added = {name: store.records[carrier][name] for name in store.records[carrier].keys() - before}
+    assert added == {name: at_once.records[carrier][name] for name in added}
+    assert {"health", "lr_gap"} <= added.keys()
+    assert "health" not in store.records[later.runs[1].run_id]
+    (checked,) = [event for event in events if event.kind is EventKind.CHECKED]
+    assert checked.run == later.runs[0]
+    assert outcome.count(RunState.FINISHED) == 2
+    assert outcome.reasons == {}
+    events.clear()
+    run_sweep(later, store, on_event=events.append)
+    assert {event.kind for event in events} == {EventKind.SKIPPED}
+
+
+def test_a_later_check_that_fails_leaves_the_run_finished(tiny_mapping, text_files):
+    mapping = tiny_mapping | {"grid": {"width": [16], "tokens": 4000}, "held_out": []}
+    store = MemoryStore()
+    run_sweep(plan_sweep(config_from_mapping(mapping)), store)
+    mapping |= {"health": {"check_learning_rate": True}}
+    plan = plan_sweep(config_from_mapping(mapping))
+    (text_files / "00.txt").write_text("other text " * 50)
+    load_corpus.cache_clear()
+    events = []
+    outcome = run_sweep(plan, store, on_event=events.append)
+    assert outcome.count(RunState.FINISHED) == 1
+    assert "was not checked: the text has changed" in events[-1].reason
+
+
+def test_a_check_that_fails_loses_no_measurement(tiny_mapping, monkeypatch):
+    mapping = tiny_mapping | {
+        "grid": {"width": [16], "tokens": 4000},
+        "held_out": [],
+        "health": {"check_learning_rate": True},
+    }
+
+    def fail(*arguments, **options):
+        raise RuntimeError("no memory left")
+
+    monkeypatch.setattr("sweeps.health.check_learning_rate", fail)
+    plan, store = plan_sweep(config_from_mapping(mapping)), MemoryStore()
+    assert run_sweep(plan, store).count(RunState.FINISHED) == 1
+    record = store.records[plan.runs[0].run_id]
+    assert record["loss"] > 0
+    assert record["notes"] == "learning rate not checked: RuntimeError: no memory left"
+
+
+@pytest.mark.parametrize("slow", ["evaluation", "learning-rate check"])
+def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow):
+    """Time is made to pass a second a batch or step: no more than that lies between two signs."""
+    from sweeps import evaluation, plain_loop
+
+    mapping = tiny_mapping | {
+        "grid": {"width": [16], "tokens": 4000},
+        "held_out": [],
+        "health": {"check_learning_rate": slow != "evaluation", "seeds": 1},
+    }
+    plan = plan_sweep(config_from_mapping(mapping))
+    now, signs = [0.0], []
+    monkeypatch.setattr("sweeps.work.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(evaluation, "_EVALUATION_SEQUENCES", 4)
+
+    def take_a_second(original):
+        def slowly(*arguments):
+            now[0] += 1.0
+            return original(*arguments)
+
+        return slowly
+
+    where = evaluation if slow == "evaluation" else plain_loop
+    name = "token_losses" if slow == "evaluation" else "batch_of"
+    monkeypatch.setattr(where, name, take_a_second(getattr(where, name)))
+    launch = dataclasses.replace(plan.config.launch, checkpoints="unused", inner_steps=1000)
+    health = plan.config.health
+    (run,) = plan.runs
+    task = Task.of_one(run, plan.config.data, launch, MemoryStore())
+    task = dataclasses.replace(
+        task, health=health, checked=frozenset([run.run_id] if health.check_learning_rate else [])
+    )
+    work.train_task(task, lambda event: signs.append((now[0], event.kind)))
+    assert now[0] >= 2
+    assert signs[-1][1] is EventKind.FINISHED
+    gaps = [after - before for (before, _), (after, _) in zip(signs, signs[1:], strict=False)]
+    assert max(gaps) <= 1.0
+    assert EventKind.ALIVE in [kind for _, kind in signs]

@@ -1,0 +1,94 @@
+"""Facts about the cache of ended runs: it saves questions, and never an answer that has changed."""
+
+import pytest
+
+from scaling import store_cache
+from scaling.state_folder import state_folder
+from scaling.store import RunState, RunStore
+from scaling.store_sql import run_tags
+
+RECORD = {"loss": 2.0, "params": 1e4, "tokens": 1e6, "train_flops": 7.5e10}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    RunStore.open("first", uri)
+    return uri
+
+
+@pytest.fixture
+def store(database, request, monkeypatch):
+    monkeypatch.setattr(store_cache, "_WORTH_WRITING", 1)
+    return RunStore.open(request.node.name, database)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The runs whose tags each question to the database was about; None for all."""
+    questions = []
+
+    def tags_of(uri, experiment_id, prefix, runs=None):
+        if prefix != store_cache.EXCLUDED:
+            questions.append(runs)
+        return run_tags(uri, experiment_id, prefix, runs)
+
+    monkeypatch.setattr(store_cache, "run_tags", tags_of)
+    return questions
+
+
+def train(store, *names):
+    for name in names:
+        store.start_run(name, name, {"width": 32}).finish(RECORD)
+
+
+def test_only_runs_that_have_not_ended_are_asked_for_again(store, asked):
+    train(store, "a", "b", "c")
+    everything = store.facts()
+    running = store.start_run("d", "d", {"width": 32})
+    assert running.flush()
+    assert set(store.facts()) == {"a", "b", "c", "d"}
+    (unknown,) = asked[1]  # of four runs, one
+    assert asked[0] is None
+    assert unknown == store.tries()[0].store_run_id
+    assert {name: store.facts()[name] for name in "abc"} == everything
+
+
+def test_a_run_that_ends_is_read_as_ended(store):
+    train(store, "a")
+    running = store.start_run("b", "b", {"width": 32})
+    assert running.flush()
+    assert store.states()["b"] is RunState.RUNNING
+    running.finish(RECORD)
+    assert store.states()["b"] is RunState.FINISHED
+    assert store.facts()["b"]["loss"] == RECORD["loss"]
+
+
+def mlflow_id(store, name):
+    return next(one.store_run_id for one in store.tries() if one.tags["scaling.run_id"] == name)
+
+
+@pytest.mark.parametrize("way", ["database", "server"])
+def test_what_a_person_changes_in_mlflow_s_pages_is_seen(store, way, monkeypatch):
+    """A run deleted there is gone, an exclusion set there counts, and can be taken back."""
+    from mlflow.tracking import MlflowClient
+
+    if way == "server":  # asked by MLflow's client, as a tracking server is
+        monkeypatch.setattr(store_cache, "speaks_sql", lambda uri: False)
+    train(store, "a", "b", "c")
+    assert set(store.states().values()) == {RunState.FINISHED}
+    client = MlflowClient(tracking_uri=store.tracking_uri)
+    excluded = mlflow_id(store, "a")
+    client.set_tag(excluded, "scaling.excluded", "wrong data")
+    client.delete_run(mlflow_id(store, "b"))
+    assert store.states() == {"a": RunState.EXCLUDED, "c": RunState.FINISHED}
+    assert store.facts()["a"]["reason"] == "wrong data"
+    client.delete_tag(excluded, "scaling.excluded")
+    assert store.states() == {"a": RunState.FINISHED, "c": RunState.FINISHED}
+
+
+def test_a_damaged_cache_is_no_cache(store):
+    train(store, "a")
+    before = store.facts()
+    (state_folder("cache") / f"{store.key}.json").write_text('[["half a')
+    assert store.facts() == before

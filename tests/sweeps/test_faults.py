@@ -1,0 +1,268 @@
+"""Facts about faults under a run: each is stated, and nothing that was measured is lost."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from scaling.store import RunState
+from sweeps import step as step_module
+from sweeps.config import config_from_mapping
+from sweeps.data.corpus import load_corpus
+from sweeps.distributed import other_ranks
+from sweeps.launchers.launcher import Stopped
+from sweeps.packing import Pack
+from sweeps.plan import plan_sweep
+from sweeps.state import CurvePoint
+from sweeps.training import Listener, train_pack, train_runs
+from sweeps.work import Curve, EventKind, Task, train_task
+
+
+class Writer:
+    """A run in a store that remembers how it ended."""
+
+    def __init__(self, ends, run_id):
+        self.ends, self.run_id = ends, run_id
+
+    def log_curve(self, points):
+        pass
+
+    def finish(self, record):
+        self.ends[self.run_id] = record
+
+    def fail(self, state, reason):
+        self.ends[self.run_id] = (state, reason)
+
+
+class Store:
+    def __init__(self):
+        self.ends = {}
+
+    def start_run(self, run_id, name, facts):
+        return Writer(self.ends, run_id)
+
+
+@pytest.fixture
+def planned(tiny_mapping, tmp_path):
+    """A function: changes of the mapping -> runs, their text, and the config."""
+
+    def plan(**changes):
+        load_corpus.cache_clear()
+        launch = {"workers": 1, "device": "cpu", "inner_steps": 5, "pack": 3}
+        launch |= {"checkpoints": str(tmp_path / "states"), "checkpoint_seconds": 1e-9}
+        grid = {"width": 16, "tokens": 8000, "seed": [1, 2, 3]}
+        mapping = {"grid": grid, "held_out": [], "launch": launch | changes.pop("launch", {})}
+        config = config_from_mapping(tiny_mapping | mapping | changes)
+        return plan_sweep(config).runs, load_corpus(config.data, 32), config
+
+    return plan
+
+
+@pytest.fixture
+def spoil(monkeypatch):
+    """A function: which replica's loss or gradient is not finite in which step."""
+
+    def change(replica, at_step, what):
+        original = step_module.training_loss
+        calls = []
+
+        def spoiled(model, batch, z_loss):
+            calls.append(batch)
+            objective, loss = original(model, batch, z_loss)
+            if len(calls) - 1 != at_step:
+                return objective, loss
+            if what == "loss":
+                loss = loss.clone()
+                loss[replica] = torch.nan
+            hurt = model.weights[replica, 0] * torch.tensor(torch.inf)
+            return objective + hurt, loss
+
+        monkeypatch.setattr(step_module, "training_loss", spoiled)
+
+    return change
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_a_loss_or_gradient_that_is_not_finite_ends_its_replica_alone(planned, spoil, what):
+    runs, corpus, config = planned()
+    expected = train_runs(runs, corpus, config.launch)
+    spoil(1, 17, what)
+    first, hurt, third = train_runs(runs, corpus, config.launch)
+    assert hurt.diverged_at_step == 17
+    assert hurt.loss != hurt.loss
+    assert torch.isfinite(hurt.weights).all()
+    assert [point.loss for point in hurt.points] == [
+        point.loss for point in expected[1].points if point.step <= 15
+    ]
+    for trained, alone in ((first, expected[0]), (third, expected[2])):
+        assert trained.points == alone.points
+        assert trained.loss == alone.loss
+
+
+def test_a_diverged_run_says_at_which_step(planned, spoil):
+    (run, *_), _, config = planned()
+    spoil(0, 17, "gradient")
+    store, events = Store(), []
+    train_task(Task.of_one(run, config.data, config.launch, store), events.append)
+    assert store.ends[run.run_id] == (RunState.DIVERGED, "the loss was not finite at step 17")
+    assert events[-1].kind is EventKind.DIVERGED
+
+
+@pytest.mark.parametrize("changed", ["text", "tokenizer"])
+def test_changed_data_fail_a_resumed_run_and_its_state_waits_for_them(
+    planned, text_files, tmp_path, changed
+):
+    runs, _, config = planned()
+    task = Task.of_one(runs[0], config.data, config.launch, Store())
+    undisturbed = Store()
+    train_task(dataclasses.replace(task, store=undisturbed), lambda event: None)
+    seen = []
+
+    def stop(event):
+        seen.append(event)
+        if len(seen) == 3:
+            raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sweeps.work._SECONDS_BETWEEN_PROGRESS", 0.0)
+        with pytest.raises(Stopped):
+            train_task(task, stop)
+    states = {path: path.read_bytes() for path in (tmp_path / "states").iterdir()}
+    assert states
+    before = (text_files / "00.txt").read_text()
+    data = config.data
+    if changed == "text":
+        (text_files / "00.txt").write_text(before + "one more line\n")
+    else:
+        data = dataclasses.replace(data, tokenizer="ascii-96")
+    load_corpus.cache_clear()
+    store = Store()
+    train_task(dataclasses.replace(task, data=data, store=store), lambda event: None)
+    state, reason = store.ends[runs[0].run_id]
+    assert state is RunState.FAILED
+    assert reason == "the text has changed since the sweep was planned; plan it again"
+    assert {path: path.read_bytes() for path in (tmp_path / "states").iterdir()} == states
+    (text_files / "00.txt").write_text(before)
+    load_corpus.cache_clear()
+    train_task(task, lambda event: None)
+    ended = task.store.ends[runs[0].run_id]
+    assert ended["loss"] == undisturbed.ends[runs[0].run_id]["loss"]
+
+
+def stop_at(steps):
+    def stop(run, point):
+        if point.step >= steps:
+            raise RuntimeError("stopped")
+
+    return Listener(on_point=stop)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [([[0, 1, 2]], [[0, 1], [2]]), ([[0], [1], [2]], [[0, 1, 2]]), ([[0, 1]], [[0, 1, 2]])],
+    ids=["K halved", "K raised", "a run added"],
+)
+def test_a_pack_put_together_anew_goes_on_from_what_its_members_had(
+    planned, tmp_path, monkeypatch, before, after
+):
+    runs, corpus, config = planned()
+    expected = dict(zip(runs, train_runs(runs, corpus, config.launch), strict=True))
+    folder = tmp_path / "states"
+
+    def pack(places):
+        return Pack(replicas=tuple((runs[place],) for place in places))
+
+    monkeypatch.setattr("sweeps.checkpoint.CheckpointClock.is_due", lambda self: True)
+    for number, places in enumerate(before):  # they have come unequally far
+        with pytest.raises(RuntimeError, match="stopped"):
+            train_pack(
+                pack(places),
+                corpus,
+                config.launch,
+                folder=folder,
+                listener=stop_at(20 + 5 * number),
+            )
+    taken = []
+    original = step_module.Step.__call__
+    monkeypatch.setattr(
+        step_module.Step,
+        "__call__",
+        lambda self, batch: taken.extend([1] * len(batch)) or original(self, batch),
+    )
+    for places in after:
+        trained = train_pack(pack(places), corpus, config.launch, folder=folder)
+        for run, result in trained.items():
+            assert result.points == expected[run].points
+            assert torch.equal(result.weights, expected[run].weights)
+            assert result.loss == expected[run].loss
+    steps = runs[0].settings.steps
+    # The chunk in which a run was stopped had not been written yet; all before it were.
+    reached = sum(15 + 5 * number for number, places in enumerate(before) for _ in places)
+    assert len(taken) == 3 * steps - reached
+    assert list(folder.iterdir()) == []
+
+
+def test_a_pack_does_not_train_its_finished_members_again(planned, tmp_path):
+    runs, corpus, config = planned()
+    pack = Pack(replicas=tuple((run,) for run in runs))
+    done = {runs[0].run_id, runs[2].run_id}
+    trained = train_pack(pack, corpus, config.launch, done=done, folder=tmp_path / "states")
+    assert list(trained) == [runs[1]]
+    assert trained[runs[1]].replicas == 1
+
+
+def test_halving_a_pack_for_memory_is_recorded(planned, monkeypatch):
+    runs, corpus, config = planned()
+    limit_memory(monkeypatch, 1)
+    for run, trained in zip(runs, train_runs(runs, corpus, config.launch), strict=True):
+        assert "out of memory: " in trained.record(run)["notes"]
+        assert "replicas at once after" in trained.record(run)["notes"]
+
+
+@pytest.mark.slow  # another rank imports torch and Lightning, twice
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_memory_too_small_on_one_of_several_devices_begins_again_in_micro_batches(
+    planned, monkeypatch, strategy
+):
+    launch = {"devices": 2, "strategy": strategy, "pack": 1}
+    (run, *_), corpus, config = planned(launch=launch)
+    limit_memory(monkeypatch, 1)
+    begun = []
+    monkeypatch.setattr(
+        "sweeps.work.other_ranks", lambda shared: begun.append(shared) or other_ranks(shared)
+    )
+    store = Store()
+    train_task(Task.of_one(run, config.data, config.launch, store), lambda event: None)
+    assert [shared.launch.micro_sequences for shared in begun] == [None, 1]
+    record = store.ends[run.run_id]
+    assert record["notes"] == "out of memory: micro-batches of 1 sequences after 2"
+    alone = dataclasses.replace(config.launch, devices=1, strategy="auto", micro_sequences=1)
+    (expected,) = train_runs([run], corpus, alone)
+    assert record["loss"] == pytest.approx(expected.loss, rel=1e-3)  # sums in another order
+
+
+def limit_memory(monkeypatch, limit):
+    """A device that holds so many sequences at once, over all replicas."""
+    original = step_module.training_loss
+
+    def hungry(model, batch, z_loss):
+        if batch.shape[0] * batch.shape[1] > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
+        return original(model, batch, z_loss)
+
+    monkeypatch.setattr(step_module, "training_loss", hungry)
+
+
+def test_points_that_are_told_again_are_stored_once(planned):
+    (run, *_), _, _ = planned()
+    stored = []
+
+    class Keeper(Writer):
+        def log_curve(self, points):
+            stored.extend(point["step"] for point in points)
+
+    curve = Curve(run, Keeper({}, run.run_id), lambda event: None)
+    for step in (5, 10, 5, 10, 15):
+        curve.add(CurvePoint(step=step, tokens=step, loss=1.0, learning_rate=0.1))
+    curve.flush()
+    assert stored == [5, 10, 15]

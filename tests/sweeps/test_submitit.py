@@ -1,0 +1,129 @@
+"""Facts about jobs of submitit's local executor: preemption, early ends, bad input, devices."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from scaling.errors import ConfigError, CorpusError
+from scaling.store import RunState, RunStore
+from sweeps.config import LaunchConfig, config_from_mapping
+from sweeps.data.corpus import load_corpus
+from sweeps.launchers import slurm
+from sweeps.launchers.launcher import Stopped, TaskEnded, TaskLost, TaskMessage
+from sweeps.plan import plan_sweep
+from sweeps.runner import run_sweep
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def submitit():
+    pytest.importorskip("submitit", reason="the slurm extra is not installed")
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory):
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+def launch(tasks, work, folder, again=lambda lost: None, **settings):
+    config = LaunchConfig(
+        engine="slurm", slurm={"cluster": "local", "folder": str(folder)}, workers=2, **settings
+    )
+    return slurm.launch_slurm(tasks, work, config, again)
+
+
+def go_on_until_stopped(task, send):
+    """A training that saves its state when it is stopped, and goes on from it."""
+    state = Path(task)
+    if state.exists():
+        send(state.read_text())
+        return
+    try:
+        while True:
+            send(os.getpid())
+            time.sleep(0.05)
+    except Stopped:
+        state.write_text("saved")
+        raise
+
+
+def hang_or_double(task, send):
+    if task == "hung":
+        time.sleep(300)
+    send(task)
+
+
+def double(task, send):
+    send(2 * task)
+
+
+def test_a_preempted_job_saves_its_state_and_goes_on_from_it_without_being_lost(tmp_path):
+    happenings = launch([str(tmp_path / "state")], go_on_until_stopped, tmp_path / "jobs")
+    first = next(happenings)
+    os.kill(first.message, signal.SIGUSR2)  # what Slurm sends before it takes the node back
+    rest = list(happenings)
+    assert [one.message for one in rest if isinstance(one, TaskMessage)][-1] == "saved"
+    assert not [one for one in rest if isinstance(one, TaskLost)]
+    assert isinstance(rest[-1], TaskEnded)
+
+
+def test_leaving_early_lets_jobs_save_and_ends_them(tmp_path):
+    state = tmp_path / "state"
+    happenings = launch([str(state)], go_on_until_stopped, tmp_path / "jobs")
+    worker = next(happenings).message
+    happenings.close()
+    assert state.read_text() == "saved"
+    assert not Path(f"/proc/{worker}").exists()
+    assert not list((tmp_path / "jobs").glob("*.messages"))
+
+
+def test_a_hung_job_is_ended_and_the_others_go_on(tmp_path):
+    rest = list(launch(["hung", "well"], hang_or_double, tmp_path / "jobs", hang_seconds=10.0))
+    (lost,) = [one for one in rest if isinstance(one, TaskLost)]
+    assert (lost.task, lost.reason) == ("hung", "hung: no sign of life for 10 s")
+    assert [one.task for one in rest if isinstance(one, TaskEnded)] == ["well"]
+
+
+def test_a_worker_of_other_versions_ends_the_launch_in_one_line(tmp_path, monkeypatch):
+    here = slurm.versions()
+    monkeypatch.setattr(slurm, "versions", lambda: here | {"torch": "0.1"})
+    with pytest.raises(ConfigError, match=r"has torch .*, the driver 0.1; install"):
+        list(launch([1], double, tmp_path / "jobs"))
+
+
+def sweep(tiny_mapping, folder, **settings):
+    settings = tiny_mapping["launch"] | {"workers": 2, "pack": 1} | settings
+    settings["checkpoints"] = str(folder / "checkpoints")
+    return plan_sweep(config_from_mapping(tiny_mapping | {"launch": settings}))
+
+
+def through_submitit(folder):
+    return {"engine": "slurm", "slurm": {"cluster": "local", "folder": str(folder / "jobs")}}
+
+
+def test_a_node_without_the_text_is_named_in_one_line(tiny_mapping, tmp_path, text_files, uri):
+    load_corpus.cache_clear()
+    plan = sweep(tiny_mapping | {"name": "no-text"}, tmp_path, **through_submitit(tmp_path))
+    text_files.rename(tmp_path / "elsewhere")
+    store = RunStore.open(plan.name, uri)
+    with pytest.raises(CorpusError, match=r"^worker on .*text"):
+        run_sweep(plan, store)
+    assert RunState.FINISHED not in store.states().values()
+    (tmp_path / "elsewhere").rename(text_files)
+    assert run_sweep(plan, store).count(RunState.FINISHED) == 3
+
+
+def test_a_run_of_two_devices_in_one_job_measures_the_same_loss(tiny_mapping, tmp_path, uri):
+    load_corpus.cache_clear()
+    measured = []
+    for name, settings in (("one", {}), ("two", through_submitit(tmp_path) | {"devices": 2})):
+        plan = sweep(tiny_mapping | {"name": name, "held_out": []}, tmp_path, **settings)
+        store = RunStore.open(plan.name, uri)
+        assert run_sweep(plan, store).count(RunState.FINISHED) == 2
+        measured.append({run_id: facts["loss"] for run_id, facts in store.facts().items()})
+    one, two = measured
+    assert two == pytest.approx(one, rel=1e-3)  # float32 sums in another order

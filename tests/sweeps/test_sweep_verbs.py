@@ -1,0 +1,165 @@
+"""Facts about `scaling plan`, `run` and `status` on a real store: money, consent, refusals."""
+
+import io
+import json
+import shutil
+
+import pytest
+
+from scaling.cli.command import main
+from scaling.store import RunStore
+from sweeps.config import config_from_mapping
+from sweeps.driver_lock import DriverLock
+from sweeps.plan import plan_sweep
+
+PRICED = {"budget": {"price_per_device_hour": 3.0, "currency": "EUR"}}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """An empty database: making one takes seconds, copying it none."""
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    RunStore.open("template", f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def config(tiny_mapping, template, tmp_path, monkeypatch):
+    """The path of a small sweep's config, with a store of its own and no training behind it."""
+    shutil.copy(template, tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("SCALING_STATE_DIR", str(tmp_path / "state"))
+    path = tmp_path / "tiny.yaml"
+    path.write_text(json.dumps(tiny_mapping | PRICED))
+    return str(path)
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """Whether `scaling run` went on to train, which it does not here."""
+    begun = []
+    monkeypatch.setattr(
+        "sweeps.runner.run_sweep", lambda plan, store, **options: begun.append(plan.name)
+    )
+    return begun
+
+
+@pytest.fixture
+def plan(tiny_mapping):
+    return plan_sweep(config_from_mapping(tiny_mapping | PRICED))
+
+
+def train(store, run, *, loss, points=40):
+    """A finished run, with the curve of one."""
+    writer = store.start_run(run.run_id, run.name, run.facts())
+    log_curve(writer, run, points, loss)
+    record = {"loss": loss, "device_seconds": 3.6, "wall_seconds": 3.6}
+    writer.finish(run.facts() | record)
+
+
+def log_curve(writer, run, points, loss, part=1.0):
+    steps = [round(run.settings.steps * (n + 1) / points) for n in range(round(points * part))]
+    writer.log_curve([{"step": s, "train_loss": loss + 2.0 / s} for s in sorted(set(steps))])
+
+
+def test_a_plan_s_document_says_what_it_costs_and_from_what_that_is_known(config, plan, capsys):
+    assert main(["plan", config, "--json"]) == 0
+    guess = json.loads(capsys.readouterr().out)["cost"]
+    assert (guess["is_measured"], guess["currency"]) == (False, "EUR")
+    assert sum(rung["runs"] for rung in guess["rungs"]) == 3
+    small = min(plan.runs, key=lambda run: run.train_flops)
+    train(RunStore.open(plan.name), small, loss=2.0)
+    assert main(["plan", config, "--json"]) == 0
+    cost = json.loads(capsys.readouterr().out)["cost"]
+    left = [run for run in plan.runs if run is not small]
+    assert cost["is_measured"]
+    assert cost["flops"] == sum(run.train_flops for run in left)
+    seconds = sum(run.train_flops for run in left) / (small.train_flops / 3.6)
+    assert cost["device_hours"] == pytest.approx(seconds / 3600)
+    assert cost["money"] == pytest.approx(3.0 * seconds / 3600)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+ASKING = ["--set", "budget.ask_above_device_hours=1e-9"]
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "yes please\n"])
+def test_a_large_launch_is_asked_about_and_anything_but_yes_is_no(
+    config, launches, answer, monkeypatch, capsys
+):
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    assert main(["run", config, *ASKING]) == 2
+    said = capsys.readouterr().err
+    assert "device hours are left to train. Go on? [y/N]" in said
+    assert "not started" in said
+    assert launches == []
+
+
+@pytest.mark.parametrize(("answer", "options"), [("y\n", []), ("YES\n", []), ("", ["--yes"])])
+def test_yes_starts_it(config, launches, answer, options, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    assert main(["run", config, *ASKING, *options]) == 0
+    assert launches == ["tiny"]
+    assert ("Go on?" in capsys.readouterr().err) is not bool(options)
+
+
+def test_a_running_run_is_listed_with_where_it_is_heading(config, tiny_mapping, capsys):
+    seeds = "grid.seed=[1,2]"
+    plan = plan_sweep(config_from_mapping(tiny_mapping, [seeds]))
+    store = RunStore.open(plan.name).with_parent({})
+    *done, last = sorted(plan.runs, key=lambda run: run.train_flops)
+    for run in done:
+        train(store, run, loss=2.0)
+    writer = store.start_run(last.run_id, last.name, last.facts())
+    log_curve(writer, last, 40, 1.8, part=0.6)
+    assert writer.flush()
+    with DriverLock(store):
+        assert main(["status", config, "--set", seeds, "--json"]) == 0
+    cells = {cell["run_id"]: cell for cell in json.loads(capsys.readouterr().out)["cells"]}
+    assert cells[last.run_id]["state"] == "running"
+    assert cells[last.run_id]["outlook"].startswith("60% done, heading for ")
+    assert not any(cells[run.run_id]["outlook"] for run in done)
+
+
+def test_watching_ends_by_itself_with_the_whole_ledger(config, plan, capsys):
+    for run in plan.runs:
+        train(RunStore.open(plan.name), run, loss=2.0)
+    assert main(["status", config, "--watch"]) == 0
+    assert "tiny: 3 finished" in capsys.readouterr().out
+
+
+def test_a_second_driver_is_refused_in_one_line(config, plan, capsys):
+    with DriverLock(RunStore.open(plan.name).with_parent({})):
+        assert main(["run", config]) == 2
+    said = capsys.readouterr().err.strip()
+    assert len(said.splitlines()) == 1
+    assert 'the sweep "tiny" is being trained by process' in said
+    assert "scaling status" in said
+
+
+def test_an_experiment_of_that_name_with_other_runs_is_left_alone(config, launches, capsys):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient()
+    experiment = client.create_experiment("tiny")
+    theirs = client.create_run(experiment).info.run_id
+    assert main(["run", config]) == 2
+    assert "holds runs that no sweep made; choose another name" in capsys.readouterr().err
+    assert launches == []
+    (only,) = client.search_runs([experiment])
+    assert (only.info.run_id, client.get_experiment(experiment).tags) == (theirs, {})
+
+
+def test_a_changed_config_is_told_before_anything_is_trained(config, plan, launches, capsys):
+    store = RunStore.open(plan.name)
+    for run in plan.runs:
+        train(store, run, loss=2.0)
+    assert main(["run", config, "--set", "grid.width=[16,48]", "--set", "held_out=[]"]) == 0
+    said = capsys.readouterr().err
+    assert "2 runs of the store, 2 of them finished, are not in this plan" in said
+    assert "1 of its runs were trained before and stay valid" in said
+    assert launches == ["tiny"]
