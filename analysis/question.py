@@ -185,10 +185,9 @@ def _surface(records: Records, law: str) -> Question:
     ratio = float(np.median((compute - n - d)[ladder.top(4)]))
     ladder = replace(ladder, log_flops_ratio=ratio)
     tuning = checked_gap(usable, compute)
-    if tuning is None:
-        said = health_notes(usable)
-    else:
-        ladder, said = _well_tuned(ladder, tuning), tuning.notes
+    said = health_notes(usable, weighed=tuning is None)
+    if tuning is not None:
+        ladder, said = _well_tuned(ladder, tuning), said + tuning.notes
     return Question(
         ladder=ladder,
         candidates=_chosen(surface_candidates(), law),
