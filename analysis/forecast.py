@@ -25,7 +25,13 @@ from analysis.forecast_result import Forecast, NewRunNoise, TargetForecast, Weig
 from analysis.forecaster import Forecaster, LogForecast, log_forecast, prepare
 from analysis.optimal_split import best_log_params
 from analysis.question import Question, check_distance, pose
-from analysis.support import evidence, floor_identified, furthest_rehearsal, limits, supported
+from analysis.support import (
+    evidence,
+    floor_identified,
+    furthest_rehearsal,
+    limits,
+    reasons_against,
+)
 from analysis.targets import Targets
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
@@ -74,10 +80,10 @@ def forecast(
     forecaster, points = _answerable(question, targets, backtests)
     answer = log_forecast(forecaster, points.log_inputs, points.log_compute, draws=draws, seed=seed)
     floors = _pinned_floors(question, points)
-    carried = supported(forecaster, answer)
+    against = reasons_against(forecaster, answer)
     return Forecast(
         targets=tuple(
-            _target_forecast(i, answer, points, forecaster, levels, bool(carried[i]))
+            _target_forecast(i, answer, points, forecaster, levels, against[i])
             for i in range(len(targets))
         ),
         source=records.source,
@@ -105,15 +111,31 @@ def predict_table(
     seed: int = 0,
     backtests: int = 5,
 ) -> pd.DataFrame:
-    """``points`` with ``median`` and, for each level, ``low_90`` and ``high_90`` added.
+    """``points`` with ``median`` and, for each level, ``low_90`` and ``high_90`` added; see
+    `forecast_points` and `with_predictions`."""
+    levels = _checked(levels)
+    answer = forecast_points(
+        records, points, levels=levels, law=law, x=x, draws=draws, seed=seed, backtests=backtests
+    )
+    return with_predictions(points, answer)
 
-    Every column and the order of rows stay as they are. How many rows lie further out than the
-    runs can support stands in ``attrs["unsupported"]``.
-    """
+
+def forecast_points(
+    records: Records,
+    points: pd.DataFrame,
+    *,
+    levels: Sequence[float] = (0.9,),
+    law: str = "auto",
+    x: str | None = None,
+    draws: int = 2000,
+    seed: int = 0,
+    backtests: int = 5,
+) -> Forecast:
+    """The forecast whose targets are the rows of ``points``, in their order."""
     if points.empty:
         raise ForecastError("points: no rows; give one row a run to predict")
     targets = Targets.from_table(_our_names(points, x), x)
-    answer = forecast(
+    return forecast(
         records,
         targets,
         law=law,
@@ -123,16 +145,23 @@ def predict_table(
         seed=seed,
         backtests=backtests,
     )
-    added: dict[str, list[float]] = {"median": [t.median for t in answer.targets]}
-    for level in _checked(levels):
-        added[f"low_{100 * level:g}"] = [t.intervals[level].low for t in answer.targets]
-        added[f"high_{100 * level:g}"] = [t.intervals[level].high for t in answer.targets]
+
+
+def with_predictions(points: pd.DataFrame, answer: Forecast) -> pd.DataFrame:
+    """``points`` with the columns ``median``, ``low_90``, ``high_90`` ... of their forecast.
+
+    Every column and the order of rows stay as they are. Rows that the runs cannot support have
+    only the digits that mean something; the forecast says which they are, and why.
+    """
+    targets = [target.in_meaningful_digits() for target in answer.targets]
+    added: dict[str, list[float]] = {"median": [t.median for t in targets]}
+    for level in targets[0].intervals:
+        added[f"low_{100 * level:g}"] = [t.intervals[level].low for t in targets]
+        added[f"high_{100 * level:g}"] = [t.intervals[level].high for t in targets]
     taken = [name for name in added if name in points.columns]
     if taken:
         raise ForecastError(f'points: column "{taken[0]}" exists already; rename it first')
-    predicted = points.assign(**added)
-    predicted.attrs["unsupported"] = sum(not t.supported for t in answer.targets)
-    return predicted
+    return points.assign(**added)
 
 
 def _our_names(points: pd.DataFrame, x: str | None) -> pd.DataFrame:
@@ -241,7 +270,7 @@ def _target_forecast(
     points: Points,
     forecaster: Forecaster,
     levels: tuple[float, ...],
-    is_supported: bool,
+    unsupported_because: str,
 ) -> TargetForecast:
     losses = np.exp(answer.draws[i])
     ranges = {}
@@ -255,7 +284,8 @@ def _target_forecast(
         median=float(np.exp(answer.centre[i])),
         intervals=ranges,
         decades_beyond=float(answer.distance[i]),
-        supported=is_supported,
+        supported=not unsupported_because,
+        unsupported_because=unsupported_because,
         shares={name: float(share[i]) for name, share in answer.shares.items()},
         weights={name: float(w) for name, w in zip(names, weighing.weights[i], strict=True)},
         weight_reasons={

@@ -1,8 +1,9 @@
 """What a forecast says: median, intervals, where the width comes from, and how far to trust it."""
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class TargetForecast:
     intervals: Mapping[float, Interval]  # confidence level -> range for a new run's loss
     decades_beyond: float  # how far outside the data, 0 inside
     supported: bool  # by the rule of `analysis.support.supported`; if not, read no median
+    unsupported_because: str  # "" where it is supported
     shares: Mapping[str, float]  # part of the variance: parameters, law choice, lack of fit, noise
     weights: Mapping[str, float]  # candidate law -> its weight here
     weight_reasons: Mapping[str, WeightReason]
@@ -64,6 +66,19 @@ class TargetForecast:
     rehearsed_error: float | None  # percent, mean absolute at this distance
     furthest_rehearsal: float  # decades
     draws: FloatArray = field(repr=False, compare=False, default_factory=lambda: np.empty(0))
+
+    def in_meaningful_digits(self) -> "TargetForecast":
+        """The same where it is supported; else median and intervals rounded to the second digit
+        of the narrowest interval's half width, so that no digit says more than the runs do."""
+        if self.supported:
+            return self
+        half = min((i.high - i.low) / 2 for i in self.intervals.values())
+        places = 1 - math.floor(math.log10(half)) if half > 0 else 2
+        ranges = {
+            level: Interval(round(i.low, places), round(i.high, places))
+            for level, i in self.intervals.items()
+        }
+        return replace(self, median=round(self.median, places), intervals=ranges)
 
     @property
     def evidence(self) -> str:
@@ -106,8 +121,10 @@ class Forecast:
     seed: int
 
     def to_json(self) -> str:
-        """The forecast as one JSON document, without the draws."""
-        document = asdict(self)
+        """The forecast as one JSON document, without the draws, and of what is not supported
+        only the digits that mean something."""
+        shown = tuple(target.in_meaningful_digits() for target in self.targets)
+        document = asdict(replace(self, targets=shown))
         for target in document["targets"]:
             del target["draws"]
             target["intervals"] = {str(k): list(v) for k, v in target["intervals"].items()}

@@ -4,7 +4,7 @@ The strict order is `forecast_held_out` before the runs are measured, its result
 `check_held_out` with that stored forecast afterwards.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,14 +108,33 @@ def forecast_held_out(
         raise ForecastError(f"{records.source}: no run is held out; mark some with held_out = true")
     if x is not None:
         return forecast(records, Targets.along(x, *hidden.column(x)), law=law, x=x, seed=seed)
-    if "params" in hidden and "tokens" in hidden:
-        targets = Targets.runs([*hidden.column("params")], [*hidden.column("tokens")])
+    sizes = {
+        name: hidden.column(name) for name in ("params", "tokens", "train_flops") if name in hidden
+    }
+    return forecast_to_come(records, sizes, law=law, seed=seed)
+
+
+def forecast_to_come(
+    records: Records,
+    runs: Mapping[str, Sequence[float] | FloatArray],
+    *,
+    law: str = "auto",
+    seed: int = 0,
+) -> Forecast:
+    """The forecast of runs by their params and tokens, or where the records know no law of those,
+    by their train_flops.
+
+    ``runs`` maps these columns to values, one a run. Raises ForecastError where the records cannot
+    answer.
+    """
+    if "params" in runs and "tokens" in runs:
+        targets = Targets.runs([*runs["params"]], [*runs["tokens"]])
         try:
             return forecast(records, targets, law=law, seed=seed)
         except ForecastError:
-            if "train_flops" not in hidden:
+            if "train_flops" not in runs:
                 raise
-    return forecast(records, Targets.flops(*hidden.column("train_flops")), law=law, seed=seed)
+    return forecast(records, Targets.flops(*runs["train_flops"]), law=law, seed=seed)
 
 
 def check_held_out(

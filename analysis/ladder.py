@@ -26,6 +26,7 @@ class Ladder:
     log_compute: FloatArray  # (runs,); with one input, that input
     cluster: IntArray | None = None  # (runs,) runs with one number share their errors
     configuration: IntArray | None = None  # (runs,) runs with one number repeat each other
+    health: FloatArray | None = None  # (runs,) 0 to 1, for the learning rate of a run's shape
     log_flops_ratio: float = float(np.log(6.0))  # ln of FLOP per (param x token)
 
     def __len__(self) -> int:
@@ -41,6 +42,7 @@ class Ladder:
             log_compute=self.log_compute[keep],
             cluster=None if self.cluster is None else self.cluster[keep],
             configuration=None if self.configuration is None else self.configuration[keep],
+            health=None if self.health is None else self.health[keep],
         )
 
     @property
@@ -72,6 +74,7 @@ class Ladder:
     def weights(self, eta: float) -> FloatArray:
         """Weights (runs,) with sum = runs; ``eta`` is how fast they rise with log compute."""
         raw = np.exp(eta * (self.log_compute - self.log_compute.max())) * self.frontier_weights
+        raw = raw if self.health is None else raw * self.health
         return np.asarray(raw * len(self) / raw.sum())
 
     def distance(self, log_inputs: FloatArray, log_compute: FloatArray) -> FloatArray:

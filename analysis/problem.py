@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from analysis.fit_result import Fit
 from analysis.models import Model, Tie, model_of
+from analysis.rungs import health_notes
 from scaling.errors import FitError
 from scaling.laws import Law
 from scaling.records import Records
@@ -76,8 +77,7 @@ def pose(
             f"{configurations} configurations for {len(free)} free constants: the law passes "
             "through every point, and nothing is left to judge it by"
         )
-    if weights is None and "health_weight" in used:
-        notes += _health_notes(used)
+    notes += health_notes(used, weighed=weights is None)
     if law.inputs[:2] == ("params", "tokens"):
         notes += _spread_notes(inputs)
     if cluster is not None:
@@ -167,17 +167,6 @@ def _weights(
     elif isinstance(weights, str) and weights == "compute":
         values = (values / values.max()) ** _COMPUTE_WEIGHT_POWER
     return np.asarray(values * (len(values) / values.sum()))
-
-
-def _health_notes(used: Records) -> list[str]:
-    """Which runs count less because their learning rate was found off."""
-    share = used.column("health_weight")
-    if not np.any(share < 1):
-        return []
-    return [
-        f"{int(np.sum(share < 1))} runs count less (down to {share.min():.2f}) because the "
-        "learning-rate check of their shape found a loss gap (health soft or cap)"
-    ]
 
 
 def _configurations(inputs: tuple[FloatArray, ...], runs: int) -> tuple[npt.NDArray[np.int64], int]:

@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.calibration import FAR_CURVE, NEAR_CURVE, SURFACE, Calibration
 from analysis.candidates import LAW_NAMES, Candidate, curve_candidates, surface_candidates
 from analysis.ladder import Ladder
+from analysis.rungs import health_notes
 from scaling.errors import ForecastError
 from scaling.records import Records
 
@@ -145,6 +146,11 @@ def _evaluation_noise(usable: Records) -> float | None:
     return float(np.median(known)) if len(known) else None
 
 
+def _health(usable: Records) -> FloatArray | None:
+    """What each run counts for the learning rate of its shape; None where none was checked."""
+    return usable.column("health_weight") if "health_weight" in usable else None
+
+
 def _log_compute(usable: Records) -> FloatArray:
     """Log FLOP as recorded; 6 N D where a run has none."""
     compute = np.log(6 * usable.column("params") * usable.column("tokens"))
@@ -167,6 +173,7 @@ def _surface(records: Records, law: str) -> Question:
         log_compute=compute,
         cluster=_clusters(usable),
         configuration=_configurations(usable),
+        health=_health(usable),
     )
     ratio = float(np.median((compute - n - d)[ladder.top(4)]))
     ladder = replace(ladder, log_flops_ratio=ratio)
@@ -174,7 +181,7 @@ def _surface(records: Records, law: str) -> Question:
         ladder=ladder,
         candidates=_chosen(surface_candidates(), law),
         calibration=SURFACE,
-        status=_check_fall(records, ladder),
+        status=health_notes(usable) + _check_fall(records, ladder),
         evaluation_noise=_evaluation_noise(usable),
     )
 
@@ -184,23 +191,31 @@ def _curve(records: Records, x: str, law: str, furthest: float, said: tuple[str,
     if not len(usable):
         raise ForecastError(f"{records.source}: no usable run has a {x} and a loss")
     log_x, log_loss = np.log(usable.column(x)), np.log(usable.column("loss"))
+    health = _health(usable)
     if x == "train_flops":
         keep = _best_of_budget(log_x, log_loss)
         log_x, log_loss = log_x[keep], log_loss[keep]
+        health = None if health is None else health[keep]
     points = len(np.unique(log_x))
     if points < FEWEST_CURVE_POINTS:
         raise ForecastError(
             f"{records.source}: {points} distinct value{'s' if points > 1 else ''} of {x}; "
             f"a forecast along it needs {FEWEST_CURVE_POINTS} (6 or more to rehearse it)"
         )
-    ladder = Ladder(inputs=(x,), log_inputs=log_x[:, None], log_loss=log_loss, log_compute=log_x)
+    ladder = Ladder(
+        inputs=(x,),
+        log_inputs=log_x[:, None],
+        log_loss=log_loss,
+        log_compute=log_x,
+        health=health,
+    )
     exponent = COMPUTE_EXPONENT if x == "train_flops" else DATA_EXPONENT
     is_far = x == "train_flops" or furthest > ladder.log_compute.max() + FAR * np.log(10)
     return Question(
         ladder=ladder,
         candidates=_chosen(curve_candidates(exponent, far=is_far), law),
         calibration=FAR_CURVE if is_far else NEAR_CURVE,
-        status=said + _check_fall(records, ladder),
+        status=said + health_notes(usable) + _check_fall(records, ladder),
         evaluation_noise=_evaluation_noise(usable),
     )
 

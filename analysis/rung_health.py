@@ -21,8 +21,8 @@ from scaling.records import Records
 FloatArray = npt.NDArray[np.float64]
 
 FEWEST_RUNGS = 4
-#: Slopes are called real from this many standard errors on.
-SIGNIFICANT = 2.0
+#: A slope is called real where its interval at this confidence level leaves zero out.
+REAL_LEVEL = 0.95
 #: Shares of the training at which curves are compared: after warm-up, to the end.
 SHARES = np.linspace(0.25, 0.95, 8)
 OUTLYING_DEVIATIONS, OUTLYING_SHARE = 5.0, 0.01
@@ -43,10 +43,14 @@ class LearningRateTrend:
 
     @property
     def is_real(self) -> bool:
-        """Whether a slope differs from the rule's by more than two standard errors."""
+        """Whether a slope differs from zero, by Student's t: four rungs leave one degree of
+        freedom, and then only a slope of 13 standard errors does."""
+        from scipy.special import stdtrit
+
+        least = float(stdtrit(self.rungs - 1 - len(_ALONG), 0.5 + REAL_LEVEL / 2))
         return bool(
-            abs(self.width_slope) > SIGNIFICANT * self.width_stderr
-            or abs(self.tokens_slope) > SIGNIFICANT * self.tokens_stderr
+            abs(self.width_slope) > least * self.width_stderr
+            or abs(self.tokens_slope) > least * self.tokens_stderr
         )
 
     def offset(self, width: float, tokens: float) -> float:

@@ -27,14 +27,28 @@ def supported(forecaster: Forecaster, answer: LogForecast) -> BoolArray:
     that distance, or the distance is at most half the span; the 90% interval is no wider than a
     factor of 1.5. Otherwise only the interval should be read, as an order of magnitude.
     """
+    return np.array([not reason for reason in reasons_against(forecaster, answer)], dtype=bool)
+
+
+def reasons_against(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
+    """Why the median of each target is no number to read, by the rule of `supported`; "" where it
+    is one."""
     low, high = np.quantile(answer.draws, [0.05, 0.95], axis=1)
-    reach = max(
-        REHEARSED_REACH * furthest_rehearsal(forecaster), UNREHEARSED_REACH * span(forecaster)
-    )
-    limit = (
-        min(SPANNED_REACH * span(forecaster), reach) + 0.01
-    )  # planned budgets are met to within rounding
-    return np.asarray((answer.distance <= limit) & (high - low <= WIDEST))
+    rounding = 0.01  # planned budgets are met to within it
+    spanned, rehearsed = span(forecaster), furthest_rehearsal(forecaster)
+    reach = max(REHEARSED_REACH * rehearsed, UNREHEARSED_REACH * spanned)
+    reasons = []
+    for distance, width in zip(answer.distance, high - low, strict=True):
+        where = f"{distance:.2f} decades beyond the data, "
+        if distance > SPANNED_REACH * spanned + rounding:
+            reasons.append(f"{where}which span {spanned:.2f}")
+        elif distance > reach + rounding:
+            reasons.append(f"{where}which span {spanned:.2f}, rehearsed to {rehearsed:.2f}")
+        elif width > WIDEST:
+            reasons.append(f"{where}with a 90% interval wider than a factor of 1.5")
+        else:
+            reasons.append("")
+    return tuple(reasons)
 
 
 def span(forecaster: Forecaster) -> float:

@@ -76,6 +76,13 @@ def factor_in_words(decades: float) -> str:
     )
 
 
+def in_print(sentence: str) -> str:
+    """A sentence made for a terminal, for a page: a capital first, true minus signs."""
+    return f"{sentence[:1].upper()}{sentence[1:]}".replace("+-", "\u00b1").replace(
+        " -", f" {MINUS}"
+    )
+
+
 def _scientific(value: float, digits: int) -> tuple[str, int]:
     mantissa, power = f"{value:.{digits - 1}e}".split("e")
     return mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa, int(power)

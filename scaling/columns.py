@@ -24,7 +24,7 @@ COLUMNS: dict[str, Column] = {
     # identity
     "run_id": Column("identity of the run: a hash of what was planned", "text"),
     "sweep": Column("the sweep that the run belongs to", "text"),
-    "status": Column("finished, diverged, failed or running", "text", aliases=("state",)),
+    "status": Column("finished, diverged, failed, settled or running", "text", aliases=("state",)),
     "held_out": Column("hidden from fits by the plan: it is there to be predicted", "flag"),
     # the four quantities that laws speak of
     "params": Column(
@@ -89,6 +89,11 @@ COLUMNS: dict[str, Column] = {
     "health_weight": Column("weight of a run in fits for the health of its learning rate, 0 to 1"),
     "clipped_share": Column("share of the steps after warm-up whose gradient was scaled down"),
     "spikes": Column("jumps of the training loss above what the 50 steps before explain"),
+    # of runs that were stopped because their outcome was settled; no fit reads these
+    "forecast_loss": Column("final loss that a settled run was heading for, nats per token"),
+    "forecast_low": Column("low end of the 90% interval of forecast_loss"),
+    "forecast_high": Column("high end of the 90% interval of forecast_loss"),
+    "share_done": Column("share of its planned steps that a settled run had done"),
     # cost
     "wall_seconds": Column("seconds of wall time"),
     "device": Column("what it ran on", "text"),

@@ -34,6 +34,11 @@ HALF_WEIGHT_GAP = 0.005
 _RUNG = ("family", "width", "depth", "heads", "context", "vocab_size", "data", "recipe_hash")
 
 
+def rung_columns(table: "pd.DataFrame") -> list[str]:
+    """The columns that runs of one rung agree in, those of them that this table has."""
+    return [name for name in _RUNG if name in table]
+
+
 def spread_health(table: "pd.DataFrame") -> "pd.DataFrame":
     """The table with `health` and `lr_gap` of each rung on all its runs.
 
@@ -44,7 +49,7 @@ def spread_health(table: "pd.DataFrame") -> "pd.DataFrame":
     if "health_weight" in table:
         return table
     table = table.copy()
-    key = [name for name in _RUNG if name in table]
+    key = rung_columns(table)
     if key:
         for name in ("health", "lr_gap"):
             if name in table:

@@ -52,6 +52,7 @@ class RunState(StrEnum):
     PLANNED = "planned"
     RUNNING = "running"
     FINISHED = "finished"
+    SETTLED = "settled"  # stopped, since its outcome was forecast well enough
     DIVERGED = "diverged"
     FAILED = "failed"
     EXCLUDED = "excluded"
@@ -60,7 +61,9 @@ class RunState(StrEnum):
 #: A later state in this order outranks an earlier one of the same run.
 _RANK = {
     state: rank
-    for rank, state in enumerate(("failed", "running", "diverged", "finished", "excluded"))
+    for rank, state in enumerate(
+        ("failed", "settled", "running", "diverged", "finished", "excluded")
+    )
 }
 
 
@@ -352,13 +355,15 @@ class RunWriter:
         self.write(
             {
                 "op": "end",
-                "status": "FINISHED" if state is RunState.FINISHED else "FAILED",
+                "status": _MLFLOW_STATUS.get(state, "FAILED"),
                 "tags": {_STATE: state, _RECORD: _to_json(self._facts), **tags},
                 "metrics": metrics,
             }
         )
         self.flush()
 
+
+_MLFLOW_STATUS = {RunState.FINISHED: "FINISHED", RunState.SETTLED: "KILLED"}
 
 #: One thread a store in this process ships what its runs write.
 _SHIPPERS: dict[tuple[int, str], Shipper] = {}

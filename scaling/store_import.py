@@ -32,7 +32,8 @@ def import_records(records: Records, store: RunStore) -> int:
         if status == RunState.FINISHED:
             writer.finish(facts)
         else:
-            state = RunState.DIVERGED if status == RunState.DIVERGED else RunState.FAILED
+            kept = status in (RunState.DIVERGED, RunState.SETTLED)
+            state = RunState(status) if kept else RunState.FAILED
             writer.fail(state, reason)
         count += 1
     return count

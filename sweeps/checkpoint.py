@@ -9,7 +9,7 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ class CheckpointFile:
     @property
     def previous(self) -> Path:
         """The place of the generation before the latest."""
-        return self.path.with_suffix(".previous")
+        return self.path.with_name(f"{self.path.name}.previous")
 
     def save(self, content: Mapping[str, Any]) -> None:
         """Write a new generation; the one before it stays."""
@@ -50,7 +50,7 @@ class CheckpointFile:
         torch.save({"identity": dict(self.identity), "content": dict(content)}, buffer)
         payload = buffer.getvalue()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(f".{os.getpid()}.tmp")
+        unfinished = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
         with unfinished.open("wb") as file:
             file.write(hashlib.sha256(payload).hexdigest().encode())
             file.write(payload)
@@ -61,30 +61,43 @@ class CheckpointFile:
         unfinished.replace(self.path)
         _flush_folder(self.path.parent)
 
-    def load(self) -> Loaded | None:
-        """The latest state that is whole, or None.
+    def load(self, step: int | None = None) -> Loaded | None:
+        """The latest state that is whole, or None; with a `step`, only one that stands there.
 
         Raises ConfigError where it belongs to other data or rules than those at hand.
         """
         problems = []
+        for path, document in self._documents():
+            if isinstance(document, str):
+                problems.append(f"{path}: {document}")
+            elif step is None or document["content"]["step"] == step:
+                note = "; ".join(problems) + "; went on from the state before it"
+                return Loaded(content=document["content"], note=note if problems else "")
+        if problems:
+            return Loaded(content={}, note="; ".join(problems) + "; started from the beginning")
+        return None
+
+    def steps(self) -> list[int]:
+        """Where the whole states stand, the latest first."""
+        found = [document for _, document in self._documents()]
+        return [one["content"]["step"] for one in found if not isinstance(one, str)]
+
+    def _documents(self) -> Iterator[tuple[Path, dict[str, Any] | str]]:
+        """The generations that exist, the latest first, or what is wrong with them."""
         for path in (self.path, self.previous):
             try:
                 document = _read(path)
             except FileNotFoundError:
                 continue
             except ValueError as error:
-                problems.append(f"{path}: {error}")
+                yield path, str(error)
                 continue
             self._check_identity(path, document["identity"])
-            note = "; ".join(problems) + "; went on from the state before it" if problems else ""
-            return Loaded(content=document["content"], note=note)
-        if problems:
-            return Loaded(content={}, note="; ".join(problems) + "; started from the beginning")
-        return None
+            yield path, document
 
     def remove(self) -> None:
         """Delete all generations."""
-        for path in (self.path, self.previous, *self.path.parent.glob(f"{self.path.stem}.*.tmp")):
+        for path in (self.path, self.previous, *self.path.parent.glob(f"{self.path.name}.*.tmp")):
             path.unlink(missing_ok=True)
 
     def _check_identity(self, path: Path, found: Mapping[str, str]) -> None:
@@ -107,10 +120,10 @@ class CheckpointClock:
         """Whether the time since the latest checkpoint is over."""
         return time.perf_counter() >= self._next
 
-    def save(self, file: CheckpointFile, content: Mapping[str, Any]) -> None:
+    def time(self, save: Callable[[], None]) -> None:
         """Write a checkpoint and wait at least a hundred times as long for the next."""
         start = time.perf_counter()
-        file.save(content)
+        save()
         end = time.perf_counter()
         self._next = end + max(self._seconds, 100 * (end - start))
 

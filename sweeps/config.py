@@ -18,6 +18,7 @@ from sweeps.schedule import SCHEDULES
 DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("local", "ray", "slurm")
 PRECISIONS = ("fp32", "bf16")
+STRATEGIES = ("auto", "ddp", "fsdp")
 SOURCES = ("text", "shards", "markov", "bigram-tasks")
 TOKEN_TYPES = ("auto", "uint16", "uint32")
 
@@ -183,7 +184,10 @@ class LaunchConfig:
     """Runs of one shape, batch and length that are trained as one stack; none: chosen by the
     model's size, 1: never."""
     devices: int = 1
-    """GPUs (or processes, on a CPU) that share each batch of one run, by Lightning's DDP."""
+    """GPUs (or processes, on a CPU) that share each batch of one run."""
+    strategy: str = "auto"
+    """With several devices: `ddp` (each holds the whole model), `fsdp` (each holds a share of
+    weights, gradients and moments), or auto: ddp while the model fits one device."""
     compile: bool = False
     """Have torch.compile fuse the blocks of the model: half a minute that pays in runs of many
     minutes on a GPU."""
@@ -202,6 +206,11 @@ class LaunchConfig:
     held_out_first: bool = False
     """Start the held-out runs before the others, since they are the longest: no core idles at the
     end. By default the order is small before large, so that a forecast sharpens early."""
+    stop_settled_relative_width: float | None = None
+    """Stop a cell once the 90% interval of its final loss, forecast from its curve and those of the
+    sweep's finished runs, is narrower than this share of the loss, for example 0.01. It is then
+    `settled`: it has a forecast and no loss, and no fit uses it. Held-out runs, trunks, carriers of
+    a learning-rate check and runs on several devices are never stopped. None: none is."""
     flops_per_second: float | None = None
     """Training rate of one process for the time estimate before anything has been timed; none: a
     guess from the model's size."""
@@ -326,6 +335,7 @@ class SweepConfig:
             ("launch.micro_sequences", self.launch.micro_sequences),
             ("launch.checkpoint_seconds", self.launch.checkpoint_seconds),
             ("launch.flops_per_second", self.launch.flops_per_second),
+            ("launch.stop_settled_relative_width", self.launch.stop_settled_relative_width),
         ):
             if size is not None and not size > 0:
                 raise ConfigError(f"{label} is {size:g}; it must be positive")
@@ -343,6 +353,12 @@ class SweepConfig:
             known = (*TOKENIZERS, "a path of a tokenizer.json")
             _check_choice("data.tokenizer", self.data.tokenizer, known)
         _check_choice("launch.device", self.launch.device, DEVICES)
+        _check_choice("launch.strategy", self.launch.strategy, STRATEGIES)
+        if self.launch.strategy == "fsdp" and self.launch.devices == 1:
+            raise ConfigError(
+                "launch.strategy fsdp shares a model among launch.devices, which is 1; give more "
+                "devices, or leave the strategy out"
+            )
         _check_choice("launch.engine", self.launch.engine, ENGINES)
         _check_choice("model.mlp", self.model.mlp, MLPS)
         _check_choice("model.precision", self.model.precision, PRECISIONS)

@@ -5,13 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from scaling.errors import ConfigError
-from scaling.store import RunState
 from sweeps.config import BudgetConfig
 from sweeps.plan import RunPlan, SweepPlan
+from sweeps.settling import final_states
 from sweeps.standing import excluded_runs
 from sweeps.throughput import Throughput
-
-_SETTLED = (RunState.FINISHED, RunState.DIVERGED, RunState.EXCLUDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +66,8 @@ def plan_cost(plan: SweepPlan, known: Iterable[Mapping[str, Any]] = ()) -> PlanC
     `known` holds the facts of the runs in the store (`RunStore.facts`), none before the first.
     """
     facts = list(known)
-    settled = {one["run_id"] for one in facts if one["status"] in _SETTLED}
+    final = final_states(plan.config.launch)
+    settled = {one["run_id"] for one in facts if one["status"] in final}
     settled |= set(excluded_runs(plan))
     throughput = Throughput.measured(facts, plan.config.launch.flops_per_second)
     sizes: dict[int, list[RunPlan]] = {}

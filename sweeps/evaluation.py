@@ -7,16 +7,16 @@ from torch import Tensor
 
 from scaling.compute import flops_per_token
 from sweeps.data.corpus import Corpus
-from sweeps.models.transformer import Transformer, token_losses
+from sweeps.models.transformer import Decoder, token_losses
 from sweeps.plan import RunPlan
 
 _EVALUATION_SEQUENCES = 64  # a batch of the validation set
 
 
 @torch.no_grad()
-def stack_losses(model: Transformer, corpus: Corpus) -> Tensor:
+def stack_losses(model: Decoder, corpus: Corpus) -> Tensor:
     """(replicas, validation sequences) Mean nats per token of each sequence."""
-    device = model.weights.device
+    device = model.device
     sequences = torch.from_numpy(corpus.validation).long()
     parts = []
     for batch in sequences.split(_EVALUATION_SEQUENCES):
@@ -26,12 +26,12 @@ def stack_losses(model: Transformer, corpus: Corpus) -> Tensor:
     return torch.cat(parts, dim=1).double().cpu()
 
 
-def sequence_losses(model: Transformer, corpus: Corpus) -> Tensor:
+def sequence_losses(model: Decoder, corpus: Corpus) -> Tensor:
     """(validation sequences,) Mean nats per token of each, for a stack of one."""
     return stack_losses(model, corpus)[0]
 
 
-def evaluate_stack(model: Transformer, corpus: Corpus) -> list[tuple[float, float]]:
+def evaluate_stack(model: Decoder, corpus: Corpus) -> list[tuple[float, float]]:
     """Each replica's validation loss in nats per token, and its standard error over sequences.
 
     Tokens of one sequence are not independent, so sequences are what is counted.
@@ -39,7 +39,7 @@ def evaluate_stack(model: Transformer, corpus: Corpus) -> list[tuple[float, floa
     return [_mean_and_error(losses) for losses in stack_losses(model, corpus)]
 
 
-def evaluate(model: Transformer, corpus: Corpus) -> tuple[float, float]:
+def evaluate(model: Decoder, corpus: Corpus) -> tuple[float, float]:
     """Validation loss and its standard error, for a stack of one."""
     return evaluate_stack(model, corpus)[0]
 

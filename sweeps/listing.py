@@ -77,8 +77,15 @@ def recipe_text(plan: SweepPlan) -> str:
     rule = (
         f"recipe {recipe.name} ({plan.runs[0].recipe_hash}): learning rate rule "
         f"{recipe.learning_rate_rule}, batch ^ {recipe.learning_rate_batch_exponent:g}, "
-        f"tokens ^ {recipe.learning_rate_tokens_exponent:g}\n\n"
+        f"tokens ^ {recipe.learning_rate_tokens_exponent:g}\n"
     )
+    if any(run.settings.falling_rate for run in plan.runs):
+        rule += (
+            f"until a decay begins the rate falls as the tokens so far ^ "
+            f"{recipe.learning_rate_tokens_exponent:g}; stated where a run of "
+            f"{recipe.anchor_tokens_per_param:g} tokens/param decays\n"
+        )
+    rule += "\n"
     return _table(columns, rows) + rule
 
 
@@ -90,8 +97,36 @@ def _saving(plan: SweepPlan) -> str:
     share = 1 - plan.marginal_flops / plan.train_flops
     return (
         f"\n{branches} decay branches share {len(trunks)} trunk{'s' * (len(trunks) > 1)}: "
-        f"{plan.marginal_flops:.3g} FLOP are spent, {share:.0%} less than by separate runs"
+        f"{plan.marginal_flops:.3g} FLOP are spent, {share:.0%} less than by separate runs\n\n"
+        + _branch_text(plan).rstrip()
     )
+
+
+def _branch_text(plan: SweepPlan) -> str:
+    """How far each branch's settings are from those that the rule gives for its own horizon."""
+    columns = (
+        "width", "depth", "branch: tokens", "forks at", "LR at fork", "over the rule's", "batch",
+        "over the rule's", "FLOP added", "of a run alone",
+    )  # fmt: skip
+    rows: dict[tuple[object, ...], None] = {}
+    for run in plan.runs:
+        if run.branch is None:
+            continue
+        facts = run.facts()
+        row = (
+            run.shape.width,
+            run.shape.depth,
+            f"{run.tokens:,}",
+            f"{facts['fork_tokens']:,}",
+            f"{facts['learning_rate_at_fork']:.4f}",
+            f"{facts['learning_rate_mismatch']:.2f}",
+            f"{run.batch_tokens:,}",
+            f"{facts['batch_mismatch']:.2f}",
+            f"{run.marginal_flops:.3g}",
+            f"{run.marginal_flops / run.train_flops:.0%}",
+        )
+        rows[row] = None  # once for all seeds
+    return _table(columns, list(rows))
 
 
 def cost_text(cost: PlanCost) -> str:

@@ -1,5 +1,6 @@
 """AdamW on the flat weights of a stack: one set of constants a replica and parameter group."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -49,7 +50,7 @@ class PackedAdamW(torch.optim.Optimizer):
         self._max_norm = _constant(like, [item.max_gradient_norm for item in settings])
         self._beta2 = _constant(like, [item.beta2 for item in settings])
         self._beta1 = settings[0].beta1
-        self._table = _step_table(settings).to(like)
+        self._table = _step_table(self._settings).to(like)
 
     @property
     def steps_taken(self) -> int:
@@ -74,11 +75,17 @@ class PackedAdamW(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One update from the gradient in place; the gradient is clipped and then forgotten."""
+        assert self._weights.grad is not None, "backward comes before step"
+        self.update(torch.linalg.vector_norm(self._weights.grad, dim=1, keepdim=True))
+
+    @torch.no_grad()
+    def update(self, norm: Tensor) -> None:
+        """The update, given the norm (replicas, 1) of the gradient of all that is clipped as one,
+        of which these weights may be a part."""
         gradient = self._weights.grad
         assert gradient is not None, "backward comes before step"
         factor, correction1, root2 = self._table.index_select(0, self._step)[0]
         self._step.add_(1)
-        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         self.gradient_norm.copy_(norm[:, 0])
         self.active.logical_and_(norm.isfinite())
         frozen = self.active.logical_not()
@@ -107,7 +114,8 @@ class PackedAdamW(torch.optim.Optimizer):
         self._weights.grad = None
 
 
-def _step_table(settings: Sequence[TrainingSettings]) -> Tensor:
+@functools.lru_cache(maxsize=1)
+def _step_table(settings: tuple[TrainingSettings, ...]) -> Tensor:
     """(steps, 3, replicas, 1) By step: the learning rate's factor, and Adam's two bias corrections,
     of the second its root."""
     steps = max(item.steps for item in settings)

@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from scaling.compute import FlopConvention, flops_per_token, train_flops
@@ -17,6 +19,7 @@ from sweeps.recipe import (
     Recipe,
     TrainingSettings,
     find_recipe,
+    horizon_settings_for,
     settings_for,
     trunk_settings_for,
 )
@@ -34,6 +37,11 @@ class Branch:
     """The horizon whose learning rate, batch, beta2 and weight decay the trunk has."""
     rule_learning_rate: float
     """Learning rate of hidden matrices that the rule gives for the run's own horizon."""
+    rule_batch_tokens: int
+    """Batch that it gives for the run's own horizon. It follows from the rest of the plan, so it is
+    no part of a run's identity."""
+    trunk_horizons: tuple[float, ...] | None = None
+    """Tokens of all runs that share the trunk, where its settings do not tell trunks apart."""
     paid_steps: int
     """Steps of the trunk that the next shorter branch has had trained: they cost this run
     nothing."""
@@ -58,23 +66,35 @@ class RunPlan:
     family: str = FAMILY
     objective: str = OBJECTIVE
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Identity: a hash of every field, so that a changed plan is another run.
 
         A fact that is None says nothing, so a new kind of fact leaves earlier runs as they are.
         """
-        return _hash(dataclasses.asdict(self, dict_factory=_without_none))
+        return _hash(self._identity())
 
-    @property
+    @cached_property
     def trunk_id(self) -> str:
         """Identity of all that comes before the decay: equal for the branches of one trunk."""
         if self.branch is None:
             return self.run_id
-        fields = dataclasses.asdict(self, dict_factory=_without_none)
-        fields["settings"] |= {"steps": None, "decay_steps": None}
-        fields["branch"] = self.branch.reference_tokens
+        fields = self._identity()
+        fields["settings"] = fields["settings"] | {"steps": None, "decay_steps": None}
+        fields["branch"] = self.branch.trunk_horizons or self.branch.reference_tokens
         return _hash(fields)
+
+    def _identity(self) -> dict[str, Any]:
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        fields = {
+            name: _plain(value) if name in _PARTS else value
+            for name, value in values.items()
+            if value is not None
+        }
+        if self.branch is not None:
+            branch = fields["branch"].items()
+            fields["branch"] = {key: value for key, value in branch if key != "rule_batch_tokens"}
+        return fields
 
     @property
     def name(self) -> str:
@@ -136,7 +156,7 @@ class RunPlan:
             "precision": self.precision,
             "batch_tokens": self.batch_tokens,
             "steps": settings.steps,
-            "learning_rate": settings.hidden.learning_rate,
+            "learning_rate": settings.learning_rate,
             "learning_rate_capped": settings.learning_rate_capped,
             "weight_decay": settings.hidden.weight_decay,
             "beta2": settings.beta2,
@@ -160,7 +180,7 @@ class RunPlan:
     def _branch_facts(self) -> dict[str, float | int | str | bool]:
         if self.branch is None:
             return {}
-        fork_step, rate = self.settings.fork_step, self.settings.hidden.learning_rate
+        fork_step, rate = self.settings.fork_step, self.settings.learning_rate
         return {
             "trunk": self.trunk_id,
             "parent": self.trunk_id,
@@ -168,10 +188,20 @@ class RunPlan:
             "fork_tokens": fork_step * self.batch_tokens,
             "decay_share": self.settings.decay_steps / self.settings.steps,
             "reference_tokens": self.branch.reference_tokens,
-            "learning_rate_at_fork": rate * self.settings.schedule_factor(fork_step),
+            "learning_rate_at_fork": rate,
             "learning_rate_rule": self.branch.rule_learning_rate,
             "learning_rate_mismatch": rate / self.branch.rule_learning_rate,
+            "batch_mismatch": self.batch_tokens / self.branch.rule_batch_tokens,
         }
+
+
+_PARTS = ("shape", "settings", "data", "branch")  # of a run, themselves of fields
+
+
+@lru_cache(maxsize=4096)
+def _plain(part: Any) -> dict[str, Any]:
+    """A part of a plan as a dict, shared by the thousands of runs that differ in their seeds."""
+    return dataclasses.asdict(part, dict_factory=_without_none)
 
 
 def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -228,7 +258,7 @@ class SweepPlan:
                 "tokens_per_param": round(run.tokens / run.shape.params_matmul, 1),
                 "batch_tokens": run.batch_tokens,
                 "steps": run.settings.steps,
-                "learning_rate": float(f"{run.settings.hidden.learning_rate:.3g}"),
+                "learning_rate": float(f"{run.settings.learning_rate:.3g}"),
                 "train_flops": run.train_flops,
                 "marginal_flops": run.marginal_flops,
                 "trunk": run.trunk_id if run.branch else "",
@@ -299,6 +329,7 @@ def _runs(
     depths = block.depth or config.grid.depth or (1,)
     seeds = block.seed or (grid_seeds[:1] if held_out else grid_seeds)
     (horizon,) = block.horizons
+    recipe_hash = recipe.hash
     for width, depth in itertools.product(block.width, depths):
         shape = TransformerShape(
             width=width,
@@ -320,7 +351,7 @@ def _runs(
                     settings=settings,
                     data=facts,
                     recipe=recipe.name,
-                    recipe_hash=recipe.hash,
+                    recipe_hash=recipe_hash,
                     rotary_base=config.model.rotary_base,
                     precision=config.model.precision,
                     seed=seed,
@@ -337,17 +368,22 @@ def _resolve(
     found: list[tuple[TrainingSettings, Branch | None]] = [(item, None) for item in alone]
     if recipe.schedule != "wsd":
         return found
-    for places in split_horizons(horizons, recipe.max_trunk_span):
+    anchored = recipe.anchor_tokens_per_param is not None
+    for places in split_horizons(horizons, math.inf if anchored else recipe.max_trunk_span):
         if len(places) == 1:
             continue
-        reference, resolved = trunk_settings_for(recipe, shape, [horizons[i] for i in places])
+        chosen = [horizons[place] for place in places]
+        reference, resolved = trunk_settings_for(recipe, shape, chosen)
         paid_steps, shorter = 0, None
         for place, settings in zip(places, resolved, strict=True):
             if shorter is None or settings != found[shorter][0]:
+                rule = horizon_settings_for(recipe, shape, horizons[place])
                 branch = Branch(
                     reference_tokens=reference,
-                    rule_learning_rate=alone[place].hidden.learning_rate,
+                    rule_learning_rate=rule.hidden.learning_rate,
+                    rule_batch_tokens=rule.batch_sequences * shape.context,
                     paid_steps=paid_steps,
+                    trunk_horizons=tuple(chosen) if anchored else None,
                 )
                 found[place] = (settings, branch)
                 paid_steps, shorter = settings.fork_step, place

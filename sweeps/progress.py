@@ -13,7 +13,7 @@ from rich.progress import (
 from sweeps.plan import SweepPlan
 from sweeps.work import EventKind, RunEvent
 
-_ENDED = (EventKind.FINISHED, EventKind.DIVERGED, EventKind.FAILED)
+_ENDED = (EventKind.FINISHED, EventKind.SETTLED, EventKind.DIVERGED, EventKind.FAILED)
 
 
 class SweepProgress:

@@ -17,11 +17,9 @@ from sweeps.health import rungs
 from sweeps.launchers.launcher import TaskLost, TaskMessage, find_launcher
 from sweeps.packing import pack_runs
 from sweeps.plan import RunPlan, SweepPlan
+from sweeps.settling import Judge, final_states
 from sweeps.standing import excluded_runs
 from sweeps.work import EventKind, RunEvent, Task, train_task
-
-#: Training these again would give the same result.
-SETTLED = frozenset((RunState.FINISHED, RunState.DIVERGED, RunState.EXCLUDED))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +43,7 @@ def run_sweep(
     *,
     workers: int | None = None,
     on_event: Callable[[RunEvent], None] = lambda event: None,
+    judge: Judge | None = None,
 ) -> SweepOutcome:
     """Train what the store does not hold yet, in worker processes, in the order of the plan.
 
@@ -52,14 +51,14 @@ def run_sweep(
     run that fails does not stop the others; those whose worker dies go on from their last
     checkpoint, `launch.tries` times at most. Safe to interrupt: what is finished stays, the rest is
     trained by the next call; SIGTERM counts as Ctrl-C, after which workers save their states.
-    `workers` overrides the config's number. Raises StoreError where another process drives the same
-    sweep.
+    `workers` overrides the config's number; `judge` stops cells whose outcome is settled
+    (`sweeps.settling`). Raises StoreError where another process drives the same sweep.
     """
     store = store.with_parent({"sweep": plan.name, "runs": len(plan.runs)})
     with DriverLock(store), _sigterm_as_interrupt():
         store.replay()
         store.close_cut_off(reason="cut off: its driver ended")
-        return _Walk(plan, store, on_event).run(workers)
+        return _Walk(plan, store, on_event, judge).run(workers)
 
 
 @contextmanager
@@ -84,9 +83,14 @@ class _Walk:
     """One call of run_sweep: where every run stands by now."""
 
     def __init__(
-        self, plan: SweepPlan, store: RunStore, on_event: Callable[[RunEvent], None]
+        self,
+        plan: SweepPlan,
+        store: RunStore,
+        on_event: Callable[[RunEvent], None],
+        judge: Judge | None,
     ) -> None:
-        self._plan, self._store, self._on_event = plan, store, on_event
+        self._plan, self._store, self._on_event, self._judge = plan, store, on_event, judge
+        self._final = final_states(plan.config.launch)
         known = store.states() | dict.fromkeys(excluded_runs(plan), RunState.EXCLUDED)
         self._states = {run.run_id: known.get(run.run_id, RunState.PLANNED) for run in plan.runs}
         self._reasons: dict[str, str] = {}
@@ -100,7 +104,7 @@ class _Walk:
         # Workers elsewhere have other working directories.
         launch = replace(launch, checkpoints=str(Path(launch.checkpoints).absolute()))
         for run in self._plan.runs:
-            if self._states[run.run_id] in SETTLED:
+            if self._states[run.run_id] in self._final:
                 self._on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=run.tokens))
         do = find_launcher(launch.engine)
         happenings = do(self._tasks(launch), train_task, launch, self._after_loss)
@@ -121,7 +125,7 @@ class _Walk:
     def _tasks(self, launch: LaunchConfig) -> list[Task]:
         """Packs of the whole plan, so that a run shares its pack with the same runs each time."""
         wanted = [r for r in self._plan.runs if self._states[r.run_id] is not RunState.EXCLUDED]
-        todo = {run.run_id for run in wanted if self._states[run.run_id] not in SETTLED}
+        todo = {run.run_id for run in wanted if self._states[run.run_id] not in self._final}
         health = self._plan.config.health
         carriers = rungs(wanted).values() if health.check_learning_rate else ()
         return [
@@ -133,6 +137,7 @@ class _Walk:
                 store=self._store,
                 checked=frozenset(run.run_id for run in carriers),
                 health=health,
+                judge=self._judge,
             )
             for pack in (pack_runs(wanted, launch) if wanted else ())
             if (missing := todo & {run.run_id for run in pack.runs})
@@ -148,7 +153,7 @@ class _Walk:
     def _after_loss(self, lost: TaskLost) -> Task | None:
         """What is left of a lost task and worth another try; None where nothing is."""
         self._learn_ends(lost.task)
-        left = [run for run in lost.task.runs if self._states[run.run_id] not in SETTLED]
+        left = [run for run in lost.task.runs if self._states[run.run_id] not in self._final]
         if not left:
             return None
         key: str = lost.task.pack.key
@@ -170,8 +175,8 @@ class _Walk:
             known = self._store.facts()
             for run in task.runs:
                 facts = known.get(run.run_id, {})
-                unheard = self._states[run.run_id] not in SETTLED
-                if unheard and facts.get("status") in (RunState.FINISHED, RunState.DIVERGED):
+                unheard = self._states[run.run_id] not in self._final
+                if unheard and facts.get("status") in _TOLD:
                     self._take(
                         RunEvent(
                             kind=EventKind(facts["status"]),
@@ -200,9 +205,11 @@ class _Walk:
             self._store.replay()
 
 
+_TOLD = (RunState.FINISHED, RunState.SETTLED, RunState.DIVERGED)
 _STATES = {
     EventKind.STARTED: RunState.RUNNING,
     EventKind.FINISHED: RunState.FINISHED,
+    EventKind.SETTLED: RunState.SETTLED,
     EventKind.DIVERGED: RunState.DIVERGED,
     EventKind.FAILED: RunState.FAILED,
     EventKind.LOST: RunState.PLANNED,

@@ -25,6 +25,19 @@ def schedule_factor(
     return min(up, 1 - math.sqrt(max(0.0, into_decay)))
 
 
+def mean_schedule_factor(
+    schedule: Schedule, *, steps: int, warmup_steps: int, decay_steps: int
+) -> float:
+    """Mean over a run of the learning rate over its peak."""
+    factors = (
+        schedule_factor(
+            schedule, step, steps=steps, warmup_steps=warmup_steps, decay_steps=decay_steps
+        )
+        for step in range(steps)
+    )
+    return math.fsum(factors) / steps
+
+
 def split_horizons(horizons: Sequence[float], max_span: float) -> list[list[int]]:
     """Which horizons share a trunk: places in the list, ascending, as few trunks as possible.
 

@@ -1,4 +1,4 @@
-"""A stack of replicas in training: the Lightning module, and the state it can be stopped in.
+"""A stack of replicas in training, as a Lightning module.
 
 One Lightning step is a chunk of optimizer steps: the Trainer's overhead of about a millisecond is
 paid once a chunk, and losses travel to the host once a chunk. Batches are computed from the step
@@ -6,100 +6,30 @@ number; the loader delivers chunk numbers.
 """
 
 import contextlib
-import dataclasses
-import hashlib
 import logging
 import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from scaling.errors import ConfigError
 from sweeps.config import LaunchConfig
 from sweeps.data.corpus import Corpus
 from sweeps.device import choose_device
+from sweeps.models.sharded import ShardedTransformer
 from sweeps.models.transformer import Transformer, parameter_groups
 from sweeps.optimizer import PackedAdamW
 from sweeps.plan import RunPlan
+from sweeps.sharded_optimizer import ShardedAdamW
+from sweeps.state import CurvePoint, StackState
 from sweeps.step import Step
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurvePoint:
-    """The training loss of the steps since the point before."""
-
-    step: int
-    tokens: int
-    loss: float
-    learning_rate: float
-
-
-_BY_REPLICA = (
-    "weights", "first", "second", "active", "diverged_at", "clipped", "losses", "points",
-    "fork_hashes",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class StackState:
-    """All that training needs to go on, on the host. Batches need the step number alone."""
-
-    step: int
-    seconds: float
-    """Training so far."""
-    weights: Tensor
-    """(replicas, parameters), like the two moments."""
-    first: Tensor
-    second: Tensor
-    active: Tensor
-    """(replicas, 1)"""
-    diverged_at: tuple[int, ...]
-    """The step of each replica at which loss or gradient was not finite; -1: it has not."""
-    clipped: tuple[int, ...]
-    """Steps of each replica after its warm-up whose gradient was scaled down."""
-    losses: Tensor
-    """(replicas, steps) Training loss of every step so far."""
-    points: tuple[tuple[CurvePoint, ...], ...]
-    """The curve of each replica."""
-    paid_seconds: float = 0.0
-    """The part of `seconds` that went into a trunk up to a shorter branch's fork."""
-    fork_hashes: tuple[str, ...] = ()
-    """Each replica's state where the branch in training left its trunk."""
-    micro_sequences: int
-    """Sequences that memory has been seen to hold at once."""
-
-    def part(self, replicas: slice) -> "StackState":
-        """The state of some replicas."""
-        chosen = {name: getattr(self, name)[replicas] for name in _BY_REPLICA}
-        return dataclasses.replace(self, **chosen)
-
-    def hash(self, replica: int) -> str:
-        """Of one replica's weights and moments."""
-        digest = hashlib.sha256(str(self.step).encode())
-        for tensor in (self.weights, self.first, self.second):
-            digest.update(tensor[replica].contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
-
-    def content(self) -> dict[str, Any]:
-        """As plain containers and tensors, for a file."""
-        curves = [[dataclasses.astuple(point) for point in curve] for curve in self.points]
-        return {**vars(self), "points": curves}
-
-    @classmethod
-    def from_content(cls, content: dict[str, Any]) -> "StackState":
-        """The state that `content` described."""
-        names = [item.name for item in dataclasses.fields(CurvePoint)]
-        points = tuple(
-            tuple(CurvePoint(**dict(zip(names, values, strict=True))) for values in curve)
-            for curve in content["points"]
-        )
-        return cls(**(content | {"points": points}))
+from sweeps.strategy import is_sharded, lightning_strategy
 
 
 class Stack(pl.LightningModule):
@@ -113,10 +43,9 @@ class Stack(pl.LightningModule):
                 f"over launch.devices {launch.devices}; choose a divisor"
             )
         self.automatic_optimization = False
-        self.model = build_model(*runs)
+        self.model, self.optimizer = _build(runs, launch)
         if launch.compile:
             self.model.compile_blocks()
-        self.optimizer = build_optimizer(self.model, *runs)
         self.diverged_at = [-1] * len(runs)
         self.points: list[list[CurvePoint]] = [[] for _ in runs]
         self.clipped = [0] * len(runs)
@@ -152,7 +81,8 @@ class Stack(pl.LightningModule):
             trainer = pl.Trainer(
                 accelerator="gpu" if choose_device(self._launch.device).type == "cuda" else "cpu",
                 devices=self._launch.devices,
-                strategy="ddp" if self._launch.devices > 1 else "auto",
+                strategy=lightning_strategy(self._launch),
+                plugins=[LightningEnvironment()],  # Slurm and others have started one process
                 max_epochs=1,
                 logger=False,
                 enable_checkpointing=False,
@@ -169,7 +99,7 @@ class Stack(pl.LightningModule):
         return StackState(
             step=self.step,
             seconds=self.seconds,
-            weights=_copy(self.model.weights),
+            weights=_copy(self.model.held_weights()),
             first=_copy(optimizer.first),
             second=_copy(optimizer.second),
             active=_copy(optimizer.active),
@@ -187,13 +117,16 @@ class Stack(pl.LightningModule):
         """Stand where the state was taken."""
         self.step, self.seconds, self.paid_seconds = state.step, state.seconds, state.paid_seconds
         self.fork_hashes, self.micro_sequences = state.fork_hashes, state.micro_sequences
-        self.model.weights.copy_(state.weights)
+        self.model.hold(state.weights)
         self.optimizer.restore(state.step, state.first, state.second, state.active)
         self.diverged_at, self.clipped = list(state.diverged_at), list(state.clipped)
         self.losses = state.losses
         self.points = [list(curve) for curve in state.points]
 
-    def configure_optimizers(self) -> PackedAdamW:
+    def configure_model(self) -> None:
+        """Nothing: a model that is shared among devices was made in shares."""
+
+    def configure_optimizers(self) -> PackedAdamW | ShardedAdamW:
         """The recipe's optimizer, where the weights are."""
         self.optimizer.to(self.device)
         self._take_step = Step(
@@ -267,21 +200,34 @@ class Stack(pl.LightningModule):
 
 def build_model(*runs: RunPlan) -> Transformer:
     """The planned models before their first step, as a stack."""
-    first = runs[0]
-    return Transformer(
-        first.shape,
-        [run.seed for run in runs],
-        residual_scale=first.settings.residual_scale,
-        rotary_base=first.rotary_base,
-        compute_dtype=torch.bfloat16 if first.precision == "bf16" else torch.float32,
-        used_vocab_size=first.data.used_vocab_size,
-    )
+    return Transformer(runs[0].shape, [run.seed for run in runs], **_model_options(runs[0]))
 
 
 def build_optimizer(model: Transformer, *runs: RunPlan) -> PackedAdamW:
     """The optimizer with the plans' constants."""
     settings = [run.settings for run in runs]
     return PackedAdamW(model.weights, parameter_groups(runs[0].shape), settings)
+
+
+def _build(
+    runs: Sequence[RunPlan], launch: LaunchConfig
+) -> tuple[Transformer | ShardedTransformer, PackedAdamW | ShardedAdamW]:
+    if not is_sharded(launch):
+        model = build_model(*runs)
+        return model, build_optimizer(model, *runs)
+    (run,) = runs
+    device = choose_device(launch.device)
+    shared = ShardedTransformer(run.shape, run.seed, device=device, **_model_options(run))
+    return shared, ShardedAdamW(shared.held, [run.settings])
+
+
+def _model_options(run: RunPlan) -> dict[str, Any]:
+    return {
+        "residual_scale": run.settings.residual_scale,
+        "rotary_base": run.rotary_base,
+        "compute_dtype": torch.bfloat16 if run.precision == "bf16" else torch.float32,
+        "used_vocab_size": run.data.used_vocab_size,
+    }
 
 
 def _copy(tensor: Tensor) -> Tensor:

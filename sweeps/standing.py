@@ -14,10 +14,11 @@ from scaling.store import RunState, RunStore
 from sweeps.driver_lock import is_driven
 from sweeps.earlier import EarlierRuns, earlier_runs
 from sweeps.plan import RunPlan, SweepPlan
+from sweeps.settling import final_states
 from sweeps.throughput import Throughput
 
 _COMPARED = 100  # finished curves that are read to say where running cells are heading
-_ENDED = (RunState.FINISHED, RunState.DIVERGED, RunState.EXCLUDED)
+_ENDED = (RunState.FINISHED, RunState.SETTLED, RunState.DIVERGED, RunState.EXCLUDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ class SweepStanding:
             "wall_seconds_left": self.wall_seconds_left,
             "cost_left": self.cost_left,
             "earlier_runs": self.earlier and asdict(self.earlier),
-            "cells": [asdict(cell) for cell in self.cells],
+            "cells": [vars(cell) for cell in self.cells],
         }
         return json.dumps(document, indent=2)
 
@@ -118,7 +119,7 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
     """Compare the plan with what the store holds. One query, whatever the size of the sweep."""
     known = store.facts()
     driven = any(facts["status"] == "running" for facts in known.values()) and is_driven(store)
-    excluded = excluded_runs(plan)
+    excluded, final = excluded_runs(plan), final_states(plan.config.launch)
     throughput = Throughput.measured(known.values(), plan.config.launch.flops_per_second)
     cells = []
     for run in plan.runs:
@@ -127,6 +128,9 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
             facts |= {"status": RunState.EXCLUDED, "reason": excluded[run.run_id]}
         elif facts.get("status") == RunState.RUNNING and not driven:
             reason = "cut off; `scaling run` goes on with it"
+            facts |= {"status": RunState.PLANNED, "reason": reason}
+        elif facts.get("status") == RunState.SETTLED and RunState.SETTLED not in final:
+            reason = "was stopped as settled; `scaling run` goes on with it"
             facts |= {"status": RunState.PLANNED, "reason": reason}
         cells.append(_cell(run, facts, throughput))
     budget = plan.config.budget

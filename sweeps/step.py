@@ -10,8 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sweeps.models.transformer import Transformer, token_losses
-from sweeps.optimizer import PackedAdamW
+from sweeps.models.transformer import Decoder, token_losses
 
 _CALLS_BEFORE_CAPTURE = 3  # libraries choose kernels and allocate workspaces in their first calls
 
@@ -27,8 +26,8 @@ class Step:
 
     def __init__(
         self,
-        model: Transformer,
-        optimizer: PackedAdamW,
+        model: Decoder,
+        optimizer: torch.optim.Optimizer,
         *,
         z_loss: float,
         micro_sequences: int,
@@ -106,7 +105,7 @@ class Step:
 
     def _shrink(self, replicas: int) -> None:
         """Make the next try need about half the memory."""
-        self._model.weights.grad = None
+        self._model.zero_grad()
         self._graph, self._calls = None, 0
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -119,7 +118,7 @@ class Step:
         )
 
 
-def training_loss(model: Transformer, batch: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:
+def training_loss(model: Decoder, batch: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:
     """What is minimised, summed over replicas, and each replica's cross-entropy in nats.
 
     batch: (replicas, sequences, context + 1)

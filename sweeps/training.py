@@ -1,6 +1,7 @@
 """Planned runs -> records: a pack trained together, its branches forked, each run measured."""
 
 import ctypes
+import hashlib
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,17 +13,21 @@ import torch
 from torch import Tensor
 
 from scaling.compute import model_flops_utilization
-from sweeps.checkpoint import CheckpointClock, CheckpointFile
+from sweeps.checkpoint import CheckpointClock
 from sweeps.config import LaunchConfig
 from sweeps.data.corpus import Corpus
 from sweeps.device import choose_device, device_name
+from sweeps.distributed import agreed, gathered
 from sweeps.evaluation import evaluate, evaluate_stack, evaluation_flops, sequence_losses
 from sweeps.health import count_spikes
 from sweeps.launchers.launcher import Stopped
+from sweeps.pack_states import PackStates, parts_alike
 from sweeps.packing import Pack
 from sweeps.plan import RunPlan
-from sweeps.stack import CurvePoint, Stack, StackState, build_model, build_optimizer
+from sweeps.stack import Stack, build_model, build_optimizer
+from sweeps.state import CurvePoint, StackState
 from sweeps.step import StackTooLargeError, training_loss
+from sweeps.strategy import is_sharded, resolve_strategy
 
 __all__ = [
     "CurvePoint",
@@ -151,47 +156,53 @@ def train_pack(
     all `done` (run ids) are left out. With a `folder`, states are kept there until all is trained,
     and a call after a kill goes on from the latest.
     """
+    launch = resolve_strategy(launch, pack)
+    wanted = [row for row in pack.replicas if any(run.run_id not in done for run in row)]
+    if not wanted:
+        return {}
+    pack = Pack(replicas=tuple(wanted))
+    parts = (pack,) if folder is None else parts_alike(pack, folder)
+    if len(parts) == 1:
+        return _train_part(pack, corpus, launch, listener or Listener(), done, folder)
+    return _train_parts(parts, corpus, launch, listener, done, folder)
+
+
+def _train_parts(
+    parts: Sequence[Pack],
+    corpus: Corpus,
+    launch: LaunchConfig,
+    listener: Listener | None,
+    done: Collection[str],
+    folder: Path | None,
+) -> dict[RunPlan, TrainedRun]:
+    trained: dict[RunPlan, TrainedRun] = {}
+    for part in parts:
+        trained |= train_pack(part, corpus, launch, listener=listener, done=done, folder=folder)
+    return trained
+
+
+def _train_part(
+    pack: Pack,
+    corpus: Corpus,
+    launch: LaunchConfig,
+    listener: Listener,
+    done: Collection[str],
+    folder: Path | None,
+) -> dict[RunPlan, TrainedRun]:
+    """Train replicas that start together."""
     columns = [column for column in pack.columns if any(run.run_id not in done for run in column)]
     trained: dict[RunPlan, TrainedRun] = {}
-    training = _PackTraining(pack, corpus, launch, listener or Listener(), folder)
+    training = _PackTraining(pack, corpus, launch, listener, folder)
     try:
         for place, column in enumerate(columns):
             trained |= training.column(column, is_last=place == len(columns) - 1)
     except StackTooLargeError:
-        if len(pack.replicas) == 1:
+        if len(pack.replicas) == 1 or launch.devices > 1:
             raise
         ended = {run.run_id for run in trained} | set(done)
-        for half in pack.halves():
-            trained |= train_pack(
-                half, corpus, launch, listener=listener, done=ended, folder=folder
-            )
+        trained |= _train_parts(pack.halves(), corpus, launch, listener, ended, folder)
     training.close()
     return trained
-
-
-@dataclass(kw_only=True)
-class _Files:
-    """Where a pack keeps its states: the trunk's, and that of the branch in training."""
-
-    trunk: CheckpointFile | None = None
-    branch: CheckpointFile | None = None
-
-    @classmethod
-    def of(cls, pack: Pack, folder: Path | None) -> "_Files":
-        if folder is None:
-            return cls()
-        run = pack.runs[0]
-        identity = {
-            "runs": " ".join(run.run_id for run in pack.runs),
-            "data": run.data.data_hash,
-            "validation set": run.data.eval_hash,
-            "tokenizer": run.data.tokenizer_hash,
-            "recipe": run.recipe_hash,
-        }
-        return cls(
-            trunk=CheckpointFile(path=folder / f"{pack.key}.trunk", identity=identity),
-            branch=CheckpointFile(path=folder / f"{pack.key}.branch", identity=identity),
-        )
 
 
 class _PackTraining:
@@ -206,12 +217,13 @@ class _PackTraining:
         folder: Path | None,
     ) -> None:
         self._corpus, self._launch, self._listener = corpus, launch, listener
-        self._files = _Files.of(pack, folder)
+        self._trunks = PackStates.of(pack, folder, "trunk", launch) if folder else None
+        self._branches = PackStates.of(pack, folder, "branch", launch) if folder else None
         self._clock = CheckpointClock(launch.checkpoint_seconds)
         self._notes: list[str] = []
         self._stack = Stack(pack.columns[0], corpus, launch)
         self._start = self._stack.state()
-        self._trunk = self._load(self._files.trunk) or self._start
+        self._trunk = self._load(self._trunks) or self._start
 
     def column(self, runs: Sequence[RunPlan], *, is_last: bool) -> dict[RunPlan, TrainedRun]:
         """Train the trunk on to where these runs leave it, and them to their ends."""
@@ -220,29 +232,29 @@ class _PackTraining:
         self._to_trunk(runs, settings.steps if is_last else settings.fork_step)
         told = [0] * len(runs)
         if runs[0].branch and stack.step <= settings.fork_step:
-            self._advance(runs, told, settings.fork_step, self._files.trunk)
+            self._advance(runs, told, settings.fork_step, self._trunks)
             trunk = stack.state()
-            stack.fork_hashes = tuple(trunk.hash(replica) for replica in range(len(runs)))
+            stack.fork_hashes = self._hashes(trunk)
             self._trunk = trunk
-        file = self._files.trunk
+        states = self._trunks
         if not is_last:
-            self._keep(self._trunk, self._files.trunk)
-            file = self._files.branch
-            resumed = self._load(file)
+            self._keep(lambda: self._trunk, self._trunks)
+            states = self._branches
+            resumed = self._load(states)
             if resumed is not None and settings.fork_step < resumed.step <= settings.steps:
                 stack.restore(resumed)
-        self._advance(runs, told, settings.steps, file)
+        self._advance(runs, told, settings.steps, states)
         trained = self._measure(runs)
         self._listener.on_end(trained)
-        if not is_last and self._files.branch is not None and stack.global_rank == 0:
-            self._files.branch.remove()
+        if not is_last and self._branches:
+            self._branches.remove()
         return trained
 
     def close(self) -> None:
         """Forget the states on disk: everything is trained."""
-        for file in (self._files.trunk, self._files.branch):
-            if file is not None and self._stack.global_rank == 0:
-                file.remove()
+        for states in (self._trunks, self._branches):
+            if states:
+                states.remove()
 
     def _to_trunk(self, runs: Sequence[RunPlan], latest_step: int) -> None:
         """Put the stack where the trunk stands, or at the start where that is too late already."""
@@ -254,18 +266,21 @@ class _PackTraining:
             self._stack.paid_seconds = self._trunk.seconds
 
     def _advance(
-        self, runs: Sequence[RunPlan], told: list[int], until: int, file: CheckpointFile | None
+        self, runs: Sequence[RunPlan], told: list[int], until: int, states: PackStates | None
     ) -> None:
         """Train to a step, telling of every point that has not been told, keeping states."""
 
         def after_chunk() -> None:
+            stopped: Stopped | None = None
             try:
                 self._tell(runs, told)
-            except Stopped:
-                self._keep(self._stack.state(), file)
-                raise
-            if file is not None and self._clock.is_due():
-                self._keep(self._stack.state(), file)
+            except Stopped as stop:
+                stopped = stop
+            keep, leave = agreed((self._clock.is_due(), stopped is not None))
+            if keep or leave:
+                self._keep(self._stack.state, states)
+            if leave:
+                raise stopped or Stopped
 
         self._tell(runs, told)
         self._stack.advance(until, after_chunk)
@@ -283,6 +298,7 @@ class _PackTraining:
         if not stack.has_ended:
             measured = evaluate_stack(stack.model.to(device), self._corpus)
         seconds = time.perf_counter() - start
+        weights = stack.model.whole_weights()
         trained = {}
         for replica, run in enumerate(runs):
             diverged_at = stack.diverged_at[replica]
@@ -300,19 +316,27 @@ class _PackTraining:
                 spikes=count_spikes(stack.losses[replica].numpy()),
                 fork_state_hash=stack.fork_hashes[replica] if stack.fork_hashes else None,
                 notes=(*self._notes, *stack.notes),
-                weights=stack.model.weights.detach()[replica].to("cpu", copy=True),
+                weights=weights[replica],
                 points=tuple(stack.points[replica]),
             )
         return trained
 
-    def _load(self, file: CheckpointFile | None) -> StackState | None:
-        loaded = file.load() if file is not None else None
-        if loaded is None:
+    def _load(self, states: PackStates | None) -> StackState | None:
+        if not states:
             return None
-        if loaded.note:
-            self._notes.append(loaded.note)
-        return StackState.from_content(loaded.content) if loaded.content else None
+        state, note = states.load()
+        if note:
+            self._notes.append(note)
+        return state
 
-    def _keep(self, state: StackState, file: CheckpointFile | None) -> None:
-        if file is not None and self._stack.global_rank == 0:
-            self._clock.save(file, state.content())
+    def _keep(self, state: Callable[[], StackState], states: PackStates | None) -> None:
+        if states:
+            self._clock.time(lambda: states.save(state()))
+
+    def _hashes(self, state: StackState) -> tuple[str, ...]:
+        """Of each replica's state; of a sharded one, of all its shares together."""
+        hashes = tuple(state.hash(replica) for replica in range(len(state.weights)))
+        if not is_sharded(self._launch):
+            return hashes
+        shares = "".join(share for (share,) in gathered(hashes))
+        return (hashlib.sha256(shares.encode()).hexdigest()[:16],)

@@ -9,13 +9,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.errors import CorpusError, ScalingError
+from scaling.errors import CorpusError, ScalingError, StoreError
 from scaling.store import RunState, RunStore, RunWriter
 from scaling.tracking_uri import without_secrets
 from sweeps.config import DataConfig, HealthConfig, LaunchConfig
 from sweeps.distributed import SharedTraining, other_ranks
 from sweeps.packing import Pack
 from sweeps.plan import RunPlan
+from sweeps.settling import Judge, OutcomeSettled, Settlement
 
 if TYPE_CHECKING:
     from sweeps.data.corpus import Corpus
@@ -32,6 +33,7 @@ class EventKind(StrEnum):
     STARTED = "started"
     PROGRESS = "progress"
     FINISHED = "finished"
+    SETTLED = "settled"  # stopped: its outcome is known well enough
     DIVERGED = "diverged"
     FAILED = "failed"
     LOST = "lost"  # its worker is gone; another try follows
@@ -66,6 +68,8 @@ class Task:
     """Run ids of those that carry the learning-rate check of their shape."""
     health: HealthConfig = HealthConfig()
     """How that check is done."""
+    judge: Judge | None = None
+    """Who stops runs whose outcome is settled; none: they train to the end."""
 
     @classmethod
     def of_one(
@@ -79,6 +83,13 @@ class Task:
     def runs(self) -> tuple[RunPlan, ...]:
         """The runs whose results are wanted."""
         return tuple(run for run in self.pack.runs if run.run_id in self.todo)
+
+    @property
+    def may_settle(self) -> bool:
+        """Whether its runs can be stopped: none is to be measured, and nothing else goes on."""
+        kept = any(run.held_out or run.run_id in self.checked for run in self.runs)
+        alone = len(self.pack.columns) == 1 and self.launch.devices == 1
+        return self.judge is not None and alone and not kept
 
     @property
     def checkpoint_folder(self) -> Path:
@@ -99,6 +110,8 @@ def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
         log.fail(str(error))
         if task.launch.engine != "local":
             raise CorpusError(f"worker on {socket.gethostname()}: {error}") from error
+    except OutcomeSettled as outcome:
+        log.settle(outcome.settlements)
     except Exception as error:  # whatever went wrong ends these runs, not the sweep
         log.fail(str(error) if isinstance(error, ScalingError) else _describe(error))
 
@@ -142,6 +155,7 @@ class _TaskLog:
         self._task, self._send = task, send
         self._open: dict[str, tuple[RunPlan, RunWriter, Curve]] = {}
         self._ended: set[str] = set()
+        self._looked = time.perf_counter()
 
     def start(self, runs: Sequence[RunPlan]) -> None:
         """Open the runs that are wanted and not open yet."""
@@ -155,6 +169,31 @@ class _TaskLog:
         """A point of a run's curve."""
         if run.run_id in self._open:
             self._open[run.run_id][2].add(point)
+            self._look()
+
+    def _look(self) -> None:
+        """Now and then ask whether all that trains here is settled; then end it."""
+        judge, now = self._task.judge, time.perf_counter()
+        if judge is None or not self._task.may_settle or now - self._looked < judge.every_seconds:
+            return
+        self._looked = now
+        with suppress(StoreError):  # a store that is away settles nothing
+            for _, _, curve in self._open.values():
+                curve.flush()
+            settled = judge(self._task.store, list(self._open))
+            if self._open and settled.keys() >= self._open.keys():
+                raise OutcomeSettled(settled)
+
+    def settle(self, settlements: Mapping[str, Settlement]) -> None:
+        """Close the open runs with their forecasts, which are no measurements."""
+        for run_id, (run, writer, curve) in self._open.items():
+            found = settlements[run_id]
+            self._ended.add(run_id)
+            curve.flush()
+            writer.log_facts(found.facts)
+            writer.fail(RunState.SETTLED, found.reason)
+            self._send(RunEvent(kind=EventKind.SETTLED, run=run, reason=found.reason))
+        self._open.clear()
 
     def end(
         self,

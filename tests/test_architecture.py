@@ -13,6 +13,7 @@ COMPOSITION_ROOT = ROOT / "scaling" / "cli"  # the one place that sees every pac
 ENGINES = {
     "mlflow": "scaling/mlflow_client.py",
     "lmfit": "analysis/lmfit_tools.py",
+    "streamlit": "analysis/dashboard.py",
     "tokenizers": "sweeps/data/bpe.py",
 }
 

@@ -20,6 +20,7 @@ from analysis.forecast_result import Forecast, TargetForecast
 from analysis.frontier import unbeaten_runs
 from analysis.held_out import HeldOutCheck, check_held_out, held_out_runs
 from analysis.optimal_split import OptimalSplit, optimal_splits
+from analysis.rungs import LadderHealth, ladder_health
 from analysis.seal import SealStanding
 from analysis.targets import Targets
 from analysis.uncertainty import FEWEST_CLUSTERS_FOR_PAIRS
@@ -61,6 +62,7 @@ class Findings:
     held_out: HeldOutCheck | None
     backtest: Backtest | None
     curves: pd.DataFrame | None  # run_id, step, train_loss
+    health: LadderHealth | None
     refusals: Mapping[str, str]  # question -> why the runs cannot answer it
     confidence_level: float
     seals: tuple[SealStanding, ...] = ()  # the record of sealed forecasts, of all sources
@@ -149,6 +151,7 @@ def gather_findings(
         if with_backtest
         else None,
         curves=curves,
+        health=ask("health", lambda: ladder_health(records, curves)),
         refusals=refusals,
         confidence_level=level,
         seals=seals,

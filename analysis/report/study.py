@@ -7,8 +7,9 @@ import pandas as pd
 
 from analysis.held_out import forecast_held_out, held_out_runs
 from analysis.report.findings import FACTORS, Findings, gather_findings
-from analysis.report.tables import constants_table
+from analysis.report.tables import NO_INTERVAL, constants_table
 from analysis.report.write import save_report
+from analysis.seal import SealStanding, record_line
 from analysis.words import factor_in_words
 from scaling.records import Records
 
@@ -29,10 +30,14 @@ class Study:
             lines.append(f"{fit.law.name}: {law.about} ({fit.n_runs} runs)")
             rows = constants_table(law).rows
             width = max(len(name) for name, _, _ in rows)
-            lines += [f"  {name:{width}}  {value}  [{spread}]" for name, value, spread in rows]
+            lines += [
+                f"  {name:{width}}  {value}" + (f"  [{spread}]" if spread != NO_INTERVAL else "")
+                for name, value, spread in rows
+            ]
             lines += [f"  note: {note}" for note in fit.notes]
         lines += [f"not answered: {refusal}" for refusal in self.findings.refusals.values()]
         lines += self._forecast_lines()
+        lines += ["", record_line(self.findings.seals)] if self.findings.seals else []
         check = self.findings.held_out
         if check is not None:
             lines += ["", *check.line.splitlines()]
@@ -67,11 +72,13 @@ def write_study(
     confidence_level: float = 0.9,
     seed: int = 0,
     curves: pd.DataFrame | None = None,
+    seals: tuple[SealStanding, ...] = (),
 ) -> Study:
     """Forecast the held-out runs and write that down, compare with what they measured, report.
 
     ``folder`` receives ``held_out_forecast.json`` (before any held-out loss is looked at) and
-    ``report.html``. Raises RecordError or ForecastError where the runs cannot answer.
+    ``report.html``, with the record of the ``seals``. Raises RecordError or ForecastError where
+    the runs cannot answer.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -81,7 +88,12 @@ def write_study(
         path = target / "held_out_forecast.json"
         path.write_text(sealed.to_json() + "\n", encoding="utf-8")
     findings = gather_findings(
-        records, confidence_level=confidence_level, seed=seed, sealed=sealed, curves=curves
+        records,
+        confidence_level=confidence_level,
+        seed=seed,
+        sealed=sealed,
+        curves=curves,
+        seals=seals,
     )
     report = save_report(findings, target / "report.html", title=title)
     return Study(findings=findings, report=report, sealed=path)

@@ -1,6 +1,6 @@
 """The tables of the report: rows of text, ready to print."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from scaling.records import Records
 MOST_ROWS = 40
 MOST_SEEDS_LISTED = 4
 NOT_IDENTIFIED = "not identified by these runs"
+NO_INTERVAL = "\u2013"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ def runs_table(findings: Findings) -> Table:
     marked: list[int] = []
     for key, group in groups:
         *values, state = key
-        cells = [_size(float(v), c) for v, c in zip(values, sizes, strict=True)]
+        cells = [size_cell(float(v), c) for v, c in zip(values, sizes, strict=True)]
         if state != "used":
             marked.append(len(rows))
         rows.append((*cells, str(len(group)), _losses(group["loss"].to_numpy(float)), str(state)))
@@ -61,18 +62,19 @@ def runs_table(findings: Findings) -> Table:
         marked = [new for new, old in enumerate(keep) if old in set(marked)]
         rows = [rows[i] for i in keep]
     return Table(
-        head=(*(_HEADS.get(c, c) for c in sizes), "Seeds", _loss_head(records), "State"),
+        head=(*(HEADS.get(c, c) for c in sizes), "Seeds", loss_head(records), "State"),
         rows=tuple(rows),
         marked=tuple(marked),
         note=note,
     )
 
 
-def _loss_head(records: Records) -> str:
+def loss_head(records: Records) -> str:
+    """The head of a column of losses."""
     return f"Loss ({loss_unit(records.loss_kind).strip('()')})"
 
 
-_HEADS = {"params": "Parameters N", "tokens": "Tokens D", "train_flops": "Compute C (FLOP)"}
+HEADS = {"params": "Parameters N", "tokens": "Tokens D", "train_flops": "Compute C (FLOP)"}
 
 
 def dropped_table(findings: Findings) -> Table:
@@ -84,6 +86,11 @@ def dropped_table(findings: Findings) -> Table:
     )
 
 
+def or_dash(value: Any, write: Callable[[Any], str]) -> str:
+    """The value as written, or a dash for what is not known."""
+    return "\u2013" if value is None else write(value)
+
+
 def _with_state(records: Records) -> pd.DataFrame:
     table = records.table.copy()
     state = pd.Series("used", index=table.index)
@@ -91,11 +98,13 @@ def _with_state(records: Records) -> pd.DataFrame:
         state[table["held_out"].astype(bool)] = "held out"
     if "status" in records:
         status = table["status"].fillna("finished").astype(str)
+        status = status.replace("settled", "settled: stopped, not measured")
         state[status != "finished"] = status[status != "finished"]
     return table.assign(state=state)
 
 
-def _size(value: float, column: str) -> str:
+def size_cell(value: float, column: str) -> str:
+    """A size, horizon or budget as a cell of a table."""
     if not np.isfinite(value):
         return "\u2013"
     return flops_in_words(value, 3) if column == "train_flops" else count_in_words(value)
@@ -117,7 +126,7 @@ def constants_table(fitted: FittedLaw) -> Table:
     rows = []
     for name, value in (fit.constants | fit.derived).items():
         if name == fit.law.floor and not floor_is_identified(fit):
-            rows.append((constant_name(name), NOT_IDENTIFIED, "\u2013"))
+            rows.append((constant_name(name), NOT_IDENTIFIED, NO_INTERVAL))
         elif name in fit.fixed:
             rows.append((constant_name(name), number_in_words(fit.fixed[name]), "held fixed"))
         else:
@@ -234,7 +243,7 @@ def splits_table(findings: Findings) -> Table:
             )
         )
     percent = f"{100 * level:g}% interval"
-    head = ("Factor", "Budget", "Parameters", percent, "Tokens", percent)
+    head = ("Factor", "Budget", "Parameters N", f"{percent} of N", "Tokens D", f"{percent} of D")
     return Table(head=head, rows=tuple(rows))
 
 
@@ -246,7 +255,9 @@ def held_out_table(findings: Findings) -> Table:
     rows = [
         (
             ", ".join(
-                f"{_SHORT.get(c, c)} {_size(v, c)}" for c, v in run.at.items() if c != "train_flops"
+                f"{_SHORT.get(c, c)} {size_cell(v, c)}"
+                for c, v in run.at.items()
+                if c != "train_flops"
             )
             or flops_in_words(run.at["train_flops"]),
             f"{run.decades_beyond:.2f}",
@@ -265,53 +276,6 @@ def held_out_table(findings: Findings) -> Table:
 
 
 _SHORT = {"params": "N", "tokens": "D"}
-
-
-def seals_table(findings: Findings) -> Table:
-    """Every sealed prediction with its verdict, or what it is waiting for; oldest first."""
-    level = str(findings.confidence_level)
-    rows: list[tuple[str, ...]] = []
-    missed = []
-    for standing in findings.seals:
-        seal, verdicts = standing.seal, list(standing.verdicts)
-        for target in seal.targets:
-            own = [verdict for verdict in verdicts if verdict.at == target.at]
-            span = target.intervals.get(level) or next(iter(target.intervals.values()))
-            said = (
-                seal.name,
-                seal.sealed_at[:16].replace("T", " "),
-                _place(target.at, target.asked),
-                f"{target.median:.4f}",
-                f"{span[0]:.4f} to {span[1]:.4f}",
-            )
-            for verdict in own:
-                inside = verdict.inside.get(level, next(iter(verdict.inside.values())))
-                if not inside:
-                    missed.append(len(rows))
-                error = percent_in_words(100 * verdict.error, signed=True)
-                rows.append(
-                    (*said, f"{verdict.measured:.4f}", error, "inside" if inside else "OUTSIDE")
-                )
-            if not own:
-                rows.append((*said, "\u2013", "\u2013", standing.refusal or "not landed yet"))
-    head = (
-        "Name",
-        "Sealed (UTC)",
-        "Target",
-        "Predicted",
-        "Interval",
-        "Measured",
-        "Error",
-        "Verdict",
-    )
-    return Table(head=head, rows=tuple(rows), marked=tuple(missed))
-
-
-def _place(at: Mapping[str, float], asked: Sequence[str]) -> str:
-    return ", ".join(f"{_SYMBOLS.get(c, c)} {_size(at[c], c)}" for c in asked)
-
-
-_SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
 
 
 def backtest_table(findings: Findings) -> Table:

@@ -7,13 +7,15 @@ import jinja2
 import pandas as pd
 
 from analysis.forecast_result import Forecast
-from analysis.report import tables
+from analysis.report import state_tables, tables
 from analysis.report.figures import draw_figures
 from analysis.report.findings import FACTORS, Findings, gather_findings
 from analysis.report.formula import formula_in_html
 from analysis.report.references import references_for
 from analysis.report.summary import summarise, x_noun
 from analysis.seal import SealStanding, record_line
+from analysis.text import trend_sentences
+from analysis.words import in_print
 from scaling.columns import loss_unit
 from scaling.errors import RecordError
 from scaling.records import Records
@@ -81,6 +83,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["formula"] = formula_in_html
+    environment.filters["in_print"] = in_print
     unit = loss_unit(findings.records.loss_kind)
     name = Path(findings.records.source).name.removeprefix("mlflow:")
     return environment.get_template("report.html").render(
@@ -89,7 +92,9 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         findings=findings,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         summary=summarise(findings),
+        trend=trend_sentences(findings.health) if findings.health else [],
         tables=tables,
+        state_tables=state_tables,
         pictures=draw_figures(findings),
         references=references_for(findings),
         factors=[f"{factor:g}\u00d7" for factor in FACTORS],

@@ -4,8 +4,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from scaling.cli.answers import answer, save, show
-from scaling.cli.sources import assignments, load, points
+from scaling.cli.answers import answer, save, save_table, show
+from scaling.cli.sealed import seal
+from scaling.cli.sources import assignments, curves_of, load, points
 from scaling.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,13 +62,8 @@ def forecast(arguments: Arguments) -> None:
         records, targets, confidence_levels=_levels(arguments), **_how(arguments)
     )
     if arguments.seal:
-        from analysis.seal import seal_forecast
-        from scaling.seals import keep_seal
-
         asked = tuple(targets.columns)
-        seal = seal_forecast(answered, arguments.seal, records, asked=asked, where=arguments.where)
-        keep_seal(seal.name, seal.to_json())
-        print(f"sealed as {seal.name}, digest {seal.digest}", file=sys.stderr)
+        seal(answered, arguments.seal, records, asked=asked, where=arguments.where)
     answer(answered.to_json(), lambda: forecast_text(answered), arguments)
 
 
@@ -116,15 +112,34 @@ def backtest(arguments: Arguments) -> None:
     answer(scored.to_json(), lambda: backtest_text(scored), arguments)
 
 
-def _predict_points(arguments: Arguments) -> None:
-    """Every point of a table, answered as columns beside its own."""
-    from analysis.forecast import predict_table
+def health(arguments: Arguments) -> None:
+    """Print the health of every rung in SOURCE, and what fits and forecasts make of it."""
+    from analysis.rungs import ladder_health
+    from analysis.text import health_json, health_text
 
-    table = points(arguments.at)
-    predicted = predict_table(load(arguments), table, levels=_levels(arguments), **_how(arguments))
-    predicted.to_csv(arguments.output or sys.stdout, index=False)
-    if unsupported := predicted.attrs["unsupported"]:
-        print(f"{unsupported} of {len(predicted)} points are unsupported", file=sys.stderr)
+    found = ladder_health(load(arguments), curves_of(arguments.source))
+    answer(health_json(found), lambda: health_text(found), arguments)
+
+
+def _predict_points(arguments: Arguments) -> None:
+    """Every point of a table, answered as columns beside its own, or with --json as a forecast."""
+    from analysis.forecast import forecast_points, with_predictions
+
+    table, levels = points(arguments.at), _levels(arguments)
+    answered = forecast_points(load(arguments), table, levels=levels, **_how(arguments))
+    predicted = with_predictions(table, answered)
+    if arguments.output or not arguments.json:
+        save_table(predicted, arguments)
+    if arguments.json:
+        print(answered.to_json())
+    unsupported = [
+        f"point {number}: {target.unsupported_because}"
+        for number, target in enumerate(answered.targets, start=1)
+        if not target.supported
+    ]
+    if unsupported:
+        count = f"{len(unsupported)} of {len(predicted)} points are unsupported"
+        print(f"{count}, for example {unsupported[0]}", file=sys.stderr)
 
 
 def _budgets_for_losses(arguments: Arguments) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from scaling.cli import analysing, options, records, reporting, sealed, training
+from scaling.cli import analysing, dashboard, options, records, reporting, sealed, training
 from scaling.errors import ScalingError
 
 
@@ -87,6 +87,8 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
         options.output,
         options.json_output,
     ),
+    analysing.health: (options.source, options.output, options.json_output),
     reporting.report: (options.source, options.law("auto"), options.required_output),
-    reporting.study: (options.config, options.spending, options.output),
+    dashboard.dashboard: (options.sources, options.table, options.serving),
+    reporting.study: (options.config, options.spending, options.sealing, options.output),
 }

@@ -27,6 +27,22 @@ def source(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0, help="seed of every random draw")
 
 
+def sources(command: argparse.ArgumentParser) -> None:
+    """Any number of tables of runs."""
+    command.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="*",
+        help="tables or mlflow:EXPERIMENT (default: every sweep of the run store)",
+    )
+
+
+def serving(command: argparse.ArgumentParser) -> None:
+    """Where a page is served."""
+    command.add_argument("--host", default="127.0.0.1", help="address to serve on (%(default)s)")
+    command.add_argument("--port", type=int, default=8501, help="port to serve on (%(default)s)")
+
+
 def table(command: argparse.ArgumentParser) -> None:
     """How to read a table of runs."""
     command.add_argument(
@@ -73,6 +89,15 @@ def quick(command: argparse.ArgumentParser) -> None:
     """A part of the work, in seconds."""
     command.add_argument(
         "--quick", action="store_true", help="leave out what takes minutes of one core"
+    )
+
+
+def sealing(command: argparse.ArgumentParser) -> None:
+    """A study's own forecast, fixed before its runs exist."""
+    command.add_argument(
+        "--seal",
+        metavar="NAME",
+        help="train the held-out runs last, after their forecast is sealed as NAME",
     )
 
 

@@ -2,11 +2,19 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scaling.cli.sealed import seals_to_report
+from scaling.cli.sealed import seal, seals_to_report
+from scaling.cli.settling import judge_of
 from scaling.cli.sources import config_path, curves_of, load
 from scaling.cli.training import may_spend
+from scaling.errors import ConfigError
+
+if TYPE_CHECKING:
+    from scaling.store import RunStore
+    from sweeps.plan import SweepPlan
 
 Arguments = argparse.Namespace
 
@@ -41,11 +49,47 @@ def study(arguments: Arguments) -> None:
     print(plan_text(planned), file=sys.stderr)
     may_spend(planned, arguments)
     store = RunStore.open(planned.name)
+    if arguments.seal:
+        _seal_before_training(planned, store, arguments.seal)
     with SweepProgress(planned) as progress:
-        run_sweep(planned, store, on_event=progress.show)
+        run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
     records = store.read_records().among(run.run_id for run in planned.runs)
     curves = store.curves()
     folder = arguments.output or Path("results") / planned.name
-    written = write_study(records, folder, title=f"Sweep {planned.name}", curves=curves)
+    written = write_study(
+        records,
+        folder,
+        title=f"Sweep {planned.name}",
+        curves=curves,
+        seals=seals_to_report(),
+    )
     store.log_artifact(written.report)
     print(written.to_text())
+
+
+def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) -> None:
+    """Train the runs that fits may use, and seal the forecast of the held-out ones, which do not
+    exist yet. A seal of an earlier call stays."""
+    from analysis.held_out import forecast_to_come
+    from scaling.seals import read_seals
+    from sweeps.progress import SweepProgress
+    from sweeps.runner import run_sweep
+
+    held_out = [run for run in planned.runs if run.held_out]
+    if not held_out:
+        raise ConfigError("--seal: the plan holds no run out; list some under held_out")
+    if name in read_seals():
+        print(f"a forecast is sealed as {name} already; it stays", file=sys.stderr)
+        return
+    fitted = replace(planned, runs=tuple(run for run in planned.runs if not run.held_out))
+    store = store.with_parent({"sweep": planned.name, "runs": len(planned.runs)})
+    with SweepProgress(fitted) as progress:
+        run_sweep(fitted, store, on_event=progress.show, judge=judge_of(planned))
+    records = store.read_records().among(run.run_id for run in planned.runs)
+    cells = {(run.shape.params, run.tokens, run.train_flops) for run in held_out}  # seeds repeat
+    to_come = dict(
+        zip(("params", "tokens", "train_flops"), zip(*sorted(cells), strict=True), strict=True)
+    )
+    answered = forecast_to_come(records, to_come)
+    asked = [column for column in ("params", "tokens") if column in answered.targets[0].at]
+    seal(answered, name, records, asked=asked)

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scaling.cli.answers import answer
@@ -9,6 +10,7 @@ from scaling.cli.sources import load, read
 from scaling.errors import ConfigError, ScalingError, StoreError
 
 if TYPE_CHECKING:
+    from analysis.forecast_result import Forecast
     from analysis.seal import Seal, SealStanding
     from scaling.records import Records
 
@@ -35,6 +37,19 @@ def verify(arguments: Arguments) -> None:
     records = load(arguments) if arguments.source else _source_of(seal)
     verdicts = score_seal(seal, records)
     answer(verdicts_json(verdicts), lambda: verdicts_text(seal, verdicts), arguments)
+
+
+def seal(answered: "Forecast", name: str, records: "Records", **how: Sequence[str]) -> None:
+    """Keep a forecast under a name in the run store, and say so; ``how`` goes to `seal_forecast`.
+
+    Raises ForecastError where a run at one of its targets has landed already.
+    """
+    from analysis.seal import seal_forecast
+    from scaling.seals import keep_seal
+
+    made = seal_forecast(answered, name, records, **how)
+    keep_seal(made.name, made.to_json())
+    print(f"sealed as {made.name}, digest {made.digest}", file=sys.stderr)
 
 
 def seal_standings() -> "tuple[SealStanding, ...]":

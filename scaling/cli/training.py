@@ -6,6 +6,7 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from scaling.cli.answers import answer, show
+from scaling.cli.settling import judge_of
 from scaling.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def run(arguments: Arguments) -> None:
         print(f"scaling: {earlier.line}", file=sys.stderr)
     # What libraries print, as Ray does of lost workers, is no part of the answer.
     with redirect_stdout(sys.stderr), SweepProgress(planned) as progress:
-        run_sweep(planned, store, on_event=progress.show)
+        run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
     standing = standing_of(planned, store)
     answer(standing.to_json(), lambda: standing_text(standing), arguments)
 

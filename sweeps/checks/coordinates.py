@@ -1,13 +1,23 @@
 """Coordinate check: along width and depth, what blocks and head put out keeps its size.
 
 Yang & Hu 2021 (arXiv:2011.14522) and the README of microsoft/mup: a parametrisation transfers only
-if no activation grows or shrinks with the size of the model while it trains. Here: five seeds as
-one stack, ten steps at the rule's peak learning rate without warm-up. At four times that, branches
-explode at every size and slopes are noise (docs/log.md has the numbers).
+if no activation grows or shrinks with the size of the model while it trains. EleutherAI/nanoGPT-mup
+looks, as we do, at mean absolute outputs of attention, MLP and head over the first ten steps. Three
+things are ours; docs/log.md has the numbers behind them:
+
+- Blocks are compared where they correspond. The first block reads the embedding alone, whatever the
+  depth, so it is compared with first blocks. The others read the stream at relative depths 1/L to
+  1 - 1/L, whose mean is one half for every L. A mean over all blocks holds the first with a share
+  of 1/L: its limit is approached as 1/L, which looks like a slope where there is none.
+- The learning rate warms up over 40 steps, of which ten are taken. At the peak from the first step,
+  or within ten, the stream grows to ten or thirty times the embedding, and differences of a percent
+  grow with it: slopes then tell of that instability.
+- Sizes are compared after the third step: branches and head start at zero.
 """
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,27 +31,49 @@ from sweeps.models.transformer import Transformer
 from sweeps.plain_loop import backward, batch_of
 from sweeps.stack import build_model, build_optimizer
 
-STEPS, SETTLED_STEP = 10, 3
-SEEDS = (1, 2, 3, 4, 5)
-QUANTITIES = ("attention branch", "MLP branch", "stream", "attention logits", "logits")
+STEPS, SETTLED_STEP, WARMUP_STEPS = 10, 3, 40
+SEEDS = tuple(range(1, 11))
+_STACKED = 5  # seeds trained at once
+QUANTITIES = (
+    "attention of the first block",
+    "attention of later blocks",
+    "MLP of the first block",
+    "MLP of later blocks",
+    "stream of later blocks",
+    "attention logits",
+    "logits",
+)
 _SLOPE = 0.05
 
 
 def check_coordinates(
-    bench: Bench, *, doublings_of_width: int = 4, doublings_of_depth: int = 4
+    bench: Bench,
+    *,
+    doublings_of_width: int = 4,
+    doublings_of_depth: int = 4,
+    seeds: Sequence[int] = SEEDS,
 ) -> Iterator[Finding]:
     """Slopes of log size on log width and on log depth, for each quantity, over the steps after the
     third."""
     width, depth = bench.widths[0], bench.depths[0]
     wider = [(width * 2**times, depth) for times in range(doublings_of_width + 1)]
     deeper = [(width, depth * 2**times) for times in range(doublings_of_depth + 1)]
-    yield from _slopes(bench, "width", wider)
+    if doublings_of_width:
+        yield from _slopes(bench, "width", wider, seeds)
     if doublings_of_depth:
-        yield from _slopes(bench, "depth", deeper)
+        yield from _slopes(bench, "depth", deeper, seeds)
 
 
-def _slopes(bench: Bench, axis: str, shapes: Sequence[tuple[int, int]]) -> Iterator[Finding]:
-    sizes = np.stack([sizes_in_training(bench, *shape) for shape in shapes])
+def _slopes(
+    bench: Bench, axis: str, shapes: Sequence[tuple[int, int]], seeds: Sequence[int]
+) -> Iterator[Finding]:
+    stacks = [seeds[first : first + _STACKED] for first in range(0, len(seeds), _STACKED)]
+    sizes = np.stack(
+        [
+            np.concatenate([sizes_in_training(bench, *shape, stack) for stack in stacks], axis=1)
+            for shape in shapes
+        ]
+    )
     along = np.log([shape[axis == "depth"] for shape in shapes])
     settled = np.log(sizes[:, SETTLED_STEP:]).mean(axis=1)  # (shapes, seeds, quantities)
     for place, quantity in enumerate(QUANTITIES):
@@ -57,12 +89,12 @@ def _slopes(bench: Bench, axis: str, shapes: Sequence[tuple[int, int]]) -> Itera
         )
 
 
-def sizes_in_training(bench: Bench, width: int, depth: int) -> np.ndarray:
+def sizes_in_training(bench: Bench, width: int, depth: int, seeds: Sequence[int]) -> np.ndarray:
     """(steps, seeds, quantities) Mean absolute sizes after each of the first steps."""
     plans = []
-    for seed in SEEDS:
+    for seed in seeds:
         plan = bench.plan(width, depth, seed)
-        settings = dataclasses.replace(plan.settings, warmup_steps=1)
+        settings = dataclasses.replace(plan.settings, warmup_steps=WARMUP_STEPS)
         plans.append(dataclasses.replace(plan, settings=settings))
     model = build_model(*plans)
     optimizer = build_optimizer(model, *plans)
@@ -75,19 +107,44 @@ def sizes_in_training(bench: Bench, width: int, depth: int) -> np.ndarray:
     return np.stack(sizes)
 
 
+@dataclass(frozen=True)
+class ForwardPass:
+    """What a model computed on its way from tokens to logits."""
+
+    branches: Tensor
+    """(2 depth, replicas, positions, width) What attention and MLP of each block put out, in turns,
+    before the residual factor."""
+    score_sizes: Tensor
+    """(depth, replicas) Mean absolute attention logit."""
+    logits: Tensor
+    """(replicas, positions, vocabulary)"""
+
+
 @torch.no_grad()
-def sizes_of(model: Transformer, tokens: Tensor) -> np.ndarray:
-    """(replicas, quantities) Mean absolute size of each quantity of a forward pass."""
+def watch_forward(model: Transformer, tokens: Tensor) -> ForwardPass:
+    """One forward pass, seen from inside. tokens: (replicas, sequences, length)"""
     with _Watch(model.replicas) as watch:
         logits = model(tokens)
-    attention, mlp = watch.branches[::2], watch.branches[1::2]
-    stream = model.residual_scale * torch.stack(watch.branches).sum(dim=0)
+    # What is added to the stream has the residual factor in it.
+    branches = torch.stack(watch.additions) / model.residual_scale
+    return ForwardPass(branches, torch.stack(watch.score_sizes), logits)
+
+
+def sizes_of(model: Transformer, tokens: Tensor) -> np.ndarray:
+    """(replicas, quantities) Mean absolute size of each quantity of a forward pass, of a model of
+    at least two blocks."""
+    seen, depth = watch_forward(model, tokens), model.shape.depth
+    attention, mlp = seen.branches[::2], seen.branches[1::2]
+    # What later blocks add to the stream, and one as strong as they are in the first one's place.
+    later = model.residual_scale * seen.branches[2:].sum(dim=0) * depth / (depth - 1)
     columns = (
-        torch.stack([_size(part) for part in attention]).mean(dim=0),
-        torch.stack([_size(part) for part in mlp]).mean(dim=0),
-        _size(stream),
-        torch.stack(watch.score_sizes).mean(dim=0),
-        _size(logits),
+        _size(attention[0]),
+        torch.stack([_size(part) for part in attention[1:]]).mean(dim=0),
+        _size(mlp[0]),
+        torch.stack([_size(part) for part in mlp[1:]]).mean(dim=0),
+        _size(later),
+        seen.score_sizes.mean(dim=0),
+        _size(seen.logits),
     )
     return torch.stack(columns, dim=1).numpy()
 
@@ -98,8 +155,8 @@ class _Watch(TorchFunctionMode):
     def __init__(self, replicas: int) -> None:
         super().__init__()
         self._replicas = replicas
-        self.branches: list[Tensor] = []
-        """(replicas, positions, width) Of each branch, before its residual factor."""
+        self.additions: list[Tensor] = []
+        """(replicas, positions, width) Of each branch, its residual factor included."""
         self.score_sizes: list[Tensor] = []
         """(replicas,) Of each block."""
 
@@ -108,7 +165,7 @@ class _Watch(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if function is torch.baddbmm:
-            self.branches.append(torch.bmm(args[1], args[2]))
+            self.additions.append(torch.bmm(args[1], args[2]))
         elif function is F.scaled_dot_product_attention:
             self.score_sizes.append(_score_size(args[0], args[1], kwargs["scale"], self._replicas))
         return function(*args, **kwargs)

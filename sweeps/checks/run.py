@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from scaling.errors import CheckError, ConfigError
-from sweeps.checks.coordinates import check_coordinates
+from sweeps.checks.coordinates import SEEDS, check_coordinates
 from sweeps.checks.entropy import check_known_entropy
 from sweeps.checks.equality import (
     check_accumulation,
@@ -36,7 +36,7 @@ QUICK: tuple[Family, ...] = (
     check_resume,
     check_bits_per_byte,
     check_known_entropy,
-    partial(check_coordinates, doublings_of_width=3, doublings_of_depth=0),
+    partial(check_coordinates, doublings_of_width=3, doublings_of_depth=0, seeds=SEEDS[:5]),
 )
 #: Minutes.
 FULL: tuple[Family, ...] = (*QUICK[:-1], check_coordinates, check_transfer, check_wider)

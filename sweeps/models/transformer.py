@@ -15,7 +15,7 @@ replica's own. A single model is a stack of one.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -31,13 +31,14 @@ __all__ = ["Transformer", "initial_weights", "matrix_layout", "parameter_groups"
 LOGIT_GAIN = 1.4
 
 
-class Transformer(nn.Module):
-    """A stack of decoder-only transformers of one shape, one replica a seed."""
+class Decoder(nn.Module):
+    """What the family computes from its matrices, wherever those lie."""
+
+    replicas: int
 
     def __init__(
         self,
         shape: TransformerShape,
-        seeds: Sequence[int],
         *,
         residual_scale: float = 1.0,
         rotary_base: float = 10_000.0,
@@ -49,49 +50,34 @@ class Transformer(nn.Module):
         self.used_vocab_size = used_vocab_size or shape.vocab_size
         self.compute_dtype = compute_dtype
         self.shape = shape
-        self.replicas = len(seeds)
         self.residual_scale = residual_scale
         self._run_block: Callable[..., Tensor] = self._block
         self.layout = matrix_layout(shape)
-        self.weights = nn.Parameter(
-            torch.stack([initial_weights(shape, self.layout, seed) for seed in seeds])
-        )
         cosine, sine = _rotary_tables(shape, rotary_base)
         self.cosine: Tensor
         self.sine: Tensor
         self.register_buffer("cosine", cosine, persistent=False)
         self.register_buffer("sine", sine, persistent=False)
 
-    def matrices(self) -> dict[str, Tensor]:
-        """Views of the weights by name, each (replicas, in, out), in the precision of computing."""
-        sizes = [rows * columns for rows, columns in self.layout.values()]
-        parts = torch.split(self.weights.to(self.compute_dtype), sizes, dim=1)
-        return {
-            name: part.view(self.replicas, *size)
-            for (name, size), part in zip(self.layout.items(), parts, strict=True)
-        }
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.cosine.device
 
     def compile_blocks(self, **options: Any) -> None:
         """Have torch.compile fuse the blocks: one compilation, as all layers have one shape."""
         self._run_block = torch.compile(self._block, dynamic=False, **options)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits of the next token, over the used part of the vocabulary.
+    def _first(self, tokens: Tensor, embedding: Tensor) -> Tensor:
+        """The residual stream before the first block, (replicas, positions, width)."""
+        return rms_norm(_embed(embedding, tokens))
 
-        tokens: (replicas, sequences, length) -> (replicas, sequences * length, used vocabulary)
-        """
-        weights = self.matrices()
-        x = rms_norm(_embed(weights["embedding"], tokens))
-        for layer in range(self.shape.depth):
-            names = ("attention_in", "attention_out", "mlp_in", "mlp_out")
-            x = self._run_block(
-                x, *(weights[f"block{layer}.{name}"] for name in names), tokens.shape[1]
-            )
+    def _logits(self, x: Tensor, matrix: Tensor) -> Tensor:
+        """Logits over the used vocabulary; the matrix is the head, or the embedding where tied."""
         if self.shape.tied_head:
-            transposed = weights["embedding"].transpose(1, 2)
-            logits = torch.bmm(rms_norm(x), transposed) / self.shape.width
+            logits = torch.bmm(rms_norm(x), matrix.transpose(1, 2)) / self.shape.width
         else:
-            logits = torch.bmm(rms_norm(x), weights["head"])
+            logits = torch.bmm(rms_norm(x), matrix)
         return logits[..., : self.used_vocab_size]
 
     def _block(
@@ -137,6 +123,54 @@ class Transformer(nn.Module):
         return rotate(x, self.cosine[:length].to(x.dtype), self.sine[:length].to(x.dtype))
 
 
+class Transformer(Decoder):
+    """A stack of decoder-only transformers of one shape, one replica a seed."""
+
+    def __init__(self, shape: TransformerShape, seeds: Sequence[int], **options: Any) -> None:
+        """``options``: those of Decoder."""
+        super().__init__(shape, **options)
+        self.replicas = len(seeds)
+        self.weights = nn.Parameter(
+            torch.stack([initial_weights(self.layout, seed) for seed in seeds])
+        )
+
+    def held_weights(self) -> Tensor:
+        """(replicas, parameters) All of them; of a sharded model, what this process holds."""
+        return self.weights.detach()
+
+    @torch.no_grad()
+    def hold(self, weights: Tensor) -> None:
+        """Take these as the weights held here."""
+        self.weights.copy_(weights)
+
+    def whole_weights(self) -> Tensor:
+        """(replicas, parameters) A copy on the host."""
+        return self.weights.detach().to("cpu", copy=True)
+
+    def matrices(self) -> dict[str, Tensor]:
+        """Views of the weights by name, each (replicas, in, out), in the precision of computing."""
+        sizes = [rows * columns for rows, columns in self.layout.values()]
+        parts = torch.split(self.weights.to(self.compute_dtype), sizes, dim=1)
+        return {
+            name: part.view(self.replicas, *size)
+            for (name, size), part in zip(self.layout.items(), parts, strict=True)
+        }
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits of the next token, over the used part of the vocabulary.
+
+        tokens: (replicas, sequences, length) -> (replicas, sequences * length, used vocabulary)
+        """
+        weights = self.matrices()
+        x = self._first(tokens, weights["embedding"])
+        for layer in range(self.shape.depth):
+            names = ("attention_in", "attention_out", "mlp_in", "mlp_out")
+            x = self._run_block(
+                x, *(weights[f"block{layer}.{name}"] for name in names), tokens.shape[1]
+            )
+        return self._logits(x, weights["embedding" if self.shape.tied_head else "head"])
+
+
 def matrix_layout(shape: TransformerShape) -> dict[str, tuple[int, int]]:
     """Every matrix in the order of the flat weights: name -> (in, out)."""
     width = shape.width
@@ -161,19 +195,20 @@ def parameter_groups(shape: TransformerShape) -> dict[str, slice]:
     }
 
 
-def initial_weights(
-    shape: TransformerShape, layout: dict[str, tuple[int, int]], seed: int
-) -> Tensor:
+def initial_weights(layout: dict[str, tuple[int, int]], seed: int) -> Tensor:
     """(parameters,) Weights before the first step: a function of the seed alone."""
+    return torch.cat(list(initial_matrices(layout, seed)))
+
+
+def initial_matrices(layout: dict[str, tuple[int, int]], seed: int) -> Iterator[Tensor]:
+    """The same, flat matrix by flat matrix: they need not be in memory together."""
     generator = torch.Generator().manual_seed(seed)
-    flat = []
     for name, (rows, columns) in layout.items():
         if name == "head" or name.endswith("_out"):
-            flat.append(torch.zeros(rows * columns))
+            yield torch.zeros(rows * columns)
         else:
             scale = 1.0 if name == "embedding" else 1 / math.sqrt(rows)
-            flat.append(torch.randn(rows * columns, generator=generator) * scale)
-    return torch.cat(flat)
+            yield torch.randn(rows * columns, generator=generator) * scale
 
 
 def _embed(embedding: Tensor, tokens: Tensor) -> Tensor:

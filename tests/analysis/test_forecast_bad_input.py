@@ -116,5 +116,35 @@ def test_unsupported_points_are_counted_on_standard_error(ask, tmp_path):
     points.write_text("N,D\n2e8,2e10\n1e12,1e14\n")
     code, out, err = ask("forecast", table(), "--at", str(points))
     assert code == 0
-    assert "1 of 2 points are unsupported" in err
-    assert len(out.strip().splitlines()) == 3
+    assert "1 of 2 points are unsupported, for example point 2: " in err
+    assert "decades beyond the data, which span" in err
+    head, near, far = out.strip().splitlines()
+    assert head == "N,D,median,low_90,high_90"
+    assert len(near.split(",")[2]) > 8  # every digit of a number that is one
+    assert len(far.split(",")[2]) <= 5  # 1.234 at most: no digit below the interval's second
+
+
+def test_json_says_of_each_point_whether_it_is_supported_and_if_not_why(ask, tmp_path):
+    points, written = tmp_path / "points.csv", tmp_path / "predictions.csv"
+    points.write_text("N,D\n2e8,2e10\n1e12,1e14\n")
+    code, out, _ = ask("forecast", table(), "--at", str(points), "--json", "-o", str(written))
+    near, far = json.loads(out)["targets"]
+    assert (code, near["supported"], near["unsupported_because"]) == (0, True, "")
+    assert far["supported"] is False
+    assert "decades beyond the data" in far["unsupported_because"]
+    low, high = far["intervals"]["0.9"]
+    half_width = (high - low) / 2
+    for value in (far["median"], low, high):
+        # the place of the half width's second digit, or coarser
+        place = 10.0 ** (np.floor(np.log10(half_width)) - 1)
+        assert value / place == pytest.approx(round(value / place), abs=1e-6)  # float rounding
+    assert low < far["median"] < high
+    assert len(written.read_text().splitlines()) == 3
+
+
+def test_predictions_that_cannot_be_written_are_one_line(ask, tmp_path):
+    points = tmp_path / "points.csv"
+    points.write_text("N,D\n2e8,2e10\n")
+    code, out, err = ask("forecast", table(), "--at", str(points), "-o", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert "cannot be written" in err and len(err.strip().splitlines()) == 1

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from analysis.report import gather_findings, render_report, write_report, write_study
+from analysis.report.state_tables import seals_table
 from analysis.report.tables import (
     NOT_IDENTIFIED,
     card_rows,
     constants_table,
     runs_table,
-    seals_table,
 )
 from analysis.seal import Seal, SealedTarget, SealStanding, Verdict
 from analysis.words import loss_in_words
@@ -266,9 +266,32 @@ def test_sealed_forecasts_and_verdicts_are_a_section_where_there_are_any(finding
         inside={"0.9": False},
     )
     standing = SealStanding(seal=seal, verdicts=(verdict,), refusal=None)
-    table = seals_table(replace(findings, seals=(standing,)))
+    table = seals_table((standing,))
     assert [row[-1] for row in table.rows] == ["OUTSIDE", "not landed yet"]
     assert table.marked == (0,)
     text = Page(render_report(replace(findings, seals=(standing,)))).text
     assert "0 of 1 inside the 90% interval" in text
     assert "OUTSIDE" in text
+
+
+def test_the_report_shows_the_health_of_each_rung_and_what_fits_made_of_it(ladder, tmp_path):
+    table = ladder.table.assign(depth=2, clipped_share=0.04, spikes=0)
+    table["width"] = table["params"].rank(method="dense").astype(int) * 16
+    first = ~table.duplicated("width")
+    table["health"] = np.where(first, "ok", None)
+    table["lr_gap"] = np.where(first, 0.0003, np.nan)
+    table.loc[first & (table["width"] == 32), ["health", "lr_gap"]] = ["soft", 0.005]
+    table.loc[first & (table["width"] == 16), "health"] = "edge"
+    checked = records_from_table(table, source="checked")
+    page = render_report(gather_findings(checked, bootstrap=0, with_backtest=False))
+    assert "Health of the rungs" in page
+    rows = re.findall(r"<tr[^>]*><td>(width \d+, depth 2)</td>(.*?)</tr>", page)
+    by_rung = dict(rows)
+    assert ">edge<" in by_rung["width 16, depth 2"] and ">left out<" in by_rung["width 16, depth 2"]
+    assert ">soft<" in by_rung["width 32, depth 2"] and ">0.50<" in by_rung["width 32, depth 2"]
+    assert "left out: edge" in page and "count less (down to 0.50)" in page
+
+
+def test_a_report_on_runs_without_health_says_that_nobody_looked(ladder):
+    page = render_report(gather_findings(ladder, bootstrap=0, with_backtest=False))
+    assert "says nothing of the health of its rungs" in page

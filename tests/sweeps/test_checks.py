@@ -10,7 +10,7 @@ import torch
 
 from scaling.cli import main
 from scaling.errors import CheckError, ConfigError
-from sweeps.checks.coordinates import QUANTITIES, check_coordinates, sizes_of
+from sweeps.checks.coordinates import QUANTITIES, check_coordinates, sizes_of, watch_forward
 from sweeps.checks.entropy import check_known_entropy
 from sweeps.checks.equality import (
     check_accumulation,
@@ -27,6 +27,7 @@ from sweeps.checks.transfer import FACTORS, best_rate
 from sweeps.checks.wider import check_wider
 from sweeps.data.corpus import load_corpus
 from sweeps.health import count_spikes
+from sweeps.models.operations import rms_norm
 from sweeps.plain_loop import batch_of, train_plainly
 from sweeps.stack import build_model
 from sweeps.training import train_run
@@ -94,34 +95,85 @@ def test_a_packed_run_that_differs_is_noticed(bench, monkeypatch):
     assert found.verdict == "BROKEN"
 
 
-def test_the_coordinate_check_sees_a_learning_rate_that_ignores_the_width(bench, monkeypatch):
-    wide = dataclasses.replace(bench, widths=(16, 32, 64))
+def slope(bench, quantity, **doublings):
+    findings = check_coordinates(bench, seeds=(1, 2, 3, 4, 5), **doublings)
+    return next(found.measured for found in findings if quantity in found.check)
+
+
+def with_plans(bench, monkeypatch, change):
+    """The bench with every plan's settings changed: change(settings, width, depth) -> settings."""
     plan = Bench.plan
 
-    def unscaled(self, width, depth, seed=1):
-        """Hidden matrices at the narrowest model's learning rate, whatever the width."""
-        run, narrow = plan(self, width, depth, seed), plan(self, self.widths[0], depth, seed)
-        settings = dataclasses.replace(run.settings, hidden=narrow.settings.hidden)
-        return dataclasses.replace(run, settings=settings)
+    def changed(self, width, depth, seed=1):
+        run = plan(self, width, depth, seed)
+        return dataclasses.replace(run, settings=change(run.settings, width, depth))
 
-    def slope(quantity):
-        findings = check_coordinates(wide, doublings_of_width=2, doublings_of_depth=0)
-        return next(found.measured for found in findings if quantity in found.check)
+    monkeypatch.setattr(Bench, "plan", changed)
+    return bench
 
-    scaled = slope("MLP branch")
-    monkeypatch.setattr(Bench, "plan", unscaled)
+
+def test_the_coordinate_check_sees_a_learning_rate_that_ignores_the_width(bench, monkeypatch):
+    doublings = {"doublings_of_width": 2, "doublings_of_depth": 0}
+    scaled = slope(bench, "MLP of later blocks along width", **doublings)
+    narrow = bench.plan(bench.widths[0], bench.depths[0]).settings.hidden
+    wrong = with_plans(
+        bench, monkeypatch, lambda settings, *_: dataclasses.replace(settings, hidden=narrow)
+    )
     # Four times the width at the same rate: the branch's product of learned matrices grows at
     # least in proportion.
-    assert slope("MLP branch") > scaled + 0.5
+    assert slope(wrong, "MLP of later blocks along width", **doublings) > scaled + 0.5
+
+
+@pytest.mark.parametrize(("power", "lowest"), [(0.0, 0.4), (0.5, 0.2)])
+def test_the_coordinate_check_sees_branches_that_shrink_too_little_with_depth(
+    bench, monkeypatch, power, lowest
+):
+    """No residual factor, and one of 1 / sqrt(depth): slopes of .55 and .32 where .05 may be."""
+    wrong = with_plans(
+        bench,
+        monkeypatch,
+        lambda settings, width, depth: dataclasses.replace(
+            settings, residual_scale=(2 / depth) ** power
+        ),
+    )
+    doublings = {"doublings_of_width": 0, "doublings_of_depth": 2}
+    assert slope(wrong, "stream of later blocks along depth", **doublings) > lowest
+
+
+def test_the_embedding_and_the_branches_that_are_watched_make_the_logits(bench):
+    plans = [short_run(bench, seed) for seed in (1, 2)]
+    plans = [
+        dataclasses.replace(
+            plan,
+            shape=dataclasses.replace(plan.shape, depth=3),
+            settings=dataclasses.replace(plan.settings, residual_scale=2 / 3),
+        )
+        for plan in plans
+    ]
+    model = build_model(*plans)
+    tokens = batch_of(plans, bench.corpus, 0)[..., :-1]
+    with torch.no_grad():
+        model.weights += 0.1
+        seen, matrices = watch_forward(model, tokens), model.matrices()
+        rows = [table[ids] for table, ids in zip(matrices["embedding"], tokens, strict=True)]
+        stream = rms_norm(torch.stack(rows).flatten(1, 2))
+        stream = stream + 2 / 3 * seen.branches.sum(dim=0)
+        logits = torch.bmm(rms_norm(stream), matrices["head"])
+    assert seen.branches.shape[0] == 2 * 3
+    # float32 sums in another order.
+    assert torch.allclose(logits, seen.logits, rtol=1e-3, atol=1e-3)
 
 
 def test_sizes_are_those_of_the_products_in_the_forward_pass(bench):
     plans = [short_run(bench, seed) for seed in (1, 2)]
+    plans = [
+        dataclasses.replace(plan, shape=dataclasses.replace(plan.shape, depth=2)) for plan in plans
+    ]
     model = build_model(*plans)
     tokens = batch_of(plans, bench.corpus, 0)[..., :-1]
     sizes = dict(zip(QUANTITIES, sizes_of(model, tokens).T, strict=True))
     # Before the first step branches and head are zero; normalised random queries and keys are not.
-    for quantity in ("attention branch", "MLP branch", "stream", "logits"):
+    for quantity in set(QUANTITIES) - {"attention logits"}:
         assert (sizes[quantity] == 0).all()
     assert (sizes["attention logits"] > 0.5).all()
     with torch.no_grad():

@@ -105,9 +105,11 @@ def test_the_planner_packs_small_models_and_leaves_large_ones_alone(setting):
     assert replicas_for(large, on_gpu) == 1
 
 
-def test_branches_equal_runs_of_their_own_to_the_last_bit(setting):
+@pytest.mark.parametrize("recipe", ["cpt-adamw-tiny/1", "cpt-adamw-tiny/2"])
+def test_branches_equal_runs_of_their_own_to_the_last_bit(setting, recipe):
     grid = {"width": 16, "tokens": [8000, 11000, 16000], "seed": [1, 2]}
-    runs, corpus, launch = setting(grid=grid, schedule="wsd")
+    runs, corpus, launch = setting(grid=grid, schedule="wsd", recipe={"name": recipe})
+    assert (runs[0].settings.falling_rate is not None) is (recipe == "cpt-adamw-tiny/2")
     (pack,) = pack_runs(runs, dataclasses.replace(launch, pack=2))
     trained = train_pack(pack, corpus, launch)
     assert set(trained) == set(runs)
@@ -119,6 +121,22 @@ def test_branches_equal_runs_of_their_own_to_the_last_bit(setting):
         assert branch.points[-1].step == run.settings.steps
         assert len(branch.fork_state_hash) == 16
         assert alone.fork_state_hash is None
+
+
+def test_with_an_anchor_branches_equal_runs_that_were_planned_alone_to_the_last_bit(setting):
+    tokens, recipe = [8000, 11000, 32000], {"name": "cpt-adamw-tiny/2"}
+    runs, corpus, launch = setting(
+        grid={"width": 16, "tokens": tokens}, schedule="wsd", recipe=recipe
+    )
+    (pack,) = pack_runs(runs, launch)
+    branches = train_pack(pack, corpus, launch)
+    for horizon, branch in zip(tokens, branches.values(), strict=True):
+        grid = {"width": 16, "tokens": horizon}
+        (planned,), _, _ = setting(grid=grid, schedule="wsd", recipe=recipe)
+        alone = train_run(planned, corpus, launch)
+        assert planned.branch is None
+        assert torch.equal(branch.weights, alone.weights)
+        assert branch.loss == alone.loss
 
 
 def test_a_trunk_is_trained_once(setting, monkeypatch):

@@ -195,9 +195,17 @@ def test_weight_decay_averages_over_the_same_share_of_every_run_of_equal_tokens_
     assert shares == pytest.approx([0.22, 0.22])
 
 
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("cpt-adamw/1", "e9d1a24db932a09b"), ("cpt-adamw-tiny/1", "e583bfaa00db4eb2")],
+)
+def test_a_published_recipe_keeps_its_hash(name, known):
+    assert RECIPES[name].hash == known
+
+
 def test_any_changed_constant_changes_the_recipes_hash():
-    recipe = RECIPES["cpt-adamw/1"]
-    assert find_recipe("cpt-adamw/1", {}).hash == recipe.hash
+    recipe = RECIPES["cpt-adamw-tiny/2"]
+    assert find_recipe("cpt-adamw-tiny/2", {}).hash == recipe.hash
     hashes = {
         dataclasses.replace(recipe, **{item.name: getattr(recipe, item.name) * 2}).hash
         for item in dataclasses.fields(recipe)
@@ -214,6 +222,9 @@ def test_any_changed_constant_changes_the_recipes_hash():
         ("cpt-adamw/1", {"max_gradient_norm": -1}, "must not be negative"),
         ("cpt-adamw/1", {"learning_rate_rule": "cosine"}, 'choose "refit" or "delphi"'),
         ("cpt-adamw/1", {"schedule": "cosine"}, 'choose "linear"'),
+        ("cpt-adamw/1", {"anchor_tokens_per_param": 0}, "must be positive"),
+        ("cpt-adamw/1", {"reference_mean_rate": 0}, "lies between 0 and 1"),
+        ("cpt-adamw/1", {"reference_mean_rate": "half"}, "must be a number"),
     ],
 )
 def test_unknown_names_and_values_are_refused(name, overrides, message):

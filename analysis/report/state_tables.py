@@ -1,0 +1,153 @@
+"""Tables of where things stand: runs, rungs, and sealed forecasts."""
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.report.findings import Findings
+from analysis.report.tables import HEADS, NO_INTERVAL, Table, loss_head, or_dash, size_cell
+from analysis.seal import SealStanding
+from analysis.text import gap_text
+from analysis.words import MINUS, loss_in_words, percent_in_words
+from scaling.records import Records
+
+MOST_RUNS = 200
+_WORTH_A_LOOK = ("running", "failed", "diverged")
+_SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
+
+
+def health_table(findings: Findings) -> Table:
+    """Every rung with what its check and its curves show, and what fits make of it."""
+    if findings.health is None:
+        return Table(head=(), rows=())
+    rungs = findings.health.rungs
+    rows = [
+        (
+            rung.name,
+            str(rung.runs),
+            rung.status.value if rung.status else "not checked",
+            or_dash(rung.lr_offset, lambda v: f"{v:+.2f}".replace("-", MINUS)),
+            gap_text(rung).replace("+-", "\u00b1").replace("-", "\u2013"),
+            or_dash(rung.clipped_share, lambda v: f"{100 * v:.0f}%"),
+            or_dash(rung.spikes, str),
+            or_dash(rung.curve_deviation, lambda v: percent_in_words(100 * v, signed=True))
+            + (" (apart)" if rung.stands_apart else ""),
+            f"{rung.weight:.2f}" if rung.weight else "left out",
+        )
+        for rung in rungs
+    ]
+    head = (
+        "Rung",
+        "Runs",
+        "Check",
+        "ln offset",
+        "Predicted gap",
+        "Clipped steps",
+        "Spikes",
+        "Curve off the others",
+        "Weight in fits",
+    )
+    marked = tuple(i for i, r in enumerate(rungs) if r.weight < 1 or r.stands_apart or r.spikes)
+    return Table(head=head, rows=tuple(rows), marked=marked)
+
+
+def health_reasons(findings: Findings) -> tuple[str, ...]:
+    """Why rungs count as they do, those with one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for rung in findings.health.rungs if findings.health else ():
+        by_reason.setdefault(rung.reason, []).append(rung.name)
+    return tuple(f"{'; '.join(names)}: {reason}" for reason, names in by_reason.items())
+
+
+def state_counts(records: Records) -> Mapping[str, int]:
+    """How many runs are in each state."""
+    return dict(Counter(_status(records)))
+
+
+def standing_table(records: Records, outlooks: Mapping[str, str]) -> Table:
+    """Every run with its state, what is going on first; ``outlooks`` say, by run id, where running
+    cells are heading. A held-out loss stays unread."""
+    table = records.table.assign(status=_status(records))
+    sizes = [c for c in ("params", "tokens", "train_flops") if c in records]
+    if sizes:
+        table = table.sort_values([*reversed(sizes)], kind="stable")
+    order = {state: rank for rank, state in enumerate(_WORTH_A_LOOK)}
+    table = table.sort_values("status", key=lambda s: s.map(order).fillna(9), kind="stable")
+    rows = [_standing_row(row, sizes, outlooks) for row in table.to_dict("records")]
+    head = (*(HEADS[c] for c in sizes), "Seed", "State", loss_head(records), "Remark")
+    marked = tuple(np.flatnonzero(table["status"].isin(order)).tolist())
+    if not any(row[-1] for row in rows):
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    return Table(
+        head=head,
+        rows=tuple(rows[:MOST_RUNS]),
+        marked=marked,
+        note=f"{len(rows) - MOST_RUNS} more runs." if len(rows) > MOST_RUNS else "",
+    )
+
+
+def _standing_row(
+    row: Mapping[Hashable, Any], sizes: Sequence[str], outlooks: Mapping[str, str]
+) -> tuple[str, ...]:
+    loss, seed, reason = float(row["loss"]), row.get("seed"), row.get("reason")
+    shown = "held out" if row.get("held_out") else loss_in_words(loss)
+    return (
+        *(size_cell(float(row[column]), column) for column in sizes),
+        NO_INTERVAL if seed is None or np.isnan(seed) else f"{seed:g}",
+        str(row["status"]),
+        shown if np.isfinite(loss) else NO_INTERVAL,
+        outlooks.get(str(row.get("run_id"))) or (reason if isinstance(reason, str) else ""),
+    )
+
+
+def _status(records: Records) -> "pd.Series":
+    if "status" not in records:
+        return pd.Series("finished", index=records.table.index)
+    return records.table["status"].fillna("finished").astype(str)
+
+
+def seals_table(standings: Sequence[SealStanding], confidence_level: float = 0.9) -> Table:
+    """Every sealed prediction with its verdict, or what it is waiting for; oldest first."""
+    level = str(confidence_level)
+    rows: list[tuple[str, ...]] = []
+    missed = []
+    for standing in standings:
+        seal, verdicts = standing.seal, list(standing.verdicts)
+        for target in seal.targets:
+            own = [verdict for verdict in verdicts if verdict.at == target.at]
+            span = target.intervals.get(level) or next(iter(target.intervals.values()))
+            said = (
+                seal.name,
+                seal.sealed_at[:16].replace("T", " "),
+                _place(target.at, target.asked),
+                f"{target.median:.4f}",
+                f"{span[0]:.4f} to {span[1]:.4f}",
+            )
+            for verdict in own:
+                inside = verdict.inside.get(level, next(iter(verdict.inside.values())))
+                if not inside:
+                    missed.append(len(rows))
+                error = percent_in_words(100 * verdict.error, signed=True)
+                rows.append(
+                    (*said, f"{verdict.measured:.4f}", error, "inside" if inside else "OUTSIDE")
+                )
+            if not own:
+                rows.append((*said, "\u2013", "\u2013", standing.refusal or "not landed yet"))
+    head = (
+        "Name",
+        "Sealed (UTC)",
+        "Target",
+        "Predicted",
+        "Interval",
+        "Measured",
+        "Error",
+        "Verdict",
+    )
+    return Table(head=head, rows=tuple(rows), marked=tuple(missed))
+
+
+def _place(at: Mapping[str, float], asked: Sequence[str]) -> str:
+    return ", ".join(f"{_SYMBOLS.get(c, c)} {size_cell(at[c], c)}" for c in asked)

@@ -1,0 +1,84 @@
+"""The verb that serves the live page, and what that page reads."""
+
+import argparse
+import importlib.util
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from scaling.cli.settling import heading_of
+from scaling.cli.sources import assignments, read
+from scaling.errors import ConfigError
+
+Arguments = argparse.Namespace
+
+
+def dashboard(arguments: Arguments) -> None:
+    """Serve a live page on SOURCEs, or on every sweep of the run store, until Ctrl-C."""
+    if importlib.util.find_spec("streamlit") is None:
+        raise ConfigError(
+            "the dashboard needs Streamlit; install it with: "
+            "pip install 'scaling-forecast[dashboard]'"
+        )
+    columns = assignments(arguments.columns, "--columns", str)
+    for source in arguments.sources:
+        read(source, columns, arguments.where)  # a mistake is told here, in one line
+    _require_free(arguments.host, arguments.port)
+    asked = {"sources": arguments.sources, "columns": columns, "where": arguments.where}
+    server = {
+        "server.address": arguments.host,
+        "server.port": arguments.port,
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+    }
+    flags = [word for name, value in server.items() for word in (f"--{name}", str(value))]
+    page = str(Path(__file__).with_name("dashboard_page.py"))
+    print(f"dashboard: http://{arguments.host}:{arguments.port} (Ctrl-C ends it)", file=sys.stderr)
+    sys.stderr.flush()
+    root = str(Path(__file__).parents[2])
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+    # in place of this process, so that every signal reaches the server
+    os.execv(
+        sys.executable,
+        [sys.executable, "-m", "streamlit", "run", page, *flags, "--", json.dumps(asked)],
+    )
+
+
+def stored_sweeps() -> list[str]:
+    """The sweeps of the run store, as sources."""
+    from scaling.seals import SEALS
+    from scaling.store import sweep_ids
+    from scaling.tracking_uri import resolve_tracking_uri
+
+    kept_apart = (SEALS, "Default")  # MLflow makes the latter by itself
+    found = sweep_ids(resolve_tracking_uri())
+    return [f"mlflow:{name}" for name in sorted(found) if name not in kept_apart]
+
+
+def outlooks_of(source: str) -> Mapping[str, str]:
+    """Where the running cells of a sweep are heading, by run id; nothing for a table."""
+    from scaling.store import RunState, RunStore
+
+    if not source.startswith("mlflow:"):
+        return {}
+    store = RunStore.find(source.removeprefix("mlflow:"))
+    running = [run for run, state in store.states().items() if state is RunState.RUNNING]
+    return {run_id: one.line for run_id, one in heading_of(store, running).items()}
+
+
+def _require_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"{host}:{port} cannot be served on ({error.strerror}); choose another --port"
+            ) from error

@@ -1,0 +1,34 @@
+"""What Streamlit runs to draw the dashboard: it ties the page to files and to the run store.
+
+`scaling dashboard` starts it, with one JSON document of what was asked for as its argument.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from scaling.cli.dashboard import outlooks_of, stored_sweeps
+from scaling.cli.sealed import seal_standings
+from scaling.cli.sources import curves_of, read
+
+
+def draw(asked: Mapping[str, Any]) -> None:
+    """The page for these sources, or for all sweeps of the run store where none is named."""
+    from analysis.dashboard import Feeds, show_dashboard
+
+    sources, columns, where = asked["sources"], asked["columns"], asked["where"]
+    show_dashboard(
+        Feeds(
+            sources=(lambda: sources) if sources else stored_sweeps,
+            load=partial(read, columns=columns, where=where),
+            curves=curves_of,
+            outlooks=outlooks_of,
+            seals=seal_standings,
+        )
+    )
+
+
+if __name__ == "__main__":
+    draw(json.loads(sys.argv[1]))

@@ -1,0 +1,263 @@
+"""Facts about the dashboard: it shows what the calls behind it return, a mistake in one line."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scaling.cli import dashboard as verb
+from scaling.cli import main
+
+ROOT = Path(__file__).parent.parent
+without_streamlit = pytest.mark.skipif(
+    verb.importlib.util.find_spec("streamlit") is None,
+    reason="needs the extra `dashboard` (Streamlit)",
+)
+# Streamlit warns of its own parts when a page runs without a browser.
+quiet = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A ladder of 16 runs, one of them held out, one failed, one still training."""
+    params, tokens = (
+        grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e8, 4), np.geomspace(1e8, 1e10, 4))
+    )
+    noise = np.exp(0.003 * np.random.default_rng(1).standard_normal(16))
+    loss = (1.8 + 400 / params**0.34 + 1000 / tokens**0.36) * noise
+    table = pd.DataFrame({"params": params, "tokens": tokens, "loss": loss})
+    table["run_id"] = [f"r{i}" for i in range(16)]
+    table["status"], table["reason"] = "finished", None
+    table.loc[3, ["status", "loss", "reason"]] = ["running", None, None]
+    table.loc[5, ["status", "loss", "reason"]] = ["failed", None, "out of memory"]
+    table["held_out"] = table["run_id"] == "r15"
+    path = tmp_path_factory.mktemp("dashboard") / "runs.csv"
+    table.to_csv(path, index=False)
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    if verb.importlib.util.find_spec("streamlit") is not None:
+        import analysis.dashboard
+
+        monkeypatch.setattr(analysis.dashboard, "BOOTSTRAP", 20)
+
+
+def page(sources, **feeds):
+    """The page as Streamlit draws it, without a server."""
+    from streamlit.testing.v1 import AppTest
+
+    def script(sources, feeds):
+        import pandas as pd
+
+        from analysis.dashboard import Feeds, show_dashboard
+        from analysis.seal import Seal, SealedTarget, SealStanding, Verdict
+        from scaling.errors import StoreError
+        from scaling.records import read_records
+
+        def seals():
+            if feeds.get("no_store"):
+                raise StoreError("the store does not answer; start it")
+            target = SealedTarget(
+                at={"train_flops": 1e21},
+                asked=("train_flops",),
+                median=2.5,
+                intervals={"0.9": (2.4, 2.6)},
+                decades_beyond=1.0,
+            )
+            seal = Seal(
+                name="bold",
+                sealed_at="2026-01-01T00:00:00+00:00",
+                source="runs.csv",
+                data_hash="h",
+                seen_runs=(),
+                recipe="",
+                code_version="1",
+                law="auto",
+                targets=(target,),
+            )
+            verdict = Verdict(
+                seal="bold",
+                at=target.at,
+                run="r9",
+                predicted=2.5,
+                measured=2.7,
+                error=0.077,
+                inside={"0.9": False},
+            )
+            return (SealStanding(seal=seal, verdicts=(verdict,), refusal=None),)
+
+        curves = pd.DataFrame(
+            [{"run_id": "r0", "step": s, "train_loss": 3 - s / 10} for s in range(1, 9)]
+        )
+        show_dashboard(
+            Feeds(
+                sources=lambda: sources,
+                load=read_records,
+                curves=lambda source: curves,
+                outlooks=lambda source: {"r3": "40% done, heading for 2.5"},
+                seals=seals,
+            )
+        )
+
+    test = AppTest.from_function(script, args=(sources, feeds), default_timeout=120)
+    return test.run()
+
+
+def shown(test):
+    """Everything on the page as one text."""
+    kinds = ("title", "markdown", "info", "warning", "error", "caption", "code", "metric")
+    texts = [
+        str(getattr(one, "label", "")) + " " + str(one.value) for k in kinds for one in test.get(k)
+    ]
+    texts += [one.proto.body for one in test.get("html")]
+    return "\n".join(texts)
+
+
+@without_streamlit
+@quiet
+def test_the_page_shows_standing_forecast_health_rehearsals_and_seals(runs):
+    from analysis.report import gather_findings
+    from analysis.report.tables import forecast_table, held_out_table
+    from scaling.records import read_records
+
+    test = page([runs])
+    assert not test.exception and not test.error
+    text = shown(test)
+    assert [tab.label for tab in test.tabs] == [
+        "Standing",
+        "Forecast",
+        "Rung health",
+        "Was it right?",
+        "Sealed forecasts",
+    ]
+    assert "finished 14" in text and "running 1" in text and "failed 1" in text
+    assert "40% done, heading for 2.5" in text and "out of memory" in text
+    findings = gather_findings(read_records(runs), bootstrap=20)
+    for table in (forecast_table(findings), held_out_table(findings)):
+        for cell in table.rows[0]:
+            assert f"<td>{cell}</td>" in text
+    assert text.count("data:image/svg+xml") >= 4
+    assert "says nothing of the health" in text.replace("\\", "")
+    assert "bold" in text and "OUTSIDE" in text
+    assert "0 of 1 inside the 90% interval" in text.replace("\\", "")
+
+
+@without_streamlit
+@quiet
+def test_a_further_point_is_answered_as_the_command_line_answers(runs, capsys):
+    test = page([runs])
+    test.text_input[0].input("3e19").run()
+    assert main(["forecast", runs, "--flops", "3e19"]) == 0
+    assert test.code[0].value.strip() == capsys.readouterr().out.strip()
+    test.text_input[0].input("a lot").run()
+    assert "is not a number" in test.error[0].value
+
+
+@without_streamlit
+@quiet
+def test_an_empty_store_and_one_that_is_away_are_told_in_one_line(runs, tmp_path):
+    empty = page([])
+    assert not empty.exception and "No sweep yet" in shown(empty)
+    away = page([runs], no_store=True)
+    assert not away.exception
+    assert [error.value.replace("\\", "") for error in away.error] == [
+        "the store does not answer; start it"
+    ]
+    gone = page([str(tmp_path / "gone.csv")])
+    assert not gone.exception
+    assert "no such file" in gone.error[0].value
+
+
+@without_streamlit
+@quiet
+def test_runs_that_have_just_begun_have_a_standing_and_nothing_else(tmp_path):
+    path = tmp_path / "young.csv"
+    path.write_text("run_id,params,tokens,loss,status\na,1e6,1e8,,running\n")
+    test = page([str(path)])
+    assert not test.exception
+    assert "no usable run" in shown(test) and "running 1" in shown(test)
+
+
+def test_a_source_that_cannot_be_read_is_one_line_before_anything_is_served(tmp_path, capsys):
+    if verb.importlib.util.find_spec("streamlit") is None:
+        pytest.skip("needs the extra `dashboard` (Streamlit)")
+    assert main(["dashboard", str(tmp_path / "gone.csv")]) == 2
+    err = capsys.readouterr().err
+    assert "no such file" in err and len(err.strip().splitlines()) == 1
+
+
+def test_without_streamlit_the_extra_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(verb.importlib.util, "find_spec", lambda name: None)
+    assert main(["dashboard"]) == 2
+    assert "scaling-forecast[dashboard]" in capsys.readouterr().err
+
+
+@without_streamlit
+def test_a_port_that_is_taken_is_one_line(capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["dashboard", "--port", str(port)]) == 2
+    assert "choose another --port" in capsys.readouterr().err
+
+
+@without_streamlit
+def test_the_server_takes_the_place_of_the_command(runs, monkeypatch, capsys):
+    started = []
+    monkeypatch.setattr(verb.os, "execv", lambda program, words: started.append(words))
+    assert main(["dashboard", runs, "--where", "params > 0", "--port", "0"]) == 0
+    (words,) = started
+    assert words[1:4] == ["-m", "streamlit", "run"]
+    assert json.loads(words[-1]) == {"sources": [runs], "columns": {}, "where": ["params > 0"]}
+    assert words[words.index("--browser.gatherUsageStats") + 1] == "false"
+
+
+@pytest.mark.slow
+@without_streamlit
+def test_the_server_answers_on_this_machine_and_ends_on_a_signal(runs, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scaling", "dashboard", runs, "--port", str(port)],
+        cwd=ROOT,
+        env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        assert _answer(f"{address}/_stcore/health", seconds=90) == "ok"
+        assert re.search("<title>.*</title>", _answer(address, seconds=10))
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, messages = process.communicate(timeout=30)
+    assert process.returncode is not None
+    assert f"dashboard: {address}" in messages
+
+
+def _answer(address, seconds):
+    """What the address answers, asked until it does."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                return answer.read().decode()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)

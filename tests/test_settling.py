@@ -1,0 +1,193 @@
+"""Facts about stopping cells whose outcome is settled: a forecast is kept, and never a loss."""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from scaling.cli import main
+from scaling.cli.settling import CurveJudge, judge_of
+from scaling.errors import ConfigError
+from scaling.records import records_from_table
+from scaling.store import RunState, RunStore
+from sweeps.config import HealthConfig, config_from_mapping
+from sweeps.data.corpus import load_corpus
+from sweeps.plan import plan_sweep
+from sweeps.runner import run_sweep
+from sweeps.settling import Settlement, final_states
+from sweeps.standing import sweep_standing
+from sweeps.work import EventKind, Task, train_task
+
+FORECAST = {"forecast_loss": 2.0, "forecast_low": 1.9, "forecast_high": 2.1, "share_done": 0.5}
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached():
+    load_corpus.cache_clear()
+
+
+def mapping(tmp_path, tokens=4000, **changed):
+    return {
+        "name": "settling",
+        "grid": {"width": 16, "tokens": tokens, "seed": [1, 2, 3, 4]},
+        "model": {"context": 16, "head_size": 8},
+        "data": {"source": "markov", "vocab_size": 16, "validation_windows": 100},
+        "recipe": {"name": "cpt-adamw-tiny/1"},
+        **changed,
+        "launch": {
+            "device": "cpu",
+            "workers": 1,
+            "pack": 1,
+            "checkpoints": str(tmp_path / "checkpoints"),
+            **changed.get("launch", {}),
+        },
+    }
+
+
+def plan_of(tmp_path, **changed):
+    return plan_sweep(config_from_mapping(mapping(tmp_path, **changed)))
+
+
+class OneRun:
+    """A store and a writer for one run, in memory."""
+
+    def __init__(self):
+        self.state, self.reason, self.record, self.points = None, "", {}, []
+
+    def start_run(self, run_id, name, facts):
+        self.state, self.record = RunState.RUNNING, dict(facts)
+        return self
+
+    def log_curve(self, points):
+        self.points += points
+
+    def log_facts(self, facts):
+        self.record |= facts
+
+    def finish(self, record):
+        self.state, self.record = RunState.FINISHED, self.record | dict(record)
+
+    def fail(self, state, reason):
+        self.state, self.reason = state, reason
+
+
+@dataclasses.dataclass
+class Always:
+    """Calls everything settled."""
+
+    every_seconds: float = 0.0
+
+    def __call__(self, store, run_ids):
+        return {run_id: Settlement(reason="known", facts=FORECAST) for run_id in run_ids}
+
+
+class Never(Always):
+    def __call__(self, store, run_ids):
+        return {}
+
+
+def trained(plan, judge, run=None, **task):
+    store, events = OneRun(), []
+    one = Task.of_one(run or plan.runs[0], plan.config.data, plan.config.launch, store)
+    train_task(dataclasses.replace(one, judge=judge, **task), events.append)
+    return store, [event.kind for event in events if event.kind is not EventKind.PROGRESS]
+
+
+def test_a_settled_run_keeps_its_curve_and_a_forecast_and_no_loss(tmp_path):
+    store, kinds = trained(plan_of(tmp_path), Always())
+    assert kinds == [EventKind.STARTED, EventKind.SETTLED]
+    assert (store.state, store.reason) == (RunState.SETTLED, "known")
+    assert FORECAST.items() <= store.record.items()
+    assert "loss" not in store.record
+    assert store.points
+
+
+def test_a_settled_run_goes_on_to_the_same_loss_once_it_is_wanted(tmp_path):
+    plan = plan_of(tmp_path)
+    whole, _ = trained(plan, None, run=plan.runs[0])
+    trained(plan, Always())
+    assert list((tmp_path / "checkpoints").iterdir())  # it goes on from here
+    again, kinds = trained(plan, Never())
+    assert kinds[-1] is EventKind.FINISHED
+    assert again.record["loss"] == whole.record["loss"]
+
+
+def test_runs_that_must_be_measured_are_never_stopped(tmp_path):
+    plan = plan_of(tmp_path, held_out=[{"width": 16, "tokens": 6000}])
+    (held_out,) = (run for run in plan.runs if run.held_out)
+    assert trained(plan, Always(), run=held_out)[0].state is RunState.FINISHED
+    carrier = plan.runs[0]
+    health = HealthConfig(seeds=1)
+    store, _ = trained(plan, Always(), checked=frozenset([carrier.run_id]), health=health)
+    assert store.state is RunState.FINISHED
+    assert "health" in store.record
+
+
+def test_trunks_and_runs_on_several_devices_are_never_stopped(tmp_path):
+    wsd = plan_of(tmp_path, schedule="wsd", grid={"width": 16, "tokens": [4000, 6000], "seed": 1})
+    pack = dataclasses.replace(
+        Task.of_one(wsd.runs[0], wsd.config.data, wsd.config.launch, OneRun()), judge=Always()
+    )
+    assert pack.may_settle
+    both = dataclasses.replace(pack.pack, replicas=(wsd.runs,))
+    ids = frozenset(run.run_id for run in wsd.runs)
+    assert not dataclasses.replace(pack, pack=both, todo=ids).may_settle
+    two = dataclasses.replace(pack.launch, devices=2)
+    assert not dataclasses.replace(pack, launch=two).may_settle
+
+
+def test_no_fit_uses_a_settled_run_and_its_forecast_least_of_all():
+    table = pd.DataFrame(
+        [
+            {"params": 1e6, "tokens": 1e8, "status": "finished", "loss": 2.5},
+            {"params": 2e6, "tokens": 1e8, "status": "settled", "loss": None, **FORECAST},
+        ]
+    )
+    used = records_from_table(table).usable("params", "tokens")
+    assert list(used.table["params"]) == [1e6]
+    assert used.dropped_by_reason == {"settled": 1}
+
+
+def test_stopping_is_off_unless_a_width_is_given(tmp_path):
+    plan = plan_of(tmp_path)
+    assert judge_of(plan) is None
+    assert RunState.SETTLED not in final_states(plan.config.launch)
+    stops = plan_of(tmp_path, launch={"stop_settled_relative_width": 0.01})
+    assert judge_of(stops) == CurveJudge(relative_width=0.01)
+    assert RunState.SETTLED in final_states(stops.config.launch)
+    with pytest.raises(ConfigError, match="stop_settled_relative_width is 0"):
+        plan_of(tmp_path, launch={"stop_settled_relative_width": 0.0})
+
+
+@pytest.mark.slow
+def test_a_sweep_stops_the_cell_whose_outcome_its_finished_cells_tell(
+    tmp_path, monkeypatch, capsys
+):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    stops = {"stop_settled_relative_width": 0.5}
+    plan = plan_of(tmp_path, tokens=150_000, launch=stops)
+    store = RunStore.open(plan.name, uri)
+    judge = CurveJudge(relative_width=0.5, every_seconds=0.5)
+    outcome = run_sweep(plan, store, judge=judge)
+    # three finished cells are the fewest that tell where the fourth is heading
+    assert sorted(outcome.states.values()) == ["finished"] * 3 + ["settled"], outcome.reasons
+    (stopped,) = (run for run, state in outcome.states.items() if state is RunState.SETTLED)
+    assert "heading for" in outcome.reasons[stopped]
+    records = store.read_records()
+    row = records.table.set_index("run_id").loc[stopped]
+    assert row["status"] == "settled" and pd.isna(row["loss"])
+    finished = records.usable("params", "tokens")
+    assert stopped not in set(finished.table["run_id"])
+    assert row["forecast_low"] < finished.column("loss").mean() < row["forecast_high"]
+    events = []
+    run_sweep(plan, store, judge=judge, on_event=events.append)
+    assert {event.kind for event in events} == {EventKind.SKIPPED}
+    assert sweep_standing(plan, store).counts == {"finished": 3, "settled": 1}
+    # turned off, the cell counts as left to train, and goes on to its measurement
+    wanted = plan_of(tmp_path, tokens=150_000)
+    standing = sweep_standing(wanted, store)
+    assert standing.counts == {"finished": 3, "planned": 1} and standing.flops_left
+    assert run_sweep(wanted, store).count(RunState.FINISHED) == 4
+    assert main(["collect", plan.name, "-o", str(tmp_path / "runs.csv")]) == 0
+    capsys.readouterr()
