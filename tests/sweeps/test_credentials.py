@@ -1,4 +1,4 @@
-"""The fact that a tracking server's password is written nowhere by a sweep, its status or report."""
+"""The fact that a sweep writes the password of its tracking server nowhere."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scaling.test_store_server import Server
+from benchmarks.tracking_server import TrackingServer
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -18,7 +18,7 @@ SECRET = "open-sesame-4711"
 @pytest.mark.parametrize("engine", ["local", "slurm"])
 def test_no_file_and_no_output_holds_the_password(engine, tmp_path, tiny_mapping):
     pytest.importorskip("submitit", reason="the slurm extra is not installed")
-    server = Server(tmp_path)
+    server = TrackingServer(tmp_path)
     server.start()
     jobs = {"slurm": {"cluster": "local", "folder": str(tmp_path / "jobs")}}
     launch = tiny_mapping["launch"] | {"engine": engine, "checkpoints": str(tmp_path / "states")}

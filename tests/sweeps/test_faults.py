@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.faults import children
+from benchmarks.tracking_server import TrackingServer
 from scaling.store import RunState, RunStore
 
 pytestmark = pytest.mark.slow
@@ -200,3 +201,26 @@ def test_a_full_disk_of_spools_is_one_line_a_run_and_is_mended_by_room(
     code, messages = sweep.run()
     assert code == 0, messages
     assert sweep.losses() == expected
+
+
+def test_a_server_that_is_away_in_the_middle_of_a_sweep_loses_nothing(tmp_path, text, expected):
+    server = TrackingServer(tmp_path)
+    server.start()
+    try:
+        sweep = Sweep(tmp_path, text, tracking_uri=server.uri)
+        driver = sweep.start()
+        sweep.wait_until(lambda: RunState.FINISHED in _states(sweep))
+        server.stop()
+        time.sleep(8)  # longer than a run takes: several end while nobody listens
+        server.start()
+        _, messages = driver.communicate(timeout=200)
+        assert driver.returncode == 0, messages
+        assert sweep.losses() == expected
+        assert {one["tries"] for one in sweep.facts().values()} == {1}
+        curves = RunStore.find("fire", sweep.uri).curves()
+        assert set(curves["run_id"]) == set(expected)
+        assert curves.groupby("run_id")["step"].max().to_dict() == {
+            run_id: one["steps"] for run_id, one in sweep.facts().items()
+        }
+    finally:
+        server.stop()
