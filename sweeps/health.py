@@ -166,7 +166,9 @@ def _losses_at(
     on_step: Callable[[], None],
 ) -> FloatArray:
     """(factors, runs, sequences) Validation losses of the runs at these factors of their learning
-    rate."""
+    rate; fewer at once where memory runs out."""
+    import torch
+
     from sweeps.plain_loop import train_plainly
 
     plans = [
@@ -174,7 +176,17 @@ def _losses_at(
         for factor in factors
         for run in runs
     ]
-    losses = train_plainly(plans, corpus, device=device, on_step=on_step).sequence_losses
+
+    def train(plans: Sequence[RunPlan]) -> list[torch.Tensor]:
+        try:
+            return [*train_plainly(plans, corpus, device=device, on_step=on_step).sequence_losses]
+        except torch.OutOfMemoryError:
+            if len(plans) == 1:
+                raise
+        middle = len(plans) // 2
+        return train(plans[:middle]) + train(plans[middle:])
+
+    losses = torch.stack(train(plans))
     return np.asarray(losses.view(len(factors), len(runs), -1), dtype=np.float64)
 
 

@@ -62,6 +62,8 @@ class TrainedRun:
     device: str
     replicas: int
     """Runs trained at once; the seconds are shared between them."""
+    devices: int
+    """Devices that shared each batch."""
     clipped_share: float
     """Share of the steps after warm-up whose gradient was scaled down; over a tenth of them, the
     clipping sets the learning rate."""
@@ -94,7 +96,9 @@ class TrainedRun:
             "clipped_share": self.clipped_share,
             "spikes": self.spikes,
             "device": self.device,
-            "mfu": model_flops_utilization(plan.marginal_flops, device_seconds, self.device),
+            "mfu": model_flops_utilization(
+                plan.marginal_flops, device_seconds * self.devices, self.device
+            ),
             **branch,
             **notes,
         }
@@ -301,6 +305,7 @@ class _PackTraining:
                 evaluation_seconds=seconds,
                 device=device_name(device),
                 replicas=len(runs),
+                devices=self._launch.devices,
                 clipped_share=stack.clipped[replica]
                 / max(1, run.settings.steps - run.settings.warmup_steps),
                 spikes=count_spikes(stack.losses[replica].numpy()),
@@ -320,8 +325,14 @@ class _PackTraining:
         return state
 
     def _keep(self, state: Callable[[], StackState], states: PackStates | None) -> None:
-        if states:
+        """Save what a kill may undo; a full disk costs that, and not the run."""
+        if not states:
+            return
+        try:
             self._clock.time(lambda: states.save(state()))
+        except OSError as error:
+            note = f"a state could not be written ({error.strerror or error})"
+            self._notes += [] if note in self._notes else [note]
 
     def _hashes(self, state: StackState) -> tuple[str, ...]:
         """Of each replica's state; of a sharded one, of all its shares together."""

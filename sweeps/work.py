@@ -9,9 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.errors import CorpusError, ScalingError, StoreError
+from scaling.errors import ConfigError, CorpusError, ScalingError, StoreError
 from scaling.store import RunState, RunStore, RunWriter
-from scaling.tracking_uri import without_secrets
 from sweeps.config import DataConfig, HealthConfig, LaunchConfig
 from sweeps.distributed import SharedTraining, other_ranks
 from sweeps.packing import Pack
@@ -114,14 +113,14 @@ def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
         return
     try:
         _train(task, log)
-    except OutcomeSettled as outcome:
-        log.settle(outcome.settlements)
     except CorpusError as error:
         log.fail(str(error))
         if task.launch.engine != "local":
             raise CorpusError(f"worker on {socket.gethostname()}: {error}") from error
+    except OutcomeSettled as outcome:
+        log.settle(outcome.settlements)
     except Exception as error:  # whatever went wrong ends these runs, not the sweep
-        log.fail(str(error) if isinstance(error, ScalingError) else _describe(error))
+        log.fail(_reason(error))
 
 
 def _train(task: Task, log: "_TaskLog") -> None:
@@ -180,15 +179,17 @@ def _load(task: Task) -> "Corpus":
 
 def _check_finished(task: Task, send: Callable[[RunEvent], None]) -> None:
     """Check runs that have finished without it, and add what is found to their records."""
+    from sweeps.strategy import resolve_strategy
+
     for run in task.pack.runs:
         pulse = _Pulse(lambda run=run: send(RunEvent(kind=EventKind.ALIVE, run=run)))  # type: ignore[misc]
         try:
-            check = _check(task, task.launch, run, _load(task), pulse)
+            launch = resolve_strategy(task.launch, task.pack)
+            check = _check(task, launch, run, _load(task), pulse)
             task.store.add_facts(run.run_id, check.record())
             said = f"learning rate {check.status}, {check.gap:.2%} above the best"
         except Exception as error:  # the run stays what it is
-            reason = str(error) if isinstance(error, ScalingError) else _describe(error)
-            said = f"its learning rate was not checked: {reason}"
+            said = f"its learning rate was not checked: {_reason(error)}"
         send(RunEvent(kind=EventKind.CHECKED, run=run, reason=said))
 
 
@@ -302,13 +303,15 @@ def _health(
     pulse: Callable[[], None],
 ) -> dict[str, dict[str, float | str]]:
     """By run id, what the learning-rate check adds to the records of the runs that carry it."""
-    return {
-        run.run_id: _check(task, launch, run, corpus, pulse).record()
-        for run, result in trained.items()
-        if run.run_id in task.checked
-        and result.diverged_at_step is None
-        and launch.strategy != "fsdp"  # the check trains replicas on one device
-    }
+    found: dict[str, dict[str, float | str]] = {}
+    for run, result in trained.items():
+        if run.run_id in task.checked and result.diverged_at_step is None:
+            try:
+                found[run.run_id] = _check(task, launch, run, corpus, pulse).record()
+            except Exception as error:  # what was measured stays
+                problem = f"learning rate not checked: {_reason(error)}"
+                found[run.run_id] = {"notes": "; ".join((*result.notes, problem))}
+    return found
 
 
 def _check(
@@ -321,6 +324,8 @@ def _check(
     from sweeps.device import choose_device
     from sweeps.health import check_learning_rate
 
+    if launch.strategy == "fsdp":
+        raise ConfigError("the check trains on one device, and the model is shared among several")
     return check_learning_rate(
         run,
         corpus,
@@ -351,10 +356,14 @@ class Curve:
     def __init__(self, run: RunPlan, writer: RunWriter, send: Callable[[RunEvent], None]) -> None:
         self._run, self._writer, self._send = run, writer, send
         self._points: list[dict[str, float]] = []
+        self._step = 0
         self._start = self._flushed = self._shown = time.perf_counter()
 
     def add(self, point: "CurvePoint") -> None:
         """Take a point; every few seconds all that came are written and shown."""
+        if point.step <= self._step:
+            return  # told again: training has begun again from a state before it
+        self._step = point.step
         self._points.append(
             {
                 "step": point.step,
@@ -386,6 +395,8 @@ class Curve:
         self._flushed = time.perf_counter()
 
 
-def _describe(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    if isinstance(error, ScalingError):
+        return str(error)
     first_line = next(iter(str(error).strip().splitlines()), "")
-    return without_secrets(f"{type(error).__name__}: {first_line}")[:300]
+    return f"{type(error).__name__}: {first_line}"[:300]

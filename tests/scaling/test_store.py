@@ -45,6 +45,20 @@ def test_a_finished_run_reads_back_with_every_digit(store):
     assert len(records.usable("params", "tokens")) == 1
 
 
+def test_facts_that_are_added_after_the_end_reach_every_reader(store, monkeypatch):
+    monkeypatch.setattr("scaling.store_cache._WORTH_WRITING", 1)
+    for name in ("abc", "other"):
+        store.start_run(name, "d32", FACTS).finish(RECORD)
+    assert "health" not in store.facts()["abc"]  # which is in the cache from here on
+    store.add_facts("abc", {"health": "soft", "lr_gap": 0.01})
+    facts = store.facts()
+    assert facts["abc"]["health"] == "soft"
+    assert facts["abc"] == facts["other"] | {"run_id": "abc", "health": "soft", "lr_gap": 0.01}
+    assert facts["abc"]["status"] == "finished"
+    assert facts["abc"]["tries"] == 1
+    assert "health" not in facts["other"]
+
+
 def test_a_run_is_visible_while_it_trains(store):
     assert store.start_run("abc", "d32", FACTS).flush()
     assert store.states() == {"abc": RunState.RUNNING}

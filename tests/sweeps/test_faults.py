@@ -13,8 +13,9 @@ from sweeps.distributed import other_ranks
 from sweeps.launchers.launcher import Stopped
 from sweeps.packing import Pack
 from sweeps.plan import plan_sweep
+from sweeps.state import CurvePoint
 from sweeps.training import Listener, train_pack, train_runs
-from sweeps.work import EventKind, Task, train_task
+from sweeps.work import Curve, EventKind, Task, train_task
 
 
 class Writer:
@@ -250,3 +251,18 @@ def limit_memory(monkeypatch, limit):
         return original(model, batch, z_loss)
 
     monkeypatch.setattr(step_module, "training_loss", hungry)
+
+
+def test_points_that_are_told_again_are_stored_once(planned):
+    (run, *_), _, _ = planned()
+    stored = []
+
+    class Keeper(Writer):
+        def log_curve(self, points):
+            stored.extend(point["step"] for point in points)
+
+    curve = Curve(run, Keeper({}, run.run_id), lambda event: None)
+    for step in (5, 10, 5, 10, 15):
+        curve.add(CurvePoint(step=step, tokens=step, loss=1.0, learning_rate=0.1))
+    curve.flush()
+    assert stored == [5, 10, 15]

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from scaling.errors import ConfigError
 from scaling.health import Health
@@ -123,3 +124,21 @@ def _slower(settings):
 def test_factors_without_a_parabola_are_refused(tiny_mapping, factors):
     with pytest.raises(ConfigError, match="health.factors"):
         config_from_mapping(tiny_mapping | {"health": {"factors": factors}})
+
+
+def test_a_check_whose_stack_is_too_large_trains_fewer_runs_at_once(tiny_config, monkeypatch):
+    from sweeps import plain_loop
+
+    load_corpus.cache_clear()
+    plan = plan_sweep(tiny_config).runs[0]
+    corpus = load_corpus(tiny_config.data, plan.shape.context)
+    whole = check_learning_rate(plan, corpus, (0.56, 1.0, 1.8))
+    original = plain_loop.train_plainly
+
+    def hungry(plans, *arguments, **options):
+        if len(plans) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
+        return original(plans, *arguments, **options)
+
+    monkeypatch.setattr(plain_loop, "train_plainly", hungry)
+    assert check_learning_rate(plan, corpus, (0.56, 1.0, 1.8)) == whole

@@ -308,6 +308,24 @@ def test_a_later_check_that_fails_leaves_the_run_finished(tiny_mapping, text_fil
     assert "was not checked: the text has changed" in events[-1].reason
 
 
+def test_a_check_that_fails_loses_no_measurement(tiny_mapping, monkeypatch):
+    mapping = tiny_mapping | {
+        "grid": {"width": [16], "tokens": 4000},
+        "held_out": [],
+        "health": {"check_learning_rate": True},
+    }
+
+    def fail(*arguments, **options):
+        raise RuntimeError("no memory left")
+
+    monkeypatch.setattr("sweeps.health.check_learning_rate", fail)
+    plan, store = plan_sweep(config_from_mapping(mapping)), MemoryStore()
+    assert run_sweep(plan, store).count(RunState.FINISHED) == 1
+    record = store.records[plan.runs[0].run_id]
+    assert record["loss"] > 0
+    assert record["notes"] == "learning rate not checked: RuntimeError: no memory left"
+
+
 @pytest.mark.parametrize("slow", ["evaluation", "learning-rate check"])
 def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow):
     """Time is made to pass a second a batch or step: no more than that lies between two signs."""

@@ -99,9 +99,13 @@ def assert_about_equal(trained, expected, tolerance):
     [
         ({}, 1e-4),
         ({"model": {"context": 32, "head_size": 16, "tied_head": True, "mlp": "swiglu"}}, 1e-4),
-        ({"launch": {"micro_sequences": 1}}, 1e-4),
+        pytest.param({"launch": {"micro_sequences": 1}}, 1e-4, marks=pytest.mark.slow),
         # At the constant rate rounding grows faster: micro-batches differ by .004 there as well.
-        ({"grid": {"width": 32, "depth": 2, "tokens": [6000, 8000]}, "schedule": "wsd"}, 1e-2),
+        pytest.param(
+            {"grid": {"width": 32, "depth": 2, "tokens": [6000, 8000]}, "schedule": "wsd"},
+            1e-2,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["plain", "tied head, gated", "micro-batches", "branches of a trunk"],
 )
@@ -114,6 +118,7 @@ def test_a_sharded_run_is_the_single_run(planned, changes, tolerance):
         assert second[run].loss == result.loss  # every process measures the whole model
 
 
+@pytest.mark.slow
 def test_in_bfloat16_a_sharded_run_is_the_single_run(planned):
     model = {"context": 32, "head_size": 16, "precision": "bf16"}
     pack, corpus, launch = planned(model=model)
@@ -160,7 +165,14 @@ def killed_at(steps, pack, corpus, launch, folder):
     train(pack, corpus, launch, folder, Listener(on_point=die))
 
 
-@pytest.mark.parametrize("steps", [(20, 20), (10, 40), (30, 15)])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (10, 40),
+        pytest.param((20, 20), marks=pytest.mark.slow),
+        pytest.param((30, 15), marks=pytest.mark.slow),
+    ],
+)
 def test_killed_processes_go_on_to_the_same_losses_to_the_last_bit(planned, tmp_path, steps):
     grid = {"width": 32, "depth": 2, "tokens": [6000, 8000]}
     pack, corpus, launch = planned(grid=grid, schedule="wsd")
