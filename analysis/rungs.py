@@ -57,7 +57,7 @@ class Rung:
     stands_apart: bool
     """Whether one of its curves fails to collapse on the others."""
     weight: float
-    """What each of its runs counts in fits and forecasts: 1 fully, 0 left out."""
+    """What each of its runs counts in fits: 1 fully, 0 left out."""
     reason: str
     """Why it counts so much."""
 

@@ -224,7 +224,7 @@ def health_text(health: LadderHealth) -> str:
             "",
             *table_lines([*header, "curve", "weight"], rows),
             "",
-            "what fits and forecasts make of them:",
+            "what fits make of them (a forecast says in its status what it does with them):",
             *why,
             "",
             *trend_sentences(health),

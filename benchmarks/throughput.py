@@ -1,11 +1,13 @@
 """How fast training is, beside what else one could do: interleaved in one process, medians.
 
-    python benchmarks/throughput.py [--device cpu|cuda] [--quick] [-o throughput.json]
+    python benchmarks/throughput.py [--device cpu|cuda] [--compile] [--quick] [-o throughput.json]
 
 On a CPU: the Trainer with MLflow logging against a plain PyTorch loop over the same module, eight
 replicas in one stack against single runs, and a model of nanoGPT's small CPU shape against a
 straightforward loop in nanoGPT's style. On a GPU: model FLOP utilisation from 0.1M to 1B
-parameters, packed against unpacked, and seconds to the first step (capture and compilation).
+parameters, packed against unpacked, and seconds of the first steps (kernel choice, graph capture,
+compilation). On both: what `launch.deterministic` costs. `--compile` measures each model twice,
+as it is and with its blocks compiled.
 
 Needs torch and pytorch-lightning; MLflow is used where it is installed. `--quick` runs the same
 code on tiny sizes.
@@ -15,17 +17,17 @@ import os
 
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # as the sweep's workers; before torch is imported
+# Without it cuBLAS refuses to be deterministic; it is what Lightning sets.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import argparse  # noqa: E402
 import contextlib  # noqa: E402
 import dataclasses  # noqa: E402
 import importlib.util  # noqa: E402
 import json  # noqa: E402
-import math  # noqa: E402
 import statistics  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
-import time  # noqa: E402
 from collections.abc import Callable, Iterator, Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
@@ -36,23 +38,26 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+from torch import nn  # noqa: E402
 
 from benchmarks.plain_gpt import PlainGPT  # noqa: E402
+from benchmarks.stepper import (  # noqa: E402
+    RECIPE,
+    deterministic_algorithms,
+    interleaved,
+    shape_of,
+    stepper_of,
+    timed,
+)
 from scaling.compute import flops_per_token, peak_flops_per_second  # noqa: E402
-from scaling.shape import TransformerShape  # noqa: E402
 from sweeps.config import LaunchConfig  # noqa: E402
 from sweeps.data.source import Corpus, CorpusFacts, StreamCorpus  # noqa: E402
 from sweeps.device import device_name  # noqa: E402
-from sweeps.models.transformer import Transformer, parameter_groups  # noqa: E402
-from sweeps.optimizer import PackedAdamW  # noqa: E402
 from sweeps.plan import RunPlan  # noqa: E402
-from sweeps.recipe import find_recipe, settings_for  # noqa: E402
+from sweeps.recipe import settings_for  # noqa: E402
 from sweeps.stack import CurvePoint, Stack, build_model, build_optimizer  # noqa: E402
-from sweeps.step import Step, training_loss  # noqa: E402
+from sweeps.step import training_loss  # noqa: E402
 from sweeps.training import settle_process  # noqa: E402
-
-RECIPE = find_recipe("cpt-adamw/1")
 
 # width, depth, vocabulary, context, sequences a step
 CPU_MODELS = {"25k": (32, 2, 16, 64, 16), "200k": (64, 4, 16, 64, 16), "700k": (96, 6, 16, 64, 16)}
@@ -74,6 +79,7 @@ GPU_PACKS = {
     "3M": ((192, 7, 256, 1024, 32), 8),
     "10M": ((288, 10, 256, 1024, 32), 4),
 }
+GPU_DETERMINISTIC = ("1M", "125M")
 GPU_PACK_SEQUENCES = 8  # of a small run's batch: what it would use alone
 GPU_STEP_TOKENS = 65536
 
@@ -84,7 +90,9 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--gpu-table", action="store_true", help="the GPU's table, on any device")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it all run?")
-    parser.add_argument("--compile", action="store_true", help="torch.compile the blocks (GPU)")
+    parser.add_argument(
+        "--compile", action="store_true", help="measure compiled blocks too, in the GPU's table"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("results/throughput.json"))
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
@@ -116,7 +124,13 @@ def cpu_rows(*, quick: bool) -> list[dict[str, Any]]:
     packed = (16, 1, 16, 16, 4) if quick else PACKED_MODEL
     rows.append(_told(packed_against_single(packed, 8, rounds, steps, torch.device("cpu"))))
     nano = (32, 1, 16, 16, 2) if quick else NANOGPT_MODEL
-    rows.append(_told(against_nanogpt_loop(nano, rounds, max(2, steps // 5))))
+    # Short rounds and more of them: the two sides should meet the same machine.
+    rows.append(_told(against_nanogpt_loop(nano, 3 * rounds, max(2, steps // 10))))
+    width, depth, vocab_size, context, sequences = nano
+    sizes = (width, depth, vocab_size, context, width // 4)
+    rows.append(
+        _told(cost_of_determinism(sizes, sequences, torch.device("cpu"), rounds, steps // 4))
+    )
     return rows
 
 
@@ -124,25 +138,29 @@ def gpu_rows(device: torch.device, *, quick: bool, compiled: bool) -> list[dict[
     """The GPU's table; on a CPU with tiny sizes it is the same code without graphs."""
     models = {"tiny": ((32, 1, 64, 16, 16), 0.07)} if quick else GPU_MODELS
     packs = {"tiny": ((16, 1, 64, 16, 16), 4)} if quick else GPU_PACKS
+    rounds, steps = (3, 3) if quick else (5, 50)
+    forms = (False, True) if compiled else (False,)
     rows = []
     for name, (sizes, goal) in models.items():
-        rows.append(_told(utilisation(name, sizes, goal, device, compiled, quick=quick)))
-    for name, (sizes, replicas) in packs.items():
-        width, depth, vocab_size, context, head_size = sizes
-        rows.append(
-            _told(
-                packed_against_single(
-                    (width, depth, vocab_size, context, 2 if quick else GPU_PACK_SEQUENCES),
-                    replicas,
-                    rounds=3 if quick else 5,
-                    steps=3 if quick else 50,
-                    device=device,
-                    name=name,
-                    head_size=head_size,
-                    compiled=compiled,
-                )
+        rows += [_told(utilisation(name, sizes, goal, device, form, quick=quick)) for form in forms]
+    for name, ((*four, head_size), replicas) in packs.items():
+        sizes = (*four, 2 if quick else GPU_PACK_SEQUENCES)
+        for form in forms:
+            row = packed_against_single(
+                sizes,
+                replicas,
+                rounds,
+                steps,
+                device,
+                name=name,
+                head_size=head_size,
+                compiled=form,
             )
-        )
+            rows.append(_told(row))
+    for name in models if quick else GPU_DETERMINISTIC:
+        sizes = models[name][0]
+        sequences = 2 if quick else max(1, GPU_STEP_TOKENS // sizes[3])
+        rows.append(_told(cost_of_determinism(sizes, sequences, device, rounds, steps, name=name)))
     return rows
 
 
@@ -173,15 +191,15 @@ def trainer_against_loop(
             write(stack.points[0][known:])
 
         if steps >= 25:  # enough that a round takes a second or two, in whole chunks
-            steps = min(500, 25 * max(1, round(1.5 * steps / _timed(lambda: loop(0)) / 25)))
-        ours, theirs = _interleaved(trainer, loop, rounds, steps)
+            steps = min(500, 25 * max(1, round(1.5 * steps / timed(lambda: loop(0)) / 25)))
+        ours, theirs, ratio = interleaved(trainer, loop, rounds, steps)
     return {
         "what": f"Lightning{' + MLflow' if _has_mlflow() else ''} / plain loop",
         "model": name,
         "params": plan.shape.params,
         "ours_steps_per_second": steps / ours,
         "theirs_steps_per_second": steps / theirs,
-        "ratio": theirs / ours,
+        "ratio": ratio,
         "goal": 0.97,
     }
 
@@ -199,20 +217,21 @@ def packed_against_single(
 ) -> dict[str, Any]:
     """Tokens per second of all replicas of a stack, over those of one run at a time."""
     width, depth, vocab_size, context, sequences = sizes
-    shape = _shape(width, depth, vocab_size, context, head_size)
-    single = _stepper(shape, 1, sequences, device, compiled)
-    stack = _stepper(shape, replicas, sequences, device, compiled)
-    ours, theirs = _interleaved(
+    shape = shape_of(width, depth, vocab_size, context, head_size)
+    single = stepper_of(shape, 1, sequences, device, compiled)
+    stack = stepper_of(shape, replicas, sequences, device, compiled)
+    ours, theirs, ratio = interleaved(
         lambda first: stack.take(steps), lambda first: single.take(steps), rounds, steps
     )
     tokens = steps * sequences * context
     return {
-        "what": f"packed x{replicas} / single",
+        "what": f"packed x{replicas} / single" + ", compiled" * compiled,
         "model": name,
         "params": shape.params,
         "ours_tokens_per_second": replicas * tokens / ours,
         "theirs_tokens_per_second": tokens / theirs,
-        "ratio": replicas * theirs / ours,
+        "ratio": replicas * ratio,
+        "compiled": compiled,
         "goal": 1.6 if device.type == "cpu" else 5.0,
         "first_steps_seconds": stack.first_steps_seconds,
     }
@@ -222,8 +241,8 @@ def against_nanogpt_loop(sizes: Sequence[int], rounds: int, steps: int) -> dict[
     """Steps per second of our step over those of a loop in nanoGPT's style on a model of the same
     sizes."""
     width, depth, vocab_size, context, sequences = sizes
-    shape = _shape(width, depth, vocab_size, context, width // 4)
-    ours_stepper = _stepper(shape, 1, sequences, torch.device("cpu"), compiled=False)
+    shape = shape_of(width, depth, vocab_size, context, width // 4)
+    ours_stepper = stepper_of(shape, 1, sequences, torch.device("cpu"), compiled=False)
     model = PlainGPT(shape)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99))
     text = np.random.default_rng(0).integers(vocab_size, size=100_000).astype(np.uint16)
@@ -245,7 +264,7 @@ def against_nanogpt_loop(sizes: Sequence[int], rounds: int, steps: int) -> dict[
             optimizer.zero_grad(set_to_none=True)
             loss.item()
 
-    ours, theirs = _interleaved(lambda first: ours_stepper.take(steps), loop, rounds, steps)
+    ours, theirs, ratio = interleaved(lambda first: ours_stepper.take(steps), loop, rounds, steps)
     return {
         "what": "our step / nanoGPT-style loop",
         "model": f"{width} x {depth}",
@@ -253,8 +272,39 @@ def against_nanogpt_loop(sizes: Sequence[int], rounds: int, steps: int) -> dict[
         "theirs_params": sum(weights.numel() for weights in model.parameters()),
         "ours_steps_per_second": steps / ours,
         "theirs_steps_per_second": steps / theirs,
-        "ratio": theirs / ours,
+        "ratio": ratio,
         "goal": 1.0,
+    }
+
+
+def cost_of_determinism(
+    sizes: Sequence[int],
+    sequences: int,
+    device: torch.device,
+    rounds: int,
+    steps: int,
+    *,
+    name: str | None = None,
+) -> dict[str, Any]:
+    """Steps per second with `launch.deterministic`, over those without."""
+    shape = shape_of(*sizes)
+    free = stepper_of(shape, 1, sequences, device, compiled=False)
+    with deterministic_algorithms():
+        bound = stepper_of(shape, 1, sequences, device, compiled=False)
+
+    def bound_steps(first: int) -> None:
+        with deterministic_algorithms():
+            bound.take(steps)
+
+    ours, theirs, ratio = interleaved(bound_steps, lambda first: free.take(steps), rounds, steps)
+    return {
+        "what": "deterministic / not",
+        "model": name or f"{shape.width} x {shape.depth}",
+        "params": shape.params,
+        "ours_steps_per_second": steps / ours,
+        "theirs_steps_per_second": steps / theirs,
+        "ratio": ratio,
+        "first_steps_seconds": bound.first_steps_seconds,
     }
 
 
@@ -269,107 +319,28 @@ def utilisation(
 ) -> dict[str, Any]:
     """Share of the device's peak that one run's model FLOP reach."""
     width, depth, vocab_size, context, head_size = sizes
-    shape = _shape(width, depth, vocab_size, context, head_size)
+    shape = shape_of(width, depth, vocab_size, context, head_size)
     sequences = 2 if quick else max(1, GPU_STEP_TOKENS // context)
-    stepper = _stepper(shape, 1, sequences, device, compiled, dtype=torch.bfloat16)
+    stepper = stepper_of(shape, 1, sequences, device, compiled, dtype=torch.bfloat16)
     steps = 2 if quick else 20
-    seconds = statistics.median(_timed(lambda: stepper.take(steps), device) for _ in range(5))
+    seconds = statistics.median(timed(lambda: stepper.take(steps)) for _ in range(5))
     tokens_per_second = steps * sequences * context / seconds
     flops_per_second = tokens_per_second * flops_per_token(shape)
     peak = peak_flops_per_second(device_name(device))
     return {
-        "what": "one run, bf16",
+        "what": "one run, bf16" + ", compiled" * compiled,
         "model": name,
         "params": shape.params,
         "tokens_per_second": tokens_per_second,
         "model_flops_per_second": flops_per_second,
         "mfu": flops_per_second / peak if peak else None,
         "goal": goal,
+        "compiled": compiled,
+        "step_seconds": seconds / steps,
         "first_steps_seconds": stepper.first_steps_seconds,
         "micro_sequences": stepper.micro_sequences,
         "peak_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
     }
-
-
-class _Stepper:
-    """Our step on random tokens that lie on the device."""
-
-    def __init__(self, step: Step, batches: list[Tensor], device: torch.device) -> None:
-        self._step, self._batches, self._taken = step, batches, 0
-        self.first_steps_seconds = _timed(lambda: self.take(5), device)  # capture, compilation
-
-    @property
-    def micro_sequences(self) -> int:
-        return self._step.micro_sequences
-
-    def take(self, steps: int) -> None:
-        for _ in range(steps):
-            losses = self._step(self._batches[self._taken % len(self._batches)])
-            self._taken += 1
-        if not math.isfinite(float(losses.sum())):
-            raise RuntimeError("the benchmark's loss is not finite: its speed means nothing")
-
-
-def _stepper(
-    shape: TransformerShape,
-    replicas: int,
-    sequences: int,
-    device: torch.device,
-    compiled: bool,
-    dtype: torch.dtype | None = None,
-) -> _Stepper:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        dtype = dtype or torch.bfloat16
-    settings = settings_for(RECIPE, shape, 5_000 * sequences * shape.context)
-    settings = dataclasses.replace(settings, steps=5_000)
-    model = Transformer(
-        shape,
-        range(replicas),
-        residual_scale=settings.residual_scale,
-        compute_dtype=dtype or torch.float32,
-    ).to(device)
-    if compiled:
-        model.compile_blocks()
-    optimizer = PackedAdamW(model.weights, parameter_groups(shape), [settings] * replicas)
-    step = Step(
-        model,
-        optimizer,
-        z_loss=settings.z_loss,
-        micro_sequences=sequences,
-        graph=device.type == "cuda",
-    )
-    generator = torch.Generator().manual_seed(0)
-    batches = [
-        torch.randint(
-            shape.vocab_size, (replicas, sequences, shape.context + 1), generator=generator
-        ).to(device)
-        for _ in range(8)
-    ]
-    return _Stepper(step, batches, device)
-
-
-def _interleaved(
-    ours: Callable[[int], None], theirs: Callable[[int], None], rounds: int, steps: int
-) -> tuple[float, float]:
-    """Median seconds of each, taken in turns so that a busy machine slows both alike."""
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for number in range(rounds + 1):
-        for work, found in zip((ours, theirs), seconds, strict=True):
-            elapsed = _timed(lambda work=work, first=number * steps: work(first))
-            if number:  # the first round warms up
-                found.append(elapsed)
-    return statistics.median(seconds[0]), statistics.median(seconds[1])
-
-
-def _timed(work: Callable[[], None], device: torch.device | None = None) -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def _plan_and_corpus(sizes: Sequence[int]) -> tuple[RunPlan, Corpus]:
@@ -388,7 +359,7 @@ def _plan_and_corpus(sizes: Sequence[int]) -> tuple[RunPlan, Corpus]:
     corpus = StreamCorpus(
         facts=facts, train=tokens, validation=tokens[None, : context + 1], context=context
     )
-    shape = _shape(width, depth, vocab_size, context, 16)
+    shape = shape_of(width, depth, vocab_size, context, 16)
     settings = settings_for(RECIPE, shape, 5_000 * sequences * context)
     settings = dataclasses.replace(settings, batch_sequences=sequences, steps=5_000)
     plan = RunPlan(
@@ -403,14 +374,6 @@ def _plan_and_corpus(sizes: Sequence[int]) -> tuple[RunPlan, Corpus]:
         held_out=False,
     )
     return plan, corpus
-
-
-def _shape(
-    width: int, depth: int, vocab_size: int, context: int, head_size: int
-) -> TransformerShape:
-    return TransformerShape(
-        width=width, depth=depth, head_size=head_size, context=context, vocab_size=vocab_size
-    )
 
 
 def _has_mlflow() -> bool:
@@ -428,17 +391,20 @@ def _curve_writer(plan: RunPlan) -> Iterator[Callable[[Sequence[CurvePoint]], No
 
     with tempfile.TemporaryDirectory() as folder:
         store = RunStore.open("throughput", f"sqlite:///{folder}/mlflow.db")
-        curve = Curve(plan, store.start_run(plan.run_id, plan.name, {}), lambda event: None)
+        writer = store.start_run(plan.run_id, plan.name, {})
+        curve = Curve(plan, writer, lambda event: None)
         yield lambda points: [curve.add(point) for point in points] and None
         curve.flush()
+        writer.finish({})  # waits for the store, which goes with its folder
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
     """The row, printed as soon as it is known."""
-    parts = [f"{row['what']:32} {row['model']:>8} {row['params']:>13,}"]
+    parts = [f"{row['what']:33} {row['model']:>9} {row['params']:>13,}"]
     for key in ("ratio", "mfu"):
         if row.get(key) is not None:
-            parts.append(f"{key} {row[key]:6.3f} (goal {row['goal']:g})")
+            goal = f" (goal {row['goal']:g})" if "goal" in row else ""
+            parts.append(f"{key} {row[key]:6.3f}{goal}")
     for key in ("ours", "theirs"):
         for unit in ("steps", "tokens"):
             name = f"{key}_{unit}_per_second"

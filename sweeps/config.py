@@ -190,12 +190,13 @@ class LaunchConfig:
     weights, gradients and moments), or auto: ddp while the model fits one device."""
     compile: bool = False
     """Have torch.compile fuse the blocks of the model: half a minute that pays in runs of many
-    minutes on a GPU."""
+    minutes on a GPU. On a CPU it makes steps slower."""
     cuda_graph: bool = True
     """Record the step as a CUDA graph, on a GPU: launches cost nothing any more."""
     deterministic: bool = False
     """Demand algorithms that repeat themselves to the last bit, on a GPU: embedding gradients are
-    then sorted and attention takes a slower kernel. On a CPU runs repeat anyway."""
+    then sorted and attention takes a slower kernel; benchmarks/throughput.py measures what that
+    costs. On a CPU runs repeat anyway."""
     micro_sequences: int | None = None
     """Sequences of a replica that are in memory at once; gradients of the others add up. None: the
     whole batch, and less where memory runs out."""

@@ -45,7 +45,7 @@ def plan_text(plan: SweepPlan) -> str:
         f"{plan.config.launch.workers}; "
         f"data {plan.runs[0].data.data_hash}"
     )
-    return _table(columns, rows) + recipe_text(plan) + total + _saving(plan)
+    return _table(columns, rows) + recipe_text(plan) + total + _saving(plan) + _determinism(plan)
 
 
 def recipe_text(plan: SweepPlan) -> str:
@@ -87,6 +87,16 @@ def recipe_text(plan: SweepPlan) -> str:
         )
     rule += "\n"
     return _table(columns, rows) + rule
+
+
+def _determinism(plan: SweepPlan) -> str:
+    """What `launch.deterministic` changes, where it is set."""
+    if not plan.config.launch.deterministic:
+        return ""
+    return (
+        "\nDeterministic: on a GPU steps take longer than estimated; the last rows of "
+        "`python benchmarks/throughput.py --device cuda` say by how much."
+    )
 
 
 def _saving(plan: SweepPlan) -> str:

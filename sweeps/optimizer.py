@@ -84,15 +84,52 @@ class PackedAdamW(torch.optim.Optimizer):
         of which these weights may be a part."""
         gradient = self._weights.grad
         assert gradient is not None, "backward comes before step"
-        factor, correction1, root2 = self._table.index_select(0, self._step)[0]
-        self._step.add_(1)
         self.gradient_norm.copy_(norm[:, 0])
         self.active.logical_and_(norm.isfinite())
+        (self._update_one_by_one if gradient.is_cpu else self._update_together)(gradient)
+        self._step.add_(1)
+        self._weights.grad = None
+
+    def _update_one_by_one(self, gradient: Tensor) -> None:
+        """By PyTorch's fused kernel: one pass over memory in place of a dozen."""
+        step = self.steps_taken
+        count = torch.tensor(step + 1.0)
+        sizes = [columns.stop - columns.start for columns in self._groups.values()]
+        tensors = (self._weights, gradient, self.first, self.second)
+        for replica, settings in enumerate(self._settings):
+            if not self.active[replica]:
+                continue
+            factor = settings.schedule_factor(step)
+            shrink = (self.gradient_norm[replica] + 1e-6) / settings.max_gradient_norm
+            rows = [tensor[replica].split(sizes) for tensor in tensors]
+            for name, *parts in zip(self._groups, *rows, strict=True):
+                constants = getattr(settings, name)
+                weights, slopes, first, second = ([part] for part in parts)
+                torch._fused_adamw_(  # what torch.optim.AdamW(fused=True) calls
+                    weights,
+                    slopes,
+                    first,
+                    second,
+                    [],
+                    [count],
+                    lr=constants.learning_rate * factor,
+                    beta1=settings.beta1,
+                    beta2=settings.beta2,
+                    weight_decay=constants.weight_decay,
+                    eps=constants.epsilon,
+                    amsgrad=False,
+                    maximize=False,
+                    grad_scale=shrink if shrink > 1 else None,
+                )
+
+    def _update_together(self, gradient: Tensor) -> None:
+        """By operations on all replicas at once, none of which waits for the device."""
+        norm = self.gradient_norm.unsqueeze(1)
+        factor, correction1, root2 = self._table.index_select(0, self._step)[0]
         frozen = self.active.logical_not()
         gradient.mul_((self._max_norm / (norm + 1e-6)).clamp_(max=1.0))
-        if gradient.is_cuda or frozen.any():  # looking would hold up a GPU
-            gradient.masked_fill_(frozen, 0.0)  # 0 x NaN would be NaN
-            factor = factor.masked_fill(frozen, 0.0)
+        gradient.masked_fill_(frozen, 0.0)  # 0 x NaN would be NaN
+        factor = factor.masked_fill(frozen, 0.0)
         self.first.lerp_(gradient, 1 - self._beta1)
         self.second.lerp_(gradient.square(), 1 - self._beta2)
         # lr (m / c1) / (sqrt(v / c2) + eps), with all that is one number a replica drawn together.
@@ -111,7 +148,6 @@ class PackedAdamW(torch.optim.Optimizer):
                 part.mul_(1 - scheduled * decay)
             below.add_(epsilon * root2).mul_(-correction1 / (scheduled * root2))
             part.addcdiv_(self.first[:, columns], below)
-        self._weights.grad = None
 
 
 @functools.lru_cache(maxsize=1)

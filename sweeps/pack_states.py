@@ -122,5 +122,6 @@ def _file(row: Row, folder: Path, kind: str) -> CheckpointFile:
             "validation set": run.data.eval_hash,
             "tokenizer": run.data.tokenizer_hash,
             "recipe": run.recipe_hash,
+            "order of weights": "heads in pairs",
         },
     )

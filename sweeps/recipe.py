@@ -74,8 +74,8 @@ class Recipe:
     horizon, or of its trunk's."""
     rate_falls_from: float | None = None
     """With an anchor: from this share of its steps before the decay on, the learning rate is at any
-    time the one that the rule gives for the horizon that would fork there. None: it is the
-    anchor's."""
+    time the one that the rule gives for the horizon that would fork there: a power of the tokens
+    so far (Shen et al. 2024, arXiv:2408.13359; the exponent is our rule's). None: the anchor's."""
     reference_mean_rate: float | None = None
     """Mean over a run of the schedule's factor for which `base_learning_rate` is the peak; another
     schedule's peak is such that its mean learning rate is the same. None: it is every schedule's
@@ -128,7 +128,7 @@ RECIPES = {
             base_learning_rate=0.0108,
             base_batch_tokens=8192.0,
             weight_decay_factor=0.6,
-            warmup_share=0.01,
+            warmup_share=0.005,
             reference_mean_rate=0.5,
             anchor_tokens_per_param=10.0,
             rate_falls_from=0.25,

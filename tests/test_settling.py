@@ -90,7 +90,8 @@ def trained(plan, judge, run=None, **task):
     store, events = OneRun(), []
     one = Task.of_one(run or plan.runs[0], plan.config.data, plan.config.launch, store)
     train_task(dataclasses.replace(one, judge=judge, **task), events.append)
-    return store, [event.kind for event in events if event.kind is not EventKind.PROGRESS]
+    signs = (EventKind.PROGRESS, EventKind.ALIVE)
+    return store, [event.kind for event in events if event.kind not in signs]
 
 
 def test_a_settled_run_keeps_its_curve_and_a_forecast_and_no_loss(tmp_path):

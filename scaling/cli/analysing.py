@@ -113,7 +113,7 @@ def backtest(arguments: Arguments) -> None:
 
 
 def health(arguments: Arguments) -> None:
-    """Print the health of every rung in SOURCE, and what fits and forecasts make of it."""
+    """Print the health of every rung in SOURCE, and what fits make of it."""
     from analysis.rungs import ladder_health
     from analysis.text import health_json, health_text
 

@@ -165,7 +165,7 @@ class _Watch(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if function is torch.baddbmm:
-            self.additions.append(torch.bmm(args[1], args[2]))
+            self.additions.append(torch.bmm(args[1], args[2]) * kwargs.get("alpha", 1))
         elif function is F.scaled_dot_product_attention:
             self.score_sizes.append(_score_size(args[0], args[1], kwargs["scale"], self._replicas))
         return function(*args, **kwargs)

@@ -1,5 +1,7 @@
 """Operations with gradients written out: they run on every token, and half the passes over memory
 that automatic differentiation makes of them are saved.
+
+Shapes: x is the residual stream (replicas, positions, width), a matrix (replicas, in, out).
 """
 
 from typing import Any
@@ -9,13 +11,13 @@ from torch import Tensor
 
 NORM_EPSILON = 1e-6
 
+Gradient = Tensor | None
+
 
 class _RmsNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        scale = norm.square_().div_(x.shape[-1]).add_(NORM_EPSILON).rsqrt_().to(x.dtype)
-        y = x * scale
+        y, scale = _normalised(x)
         ctx.save_for_backward(y, scale)
         return y
 
@@ -23,8 +25,91 @@ class _RmsNorm(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (gradient,) = gradients
         y, scale = ctx.saved_tensors
-        share = (gradient * y).mean(dim=-1, keepdim=True)
-        return torch.addcmul(gradient, y, share, value=-1).mul_(scale)
+        return _along_the_sphere(gradient.clone(), y).mul_(scale)
+
+
+class _NormProject(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
+        y, scale = _normalised(x)
+        ctx.save_for_backward(y, scale, matrix)
+        ctx.set_materialize_grads(False)
+        return x, torch.bmm(y, matrix)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Gradient) -> tuple[Tensor, Tensor]:
+        of_stream, of_projected = gradients
+        assert of_projected is not None, "what was projected is always used"
+        y, scale, matrix = ctx.saved_tensors
+        of_y = torch.bmm(of_projected, matrix.transpose(1, 2))
+        of_matrix = torch.bmm(y.transpose(1, 2), of_projected)
+        return _through_norm(of_stream, of_y, y, scale), of_matrix
+
+
+class _AddProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, branch: Tensor, matrix: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(branch, matrix)
+        ctx.scale = scale
+        return torch.baddbmm(x, branch, matrix, alpha=scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        (gradient,) = gradients
+        branch, matrix = ctx.saved_tensors
+        of_branch = _scaled_product(gradient, matrix.transpose(1, 2), ctx.scale)
+        of_matrix = _scaled_product(branch.transpose(1, 2), gradient, ctx.scale)
+        return gradient, of_branch, of_matrix, None
+
+
+class _AddSquaredReluMlp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, inner: Tensor, outer: Tensor, scale: float) -> Tensor:
+        y, norm_scale = _normalised(x)
+        positive = torch.bmm(y, inner).relu_()
+        ctx.save_for_backward(y, norm_scale, positive, inner, outer)
+        ctx.scale = scale
+        return torch.baddbmm(x, positive.square(), outer, alpha=scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        (gradient,) = gradients
+        y, norm_scale, positive, inner, outer = ctx.saved_tensors
+        # The derivative's factor 2 goes into the product.
+        of_hidden = _scaled_product(gradient, outer.transpose(1, 2), 2 * ctx.scale).mul_(positive)
+        # Squared again, not kept: products are faster on what a cache holds. In place: nobody asks
+        # for these gradients twice, and PyTorch would refuse.
+        of_outer = _scaled_product(positive.square_().transpose(1, 2), gradient, ctx.scale)
+        of_inner = torch.bmm(y.transpose(1, 2), of_hidden)
+        of_y = torch.bmm(of_hidden, inner.transpose(1, 2))
+        return _through_norm(gradient, of_y, y, norm_scale), of_inner, of_outer, None
+
+
+class _ProjectHeads(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, matrix: Tensor, turns: Tensor, sizes: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        y, norm_scale = _normalised(x)
+        heads = torch.bmm(y, matrix).view(sizes)
+        pair = heads[:, :, :2]
+        scale = _norm_scale(pair)
+        _turn_(pair.mul_(scale), turns)
+        ctx.save_for_backward(y, norm_scale, matrix, pair, scale, turns)
+        query, key, value = heads.transpose(1, 3).unbind(2)
+        return x, query, key, value
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        of_stream, *of_parts = gradients
+        y, norm_scale, matrix, pair, scale, turns = ctx.saved_tensors
+        of_heads = torch.stack([gradient.transpose(1, 2) for gradient in of_parts], dim=2)
+        of_pair = _along_the_sphere(of_heads[:, :, :2], pair).mul_(scale)
+        _turn_(of_pair, turns, back=True)
+        of_projected = of_heads.view(*y.shape[:2], -1)
+        of_y = torch.bmm(of_projected, matrix.transpose(1, 2))
+        of_matrix = torch.bmm(y.transpose(1, 2), of_projected)
+        return _through_norm(of_stream, of_y, y, norm_scale), of_matrix, None, None
 
 
 class _TokenLosses(torch.autograd.Function):
@@ -47,56 +132,88 @@ class _TokenLosses(torch.autograd.Function):
         return gradient.to(ctx.dtype), None
 
 
-class _ReluSquared(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        positive = x.relu()
-        ctx.save_for_backward(positive)
-        return positive.square()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (positive,) = ctx.saved_tensors
-        return (gradients[0] * positive).mul_(2)
+def _normalised(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x over the root of the mean square of its last dimension; and the factor that did it."""
+    scale = _norm_scale(x)
+    return x * scale, scale
 
 
-class _Rotate(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        ctx.save_for_backward(cosine, sine)
-        return _turned(x, cosine, sine)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        cosine, sine = ctx.saved_tensors
-        return _turned(gradients[0], cosine, -sine), None, None
+def _norm_scale(x: Tensor) -> Tensor:
+    """One over the root of the mean square of the last dimension."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    return norm.square_().div_(x.shape[-1]).add_(NORM_EPSILON).rsqrt_().to(x.dtype)
 
 
-def _turned(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    first, second = x.chunk(2, dim=-1)
-    # The sign lies in the small table, so that large tensors see three passes, all vectorised.
-    below, above = sine.chunk(2, dim=-1)
-    signed = torch.cat((-below, above), dim=-1)
-    return (x * cosine).addcmul_(torch.cat((second, first), dim=-1), signed)
+def _along_the_sphere(gradient: Tensor, y: Tensor) -> Tensor:
+    """The gradient, in place, without its part along the normalised y."""
+    share = (gradient * y).sum(dim=-1, keepdim=True)
+    return gradient.addcmul_(y, share, value=-1 / y.shape[-1])
 
 
-def relu_squared(x: Tensor) -> Tensor:
-    """The square of x where it is positive, else zero."""
-    result: Tensor = _ReluSquared.apply(x)
-    return result
+def _through_norm(of_stream: Gradient, of_y: Tensor, y: Tensor, scale: Tensor) -> Tensor:
+    """The stream's gradient: what comes past the norm and what comes through it."""
+    through = _along_the_sphere(of_y, y)
+    if of_stream is None:
+        return through.mul_(scale)
+    return torch.addcmul(of_stream, through, scale)
 
 
-def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Each entry of the first half of the last dimension and its mate in the second, turned by an
-    angle; the halves of the tables are equal."""
-    result: Tensor = _Rotate.apply(x, cosine, sine)
-    return result
+def _scaled_product(one: Tensor, other: Tensor, scale: float) -> Tensor:
+    """scale one other: the factor costs nothing inside the product."""
+    return torch.baddbmm(one.new_empty(1, 1, 1), one, other, beta=0, alpha=scale)
+
+
+def _turn_(x: Tensor, turns: Tensor, *, back: bool = False) -> None:
+    """Turn, in place, each pair of neighbours in a head by an angle."""
+    pairs = x.unflatten(-1, (-1, 2))
+    if turns.is_complex():
+        torch.view_as_complex(pairs).mul_(turns.conj() if back else turns)
+        return
+    cosine, sine = turns.unsqueeze(-1).unbind(-2)
+    signed = torch.cat((sine, -sine) if back else (-sine, sine), dim=-1)
+    swapped = pairs.flip(-1)
+    pairs.mul_(cosine).addcmul_(swapped, signed)
 
 
 def rms_norm(x: Tensor) -> Tensor:
     """x over the root of the mean square of its last dimension; no gain."""
     result: Tensor = _RmsNorm.apply(x)
     return result
+
+
+def norm_project(x: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """x as it came, and rms_norm(x) matrix. Whoever adds to the stream takes the x given back: the
+    gradients of both meet in one pass."""
+    stream, projected = _NormProject.apply(x, matrix)
+    return stream, projected
+
+
+def add_product(x: Tensor, branch: Tensor, matrix: Tensor, scale: float) -> Tensor:
+    """x + scale branch matrix."""
+    result: Tensor = _AddProduct.apply(x, branch, matrix, scale)
+    return result
+
+
+def add_squared_relu_mlp(x: Tensor, inner: Tensor, outer: Tensor, scale: float) -> Tensor:
+    """x + scale relu(rms_norm(x) inner)^2 outer."""
+    result: Tensor = _AddSquaredReluMlp.apply(x, inner, outer, scale)
+    return result
+
+
+def project_heads(
+    x: Tensor, matrix: Tensor, turns: Tensor, sequences: int, heads: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x as it came, and the queries, keys and values that rms_norm(x) matrix holds, each (all
+    sequences, heads, length, head size).
+
+    Queries and keys are normalised and turned by their positions' angles (rotary positions, Su et
+    al. 2021, arXiv:2104.09864). turns: (length, 1, 1, head size / 2) complex numbers of modulus 1,
+    or (..., head size / 2, 2) their parts.
+    """
+    replicas, positions, width = x.shape
+    sizes = (replicas * sequences, positions // sequences, 3, heads, width // heads)
+    stream, query, key, value = _ProjectHeads.apply(x, matrix, turns, sizes)
+    return stream, query, key, value
 
 
 def token_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -43,7 +43,7 @@ class ShardedTransformer(Decoder):
             "embedding": self._ends if shape.tied_head else self._first,
             "head": self._logits,
         }
-        matrices = initial_matrices(self.layout, seed)
+        matrices = initial_matrices(shape, seed)
         parts = {}
         for name, layout in part_layouts(shape).items():
             weights = torch.cat([next(matrices) for _ in layout]).to(device)

@@ -23,7 +23,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scaling.shape import TransformerShape
-from sweeps.models.operations import relu_squared, rms_norm, rotate, token_losses
+from sweeps.models.operations import (
+    add_product,
+    add_squared_relu_mlp,
+    norm_project,
+    project_heads,
+    rms_norm,
+    token_losses,
+)
 
 __all__ = ["Transformer", "initial_weights", "matrix_layout", "parameter_groups", "token_losses"]
 
@@ -52,21 +59,21 @@ class Decoder(nn.Module):
         self.shape = shape
         self.residual_scale = residual_scale
         self._run_block: Callable[..., Tensor] = self._block
+        self.is_compiled = False
         self.layout = matrix_layout(shape)
-        cosine, sine = _rotary_tables(shape, rotary_base)
-        self.cosine: Tensor
-        self.sine: Tensor
-        self.register_buffer("cosine", cosine, persistent=False)
-        self.register_buffer("sine", sine, persistent=False)
+        self.turns: Tensor
+        self.register_buffer("turns", _rotary_turns(shape, rotary_base), persistent=False)
 
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-        return self.cosine.device
+        return self.turns.device
 
     def compile_blocks(self, **options: Any) -> None:
         """Have torch.compile fuse the blocks: one compilation, as all layers have one shape."""
+        torch.compiler.reset()  # else a process gives up after a few shapes of one function
         self._run_block = torch.compile(self._block, dynamic=False, **options)
+        self.is_compiled = True
 
     def _first(self, tokens: Tensor, embedding: Tensor) -> Tensor:
         """The residual stream before the first block, (replicas, positions, width)."""
@@ -75,9 +82,9 @@ class Decoder(nn.Module):
     def _logits(self, x: Tensor, matrix: Tensor) -> Tensor:
         """Logits over the used vocabulary; the matrix is the head, or the embedding where tied."""
         if self.shape.tied_head:
-            logits = torch.bmm(rms_norm(x), matrix.transpose(1, 2)) / self.shape.width
+            logits = norm_project(x, matrix.transpose(1, 2))[1] / self.shape.width
         else:
-            logits = torch.bmm(rms_norm(x), matrix)
+            _, logits = norm_project(x, matrix)
         return logits[..., : self.used_vocab_size]
 
     def _block(
@@ -90,37 +97,27 @@ class Decoder(nn.Module):
         sequences: int,
     ) -> Tensor:
         """Attention and MLP of one layer; x: (replicas, positions, width)."""
-        mixed = self._attention(torch.bmm(rms_norm(x), attention_in), sequences)
-        # The scale goes to the matrices: they are smaller than the activations.
-        x = torch.baddbmm(x, mixed, attention_out * self.residual_scale)
-        hidden = torch.bmm(rms_norm(x), mlp_in)
-        if self.shape.mlp == "swiglu":
-            gate, value = hidden.chunk(2, dim=-1)
-            hidden = F.silu(gate) * value
-        else:
-            hidden = relu_squared(hidden)
-        return torch.baddbmm(x, hidden, mlp_out * self.residual_scale)
-
-    def _attention(self, projected: Tensor, sequences: int) -> Tensor:
-        """Causal self-attention of each sequence; projected: (replicas, positions, 3 width)."""
-        replicas, positions, _ = projected.shape
-        shape, length = self.shape, positions // sequences
-        heads = projected.view(replicas * sequences, length, 3, shape.heads, shape.head_size)
-        query_key = heads[:, :, :2].permute(2, 0, 3, 1, 4)
-        query, key = rms_norm(self._rotate(query_key)).unbind()
-        mixed = F.scaled_dot_product_attention(
-            query,
-            key,
-            heads[:, :, 2].transpose(1, 2),
-            is_causal=True,
-            scale=LOGIT_GAIN / math.sqrt(shape.head_size),
+        shape, length = self.shape, x.shape[1] // sequences
+        x, query, key, value = project_heads(
+            x, attention_in, self._turns(length), sequences, shape.heads
         )
-        return mixed.transpose(1, 2).reshape(replicas, positions, shape.width)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, is_causal=True, scale=LOGIT_GAIN / math.sqrt(shape.head_size)
+        )
+        mixed = mixed.transpose(1, 2).reshape(x.shape)
+        x = add_product(x, mixed, attention_out, self.residual_scale)
+        if self.shape.mlp == "relu2":
+            return add_squared_relu_mlp(x, mlp_in, mlp_out, self.residual_scale)
+        x, hidden = norm_project(x, mlp_in)
+        gate, value = hidden.chunk(2, dim=-1)
+        return add_product(x, F.silu(gate) * value, mlp_out, self.residual_scale)
 
-    def _rotate(self, x: Tensor) -> Tensor:
-        """Rotary positions (Su et al. 2021, arXiv:2104.09864); x: (..., length, head size)."""
-        length = x.shape[-2]
-        return rotate(x, self.cosine[:length].to(x.dtype), self.sine[:length].to(x.dtype))
+    def _turns(self, length: int) -> Tensor:
+        """The rotation of each position, in the form that is fastest here."""
+        turns = self.turns[:length, None, None]
+        if turns.is_cpu and self.compute_dtype == torch.float32 and not self.is_compiled:
+            return torch.view_as_complex(turns)  # a single pass; no other place has fast products
+        return turns.to(self.compute_dtype)
 
 
 class Transformer(Decoder):
@@ -130,9 +127,7 @@ class Transformer(Decoder):
         """``options``: those of Decoder."""
         super().__init__(shape, **options)
         self.replicas = len(seeds)
-        self.weights = nn.Parameter(
-            torch.stack([initial_weights(self.layout, seed) for seed in seeds])
-        )
+        self.weights = nn.Parameter(torch.stack([initial_weights(shape, seed) for seed in seeds]))
 
     def held_weights(self) -> Tensor:
         """(replicas, parameters) All of them; of a sharded model, what this process holds."""
@@ -195,20 +190,34 @@ def parameter_groups(shape: TransformerShape) -> dict[str, slice]:
     }
 
 
-def initial_weights(layout: dict[str, tuple[int, int]], seed: int) -> Tensor:
+def initial_weights(shape: TransformerShape, seed: int) -> Tensor:
     """(parameters,) Weights before the first step: a function of the seed alone."""
-    return torch.cat(list(initial_matrices(layout, seed)))
+    return torch.cat(list(initial_matrices(shape, seed)))
 
 
-def initial_matrices(layout: dict[str, tuple[int, int]], seed: int) -> Iterator[Tensor]:
+def initial_matrices(shape: TransformerShape, seed: int) -> Iterator[Tensor]:
     """The same, flat matrix by flat matrix: they need not be in memory together."""
     generator = torch.Generator().manual_seed(seed)
-    for name, (rows, columns) in layout.items():
+    for name, (rows, columns) in matrix_layout(shape).items():
         if name == "head" or name.endswith("_out"):
             yield torch.zeros(rows * columns)
         else:
             scale = 1.0 if name == "embedding" else 1 / math.sqrt(rows)
-            yield torch.randn(rows * columns, generator=generator) * scale
+            matrix = torch.randn(rows * columns, generator=generator) * scale
+            if name.endswith("attention_in"):
+                matrix = _paired(matrix, shape)
+            yield matrix
+
+
+def _paired(attention_in: Tensor, shape: TransformerShape) -> Tensor:
+    """The columns drawn half a head apart made neighbours, as rotation wants them.
+
+    Columns are exchangeable; but as they were once drawn and turned the other way, a seed still
+    stands for the same model.
+    """
+    heads = attention_in.view(-1, 3, shape.heads, 2, shape.head_size // 2)
+    pairs = heads[:, :2].transpose(-1, -2).reshape_as(heads[:, :2])
+    return torch.cat((pairs, heads[:, 2:]), dim=1).flatten()
 
 
 def _embed(embedding: Tensor, tokens: Tensor) -> Tensor:
@@ -218,9 +227,9 @@ def _embed(embedding: Tensor, tokens: Tensor) -> Tensor:
     return rows.view(replicas, -1, width)
 
 
-def _rotary_tables(shape: TransformerShape, base: float) -> tuple[Tensor, Tensor]:
+def _rotary_turns(shape: TransformerShape, base: float) -> Tensor:
+    """(context, head size / 2, 2) Cosine and sine of each position's angles."""
     half = shape.head_size // 2
     frequencies = base ** (-torch.arange(half, dtype=torch.float64) / half)
     angles = torch.arange(shape.context, dtype=torch.float64)[:, None] * frequencies
-    both = torch.cat((angles, angles), dim=1)
-    return both.cos().float(), both.sin().float()
+    return torch.stack((angles.cos(), angles.sin()), dim=-1).float()

@@ -72,3 +72,27 @@ def test_replicas_are_optimised_each_by_its_own_settings():
         optimizer_alone.step()
     assert torch.equal(together[1], alone[0])
     assert not torch.allclose(together[0], alone[0])
+
+
+def test_both_ways_to_update_take_the_same_steps(monkeypatch):
+    # One by one on a CPU, together on a GPU, where nothing may wait for the device.
+    other = dataclasses.replace(SETTINGS, beta2=0.95, max_gradient_norm=3.0)
+
+    def trained():
+        weights, optimizer = packed([SETTINGS, other, SETTINGS])
+        for step in range(10):
+            weights.grad = gradients(step, replicas=3)
+            if step == 5:
+                weights.grad[2, 7] = float("nan")
+            optimizer.step()
+        return weights, optimizer
+
+    one_by_one, optimizer = trained()
+    monkeypatch.setattr(PackedAdamW, "_update_one_by_one", PackedAdamW._update_together)
+    together, optimizer_together = trained()
+    # Ten float32 updates in another order of operations.
+    torch.testing.assert_close(one_by_one, together, rtol=1e-4, atol=1e-5)
+    assert (
+        optimizer.active.tolist() == optimizer_together.active.tolist() == [[True], [True], [False]]
+    )
+    assert torch.isfinite(one_by_one).all()

@@ -10,6 +10,7 @@ import pytest
 
 from scaling.errors import ConfigError
 from sweeps.config import config_from_mapping, load_config
+from sweeps.listing import plan_text
 from sweeps.plan import plan_sweep
 
 ROOT = Path(__file__).parents[2]
@@ -140,6 +141,16 @@ def test_a_stated_rate_sets_the_time_estimate(tiny_config):
     assert plan.process_seconds == pytest.approx(plan.train_flops / 1e9)
     longest = max(run.train_flops for run in plan.runs) / 1e9
     assert plan.wall_seconds == pytest.approx(max(longest, plan.process_seconds / 2))
+
+
+def test_a_deterministic_plan_says_where_its_cost_is_measured(tiny_mapping):
+    launch = tiny_mapping.get("launch", {})
+    free, bound = (
+        plan_text(planned(tiny_mapping, launch=launch | {"deterministic": value}))
+        for value in (False, True)
+    )
+    assert "benchmarks/throughput.py" not in free
+    assert "benchmarks/throughput.py" in bound
 
 
 def test_planning_imports_no_torch():

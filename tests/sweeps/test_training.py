@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 
 import pytest
 import torch
@@ -133,3 +134,20 @@ def test_several_epochs_over_a_short_text_train_on(tiny_mapping):
     (run,) = plan_sweep(config).runs
     trained = train_run(run, load_corpus(config.data, 32), config.launch)
     assert trained.diverged_at_step is None
+
+
+@pytest.mark.slow  # half a minute of a C++ compiler
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile wants a C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # what PyTorch warns itself of while it traces
+def test_compiled_blocks_train_as_plain_ones_do(setting, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    plan, corpus, launch = setting
+    plan = dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, steps=50))
+    curves = [
+        train_run(plan, corpus, dataclasses.replace(launch, inner_steps=1, compile=compiled)).points
+        for compiled in (False, True)
+    ]
+    assert list(tmp_path.iterdir())  # machine code was written
+    for plain, compiled in zip(*curves, strict=True):
+        # Float32 sums in another order, grown over 50 steps.
+        assert compiled.loss == pytest.approx(plain.loss, rel=1e-5)

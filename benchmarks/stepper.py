@@ -1,0 +1,138 @@
+"""Our training step, ready to be timed, and how two things are timed fairly."""
+
+import contextlib
+import dataclasses
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from scaling.shape import TransformerShape
+from sweeps.models.transformer import Transformer, parameter_groups
+from sweeps.optimizer import PackedAdamW
+from sweeps.recipe import find_recipe, settings_for
+from sweeps.step import Step
+
+RECIPE = find_recipe("cpt-adamw/1")
+
+
+class Stepper:
+    """Our step on random tokens that lie on the device."""
+
+    def __init__(self, step: Step, batches: list[Tensor]) -> None:
+        self._step, self._batches, self._taken = step, batches, 0
+        self.first_steps_seconds = timed(lambda: self.take(5))  # capture, compilation
+
+    @property
+    def micro_sequences(self) -> int:
+        """Sequences that memory has been seen to hold at once."""
+        return self._step.micro_sequences
+
+    def take(self, steps: int) -> None:
+        """So many more steps; RuntimeError where the loss is lost."""
+        for _ in range(steps):
+            losses = self._step(self._batches[self._taken % len(self._batches)])
+            self._taken += 1
+        if not math.isfinite(float(losses.sum())):
+            raise RuntimeError("the benchmark's loss is not finite: its speed means nothing")
+
+
+def stepper_of(
+    shape: TransformerShape,
+    replicas: int,
+    sequences: int,
+    device: torch.device,
+    compiled: bool,
+    dtype: torch.dtype | None = None,
+) -> Stepper:
+    """With its first steps taken; bfloat16 on a GPU where nothing else is said."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        dtype = dtype or torch.bfloat16
+    settings = settings_for(RECIPE, shape, 5_000 * sequences * shape.context)
+    settings = dataclasses.replace(settings, steps=5_000)
+    model = Transformer(
+        shape,
+        range(replicas),
+        residual_scale=settings.residual_scale,
+        compute_dtype=dtype or torch.float32,
+    ).to(device)
+    if compiled:
+        model.compile_blocks()
+    optimizer = PackedAdamW(model.weights, parameter_groups(shape), [settings] * replicas)
+    step = Step(
+        model,
+        optimizer,
+        z_loss=settings.z_loss,
+        micro_sequences=sequences,
+        graph=device.type == "cuda",
+    )
+    generator = torch.Generator().manual_seed(0)
+    batches = [
+        torch.randint(
+            shape.vocab_size, (replicas, sequences, shape.context + 1), generator=generator
+        ).to(device)
+        for _ in range(8)
+    ]
+    return Stepper(step, batches)
+
+
+class Paired(NamedTuple):
+    """Seconds of two things that took turns, medians over rounds."""
+
+    ours: float
+    theirs: float
+    ratio: float
+    """Theirs over ours: the median of the rounds' ratios, since a busy machine slows a whole
+    round."""
+
+
+def interleaved(
+    ours: Callable[[int], None], theirs: Callable[[int], None], rounds: int, steps: int
+) -> Paired:
+    """Time both in turns. Each is given the number of its first step."""
+    found: list[tuple[float, float]] = []
+    for number in range(rounds + 1):
+        first = number * steps
+        if number % 2:
+            mine, other = timed(lambda: ours(first)), timed(lambda: theirs(first))  # noqa: B023
+        else:
+            other, mine = timed(lambda: theirs(first)), timed(lambda: ours(first))  # noqa: B023
+        found.append((mine, other))
+    found = found[1:]  # the first round warms up
+    mine, other = (statistics.median(side) for side in zip(*found, strict=True))
+    return Paired(mine, other, statistics.median(theirs / ours for ours, theirs in found))
+
+
+@contextlib.contextmanager
+def deterministic_algorithms() -> Iterator[None]:
+    """What `launch.deterministic` asks PyTorch for, through Lightning."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def timed(work: Callable[[], None]) -> float:
+    """Seconds until the work is done, on the device as well."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def shape_of(
+    width: int, depth: int, vocab_size: int, context: int, head_size: int
+) -> TransformerShape:
+    """The shape with these sizes, and a head and an MLP as by default."""
+    return TransformerShape(
+        width=width, depth=depth, head_size=head_size, context=context, vocab_size=vocab_size
+    )
