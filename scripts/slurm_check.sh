@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A sweep on a real Slurm of one machine, as root: installs slurm-wlm and munge where they are
-# missing, starts them in a folder of their own, trains a tiny sweep, kills a job of it on the way,
-# and ends what it has started. Usage: scripts/slurm_check.sh [python]
+# missing, starts them in a folder of their own, asks for more than the machine has, trains a tiny
+# sweep, preempts one job of it and kills another on the way, and ends what it has started.
+# Usage: scripts/slurm_check.sh [python]
 set -euo pipefail
 python=${1:-python3}
 cd "$(dirname "$0")/.."
@@ -76,13 +77,27 @@ launch:
    slurm: {folder: "$folder/jobs", time: 10}}
 YAML
 export MLFLOW_TRACKING_URI=sqlite:///$folder/mlflow.db SCALING_STATE_DIR=$folder/local
+if "$python" -m scaling run "$folder/sweep.yaml" --set launch.memory_gb=9e4 2>"$folder/refused"; then
+    echo "a machine of 90 TB was not refused"; exit 1
+fi
+cat "$folder/refused"
+[ "$(wc -l <"$folder/refused")" = 1 ] && grep -q "Slurm does not take the jobs" "$folder/refused"
+
 "$python" -m scaling run "$folder/sweep.yaml" &
 driver=$!
-for _ in $(seq 200); do  # until a job runs, which is then killed: its cell is tried again
-    job=$(squeue -h -t R -o %i 2>/dev/null | head -1)
-    [ -n "$job" ] && break
-    sleep 0.3
-done
-scancel --full --signal=KILL "$job" && echo "killed $job"
+started() {  # the next job that has written its first message, but for the one given
+    for _ in $(seq 300); do
+        job=$(squeue -h -t R -o %i 2>/dev/null | grep -v "^${1:-none}$" | head -1)
+        [ -n "$job" ] && [ -n "$(find "$folder/jobs" -name '*.messages' -size +0)" ] && return
+        sleep 0.2
+    done
+    return 1
+}
+started
+preempted=$job
+sleep 2
+scancel --full --signal=USR2 "$preempted" && echo "preempted $preempted: it is queued again"
+started "$preempted"
+scancel --full --signal=KILL "$job" && echo "killed $job: it is tried again"
 wait "$driver"
 "$python" -m scaling status "$folder/sweep.yaml" | tail -1 | grep "6 finished"

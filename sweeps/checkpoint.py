@@ -51,11 +51,15 @@ class CheckpointFile:
         payload = buffer.getvalue()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
-        with unfinished.open("wb") as file:
-            file.write(hashlib.sha256(payload).hexdigest().encode())
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with unfinished.open("wb") as file:
+                file.write(hashlib.sha256(payload).hexdigest().encode())
+                file.write(payload)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:  # a full disk, which half a state should not keep full
+            unfinished.unlink(missing_ok=True)
+            raise
         with suppress(FileNotFoundError):
             self.path.replace(self.previous)
         unfinished.replace(self.path)
@@ -123,9 +127,11 @@ class CheckpointClock:
     def time(self, save: Callable[[], None]) -> None:
         """Write a checkpoint and wait at least a hundred times as long for the next."""
         start = time.perf_counter()
-        save()
-        end = time.perf_counter()
-        self._next = end + max(self._seconds, 100 * (end - start))
+        try:
+            save()
+        finally:
+            end = time.perf_counter()
+            self._next = end + max(self._seconds, 100 * (end - start))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from scaling.errors import ConfigError
 from sweeps.checkpoint import CheckpointFile
 from sweeps.config import LaunchConfig
 from sweeps.distributed import gathered, rank
@@ -48,8 +49,11 @@ class PackStates:
         """The latest state that all files have, and what had to be passed over; every process that
         trains the pack has to call it.
 
-        A kill may have come between two files; the others still have the generation before.
+        A kill may have come between two files; the others still have the generation before. Raises
+        ConfigError where there are states, but shared among another number of devices.
         """
+        for file in self.files:
+            _refuse_other_shares(file.path)
         latest = [file.load() for file in self.files]
         notes = [one.note for one in latest if one is not None and one.note]
         steps = [one.content.get("step", 0) if one is not None else 0 for one in latest]
@@ -90,6 +94,21 @@ def parts_alike(pack: Pack, folder: Path) -> tuple[Pack, ...]:
 def _steps(file: CheckpointFile) -> set[int]:
     """The steps that a replica can go on from; 0, the start, only where there is nothing else."""
     return set(file.steps()) or {0}
+
+
+def _refuse_other_shares(path: Path) -> None:
+    """A run does not start anew, silently, because the devices have become more or fewer."""
+    if path.exists():
+        return
+    key, kind, *share = path.name.split(".")
+    for other in path.parent.glob(f"{key}.{kind}*"):
+        found = [part for part in other.name.split(".")[2:] if "of" in part]
+        if [part.split("of")[1] for part in found] != [part.split("of")[1] for part in share]:
+            had = f"{found[0].split('of')[1]} devices by fsdp" if found else "no devices"
+            raise ConfigError(
+                f"{other}: this state is shared among {had}; go on with the launch.devices and "
+                "launch.strategy of then, or delete it to start anew"
+            )
 
 
 def _file(row: Row, folder: Path, kind: str) -> CheckpointFile:

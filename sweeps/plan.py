@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from scaling.compute import FlopConvention, flops_per_token, train_flops
@@ -65,7 +66,7 @@ class RunPlan:
     family: str = FAMILY
     objective: str = OBJECTIVE
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Identity: a hash of every field, so that a changed plan is another run.
 
@@ -73,20 +74,26 @@ class RunPlan:
         """
         return _hash(self._identity())
 
-    @property
+    @cached_property
     def trunk_id(self) -> str:
         """Identity of all that comes before the decay: equal for the branches of one trunk."""
         if self.branch is None:
             return self.run_id
         fields = self._identity()
-        fields["settings"] |= {"steps": None, "decay_steps": None}
+        fields["settings"] = fields["settings"] | {"steps": None, "decay_steps": None}
         fields["branch"] = self.branch.trunk_horizons or self.branch.reference_tokens
         return _hash(fields)
 
     def _identity(self) -> dict[str, Any]:
-        fields = dataclasses.asdict(self, dict_factory=_without_none)
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        fields = {
+            name: _plain(value) if name in _PARTS else value
+            for name, value in values.items()
+            if value is not None
+        }
         if self.branch is not None:
-            del fields["branch"]["rule_batch_tokens"]
+            branch = fields["branch"].items()
+            fields["branch"] = {key: value for key, value in branch if key != "rule_batch_tokens"}
         return fields
 
     @property
@@ -186,6 +193,15 @@ class RunPlan:
             "learning_rate_mismatch": rate / self.branch.rule_learning_rate,
             "batch_mismatch": self.batch_tokens / self.branch.rule_batch_tokens,
         }
+
+
+_PARTS = ("shape", "settings", "data", "branch")  # of a run, themselves of fields
+
+
+@lru_cache(maxsize=4096)
+def _plain(part: Any) -> dict[str, Any]:
+    """A part of a plan as a dict, shared by the thousands of runs that differ in their seeds."""
+    return dataclasses.asdict(part, dict_factory=_without_none)
 
 
 def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -313,6 +329,7 @@ def _runs(
     depths = block.depth or config.grid.depth or (1,)
     seeds = block.seed or (grid_seeds[:1] if held_out else grid_seeds)
     (horizon,) = block.horizons
+    recipe_hash = recipe.hash
     for width, depth in itertools.product(block.width, depths):
         shape = TransformerShape(
             width=width,
@@ -334,7 +351,7 @@ def _runs(
                     settings=settings,
                     data=facts,
                     recipe=recipe.name,
-                    recipe_hash=recipe.hash,
+                    recipe_hash=recipe_hash,
                     rotary_base=config.model.rotary_base,
                     precision=config.model.precision,
                     seed=seed,

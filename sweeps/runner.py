@@ -53,8 +53,7 @@ def run_sweep(
     checkpoint, `launch.tries` times at most. Safe to interrupt: what is finished stays, the rest is
     trained by the next call; SIGTERM counts as Ctrl-C, after which workers save their states.
     `workers` overrides the config's number; `judge` stops cells whose outcome is settled
-    (`sweeps.settling`). Raises StoreError where another process drives the same
-    sweep.
+    (`sweeps.settling`). Raises StoreError where another process drives the same sweep.
     """
     store = store.with_parent({"sweep": plan.name, "runs": len(plan.runs)})
     with DriverLock(store), _sigterm_as_interrupt():

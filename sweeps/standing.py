@@ -110,7 +110,7 @@ class SweepStanding:
             "wall_seconds_left": self.wall_seconds_left,
             "cost_left": self.cost_left,
             "earlier_runs": self.earlier and asdict(self.earlier),
-            "cells": [asdict(cell) for cell in self.cells],
+            "cells": [vars(cell) for cell in self.cells],
         }
         return json.dumps(document, indent=2)
 

@@ -325,8 +325,14 @@ class _PackTraining:
         return state
 
     def _keep(self, state: Callable[[], StackState], states: PackStates | None) -> None:
-        if states:
+        """Save what a kill may undo; a full disk costs that, and not the run."""
+        if not states:
+            return
+        try:
             self._clock.time(lambda: states.save(state()))
+        except OSError as error:
+            note = f"a state could not be written ({error.strerror or error})"
+            self._notes += [] if note in self._notes else [note]
 
     def _hashes(self, state: StackState) -> tuple[str, ...]:
         """Of each replica's state; of a sharded one, of all its shares together."""

@@ -113,12 +113,12 @@ def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
         return
     try:
         _train(task, log)
-    except OutcomeSettled as outcome:
-        log.settle(outcome.settlements)
     except CorpusError as error:
         log.fail(str(error))
         if task.launch.engine != "local":
             raise CorpusError(f"worker on {socket.gethostname()}: {error}") from error
+    except OutcomeSettled as outcome:
+        log.settle(outcome.settlements)
     except Exception as error:  # whatever went wrong ends these runs, not the sweep
         log.fail(_reason(error))
 

@@ -3,16 +3,15 @@
 import multiprocessing
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
+from benchmarks.tracking_server import TrackingServer
 from scaling.errors import StoreError
 from scaling.store import RunState, RunStore
 
@@ -21,45 +20,9 @@ FACTS = {"width": 32, "seed": 7}
 RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}
 
 
-class Server:
-    """A real `mlflow server` on the loopback interface that can be stopped and started."""
-
-    def __init__(self, folder, database=None):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.folder, self.process = folder, None
-        self.database = database or f"sqlite:///{folder}/mlflow.db"
-        self.uri = f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-        command += ["--backend-store-uri", self.database, "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            [*command, "--workers", "1"],
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
-                return
-            except OSError:
-                time.sleep(0.5)
-        raise TimeoutError("the server does not start")
-
-    def stop(self):
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-
 @pytest.fixture
 def server(tmp_path):
-    server = Server(tmp_path)
+    server = TrackingServer(tmp_path)
     server.start()
     yield server
     server.stop()
@@ -187,7 +150,7 @@ def postgresql():
 
 
 def test_16_processes_logging_at_once_over_postgresql_lose_nothing(postgresql, tmp_path):
-    server = Server(tmp_path, postgresql)
+    server = TrackingServer(tmp_path, postgresql)
     try:
         server.start()
         log_from_16_processes(server.uri)

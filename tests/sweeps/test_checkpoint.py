@@ -135,6 +135,17 @@ def test_a_state_comes_back_as_it_was_saved(file):
     assert torch.equal(loaded.content["weights"], torch.arange(3.0))
 
 
+def test_a_trunk_and_its_branch_keep_generations_of_their_own(file):
+    branch = dataclasses.replace(file, path=file.path.with_suffix(".branch"))
+    for step in (1, 2):
+        file.save({"step": step})
+    for step in (8, 9):
+        branch.save({"step": step})
+    assert (file.steps(), branch.steps()) == ([2, 1], [9, 8])
+    branch.remove()
+    assert (file.steps(), branch.steps()) == ([2, 1], [])
+
+
 def test_without_a_file_there_is_no_state(file):
     assert file.load() is None
 

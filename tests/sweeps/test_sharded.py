@@ -16,6 +16,7 @@ from sweeps.checkpoint import CheckpointClock
 from sweeps.config import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.distributed import joined
+from sweeps.pack_states import PackStates
 from sweeps.packing import Pack, pack_runs
 from sweeps.plan import plan_sweep
 from sweeps.stack import Stack
@@ -187,6 +188,17 @@ def test_killed_processes_go_on_to_the_same_losses_to_the_last_bit(planned, tmp_
         assert trained[run].fork_state_hash == result.fork_state_hash
         assert trained[run].loss == result.loss
     assert list(folder.iterdir()) == []
+
+
+def test_states_of_another_number_of_devices_are_refused_and_kept(planned, tmp_path):
+    pack, corpus, launch = planned()
+    folder = tmp_path / "states"
+    assert on_ranks(killed_at, (20, 20), pack, corpus, launch, folder) == [None, None]
+    before = sorted(folder.iterdir())
+    for other in (alone(launch), dataclasses.replace(launch, devices=4)):
+        with pytest.raises(ConfigError, match="shared among 2 devices by fsdp; go on with"):
+            PackStates.of(pack, folder, "trunk", other).load()
+    assert sorted(folder.iterdir()) == before
 
 
 def test_a_pack_is_not_sharded(planned):
