@@ -70,9 +70,9 @@ class TuningGap:
 def with_open_checks(records: Records) -> Records:
     """The records with shapes whose best learning rate was not found kept in, if they are many.
 
-    A few are left out, as in any fit (`Records.usable`). Where more than a third of the runs
-    would go, or fewer than eight or three sizes be left, a forecast needs their span more: what the checks found
-    is the least that they lost, and counts as a gap with an error as large as itself.
+    A few are left out, as in any fit (`Records.usable`). Where more than a third of the runs would
+    go, or fewer than eight or three sizes be left, a forecast needs their span more: what the
+    checks found is the least that they lost, and counts as a gap with an error as large as itself.
     """
     if "health" not in records or "lr_gap_stderr" not in records:
         return records
