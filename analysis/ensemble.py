@@ -58,6 +58,7 @@ class Ensemble:
     slope: float  # predicted fall in log loss over the next decade of compute
     noise: RunNoise
     calibration: Calibration
+    as_measured: MemberFit | None  # the first law fitted with bad tuning left in the losses
 
     @property
     def roughness(self) -> float:
@@ -82,11 +83,12 @@ class Spread:
     parameters: FloatArray
     laws: FloatArray
     misfit: FloatArray
+    tuning: FloatArray
 
     @property
     def variance(self) -> FloatArray:
         """All parts together, before the scale learned from rehearsals."""
-        return self.parameters + self.laws + self.misfit
+        return self.parameters + self.laws + self.misfit + self.tuning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +127,7 @@ def fit_members(
         slope=max(_slope(ladder, members[0]), SMALLEST_SLOPE),
         noise=run_noise(ladder, residuals, calibration),
         calibration=calibration,
+        as_measured=None if ladder.tuning is None else _fit(ladder.as_measured, candidates[0]),
     )
 
 
@@ -186,7 +189,24 @@ def combine(
         parameters=parameters,
         laws=laws,
         misfit=(misfit * drop) ** 2,
+        tuning=_tuning_variance(ensemble, log_inputs, log_compute),
     )
+
+
+def _tuning_variance(
+    ensemble: Ensemble, log_inputs: FloatArray, log_compute: FloatArray
+) -> FloatArray:
+    """Variance from bad tuning (targets,): checks of the learning rate see it in part only.
+
+    It grows with what the checks changed in the forecast, and with what they say that the target
+    itself would lose to the recipe's learning rate.
+    """
+    tuning, as_measured = ensemble.ladder.tuning, ensemble.as_measured
+    if tuning is None or as_measured is None:
+        return np.zeros(len(log_inputs))
+    change = as_measured.log_loss(log_inputs) - ensemble.members[0].log_loss(log_inputs)
+    own = tuning.trend(log_compute)
+    return np.asarray(ensemble.calibration.tuning**2 * (change**2 + own**2))
 
 
 def noise_factor(ensemble: Ensemble, log_inputs: FloatArray) -> FloatArray:

@@ -70,6 +70,7 @@ class LogForecast:
             "parameters": scale * self.spread.parameters,
             "law choice": scale * self.spread.laws,
             "lack of fit": scale * self.spread.misfit,
+            "tuning": scale * self.spread.tuning,
             "new-run noise": self.noise_variance,
         }
         total = np.sum(list(parts.values()), axis=0)
@@ -146,9 +147,12 @@ def log_forecast(
     standard = _t_draws(draws, calibration.tail, np.random.default_rng([seed, 0]))
     scatter = _noise_draws(noise, draws, np.random.default_rng([seed, 1]))
     width = np.sqrt(weighing.scale_squared * spread.variance)
+    centre = spread.centre
+    if ensemble.ladder.tuning is not None:  # the laws are of runs at their best learning rates
+        centre = centre + ensemble.ladder.tuning.trend(log_compute)
     return LogForecast(
-        draws=spread.centre[:, None] + width[:, None] * standard + factor[:, None] * scatter,
-        centre=spread.centre,
+        draws=centre[:, None] + width[:, None] * standard + factor[:, None] * scatter,
+        centre=centre,
         spread=spread,
         weighing=weighing,
         noise_variance=(factor * noise.scale) ** 2,

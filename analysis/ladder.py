@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from analysis.tuning_gap import TuningGap
+
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
@@ -12,13 +14,19 @@ IntArray = npt.NDArray[np.intp]
 # A run this far (in log loss) above the best run of similar compute counts half.
 FRONTIER_SCALE = 0.07
 SIMILAR_COMPUTE = 0.2 * np.log(10)  # "similar" is within 0.2 decades
+# A run whose loss at its best learning rate is known no better (ln loss) counts half.
+DOUBTFUL = 0.01
 EQUAL_COMPUTE = 1e-6  # in logs: the same budget but for rounding
 CURVE_POINTS = 50  # a learning curve holds thousands of near copies; this many carry the shape
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ladder:
-    """Finished runs in natural logs. Two inputs mean (params, tokens); one means any column."""
+    """Finished runs in natural logs. Two inputs mean (params, tokens); one means any column.
+
+    With ``tuning`` the losses are those of runs at their best learning rates: what the checks of
+    their shapes say that bad tuning added is taken off.
+    """
 
     inputs: tuple[str, ...]
     log_inputs: FloatArray  # (runs, inputs)
@@ -28,6 +36,7 @@ class Ladder:
     configuration: IntArray | None = None  # (runs,) runs with one number repeat each other
     health: FloatArray | None = None  # (runs,) 0 to 1, for the learning rate of a run's shape
     log_flops_ratio: float = float(np.log(6.0))  # ln of FLOP per (param x token)
+    tuning: TuningGap | None = None  # what was taken off log_loss, and how surely
 
     def __len__(self) -> int:
         return len(self.log_loss)
@@ -43,6 +52,7 @@ class Ladder:
             cluster=None if self.cluster is None else self.cluster[keep],
             configuration=None if self.configuration is None else self.configuration[keep],
             health=None if self.health is None else self.health[keep],
+            tuning=None if self.tuning is None else self.tuning.select(keep),
         )
 
     @property
@@ -75,6 +85,8 @@ class Ladder:
         """Weights (runs,) with sum = runs; ``eta`` is how fast they rise with log compute."""
         raw = np.exp(eta * (self.log_compute - self.log_compute.max())) * self.frontier_weights
         raw = raw if self.health is None else raw * self.health
+        if self.tuning is not None:
+            raw = raw / (1 + self.tuning.variance / DOUBTFUL**2)
         return np.asarray(raw * len(self) / raw.sum())
 
     def distance(self, log_inputs: FloatArray, log_compute: FloatArray) -> FloatArray:
@@ -83,6 +95,13 @@ class Ladder:
         theirs = np.column_stack([log_compute, log_inputs])
         beyond = np.maximum(theirs - own.max(axis=0), own.min(axis=0) - theirs)
         return np.asarray(np.maximum(beyond.max(axis=1), 0.0) / np.log(10))
+
+    @property
+    def as_measured(self) -> "Ladder":
+        """The ladder with the losses that its runs had, badly tuned or not."""
+        if self.tuning is None:
+            return self
+        return replace(self, log_loss=self.log_loss + self.tuning.expected, tuning=None)
 
     def thinned(self, points: int = CURVE_POINTS) -> "Ladder":
         """At most so many runs, equally spaced in the log of the one input."""

@@ -14,6 +14,8 @@ def public_law(member: MemberFit) -> Law | None:
     """
     form, theta, low = member.candidate.form, member.solution.theta, member.lowest
     if isinstance(form, surface_forms.SurfaceForm):
+        if form is surface_forms.BENDING:
+            return None
         a, b, alpha, beta, k = (float(c[0]) for c in form.constants(theta[None]))
         floor = float(np.exp(theta[0] + low))
         log_n, log_d = (float(c) for c in member.centre)

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.calibration import FAR_CURVE, NEAR_CURVE, SURFACE, Calibration
+from analysis.calibration import CHECKED_SURFACE, FAR_CURVE, NEAR_CURVE, SURFACE, Calibration
 from analysis.candidates import LAW_NAMES, Candidate, curve_candidates, surface_candidates
 from analysis.ladder import Ladder
 from analysis.rungs import health_notes
+from analysis.tuning_gap import TuningGap, checked_gap, with_open_checks
 from scaling.errors import ForecastError
 from scaling.records import Records
 
@@ -62,19 +63,20 @@ def pose(
         raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(LAW_NAMES)}')
     if x is not None:
         return _curve(records, x, law, furthest, ())
+    by_size = with_open_checks(records)
     if wanted == ("train_flops",):
-        reason = _no_surface(records) if law == "auto" or _of_surface(law) else "asked"
+        reason = _no_surface(by_size) if law == "auto" or _of_surface(law) else "asked"
         if reason is None:
-            return _surface(records, law)
+            return _surface(by_size, law)
         if _of_surface(law):
             raise ForecastError(f"{records.source}: {reason}; --law {law} needs a surface")
         said = () if reason == "asked" else (f"{reason}: the forecast uses best runs by compute",)
         return _curve(records, "train_flops", law, furthest, said)
     if set(wanted) == {"params", "tokens"}:
-        reason = _no_surface(records)
+        reason = _no_surface(by_size)
         if reason is not None:
             raise ForecastError(f"{records.source}: {reason}; forecast along one column with --x")
-        return _surface(records, law)
+        return _surface(by_size, law)
     return _curve(records, wanted[0], law, furthest, ())
 
 
@@ -161,6 +163,11 @@ def _log_compute(usable: Records) -> FloatArray:
     return np.where(known, np.log(np.where(known, given, 1.0)), compute)
 
 
+def _well_tuned(ladder: Ladder, tuning: TuningGap) -> Ladder:
+    """The ladder with what bad tuning added taken off its losses."""
+    return replace(ladder, log_loss=ladder.log_loss - tuning.expected, tuning=tuning, health=None)
+
+
 def _surface(records: Records, law: str) -> Question:
     names = ("params", "tokens")
     usable = records.usable(*names)
@@ -177,11 +184,15 @@ def _surface(records: Records, law: str) -> Question:
     )
     ratio = float(np.median((compute - n - d)[ladder.top(4)]))
     ladder = replace(ladder, log_flops_ratio=ratio)
+    tuning = checked_gap(usable, compute)
+    said = health_notes(usable, weighed=tuning is None)
+    if tuning is not None:
+        ladder, said = _well_tuned(ladder, tuning), said + tuning.notes
     return Question(
         ladder=ladder,
         candidates=_chosen(surface_candidates(), law),
-        calibration=SURFACE,
-        status=health_notes(usable) + _check_fall(records, ladder),
+        calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
+        status=said + _check_fall(records, ladder),
         evaluation_noise=_evaluation_noise(usable),
     )
 

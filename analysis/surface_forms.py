@@ -7,8 +7,12 @@ log-sum-exp, so no constant overflows however far a search strays:
     f = ln( e^floor + (T_N^(1/k) + T_D^(1/k))^k ),  T_N = e^(a - alpha x_N),  T_D = e^(b - beta x_D)
     alpha = e^(mu + d/2),  beta = e^(mu - d/2),  k = e^kappa
 
+    bending: the term after e^floor also times (1 + e^(x_N + x_D - c))^-g
+
 k = 1 is the additive law of Hoffmann et al. 2022 (arXiv:2203.15556). k below 1 couples size and
 data as in Videau et al. 2026, and alpha and beta keep their meaning as the slopes far out.
+The bending law lets the fall steepen (g > 0) or slow down near the upper edge of the data; on its
+scale a run of the largest quarter has x_N + x_D near zero.
 """
 
 from collections.abc import Callable
@@ -19,6 +23,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 ValueAndJacobian = tuple[FloatArray, FloatArray]
+
+BEND_AT = -1.2  # log compute beside the mean of the largest quarter: half a decade below it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +48,7 @@ class SurfaceForm:
 
 
 def _coupled_constants(theta: FloatArray) -> tuple[FloatArray, ...]:
-    _, a, b, mu, d, kappa = theta.T
+    _, a, b, mu, d, kappa = theta[:, :6].T
     return a, b, np.exp(mu + d / 2), np.exp(mu - d / 2), np.exp(kappa)
 
 
@@ -56,54 +62,57 @@ def _shared_constants(theta: FloatArray) -> tuple[FloatArray, ...]:
     return a, b, np.exp(mu), np.exp(mu), np.ones_like(a)
 
 
-def _coupled(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
-    floor, a, b, alpha, beta, k = (
-        c[:, None] for c in (theta[:, 0], *_coupled_constants(theta))
+def _bending(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
+    """The law of which all others are cases."""
+    floor, a, b, alpha, beta, k, bend = (
+        c[:, None] for c in (theta[:, 0], *_coupled_constants(theta), theta[:, 6])
     )  # (batch, 1) each
     log_n, log_d = a - alpha * x[:, 0], b - beta * x[:, 1]  # (batch, runs)
     u_n, u_d = log_n / k, log_d / k
     inner = np.logaddexp(u_n, u_d)
-    value = np.logaddexp(floor, k * inner)
+    beyond = np.logaddexp(0.0, x.sum(axis=1) - BEND_AT)  # (runs,)
+    value = np.logaddexp(floor, k * inner - bend * beyond)
     share_floor = np.exp(floor - value)
     share_n = (1 - share_floor) * np.exp(u_n - inner)
     share_d = 1 - share_floor - share_n
     by_alpha = -alpha * x[:, 0] * share_n
     by_beta = -beta * x[:, 1] * share_d
     by_kappa = (1 - share_floor) * k * inner - share_n * log_n - share_d * log_d
-    jacobian = np.stack(
-        [share_floor, share_n, share_d, by_alpha + by_beta, (by_alpha - by_beta) / 2, by_kappa], -1
-    )
+    by_bend = -(1 - share_floor) * beyond
+    by_exponents = (by_alpha + by_beta, (by_alpha - by_beta) / 2)
+    jacobian = np.stack([share_floor, share_n, share_d, *by_exponents, by_kappa, by_bend], -1)
     return value, jacobian
 
 
-def _additive(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
-    uncoupled = np.concatenate([theta, np.zeros_like(theta[:, :1])], axis=1)
-    value, jacobian = _coupled(uncoupled, x)
-    return value, jacobian[..., :5]
-
-
-def _shared(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
-    uncoupled = np.concatenate([theta, np.zeros_like(theta[:, :2])], axis=1)
-    value, jacobian = _coupled(uncoupled, x)
-    return value, jacobian[..., :4]
+def _case(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
+    """The law with the parameters that ``theta`` lacks at zero."""
+    given = theta.shape[1]
+    value, jacobian = _bending(np.pad(theta, ((0, 0), (0, 7 - given))), x)
+    return value, jacobian[..., :given]
 
 
 COUPLED = SurfaceForm(
     name="coupled",
     parameters=("floor", "a", "b", "mu", "d", "kappa"),
-    evaluate=_coupled,
+    evaluate=_case,
+    constants=_coupled_constants,
+)
+BENDING = SurfaceForm(
+    name="bending",
+    parameters=("floor", "a", "b", "mu", "d", "kappa", "bend"),
+    evaluate=_bending,
     constants=_coupled_constants,
 )
 ADDITIVE = SurfaceForm(
     name="additive",
     parameters=("floor", "a", "b", "mu", "d"),
-    evaluate=_additive,
+    evaluate=_case,
     constants=_additive_constants,
 )
 SHARED = SurfaceForm(
     name="shared exponent",
     parameters=("floor", "a", "b", "mu"),
-    evaluate=_shared,
+    evaluate=_case,
     constants=_shared_constants,
 )
 
@@ -142,4 +151,7 @@ def surface_starts(form: SurfaceForm, x: FloatArray, y: FloatArray, w: FloatArra
     if form is ADDITIVE:
         return start
     loose, tight = (np.column_stack([start, np.full(len(start), v)]) for v in (-0.1, -0.7))
-    return np.concatenate([loose, tight])
+    starts = np.concatenate([loose, tight])
+    if form is BENDING:
+        return np.column_stack([starts, np.zeros(len(starts))])
+    return starts

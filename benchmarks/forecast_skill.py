@@ -128,18 +128,14 @@ def constant_misfit(split: Split) -> Answer:
         bias=0.025,
         default_noise_runs=0.0,
     )
-    weights = dict(
-        zip(
-            ("coupled", "coupled, large runs", "coupled, all runs alike", "additive"),
-            (0.30, 0.35, 0.15, 0.20),
-            strict=True,
-        )
-    )
-    loose = ((0.0, 0.3), (-0.3, 0.5))  # ratio of the exponents, coupling
-    members = tuple(
-        replace(c, first_weight=weights[c.name], priors=(*c.priors[:4], *loose)[: len(c.priors)])
-        for c in surface_candidates()
-        if c.name in weights
+    exponents, coupling = ((float(np.log(0.3)), 0.3), (0.0, 0.3)), (-0.3, 0.5)
+    coupled, _, _, additive, _ = surface_candidates()
+    coupled = replace(coupled, priors=(*coupled.priors[:3], *exponents, coupling))
+    members = (
+        replace(coupled, first_weight=0.30),
+        replace(coupled, eta=0.6, first_weight=0.35),
+        replace(coupled, eta=0.0, first_weight=0.15),
+        replace(additive, priors=(*additive.priors[:3], *exponents), first_weight=0.20),
     )
     ladder = pose(split.seen, split.inputs, "auto", None).ladder
     forecaster = prepare(ladder, members, calibration, backtests=5, distance=0.0)
@@ -232,14 +228,20 @@ def _split(group: str, name: str, table: pd.DataFrame, seen: pd.Series, hidden: 
     )
 
 
-def simulated_splits(each: int, seed: int) -> Iterator[Split]:
-    """Simulated ladders, asked at (params, tokens); small ladders are a group of their own."""
+def simulated_splits(each: int, seed: int, *, checked: bool) -> Iterator[Split]:
+    """Simulated ladders, asked at (params, tokens); small ladders are a group of their own.
+
+    ``checked`` ladders carry what learning-rate checks of their shapes found.
+    """
+    with_checks = ", checked" if checked else ""
     for i, ladder in enumerate(simulated_ladders(KINDS, each, seed)):
         few = " (under 12 runs)" if len(ladder.seen) < 12 else ""
         yield Split(
-            group=f"simulated {ladder.kind}{few}",
+            group=f"simulated {ladder.kind}{with_checks}{few}",
             name=f"{ladder.kind} {i}",
-            seen=records_from_table(ladder.seen, source=f"simulated {i}"),
+            seen=records_from_table(
+                ladder.checked if checked else ladder.seen, source=f"simulated {i}"
+            ),
             hidden=ladder.hidden,
             inputs=("params", "tokens"),
         )
@@ -346,7 +348,9 @@ def main() -> None:
         rows += run(published_splits(arguments.published), surface)
     else:
         print(f"published tables are absent: {arguments.published} (set SCALING_PUBLISHED_DATA)")
-    rows += run(simulated_splits(arguments.ladders, arguments.seed), surface)
+    rows += run(simulated_splits(arguments.ladders, arguments.seed, checked=False), surface)
+    checked = simulated_splits(arguments.ladders, arguments.seed, checked=True)
+    rows += run(checked, {"auto": ours("auto")})
     rows += run(budget_splits(arguments.ladders, arguments.seed), {"auto": ours("auto")})
     table = summary(rows)
     with pd.option_context("display.width", 200, "display.max_columns", 20, "display.max_rows", 99):

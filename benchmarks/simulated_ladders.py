@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks.simulated_checks import with_checks
+
 FloatArray = npt.NDArray[np.float64]
 
 KINDS = ("additive", "coupled", "broken", "mistuned")
@@ -20,6 +22,7 @@ SIZES = (6, 8, 12, 16, 24, 40, 60)
 DECADES_AHEAD = (0.3, 0.6, 1.0, 1.5, 2.0)
 DECADE = float(np.log(10))
 LOG_SIX = float(np.log(6))
+SHOWN = (0.5, 1.0)  # share of bad tuning that is the learning rate's: a check sees no more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,7 @@ class SimulatedLadder:
 
     kind: str
     seen: pd.DataFrame
+    checked: pd.DataFrame  # the same runs with what learning-rate checks of their shapes found
     hidden: pd.DataFrame
 
 
@@ -55,7 +59,8 @@ class _Truth:
         """Share of log compute that goes into size along the optimum."""
         return self.beta / (self.alpha + self.beta)
 
-    def log_loss(self, log_n: FloatArray, log_d: FloatArray, *, tuned: bool) -> FloatArray:
+    def log_loss(self, log_n: FloatArray, log_d: FloatArray) -> FloatArray:
+        """Of a well-tuned run without noise."""
         inner = np.log(1 - self.floor_share) / self.k
         of_size = inner + np.log(self.size_share) - self.alpha / self.k * (log_n - self.log_n)
         of_data = inner + np.log(1 - self.size_share) - self.beta / self.k * (log_d - self.log_d)
@@ -64,11 +69,12 @@ class _Truth:
         slope = self.alpha * self.size_share
         bent = change * slope * width * np.logaddexp(0, (compute - where) / width)
         reducible = self.k * np.logaddexp(of_size, of_data) - bent
-        value = np.logaddexp(np.log(self.floor_share), reducible) + self.level
+        return np.asarray(np.logaddexp(np.log(self.floor_share), reducible) + self.level)
+
+    def excess(self, log_compute: FloatArray) -> FloatArray:
+        """What bad tuning adds to ln loss."""
         excess, decay = self.mistuning
-        if not tuned:
-            value = value + excess * np.exp(-decay * (compute - self.smallest))
-        return np.asarray(value)
+        return np.asarray(excess * np.exp(-decay * (log_compute - self.smallest)))
 
 
 def simulated_ladders(kinds: tuple[str, ...], each: int, seed: int) -> Iterator[SimulatedLadder]:
@@ -86,14 +92,22 @@ def simulated_ladder(kind: str, runs: int, rng: np.random.Generator) -> Simulate
     design: Callable[[_Truth, int, np.random.Generator], tuple[FloatArray, FloatArray]]
     design = _isoflop if rng.random() < 0.6 else _grid
     log_n, log_d = design(truth, runs, rng)
-    log_loss = truth.log_loss(log_n, log_d, tuned=False) + noise * rng.standard_normal(len(log_n))
+    excess = truth.excess(log_n + log_d + LOG_SIX)
+    log_loss = truth.log_loss(log_n, log_d) + excess + noise * rng.standard_normal(len(log_n))
     if kind == "mistuned":
         sizes, which = np.unique(np.round(log_n, 1), return_inverse=True)
-        log_loss += np.abs(rng.normal(0, rng.uniform(0, 0.01), len(sizes)))[which]
+        by_size = np.abs(rng.normal(0, rng.uniform(0, 0.01), len(sizes)))[which]
+        log_loss, excess = log_loss + by_size, excess + by_size
     ahead_n, ahead_d = _ahead(truth, float((log_n + log_d).max() + LOG_SIX), rng)
-    ahead = truth.log_loss(ahead_n, ahead_d, tuned=True) + noise * rng.standard_normal(len(ahead_n))
+    ahead = truth.log_loss(ahead_n, ahead_d) + noise * rng.standard_normal(len(ahead_n))
+    seen = _table(log_n, log_d, log_loss)
+    (of_checks,) = rng.spawn(1)  # leaves the draws above as they are
+    gap = np.expm1(excess) * of_checks.uniform(*SHOWN)
     return SimulatedLadder(
-        kind=kind, seen=_table(log_n, log_d, log_loss), hidden=_table(ahead_n, ahead_d, ahead)
+        kind=kind,
+        seen=seen,
+        checked=with_checks(seen, gap, noise, of_checks),
+        hidden=_table(ahead_n, ahead_d, ahead),
     )
 
 

@@ -1,0 +1,156 @@
+"""What bad tuning adds to each run of a ladder, from the learning-rate checks of its shapes.
+
+A check (`sweeps.health`) says by how much one run of a shape, the cheapest, lies above what its
+best learning rate would reach. A forecast needs that for every run, and at its targets. Three
+things are known of it: it is never below zero; where a rule is wrong at one end of a ladder the gap
+falls (or grows) steadily with compute; and shapes differ from that trend. So
+
+    gap measured on shape r  ~  A exp(-delta (c_r - c_smallest)) + tau u_r + stderr_r v_r
+
+with u, v standard normal, and A integrated out on a grid of (delta, tau). Checks that found nothing
+leave every run where it was.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scaling.health import Health, rung_columns
+from scaling.records import Records
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+DECADES_TO_HALVE = (0.2, 0.3, 0.5, 0.8, 1.3, 2.0, 4.0, np.inf, -3.0)  # the last grows
+SCATTER = (0.0005, 0.001, 0.002, 0.004, 0.008)  # of shapes around the trend, in ln loss
+LARGEST_GAP = 0.03  # standard deviation of A before any check
+FEWEST_LEFT = 8  # runs: a surface fitted to fewer says little, and to five nothing
+MANY_OPEN = 0.25  # share of the runs whose check was left open
+WORTH_A_WORD = 0.002  # of the loss; checks of well-tuned runs err by .1%
+SMALLEST_ERROR = 0.0005  # of a measured gap: what one validation set cannot tell
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningGap:
+    """The ln loss that bad tuning adds, for runs and along compute."""
+
+    expected: FloatArray  # (runs,) zero or above
+    variance: FloatArray  # (runs,)
+    chances: FloatArray  # (grid,) of each pair of delta and tau
+    amplitude: FloatArray  # (grid,) A under it
+    decay: FloatArray  # (grid,) delta, per unit of ln compute
+    log_smallest: float  # ln compute where the trend is A
+
+    def select(self, keep: npt.NDArray[Any]) -> "TuningGap":
+        """The same for some of the runs."""
+        return replace(self, expected=self.expected[keep], variance=self.variance[keep])
+
+    def trend(self, log_compute: FloatArray) -> FloatArray:
+        """What a run at this compute (points,) of a shape that was not checked would carry."""
+        return self.chances @ (self.amplitude[:, None] * self._shape(log_compute))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was taken off, in a sentence, where that is worth one."""
+        if self.expected.max() < WORTH_A_WORD:
+            return ()
+        taken = 100 * self.expected
+        return (
+            f"learning-rate checks: {taken.min():.1f} to {taken.max():.1f}% of the loss taken off "
+            "for missing the best learning rate; what the same rule would cost a target is added",
+        )
+
+    def _shape(self, log_compute: FloatArray) -> FloatArray:
+        return _falling(self.decay, np.asarray(log_compute) - self.log_smallest)
+
+
+def with_open_checks(records: Records) -> Records:
+    """The records with shapes whose best learning rate was not found kept in, if they are many.
+
+    A few are left out, as in any fit (`Records.usable`). Where more than a quarter of the runs
+    would go, or fewer than eight be left, a forecast needs their span more: what the checks found
+    is the least that they lost, and counts as a gap with an error as large as itself.
+    """
+    if "health" not in records or "lr_gap_stderr" not in records:
+        return records
+    gap, stderr = records.column("lr_gap"), records.column("lr_gap_stderr")
+    is_open = (records.table["health"] == Health.EDGE).to_numpy() & np.isfinite(gap)
+    table = records.table.assign(
+        health=records.table["health"].where(~is_open, Health.SOFT.value),
+        lr_gap_stderr=np.where(is_open, np.hypot(gap, stderr), stderr),
+    )
+    kept = replace(records, table=table)
+    left, whole = len(records.usable()), len(kept.usable())
+    return records if left >= max(FEWEST_LEFT, (1 - MANY_OPEN) * whole) else kept
+
+
+def checked_gap(usable: Records, log_compute: FloatArray) -> TuningGap | None:
+    """The gap of every run of a table; None where none carries a check."""
+    if "lr_gap" not in usable or "lr_gap_stderr" not in usable:
+        return None
+    stderr = usable.column("lr_gap_stderr")  # known on the run that was checked, as the gap is
+    gap = np.where(np.isfinite(stderr), usable.column("lr_gap"), np.nan)
+    if not np.isfinite(gap).any():
+        return None
+    key = rung_columns(usable.table)
+    shape = usable.table.groupby(key, dropna=False).ngroup() if key else np.arange(len(usable))
+    return tuning_gap(log_compute, np.asarray(shape, dtype=np.intp), gap, stderr)
+
+
+def tuning_gap(
+    log_compute: FloatArray, shape: IntArray, measured: FloatArray, stderr: FloatArray
+) -> TuningGap:
+    """The gap of every run, from checks of some.
+
+    All (runs,): ``shape`` has one number for all runs of one shape, ``measured`` the relative gap
+    found on a run and ``stderr`` its standard error, both NaN on runs that carry no check.
+    """
+    carries = np.isfinite(measured) & np.isfinite(stderr)
+    gap = np.log1p(np.maximum(measured[carries], 0.0))
+    # Two seeds tell a standard error poorly: half of it comes from all checks together.
+    own = np.maximum(stderr[carries], SMALLEST_ERROR) ** 2
+    error = (own + own.mean()) / 2
+    smallest = float(log_compute.min())
+    at = log_compute[carries] - smallest
+    rate = np.log(2) / (np.array(DECADES_TO_HALVE) * np.log(10))
+    decay, scatter = (v.ravel() for v in np.meshgrid(rate, SCATTER, indexing="ij"))
+    form = _falling(decay, at)  # (grid, checks)
+    spread = error + scatter[:, None] ** 2
+    precision = (form**2 / spread).sum(axis=1) + LARGEST_GAP**-2
+    amplitude = np.maximum((form * gap / spread).sum(axis=1) / precision, 0.0)
+    left = gap - amplitude[:, None] * form
+    fitness = -0.5 * (
+        (left**2 / spread + np.log(spread)).sum(axis=1)
+        + (amplitude / LARGEST_GAP) ** 2
+        + np.log(precision)
+    )
+    chances = np.exp(fitness - fitness.max())
+    chances = chances / chances.sum()
+    # How much of a shape's departure from the trend is its own, and not error of its check.
+    share = scatter[:, None] ** 2 / spread
+    trend = amplitude[:, None] * _falling(decay, log_compute - smallest)  # (grid, runs)
+    doubt = _falling(decay, log_compute - smallest) ** 2 / precision[:, None]
+    means, variances = trend, doubt + scatter[:, None] ** 2
+    for number, which in enumerate(shape[carries]):
+        runs = shape == which
+        kept = share[:, number, None]
+        means = np.where(runs, trend + kept * left[:, number, None], means)
+        checked = (1 - kept) ** 2 * doubt + kept * error[number]
+        variances = np.where(runs, checked, variances)
+    expected = chances @ means
+    variance = chances @ (variances + (means - expected) ** 2)
+    return TuningGap(
+        expected=np.maximum(expected, 0.0),
+        variance=variance,
+        chances=chances,
+        amplitude=amplitude,
+        decay=decay,
+        log_smallest=smallest,
+    )
+
+
+def _falling(decay: FloatArray, beyond: FloatArray) -> FloatArray:
+    """exp(-delta (c - c_smallest)), (grid, points); a growing gap at most triples."""
+    return np.asarray(np.exp(np.clip(-decay[:, None] * beyond, -50.0, np.log(3.0))))
