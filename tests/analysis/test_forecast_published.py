@@ -75,7 +75,7 @@ def test_published_tables_reach_the_goal(published: Path):
 
 @pytest.mark.slow
 def test_ninety_percent_intervals_cover_the_truth_whichever_law_made_the_ladder():
-    reached = summary(run(simulated_splits(25, seed=5), {"auto": ours("auto")}))
+    reached = summary(run(simulated_splits(25, seed=5, checked=False), {"auto": ours("auto")}))
     for group, row in reached.droplevel("method").iterrows():
         if "under 12" not in group:
             # goal .87 to .93 (.85 mistuned); some 18 ladders of correlated targets: sd about .05

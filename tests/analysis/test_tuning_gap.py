@@ -44,7 +44,7 @@ def test_a_gap_within_its_error_is_taken_off_in_part():
     assert sure.expected[5] == sure.expected[4]  # its shape shares it
 
 
-def test_shapes_whose_best_rate_was_not_found_stay_in_where_a_quarter_of_the_runs_would_go():
+def test_shapes_whose_best_rate_was_not_found_stay_in_where_a_third_of_the_runs_would_go():
     few, many = checked("mistuned", 3), checked("mistuned", 6)
     assert len(with_open_checks(few).usable()) == len(few.usable()) < len(few)
     kept = with_open_checks(many)
