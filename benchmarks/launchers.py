@@ -18,8 +18,10 @@ from typing import Any
 
 from benchmarks.ray_cluster import RayCluster
 from scaling.store import RunState, RunStore
-from sweeps.config import LaunchConfig, config_from_mapping
-from sweeps.launchers.launcher import TaskEnded, TaskLost, find_launcher
+from sweeps.config import LaunchConfig
+from sweeps.config_file import config_from_mapping
+from sweeps.launchers.engines import find_launcher
+from sweeps.launchers.launcher import TaskEnded, TaskLost
 from sweeps.plan import plan_sweep
 from sweeps.runner import run_sweep
 from sweeps.work import EventKind, RunEvent

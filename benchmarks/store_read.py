@@ -20,7 +20,7 @@ from contextlib import closing
 from pathlib import Path
 
 from scaling.store import RunState, RunStore
-from sweeps.config import load_config
+from sweeps.config_file import load_config
 from sweeps.plan import plan_sweep
 
 POINTS = 100

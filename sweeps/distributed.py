@@ -18,11 +18,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sweeps.config import DataConfig, LaunchConfig
 from sweeps.launchers.launcher import Stopped
 from sweeps.packing import Pack
+from sweeps.process_group import joined
 
 _SECONDS_TO_LEAVE = 60.0  # for the other ranks, after rank 0 is done
 _SECONDS_TO_EXPLAIN = 15.0  # for rank 0, whose own error says more than that a rank has died
@@ -75,55 +75,6 @@ def other_ranks(training: SharedTraining) -> Iterator[None]:
         finally:
             ended.set()
             _end(ranks)
-
-
-@contextlib.contextmanager
-def joined(launch: LaunchConfig) -> Iterator[None]:
-    """Be one of the processes that train a run, as the environment says which."""
-    import torch
-    import torch.distributed as dist
-
-    from sweeps.device import choose_device
-    from sweeps.strategy import PATIENCE
-
-    backend = "gloo"
-    if choose_device(launch.device).type == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        backend = "nccl"
-    dist.init_process_group(backend, timeout=PATIENCE)
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
-
-
-def agreed(value: Any) -> Any:
-    """What rank 0 says, on every rank; the value itself where there is one rank only."""
-    import torch.distributed as dist
-
-    if not dist.is_initialized():
-        return value
-    box = [value]
-    dist.broadcast_object_list(box)
-    return box[0]
-
-
-def gathered(value: Any) -> list[Any]:
-    """What each rank says, on every rank, by rank."""
-    import torch.distributed as dist
-
-    if not dist.is_initialized():
-        return [value]
-    values: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(values, value)
-    return values
-
-
-def rank() -> int:
-    """Which of the processes of a run this is; 0 where there is one only."""
-    import torch.distributed as dist
-
-    return dist.get_rank() if dist.is_initialized() else 0
 
 
 def _start(file: Path, rank: int) -> subprocess.Popen[bytes]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from scaling.errors import ConfigError
 from sweeps.checkpoint import CheckpointFile
 from sweeps.config import LaunchConfig
-from sweeps.distributed import gathered, rank
 from sweeps.packing import Pack
 from sweeps.plan import RunPlan
+from sweeps.process_group import gathered, rank
 from sweeps.state import StackState
 from sweeps.strategy import is_sharded
 

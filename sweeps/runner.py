@@ -15,7 +15,8 @@ from scaling.store import RunState, RunStore
 from sweeps.config import LaunchConfig
 from sweeps.driver_lock import DriverLock
 from sweeps.health import rungs
-from sweeps.launchers.launcher import TaskLost, TaskMessage, find_launcher
+from sweeps.launchers.engines import find_launcher
+from sweeps.launchers.launcher import TaskLost, TaskMessage
 from sweeps.packing import Pack, pack_runs
 from sweeps.plan import RunPlan, SweepPlan
 from sweeps.settling import Judge, final_states

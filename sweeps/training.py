@@ -18,13 +18,13 @@ from sweeps.checkpoint import CheckpointClock
 from sweeps.config import LaunchConfig
 from sweeps.data.corpus import Corpus
 from sweeps.device import choose_device, device_name
-from sweeps.distributed import agreed, gathered
 from sweeps.evaluation import evaluate, evaluate_stack, evaluation_flops, sequence_losses
 from sweeps.health import count_spikes
 from sweeps.launchers.launcher import Stopped
 from sweeps.pack_states import PackStates, parts_alike
 from sweeps.packing import Pack
 from sweeps.plan import RunPlan
+from sweeps.process_group import agreed, gathered
 from sweeps.stack import Stack, build_model, build_optimizer
 from sweeps.state import CurvePoint, StackState
 from sweeps.step import StackTooLargeError, training_loss

@@ -10,7 +10,8 @@ from scaling.cli.settling import CurveJudge, judge_of
 from scaling.errors import ConfigError
 from scaling.records import records_from_table
 from scaling.store import RunState, RunStore
-from sweeps.config import HealthConfig, config_from_mapping
+from sweeps.config import HealthConfig
+from sweeps.config_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.plan import plan_sweep
 from sweeps.runner import run_sweep

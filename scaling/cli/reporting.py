@@ -39,7 +39,7 @@ def study(arguments: Arguments) -> None:
     """Train CONFIG, forecast its held-out runs unseen, compare, and write the report."""
     from analysis.report import write_study
     from scaling.store import RunStore
-    from sweeps.config import load_config
+    from sweeps.config_file import load_config
     from sweeps.listing import plan_text
     from sweeps.plan import plan_sweep
     from sweeps.progress import SweepProgress

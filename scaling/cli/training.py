@@ -20,7 +20,7 @@ Arguments = argparse.Namespace
 
 def plan(arguments: Arguments) -> None:
     """Print what CONFIG would train, with FLOP and time, before anything is spent."""
-    from sweeps.config import load_config
+    from sweeps.config_file import load_config
     from sweeps.cost import check_budget
     from sweeps.listing import cost_text, plan_text
     from sweeps.plan import plan_sweep
@@ -35,7 +35,7 @@ def plan(arguments: Arguments) -> None:
 def run(arguments: Arguments) -> None:
     """Train what CONFIG plans and the store lacks; safe to repeat, safe to kill."""
     from scaling.store import RunStore
-    from sweeps.config import load_config
+    from sweeps.config_file import load_config
     from sweeps.earlier import earlier_runs
     from sweeps.listing import standing_text
     from sweeps.plan import plan_sweep
@@ -57,7 +57,7 @@ def run(arguments: Arguments) -> None:
 def status(arguments: Arguments) -> None:
     """Print where each run of CONFIG stands, with reasons, and the time and cost left."""
     from scaling.store import RunStore
-    from sweeps.config import load_config
+    from sweeps.config_file import load_config
     from sweeps.listing import standing_text
     from sweeps.plan import plan_sweep
     from sweeps.watching import watch
@@ -76,7 +76,7 @@ def check(arguments: Arguments) -> None:
     """Check CONFIG's recipe and code on its data; exit code 2 where an invariant is broken."""
     from sweeps.checks.listing import finding_text, findings_text
     from sweeps.checks.run import run_checks
-    from sweeps.config import load_config
+    from sweeps.config_file import load_config
 
     report = run_checks(
         load_config(arguments.config, arguments.set),

@@ -72,18 +72,3 @@ def stopped_by(*signals: int) -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def find_launcher(engine: str) -> Launcher:
-    """The launcher of this name, one of sweeps.config.ENGINES."""
-    if engine == "ray":
-        from sweeps.launchers.ray import launch_ray
-
-        return launch_ray
-    if engine == "slurm":
-        from sweeps.launchers.slurm import launch_slurm
-
-        return launch_slurm
-    from sweeps.launchers.local import launch_local
-
-    return launch_local

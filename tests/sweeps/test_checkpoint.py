@@ -11,7 +11,7 @@ import torch
 
 from scaling.errors import ConfigError
 from sweeps.checkpoint import CheckpointClock, CheckpointFile
-from sweeps.config import config_from_mapping
+from sweeps.config_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.packing import pack_runs
 from sweeps.plan import plan_sweep

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from scaling.errors import ConfigError
-from sweeps.config import BudgetConfig, config_from_mapping
+from sweeps.config import BudgetConfig
+from sweeps.config_file import config_from_mapping
 from sweeps.cost import check_budget, plan_cost
 from sweeps.plan import plan_sweep
 

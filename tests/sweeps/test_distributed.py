@@ -50,7 +50,7 @@ def test_a_batch_that_does_not_split_over_the_devices_is_refused(tiny_config):
 DRIVER = """
 import json, sys
 from scaling.store import RunStore
-from sweeps.config import config_from_mapping
+from sweeps.config_file import config_from_mapping
 from sweeps.plan import plan_sweep
 from sweeps.runner import run_sweep
 

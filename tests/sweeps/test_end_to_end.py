@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from scaling.store import RunState, RunStore
-from sweeps.config import config_from_mapping
+from sweeps.config_file import config_from_mapping
 from sweeps.plan import plan_sweep
 from sweeps.runner import run_sweep
 from sweeps.work import EventKind

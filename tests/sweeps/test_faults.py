@@ -7,7 +7,7 @@ import torch
 
 from scaling.store import RunState
 from sweeps import step as step_module
-from sweeps.config import config_from_mapping
+from sweeps.config_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.distributed import other_ranks
 from sweeps.launchers.launcher import Stopped

@@ -9,7 +9,7 @@ import torch
 
 from scaling.errors import ConfigError
 from scaling.health import Health
-from sweeps.config import config_from_mapping
+from sweeps.config_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.health import check_learning_rate, count_spikes, judge, rungs
 from sweeps.plan import plan_sweep

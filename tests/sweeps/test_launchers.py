@@ -11,7 +11,8 @@ import pytest
 
 from scaling.errors import ConfigError
 from sweeps.config import LaunchConfig
-from sweeps.launchers.launcher import Stopped, TaskEnded, TaskLost, TaskMessage, find_launcher
+from sweeps.launchers.engines import find_launcher
+from sweeps.launchers.launcher import Stopped, TaskEnded, TaskLost, TaskMessage
 from sweeps.launchers.local import work_through
 from sweeps.launchers.versions import require_versions, versions
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from scaling.store import RunState
-from sweeps.config import config_from_mapping
+from sweeps.config_file import config_from_mapping
 from sweeps.driver_lock import DriverLock
 from sweeps.earlier import earlier_runs
 from sweeps.listing import standing_text

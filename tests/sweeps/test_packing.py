@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from scaling.store import RunState
-from sweeps.config import LaunchConfig, config_from_mapping
+from sweeps.config import LaunchConfig
+from sweeps.config_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.packing import Pack, pack_runs, replicas_for
 from sweeps.plan import plan_sweep

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scaling.errors import ConfigError
-from sweeps.config import config_from_mapping, load_config
+from sweeps.config_file import config_from_mapping, load_config
 from sweeps.listing import plan_text
 from sweeps.plan import plan_sweep
 

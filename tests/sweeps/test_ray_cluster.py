@@ -170,7 +170,7 @@ import sys
 from pathlib import Path
 from scaling.errors import ScalingError
 from scaling.store import RunStore
-from sweeps.config import load_config
+from sweeps.config_file import load_config
 from sweeps.plan import plan_sweep
 from sweeps.runner import run_sweep
 

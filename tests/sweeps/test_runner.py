@@ -8,7 +8,7 @@ import pytest
 
 from scaling.store import RunState
 from sweeps import runner, work
-from sweeps.config import config_from_mapping
+from sweeps.config_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.launchers.launcher import Stopped, TaskEnded, TaskLost, TaskMessage
 from sweeps.launchers.local import work_through

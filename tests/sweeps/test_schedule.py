@@ -6,7 +6,7 @@ import math
 import pytest
 
 from scaling.shape import TransformerShape
-from sweeps.config import config_from_mapping
+from sweeps.config_file import config_from_mapping
 from sweeps.listing import plan_text
 from sweeps.plan import plan_sweep
 from sweeps.recipe import (

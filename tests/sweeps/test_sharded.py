@@ -13,12 +13,12 @@ import torch
 
 from scaling.errors import ConfigError
 from sweeps.checkpoint import CheckpointClock
-from sweeps.config import config_from_mapping
+from sweeps.config_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.distributed import joined
 from sweeps.pack_states import PackStates
 from sweeps.packing import Pack, pack_runs
 from sweeps.plan import plan_sweep
+from sweeps.process_group import joined
 from sweeps.stack import Stack
 from sweeps.strategy import BYTES_PER_PARAM, resolve_strategy
 from sweeps.training import Listener, train_pack

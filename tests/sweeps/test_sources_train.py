@@ -5,7 +5,7 @@ import pytest
 
 from scaling.errors import ConfigError
 from scaling.store import RunState
-from sweeps.config import config_from_mapping
+from sweeps.config_file import config_from_mapping
 from sweeps.data.chains import MarkovChain
 from sweeps.data.corpus import load_corpus
 from sweeps.plan import plan_sweep

@@ -9,7 +9,8 @@ import pytest
 
 from scaling.errors import ConfigError, CorpusError
 from scaling.store import RunState, RunStore
-from sweeps.config import LaunchConfig, config_from_mapping
+from sweeps.config import LaunchConfig
+from sweeps.config_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.launchers import slurm
 from sweeps.launchers.launcher import Stopped, TaskEnded, TaskLost, TaskMessage

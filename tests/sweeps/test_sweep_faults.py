@@ -191,7 +191,7 @@ def test_a_full_disk_of_checkpoints_costs_resuming_alone(tmp_path, text, expecte
 def test_a_full_disk_of_spools_is_one_line_a_run_and_is_mended_by_room(
     tmp_path, text, expected, small_disk
 ):
-    (small_disk / "filler").write_bytes(b"0" * 505_000)
+    (small_disk / "filler").write_bytes(b"0" * (512 * 1024 - 4096))  # room for the driver's lock
     sweep = Sweep(tmp_path, text)
     sweep.environment["SCALING_STATE_DIR"] = str(small_disk)
     _, messages = sweep.run()

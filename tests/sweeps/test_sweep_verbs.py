@@ -8,7 +8,7 @@ import pytest
 
 from scaling.cli.command import main
 from scaling.store import RunStore
-from sweeps.config import config_from_mapping
+from sweeps.config_file import config_from_mapping
 from sweeps.driver_lock import DriverLock
 from sweeps.plan import plan_sweep
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from sweeps.config import config_from_mapping
+from sweeps.config_file import config_from_mapping
 from sweeps.data.corpus import WindowOrder, load_corpus
 from sweeps.models.transformer import Transformer, token_losses
 from sweeps.plan import plan_sweep

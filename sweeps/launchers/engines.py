@@ -1,0 +1,18 @@
+"""Launchers by the name of their engine; each is imported when it is asked for."""
+
+from sweeps.launchers.launcher import Launcher
+
+
+def find_launcher(engine: str) -> Launcher:
+    """The launcher of this name, one of sweeps.config.ENGINES."""
+    if engine == "ray":
+        from sweeps.launchers.ray import launch_ray
+
+        return launch_ray
+    if engine == "slurm":
+        from sweeps.launchers.slurm import launch_slurm
+
+        return launch_slurm
+    from sweeps.launchers.local import launch_local
+
+    return launch_local
