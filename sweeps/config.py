@@ -156,7 +156,7 @@ class LaunchConfig:
     threads: int = 1
     """CPU threads a process; small models gain nothing from a second one."""
     memory_gb: float | None = None
-    """Memory that ray or slurm reserves for a process."""
+    """Memory that ray or slurm reserves for a process, on each node of a run."""
     address: str = "auto"
     """The Ray cluster, as ray.init takes it; auto is the one that this machine belongs to."""
     slurm: dict[str, str | int | float] = field(default_factory=dict)
@@ -176,7 +176,9 @@ class LaunchConfig:
     """Runs of one shape, batch and length that are trained as one stack; none: chosen by the
     model's size, 1: never."""
     devices: int = 1
-    """GPUs (or processes, on a CPU) that share each batch of one run."""
+    """GPUs (or processes, on a CPU) that share each batch of one run; of each of its nodes."""
+    nodes: int = 1
+    """Nodes that share each batch of one run, on ray or slurm, each with `devices` of its own."""
     strategy: str = "auto"
     """With several devices: `ddp` (each holds the whole model), `fsdp` (each holds a share of
     weights, gradients and moments), or auto: ddp while the model fits one device."""
@@ -209,13 +211,18 @@ class LaunchConfig:
     guess from the model's size."""
 
     @property
+    def world_size(self) -> int:
+        """Devices that share each batch of one run, on all its nodes."""
+        return self.nodes * self.devices
+
+    @property
     def reserved_gpus(self) -> int:
-        """GPUs that ray or slurm reserves for a run: none unless `device` says cuda."""
+        """GPUs that ray or slurm reserves on a run's node: none unless `device` says cuda."""
         return self.devices if self.device == "cuda" else 0
 
     @property
     def reserved_cpus(self) -> int:
-        """CPUs that ray or slurm reserves for a run: each of its devices has its own threads."""
+        """CPUs that ray or slurm reserves on a run's node: each device has its own threads."""
         return self.threads * self.devices
 
 
@@ -324,6 +331,7 @@ class SweepConfig:
             ("budget.price_per_device_hour", self.budget.price_per_device_hour),
             ("launch.inner_steps", self.launch.inner_steps),
             ("launch.devices", self.launch.devices),
+            ("launch.nodes", self.launch.nodes),
             ("launch.pack", self.launch.pack),
             ("launch.micro_sequences", self.launch.micro_sequences),
             ("launch.checkpoint_seconds", self.launch.checkpoint_seconds),
@@ -347,12 +355,18 @@ class SweepConfig:
             _check_choice("data.tokenizer", self.data.tokenizer, known)
         _check_choice("launch.device", self.launch.device, DEVICES)
         _check_choice("launch.strategy", self.launch.strategy, STRATEGIES)
-        if self.launch.strategy == "fsdp" and self.launch.devices == 1:
+        if self.launch.strategy == "fsdp" and self.launch.world_size == 1:
             raise ConfigError(
                 "launch.strategy fsdp shares a model among launch.devices, which is 1; give more "
                 "devices, or leave the strategy out"
             )
         _check_choice("launch.engine", self.launch.engine, ENGINES)
+        cluster = self.launch.slurm.get("cluster") if self.launch.engine == "slurm" else ""
+        if self.launch.nodes > 1 and "local" in (self.launch.engine, cluster):
+            raise ConfigError(
+                f"launch.nodes is {self.launch.nodes}, and this launch has one machine; choose "
+                "launch.engine ray or slurm on a cluster, or give launch.devices alone"
+            )
         _check_choice("model.mlp", self.model.mlp, MLPS)
         _check_choice("model.precision", self.model.precision, PRECISIONS)
         if self.schedule is not None:

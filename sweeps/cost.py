@@ -79,7 +79,7 @@ def plan_cost(plan: SweepPlan, known: Iterable[Mapping[str, Any]] = ()) -> PlanC
             params=params,
             runs=len(runs),
             flops=sum(run.marginal_flops for run in runs),
-            device_hours=sum(map(throughput.seconds, runs)) * plan.config.launch.devices / 3600,
+            device_hours=sum(map(throughput.seconds, runs)) * plan.config.launch.world_size / 3600,
         )
         for params, runs in sorted(sizes.items())
     )

@@ -1,4 +1,5 @@
-"""One run on several devices: the worker is rank 0 and starts the other ranks beside itself.
+"""One run on several devices: the worker is rank 0 and starts the other ranks beside itself, and
+has further nodes start theirs.
 
 Every rank calls the same training on the same plan, and takes its share of each batch; only rank 0
 stores results. Batches are functions of seed and step, so the number of devices changes no result
@@ -10,22 +11,30 @@ import contextlib
 import os
 import pickle
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweeps.allocation import current_allocation
 from sweeps.config import DataConfig, LaunchConfig
 from sweeps.launchers.launcher import Stopped
 from sweeps.packing import Pack
 from sweeps.process_group import joined
+from sweeps.ranks import (
+    Member,
+    rank_variables,
+    some_die_within,
+    some_died,
+    start_ranks,
+    wait_for_all,
+)
 
 _SECONDS_TO_LEAVE = 60.0  # for the other ranks, after rank 0 is done
 _SECONDS_TO_EXPLAIN = 15.0  # for rank 0, whose own error says more than that a rank has died
+_SECONDS_TO_BE_SEEN_DEAD = 2.0
 RANK_DIED = 70  # exit code of rank 0: its launcher takes the task for lost, and tries it again
 
 
@@ -43,77 +52,60 @@ class SharedTraining:
 
 @contextlib.contextmanager
 def other_ranks(training: SharedTraining) -> Iterator[None]:
-    """Run the other ranks while the body trains as rank 0; nothing to do with one device."""
-    devices = training.launch.devices
-    if devices == 1:
+    """Run the other ranks, of this node and of further ones, while the body trains as rank 0;
+    nothing to do with one device."""
+    launch = training.launch
+    if launch.world_size == 1:
         yield
         return
     if "WORLD_SIZE" in os.environ:  # a cluster's launcher has started all ranks
-        with joined(training.launch):
+        with joined(launch):
             yield
         return
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
-    shared |= {"WORLD_SIZE": str(devices), "NODE_RANK": "0"}
-    with tempfile.TemporaryDirectory() as folder, _environment(shared, LOCAL_RANK="0", RANK="0"):
-        file = Path(folder) / "training.pickle"
-        file.write_bytes(pickle.dumps(training))
-        ranks = [_start(file, rank) for rank in range(1, devices)]
-        ended = threading.Event()
-        threading.Thread(target=_end_without, args=(ranks, ended), daemon=True).start()
+    allocation = current_allocation() if launch.nodes > 1 else None
+    shared = {
+        "MASTER_ADDR": allocation.host if allocation else "127.0.0.1",
+        "MASTER_PORT": str(_free_port()),
+        "WORLD_SIZE": str(launch.world_size),
+    }
+    others: list[Member] = []
+    ended = threading.Event()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _environment(shared | rank_variables(0, 0, launch.devices)),
+    ):
+        file, content = Path(folder) / "training.pickle", pickle.dumps(training)
+        file.write_bytes(content)
         try:
-            with joined(training.launch):
+            others += start_ranks(file, shared, 0, range(1, launch.devices), launch.devices)
+            if allocation:
+                others += allocation.start(content, shared)
+            threading.Thread(target=_end_without, args=(others, ended), daemon=True).start()
+            with joined(launch):
                 try:
                     yield
-                    _let_leave(ranks)
+                    wait_for_all(others, _SECONDS_TO_LEAVE)
                 except RuntimeError as error:  # as collectives raise where a rank is gone
-                    if _has_died(ranks):
+                    if some_die_within(others, _SECONDS_TO_BE_SEEN_DEAD):
                         raise SystemExit(RANK_DIED) from error
                     raise
                 finally:  # before leaving the group, which may wait for them
                     ended.set()
-                    _end(ranks)
+                    _end(others)
         finally:
             ended.set()
-            _end(ranks)
+            _end(others)
 
 
-def _start(file: Path, rank: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "sweeps.distributed", str(file)],
-        env={**os.environ, "LOCAL_RANK": str(rank), "RANK": str(rank)},
-        stdin=subprocess.PIPE,  # it closes when this process ends, even by SIGKILL
-    )
+def _end(members: list[Member]) -> None:
+    while members:
+        members.pop().end()
 
 
-def _has_died(ranks: Sequence[subprocess.Popen[bytes]]) -> bool:
-    """Whether one of them has died, or does within a moment."""
-    deadline = time.monotonic() + 2.0
-    while not any(process.poll() for process in ranks):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def _let_leave(ranks: Sequence[subprocess.Popen[bytes]]) -> None:
-    deadline = time.monotonic() + _SECONDS_TO_LEAVE
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        for process in ranks:
-            process.wait(timeout=max(0.0, deadline - time.monotonic()))
-
-
-def _end(ranks: Sequence[subprocess.Popen[bytes]]) -> None:
-    for process in ranks:
-        process.kill()
-        process.wait()
-        assert process.stdin is not None, "it was opened as a pipe"
-        process.stdin.close()
-
-
-def _end_without(ranks: Sequence[subprocess.Popen[bytes]], ended: threading.Event) -> None:
+def _end_without(members: Sequence[Member], ended: threading.Event) -> None:
     """End this process when a rank has died: collectives would wait for it for ever."""
     while not ended.wait(0.2):
-        if any(process.poll() for process in ranks):
+        if some_died(members):
             if not ended.wait(_SECONDS_TO_EXPLAIN):
                 os._exit(RANK_DIED)
             return
@@ -127,9 +119,9 @@ def _end_with_first() -> None:
 
 
 @contextlib.contextmanager
-def _environment(variables: dict[str, str], **further: str) -> Iterator[None]:
+def _environment(variables: dict[str, str]) -> Iterator[None]:
     before = dict(os.environ)
-    os.environ.update(variables, **further)
+    os.environ.update(variables)
     try:
         yield
     finally:

@@ -32,7 +32,7 @@ class PackStates:
     @classmethod
     def of(cls, pack: Pack, folder: Path, kind: str, launch: LaunchConfig) -> "PackStates":
         """The states of a pack in a folder; `launch` says whether they are shares."""
-        share = f".{rank()}of{launch.devices}" if is_sharded(launch) else ""
+        share = f".{rank()}of{launch.world_size}" if is_sharded(launch) else ""
         return cls(
             files=tuple(_file(row, folder, kind + share) for row in pack.replicas),
             writes=is_sharded(launch) or rank() == 0,
@@ -106,8 +106,8 @@ def _refuse_other_shares(path: Path) -> None:
         if [part.split("of")[1] for part in found] != [part.split("of")[1] for part in share]:
             had = f"{found[0].split('of')[1]} devices by fsdp" if found else "no devices"
             raise ConfigError(
-                f"{other}: this state is shared among {had}; go on with the launch.devices and "
-                "launch.strategy of then, or delete it to start anew"
+                f"{other}: this state is shared among {had}; go on with the launch.devices, "
+                "nodes and strategy of then, or delete it to start anew"
             )
 
 

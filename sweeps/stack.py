@@ -37,10 +37,11 @@ class Stack(pl.LightningModule):
 
     def __init__(self, runs: Sequence[RunPlan], corpus: Corpus, launch: LaunchConfig) -> None:
         super().__init__()
-        if runs[0].settings.batch_sequences % launch.devices:
+        if runs[0].settings.batch_sequences % launch.world_size:
+            nodes = f" on each of launch.nodes {launch.nodes}" if launch.nodes > 1 else ""
             raise ConfigError(
                 f"{runs[0].name}: {runs[0].settings.batch_sequences} sequences a step do not split "
-                f"over launch.devices {launch.devices}; choose a divisor"
+                f"over launch.devices {launch.devices}{nodes}; choose a divisor"
             )
         self.automatic_optimization = False
         self.model, self.optimizer = _build(runs, launch)
@@ -88,6 +89,7 @@ class Stack(pl.LightningModule):
             trainer = pl.Trainer(
                 accelerator="gpu" if choose_device(self._launch.device).type == "cuda" else "cpu",
                 devices=self._launch.devices,
+                num_nodes=self._launch.nodes,
                 strategy=lightning_strategy(self._launch),
                 plugins=[LightningEnvironment()],  # Slurm and others have started one process
                 max_epochs=1,
@@ -145,8 +147,8 @@ class Stack(pl.LightningModule):
             backward=self.manual_backward,
             graph=self._launch.cuda_graph
             and self.device.type == "cuda"
-            and self._launch.devices == 1,
-            others_wait=self._launch.devices > 1,
+            and self._launch.world_size == 1,
+            others_wait=self._launch.world_size > 1,
         )
         return self.optimizer
 
@@ -161,9 +163,9 @@ class Stack(pl.LightningModule):
             norms[index] = self.optimizer.gradient_norm
             self._on_step()
         self.step, self.micro_sequences = last, self._take_step.micro_sequences
-        if self._launch.devices > 1:
+        if self._launch.world_size > 1:
             torch.distributed.all_reduce(losses)
-            losses /= self._launch.devices
+            losses /= self._launch.world_size
         self._account(first, losses.cpu(), norms.cpu())
         self.seconds += time.perf_counter() - start
         self._on_chunk()
@@ -178,8 +180,8 @@ class Stack(pl.LightningModule):
             self._corpus.batches(run.seed, first, last, sequences, self.device)
             for run in self._runs
         ]
-        share = sequences // self._launch.devices
-        first_mine = share * (self.global_rank if self._launch.devices > 1 else 0)
+        share = sequences // self._launch.world_size
+        first_mine = share * (self.global_rank if self._launch.world_size > 1 else 0)
         return torch.stack(tokens, dim=1)[:, :, first_mine : first_mine + share]
 
     def _account(self, first: int, losses: Tensor, norms: Tensor) -> None:

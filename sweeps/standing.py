@@ -49,6 +49,7 @@ class SweepStanding:
     sweep: str
     cells: tuple[CellStanding, ...]
     workers: int
+    devices_per_worker: int  # they share each run
     price_per_device_hour: float | None
     currency: str
     earlier: EarlierRuns | None = None
@@ -66,8 +67,8 @@ class SweepStanding:
 
     @property
     def device_hours_left(self) -> float:
-        """Estimated hours of one process that are still to be spent."""
-        return sum(cell.seconds_left for cell in self.cells) / 3600
+        """Estimated hours of one device that are still to be spent."""
+        return sum(cell.seconds_left for cell in self.cells) * self.devices_per_worker / 3600
 
     @property
     def wall_seconds_left(self) -> float:
@@ -138,6 +139,7 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
         sweep=plan.name,
         cells=tuple(cells),
         workers=plan.config.launch.workers,
+        devices_per_worker=plan.config.launch.world_size,
         price_per_device_hour=budget.price_per_device_hour,
         currency=budget.currency,
         earlier=earlier_runs(plan, known),

@@ -28,7 +28,7 @@ def resolve_strategy(
 
     Raises ConfigError for a pack of several replicas that is to be sharded.
     """
-    if launch.devices == 1:
+    if launch.world_size == 1:
         return launch
     params, replicas = pack.runs[0].shape.params, len(pack.replicas)
     if launch.strategy == "fsdp" and replicas > 1:
@@ -45,7 +45,7 @@ def resolve_strategy(
 
 def is_sharded(launch: LaunchConfig) -> bool:
     """Whether each device holds a share of the model; the strategy has to be resolved."""
-    return launch.devices > 1 and launch.strategy == "fsdp"
+    return launch.world_size > 1 and launch.strategy == "fsdp"
 
 
 def device_memory(launch: LaunchConfig) -> int:
@@ -57,12 +57,12 @@ def device_memory(launch: LaunchConfig) -> int:
 
 def lightning_strategy(launch: LaunchConfig) -> Any:
     """What the Trainer takes as its strategy."""
-    if launch.devices == 1:
+    if launch.world_size == 1:
         return "auto"
     from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy
 
     if is_sharded(launch):
         return ModelParallelStrategy(
-            data_parallel_size=launch.devices, tensor_parallel_size=1, timeout=PATIENCE
+            data_parallel_size=launch.world_size, tensor_parallel_size=1, timeout=PATIENCE
         )
     return DDPStrategy(timeout=PATIENCE)

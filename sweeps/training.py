@@ -183,7 +183,7 @@ def train_pack(
         for place, column in enumerate(columns):
             trained |= training.column(column, is_last=place == len(columns) - 1)
     except StackTooLargeError:
-        if len(pack.replicas) == 1 or launch.devices > 1:
+        if len(pack.replicas) == 1 or launch.world_size > 1:
             raise
         ended = {run.run_id for run in trained} | set(done)
         halves = pack.halves()
@@ -305,7 +305,7 @@ class _PackTraining:
                 evaluation_seconds=seconds,
                 device=device_name(device),
                 replicas=len(runs),
-                devices=self._launch.devices,
+                devices=self._launch.world_size,
                 clipped_share=stack.clipped[replica]
                 / max(1, run.settings.steps - run.settings.warmup_steps),
                 spikes=count_spikes(stack.losses[replica].numpy()),

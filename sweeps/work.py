@@ -92,7 +92,7 @@ class Task:
     def may_settle(self) -> bool:
         """Whether its runs can be stopped: none is to be measured, and nothing else goes on."""
         kept = any(run.held_out or run.run_id in self.checked for run in self.runs)
-        alone = len(self.pack.columns) == 1 and self.launch.devices == 1
+        alone = len(self.pack.columns) == 1 and self.launch.world_size == 1
         return self.judge is not None and alone and not kept
 
     @property

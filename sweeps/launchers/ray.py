@@ -24,6 +24,13 @@ from sweeps.launchers.launcher import (
     Work,
     stopped_by,
 )
+from sweeps.launchers.ray_nodes import (
+    NodeGroup,
+    further_nodes,
+    placed,
+    release_nodes,
+    reserve_nodes,
+)
 from sweeps.launchers.ray_resources import require_resources, resources
 from sweeps.launchers.versions import require_versions, versions
 
@@ -51,6 +58,7 @@ def launch_ray(
 class _Job:
     task: Any
     number: int
+    nodes: NodeGroup | None
     heard: float
     started: bool = False
 
@@ -65,7 +73,7 @@ class _Crew:
             scheduling_strategy=_here(ray)
         )
         self._mail = self._mailbox.remote()
-        self._do = ray.remote(_do).options(max_retries=0, **resources(launch))
+        self._do = ray.remote(_do)
         self._driver = _Driver(os.getcwd(), versions(), tracking_environment())
         self._jobs: dict[Any, _Job] = {}
         self._submitted = 0
@@ -99,6 +107,8 @@ class _Crew:
                 self._ray.wait(running, num_returns=len(running), timeout=_GRACE_SECONDS)
         for reference in running:
             self._cancel(reference)
+        for job in self._jobs.values():
+            release_nodes(job.nodes)
 
     def _cancel(self, reference: Any) -> None:
         with suppress(Exception):  # it may have ended by itself
@@ -106,8 +116,12 @@ class _Crew:
 
     def _submit(self, task: Any) -> None:
         self._submitted += 1
-        job = _Job(task, self._submitted, time.monotonic())
-        reference = self._do.remote(self._work, task, self._mail, job.number, self._driver)
+        nodes = reserve_nodes(self._launch)
+        job = _Job(task, self._submitted, nodes, time.monotonic())
+        options = {"max_retries": 0, **resources(self._launch), **placed(nodes, 0)}
+        reference = self._do.options(**options).remote(
+            self._work, task, self._mail, job.number, self._driver, nodes
+        )
         self._jobs[reference] = job
 
     def _messages(self) -> Generator[Happening, None, None]:
@@ -120,6 +134,7 @@ class _Crew:
 
     def _end(self, reference: Any) -> Happening:
         job = self._jobs.pop(reference)
+        release_nodes(job.nodes)
         try:
             self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
@@ -138,6 +153,7 @@ class _Crew:
             if job.started and time.monotonic() - job.heard > limit:
                 self._cancel(reference)
                 del self._jobs[reference]
+                release_nodes(job.nodes)
                 reason = f"hung: no sign of life for {limit:.0f} s"
                 hung.append(TaskLost(task=job.task, reason=reason))
         return hung
@@ -172,7 +188,9 @@ class _Driver:
     environment: Mapping[str, str]
 
 
-def _do(work: Work, task: Any, mail: Any, number: int, driver: _Driver) -> None:
+def _do(
+    work: Work, task: Any, mail: Any, number: int, driver: _Driver, nodes: NodeGroup | None
+) -> None:
     """One task in a Ray worker, which has imported everything if it worked before."""
     import ray
 
@@ -189,7 +207,8 @@ def _do(work: Work, task: Any, mail: Any, number: int, driver: _Driver) -> None:
 
         try:
             send(None)
-            work(task, send)
+            with further_nodes(ray, nodes, driver.folder, driver.versions):
+                work(task, send)
         except Stopped as stopped:
             raise RuntimeError("worker was asked to stop") from stopped
 

@@ -12,11 +12,21 @@ _AUTOSCALER_SECONDS = 20.0
 
 
 def resources(launch: LaunchConfig) -> dict[str, float]:
-    """What Ray reserves for a run, all of it on one node."""
+    """What Ray reserves for a task of a run: all of one of its nodes."""
     asked: dict[str, float] = {"num_cpus": launch.reserved_cpus, "num_gpus": launch.reserved_gpus}
     if launch.memory_gb is not None:
         asked["memory"] = launch.memory_gb * 1e9
     return asked
+
+
+def bundle(launch: LaunchConfig) -> dict[str, float]:
+    """The same, as a placement group names it: what every node of a run has to have."""
+    asked = {
+        "CPU": launch.reserved_cpus,
+        "GPU": launch.reserved_gpus,
+        "memory": (launch.memory_gb or 0) * 1e9,
+    }
+    return {name: least for name, least in asked.items() if least}
 
 
 def require_resources(ray: Any, launch: LaunchConfig) -> None:
@@ -27,36 +37,52 @@ def require_resources(ray: Any, launch: LaunchConfig) -> None:
     sweep waits for it, however long that takes. Raises ConfigError where nothing happens.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    asked = {
-        "CPU": launch.reserved_cpus,
-        "GPU": launch.reserved_gpus,
-        "memory": (launch.memory_gb or 0) * 1e9,
-    }
-    if any(all(node.get(name, 0) >= least for name, least in asked.items()) for node in nodes):
+    asked = bundle(launch)
+    fit = sum(all(node.get(name, 0) >= most for name, most in asked.items()) for node in nodes)
+    if fit >= launch.nodes:
         return
     if _is_brought(ray, launch):
         return
     most: dict[str, float] = max(
         nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={}
     )
+    each, have = "", "none"
+    if launch.nodes > 1:
+        each, have = f" on each of {launch.nodes} nodes", f"{fit}" if fit else "none"
     raise ConfigError(
         f"a run asks for {launch.reserved_cpus} CPUs, {launch.reserved_gpus} GPUs, "
-        f"{launch.memory_gb or 0:g} GB, which none of {len(nodes)} Ray nodes has (the largest: "
+        f"{launch.memory_gb or 0:g} GB{each}, which {have} of {len(nodes)} Ray nodes "
+        f"has (the largest: "
         f"{most.get('CPU', 0):g} CPUs, {most.get('GPU', 0):g} GPUs, "
         f"{most.get('memory', 0) / 1e9:.1f} GB) and no autoscaler brings; lower launch.threads, "
-        "devices or memory_gb"
+        "devices, nodes or memory_gb"
     )
 
 
 def _is_brought(ray: Any, launch: LaunchConfig) -> bool:
-    """Whether a node of this size comes when it is asked for."""
+    """Whether nodes of this size come when they are asked for."""
+    if launch.nodes > 1:
+        from ray.util import placement_group, remove_placement_group
+
+        group = placement_group([bundle(launch)] * launch.nodes, strategy="STRICT_SPREAD")
+        try:
+            return _comes(ray, group.ready())
+        finally:
+            remove_placement_group(group)
     probe = ray.remote(_nothing).options(max_retries=0, **resources(launch)).remote()
+    if _comes(ray, probe):
+        return True
+    ray.cancel(probe, force=True)
+    return False
+
+
+def _comes(ray: Any, probe: Any) -> bool:
+    """Whether what was asked for is there, or on its way, before long."""
     deadline = time.monotonic() + _AUTOSCALER_SECONDS
     while time.monotonic() < deadline:
         done, _ = ray.wait([probe], timeout=0.5)
         if done or _nodes_are_coming(ray):
             return True
-    ray.cancel(probe, force=True)
     return False
 
 

@@ -10,20 +10,23 @@ import logging
 import os
 import pickle
 import re
+import secrets
 import signal
 import subprocess
 import threading
 import time
 import uuid
+import zlib
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scaling import errors
 from scaling.errors import ConfigError, ScalingError
+from sweeps.allocation import Allocation, MeetingPoint, allocated, serve_node
 from sweeps.config import LaunchConfig
 from sweeps.launchers.launcher import (
     Again,
@@ -82,18 +85,34 @@ class _Job:
         """Remove what it has left on disk."""
         self.messages.unlink(missing_ok=True)
         _stop_mark(self.messages).unlink(missing_ok=True)
+        _key_file(self.messages).unlink(missing_ok=True)
 
 
 class _Cell:
     """What a job runs. submitit pickles it, and on preemption asks it what to submit again."""
 
-    def __init__(self, work: Work, task: Any, messages: Path, expected: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        work: Work,
+        task: Any,
+        messages: Path,
+        expected: Mapping[str, str],
+        launch: LaunchConfig,
+    ) -> None:
         self._work, self._task, self._messages = work, task, messages
         self._expected, self._folder = expected, os.getcwd()
+        self._nodes, self._devices = launch.nodes, launch.devices
+        if launch.nodes > 1:  # the job's own pickle may be for others to read
+            _key_file(messages).touch(mode=0o600)
+            _key_file(messages).write_bytes(secrets.token_bytes(32))
 
     def __call__(self) -> None:
         os.chdir(self._folder)
         preemption = _preemption()
+        if self._nodes > 1 and (place := self._place()):
+            with stopped_by(preemption):  # the first node saves, and lets this one go
+                serve_node(*place, self._devices, check=lambda: require_versions(self._expected))
+            return
         try:
             with stopped_by(preemption) as preempted:
                 self._train(preempted)
@@ -113,7 +132,34 @@ class _Cell:
                 if preempted.is_set() or stop.exists():
                     raise Stopped
 
-            self._work(self._task, send)
+            with self._further_nodes():
+                self._work(self._task, send)
+
+    def _place(self) -> tuple[MeetingPoint, int] | None:
+        """Where the first node listens, and which node this is; None for the first."""
+        import submitit
+
+        job = submitit.JobEnvironment()
+        if job.global_rank == 0:
+            return None
+        host, port = job.hostnames[0], _port(job.job_id)
+        key = _key_file(self._messages).read_bytes()
+        return MeetingPoint(host=host, port=port, key=key), job.global_rank
+
+    @contextmanager
+    def _further_nodes(self) -> Iterator[None]:
+        """Have the other nodes of the job ready while the body trains on the first."""
+        if self._nodes == 1:
+            yield
+            return
+        import submitit
+
+        job = submitit.JobEnvironment()
+        key = _key_file(self._messages).read_bytes()
+        listening = Allocation(self._nodes, job.hostnames[0], key, _port(job.job_id))
+        with allocated(listening) as allocation:
+            allocation.meet()
+            yield
 
     def checkpoint(self) -> Any:
         from submitit.helpers import DelayedSubmission
@@ -142,7 +188,8 @@ class _Queue:
             return
         paths = [self._folder / f"{uuid.uuid4().hex}.messages" for _ in batch]
         here = versions()
-        cells = [_Cell(self._work, t, p, here) for t, p in zip(batch, paths, strict=True)]
+        launch = self._launch
+        cells = [_Cell(self._work, t, p, here, launch) for t, p in zip(batch, paths, strict=True)]
         handles = self._submitted(cells)
         with self._ids.open("a") as file:
             file.writelines(f"{handle.job_id}\n" for handle in handles)
@@ -157,11 +204,12 @@ class _Queue:
                 return [self._executor.submit(cell) for cell in cells]
         except FailedJobError as error:  # what sbatch says comes last
             said = str(error).strip().splitlines()[-1].strip()
+            nodes = f" on each of {self._launch.nodes} nodes" if self._launch.nodes > 1 else ""
             raise ConfigError(
                 f"Slurm does not take the jobs ({said}); a run asks for "
                 f"{self._launch.reserved_cpus} CPUs, {self._launch.reserved_gpus} GPUs, "
-                f"{self._launch.memory_gb or 0:g} GB: mend launch.slurm, threads, devices or "
-                "memory_gb"
+                f"{self._launch.memory_gb or 0:g} GB{nodes}: mend launch.slurm, threads, devices, "
+                "nodes or memory_gb"
             ) from error
 
     def look(self) -> Generator[Happening, None, None]:
@@ -266,6 +314,17 @@ def _preemption() -> int:
     return getattr(signal, f"SIG{JobEnvironment.USR_SIG}")
 
 
+def _key_file(messages: Path) -> Path:
+    """What the nodes of a job know each other by, for its owner's eyes alone."""
+    return messages.with_suffix(".key")
+
+
+def _port(job_id: str) -> int:
+    """Where the first node of a job listens: a port that all its nodes can work out, below those
+    that the kernel gives away."""
+    return 16_000 + zlib.crc32(job_id.encode()) % 16_000
+
+
 def _stop_mark(messages: Path) -> Path:
     """The file that asks a job to save its state and end."""
     return messages.with_suffix(".stop")
@@ -296,6 +355,7 @@ def _executor(folder: Path, launch: LaunchConfig) -> Any:
         timeout_min=int(launch.slurm.get("time", _MINUTES)),
         cpus_per_task=launch.reserved_cpus,
         gpus_per_node=launch.reserved_gpus,
+        nodes=launch.nodes,
         tasks_per_node=1,
         slurm_array_parallelism=launch.workers,
         **({} if launch.memory_gb is None else {"mem_gb": launch.memory_gb}),
