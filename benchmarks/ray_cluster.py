@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,16 +79,21 @@ class RayCluster:
             self.kill(number)
 
     def kill(self, number: int) -> None:
-        """End a node with all its processes, as a lost machine does; they share one session."""
-        node = self._nodes[number]
+        """End a node with all its processes, as a lost machine does."""
+        for process in self.processes(number):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self._nodes[number].wait()
+
+    def processes(self, number: int) -> dict[int, str]:
+        """The processes of a node, which share one session, by id, with their command lines."""
+        found = {}
         for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    if os.getsid(int(entry.name)) == node.pid:
-                        os.kill(int(entry.name), signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-        node.wait()
+            with suppress(ProcessLookupError, FileNotFoundError):
+                if entry.name.isdigit() and os.getsid(int(entry.name)) == self._nodes[number].pid:
+                    line = (entry / "cmdline").read_bytes()
+                    found[int(entry.name)] = line.replace(b"\0", b" ").decode()
+        return found
 
     def _start(self, cpus: int, arguments: list[str]) -> None:
         log = self._folder / f"node{len(self._nodes)}.log"
