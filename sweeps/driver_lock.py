@@ -11,10 +11,11 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 from scaling.errors import ScalingError, StoreError
-from scaling.state_folder import state_folder
+from scaling.state_folder import not_writable, state_folder
 from scaling.store import RunStore
 
 _RENEWED_SECONDS = 30.0
@@ -42,9 +43,7 @@ class DriverLock:
         if elsewhere:
             self._file.close()
             raise _refusal(self._store, elsewhere)
-        self._file.truncate(0)
-        self._file.write(json.dumps(_myself()))
-        self._file.flush()
+        self._sign()
         self._store.set_driver(json.dumps(_myself()))
         threading.Thread(target=self._renew, daemon=True).start()
         return self
@@ -57,6 +56,19 @@ class DriverLock:
         assert self._file is not None
         self._file.truncate(0)
         self._file.close()
+
+    def _sign(self) -> None:
+        """Write into the file whose it is. Raises StoreError on a full disk."""
+        assert self._file is not None
+        try:
+            self._file.truncate(0)
+            self._file.write(json.dumps(_myself()))
+            self._file.flush()
+        except OSError as error:
+            path = Path(self._file.name)
+            with suppress(OSError):  # what could not be written is tried once more on closing
+                self._file.close()
+            raise not_writable(path, error) from error
 
     def _renew(self) -> None:
         while not self._done.wait(_RENEWED_SECONDS):
@@ -77,7 +89,11 @@ def is_driven(store: RunStore) -> bool:
 
 
 def _open(store: RunStore) -> IO[str]:
-    return (state_folder("locks") / f"{store.key}.lock").open("a+")
+    path = state_folder("locks") / f"{store.key}.lock"
+    try:
+        return path.open("a+")
+    except OSError as error:
+        raise not_writable(path, error) from error
 
 
 def _myself() -> dict[str, str | int | float]:

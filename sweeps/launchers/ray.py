@@ -34,7 +34,7 @@ from sweeps.launchers.ray_nodes import (
 from sweeps.launchers.ray_resources import require_resources, resources
 from sweeps.launchers.versions import require_versions, versions
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.5
 _GRACE_SECONDS = 10.0  # for workers to save their states and leave
 
 

@@ -2,10 +2,12 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
 from scaling.errors import StoreError
+from sweeps import driver_lock
 from sweeps.driver_lock import DriverLock, is_driven
 
 
@@ -44,3 +46,15 @@ def test_a_driver_on_another_machine_counts_while_it_says_that_it_lives(seconds_
     if refused:
         with pytest.raises(StoreError, match="by process 7 on another"):
             DriverLock(SweepStore(json.dumps(elsewhere))).__enter__()
+
+
+def test_a_lock_that_cannot_be_written_is_one_line(monkeypatch, tmp_path):
+    full = Path("/dev/full").open("a+")  # noqa: SIM115  (the lock closes it)
+    monkeypatch.setattr(driver_lock, "_open", lambda store: full)
+    with pytest.raises(StoreError, match=r"/dev/full: cannot be written .* SCALING_STATE_DIR"):
+        DriverLock(SweepStore()).__enter__()
+    monkeypatch.undo()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SCALING_STATE_DIR", str(tmp_path / "file"))
+    with pytest.raises(StoreError, match="locks: cannot be written"):
+        DriverLock(SweepStore()).__enter__()
