@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# A sweep on a real Slurm of one machine, as root: installs slurm-wlm and munge where they are
-# missing, starts them in a folder of their own, asks for more than the machine has, trains a tiny
-# sweep, preempts one job of it and kills another on the way, and ends what it has started.
+# A sweep on a real Slurm of one machine that poses as two nodes, as root: installs slurm-wlm and
+# munge where they are missing, starts them in a folder of their own, asks for more than the machine
+# has, trains a tiny sweep, preempts one job of it and kills another on the way, trains another one
+# whose runs take both nodes each, and ends what it has started.
 # Usage: scripts/slurm_check.sh [python]
 set -euo pipefail
 python=${1:-python3}
@@ -37,13 +38,12 @@ AuthType=auth/munge
 SlurmUser=root
 SlurmdUser=root
 SlurmctldPort=16817
-SlurmdPort=16818
 StateSaveLocation=$folder/state
-SlurmdSpoolDir=$folder/spool
+SlurmdSpoolDir=$folder/spool/%n
 SlurmctldPidFile=$folder/ctld.pid
-SlurmdPidFile=$folder/d.pid
+SlurmdPidFile=$folder/%n.pid
 SlurmctldLogFile=$folder/log/ctld.log
-SlurmdLogFile=$folder/log/d.log
+SlurmdLogFile=$folder/log/%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -53,13 +53,17 @@ SelectTypeParameters=CR_Core
 MpiDefault=none
 ReturnToService=2
 SchedulerParameters=sched_interval=1,batch_sched_delay=0
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=2000 State=UNKNOWN
-PartitionName=ci Nodes=$host Default=YES MaxTime=INFINITE State=UP
+NodeName=$host NodeHostname=$host NodeAddr=127.0.0.1 Port=16818 CPUs=1 RealMemory=2000
+NodeName=localhost NodeHostname=$host NodeAddr=127.0.0.1 Port=16819 CPUs=1 RealMemory=2000
+PartitionName=ci Nodes=$host,localhost Default=YES MaxTime=INFINITE State=UP
 CONF
 export SLURM_CONF=$folder/slurm.conf
 slurmctld -D >"$folder/log/ctld.out" 2>&1 & pids+=($!)
-slurmd -D >"$folder/log/d.out" 2>&1 & pids+=($!)
-for _ in $(seq 100); do sinfo -h -o %T 2>/dev/null | grep -q idle && break; sleep 0.3; done
+for node in "$host" localhost; do
+    mkdir -p "$folder/spool/$node"
+    slurmd -D -N "$node" >"$folder/log/$node.out" 2>&1 & pids+=($!)
+done
+for _ in $(seq 100); do [ "$(sinfo -h -N -t idle -o %N 2>/dev/null | wc -l)" = 2 ] && break; sleep 0.3; done
 sinfo
 
 for number in $(seq 40); do
@@ -85,10 +89,11 @@ grep -q "^scaling: Slurm does not take the jobs" "$folder/refused"
 
 "$python" -m scaling run "$folder/sweep.yaml" &
 driver=$!
-started() {  # the next job that has written its first message, but for the one given
+started() {  # the next job, but for the one given, once all that run have written a message
     for _ in $(seq 300); do
         job=$(squeue -h -t R -o %i 2>/dev/null | grep -v "^${1:-none}$" | head -1 || true)
-        [ -n "$job" ] && [ -n "$(find "$folder/jobs" -name '*.messages' -size +0)" ] && return
+        [ -n "$job" ] && [ "$(find "$folder/jobs" -name '*.messages' -size +0 | wc -l)" -ge \
+            "$(squeue -h -t R | wc -l)" ] && return
         sleep 0.2
     done
     return 1
@@ -101,3 +106,18 @@ scancel --full --signal=KILL "$job" || true
 wait "$driver"
 grep -h "Exiting gracefully after preemption" "$folder"/jobs/*.err
 "$python" -m scaling status "$folder/sweep.yaml" | tail -1 | grep "6 finished"
+
+small=(--set "grid={width: [16, 32], tokens: 16000}")
+"$python" -m scaling run "$folder/sweep.yaml" "${small[@]}" --set name=nodes --set launch.nodes=2
+"$python" -m scaling run "$folder/sweep.yaml" "${small[@]}" --set name=devices \
+    --set launch.engine=local --set launch.slurm='{}' --set launch.devices=2
+"$python" - <<'PYTHON'
+from scaling.store import RunStore
+nodes, devices = (
+    {run_id: facts["loss"] for run_id, facts in RunStore.find(name, None).facts().items()}
+    for name in ("nodes", "devices")
+)
+assert len(nodes) == 2 and nodes == devices, (nodes, devices)
+print("two nodes of one device and two devices of one node: the same losses")
+PYTHON
+if pgrep -f sweeps.distributed; then echo "a rank was left behind"; exit 1; fi
