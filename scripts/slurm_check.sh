@@ -53,9 +53,10 @@ SelectTypeParameters=CR_Core
 MpiDefault=none
 ReturnToService=2
 SchedulerParameters=sched_interval=1,batch_sched_delay=0
-NodeName=$host NodeHostname=$host NodeAddr=127.0.0.1 Port=16818 CPUs=1 RealMemory=2000
+NodeName=$host NodeHostname=$host NodeAddr=127.0.0.1 Port=16818 CPUs=$(nproc) RealMemory=2000
 NodeName=localhost NodeHostname=$host NodeAddr=127.0.0.1 Port=16819 CPUs=1 RealMemory=2000
-PartitionName=ci Nodes=$host,localhost Default=YES MaxTime=INFINITE State=UP
+PartitionName=ci Nodes=$host Default=YES MaxTime=INFINITE State=UP
+PartitionName=two Nodes=$host,localhost MaxTime=INFINITE State=UP
 CONF
 export SLURM_CONF=$folder/slurm.conf
 slurmctld -D >"$folder/log/ctld.out" 2>&1 & pids+=($!)
@@ -63,7 +64,7 @@ for node in "$host" localhost; do
     mkdir -p "$folder/spool/$node"
     slurmd -D -N "$node" >"$folder/log/$node.out" 2>&1 & pids+=($!)
 done
-for _ in $(seq 100); do [ "$(sinfo -h -N -t idle -o %N 2>/dev/null | wc -l)" = 2 ] && break; sleep 0.3; done
+for _ in $(seq 100); do [ "$(sinfo -h -N -p two -t idle -o %N 2>/dev/null | wc -l)" = 2 ] && break; sleep 0.3; done
 sinfo
 
 for number in $(seq 40); do
@@ -104,11 +105,12 @@ scancel --full --signal=USR2 "$preempted" || true  # some of its steps do not ta
 started "$preempted"
 scancel --full --signal=KILL "$job" || true
 wait "$driver"
-grep -h "Exiting gracefully after preemption" "$folder"/jobs/*.err
+grep -h "Caught signal SIGUSR2" "$folder"/jobs/*.err
 "$python" -m scaling status "$folder/sweep.yaml" | tail -1 | grep "6 finished"
 
-small=(--set "grid={width: [16, 32], tokens: 16000}")
-"$python" -m scaling run "$folder/sweep.yaml" "${small[@]}" --set name=nodes --set launch.nodes=2
+small=(--set grid.tokens=16000 --set "grid.seed=[1]")
+"$python" -m scaling run "$folder/sweep.yaml" "${small[@]}" --set name=nodes --set launch.nodes=2 \
+    --set launch.slurm="{folder: $folder/jobs, time: 10, partition: two}"
 "$python" -m scaling run "$folder/sweep.yaml" "${small[@]}" --set name=devices \
     --set launch.engine=local --set launch.slurm='{}' --set launch.devices=2
 "$python" - <<'PYTHON'
