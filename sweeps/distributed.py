@@ -10,6 +10,7 @@ it went, and rank 0 when a rank has died under it, so that its task is tried aga
 import contextlib
 import os
 import pickle
+import signal
 import socket
 import sys
 import tempfile
@@ -138,6 +139,7 @@ def _free_port() -> int:
 
 def main(file: str) -> None:
     """Train as the rank that the environment names."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # rank 0 hears it; all leave together
     threading.Thread(target=_end_with_first, daemon=True).start()
     from sweeps.data.corpus import load_corpus
     from sweeps.training import settle_process, train_pack

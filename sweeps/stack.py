@@ -8,6 +8,8 @@ number; the loader delivers chunk numbers.
 import contextlib
 import logging
 import math
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -85,6 +87,7 @@ class Stack(pl.LightningModule):
             return
         self._until, self._on_chunk, self._on_step = until, on_chunk, on_step
         chunks = math.ceil((until - self.step) / self._launch.inner_steps)
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
         with _quiet():
             trainer = pl.Trainer(
                 accelerator="gpu" if choose_device(self._launch.device).type == "cuda" else "cpu",
@@ -135,6 +138,12 @@ class Stack(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Nothing: a model that is shared among devices was made in shares."""
+
+    def on_train_start(self) -> None:
+        """Answer SIGTERM as this process did before: Lightning, which has just taken it over, would
+        leave without a state that resumes."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def configure_optimizers(self) -> PackedAdamW | ShardedAdamW:
         """The recipe's optimizer, where the weights are."""

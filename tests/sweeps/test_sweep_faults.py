@@ -95,12 +95,14 @@ def expected(tmp_path_factory, text):
     return sweep.losses()
 
 
-def test_sigterm_to_the_driver_ends_all_in_order_and_the_next_call_goes_on(
-    tmp_path, text, expected
-):
-    sweep = Sweep(tmp_path, text, checkpoint_seconds=600)  # a state is there only if asked for
+def test_sigterm_to_the_driver_ends_all_in_order_and_the_next_call_goes_on(tmp_path, text):
+    # Runs of some seconds, so that the signal meets one in training, and no state but on request.
+    (calm := tmp_path / "calm").mkdir()
+    settings = {"tokens": 600_000, "seeds": 1, "checkpoint_seconds": 600}
+    sweep, undisturbed = Sweep(tmp_path, text, **settings), Sweep(calm, text, **settings)
     driver = sweep.start()
     sweep.wait_until(lambda: "running" in _states(sweep))
+    time.sleep(1.0)  # it is said to run a moment before its first step
     workers = children(driver.pid)
     driver.send_signal(signal.SIGTERM)
     _, messages = driver.communicate(timeout=60)
@@ -109,8 +111,8 @@ def test_sigterm_to_the_driver_ends_all_in_order_and_the_next_call_goes_on(
     assert "run it again" in messages
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
     assert sweep.has_state()
-    assert sweep.run()[0] == 0
-    assert sweep.losses() == expected
+    assert sweep.run()[0] == undisturbed.run()[0] == 0
+    assert sweep.losses() == undisturbed.losses()
 
 
 def _states(sweep):
