@@ -109,9 +109,10 @@ def ladder_health(records: Records, curves: pd.DataFrame | None = None) -> Ladde
     apart = outlying(deviations)
     groups = [group for _, group in table.groupby(key, dropna=False, sort=False)]
     groups.sort(key=lambda group: float(group["params"].min()) if "params" in group else 0.0)
-    trend, refusal = None, ""
+    trend, refusal = None, "none was checked"
     try:
-        trend = learning_rate_trend(records)
+        if "lr_offset" in records:
+            trend, refusal = learning_rate_trend(records), ""
     except (FitError, RecordError) as error:
         refusal = str(error)
     return LadderHealth(

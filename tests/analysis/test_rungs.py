@@ -192,7 +192,7 @@ def test_runs_without_signs_or_sizes_still_have_a_standing():
     assert [rung.name for rung in health.rungs] == [f"width {w}" for w in WIDTHS]
     soft = health.rungs[3]
     assert (soft.weight, soft.spikes, soft.clipped_share, soft.lr_offset) == (0.5, None, None, None)
-    assert "no trend" in health_text(health)
+    assert "no trend of the learning rates: none was checked" in health_text(health)
 
 
 def test_the_health_command_prints_what_ladder_health_returns(tmp_path, capsys):
