@@ -217,7 +217,7 @@ def _summary(standing: SweepStanding) -> str:
     return (
         f"{standing.sweep}: {counts}; left: {standing.flops_left:.3g} FLOP, about "
         f"{duration(standing.wall_seconds_left)} on {standing.workers} "
-        f"({duration(3600 * standing.device_hours_left)} of one process{money})"
+        f"({duration(3600 * standing.device_hours_left)} of device time{money})"
     )
 
 
