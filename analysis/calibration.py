@@ -23,30 +23,34 @@ class Calibration:
     prior_origins: float  # what the default scale is worth, in backtest origins
     origin_worth: float  # what one origin is worth; nested ones tell less than one
     bias: float  # share of the drop taken off: real ladders lie a little below their forecast
+    evidence: float = 0.0  # how far first weights follow the laws' evidence: a power of it
     tuning: float = 0.0  # standard error of what taking off bad tuning changed, as a share of it
 
 
 SURFACE = Calibration(
-    parameters=0.6,
+    parameters=0.8,
     laws=1.0,
-    misfit=0.055,
-    roughness=0.6,
+    misfit=0.04,
+    roughness=0.3,
     roughest=0.12,
-    cap=0.20,
+    cap=0.30,
     tail=6.0,
     noise=1.1,
     default_noise_runs=4.0,
     prior_origins=6.0,
     origin_worth=1.0,
     bias=0.01,
+    evidence=0.25,
 )
 # The same where learning-rate checks say what bad tuning added and it was taken off: less is left
 # unknown, but of what was taken off the checks see only the learning rate's part.
-CHECKED_SURFACE = replace(SURFACE, misfit=0.05, tuning=0.5)
+CHECKED_SURFACE = replace(SURFACE, tuning=0.5)
 # One input over half a decade and more, as in the best loss by compute. The best run of a budget
 # is not its optimum, and small budgets miss theirs by more: such curves need more width and lie
 # lower than they promise.
-FAR_CURVE = replace(SURFACE, parameters=0.5, laws=0.5, misfit=0.13, roughness=1.2, bias=0.04)
+FAR_CURVE = replace(
+    SURFACE, parameters=0.5, laws=0.5, misfit=0.13, roughness=1.2, bias=0.04, evidence=0.0
+)
 # One input a few times further, as in the rest of a learning curve: origins at the same factor
 # exist, so they say more, and neighbouring points err together.
 NEAR_CURVE = Calibration(

@@ -290,7 +290,8 @@ def _target_forecast(
         weights={name: float(w) for name, w in zip(names, weighing.weights[i], strict=True)},
         weight_reasons={
             name: WeightReason(
-                first_weight=float(ensemble.first_weights[j]),
+                first_weight=float(ensemble.given_weights[j]),
+                fitted_weight=float(ensemble.first_weights[j]),
                 rehearsed_error=_percent(weighing.rms_error[i, j]),
             )
             for j, name in enumerate(names)

@@ -16,10 +16,11 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class WeightReason:
-    """Why a law has its weight: what it had before, and how it did in rehearsal."""
+    """Why a law has its weight: what it had before, how well it fits, how it did in rehearsal."""
 
-    first_weight: float
+    first_weight: float  # before any run is seen
     rehearsed_error: float | None  # percent, root mean square at the target's distance
+    fitted_weight: float | None = None  # after the fit; None in forecasts of earlier versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +97,10 @@ class TargetForecast:
     def weights_because(self) -> str:
         """What the weights follow, in a sentence."""
         if self.rehearsed_error is None:
-            return "the weights before any rehearsal: none was possible"
+            return "by how well each law fits: no rehearsal was possible"
         return (
             f"{self.skill_share:.0%} by the errors of {self.rehearsals} rehearsals, worth "
-            f"{self.origins:.1f} at this distance, {1 - self.skill_share:.0%} as before them"
+            f"{self.origins:.1f} at this distance, {1 - self.skill_share:.0%} by how well each fits"
         )
 
 

@@ -12,7 +12,7 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
 # A run this far (in log loss) above the best run of similar compute counts half.
-FRONTIER_SCALE = 0.07
+FRONTIER_SCALE = 0.05
 SIMILAR_COMPUTE = 0.2 * np.log(10)  # "similar" is within 0.2 decades
 # A run whose loss at its best learning rate is known no better (ln loss) counts half.
 DOUBTFUL = 0.01

@@ -40,6 +40,7 @@ class Solution:
     scale: float
     covariance: FloatArray  # (p, p), Laplace
     residuals: FloatArray  # (runs,)
+    log_evidence: float  # of the form, by Laplace; comparable between forms of the same runs
 
 
 def solve(problem: Problem, starts: FloatArray) -> Solution:
@@ -58,11 +59,20 @@ def solve(problem: Problem, starts: FloatArray) -> Solution:
         worth = cluster_worth(residuals[0], problem.cluster)
         problem = replace(problem, weights=problem.weights * worth)
     curvature, _ = _normal_equations(problem, theta, residuals, jacobian, scale)
+    covariance = np.linalg.inv(curvature[0])
+    # integral of exp(-objective) near its minimum, with scale and prior normalised
+    log_evidence = (
+        -float(_objective(problem, theta, residuals, scale)[0])
+        - float(problem.weights.sum()) * np.log(scale)
+        + 0.5 * np.linalg.slogdet(covariance)[1]
+        - np.log(problem.prior_sd).sum()
+    )
     return Solution(
         theta=theta[0],
         scale=scale,
-        covariance=np.linalg.inv(curvature[0]),
+        covariance=covariance,
         residuals=residuals[0],
+        log_evidence=float(log_evidence),
     )
 
 

@@ -14,7 +14,7 @@ def public_law(member: MemberFit) -> Law | None:
     """
     form, theta, low = member.candidate.form, member.solution.theta, member.lowest
     if isinstance(form, surface_forms.SurfaceForm):
-        if form is surface_forms.BENDING:
+        if form in (surface_forms.BENDING, surface_forms.BADLY_TUNED):
             return None
         a, b, alpha, beta, k = (float(c[0]) for c in form.constants(theta[None]))
         floor = float(np.exp(theta[0] + low))

@@ -8,11 +8,14 @@ log-sum-exp, so no constant overflows however far a search strays:
     alpha = e^(mu + d/2),  beta = e^(mu - d/2),  k = e^kappa
 
     bending: the term after e^floor also times (1 + e^(x_N + x_D - c))^-g
+    badly tuned small runs: plus e^(q - delta (x_N + x_D - c')),  delta = e^r
 
 k = 1 is the additive law of Hoffmann et al. 2022 (arXiv:2203.15556). k below 1 couples size and
 data as in Videau et al. 2026, and alpha and beta keep their meaning as the slopes far out.
 The bending law lets the fall steepen (g > 0) or slow down near the upper edge of the data; on its
-scale a run of the largest quarter has x_N + x_D near zero.
+scale a run of the largest quarter has x_N + x_D near zero. The last law adds what small runs lose
+to bad tuning (a warm-up that is most of the run, a learning rate that does not fit): it halves every
+ln 2 / delta of log compute.
 """
 
 from collections.abc import Callable
@@ -24,7 +27,11 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 ValueAndJacobian = tuple[FloatArray, FloatArray]
 
-BEND_AT = -1.2  # log compute beside the mean of the largest quarter: half a decade below it
+# Log compute beside the mean of the largest quarter of the runs:
+BEND_AT = -1.2  # half a decade below it
+EXCESS_AT = -3.45  # one and a half decades below it
+EXCESS_STARTS = ((0.003, -1.0), (0.03, -0.2))  # excess in ln loss there, log of its rate
+LARGEST_LOG_EXCESS = 1.0  # a search may stray where the excess overflows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +91,18 @@ def _bending(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
     return value, jacobian
 
 
+def _badly_tuned(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
+    """The coupled law plus what bad tuning adds to the log loss of small runs."""
+    value, jacobian = _case(theta[:, :6], x)
+    log_excess, rate = theta[:, 6, None], np.exp(theta[:, 7, None])
+    beyond = x.sum(axis=1) - EXCESS_AT
+    exponent = log_excess - rate * beyond
+    excess = np.exp(np.minimum(exponent, LARGEST_LOG_EXCESS))
+    slope = np.where(exponent < LARGEST_LOG_EXCESS, excess, 0.0)
+    own = np.stack([slope, -slope * rate * beyond], -1)
+    return value + excess, np.concatenate([jacobian, own], axis=-1)
+
+
 def _case(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
     """The law with the parameters that ``theta`` lacks at zero."""
     given = theta.shape[1]
@@ -101,6 +120,12 @@ BENDING = SurfaceForm(
     name="bending",
     parameters=("floor", "a", "b", "mu", "d", "kappa", "bend"),
     evaluate=_bending,
+    constants=_coupled_constants,
+)
+BADLY_TUNED = SurfaceForm(
+    name="badly tuned small runs",
+    parameters=("floor", "a", "b", "mu", "d", "kappa", "log_excess", "log_rate"),
+    evaluate=_badly_tuned,
     constants=_coupled_constants,
 )
 ADDITIVE = SurfaceForm(
@@ -154,4 +179,7 @@ def surface_starts(form: SurfaceForm, x: FloatArray, y: FloatArray, w: FloatArra
     starts = np.concatenate([loose, tight])
     if form is BENDING:
         return np.column_stack([starts, np.zeros(len(starts))])
+    if form is BADLY_TUNED:
+        little, much = (np.tile([np.log(v), r], (len(starts), 1)) for v, r in EXCESS_STARTS)
+        return np.block([[starts, little], [starts, much]])
     return starts

@@ -103,11 +103,16 @@ def _weight_lines(target: TargetForecast) -> list[str]:
             f"  {name}",
             f"{weight:.0%}",
             f"{target.weight_reasons[name].first_weight:.0%}",
+            _share(target.weight_reasons[name].fitted_weight),
             _percent(target.weight_reasons[name].rehearsed_error),
         ]
         for name, weight in sorted(target.weights.items(), key=lambda item: -item[1])
     ]
-    return table_lines(["  law", "weight", "before", "error in rehearsal"], rows)
+    return table_lines(["  law", "weight", "before", "after the fit", "error in rehearsal"], rows)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
 
 
 def _percent(value: float | None) -> str:

@@ -126,10 +126,12 @@ def constant_misfit(split: Split) -> Answer:
         roughness=0.0,
         tail=5.0,
         bias=0.025,
+        cap=0.20,
+        evidence=0.0,
         default_noise_runs=0.0,
     )
     exponents, coupling = ((float(np.log(0.3)), 0.3), (0.0, 0.3)), (-0.3, 0.5)
-    coupled, _, _, additive, _ = surface_candidates()
+    coupled, _, _, _, additive, _ = surface_candidates()
     coupled = replace(coupled, priors=(*coupled.priors[:3], *exponents, coupling))
     members = (
         replace(coupled, first_weight=0.30),

@@ -192,6 +192,8 @@ def weights_table(findings: Findings) -> Table:
     rows = []
     for name, reason in (known[0][1].weight_reasons if known else {}).items():
         cells = [f"{100 * reason.first_weight:.0f}%"]
+        fitted = reason.fitted_weight
+        cells.append("\u2013" if fitted is None else f"{100 * fitted:.0f}%")
         for _, target in known:
             error = target.weight_reasons[name].rehearsed_error
             cells.append("\u2013" if error is None else percent_in_words(error))
@@ -200,7 +202,7 @@ def weights_table(findings: Findings) -> Table:
     ahead = [cell for f, _ in known for cell in (f"Error like {f:g}\u00d7", f"Weight {f:g}\u00d7")]
     note = "; ".join(f"at {f:g}\u00d7: {t.weights_because}" for f, t in known)
     return Table(
-        head=("Candidate law", "Weight before", *ahead),
+        head=("Candidate law", "Weight before", "After the fit", *ahead),
         rows=tuple(rows),
         note=f"Errors are those of rehearsals at a like distance. {note[:1].upper()}{note[1:]}.",
     )

@@ -19,7 +19,13 @@ CURVES = (
     curve.FLOORED_BROKEN,
     curve.BOUNDED,
 )
-SURFACES = (surface.COUPLED, surface.BENDING, surface.ADDITIVE, surface.SHARED)
+SURFACES = (
+    surface.COUPLED,
+    surface.BENDING,
+    surface.BADLY_TUNED,
+    surface.ADDITIVE,
+    surface.SHARED,
+)
 
 
 @pytest.mark.parametrize("form", (*CURVES, *SURFACES), ids=lambda form: form.name)
@@ -39,7 +45,8 @@ def test_the_analytic_jacobian_is_the_slope_of_the_form(form):
 
 @pytest.mark.parametrize("form", SURFACES, ids=lambda form: form.name)
 def test_the_best_split_of_a_budget_has_lower_loss_than_its_neighbours(form):
-    theta = np.array([[-0.5, -1.2, -1.6, np.log(0.3), 0.25, -0.4, 0.05][: len(form.parameters)]])
+    constants = [-0.5, -1.2, -1.6, np.log(0.3), 0.25, -0.4, 0.05, -0.4]
+    theta = np.array([constants[: len(form.parameters)]])
     total = np.array([-1.0, 0.0, 3.0])
     best = form.best_split(theta, total)[0]
 
