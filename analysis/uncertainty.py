@@ -204,7 +204,7 @@ def normal_draws(
 ) -> FloatArray:
     """Draws from the cluster-robust (sandwich) normal approximation at the optimum, (draws, p).
 
-    White 1980 and its clustered form; exact as the number of clusters grows.
+    White 1980 (Econometrica 48, 817) and its clustered form; exact as the number of clusters grows.
     """
     predicted = model.log_prediction(theta[None])[0]
     if objective.name == "absolute":

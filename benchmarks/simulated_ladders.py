@@ -36,8 +36,11 @@ class SimulatedLadder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Truth:
-    """ln loss over (ln N, ln D), around the optimum at the largest budget seen."""
+class Truth:
+    """ln loss over (ln N, ln D), around the optimum at the largest budget seen.
+
+    Constants may be columns (truths, 1): losses are then (truths, runs).
+    """
 
     alpha: float
     beta: float
@@ -52,6 +55,7 @@ class _Truth:
 
     @property
     def largest(self) -> float:
+        """Log FLOP of the largest budget seen."""
         return self.log_n + self.log_d + LOG_SIX
 
     @property
@@ -89,7 +93,7 @@ def simulated_ladder(kind: str, runs: int, rng: np.random.Generator) -> Simulate
     """One ladder of about ``runs`` runs, and ten runs beyond it to predict."""
     truth = _draw_truth(kind, rng)
     noise = float(np.exp(rng.uniform(np.log(0.0015), np.log(0.01))))
-    design: Callable[[_Truth, int, np.random.Generator], tuple[FloatArray, FloatArray]]
+    design: Callable[[Truth, int, np.random.Generator], tuple[FloatArray, FloatArray]]
     design = _isoflop if rng.random() < 0.6 else _grid
     log_n, log_d = design(truth, runs, rng)
     excess = truth.excess(log_n + log_d + LOG_SIX)
@@ -111,7 +115,7 @@ def simulated_ladder(kind: str, runs: int, rng: np.random.Generator) -> Simulate
     )
 
 
-def _draw_truth(kind: str, rng: np.random.Generator) -> _Truth:
+def _draw_truth(kind: str, rng: np.random.Generator) -> Truth:
     alpha, beta = np.exp(rng.normal(np.log(0.33), 0.22, 2))
     coupled = kind == "coupled" or (kind in ("broken", "mistuned") and rng.random() < 0.5)
     smallest = DECADE * rng.uniform(16, 20)
@@ -119,7 +123,7 @@ def _draw_truth(kind: str, rng: np.random.Generator) -> _Truth:
     log_n = (largest - LOG_SIX - np.log(20) - rng.normal(0, 0.5)) / 2
     sign = rng.choice([-1, 1]) if kind == "broken" else 0
     excess = rng.uniform(0.02, 0.08) if kind == "mistuned" else 0.0
-    return _Truth(
+    return Truth(
         alpha=float(alpha),
         beta=float(beta),
         k=float(rng.uniform(0.4, 0.95)) if coupled else 1.0,
@@ -137,7 +141,7 @@ def _draw_truth(kind: str, rng: np.random.Generator) -> _Truth:
     )
 
 
-def _isoflop(truth: _Truth, runs: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+def _isoflop(truth: Truth, runs: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     budgets = int(np.clip(round(runs**0.5) + rng.integers(0, 2), 3, 8))
     per_budget = max(2, round(runs / budgets))
     compute = np.repeat(np.linspace(truth.smallest, truth.largest, budgets), per_budget)
@@ -147,7 +151,7 @@ def _isoflop(truth: _Truth, runs: int, rng: np.random.Generator) -> tuple[FloatA
     return log_n, compute - LOG_SIX - log_n
 
 
-def _grid(truth: _Truth, runs: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+def _grid(truth: Truth, runs: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     widths = int(np.clip(round(runs**0.5), 3, 8))
     per_width = max(2, round(runs / widths))
     span = truth.size_share * (truth.largest - truth.smallest)
@@ -157,9 +161,7 @@ def _grid(truth: _Truth, runs: int, rng: np.random.Generator) -> tuple[FloatArra
     return log_n, truth.log_d + ratio * (log_n - truth.log_n) + around
 
 
-def _ahead(
-    truth: _Truth, largest: float, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
+def _ahead(truth: Truth, largest: float, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     compute = np.repeat(largest + DECADE * np.array(DECADES_AHEAD), 2)
     off = rng.choice([-1, 1], len(compute)) * rng.uniform(0.3, 1.0, len(compute))
     off[::2] = 0.0

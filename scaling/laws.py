@@ -285,8 +285,8 @@ class Skaling(_TwoInputLaw):
         L(N, D) = E + A (N**-alpha + R D**-beta)**k
 
     k = 1 is Chinchilla; E = 0 and beta = 1 give the joint law of Kaplan et al. 2020, "Scaling
-    Laws for Neural Language Models", arXiv:2001.08361. Videau et al. 2026 propose the coupled
-    form with a floor.
+    Laws for Neural Language Models", arXiv:2001.08361. Here it has a floor, and both exponents
+    are free.
     """
 
     E: Constant
