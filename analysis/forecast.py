@@ -7,9 +7,10 @@
         v
     Forecast               analysis.forecast_result
 
-The width of an interval has four parts: uncertain parameters, spread between laws, lack of fit
-that grows with the predicted fall in loss, and the noise of one more run. Its scale is what the
-ladder's own backtests ask for, shrunk to what published ladders needed where they are few.
+The width of an interval has five parts: uncertain parameters, spread between laws, lack of fit
+that grows with the predicted fall in loss, what bad tuning was taken off for, and the noise of one
+more run. Its scale is what the ladder's own backtests ask for, shrunk to what published ladders
+needed where they are few.
 """
 
 from collections.abc import Sequence
@@ -100,26 +101,6 @@ def forecast(
     )
 
 
-def predict_table(
-    records: Records,
-    points: pd.DataFrame,
-    *,
-    levels: Sequence[float] = (0.9,),
-    law: str = "auto",
-    x: str | None = None,
-    draws: int = 2000,
-    seed: int = 0,
-    backtests: int = 5,
-) -> pd.DataFrame:
-    """``points`` with ``median`` and, for each level, ``low_90`` and ``high_90`` added; see
-    `forecast_points` and `with_predictions`."""
-    levels = _checked(levels)
-    answer = forecast_points(
-        records, points, levels=levels, law=law, x=x, draws=draws, seed=seed, backtests=backtests
-    )
-    return with_predictions(points, answer)
-
-
 def forecast_points(
     records: Records,
     points: pd.DataFrame,
@@ -131,7 +112,10 @@ def forecast_points(
     seed: int = 0,
     backtests: int = 5,
 ) -> Forecast:
-    """The forecast whose targets are the rows of ``points``, in their order."""
+    """The forecast whose targets are the rows of ``points``, in their order.
+
+    `with_predictions` adds its numbers to the table.
+    """
     if points.empty:
         raise ForecastError("points: no rows; give one row a run to predict")
     targets = Targets.from_table(_our_names(points, x), x)

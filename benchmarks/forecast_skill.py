@@ -1,6 +1,7 @@
 """How good are the forecasts? Error, coverage, width and interval score against simple baselines.
 
     python -m benchmarks.forecast_skill [--published FOLDER] [--ladders 40] [--quick] [-o FILE]
+    python -m benchmarks.forecast_skill --only auto "constant lack of fit"
 
 Four groups: learning curves and model tables that were published, and simulated ladders asked at
 (params, tokens) and at a budget alone. Every split counts equally within its row. Baselines are
@@ -339,11 +340,14 @@ def main() -> None:
     parser.add_argument("--ladders", type=int, default=40, help="simulated ladders of each kind")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--quick", action="store_true", help="our forecast only, no baselines")
+    parser.add_argument("--only", nargs="+", metavar="METHOD", choices=list(SURFACE_METHODS))
     parser.add_argument("-o", "--output", type=Path, default=Path("forecast_skill.json"))
     arguments = parser.parse_args()
     surface, curve = SURFACE_METHODS, CURVE_METHODS
-    if arguments.quick:
-        surface = curve = {"auto": ours("auto")}
+    wanted = ["auto"] if arguments.quick else arguments.only
+    if wanted:
+        surface = {name: method for name, method in surface.items() if name in wanted}
+        curve = {name: method for name, method in curve.items() if name in wanted}
     rows: list[dict[str, object]] = []
     if arguments.published.is_dir():
         rows += run(learning_curves(arguments.published), curve)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.budget_for_loss import budget_for_loss
-from analysis.forecast import forecast, predict_table
+from analysis.forecast import forecast, forecast_points, with_predictions
 from analysis.forecast_result import Forecast
 from analysis.optimal_split import optimal_splits
 from analysis.targets import Targets
@@ -111,7 +111,7 @@ def test_points_keep_their_columns_and_rows(ladder):
         {"name": ["b", "a", "c"], "N": [5e8, 1e8, 2e9], "tokens": [1e10, 2e9, 4e10]},
         index=[7, 3, 5],
     )
-    out = predict_table(ladder, points, levels=(0.9, 0.975))
+    out = with_predictions(points, forecast_points(ladder, points, levels=(0.9, 0.975)))
     added = ["median", "low_90", "high_90", "low_97.5", "high_97.5"]
     assert list(out.columns) == [*points.columns, *added]
     pd.testing.assert_frame_equal(out[points.columns], points)
@@ -240,7 +240,7 @@ def test_a_level_outside_zero_and_one_is_refused():
 def test_a_point_that_is_no_number_is_named_by_its_row():
     points = pd.DataFrame({"params": [1e8, "big"], "tokens": [1e9, 1e9]})
     with pytest.raises(ForecastError, match="row 2: params"):
-        predict_table(small(), points)
+        with_predictions(points, forecast_points(small(), points))
 
 
 def test_an_unsupported_target_shows_no_median_and_two_digits(ladder):
