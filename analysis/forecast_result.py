@@ -87,11 +87,14 @@ class TargetForecast:
         where = f"{self.decades_beyond:.2f} decades beyond the data"
         if self.rehearsed_error is None:
             return f"{where}; no rehearsal was possible"
-        each = "rehearsal" if self.rehearsals == 1 else "rehearsals"
         return (
-            f"{where}; {self.rehearsals} {each} up to {self.furthest_rehearsal:.2f} decades, "
+            f"{where}; {self._rehearsals} up to {self.furthest_rehearsal:.2f} decades, "
             f"worth {self.origins:.1f} at this distance, missed by {self.rehearsed_error:.2f}%"
         )
+
+    @property
+    def _rehearsals(self) -> str:
+        return f"{self.rehearsals} rehearsal{'' if self.rehearsals == 1 else 's'}"
 
     @property
     def weights_because(self) -> str:
@@ -99,7 +102,7 @@ class TargetForecast:
         if self.rehearsed_error is None:
             return "by how well each law fits: no rehearsal was possible"
         return (
-            f"{self.skill_share:.0%} by the errors of {self.rehearsals} rehearsals, worth "
+            f"{self.skill_share:.0%} by the errors of {self._rehearsals}, worth "
             f"{self.origins:.1f} at this distance, {1 - self.skill_share:.0%} by how well each fits"
         )
 
