@@ -13,7 +13,8 @@ import numpy.typing as npt
 from analysis.fit import fit_law
 from analysis.fit_result import Fit, Interval
 from analysis.optimal_split import LEVELS, OptimalSplit
-from analysis.targets import Targets
+from analysis.question import check_distance
+from analysis.targets import Targets, checked_levels
 from scaling.allocation import Allocation, allocate
 from scaling.errors import ForecastError
 from scaling.laws import Chinchilla, DataConstrained, Law
@@ -45,11 +46,14 @@ def constrained_splits(
     Raises ForecastError where the runs pin down no such law.
     """
     asked = Targets.flops(*budgets).columns["train_flops"]
-    if unique_tokens is not None and not unique_tokens > 0:
-        raise ForecastError(f"{unique_tokens:g} unique tokens; give a number above zero")
+    if unique_tokens is not None and not (np.isfinite(unique_tokens) and unique_tokens > 0):
+        raise ForecastError(f"{unique_tokens:g} unique tokens; give a finite number above zero")
+    if not (np.isfinite(inference_tokens) and inference_tokens >= 0):
+        raise ForecastError(f"{inference_tokens:g} inference tokens; give zero or a finite number")
+    levels = checked_levels(confidence_levels, bootstrap)
     fit, law, draws, said = _law(records, unique_tokens is not None, bootstrap, seed)
     used = records.usable(*fit.columns)
-    largest = float(np.max(6 * used.column("params") * used.column("tokens")))
+    runs = np.log(_sizes(used.column("params"), used.column("tokens")))
     how = {"inference_tokens": inference_tokens, "unique_tokens": unique_tokens}
     return tuple(
         _split(
@@ -57,8 +61,8 @@ def constrained_splits(
             best=allocate(law, float(budget), **how),  # type: ignore[arg-type]
             drawn=allocate(draws, float(budget), **how),  # type: ignore[arg-type]
             law=said,
-            largest=largest,
-            levels=confidence_levels,
+            log_runs=runs,
+            levels=levels,
         )
         for budget in asked
     )
@@ -97,10 +101,14 @@ def _split(
     best: Allocation,
     drawn: Allocation,
     law: str,
-    largest: float,
+    log_runs: FloatArray,
     levels: Sequence[float],
 ) -> OptimalSplit:
     spent = float(best.train_flops)
+    where = np.log(_sizes(np.atleast_1d(best.params), np.atleast_1d(best.tokens)))[0]
+    outside = np.maximum(where - log_runs.max(axis=0), log_runs.min(axis=0) - where) / np.log(10)
+    beyond = max(0.0, float(outside.max()))
+    check_distance(np.array([beyond]))
     return OptimalSplit(
         budget=budget,
         train_flops=spent,
@@ -109,9 +117,14 @@ def _split(
         loss=float(best.loss),
         params_range={level: _range(drawn.params, level) for level in levels},
         tokens_range={level: _range(drawn.tokens, level) for level in levels},
-        decades_beyond=max(0.0, float(np.log10(spent / largest))),
+        decades_beyond=beyond,
         law=law,
     )
+
+
+def _sizes(params: FloatArray, tokens: FloatArray) -> FloatArray:
+    """Size, tokens and compute of runs, (runs, 3)."""
+    return np.column_stack([params, tokens, 6 * params * tokens])
 
 
 def _range(values: FloatArray, level: float) -> Interval:

@@ -23,6 +23,7 @@ from scaling.records import Records
 
 FloatArray = npt.NDArray[np.float64]
 
+FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
 #: where replicas start when the best floor is zero: this share of the lowest loss
 _FLOOR_SHARE_OF_REPLICAS = 0.05
 
@@ -68,8 +69,11 @@ def fit_law(
     )
     if not 0 < confidence_level < 1:
         raise FitError(f"confidence level {confidence_level} is not between 0 and 1")
-    if bootstrap < 0:
-        raise FitError(f"--bootstrap {bootstrap}: give 0 for none, 1000 for usual intervals")
+    if bootstrap < 0 or 0 < bootstrap < FEWEST_RESAMPLES:
+        raise FitError(
+            f"--bootstrap {bootstrap}: give 0 for none, 1000 for usual intervals, "
+            f"{FEWEST_RESAMPLES} at least"
+        )
     ties = tied_constants(kind, expressions or {})
     problem = pose(
         records, kind, x=x, fixed=dict(fix or {}), weights=weights, cluster=cluster, tied=ties
