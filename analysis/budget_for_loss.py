@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit_result import Interval
-from analysis.forecast import LEVELS, forecaster_for
+from analysis.forecast import LEVELS, BudgetQuestion, forecaster_for
 from analysis.forecaster import log_forecast
 from analysis.question import FURTHEST_DECADES
 from analysis.support import reasons_against
@@ -76,11 +76,7 @@ def budget_for_loss(
         low, high = np.quantile(answer.draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
         ranges[level] = Interval(_reached(budgets, low, loss), _reached(budgets, high, loss))
     median = _reached(budgets, answer.centre, loss)
-    against = ""
-    if 0 < median < float("inf"):
-        against = reasons_against(ask.forecaster, answer)[
-            min(int(np.searchsorted(budgets, np.log(median))), len(budgets) - 1)
-        ]
+    against = _against(ask, median, draws, seed) if 0 < median < float("inf") else ""
     return BudgetForLoss(
         loss=loss,
         column=column,
@@ -89,6 +85,13 @@ def budget_for_loss(
         ranges=ranges,
         status=ask.status + _status(loss, column, median, ranges, end, against),
     )
+
+
+def _against(ask: BudgetQuestion, budget: float, draws: int, seed: int) -> str:
+    """Why a forecast at this budget would be no number to read; "" where it would be one."""
+    there = np.log([budget])
+    answer = log_forecast(ask.forecaster, ask.log_inputs(there), there, draws=draws, seed=seed)
+    return reasons_against(ask.forecaster, answer)[0]
 
 
 def _reached(log_budgets: FloatArray, log_losses: FloatArray, loss: float) -> float:
@@ -120,14 +123,13 @@ def _status(
         )
     elif median == 0:
         said.append(f"a loss of {loss:g} is reached below the smallest {column} in the data")
+    elif against:
+        said.append(
+            f"unsupported: the budget for {loss:g} lies {against}; read it as an order of magnitude"
+        )
     elif median > np.exp(log_end):
         decades = (np.log(median) - log_end) / np.log(10)
         said.append(f"the budget for {loss:g} lies {decades:.2f} decades beyond the data")
-    if against:
-        said.append(
-            f"unsupported: a forecast there lies {against}; read the budget for {loss:g} "
-            "as an order of magnitude"
-        )
     if any(np.isinf(r.high) for r in ranges.values()) and np.isfinite(median):
         said.append("some ranges have no upper end: a floor above this loss is not ruled out")
     return tuple(said)
