@@ -208,6 +208,20 @@ def test_forecast_and_allocate_measure_one_distance(runs, capsys):
     assert low["decades_beyond"] > 4  # 1e10 against runs from 6e14 FLOP
 
 
+def test_splits_count_compute_as_the_table_does_with_limits_or_without(runs, tmp_path, capsys):
+    table = pd.read_csv(runs)
+    table["C"] = 4 * table["N"] * table["D"]
+    path = tmp_path / "counted.csv"
+    table.to_csv(path, index=False)
+    command = ["allocate", str(path), "--flops", "1e20", "--law", "chinchilla", "--json"]
+    assert main(command) == 0
+    (plain,) = json.loads(capsys.readouterr().out)
+    assert main([*command, "--inference-tokens", "1"]) == 0
+    (served,) = json.loads(capsys.readouterr().out)
+    for split in (plain, served):
+        assert 4 * split["params"] * split["tokens"] == pytest.approx(1e20, rel=1e-6)
+
+
 def test_backtest_prints_one_json_document(runs, capsys):
     assert main(["backtest", runs, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -315,6 +329,7 @@ def test_a_backtest_is_drawn_where_asked(runs, ending, tmp_path, capsys):
         (["allocate", "{runs}", "--flops", "1e20", "--inference-tokens", "nan"], "finite number"),
         (["allocate", "{runs}", "--flops", "1e20", "--unique-tokens", "inf"], "finite number"),
         (["allocate", "{runs}", "--flops", "1e20", "--where", "N < 2e6"], "scaling forecast --x"),
+        (["allocate", "{runs}", "--flops", "1e20", "--inference-tokens", "1e30"], "uses up"),
         (["verify"], "--all"),
         (["fit", "absent.csv"], "no such file"),
         (["fit", "{runs}", "--columns", "loss=nothing"], 'names no column "nothing"'),
@@ -345,7 +360,7 @@ def test_a_backtest_is_drawn_where_asked(runs, ending, tmp_path, capsys):
         (["forecast", "{runs}", "--flops", "1e21", "--params", "1e9"], "one at a time"),
         (["forecast", "{runs}", "--at", "points.csv", "--flops", "1e21"], "one at a time"),
         (["forecast", "{runs}", "--params", "1e9"], "pair up"),
-        (["forecast", "{runs}", "--values", "1e9"], "--x COLUMN"),
+        (["forecast", "{runs}", "--values", "1e9"], "name it with --x"),
         (["forecast", "{runs}", "--at", "absent.csv"], "cannot be read"),
         (["fit", "mlflow:nothing"], "no such database"),
         (["verify", "nothing"], "no sealed forecast"),
