@@ -165,6 +165,7 @@ def _assemble(
     predicted = np.log(law.loss(*problem.inputs))
     if draws is not None:
         notes = (*notes, *_bootstrap_notes(draws))
+    notes = (*notes, *_direction_notes(problem, predicted))
     used = problem.records
     return Fit(
         law=law,
@@ -199,6 +200,19 @@ def _with_small_floor(problem: Problem, model: Model, objective: Objective) -> F
     held_model = held.model()
     constants = held_model.to_constants(find_optimum(held, held_model, objective).theta)
     return model.to_coordinates(constants)
+
+
+def _direction_notes(problem: Problem, predicted: FloatArray) -> list[str]:
+    """Whether a law of one input says that more of it does not help."""
+    if len(problem.inputs) != 1:
+        return []
+    (x,) = problem.inputs
+    if predicted[np.argmax(x)] < predicted[np.argmin(x)]:
+        return []
+    return [
+        f"the fitted loss does not fall with {problem.columns[0]}: check the loss column and the "
+        "training of the larger runs"
+    ]
 
 
 def _bootstrap_notes(draws: Draws) -> list[str]:

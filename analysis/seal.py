@@ -104,7 +104,7 @@ class Verdict:
     run: str
     predicted: float
     measured: float
-    error: float  # log(predicted / measured): above zero the run was better than predicted
+    error: float  # log(predicted / measured): above zero means predicted too high
     inside: Mapping[str, bool]  # by confidence level
 
     @property

@@ -128,7 +128,7 @@ def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
 def left_out(records: Records, ladder: Ladder) -> tuple[str, ...]:
     """Which rows took no part, and why; shapes whose check failed have a note of their own."""
     reasons = records.usable(*ladder.inputs).dropped_by_reason
-    said = [f"{count} {why}" for why, count in reasons.items() if why != EDGE_REASON]
+    said = [f"{why} ({count})" for why, count in reasons.items() if why != EDGE_REASON]
     return (f"left out: {', '.join(said)}",) if said else ()
 
 

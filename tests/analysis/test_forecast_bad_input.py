@@ -150,12 +150,20 @@ def test_predictions_that_cannot_be_written_are_one_line(ask, tmp_path):
     assert "cannot be written" in err and len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("runs", [upside_down(), table(loss=2.0)], ids=["rises", "flat"])
+def test_a_fit_says_that_more_compute_does_not_help(ask, runs):
+    code, out, _ = ask("fit", runs, "--bootstrap", "0")
+    assert code == 0
+    assert "does not fall with train_flops" in out
+    assert "does not fall" not in ask("fit", table(), "--bootstrap", "0")[1]
+
+
 def test_rows_that_take_no_part_are_counted(ask):
     runs = pd.concat([table(), table()[:2]], ignore_index=True)
     runs.loc[3, "loss"] = np.nan
     code, out, _ = ask("forecast", runs, *FLOPS)
     assert code == 0
-    assert "left out: 2 exact copy of an earlier row, 1 loss is blank or not finite" in out
+    assert "left out: exact copy of an earlier row (2), loss is blank or not finite (1)" in out
     assert "left out" not in ask("forecast", table(), *FLOPS)[1]
 
 
