@@ -133,8 +133,10 @@ def canonical_name(spelling: str) -> str | None:
     """Our name for a column of somebody else's table, or None where we know of none.
 
     A single letter must match in case (``D`` is tokens, ``d`` is anybody's guess); longer
-    spellings match whatever their case, blanks, dots and underscores.
+    spellings match whatever their case, blanks, dots and underscores. Blanks around either do not
+    count.
     """
+    spelling = spelling.strip()
     if spelling in COLUMNS:
         return spelling
     return _SPELLINGS.get(spelling if len(spelling) == 1 else _flat(spelling))

@@ -226,6 +226,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
     twice = [str(name) for name in header[header.duplicated()] if canonical_name(name)]
     if twice:
         raise ValueError(f'two columns are named "{twice[0]}"; rename one')
+    if len(header) == 1 and (";" in header.iloc[0] or "\t" in header.iloc[0]):
+        raise ValueError("its columns are not separated by commas; write it with commas")
     table = pd.read_csv(path)
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError("rows have more fields than the header; name every column")

@@ -166,6 +166,7 @@ def test_points_are_understood_in_the_spelling_of_the_runs(runs, tmp_path, capsy
         ("N,D,N\n1e9,1e11,1e9\n", 'two columns are named "N"'),
         ("N,D,median\n1e9,1e11,2\n", 'column "median" exists already'),
         ("N,D\n", "no rows"),
+        ("N;D\n1e9;1e11\n", "not separated by commas"),
         ("", "cannot be read"),
     ],
 )
@@ -336,6 +337,7 @@ def test_a_backtest_is_drawn_where_asked(runs, ending, tmp_path, capsys):
         (["fit", "{runs}", "--where", "N near 5"], "column op value"),
         (["fit", "{runs}", "--where", "N > 1e30"], "no row is left"),
         (["fit", "{runs}", "--law", "chinchila"], "chinchilla"),
+        (["fit", "{runs}", "--fix", "c=1", "--fix", "c=2"], "given twice"),
         (["fit", "{runs}", "--fix", "E"], "not of the form name=value"),
         (["fit", "{runs}", "--fix", "E=low"], "not of the form name=value"),
         (["fit", "{runs}", "--bound", "c=2"], "not of the form name=value"),

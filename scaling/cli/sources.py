@@ -66,6 +66,8 @@ def points(path: str) -> "DataFrame":
         first_line = str(error).splitlines()[0]
         raise ConfigError(f"{path}: cannot be read as a CSV of points ({first_line})") from error
     header = rows.iloc[0]
+    if len(header) == 1 and (";" in header.iloc[0] or "\t" in header.iloc[0]):
+        raise ConfigError(f"{path}: its columns are not separated by commas; write it with commas")
     if header.duplicated().any():
         name = header[header.duplicated()].iloc[0]
         raise ConfigError(f'{path}: two columns are named "{name}"; rename one')
@@ -82,9 +84,11 @@ def assignments(
     given: Sequence[str], flag: str, convert: Callable[[str], Value]
 ) -> dict[str, Value]:
     """``name=value`` pairs, each value converted."""
-    pairs = {}
+    pairs: dict[str, Value] = {}
     for text in given:
         name, _, value = (part.strip() for part in text.partition("="))
+        if name in pairs:
+            raise ConfigError(f"{flag} {name}= is given twice; say it once")
         try:
             pairs[name] = convert(value)
         except ValueError:

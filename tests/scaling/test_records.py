@@ -206,6 +206,7 @@ def test_published_tables_load_as_they_are(published, name, rows, columns):
     ("text", "says"),
     [
         ("N,D,loss,loss\n1e6,1e8,3,4\n", 'two columns are named "loss"'),
+        ("N;D;loss\n1e6;1e8;3\n", "not separated by commas"),
         ("N,D,loss\n1e6,1e8,3,x\n2e6,1e8,3,x\n", "rows have more fields than the header"),
     ],
 )
@@ -214,6 +215,13 @@ def test_a_csv_that_would_be_misread_is_refused(tmp_path, text, says):
     path.write_text(text)
     with pytest.raises(RecordError, match=says):
         read_records(path)
+
+
+def test_blanks_around_a_column_do_not_hide_it(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("N, D, val_loss\n1e6, 1e8, 3\n")
+    records = read_records(path)
+    assert [float(records.column(n)[0]) for n in ("params", "tokens", "loss")] == [1e6, 1e8, 3]
 
 
 def test_runs_on_several_training_sets_share_no_law():
