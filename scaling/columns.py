@@ -74,7 +74,11 @@ COLUMNS: dict[str, Column] = {
     "seed": Column("seed of initialisation and data order"),
     "family": Column("model family and version", "text"),
     "objective": Column("training objective", "text"),
-    "data": Column("name or hash of the training data", "text"),
+    "data": Column(
+        "name or hash of the training data",
+        "text",
+        aliases=("train_dataset", "training_dataset", "training_data"),
+    ),
     "eval_hash": Column("hash of the validation set", "text"),
     "tokenizer_hash": Column("hash of the tokenizer", "text"),
     "recipe": Column("named, versioned rules that set the hyper-parameters", "text"),

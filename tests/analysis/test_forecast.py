@@ -270,9 +270,9 @@ def test_a_level_outside_zero_and_one_is_refused():
         forecast(small(), Targets.flops(1e20), confidence_levels=(90.0,))
 
 
-def test_a_point_that_is_no_number_is_named_by_its_row():
+def test_a_point_that_is_no_number_is_named_by_its_place():
     points = pd.DataFrame({"params": [1e8, "big"], "tokens": [1e9, 1e9]})
-    with pytest.raises(ForecastError, match="row 2: params"):
+    with pytest.raises(ForecastError, match=r"params is \"big\", not a number \(point 2\)"):
         with_predictions(points, forecast_points(small(), points))
 
 
