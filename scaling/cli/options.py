@@ -134,7 +134,10 @@ def law(default: str, along: bool = True) -> Options:
 
     def add(command: argparse.ArgumentParser) -> None:
         command.add_argument(
-            "--law", default=default, metavar="NAME", help="which law (default: %(default)s)"
+            "--law",
+            default=default,
+            metavar="NAME",
+            help="which law; an unknown name lists all (%(default)s)",
         )
         if along:
             command.add_argument(
