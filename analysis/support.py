@@ -94,14 +94,16 @@ def _runs(count: int) -> str:
 def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
     """Sentences on what limits this forecast."""
     said = []
-    furthest = float(answer.distance.max())
-    unsupported = int(np.sum(~supported(forecaster, answer)))
-    if unsupported:
-        which = "the target" if len(answer.distance) == 1 else f"{unsupported} of the targets"
+    unsupported = answer.distance[~supported(forecaster, answer)]
+    if len(unsupported):
+        nearest, furthest = float(unsupported.min()), float(unsupported.max())
+        which = f"a target {furthest:.1f} decades"
+        if furthest - nearest > 0.05:
+            which = f"targets {nearest:.1f} to {furthest:.1f} decades"
         said.append(
-            f"unsupported: {which} (up to {furthest:.1f} decades beyond runs that span "
-            f"{span(forecaster):.1f}, rehearsed to {furthest_rehearsal(forecaster):.1f}); read "
-            "the interval as an order of magnitude, and no median"
+            f"unsupported: {which} beyond runs that span {span(forecaster):.1f}, rehearsed to "
+            f"{furthest_rehearsal(forecaster):.1f}; read the interval as an order of magnitude, "
+            "and no median"
         )
     if np.any(answer.distance == 0):
         said.append("a target lies inside the data: that is interpolation")
