@@ -44,6 +44,7 @@ _POLL_SECONDS = 0.5
 _QUEUE_SECONDS = 5.0
 _GRACE_SECONDS = 10.0  # for jobs to save their states and leave
 _SURELY_ABSENT = 3  # results may reach a shared folder a few seconds after the job has left
+_RUNNING = ("R", "CG")  # how squeue calls jobs that run or are about to leave
 _ARRAY = 500  # tasks a job array: Slurm's own limit is 1,001 by default
 _MINUTES = 24 * 60
 #: Of `launch.slurm`: what is ours, and not Slurm's.
@@ -78,7 +79,7 @@ class _Job:
     messages: Path
     heard: float
     read: int = 0
-    started: bool = False
+    started: bool = False  # and has not gone back to the queue since
     absent: int = 0  # looks at Slurm's queue in a row that did not find it
 
     def clear(self) -> None:
@@ -214,7 +215,7 @@ class _Queue:
 
     def look(self) -> Generator[Happening, None, None]:
         """What has happened since the last look."""
-        self._look_for_absent()
+        self._look_at_queue()
         for job in list(self.jobs):
             done = job.handle.done() or job.absent >= _SURELY_ABSENT
             yield from self._read(job)
@@ -240,17 +241,24 @@ class _Queue:
             job.clear()
         self._ids.unlink(missing_ok=True)
 
-    def _look_for_absent(self) -> None:
-        """Find jobs that were killed: without accounting only the queue tells, by their absence."""
+    def _look_at_queue(self) -> None:
+        """Find jobs that were killed: without accounting only the queue tells, by their absence.
+
+        And those that wait again, after a preemption or for a node that is down.
+        """
         if self._executor.cluster != "slurm" or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _QUEUE_SECONDS
-        command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+        command = ["squeue", "--me", "--noheader", "--array", "--format=%i %t"]
         listed = subprocess.run(command, capture_output=True, text=True, check=False)
-        if listed.returncode == 0:
-            queue = set(listed.stdout.split())
-            for job in self.jobs:
-                job.absent = 0 if job.handle.job_id in queue else job.absent + 1
+        if listed.returncode != 0:
+            return
+        states = dict(line.split() for line in listed.stdout.splitlines())
+        for job in self.jobs:
+            state = states.get(job.handle.job_id)
+            job.absent = 0 if state else job.absent + 1
+            if state not in (None, *_RUNNING):
+                job.started = False
 
     def _read(self, job: _Job) -> Generator[Happening, None, None]:
         with suppress(FileNotFoundError), job.messages.open("rb") as file:
