@@ -84,7 +84,8 @@ AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 MpiDefault=none
-ReturnToService=2
+ReturnToService=1
+KillWait=2
 SchedulerParameters=sched_interval=1,batch_sched_delay=0
 NodeName=$host NodeHostname=$host NodeAddr=127.0.0.1 Port=16818 CPUs=$(nproc --all) RealMemory=2000
 NodeName=localhost NodeHostname=$host NodeAddr=127.0.0.1 Port=16819 CPUs=1 RealMemory=2000
@@ -194,7 +195,7 @@ for dead in localhost "$host"; do
     drive "${long[@]}" --set name="without-$dead" "${two[@]}" >"$folder/driver" 2>&1
     wait_until 60 "a run of two nodes that trains" training
     kill -KILL $(ours "CHECK_NODE=$dead") $(ours "SLURMD_NODENAME=$dead")
-    wait_until 60 "word of the loss" grep "$again" "$folder/driver"
+    wait_until 60 "word of the loss" grep -q "$again" "$folder/driver"
     node "$dead"
     finished
     [ "$(grep -c "seed 1: job" "$folder/driver")" = 1 ]

@@ -191,6 +191,25 @@ def test_a_slurm_job_that_waits_again_is_not_taken_for_hung(tmp_path, monkeypatc
     assert bool(ended) == is_hung
 
 
+def test_a_slurm_job_that_is_queued_again_after_its_end_is_ended(tmp_path, monkeypatch):
+    handle = SimpleNamespace(job_id="7_0", done=lambda: True, exception=lambda: None)
+    queue = slurm._Queue(SimpleNamespace(cluster="slurm"), tmp_path, double, LaunchConfig())
+    queue.jobs = [slurm._Job("cell", handle, tmp_path / "cell.messages", 0.0)]
+    assert [type(event) for event in queue.look()] == [TaskEnded]
+    listings = iter(["7_0 CG\n8_0 PD\n", "7_0 PD\n8_0 PD\n", "8_0 PD\n"])
+    ended = []
+
+    def run(command, **_):
+        ended.extend(command[2:] if command[0] == "scancel" else [])
+        out = next(listings) if command[0] == "squeue" else ""
+        return subprocess.CompletedProcess(command, 0, stdout=out)
+
+    monkeypatch.setattr(slurm.subprocess, "run", run)
+    queue.cancel()
+    assert ended == ["7_0"]  # and not what others have queued
+    assert next(listings, None) is None
+
+
 def test_slurm_on_a_machine_without_it_says_what_to_do(tmp_path, monkeypatch):
     pytest.importorskip("submitit", reason="the slurm extra is not installed")
     monkeypatch.setenv("PATH", str(tmp_path))
