@@ -7,9 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit_result import Interval
-from analysis.forecast import LEVELS, forecaster_for
+from analysis.forecast import LEVELS, BudgetQuestion, forecaster_for
 from analysis.forecaster import log_forecast
 from analysis.question import FURTHEST_DECADES
+from analysis.support import reasons_against
+from analysis.targets import checked_levels
 from scaling.errors import ForecastError
 from scaling.records import Records
 
@@ -29,7 +31,7 @@ class BudgetForLoss:
     loss: float  # nats per token
     column: str  # what is spent: train_flops, or the x column
     median: float
-    supported: bool  # the median lies no further beyond the data than the data span
+    supported: bool  # a forecast at the median is, by the rule of `analysis.support`
     ranges: Mapping[float, Interval]  # confidence level -> range of budgets
     status: tuple[str, ...]
 
@@ -62,6 +64,7 @@ def budget_for_loss(
     """
     if not (np.isfinite(loss) and loss > 0):
         raise ForecastError(f"target loss {loss:g}: give a finite loss above zero")
+    levels = checked_levels(confidence_levels, draws)
     column = x or "train_flops"
     ask = forecaster_for(records, column, law=law, x=x, backtests=backtests)
     start, end = ask.log_budget_range
@@ -69,18 +72,26 @@ def budget_for_loss(
     inputs = ask.log_inputs(budgets)
     answer = log_forecast(ask.forecaster, inputs, budgets, draws=draws, seed=seed)
     ranges = {}
-    for level in confidence_levels:
+    for level in levels:
         low, high = np.quantile(answer.draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
         ranges[level] = Interval(_reached(budgets, low, loss), _reached(budgets, high, loss))
     median = _reached(budgets, answer.centre, loss)
+    against = _against(ask, median, draws, seed) if 0 < median < float("inf") else ""
     return BudgetForLoss(
         loss=loss,
         column=column,
         median=median,
-        supported=bool(median <= np.exp(end + (end - start))),
+        supported=bool(np.isfinite(median)) and not against,
         ranges=ranges,
-        status=ask.status + _status(loss, column, median, ranges, start, end),
+        status=ask.status + _status(loss, column, median, ranges, end, against),
     )
+
+
+def _against(ask: BudgetQuestion, budget: float, draws: int, seed: int) -> str:
+    """Why a forecast at this budget would be no number to read; "" where it would be one."""
+    there = np.log([budget])
+    answer = log_forecast(ask.forecaster, ask.log_inputs(there), there, draws=draws, seed=seed)
+    return reasons_against(ask.forecaster, answer)[0]
 
 
 def _reached(log_budgets: FloatArray, log_losses: FloatArray, loss: float) -> float:
@@ -101,8 +112,8 @@ def _status(
     column: str,
     median: float,
     ranges: Mapping[float, Interval],
-    log_start: float,
     log_end: float,
+    against: str,
 ) -> tuple[str, ...]:
     said = []
     if np.isinf(median):
@@ -112,15 +123,13 @@ def _status(
         )
     elif median == 0:
         said.append(f"a loss of {loss:g} is reached below the smallest {column} in the data")
+    elif against:
+        said.append(
+            f"unsupported: the budget for {loss:g} lies {against}; read it as an order of magnitude"
+        )
     elif median > np.exp(log_end):
         decades = (np.log(median) - log_end) / np.log(10)
         said.append(f"the budget for {loss:g} lies {decades:.2f} decades beyond the data")
-        span = (log_end - log_start) / np.log(10)
-        if decades > span:
-            said.append(
-                f"unsupported: the runs span {span:.1f} decades; read the budget for {loss:g} "
-                "as an order of magnitude"
-            )
     if any(np.isinf(r.high) for r in ranges.values()) and np.isfinite(median):
         said.append("some ranges have no upper end: a floor above this loss is not ruled out")
     return tuple(said)

@@ -58,80 +58,49 @@ class Candidate:
         return np.array([sd for _, sd in self.priors])
 
 
+Row = tuple[str, str, SurfaceForm | CurveForm, tuple[Prior, ...], float, float]
+
+
+def _candidates(*rows: Row) -> tuple[Candidate, ...]:
+    """One candidate a row: name, law, form, priors, eta, first weight."""
+    return tuple(
+        Candidate(name=name, law=law, form=form, priors=priors, eta=eta, first_weight=weight)
+        for name, law, form, priors, eta, weight in rows
+    )
+
+
 def surface_candidates() -> tuple[Candidate, ...]:
     """The laws of (params, tokens)."""
     additive = (FLOOR, AMPLITUDE, AMPLITUDE, EXPONENT, EXPONENT_RATIO)
     coupled = (*additive, COUPLING)
-    bending = (*coupled, BEND)
-    return (
-        Candidate(
-            name="coupled",
-            law="skaling",
-            form=surface.COUPLED,
-            priors=coupled,
-            eta=0.25,
-            first_weight=0.20,
-        ),
-        Candidate(
-            name="bending, large runs",
-            law="skaling",
-            form=surface.BENDING,
-            priors=bending,
-            eta=0.6,
-            first_weight=0.20,
-        ),
-        Candidate(
-            name="bending, all runs alike",
-            law="skaling",
-            form=surface.BENDING,
-            priors=bending,
-            eta=0.0,
-            first_weight=0.20,
-        ),
-        Candidate(
-            name="badly tuned small runs",
-            law="skaling",
-            form=surface.BADLY_TUNED,
-            priors=(*coupled, EXCESS, EXCESS_RATE),
-            eta=0.0,
-            first_weight=0.10,
-        ),
-        Candidate(
-            name="additive",
-            law="chinchilla",
-            form=surface.ADDITIVE,
-            priors=additive,
-            eta=0.25,
-            first_weight=0.15,
-        ),
-        Candidate(
-            name="shared exponent",
-            law="overtraining",
-            form=surface.SHARED,
-            priors=additive[:4],
-            eta=0.25,
-            first_weight=0.15,
-        ),
+    bending, badly_tuned = (*coupled, BEND), (*coupled, EXCESS, EXCESS_RATE)
+    return _candidates(
+        ("coupled", "skaling", surface.COUPLED, coupled, 0.25, 0.20),
+        ("bending, large runs", "skaling", surface.BENDING, bending, 0.6, 0.20),
+        ("bending, all runs alike", "skaling", surface.BENDING, bending, 0.0, 0.20),
+        ("badly tuned small runs", "skaling", surface.BADLY_TUNED, badly_tuned, 0.0, 0.10),
+        ("additive", "chinchilla", surface.ADDITIVE, additive, 0.25, 0.15),
+        ("shared exponent", "overtraining", surface.SHARED, additive[:4], 0.25, 0.15),
     )
 
 
 NEAR_WEIGHTS = {
-    "floored": 0.14,
-    "shifted": 0.14,
-    "saturating": 0.14,
-    "broken": 0.14,
-    "floored broken": 0.37,
-    "power": 0.02,
-    "bounded": 0.05,
+    "power law with floor": 0.14,
+    "shifted power law": 0.14,
+    "saturating power law": 0.14,
+    "broken power law": 0.14,
+    "broken power law with floor": 0.37,
+    "power law without floor": 0.02,
+    "bounded power law (M4)": 0.05,
 }
 FAR_WEIGHTS = {
-    "floored": 0.50,
-    "shifted": 0.25,
-    "saturating": 0.02,
-    "broken": 0.02,
-    "floored broken": 0.15,
-    "power": 0.01,
-    "bounded": 0.05,
+    "power law with floor": 0.50,
+    "shifted power law": 0.25,
+    "saturating power law": 0.02,
+    "broken power law": 0.02,
+    "broken power law with floor": 0.15,
+    "power law without floor": 0.01,
+    "bounded power law (M4)": 0.05,
 }
 
 
@@ -142,72 +111,34 @@ def curve_candidates(typical_exponent: float = 0.35, *, far: bool = False) -> tu
     freely, lose their weight there, and runs lower down keep more of theirs.
     """
     weights = FAR_WEIGHTS if far else NEAR_WEIGHTS
-    patience = 0.5 if far else 1.0
+    slow, fast = (0.25, 0.5) if far else (0.5, 1.0)  # eta
 
     def exponent(relative: float, sd: float) -> Prior:
         return (float(np.log(relative * typical_exponent)), sd)
 
-    floor: Prior = (FLOOR[0], 1.0)
-    above_floor: Prior = (-1.0, 2.0)
+    floored: tuple[Prior, ...] = ((FLOOR[0], 1.0), (-1.0, 2.0), exponent(1.0, 0.6))
+    shifted = (*floored[:2], exponent(0.4 / 0.35, 0.6), (-6.0, 3.0))
+    saturating = ((0.0, 2.0), exponent(0.3 / 0.35, 0.7), (-3.0, 3.0))
     bend: tuple[Prior, ...] = ((0.0, 0.3), (0.0, 3.0), (0.0, 0.7))  # c1, d, log f
-    return (
-        Candidate(
-            name="power law with floor",
-            law="power_law",
-            form=curve.FLOORED,
-            priors=(floor, above_floor, exponent(1.0, 0.6)),
-            eta=1.0 * patience,
-            first_weight=weights["floored"],
+    broken = ((0.0, 3.0), exponent(0.2 / 0.35, 1.5), *bend)
+    power = ((0.0, 2.0), exponent(0.5, 0.7))
+    bounded = (*floored, (0.5, 1.0), (0.0, 0.7))
+    rows = (
+        ("power law with floor", "power_law", curve.FLOORED, floored, fast),
+        ("shifted power law", "shifted_power_law", curve.SHIFTED, shifted, slow),
+        ("saturating power law", "saturating_power_law", curve.SATURATING, saturating, fast),
+        ("broken power law", "broken_power_law", curve.BROKEN, broken, slow),
+        (
+            "broken power law with floor",
+            "broken_power_law",
+            curve.FLOORED_BROKEN,
+            (*floored, *bend),
+            slow,
         ),
-        Candidate(
-            name="shifted power law",
-            law="shifted_power_law",
-            form=curve.SHIFTED,
-            priors=(floor, above_floor, exponent(0.4 / 0.35, 0.6), (-6.0, 3.0)),
-            eta=0.5 * patience,
-            first_weight=weights["shifted"],
-        ),
-        Candidate(
-            name="saturating power law",
-            law="saturating_power_law",
-            form=curve.SATURATING,
-            priors=((0.0, 2.0), exponent(0.3 / 0.35, 0.7), (-3.0, 3.0)),
-            eta=1.0 * patience,
-            first_weight=weights["saturating"],
-        ),
-        Candidate(
-            name="broken power law",
-            law="broken_power_law",
-            form=curve.BROKEN,
-            priors=((0.0, 3.0), exponent(0.2 / 0.35, 1.5), *bend),
-            eta=0.5 * patience,
-            first_weight=weights["broken"],
-        ),
-        Candidate(
-            name="broken power law with floor",
-            law="broken_power_law",
-            form=curve.FLOORED_BROKEN,
-            priors=(floor, above_floor, exponent(1.0, 0.6), *bend),
-            eta=0.5 * patience,
-            first_weight=weights["floored broken"],
-        ),
-        Candidate(
-            name="power law without floor",
-            law="pure_power_law",
-            form=curve.POWER,
-            priors=((0.0, 2.0), exponent(0.5, 0.7)),
-            eta=1.0 * patience,
-            first_weight=weights["power"],
-        ),
-        Candidate(
-            name="bounded power law (M4)",
-            law="m4",
-            form=curve.BOUNDED,
-            priors=(floor, above_floor, exponent(1.0, 0.6), (0.5, 1.0), (0.0, 0.7)),
-            eta=0.5 * patience,
-            first_weight=weights["bounded"],
-        ),
+        ("power law without floor", "pure_power_law", curve.POWER, power, fast),
+        ("bounded power law (M4)", "m4", curve.BOUNDED, bounded, slow),
     )
+    return _candidates(*((*row, weights[row[0]]) for row in rows))
 
 
 LAW_NAMES = tuple(dict.fromkeys(c.law for c in (*surface_candidates(), *curve_candidates())))

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from analysis.fit import fit_law
 from analysis.fit_result import Fit, Interval
 from analysis.optimal_split import LEVELS, OptimalSplit
-from analysis.targets import Targets
-from scaling.allocation import Allocation, allocate
+from analysis.question import check_distance
+from analysis.targets import Targets, checked_levels
+from scaling.allocation import TRAINING_FLOP, Allocation, allocate
 from scaling.errors import ForecastError
 from scaling.laws import Chinchilla, DataConstrained, Law
 from scaling.records import Records
@@ -38,27 +39,33 @@ def constrained_splits(
 ) -> tuple[OptimalSplit, ...]:
     """The best params and training tokens for each budget in FLOP, inference included.
 
-    ``inference_tokens`` are served by the model out of the same budget; ``unique_tokens`` is how
-    many distinct tokens there are to train on. Ranges are those of the fit's bootstrap: they lack
-    what another law would say.
+    C = r N D, with r the FLOP per parameter and token of the table's own larger runs.
+    ``inference_tokens`` are served by the model out of the same budget, each at a third of r N;
+    ``unique_tokens`` is how many distinct tokens there are to train on. Ranges are those of the
+    fit's bootstrap: they lack what another law would say.
 
     Raises ForecastError where the runs pin down no such law.
     """
     asked = Targets.flops(*budgets).columns["train_flops"]
-    if unique_tokens is not None and not unique_tokens > 0:
-        raise ForecastError(f"{unique_tokens:g} unique tokens; give a number above zero")
+    if unique_tokens is not None and not (np.isfinite(unique_tokens) and unique_tokens > 0):
+        raise ForecastError(f"{unique_tokens:g} unique tokens; give a finite number above zero")
+    if not (np.isfinite(inference_tokens) and inference_tokens >= 0):
+        raise ForecastError(f"{inference_tokens:g} inference tokens; give zero or a finite number")
+    levels = checked_levels(confidence_levels, bootstrap)
     fit, law, draws, said = _law(records, unique_tokens is not None, bootstrap, seed)
     used = records.usable(*fit.columns)
-    largest = float(np.max(6 * used.column("params") * used.column("tokens")))
+    ratio = _flop_per_param_and_token(used)
+    runs = np.log(_sizes(used.column("params"), used.column("tokens"), ratio))
     how = {"inference_tokens": inference_tokens, "unique_tokens": unique_tokens}
     return tuple(
         _split(
             float(budget),
-            best=allocate(law, float(budget), **how),  # type: ignore[arg-type]
-            drawn=allocate(draws, float(budget), **how),  # type: ignore[arg-type]
+            best=allocate(law, float(budget) * TRAINING_FLOP / ratio, **how),  # type: ignore[arg-type]
+            drawn=allocate(draws, float(budget) * TRAINING_FLOP / ratio, **how),  # type: ignore[arg-type]
+            ratio=ratio,
             law=said,
-            largest=largest,
-            levels=confidence_levels,
+            log_runs=runs,
+            levels=levels,
         )
         for budget in asked
     )
@@ -96,11 +103,16 @@ def _split(
     *,
     best: Allocation,
     drawn: Allocation,
+    ratio: float,
     law: str,
-    largest: float,
+    log_runs: FloatArray,
     levels: Sequence[float],
 ) -> OptimalSplit:
-    spent = float(best.train_flops)
+    spent = float(best.train_flops) * ratio / TRAINING_FLOP
+    where = np.log(_sizes(np.atleast_1d(best.params), np.atleast_1d(best.tokens), ratio))[0]
+    outside = np.maximum(where - log_runs.max(axis=0), log_runs.min(axis=0) - where) / np.log(10)
+    beyond = max(0.0, float(outside.max()))
+    check_distance(np.array([beyond]))
     return OptimalSplit(
         budget=budget,
         train_flops=spent,
@@ -109,9 +121,23 @@ def _split(
         loss=float(best.loss),
         params_range={level: _range(drawn.params, level) for level in levels},
         tokens_range={level: _range(drawn.tokens, level) for level in levels},
-        decades_beyond=max(0.0, float(np.log10(spent / largest))),
+        decades_beyond=beyond,
         law=law,
     )
+
+
+def _flop_per_param_and_token(used: Records) -> float:
+    """Training FLOP over N D as the table's own larger runs count them; 6 where none does."""
+    size = used.column("params") * used.column("tokens")
+    ratio = used.column("train_flops") / size if "train_flops" in used else np.full(len(used), 6.0)
+    larger = ratio[size >= np.quantile(size, 0.75)]
+    known = larger[np.isfinite(larger) & (larger > 0)]
+    return float(np.median(known)) if len(known) else TRAINING_FLOP
+
+
+def _sizes(params: FloatArray, tokens: FloatArray, ratio: float) -> FloatArray:
+    """Size, tokens and compute of runs, (runs, 3)."""
+    return np.column_stack([params, tokens, ratio * params * tokens])
 
 
 def _range(values: FloatArray, level: float) -> Interval:

@@ -23,6 +23,7 @@ from scaling.records import Records
 
 FloatArray = npt.NDArray[np.float64]
 
+FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
 #: where replicas start when the best floor is zero: this share of the lowest loss
 _FLOOR_SHARE_OF_REPLICAS = 0.05
 
@@ -68,8 +69,11 @@ def fit_law(
     )
     if not 0 < confidence_level < 1:
         raise FitError(f"confidence level {confidence_level} is not between 0 and 1")
-    if bootstrap < 0:
-        raise FitError(f"--bootstrap {bootstrap}: give 0 for none, 1000 for usual intervals")
+    if bootstrap < 0 or 0 < bootstrap < FEWEST_RESAMPLES:
+        raise FitError(
+            f"--bootstrap {bootstrap}: give 0 for none, 1000 for usual intervals, "
+            f"{FEWEST_RESAMPLES} at least"
+        )
     ties = tied_constants(kind, expressions or {})
     problem = pose(
         records, kind, x=x, fixed=dict(fix or {}), weights=weights, cluster=cluster, tied=ties
@@ -161,6 +165,7 @@ def _assemble(
     predicted = np.log(law.loss(*problem.inputs))
     if draws is not None:
         notes = (*notes, *_bootstrap_notes(draws))
+    notes = (*notes, *_direction_notes(problem, predicted))
     used = problem.records
     return Fit(
         law=law,
@@ -195,6 +200,19 @@ def _with_small_floor(problem: Problem, model: Model, objective: Objective) -> F
     held_model = held.model()
     constants = held_model.to_constants(find_optimum(held, held_model, objective).theta)
     return model.to_coordinates(constants)
+
+
+def _direction_notes(problem: Problem, predicted: FloatArray) -> list[str]:
+    """Whether a law of one input says that more of it does not help."""
+    if len(problem.inputs) != 1:
+        return []
+    (x,) = problem.inputs
+    if predicted[np.argmax(x)] < predicted[np.argmin(x)]:
+        return []
+    return [
+        f"the fitted loss does not fall with {problem.columns[0]}: check the loss column and the "
+        "training of the larger runs"
+    ]
 
 
 def _bootstrap_notes(draws: Draws) -> list[str]:

@@ -13,7 +13,7 @@ more run. Its scale is what the ladder's own backtests ask for, shrunk to what p
 needed where they are few.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,10 +30,11 @@ from analysis.support import (
     evidence,
     floor_identified,
     furthest_rehearsal,
+    left_out,
     limits,
     reasons_against,
 )
-from analysis.targets import Targets
+from analysis.targets import Targets, checked_levels
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
 from scaling.records import Records
@@ -73,9 +74,9 @@ def forecast(
 
     Raises ForecastError where the runs cannot answer.
     """
-    levels = _checked(confidence_levels)
     if draws < FEWEST_DRAWS:
         raise ForecastError(f"{draws} draws cannot show the tails; take {FEWEST_DRAWS} or more")
+    levels = checked_levels(confidence_levels, draws)
     furthest = max(float(np.log(values).max()) for values in targets.columns.values())
     question = pose(records, tuple(targets.columns), law, x, furthest=furthest)
     forecaster, points = _answerable(question, targets, backtests)
@@ -93,7 +94,7 @@ def forecast(
         law=law,
         laws=tuple(c.name for c in question.candidates),
         evidence=evidence(forecaster, answer),
-        status=question.status + limits(forecaster, answer),
+        status=question.status + left_out(records, question.ladder) + limits(forecaster, answer),
         noise=_noise(question, forecaster),
         pinned_floors=floors,
         floor_identified=floor_identified(forecaster.ensemble),
@@ -118,7 +119,7 @@ def forecast_points(
     """
     if points.empty:
         raise ForecastError("points: no rows; give one row a run to predict")
-    targets = Targets.from_table(_our_names(points, x), x)
+    targets = Targets.from_table(_our_names(points, x, records.names), x)
     return forecast(
         records,
         targets,
@@ -148,23 +149,18 @@ def with_predictions(points: pd.DataFrame, answer: Forecast) -> pd.DataFrame:
     return points.assign(**added)
 
 
-def _our_names(points: pd.DataFrame, x: str | None) -> pd.DataFrame:
-    """The points with columns under our names where the table uses a common spelling."""
+def _our_names(points: pd.DataFrame, x: str | None, names: Mapping[str, str]) -> pd.DataFrame:
+    """The points with columns under our names, where they are spelt as in the runs' table
+    (``names``: ours -> theirs) or in a common way."""
     present = {str(name) for name in points.columns}
-    renamed = {}
+    renamed = {t: ours for ours, t in names.items() if t in present and ours not in present}
+    present.update(renamed.values())
     for name in points.columns:
         ours = canonical_name(str(name))
-        if ours is not None and ours not in present and str(name) != x:
+        if ours is not None and ours not in present and str(name) != x and name not in renamed:
             renamed[name] = ours
             present.add(ours)
     return points.rename(columns=renamed)
-
-
-def _checked(levels: Sequence[float]) -> tuple[float, ...]:
-    for level in levels:
-        if not 0 < level < 1:
-            raise ForecastError(f"confidence level {level:g}: give a share between 0 and 1")
-    return tuple(dict.fromkeys(float(level) for level in levels))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +212,7 @@ def _answerable(question: Question, targets: Targets, backtests: int) -> tuple[F
         return forecaster, points
     (name,) = ladder.inputs
     if name not in targets.columns:
-        raise ForecastError(f"targets: the forecast runs along {name}; give its values")
+        raise ForecastError(f"targets: the forecast runs along {name}; give its values (--values)")
     log_x = np.log(targets.columns[name])
     described = tuple({name: float(v)} for v in targets.columns[name])
     points = Points(log_inputs=log_x[:, None], log_compute=log_x, described=described)
@@ -239,9 +235,10 @@ def _surface_points(ensemble: Ensemble, targets: Targets) -> Points:
     else:
         log_n, log_d = (np.log(targets.columns[name]) for name in ("params", "tokens"))
         compute = log_n + log_d + ratio
+    inputs = {"params": np.exp(log_n), "tokens": np.exp(log_d), "train_flops": np.exp(compute)}
+    inputs |= targets.columns  # as they were asked for, to the last digit
     described = tuple(
-        {"params": float(n), "tokens": float(d), "train_flops": float(c)}
-        for n, d, c in zip(np.exp(log_n), np.exp(log_d), np.exp(compute), strict=True)
+        {name: float(values[i]) for name, values in inputs.items()} for i in range(len(targets))
     )
     return Points(
         log_inputs=np.column_stack([log_n, log_d]), log_compute=compute, described=described

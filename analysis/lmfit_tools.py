@@ -58,7 +58,7 @@ def tied_constants(law: type[Law], expressions: Mapping[str, str]) -> dict[str, 
             parameters.add(name, expr=text)
             float(parameters[name].value)
         except Exception as error:  # the interpreter raises whatever the text provokes
-            reason = str(error).strip().splitlines()[-1]
+            reason = (str(error).strip().splitlines() or ["not an expression of the constants"])[-1]
             raise FitError(f'expression {name} = "{text}": {reason}') from error
         ties[name] = _tie(text)
     return ties

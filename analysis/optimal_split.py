@@ -11,7 +11,7 @@ from analysis.fit_result import Interval
 from analysis.forecaster import Forecaster, prepare
 from analysis.question import check_distance, pose
 from analysis.surface_forms import SurfaceForm
-from analysis.targets import Targets
+from analysis.targets import Targets, checked_levels
 from scaling.errors import ForecastError
 from scaling.records import Records
 
@@ -34,7 +34,7 @@ class OptimalSplit:
     loss: float | None  # of the law, where one law answers; ask `forecast` for one with intervals
     params_range: Mapping[float, Interval]  # confidence level -> range
     tokens_range: Mapping[float, Interval]
-    decades_beyond: float
+    decades_beyond: float  # outside the data, in compute, size or tokens; 0 inside
     law: str  # which law or laws answered
 
 
@@ -53,6 +53,7 @@ def optimal_splits(
     ForecastError where size and tokens do not vary independently in the runs.
     """
     budgets = Targets.flops(*train_flops).columns["train_flops"]
+    levels = checked_levels(confidence_levels, draws)
     question = pose(records, ("params", "tokens"), law, None)
     forecaster = prepare(
         question.ladder,
@@ -63,16 +64,18 @@ def optimal_splits(
     )
     log_compute = np.log(budgets)
     ladder = forecaster.ladder
-    beyond = np.maximum(log_compute - ladder.log_compute.max(), 0.0) / np.log(10)
+    log_best = best_log_params(forecaster.ensemble, log_compute)
+    inputs = np.column_stack([log_best, log_compute - ladder.log_flops_ratio - log_best])
+    beyond = ladder.distance(inputs, log_compute)
     check_distance(beyond)
     log_params = _draws(forecaster, log_compute, beyond, draws, np.random.default_rng([seed, 2]))
     log_tokens = log_compute[:, None] - ladder.log_flops_ratio - log_params
-    names = ", ".join(c.name for c in question.candidates)
-    said = f"{names}, weighted" if len(question.candidates) > 1 else names
+    names = "; ".join(c.name for c in question.candidates)  # some hold a comma
+    said = f"weighted laws ({names})" if len(question.candidates) > 1 else names
     splits = []
     for i, budget in enumerate(budgets):
         ranges = [
-            {level: _range(values[i], level) for level in confidence_levels}
+            {level: _range(values[i], level) for level in levels}
             for values in (log_params, log_tokens)
         ]
         splits.append(

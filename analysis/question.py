@@ -75,7 +75,10 @@ def pose(
     if set(wanted) == {"params", "tokens"}:
         reason = _no_surface(by_size)
         if reason is not None:
-            raise ForecastError(f"{records.source}: {reason}; forecast along one column with --x")
+            raise ForecastError(
+                f"{records.source}: {reason}; add such runs, or forecast along one column: "
+                "scaling forecast --x"
+            )
         return _surface(by_size, law)
     return _curve(records, wanted[0], law, furthest, ())
 

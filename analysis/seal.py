@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.forecast_result import Forecast
+from scaling.columns import MUST_AGREE
 from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.records import Records
 
@@ -53,11 +54,15 @@ class Seal:
     targets: tuple[SealedTarget, ...]
     columns: Mapping[str, str] = field(default_factory=dict)  # our name -> the source's spelling
     where: tuple[str, ...] = ()  # the row filters that the source was read with
+    measured_on: Mapping[str, str] = field(default_factory=dict)  # evaluation set, tokenizer ...
 
     @property
     def digest(self) -> str:
         """SHA-256 over everything the seal says, first 16 digits."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        said = asdict(self)
+        if not self.measured_on:  # earlier seals did not say it
+            del said["measured_on"]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
         """The seal with its digest, as one JSON document."""
@@ -99,7 +104,7 @@ class Verdict:
     run: str
     predicted: float
     measured: float
-    error: float  # log(measured / predicted): above zero the run was worse than predicted
+    error: float  # log(predicted / measured): above zero means predicted too high
     inside: Mapping[str, bool]  # by confidence level
 
     @property
@@ -107,7 +112,7 @@ class Verdict:
         """The verdict as a sentence."""
         where = ", ".join(f"{name} {value:.4g}" for name, value in self.at.items())
         held = ", ".join(
-            f"{'inside' if ok else 'OUTSIDE'} {float(level):.0%}"
+            f"{'inside' if ok else 'OUTSIDE'} {100 * float(level):.10g}%"
             for level, ok in self.inside.items()
         )
         return (
@@ -168,6 +173,7 @@ def seal_forecast(
         targets=targets,
         columns=dict(records.names),
         where=tuple(where),
+        measured_on=_measured_on(records),
     )
 
 
@@ -175,8 +181,11 @@ def score_seal(seal: Seal, records: Records) -> tuple[Verdict, ...]:
     """How the seal's predictions fared on the finished runs that it had not seen.
 
     A prediction whose run has not landed yet has no verdict. Runs are matched by the target's own
-    quantities to within 2%.
+    quantities to within 2%. Raises RecordError where the records lack these or the loss, and
+    ForecastError where they were measured on another evaluation set, tokenizer or data.
     """
+    records.require("loss", *dict.fromkeys(name for t in seal.targets for name in t.asked))
+    records = _measured_alike(seal, records)
     verdicts = []
     for target in seal.targets:
         landed = [found for found in _runs_at(target, records) if found[0] not in seal.seen_runs]
@@ -236,6 +245,31 @@ def record_line(standings: Sequence[SealStanding]) -> str:
     return f"{said}; mean error {error:.2%}; {', '.join(hits)}"
 
 
+def _measured_on(records: Records) -> dict[str, str]:
+    """What the losses of the usable runs were measured on, as far as the table says."""
+    usable = records.usable()
+    known = {name: usable.table[name].dropna() for name in MUST_AGREE if name in usable}
+    return {name: str(values.iloc[0]) for name, values in known.items() if len(values)}
+
+
+def _measured_alike(seal: Seal, records: Records) -> Records:
+    """The runs that do not say they were measured on something else; ForecastError if none is."""
+    alike = records
+    for name, sealed in seal.measured_on.items():
+        if name not in alike:
+            continue
+        given = alike.table[name].dropna().astype(str)
+        if len(given) and len(given) == len(alike) and not (given == sealed).any():
+            raise ForecastError(
+                f'{records.source}: {name} is {given.iloc[0]}, but "{seal.name}" was sealed for '
+                f"{sealed}; their losses do not compare: verify it on runs like those it was made "
+                "from"
+            )
+        other = alike.table[name].notna() & (alike.table[name].astype(str) != sealed)
+        alike = alike.select(~other.to_numpy(), f"{name} is not {sealed}")
+    return alike
+
+
 def _require_within(target: SealedTarget, where: Sequence[str]) -> None:
     """Refuse a filter on the target's own quantities that the target does not pass."""
     own = Records(pd.DataFrame([dict(target.at)]), source="target")
@@ -258,7 +292,7 @@ def _verdict(seal: Seal, target: SealedTarget, run: str, loss: float) -> Verdict
         run=run,
         predicted=target.median,
         measured=loss,
-        error=float(np.log(loss / target.median)),
+        error=float(np.log(target.median / loss)),
         inside={level: low <= loss <= high for level, (low, high) in target.intervals.items()},
     )
 

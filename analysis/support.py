@@ -5,7 +5,10 @@ import numpy.typing as npt
 
 from analysis.ensemble import DECADE, Ensemble
 from analysis.forecaster import Forecaster, LogForecast
+from analysis.ladder import Ladder
 from analysis.surface_forms import SurfaceForm
+from scaling.health import EDGE_REASON
+from scaling.records import Records
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -67,7 +70,7 @@ def evidence(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
     for rehearsal in forecaster.rehearsals:
         error = rehearsal.errors @ forecaster.ensemble.first_weights
         sentences.append(
-            f"with the largest runs hidden ({len(error)} runs, up to "
+            f"with the largest {_runs(len(error))} hidden (up to "
             f"{rehearsal.distance.max():.2f} decades ahead) the error was "
             f"{100 * np.mean(np.abs(error)):.2f}% on average, bias {100 * np.mean(error):+.2f}%"
         )
@@ -82,6 +85,10 @@ def evidence(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
             f"the target lies {answer.distance.max():.2f} decades out"
         )
     return tuple(sentences)
+
+
+def _runs(count: int) -> str:
+    return "run" if count == 1 else f"{count} runs"
 
 
 def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
@@ -116,6 +123,13 @@ def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
                 "the smallest runs may be under-trained"
             )
     return tuple(said)
+
+
+def left_out(records: Records, ladder: Ladder) -> tuple[str, ...]:
+    """Which rows took no part, and why; shapes whose check failed have a note of their own."""
+    reasons = records.usable(*ladder.inputs).dropped_by_reason
+    said = [f"{why} ({count})" for why, count in reasons.items() if why != EDGE_REASON]
+    return (f"left out: {', '.join(said)}",) if said else ()
 
 
 def floor_identified(ensemble: Ensemble) -> bool:

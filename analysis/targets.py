@@ -1,5 +1,6 @@
 """What is asked of a forecast: points in compute, in size and tokens, or in any other column."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,6 +66,24 @@ class Targets:
         )
 
 
+def checked_levels(levels: Sequence[float], draws: int) -> tuple[float, ...]:
+    """The confidence levels as they were given, each once.
+
+    Raises ForecastError for one that is no share, and for one whose tails so many draws never
+    reach: its interval would be that of a lower level under a higher name.
+    """
+    for level in levels:
+        if not 0 < level < 1:
+            raise ForecastError(f"confidence level {level:g}: give a share between 0 and 1")
+        needed = math.ceil(round(1 / (1 - level), 6))  # one draw in the two tails
+        if needed > draws:
+            raise ForecastError(
+                f"confidence level {level:.10g} needs {needed} draws or more (here {draws}); "
+                "take more draws or a lower level"
+            )
+    return tuple(dict.fromkeys(float(level) for level in levels))
+
+
 def _array(values: Sequence[float]) -> FloatArray:
     return np.atleast_1d(np.asarray(values, dtype=np.float64))
 
@@ -73,7 +92,10 @@ def _column(points: pd.DataFrame, name: str) -> FloatArray:
     values = pd.to_numeric(points[name], errors="coerce").to_numpy(dtype=np.float64)
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
+        written = points[name].iloc[wrong[0]]
+        is_blank = pd.isna(written) or not str(written).strip()
+        said = "blank" if is_blank else f'"{written}", not a number'
         raise ForecastError(
-            f"points: row {wrong[0] + 1}: {name} is {points[name].iloc[wrong[0]]!r}, not a number"
+            f"points: {name} is {said} (point {wrong[0] + 1}); mend it or leave the point out"
         )
     return np.asarray(values)

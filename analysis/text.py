@@ -18,6 +18,7 @@ from analysis.seal import Seal, SealStanding, Verdict, record_line
 
 #: How a quantity is written in a table of targets.
 _SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
+_FARTHEST = "the distance is that of whichever of N, D and C lies farthest outside the runs"
 MOST = 12  # targets that get a sentence of their own
 
 
@@ -46,9 +47,10 @@ def forecast_text(forecast: Forecast) -> str:
     header = [
         "target",
         "median",
-        *(f"{level:.4g}% interval" for level in (100 * v for v in levels)),
+        *(f"{level:.10g}% interval" for level in (100 * v for v in levels)),
     ]
     rows = [_target_cells(target, levels) for target in forecast.targets]
+    surface = "params" in forecast.targets[0].at and "tokens" in forecast.targets[0].at
     furthest = max(forecast.targets, key=lambda target: target.decades_beyond)
     lines = [
         f"forecast from {forecast.runs} runs of {forecast.source}",
@@ -56,6 +58,7 @@ def forecast_text(forecast: Forecast) -> str:
         *table_lines(header, rows),
         "",
         *(f"{target_label(target.at)}: {_standing(target)}" for target in forecast.targets[:MOST]),
+        *([f"({_FARTHEST})"] if surface else []),
         "",
         f"weights of the laws at {target_label(furthest.at)}: {furthest.weights_because}",
         *_weight_lines(furthest),
@@ -77,8 +80,10 @@ def forecast_text(forecast: Forecast) -> str:
 def _target_cells(target: TargetForecast, levels: Sequence[float]) -> list[str]:
     """A target's row: four decimals where they are supported, else two digits and no median."""
     if target.supported:
-        ranges = [interval_text(target.intervals[level]) for level in levels]
-        return [target_label(target.at), f"{target.median:.4f}", *ranges]
+        ranges = [
+            interval_text(target.intervals[level], _places(target.median)) for level in levels
+        ]
+        return [target_label(target.at), _loss(target.median, True), *ranges]
     ranges = [
         "[{}, {}]".format(*(_loss(v, False) for v in target.intervals[level])) for level in levels
     ]
@@ -86,7 +91,12 @@ def _target_cells(target: TargetForecast, levels: Sequence[float]) -> list[str]:
 
 
 def _loss(value: float, is_supported: bool) -> str:
-    return f"{value:.4f}" if is_supported else f"{value:.2g}"
+    return f"{value:.{_places(value)}f}" if is_supported else f"{value:.2g}"
+
+
+def _places(loss: float) -> int:
+    """Decimals that show a loss to four digits at least, in whatever unit it is."""
+    return 4 if loss >= 0.1 else 3 - math.floor(math.log10(loss))
 
 
 def _standing(target: TargetForecast) -> str:
@@ -134,7 +144,8 @@ def backtest_text(backtest: Backtest) -> str:
         for origin, score in zip(backtest.origins, backtest.by_origin, strict=True)
     ]
     lines = [
-        f"backtest of {backtest.source}, law {backtest.law}: {len(backtest.origins)} origins",
+        f"backtest of {backtest.source}, law {backtest.law}: {len(backtest.origins)} "
+        f"origin{'' if len(backtest.origins) == 1 else 's'}",
         "",
         *table_lines(header, rows),
         "",
@@ -157,7 +168,7 @@ def _score_cells(score: Score) -> list[str]:
 def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
     """What each target loss costs: a row a loss, then what limits the answers."""
     levels = list(answers[0].ranges)
-    header = ["loss", answers[0].column, *(f"{100 * level:.4g}% interval" for level in levels)]
+    header = ["loss", answers[0].column, *(f"{100 * level:.10g}% interval" for level in levels)]
     rows = [
         [
             f"{answer.loss:g}",
@@ -184,7 +195,7 @@ def splits_text(splits: Sequence[OptimalSplit]) -> str:
     """The best size and tokens of each budget, and which law says so."""
     levels = list(splits[0].params_range)
     header = ["budget", "params N", "tokens D", "D/N", "training FLOP"]
-    header += [f"{name} {100 * level:.4g}%" for level in levels for name in ("N", "D")]
+    header += [f"{name} {100 * level:.10g}%" for level in levels for name in ("N", "D")]
     rows = []
     for split in splits:
         cells = [f"{v:.3g}" for v in (split.budget, split.params, split.tokens)]
@@ -199,7 +210,7 @@ def splits_text(splits: Sequence[OptimalSplit]) -> str:
             *table_lines(header, rows),
             "",
             f"answered by: {splits[0].law}",
-            f"decades beyond the data: {beyond}",
+            f"decades beyond the data: {beyond} ({_FARTHEST})",
             "the loss is flat around an optimum: a run anywhere inside a range costs little",
         ]
     )

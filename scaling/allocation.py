@@ -104,6 +104,11 @@ def _lowest_loss(
     low, high = centre - _REACH, centre + _REACH
     if inference_tokens > 0:
         high = np.minimum(high, np.log(flops / (INFERENCE_FLOP * inference_tokens)))
+        if np.any(high <= low):
+            raise ForecastError(
+                f"to serve {inference_tokens:g} tokens uses up {flops:.3g} FLOP with any model "
+                "worth training; give more FLOP or fewer tokens"
+            )
 
     def loss(log_params: FloatArray) -> FloatArray:
         params = np.exp(log_params)

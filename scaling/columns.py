@@ -74,7 +74,11 @@ COLUMNS: dict[str, Column] = {
     "seed": Column("seed of initialisation and data order"),
     "family": Column("model family and version", "text"),
     "objective": Column("training objective", "text"),
-    "data": Column("name or hash of the training data", "text"),
+    "data": Column(
+        "name or hash of the training data",
+        "text",
+        aliases=("train_dataset", "training_dataset", "training_data"),
+    ),
     "eval_hash": Column("hash of the validation set", "text"),
     "tokenizer_hash": Column("hash of the tokenizer", "text"),
     "recipe": Column("named, versioned rules that set the hyper-parameters", "text"),
@@ -129,8 +133,10 @@ def canonical_name(spelling: str) -> str | None:
     """Our name for a column of somebody else's table, or None where we know of none.
 
     A single letter must match in case (``D`` is tokens, ``d`` is anybody's guess); longer
-    spellings match whatever their case, blanks, dots and underscores.
+    spellings match whatever their case, blanks, dots and underscores. Blanks around either do not
+    count.
     """
+    spelling = spelling.strip()
     if spelling in COLUMNS:
         return spelling
     return _SPELLINGS.get(spelling if len(spelling) == 1 else _flat(spelling))

@@ -214,7 +214,24 @@ def _reader(source: Path) -> Callable[[Path], pd.DataFrame]:
         return lambda path: pd.DataFrame(pd.read_parquet(path))
     if source.suffix in (".jsonl", ".ndjson"):
         return lambda path: pd.read_json(path, lines=True)
-    return lambda path: pd.read_csv(path)
+    return _read_csv
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """A CSV whose header names each quantity once and each field of a row.
+
+    pandas renames the second column of a name and shifts rows longer than the header, in silence.
+    """
+    header = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].dropna()
+    twice = [str(name) for name in header[header.duplicated()] if canonical_name(name)]
+    if twice:
+        raise ValueError(f'two columns are named "{twice[0]}"; rename one')
+    if len(header) == 1 and (";" in header.iloc[0] or "\t" in header.iloc[0]):
+        raise ValueError("its columns are not separated by commas; write it with commas")
+    table = pd.read_csv(path)
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ValueError("rows have more fields than the header; name every column")
+    return table
 
 
 def _rename(

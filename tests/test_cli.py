@@ -135,6 +135,94 @@ def test_a_table_of_points_keeps_its_columns_and_order(runs, tmp_path, capsys):
     assert (table["low_90"] < table["low_50"]).all()
 
 
+def test_the_rest_of_a_table_of_points_is_kept_to_the_letter(runs, tmp_path, capsys):
+    points = tmp_path / "points.csv"
+    points.write_text("id,N,D,note\n007,1e9,1.50e11,NA\n010,2e8,20000000000,\n")
+    assert main(["forecast", runs, "--at", str(points)]) == 0
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split(",")[:4] for row in rows] == [
+        ["007", "1e9", "1.50e11", "NA"],
+        ["010", "2e8", "20000000000", ""],
+    ]
+
+
+def test_points_are_understood_in_the_spelling_of_the_runs(runs, tmp_path, capsys):
+    table, points = tmp_path / "mine.csv", tmp_path / "points.csv"
+    table.write_text(Path(runs).read_text().replace("N,D", "my_n,my_d"))
+    points.write_text("my_n,my_d\n1e9,1e11\n")
+    columns = ["--columns", "params=my_n", "--columns", "tokens=my_d"]
+    assert main(["forecast", str(table), *columns, "--at", str(points)]) == 0
+    mine = capsys.readouterr().out.splitlines()[1]
+    points.write_text("N,D\n1e9,1e11\n")
+    assert main(["forecast", runs, "--at", str(points)]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == mine
+
+
+@pytest.mark.parametrize(
+    ("points", "says"),
+    [
+        ("N,D\n1e9,1e11\n,1e11\n", "params is blank (point 2)"),
+        ("N,D\n1e9,lots\n", 'tokens is "lots", not a number (point 1)'),
+        ("N,D,N\n1e9,1e11,1e9\n", 'two columns are named "N"'),
+        ("N,D,median\n1e9,1e11,2\n", 'column "median" exists already'),
+        ("N,D\n", "no rows"),
+        ("N;D\n1e9;1e11\n", "not separated by commas"),
+        ("", "cannot be read"),
+    ],
+)
+def test_points_that_cannot_be_read_are_named(runs, points, says, tmp_path, capsys):
+    path = tmp_path / "points.csv"
+    path.write_text(points)
+    assert main(["forecast", runs, "--at", str(path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.strip().splitlines()) == 1
+    assert says in printed.err
+
+
+def test_a_column_to_go_along_may_be_spelt_as_in_the_table(runs, capsys):
+    printed = []
+    for spelling in ("D", "tokens"):
+        assert main(["forecast", runs, "--x", spelling, "--values", "2e10", "--json"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert main(["fit", runs, "--x", "D", "--bootstrap", "0"]) == 0
+
+
+def test_targets_are_repeated_to_the_last_digit(runs, capsys):
+    assert main(["forecast", runs, "--params", "1e9", "--tokens", "1e11", "--json"]) == 0
+    (target,) = json.loads(capsys.readouterr().out)["targets"]
+    assert (target["at"]["params"], target["at"]["tokens"]) == (1e9, 1e11)
+
+
+def test_forecast_and_allocate_measure_one_distance(runs, capsys):
+    budgets = ["--flops", "1e10", "1e19"]  # below all runs; beyond them most in size
+    assert main(["forecast", runs, *budgets, "--json"]) == 0
+    forecasts = json.loads(capsys.readouterr().out)["targets"]
+    assert main(["allocate", runs, *budgets, "--json"]) == 0
+    splits = json.loads(capsys.readouterr().out)
+    for target, split in zip(forecasts, splits, strict=True):
+        assert split["decades_beyond"] == pytest.approx(target["decades_beyond"])
+        assert split["decades_beyond"] > 0.5
+    assert main(["allocate", runs, *budgets, "--inference-tokens", "1", "--json"]) == 0
+    low, _ = json.loads(capsys.readouterr().out)
+    assert low["decades_beyond"] > 4  # 1e10 against runs from 6e14 FLOP
+
+
+def test_splits_count_compute_as_the_table_does_with_limits_or_without(runs, tmp_path, capsys):
+    table = pd.read_csv(runs)
+    table["C"] = 4 * table["N"] * table["D"]
+    path = tmp_path / "counted.csv"
+    table.to_csv(path, index=False)
+    command = ["allocate", str(path), "--flops", "1e20", "--law", "chinchilla", "--json"]
+    assert main(command) == 0
+    (plain,) = json.loads(capsys.readouterr().out)
+    assert main([*command, "--inference-tokens", "1"]) == 0
+    (served,) = json.loads(capsys.readouterr().out)
+    for split in (plain, served):
+        assert 4 * split["params"] * split["tokens"] == pytest.approx(1e20, rel=1e-6)
+
+
 def test_backtest_prints_one_json_document(runs, capsys):
     assert main(["backtest", runs, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -151,6 +239,10 @@ def test_a_forecast_can_be_sealed_and_verified_later(runs, tmp_path, monkeypatch
     assert main(["verify", "bet", str(landed), "--json"]) == 0
     (verdict,) = json.loads(capsys.readouterr().out)
     assert verdict["measured"] == 2.2
+    lossless = tmp_path / "lossless.csv"
+    lossless.write_text("N,D\n1e9,1e11\n")
+    assert main(["verify", "bet", str(lossless)]) == 2
+    assert 'no column "loss"' in capsys.readouterr().err
 
 
 def test_text_becomes_shards_that_a_sweep_can_name(tmp_path, capsys):
@@ -234,17 +326,26 @@ def test_a_backtest_is_drawn_where_asked(runs, ending, tmp_path, capsys):
             "leave --law out",
         ),
         (["allocate", "{runs}", "--flops", "1e20", "--law", "power_law"], "choose auto or one of"),
+        (["allocate", "{runs}", "--flops", "1e20", "--level", "90"], "between 0 and 1"),
+        (["allocate", "{runs}", "--flops", "1e20", "--inference-tokens", "nan"], "finite number"),
+        (["allocate", "{runs}", "--flops", "1e20", "--unique-tokens", "inf"], "finite number"),
+        (["allocate", "{runs}", "--flops", "1e20", "--where", "N < 2e6"], "scaling forecast --x"),
+        (["allocate", "{runs}", "--flops", "1e20", "--inference-tokens", "1e30"], "uses up"),
         (["verify"], "--all"),
         (["fit", "absent.csv"], "no such file"),
         (["fit", "{runs}", "--columns", "loss=nothing"], 'names no column "nothing"'),
         (["fit", "{runs}", "--where", "N near 5"], "column op value"),
         (["fit", "{runs}", "--where", "N > 1e30"], "no row is left"),
         (["fit", "{runs}", "--law", "chinchila"], "chinchilla"),
+        (["fit", "{runs}", "--fix", "c=1", "--fix", "c=2"], "given twice"),
         (["fit", "{runs}", "--fix", "E"], "not of the form name=value"),
         (["fit", "{runs}", "--fix", "E=low"], "not of the form name=value"),
         (["fit", "{runs}", "--bound", "c=2"], "not of the form name=value"),
         (["fit", "{runs}", "--bound", "c=3:2"], "not below"),
+        (["fit", "{runs}", "--bound", "c=nan:2"], "not of the form name=value"),
         (["fit", "{runs}", "--tie", "q=2"], "no constant q"),
+        (["fit", "{runs}", "--law", "chinchilla", "--tie", "beta=import"], "not an expression"),
+        (["fit", "{runs}", "--bootstrap", "1"], "10 at least"),
         (["fit", "{runs}", "--x", "nothing"], 'no column "nothing"'),
         (["fit", "{runs}", "--law", "chinchilla", "--where", "N < 5e6"], "chinchilla"),
         (["forecast", "{runs}"], "nothing to predict"),
@@ -252,6 +353,16 @@ def test_a_backtest_is_drawn_where_asked(runs, ending, tmp_path, capsys):
         (["forecast", "{runs}", "--flops=-1e20"], "above zero"),
         (["forecast", "{runs}", "--params", "1e9", "--tokens", "1e10", "2e10"], "pair up"),
         (["forecast", "{runs}", "--flops", "1e21", "--level", "1.5"], "between 0 and 1"),
+        (["forecast", "{runs}", "--flops", "1e21", "--level", ".9999"], "needs 10000 draws"),
+        (["forecast", "{runs}", "--target-loss", "2.2", "--level", "90"], "between 0 and 1"),
+        (["forecast", "{runs}", "--target-loss", "2.2", "--seal", "bet"], "not --target-loss"),
+        (["forecast", "{runs}", "--at", "points.csv", "--seal", "bet"], "not --at"),
+        (["forecast", "{runs}", "--flops", "1e21", "--seal", ""], "needs a name"),
+        (["forecast", "{runs}", "--flops", "1e21", "--target-loss", "2"], "one at a time"),
+        (["forecast", "{runs}", "--flops", "1e21", "--params", "1e9"], "one at a time"),
+        (["forecast", "{runs}", "--at", "points.csv", "--flops", "1e21"], "one at a time"),
+        (["forecast", "{runs}", "--params", "1e9"], "pair up"),
+        (["forecast", "{runs}", "--values", "1e9"], "name it with --x"),
         (["forecast", "{runs}", "--at", "absent.csv"], "cannot be read"),
         (["fit", "mlflow:nothing"], "no such database"),
         (["verify", "nothing"], "no sealed forecast"),
@@ -270,7 +381,17 @@ def test_a_mistake_is_one_line_and_exit_code_two(
     assert says in printed.err
 
 
-@pytest.mark.parametrize("arguments", [[], ["fitt"], ["fit"], ["fit", "runs.csv", "--lwa", "m4"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fitt"],
+        ["fit"],
+        ["fit", "runs.csv", "--lwa", "m4"],
+        ["fit", "runs.csv", "--seed", "-1"],
+        ["allocate", "runs.csv", "--flops", "1e20", "--x", "tokens"],  # it knows no such column
+    ],
+)
 def test_a_mistyped_command_is_one_line_and_exit_code_two(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)

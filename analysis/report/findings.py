@@ -107,6 +107,14 @@ def gather_findings(
     used = records.usable(column)
     if not len(used):
         raise RecordError(f"{records.source}: no usable run with {column} and a loss to report on")
+    questions = _Questions(
+        records=records,
+        law=law,
+        x=x,
+        largest=float(used.column(column).max()),
+        confidence_level=confidence_level,
+        seed=seed,
+    )
     refusals: dict[str, str] = {}
 
     def ask(question: str, call: Callable[[], Answer]) -> Answer | None:
@@ -116,46 +124,83 @@ def gather_findings(
             refusals[question] = str(error)
             return None
 
-    level, largest = confidence_level, float(used.column(column).max())
-    laws = [
-        ask(about, lambda make=make: make(bootstrap, level, seed))  # type: ignore[misc]
-        for about, make in _laws_to_fit(records, law, x).items()
+    plans = _laws_to_fit(records, law, x)
+    fits = [
+        ask(about, partial(fit, bootstrap, confidence_level, seed)) for about, fit in plans.items()
     ]
-    ahead = FACTORS[-1] ** (np.arange(1, CURVE_POINTS + 1) / CURVE_POINTS)
-    ahead = np.insert(ahead, 0, JUST_BEYOND)
-    targets = Targets.along(column, *(largest * ahead))
-    levels = tuple(dict.fromkeys((*LEVELS, level)))
-    hidden = held_out_runs(records)
+    hidden = len(held_out_runs(records))
     return Findings(
         records=records,
         used=used,
         x=column,
-        laws=tuple(fitted for fitted in laws if fitted is not None),
-        forecast=ask(
-            "forecast",
-            lambda: forecast(records, targets, law=law, x=x, confidence_levels=levels, seed=seed),
-        ),
-        splits=ask(
-            "splits", lambda: _splits(records, law, x, [f * largest for f in FACTORS], seed, levels)
-        )
-        or (),
-        held_out=ask(
-            "held_out",
-            lambda: check_held_out(
-                records, sealed, confidence_level=level, law=law, x=x, seed=seed
-            ),
-        )
-        if len(hidden)
-        else None,
-        backtest=ask("backtest", lambda: backtest(records, law=law, x=x, seed=seed))
-        if with_backtest
-        else None,
+        laws=tuple(fitted for fitted in fits if fitted is not None),
+        forecast=ask("forecast", questions.forecast),
+        splits=ask("splits", questions.splits) or (),
+        held_out=ask("held_out", partial(questions.held_out, sealed)) if hidden else None,
+        backtest=ask("backtest", questions.backtest) if with_backtest else None,
         curves=curves,
-        health=ask("health", lambda: ladder_health(records, curves)),
+        health=ask("health", partial(ladder_health, records, curves)),
         refusals=refusals,
-        confidence_level=level,
+        confidence_level=confidence_level,
         seals=seals,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Questions:
+    """What a report asks of the runs, always in the same way; each raises ScalingError if they
+    cannot answer."""
+
+    records: Records
+    law: str
+    x: str | None
+    largest: float  # x of the largest usable run
+    confidence_level: float
+    seed: int
+
+    @property
+    def _levels(self) -> tuple[float, ...]:
+        return tuple(dict.fromkeys((*LEVELS, self.confidence_level)))
+
+    def forecast(self) -> Forecast:
+        """The loss along x, from just beyond the largest run to the largest factor."""
+        ahead = FACTORS[-1] ** (np.arange(1, CURVE_POINTS + 1) / CURVE_POINTS)
+        at = self.largest * np.insert(ahead, 0, JUST_BEYOND)
+        return forecast(
+            self.records,
+            Targets.along(self.x or "train_flops", *at),
+            law=self.law,
+            x=self.x,
+            confidence_levels=self._levels,
+            seed=self.seed,
+        )
+
+    def splits(self) -> tuple[OptimalSplit, ...]:
+        """The best size and tokens for each factor of the largest budget."""
+        if self.x is not None:
+            raise ForecastError(f"a forecast along {self.x} knows no split between size and tokens")
+        return optimal_splits(
+            self.records,
+            *(factor * self.largest for factor in FACTORS),
+            law=self.law,
+            seed=self.seed,
+            confidence_levels=self._levels,
+        )
+
+    def held_out(self, sealed: Forecast | None) -> HeldOutCheck:
+        """The held-out runs beside what was, or would have been, forecast of them."""
+        return check_held_out(
+            self.records,
+            sealed,
+            confidence_level=self.confidence_level,
+            law=self.law,
+            x=self.x,
+            seed=self.seed,
+        )
+
+    def backtest(self) -> Backtest:
+        """What forecasts from these runs would have been worth."""
+        return backtest(self.records, law=self.law, x=self.x, seed=self.seed)
 
 
 def _laws_to_fit(
@@ -199,16 +244,3 @@ def _laws_to_fit(
         )
         for name, about in plan.items()
     }
-
-
-def _splits(
-    records: Records,
-    law: str,
-    x: str | None,
-    budgets: list[float],
-    seed: int,
-    levels: tuple[float, ...],
-) -> tuple[OptimalSplit, ...]:
-    if x is not None:
-        raise ForecastError(f"a forecast along {x} knows no split between size and tokens")
-    return optimal_splits(records, *budgets, law=law, seed=seed, confidence_levels=levels)

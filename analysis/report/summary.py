@@ -199,7 +199,11 @@ def _held_out(findings: Findings) -> list[Statement]:
 def _trust(findings: Findings) -> list[Statement]:
     if findings.forecast is None:
         return []
-    said = [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in findings.forecast.status]
+    said = [
+        f"{sentence[:1].upper()}{sentence[1:]}."
+        for sentence in findings.forecast.status
+        if not sentence.startswith("left out: ")  # a table of the report's own says that
+    ]
     scored = findings.backtest
     if scored is not None:
         rehearsals = len(scored.origins)

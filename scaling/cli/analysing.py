@@ -51,6 +51,7 @@ def forecast(arguments: Arguments) -> None:
     from analysis.forecast import forecast as forecast_runs
     from analysis.text import forecast_text
 
+    _require_one_question(arguments)
     if arguments.at:
         _predict_points(arguments)
         return
@@ -61,7 +62,7 @@ def forecast(arguments: Arguments) -> None:
     answered = forecast_runs(
         records, targets, confidence_levels=_levels(arguments), **_how(arguments)
     )
-    if arguments.seal:
+    if arguments.seal is not None:
         asked = tuple(targets.columns)
         seal(answered, arguments.seal, records, asked=asked, where=arguments.where)
     answer(answered.to_json(), lambda: forecast_text(answered), arguments)
@@ -121,6 +122,31 @@ def health(arguments: Arguments) -> None:
     answer(health_json(found), lambda: health_text(found), arguments)
 
 
+def _require_one_question(arguments: Arguments) -> None:
+    """Refuse flags of which one would be passed over in silence."""
+    asked = {
+        "--at": ("at",),
+        "--target-loss": ("target_loss",),
+        "--flops": ("flops",),
+        "--params with --tokens": ("params", "tokens"),
+        "--values": ("values",),
+    }
+    given = [flag for flag, names in asked.items() if any(getattr(arguments, n) for n in names)]
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} are different questions; ask one at a time")
+    if bool(arguments.params) != bool(arguments.tokens):
+        raise ConfigError("--params and --tokens pair up: give both, or a budget with --flops")
+    if arguments.values and not arguments.x:
+        raise ConfigError("--values are those of a column; name it with --x COLUMN")
+    if arguments.seal is not None and not arguments.seal.strip():
+        raise ConfigError("--seal needs a name to verify the forecast by")
+    if arguments.seal is not None and (arguments.at or arguments.target_loss):
+        raise ConfigError(
+            "--seal keeps the losses of --flops, --params with --tokens, or --x with --values, "
+            f"not {given[0]}; ask for those"
+        )
+
+
 def _predict_points(arguments: Arguments) -> None:
     """Every point of a table, answered as columns beside its own, or with --json as a forecast."""
     from analysis.forecast import forecast_points, with_predictions
@@ -167,8 +193,10 @@ def _how(arguments: Arguments) -> dict[str, Any]:
 
 def _bounds(text: str) -> tuple[float | None, float | None]:
     """LOW:HIGH as two numbers, None where one is left out."""
-    low, high = text.split(":")
-    return float(low) if low else None, float(high) if high else None
+    low, high = (float(end) if end else None for end in text.split(":"))
+    if low != low or high != high:
+        raise ValueError("no number")
+    return low, high
 
 
 def _targets(arguments: Arguments) -> "Targets":

@@ -74,7 +74,7 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
     ),
     analysing.allocate: (
         options.source,
-        options.law("auto"),
+        options.law("auto", along=False),
         options.allocation,
         options.output,
         options.json_output,

@@ -24,7 +24,15 @@ def source(command: argparse.ArgumentParser) -> None:
         "source", metavar="SOURCE", help="a CSV, Parquet or JSONL table, or mlflow:EXPERIMENT"
     )
     table(command)
-    command.add_argument("--seed", type=int, default=0, help="seed of every random draw")
+    command.add_argument(
+        "--seed", type=_seed, default=0, metavar="S", help="seed of every random draw (%(default)s)"
+    )
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number from 0')
+    return int(text)
 
 
 def sources(command: argparse.ArgumentParser) -> None:
@@ -121,16 +129,20 @@ def experiment(command: argparse.ArgumentParser) -> None:
     command.add_argument("experiment", metavar="EXPERIMENT", help="the name of a sweep")
 
 
-def law(default: str) -> Options:
-    """Which law, along which column."""
+def law(default: str, along: bool = True) -> Options:
+    """Which law, and where it may run ``along`` one column, which."""
 
     def add(command: argparse.ArgumentParser) -> None:
         command.add_argument(
-            "--law", default=default, metavar="NAME", help="which law (default: %(default)s)"
+            "--law",
+            default=default,
+            metavar="NAME",
+            help="which law; an unknown name lists all (%(default)s)",
         )
-        command.add_argument(
-            "--x", metavar="COLUMN", help="the input of a one-input law (default: train_flops)"
-        )
+        if along:
+            command.add_argument(
+                "--x", metavar="COLUMN", help="the input of a one-input law (default: train_flops)"
+            )
 
     return add
 
@@ -199,7 +211,12 @@ def forecasting(command: argparse.ArgumentParser) -> None:
         ("--target-loss", "L", "the reverse: the budget (or --x) at which a loss is reached"),
     ):
         command.add_argument(flag, metavar=metavar, help=text, type=float, nargs="+")
-    command.add_argument("--at", metavar="POINTS.csv", help="a table of points to predict")
+    command.add_argument(
+        "--at",
+        metavar="POINTS.csv",
+        help="points to predict, by columns of params and tokens, of train_flops, or of --x; "
+        "-o FILE.csv repeats the table with median, low_90 and high_90",
+    )
     _levels(command)
     command.add_argument(
         "--seal", metavar="NAME", help="keep the forecast for `scaling verify NAME`"
@@ -212,7 +229,7 @@ def _levels(command: argparse.ArgumentParser) -> None:
         "--level",
         type=float,
         action="append",
-        help="confidence level of the intervals; repeatable (default: 0.9)",
+        help="confidence level of the intervals, a share; repeatable (default: 0.9)",
     )
 
 

@@ -19,7 +19,20 @@ Value = TypeVar("Value")
 def load(arguments: Arguments) -> "Records":
     """The runs that SOURCE names: a file, or mlflow:EXPERIMENT."""
     columns = assignments(arguments.columns, "--columns", str)
-    return read(arguments.source, columns, arguments.where)
+    records = read(arguments.source, columns, arguments.where)
+    if getattr(arguments, "x", None):
+        arguments.x = _our_name(arguments.x, records)
+    return records
+
+
+def _our_name(column: str, records: "Records") -> str:
+    """Our name for a column that was given as the table spells it."""
+    from scaling.columns import canonical_name
+
+    if column in records:
+        return column
+    ours = {theirs: ours for ours, theirs in records.names.items()}
+    return ours.get(column) or canonical_name(column) or column
 
 
 def read(source: str, columns: Mapping[str, str], where: Sequence[str]) -> "Records":
@@ -44,14 +57,21 @@ def curves_of(source: str) -> "DataFrame | None":
 
 
 def points(path: str) -> "DataFrame":
-    """A table of points to predict."""
+    """A table of points to predict: text, so that what is not asked about is kept to the letter."""
     import pandas
 
     try:
-        return pandas.read_csv(path)
+        rows = pandas.read_csv(path, header=None, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         first_line = str(error).splitlines()[0]
         raise ConfigError(f"{path}: cannot be read as a CSV of points ({first_line})") from error
+    header = rows.iloc[0]
+    if len(header) == 1 and (";" in header.iloc[0] or "\t" in header.iloc[0]):
+        raise ConfigError(f"{path}: its columns are not separated by commas; write it with commas")
+    if header.duplicated().any():
+        name = header[header.duplicated()].iloc[0]
+        raise ConfigError(f'{path}: two columns are named "{name}"; rename one')
+    return rows.iloc[1:].set_axis(header.to_list(), axis=1).reset_index(drop=True)
 
 
 def config_path(name: str) -> str:
@@ -64,9 +84,11 @@ def assignments(
     given: Sequence[str], flag: str, convert: Callable[[str], Value]
 ) -> dict[str, Value]:
     """``name=value`` pairs, each value converted."""
-    pairs = {}
+    pairs: dict[str, Value] = {}
     for text in given:
         name, _, value = (part.strip() for part in text.partition("="))
+        if name in pairs:
+            raise ConfigError(f"{flag} {name}= is given twice; say it once")
         try:
             pairs[name] = convert(value)
         except ValueError:

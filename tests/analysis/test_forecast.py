@@ -1,5 +1,7 @@
 """Facts about forecasts: units, order, nesting, honesty at the edge, and what is refused."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from analysis.optimal_split import optimal_splits
 from analysis.targets import Targets
 from analysis.text import budgets_text, forecast_text
 from scaling.errors import ForecastError
-from scaling.laws import Chinchilla
+from scaling.laws import Chinchilla, Skaling
 from scaling.records import records_from_table
 from scaling.simulate import isoflop_runs, simulate_records
 
@@ -72,6 +74,37 @@ def test_the_same_seed_gives_the_same_forecast(ladder, answer):
 
 def test_the_forecast_survives_writing_and_reading(answer):
     assert Forecast.from_json(answer.to_json()) == answer
+
+
+def test_a_forecast_written_before_weights_followed_the_fit_can_be_read(answer):
+    document = json.loads(answer.to_json())
+    for target in document["targets"]:
+        for reason in target["weight_reasons"].values():
+            del reason["fitted_weight"]
+    read = Forecast.from_json(json.dumps(document))
+    assert read.targets[0].weight_reasons["coupled"].fitted_weight is None
+    assert "coupled" in forecast_text(read)
+
+
+def fitted_weights(runs):
+    (target,) = forecast(runs, Targets.flops(FAR)).targets
+    return {name: reason.fitted_weight for name, reason in target.weight_reasons.items()}
+
+
+def test_a_law_that_fits_badly_loses_its_weight_before_any_rehearsal(ladder):
+    coupled = Skaling(E=1.8, A=70.0, R=1e2, alpha=0.7, beta=0.9, k=0.4)
+    runs = isoflop_runs(BUDGETS, [0.1, 0.4, 1.4, 5.0], coupled)
+    weights = fitted_weights(simulate_records(coupled, runs, relative_noise=0.002, seed=4))
+    assert weights["additive"] < 0.1 * fitted_weights(ladder)["additive"]
+    assert sum(weights.values()) == pytest.approx(1)
+
+
+def test_small_runs_that_are_badly_tuned_give_the_law_that_says_so_more_weight(ladder):
+    name = "badly tuned small runs"
+    decades = np.log10(ladder.column("train_flops") / BUDGETS[0])
+    badly = ladder.table.assign(loss=ladder.column("loss") * (1 + 0.08 * 0.1**decades))
+    weight = fitted_weights(records_from_table(badly[["params", "tokens", "loss"]]))[name]
+    assert weight > 2 * fitted_weights(ladder)[name]
 
 
 def test_counting_tokens_in_billions_changes_no_prediction(ladder):
@@ -237,9 +270,9 @@ def test_a_level_outside_zero_and_one_is_refused():
         forecast(small(), Targets.flops(1e20), confidence_levels=(90.0,))
 
 
-def test_a_point_that_is_no_number_is_named_by_its_row():
+def test_a_point_that_is_no_number_is_named_by_its_place():
     points = pd.DataFrame({"params": [1e8, "big"], "tokens": [1e9, 1e9]})
-    with pytest.raises(ForecastError, match="row 2: params"):
+    with pytest.raises(ForecastError, match=r"params is \"big\", not a number \(point 2\)"):
         with_predictions(points, forecast_points(small(), points))
 
 

@@ -148,3 +148,46 @@ def test_predictions_that_cannot_be_written_are_one_line(ask, tmp_path):
     code, out, err = ask("forecast", table(), "--at", str(points), "-o", str(tmp_path))
     assert (code, out) == (2, "")
     assert "cannot be written" in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("runs", [upside_down(), table(loss=2.0)], ids=["rises", "flat"])
+def test_a_fit_says_that_more_compute_does_not_help(ask, runs):
+    code, out, _ = ask("fit", runs, "--bootstrap", "0")
+    assert code == 0
+    assert "does not fall with train_flops" in out
+    assert "does not fall" not in ask("fit", table(), "--bootstrap", "0")[1]
+
+
+def test_rows_that_take_no_part_are_counted(ask):
+    runs = pd.concat([table(), table()[:2]], ignore_index=True)
+    runs.loc[3, "loss"] = np.nan
+    code, out, _ = ask("forecast", runs, *FLOPS)
+    assert code == 0
+    assert "left out: exact copy of an earlier row (2), loss is blank or not finite (1)" in out
+    assert "left out" not in ask("forecast", table(), *FLOPS)[1]
+
+
+def test_losses_in_small_units_keep_their_digits(ask):
+    _, nats, _ = ask("forecast", table(), *FLOPS)
+    _, small, _ = ask("forecast", table(loss=table()["loss"] / 1000), *FLOPS)
+    low, high = (float(end) for end in small.split("[")[1].split("]")[0].split(", "))
+    expected = [float(end) for end in nats.split("[")[1].split("]")[0].split(", ")]
+    # half a unit of the last of four digits on either side
+    assert [1000 * low, 1000 * high] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_high_level_is_said_in_full(ask):
+    assert "99.125% interval" in ask("forecast", table(), *FLOPS, "--level", ".99125")[1]
+
+
+def test_a_budget_for_a_loss_is_supported_where_its_forecast_is(ask):
+    few = table().iloc[[0, 6, 12, 18, 24, 4, 20]]  # too few to rehearse: half the span is reached
+    found = []
+    for loss in ("2.7", "2.4", "2.2", "2.1", "2.05"):
+        (budget,) = json.loads(ask("forecast", few, "--target-loss", loss, "--json")[1])
+        median = f"{budget['median']!r}"
+        (there,) = json.loads(ask("forecast", few, "--flops", median, "--json")[1])["targets"]
+        assert budget["supported"] == there["supported"]
+        assert any("unsupported" in said for said in budget["status"]) != budget["supported"]
+        found.append(budget["supported"])
+    assert set(found) == {True, False}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from analysis import curve_forms as curve
 from analysis import surface_forms as surface
@@ -123,3 +124,24 @@ def test_copies_of_a_run_are_worth_one_run_and_independent_seeds_are_worth_many(
     np.testing.assert_allclose(cluster_worth(copies, cluster), 0.25)
     # the estimated correlation of independent residuals is within 3 / sqrt(3000 pairs) of 0
     assert np.all(cluster_worth(rng.normal(size=2000), cluster) > 1 / (1 + 3 * 0.055))
+
+
+def test_the_evidence_of_a_linear_law_is_its_marginal_likelihood():
+    rng = np.random.default_rng(3)
+    x = rng.uniform(-3, 1, size=(30, 1))
+    features = np.column_stack([np.ones(30), x[:, 0]])
+    mean, sd = np.array([0.1, -0.4]), np.array([0.3, 0.2])
+    y = features @ (mean + sd * [0.5, -1.0]) + 1e-4 * rng.normal(size=30)
+
+    def evaluate(theta, points):
+        columns = np.column_stack([np.ones(len(points)), points[:, 0]])
+        return theta @ columns.T, np.tile(columns, (len(theta), 1, 1))
+
+    problem = Problem(
+        evaluate=evaluate, x=x, y=y, weights=np.ones(30), prior_mean=mean, prior_sd=sd
+    )
+    solution = solve(problem, mean[None])
+    # residuals of 1e-4 lie within the smallest scale, where Huber's loss is a square
+    covariance = solution.scale**2 * np.eye(30) + (features * sd**2) @ features.T
+    exact = multivariate_normal.logpdf(y, features @ mean, covariance) + 15 * np.log(2 * np.pi)
+    assert solution.log_evidence == pytest.approx(exact, abs=1e-5)  # the Laplace integral is exact

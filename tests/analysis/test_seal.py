@@ -1,5 +1,6 @@
 """Facts about sealed forecasts: fixed before the run, scored after it, not to be changed."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_a_prediction_whose_run_has_not_landed_has_no_verdict(seal):
 def test_a_landed_run_is_scored_against_what_was_sealed(seal):
     (verdict,) = score_seal(seal, ladder([{**NEW, "loss": NEW_LOSS}]))
     assert verdict.measured == NEW_LOSS
-    assert verdict.error == pytest.approx(np.log(NEW_LOSS / seal.targets[0].median))
+    assert verdict.error == pytest.approx(np.log(seal.targets[0].median / NEW_LOSS))
     assert verdict.inside["0.9"]
     assert "inside 90%" in verdict.line
 
@@ -114,3 +115,38 @@ def test_a_filter_that_leaves_the_target_out_cannot_be_sealed(seal):
         seal_forecast(answer, "blind", records, asked=("params", "tokens"), where=["N < 2e8"])
     where = ["N > 1e5", "data == c4"]  # one that it passes, one of another column
     assert seal_forecast(answer, "open", records, asked=("params",), where=where).where
+
+
+def on(evaluation, records):
+    return replace(records, table=records.table.assign(eval_hash=evaluation))
+
+
+def test_runs_on_another_evaluation_set_are_no_verdict():
+    records = on("one", ladder())
+    answer = forecast(records, Targets.runs([NEW["params"]], [NEW["tokens"]]), backtests=1)
+    seal = seal_forecast(answer, "set", records, asked=("params", "tokens"))
+    assert Seal.from_json(seal.to_json()) == seal
+    landed = ladder([{**NEW, "loss": NEW_LOSS}])
+    assert len(score_seal(seal, on("one", landed))) == 1
+    assert len(score_seal(seal, landed)) == 1  # a table that does not say is taken at its word
+    sets = ["one"] * len(LOSS) + ["other"]
+    assert score_seal(seal, on(sets, landed)) == ()
+    with pytest.raises(ForecastError, match='eval_hash is other, but "set" was sealed for one'):
+        score_seal(seal, on("other", landed))
+
+
+def test_seals_that_do_not_say_what_they_were_measured_on_keep_their_digest(seal):
+    earlier = json.loads(seal.to_json())
+    del earlier["measured_on"]
+    assert Seal.from_json(json.dumps(earlier)) == seal
+
+
+def test_runs_without_what_was_asked_for_are_refused(seal):
+    with pytest.raises(RecordError, match='no column "tokens"'):
+        score_seal(seal, replace(ladder(), table=ladder().table[["params", "loss"]]))
+
+
+def test_a_level_is_said_in_full(seal):
+    target = replace(seal.targets[0], intervals={"0.999": (1.0, 3.0)})
+    (verdict,) = score_seal(replace(seal, targets=(target,)), ladder([{**NEW, "loss": NEW_LOSS}]))
+    assert "inside 99.9%" in verdict.line

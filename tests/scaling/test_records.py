@@ -200,3 +200,33 @@ def test_any_table_is_either_read_or_refused_in_one_line(rows):
 )
 def test_published_tables_load_as_they_are(published, name, rows, columns):
     assert len(read_records(published / name, columns=columns)) == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("N,D,loss,loss\n1e6,1e8,3,4\n", 'two columns are named "loss"'),
+        ("N;D;loss\n1e6;1e8;3\n", "not separated by commas"),
+        ("N,D,loss\n1e6,1e8,3,x\n2e6,1e8,3,x\n", "rows have more fields than the header"),
+    ],
+)
+def test_a_csv_that_would_be_misread_is_refused(tmp_path, text, says):
+    path = tmp_path / "runs.csv"
+    path.write_text(text)
+    with pytest.raises(RecordError, match=says):
+        read_records(path)
+
+
+def test_blanks_around_a_column_do_not_hide_it(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("N, D, val_loss\n1e6, 1e8, 3\n")
+    records = read_records(path)
+    assert [float(records.column(n)[0]) for n in ("params", "tokens", "loss")] == [1e6, 1e8, 3]
+
+
+def test_runs_on_several_training_sets_share_no_law():
+    table = pd.DataFrame(
+        {"N": [1e6, 2e6], "D": 1e8, "loss": [3.0, 2.9], "train_dataset": ["a", "b"]}
+    )
+    with pytest.raises(RecordError, match="the runs differ in data"):
+        records_from_table(table).usable("params")
