@@ -44,6 +44,7 @@ _POLL_SECONDS = 0.5
 _QUEUE_SECONDS = 5.0
 _GRACE_SECONDS = 10.0  # for jobs to save their states and leave
 _SURELY_ABSENT = 3  # results may reach a shared folder a few seconds after the job has left
+_RUNNING = ("R", "CG")  # how squeue calls jobs that run or are about to leave
 _ARRAY = 500  # tasks a job array: Slurm's own limit is 1,001 by default
 _MINUTES = 24 * 60
 #: Of `launch.slurm`: what is ours, and not Slurm's.
@@ -78,7 +79,7 @@ class _Job:
     messages: Path
     heard: float
     read: int = 0
-    started: bool = False
+    started: bool = False  # and has not gone back to the queue since
     absent: int = 0  # looks at Slurm's queue in a row that did not find it
 
     def clear(self) -> None:
@@ -173,6 +174,7 @@ class _Queue:
     def __init__(self, executor: Any, folder: Path, work: Work, launch: LaunchConfig) -> None:
         self._executor, self._folder, self._work, self._launch = executor, folder, work, launch
         self.jobs: list[_Job] = []
+        self._over: set[str] = set()  # ids of jobs that have ended and may still be queued
         self._next_look = time.monotonic() + _QUEUE_SECONDS
         self._ids = folder / "submitted"
         if executor.cluster == "slurm":
@@ -214,13 +216,14 @@ class _Queue:
 
     def look(self) -> Generator[Happening, None, None]:
         """What has happened since the last look."""
-        self._look_for_absent()
+        self._look_at_queue()
         for job in list(self.jobs):
             done = job.handle.done() or job.absent >= _SURELY_ABSENT
             yield from self._read(job)
             ended = self._ended(job) if done else self._hung(job)
             if ended is not None:
                 self.jobs.remove(job)
+                self._over.add(job.handle.job_id)
                 job.clear()
                 yield ended
 
@@ -238,19 +241,40 @@ class _Queue:
         for job in running:
             self._end(job)
             job.clear()
+        if self._executor.cluster == "slurm":
+            self._see_off()
         self._ids.unlink(missing_ok=True)
 
-    def _look_for_absent(self) -> None:
-        """Find jobs that were killed: without accounting only the queue tells, by their absence."""
+    def _look_at_queue(self) -> None:
+        """Find jobs that were killed: without accounting only the queue tells, by their absence.
+
+        And those that wait again, after a preemption or for a node that is down.
+        """
         if self._executor.cluster != "slurm" or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _QUEUE_SECONDS
-        command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
-        listed = subprocess.run(command, capture_output=True, text=True, check=False)
-        if listed.returncode == 0:
-            queue = set(listed.stdout.split())
-            for job in self.jobs:
-                job.absent = 0 if job.handle.job_id in queue else job.absent + 1
+        states = _states()
+        if states is None:
+            return
+        for job in self.jobs:
+            state = states.get(job.handle.job_id)
+            job.absent = 0 if state else job.absent + 1
+            if state not in (None, *_RUNNING):
+                job.started = False
+        self._end_repeated(states)
+
+    def _end_repeated(self, states: Mapping[str, str]) -> None:
+        """End jobs that have told their end, and are queued again since a node of theirs failed."""
+        self._over &= states.keys()
+        if again := [job_id for job_id in self._over if states[job_id] == "PD"]:
+            subprocess.run(["scancel", "--quiet", *again], check=False)
+
+    def _see_off(self) -> None:
+        """Wait a moment until Slurm is done with the jobs that have told their end."""
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while self._over and time.monotonic() < deadline and (states := _states()) is not None:
+            self._end_repeated(states)
+            time.sleep(_POLL_SECONDS)
 
     def _read(self, job: _Job) -> Generator[Happening, None, None]:
         with suppress(FileNotFoundError), job.messages.open("rb") as file:
@@ -305,6 +329,15 @@ class _Queue:
             ids = self._ids.read_text().split()
             subprocess.run(["scancel", "--quiet", *ids], check=False)
             self._ids.unlink()
+
+
+def _states() -> dict[str, str] | None:
+    """The state of each job in Slurm's queue, by id; None where Slurm does not answer."""
+    command = ["squeue", "--me", "--noheader", "--array", "--format=%i %t"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        return None
+    return dict(line.split() for line in listed.stdout.splitlines())
 
 
 def _preemption() -> int:
