@@ -14,6 +14,7 @@ from analysis.fit import fit_law
 from analysis.fit_result import Fit, Interval
 from analysis.optimal_split import LEVELS, OptimalSplit
 from analysis.question import check_distance
+from analysis.support import too_far
 from analysis.targets import Targets, checked_levels
 from scaling.allocation import TRAINING_FLOP, Allocation, allocate
 from scaling.errors import ForecastError
@@ -123,6 +124,7 @@ def _split(
         tokens_range={level: _range(drawn.tokens, level) for level in levels},
         decades_beyond=beyond,
         law=law,
+        unsupported_because=too_far(beyond, float(np.ptp(log_runs[:, 2])) / np.log(10), 0.0),
     )
 
 

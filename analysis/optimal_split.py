@@ -10,6 +10,7 @@ from analysis.ensemble import Ensemble, MemberFit, weigh
 from analysis.fit_result import Interval
 from analysis.forecaster import Forecaster, prepare
 from analysis.question import check_distance, pose
+from analysis.support import furthest_rehearsal, span, too_far
 from analysis.surface_forms import SurfaceForm
 from analysis.targets import Targets, checked_levels
 from scaling.errors import ForecastError
@@ -36,6 +37,11 @@ class OptimalSplit:
     tokens_range: Mapping[float, Interval]
     decades_beyond: float  # outside the data, in compute, size or tokens; 0 inside
     law: str  # which law or laws answered
+    unsupported_because: str = ""  # why the digits of size and tokens mean nothing; "" if they do
+
+    def shown(self, value: float) -> float:
+        """``value``, a size or a number of tokens, to the digits that mean something."""
+        return float(f"{value:.1g}") if self.unsupported_because else value
 
 
 def optimal_splits(
@@ -72,6 +78,7 @@ def optimal_splits(
     log_tokens = log_compute[:, None] - ladder.log_flops_ratio - log_params
     names = "; ".join(c.name for c in question.candidates)  # some hold a comma
     said = f"weighted laws ({names})" if len(question.candidates) > 1 else names
+    spanned, rehearsed = span(forecaster), furthest_rehearsal(forecaster)
     splits = []
     for i, budget in enumerate(budgets):
         ranges = [
@@ -89,6 +96,7 @@ def optimal_splits(
                 tokens_range=ranges[1],
                 decades_beyond=float(beyond[i]),
                 law=said,
+                unsupported_because=too_far(float(beyond[i]), spanned, rehearsed),
             )
         )
     return tuple(splits)

@@ -16,6 +16,7 @@ BoolArray = npt.NDArray[np.bool_]
 REHEARSED_REACH = 4.0  # times the furthest rehearsal: forecasts beyond it rest on the laws alone
 SPANNED_REACH = 1.5  # times the span of the runs: nothing further is read as a number
 UNREHEARSED_REACH = 0.5  # of the span of the runs, where that is more
+ROUNDING = 0.01  # decades; planned budgets are met to within it
 WIDEST = float(np.log(1.5))  # log width of the 90% interval beyond which digits say nothing
 FLOOR_LEARNED = 0.1  # standard error of the log floor below which the runs, not the prior, know it
 WIDE_SCALE = 1.3
@@ -37,21 +38,27 @@ def reasons_against(forecaster: Forecaster, answer: LogForecast) -> tuple[str, .
     """Why the median of each target is no number to read, by the rule of `supported`; "" where it
     is one."""
     low, high = np.quantile(answer.draws, [0.05, 0.95], axis=1)
-    rounding = 0.01  # planned budgets are met to within it
     spanned, rehearsed = span(forecaster), furthest_rehearsal(forecaster)
-    reach = max(REHEARSED_REACH * rehearsed, UNREHEARSED_REACH * spanned)
     reasons = []
     for distance, width in zip(answer.distance, high - low, strict=True):
-        where = f"{distance:.2f} decades beyond the data, "
-        if distance > SPANNED_REACH * spanned + rounding:
-            reasons.append(f"{where}which span {spanned:.2f}")
-        elif distance > reach + rounding:
-            reasons.append(f"{where}which span {spanned:.2f}, rehearsed to {rehearsed:.2f}")
-        elif width > WIDEST:
-            reasons.append(f"{where}with a 90% interval wider than a factor of 1.5")
-        else:
-            reasons.append("")
+        reason = too_far(float(distance), spanned, rehearsed)
+        if not reason and width > WIDEST:
+            reason = (
+                f"{distance:.2f} decades beyond the data, with a 90% interval wider than a "
+                "factor of 1.5"
+            )
+        reasons.append(reason)
     return tuple(reasons)
+
+
+def too_far(distance: float, spanned: float, rehearsed: float) -> str:
+    """Why nothing this far out is a number to read; "" where it may be. All in decades."""
+    where = f"{distance:.2f} decades beyond the data, which span {spanned:.2f}"
+    if distance > SPANNED_REACH * spanned + ROUNDING:
+        return where
+    if distance > max(REHEARSED_REACH * rehearsed, UNREHEARSED_REACH * spanned) + ROUNDING:
+        return f"{where}, rehearsed to {rehearsed:.2f}"
+    return ""
 
 
 def span(forecaster: Forecaster) -> float:

@@ -198,12 +198,19 @@ def splits_text(splits: Sequence[OptimalSplit]) -> str:
     header += [f"{name} {100 * level:.10g}%" for level in levels for name in ("N", "D")]
     rows = []
     for split in splits:
-        cells = [f"{v:.3g}" for v in (split.budget, split.params, split.tokens)]
-        cells += [f"{split.tokens / split.params:.3g}", f"{split.train_flops:.3g}"]
+        best = (split.params, split.tokens, split.tokens / split.params)
+        cells = [f"{split.budget:.3g}", *(f"{split.shown(v):.3g}" for v in best)]
+        cells.append(f"{split.train_flops:.3g}")
         for level in levels:
             for span in (split.params_range[level], split.tokens_range[level]):
-                cells.append(f"[{span.low:.3g}, {span.high:.3g}]")
+                cells.append(f"[{split.shown(span.low):.3g}, {split.shown(span.high):.3g}]")
         rows.append(cells)
+    against = [
+        f"unsupported, an order of magnitude only: {split.budget:.3g} FLOP, "
+        f"{split.unsupported_because}"
+        for split in splits
+        if split.unsupported_because
+    ]
     beyond = ", ".join(f"{split.decades_beyond:.2f}" for split in splits)
     return "\n".join(
         [
@@ -211,6 +218,7 @@ def splits_text(splits: Sequence[OptimalSplit]) -> str:
             "",
             f"answered by: {splits[0].law}",
             f"decades beyond the data: {beyond} ({_FARTHEST})",
+            *against,
             "the loss is flat around an optimum: a run anywhere inside a range costs little",
         ]
     )

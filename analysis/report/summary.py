@@ -162,8 +162,16 @@ def _how_to_split(findings: Findings) -> list[Statement]:
     sentences = []
     for factor, split in zip(FACTORS, findings.splits, strict=True):
         (n_low, n_high), (d_low, d_high) = (
-            ranges[findings.confidence_level] for ranges in (split.params_range, split.tokens_range)
+            (split.shown(end) for end in ranges[findings.confidence_level])
+            for ranges in (split.params_range, split.tokens_range)
         )
+        if split.unsupported_because:
+            sentences.append(
+                f"At {factor:g} times the runs say no more than {count_in_words(n_low)} to "
+                f"{count_in_words(n_high)} parameters on {count_in_words(d_low)} to "
+                f"{count_in_words(d_high)} tokens."
+            )
+            continue
         sentences.append(
             f"At {factor:g} times: about {count_in_words(split.params, spelt_out=True)} parameters "
             f"({count_in_words(n_low)} to {count_in_words(n_high)}) on "

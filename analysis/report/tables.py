@@ -233,17 +233,12 @@ def splits_table(findings: Findings) -> Table:
     """Compute-optimal size and tokens at each budget."""
     level, rows = findings.confidence_level, []
     for factor, split in zip(FACTORS, findings.splits, strict=False):
-        n, d = split.params_range[level], split.tokens_range[level]
-        rows.append(
-            (
-                f"{factor:g}\u00d7",
-                f"{flops_in_words(split.train_flops)} FLOP",
-                count_in_words(split.params),
-                f"{count_in_words(n.low)} to {count_in_words(n.high)}",
-                count_in_words(split.tokens),
-                f"{count_in_words(d.low)} to {count_in_words(d.high)}",
-            )
-        )
+        ranges = (split.params_range[level], split.tokens_range[level])
+        n, d = (" to ".join(count_in_words(split.shown(v)) for v in ends) for ends in ranges)
+        best = (count_in_words(v) for v in (split.params, split.tokens))
+        n_best, d_best = ("not supported",) * 2 if split.unsupported_because else best
+        budget = f"{flops_in_words(split.train_flops)} FLOP"
+        rows.append((f"{factor:g}\u00d7", budget, n_best, n, d_best, d))
     percent = f"{100 * level:g}% interval"
     head = ("Factor", "Budget", "Parameters N", f"{percent} of N", "Tokens D", f"{percent} of D")
     return Table(head=head, rows=tuple(rows))

@@ -11,7 +11,7 @@ from analysis.forecast import forecast, forecast_points, with_predictions
 from analysis.forecast_result import Forecast
 from analysis.optimal_split import optimal_splits
 from analysis.targets import Targets
-from analysis.text import budgets_text, forecast_text
+from analysis.text import budgets_text, forecast_text, splits_text
 from scaling.errors import ForecastError
 from scaling.laws import Chinchilla, Skaling
 from scaling.records import records_from_table
@@ -229,6 +229,16 @@ def test_the_optimal_split_range_contains_the_true_optimum(ladder):
     assert low < TRUTH.optimal_params(FAR) < high
     low, high = split.tokens_range[0.95]
     assert low < FAR / (6 * TRUTH.optimal_params(FAR)) < high
+
+
+def test_a_split_too_far_out_shows_one_digit_and_says_why(ladder):
+    near, far = optimal_splits(ladder, FAR, 1e25)
+    assert not near.unsupported_because
+    assert "span 1.48" in far.unsupported_because
+    text = splits_text((near, far))
+    assert f"{near.params:.3g}" in text
+    assert f"{far.params:.3g}" not in text
+    assert "an order of magnitude only: 1e+25 FLOP" in text
 
 
 def small(**changes):
