@@ -43,7 +43,7 @@ def test_runs_a_hundred_times_larger_are_predicted_within_two_percent(hoffmann):
 def test_a_forecast_of_240_runs_takes_seconds(hoffmann):
     start = time.process_time()
     forecast(hoffmann, Targets.flops(1e23), draws=2000, backtests=5)
-    assert time.process_time() - start < 3.0  # 0.5 s on one core; the goal is 3 s
+    assert time.process_time() - start < 3.0  # 1.2 s on one core; the goal is 3 s
 
 
 @pytest.mark.slow
@@ -66,8 +66,8 @@ def test_learning_curves_reach_the_goal(published: Path):
 def test_published_tables_reach_the_goal(published: Path):
     reached = summary(run(published_splits(published), {"auto": ours("auto")}))
     error = reached["error"].droplevel("method")
-    assert error["gadre, README"] < 1.6  # 1.35; the goal is 3.3
-    assert error["gadre, by cut"] < 1.6  # 1.46; the goal is 3.3
+    assert error["gadre, README"] < 1.6  # 1.39; the goal is 3.3
+    assert error["gadre, by cut"] < 1.6  # 1.32; the goal is 3.3
     assert error["hoffmann, by cut"] < 1.06
     per_split = np.average(reached["in90"], weights=reached["splits"])
     assert 0.86 <= per_split <= 0.94
