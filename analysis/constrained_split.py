@@ -10,10 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from analysis.ensemble import DECADE
 from analysis.fit import fit_law
 from analysis.fit_result import Fit, Interval
+from analysis.ladder import Ladder
 from analysis.optimal_split import LEVELS, OptimalSplit
-from analysis.question import check_distance
+from analysis.question import check_distance, surface_ladder
 from analysis.support import too_far
 from analysis.targets import Targets, checked_levels
 from scaling.allocation import TRAINING_FLOP, Allocation, allocate
@@ -40,7 +42,7 @@ def constrained_splits(
 ) -> tuple[OptimalSplit, ...]:
     """The best params and training tokens for each budget in FLOP, inference included.
 
-    C = r N D, with r the FLOP per parameter and token of the table's own larger runs.
+    C = r N D, with r the FLOP per parameter and token of the table's own largest runs.
     ``inference_tokens`` are served by the model out of the same budget, each at a third of r N;
     ``unique_tokens`` is how many distinct tokens there are to train on. Ranges are those of the
     fit's bootstrap: they lack what another law would say.
@@ -54,18 +56,16 @@ def constrained_splits(
         raise ForecastError(f"{inference_tokens:g} inference tokens; give zero or a finite number")
     levels = checked_levels(confidence_levels, bootstrap)
     fit, law, draws, said = _law(records, unique_tokens is not None, bootstrap, seed)
-    used = records.usable(*fit.columns)
-    ratio = _flop_per_param_and_token(used)
-    runs = np.log(_sizes(used.column("params"), used.column("tokens"), ratio))
+    ladder = surface_ladder(records.usable(*fit.columns))
+    ratio = float(np.exp(ladder.log_flops_ratio))
     how = {"inference_tokens": inference_tokens, "unique_tokens": unique_tokens}
     return tuple(
         _split(
             float(budget),
             best=allocate(law, float(budget) * TRAINING_FLOP / ratio, **how),  # type: ignore[arg-type]
             drawn=allocate(draws, float(budget) * TRAINING_FLOP / ratio, **how),  # type: ignore[arg-type]
-            ratio=ratio,
+            ladder=ladder,
             law=said,
-            log_runs=runs,
             levels=levels,
         )
         for budget in asked
@@ -104,16 +104,15 @@ def _split(
     *,
     best: Allocation,
     drawn: Allocation,
-    ratio: float,
+    ladder: Ladder,
     law: str,
-    log_runs: FloatArray,
     levels: Sequence[float],
 ) -> OptimalSplit:
-    spent = float(best.train_flops) * ratio / TRAINING_FLOP
-    where = np.log(_sizes(np.atleast_1d(best.params), np.atleast_1d(best.tokens), ratio))[0]
-    outside = np.maximum(where - log_runs.max(axis=0), log_runs.min(axis=0) - where) / np.log(10)
-    beyond = max(0.0, float(outside.max()))
-    check_distance(np.array([beyond]))
+    spent = float(best.train_flops) * float(np.exp(ladder.log_flops_ratio)) / TRAINING_FLOP
+    at = np.log([[float(best.params), float(best.tokens)]])
+    distance = ladder.distance(at, at.sum(axis=1) + ladder.log_flops_ratio)
+    check_distance(distance)
+    beyond, spanned = float(distance[0]), float(np.ptp(ladder.log_compute)) / DECADE
     return OptimalSplit(
         budget=budget,
         train_flops=spent,
@@ -124,22 +123,8 @@ def _split(
         tokens_range={level: _range(drawn.tokens, level) for level in levels},
         decades_beyond=beyond,
         law=law,
-        unsupported_because=too_far(beyond, float(np.ptp(log_runs[:, 2])) / np.log(10), 0.0),
+        unsupported_because=too_far(beyond, spanned, 0.0),
     )
-
-
-def _flop_per_param_and_token(used: Records) -> float:
-    """Training FLOP over N D as the table's own larger runs count them; 6 where none does."""
-    size = used.column("params") * used.column("tokens")
-    ratio = used.column("train_flops") / size if "train_flops" in used else np.full(len(used), 6.0)
-    larger = ratio[size >= np.quantile(size, 0.75)]
-    known = larger[np.isfinite(larger) & (larger > 0)]
-    return float(np.median(known)) if len(known) else TRAINING_FLOP
-
-
-def _sizes(params: FloatArray, tokens: FloatArray, ratio: float) -> FloatArray:
-    """Size, tokens and compute of runs, (runs, 3)."""
-    return np.column_stack([params, tokens, ratio * params * tokens])
 
 
 def _range(values: FloatArray, level: float) -> Interval:

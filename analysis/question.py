@@ -171,13 +171,12 @@ def _well_tuned(ladder: Ladder, tuning: TuningGap) -> Ladder:
     return replace(ladder, log_loss=ladder.log_loss - tuning.expected, tuning=tuning, health=None)
 
 
-def _surface(records: Records, law: str) -> Question:
-    names = ("params", "tokens")
-    usable = records.usable(*names)
+def surface_ladder(usable: Records) -> Ladder:
+    """Usable runs by size and tokens, with the FLOP that the largest of them count."""
     n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
     compute = _log_compute(usable)
     ladder = Ladder(
-        inputs=names,
+        inputs=("params", "tokens"),
         log_inputs=np.column_stack([n, d]),
         log_loss=np.log(usable.column("loss")),
         log_compute=compute,
@@ -185,9 +184,13 @@ def _surface(records: Records, law: str) -> Question:
         configuration=_configurations(usable),
         health=_health(usable),
     )
-    ratio = float(np.median((compute - n - d)[ladder.top(4)]))
-    ladder = replace(ladder, log_flops_ratio=ratio)
-    tuning = checked_gap(usable, compute)
+    return replace(ladder, log_flops_ratio=float(np.median((compute - n - d)[ladder.top(4)])))
+
+
+def _surface(records: Records, law: str) -> Question:
+    usable = records.usable("params", "tokens")
+    ladder = surface_ladder(usable)
+    tuning = checked_gap(usable, ladder.log_compute)
     said = health_notes(usable, weighed=tuning is None)
     if tuning is not None:
         ladder, said = _well_tuned(ladder, tuning), said + tuning.notes

@@ -22,16 +22,16 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtr
 
-from benchmarks.forecast_skill import LEVELS, Answer, Split, ours, score
-from benchmarks.simulated_ladders import (
-    DECADE,
-    KINDS,
-    LOG_SIX,
-    SimulatedLadder,
-    Truth,
-    simulated_ladders,
+from benchmarks.forecast_skill import (
+    LEVELS,
+    Answer,
+    Split,
+    ours,
+    score,
+    simulated_splits,
+    summary,
 )
-from scaling.records import records_from_table
+from benchmarks.simulated_ladders import DECADE, KINDS, LOG_SIX, Truth
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -168,17 +168,17 @@ def _next_step(fit: FloatArray, left: float) -> float:
     return low
 
 
-def best_answer(ladder: SimulatedLadder, rng: np.random.Generator) -> tuple[Answer, FloatArray]:
+def best_answer(split: Split, rng: np.random.Generator) -> tuple[Answer, FloatArray]:
     """The forecast of one who knows the simulator, and the chance of every kind (kinds,)."""
-    log_n, log_d = (np.log(ladder.seen[name].to_numpy(float)) for name in ("params", "tokens"))
+    log_n, log_d = (np.log(split.seen.column(name)) for name in split.inputs)
     sizes, which = np.unique(np.round(log_n, 1), return_inverse=True)
     runs = Runs(
         log_n=log_n,
         log_d=log_d,
-        log_loss=np.log(ladder.seen["loss"].to_numpy(float)),
+        log_loss=np.log(split.seen.column("loss")),
         of_size=np.eye(len(sizes))[which],
     )
-    ahead = [np.log(ladder.hidden[name].to_numpy(float)) for name in ("params", "tokens")]
+    ahead = [np.log(split.hidden[name].to_numpy(float)) for name in split.inputs]
     draws, evidence = [], []
     for kind in KINDS:
         z, log_evidence = posterior(kind, runs, rng)
@@ -209,25 +209,16 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("attainable.json"))
     arguments = parser.parse_args()
     rows = []
-    for i, ladder in enumerate(simulated_ladders(KINDS, arguments.ladders, arguments.seed)):
-        few = " (under 12 runs)" if len(ladder.seen) < 12 else ""
-        split = Split(
-            group=f"simulated {ladder.kind}{few}",
-            name=f"{ladder.kind} {i}",
-            seen=records_from_table(ladder.seen, source=f"simulated {i}"),
-            hidden=ladder.hidden,
-            inputs=("params", "tokens"),
-        )
-        best, chances = best_answer(ladder, np.random.default_rng([arguments.seed, i]))
-        own_kind = {"chance of own kind": float(chances[KINDS.index(ladder.kind)])}
+    splits = simulated_splits(arguments.ladders, arguments.seed, checked=False)
+    for i, split in enumerate(splits):
+        best, chances = best_answer(split, np.random.default_rng([arguments.seed, i]))
+        kind = split.name.split()[0]
+        own_kind = {"chance of own kind": float(chances[KINDS.index(kind)])}
         named = {"group": split.group, "split": split.name}
         rows.append(named | {"method": "attainable"} | score(split, best) | own_kind)
         rows.append(named | {"method": "auto"} | score(split, ours("auto")(split)))
-    table = pd.DataFrame(rows)
-    means = table.groupby(["group", "method"], sort=False).mean(numeric_only=True)
-    means.insert(0, "splits", table.groupby(["group", "method"], sort=False).size())
     with pd.option_context("display.width", 200, "display.max_columns", 20):
-        print(means.round(3).to_string())
+        print(summary(rows).round(3).to_string())
     arguments.output.write_text(json.dumps(rows, indent=1))
     print(f"written: {arguments.output}")
 

@@ -132,7 +132,8 @@ def constant_misfit(split: Split) -> Answer:
         default_noise_runs=0.0,
     )
     exponents, coupling = ((float(np.log(0.3)), 0.3), (0.0, 0.3)), (-0.3, 0.5)
-    coupled, _, _, _, additive, _ = surface_candidates()
+    by_name = {candidate.name: candidate for candidate in surface_candidates()}
+    coupled, additive = by_name["coupled"], by_name["additive"]
     coupled = replace(coupled, priors=(*coupled.priors[:3], *exponents, coupling))
     members = (
         replace(coupled, first_weight=0.30),
