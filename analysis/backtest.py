@@ -16,10 +16,9 @@ from analysis.forecaster import FEWEST_CURVE_RUNS, FEWEST_SURFACE_RUNS, log_fore
 from analysis.ladder import Ladder
 from analysis.question import FURTHEST_DECADES, Question, pose
 from analysis.scores import covered, interval_score
+from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.records import Records
-
-FloatArray = npt.NDArray[np.float64]
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 BUDGETS_HIDDEN = (1, 2, 3)

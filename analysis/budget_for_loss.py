@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.fit_result import Interval
 from analysis.forecast import LEVELS, BudgetQuestion, forecaster_for
@@ -12,10 +11,10 @@ from analysis.forecaster import log_forecast
 from analysis.question import FURTHEST_DECADES
 from analysis.support import reasons_against
 from analysis.targets import checked_levels
+from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.records import Records
 
-FloatArray = npt.NDArray[np.float64]
 STEP = 0.05  # decades between the budgets that are tried
 
 

@@ -8,14 +8,13 @@ They say what published ladders have in common, and a few runs outweigh them.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis import curve_forms as curve
 from analysis import surface_forms as surface
 from analysis.curve_forms import CurveForm
 from analysis.surface_forms import SurfaceForm
+from scaling.arrays import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 Prior = tuple[float, float]  # mean, standard deviation
 
 FLOOR: Prior = (float(np.log(0.6)), 0.5)

@@ -8,7 +8,6 @@ if they repeat data and else from the paper that measured them.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.ensemble import DECADE
 from analysis.fit import fit_law
@@ -19,11 +18,10 @@ from analysis.question import check_distance, surface_ladder
 from analysis.support import too_far
 from analysis.targets import Targets, checked_levels
 from scaling.allocation import TRAINING_FLOP, Allocation, allocate
+from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.laws import Chinchilla, DataConstrained, Law
 from scaling.records import Records
-
-FloatArray = npt.NDArray[np.float64]
 
 # Repeats after which the value of data and of excess parameters has decayed: Muennighoff et al.
 # 2023, "Scaling Data-Constrained Language Models", arXiv:2305.16264.

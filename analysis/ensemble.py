@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.calibration import Calibration
 from analysis.candidates import Candidate
@@ -17,8 +16,8 @@ from analysis.ladder import FRONTIER_SCALE, Ladder
 from analysis.map_fit import Problem, Solution, solve
 from analysis.run_noise import RunNoise, run_noise
 from analysis.surface_forms import SurfaceForm, surface_starts
+from scaling.arrays import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 DECADE = float(np.log(10))
 SMALLEST_SLOPE = 1e-4  # log loss a decade: a ladder that has gone flat
 NEAREST = 0.02  # decades; a target inside the data is still this far from certainty

@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit_result import Interval
+from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.records import Records
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.diagnostics import checklist_card
 from analysis.fit_result import Fit, FitStatus
@@ -17,11 +16,10 @@ from analysis.problem import Problem, pose, weights_in_words
 from analysis.search import Optimum, find_optimum
 from analysis.uncertainty import Draws, Resampling
 from analysis.uncertainty import bootstrap as resample
+from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws import Law, law_named
 from scaling.records import Records
-
-FloatArray = npt.NDArray[np.float64]
 
 FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
 #: where replicas start when the best floor is zero: this share of the lowest loss

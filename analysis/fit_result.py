@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from scaling.errors import FitError
 from scaling.laws import Law, law_named
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class Interval(NamedTuple):

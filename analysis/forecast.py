@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from analysis.ensemble import Ensemble, fit_members
@@ -35,11 +34,10 @@ from analysis.support import (
     reasons_against,
 )
 from analysis.targets import Targets, checked_levels
+from scaling.arrays import FloatArray
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
 from scaling.records import Records
-
-FloatArray = npt.NDArray[np.float64]
 
 FEWEST_DRAWS = 100
 LEVELS = (0.5, 0.8, 0.9, 0.95)

@@ -7,11 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.fit_result import Interval
-
-FloatArray = npt.NDArray[np.float64]
+from scaling.arrays import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)

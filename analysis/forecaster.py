@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import stdtrit
 
 from analysis.calibration import Calibration
@@ -27,8 +26,7 @@ from analysis.ensemble import (
 from analysis.ladder import Ladder
 from analysis.run_noise import RunNoise
 from analysis.surface_forms import SurfaceForm
-
-FloatArray = npt.NDArray[np.float64]
+from scaling.arrays import FloatArray
 
 SURFACE_STEP = 0.3 * DECADE  # between origins of a backtest with two inputs
 CURVE_CUTS = np.log([1.41, 2.0, 4.0, 8.0])  # below the largest x, with one input

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.fit_result import FitStatus
 from analysis.models import Model
@@ -11,8 +10,7 @@ from analysis.newton import minimise, whitening
 from analysis.objectives import Objective
 from analysis.problem import Problem
 from analysis.search import Optimum, search_stages
-
-FloatArray = npt.NDArray[np.float64]
+from scaling.arrays import FloatArray
 
 #: a constant that moves no prediction by this much (log loss per unit of its log) has vanished
 _VANISHED = 1e-5

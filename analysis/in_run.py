@@ -15,10 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-FloatArray = npt.NDArray[np.float64]
+from scaling.arrays import FloatArray
 
 FEWEST_FINISHED = 3
 WINDOW = 0.06  # of the steps done: the stretch over which a noisy curve is averaged

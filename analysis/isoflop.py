@@ -8,10 +8,9 @@ import numpy.typing as npt
 
 from analysis.fit_result import Interval
 from analysis.uncertainty import WEBB_POINTS
+from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.records import Records
-
-FloatArray = npt.NDArray[np.float64]
 
 #: runs whose compute differs by less than this share belong to one budget
 _BUDGET_TOLERANCE = 0.15

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.tuning_gap import TuningGap
+from scaling.arrays import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 

@@ -9,17 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.fit_result import Fit, Interval
 from analysis.models import Tie
 from analysis.objectives import Objective
 from analysis.problem import pose_again
+from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws import Law
 from scaling.records import Records
 
-FloatArray = npt.NDArray[np.float64]
 Bounds = Mapping[str, tuple[float | None, float | None]]
 
 

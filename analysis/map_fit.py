@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from scaling.arrays import FloatArray
+
 Evaluate = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
 
 FIRST_SCALE = 0.01  # residuals of a good ladder are about 1% of the loss

@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.objectives import Objective
+from scaling.arrays import FloatArray
 from scaling.laws import Law
-
-FloatArray = npt.NDArray[np.float64]
 
 #: logs and exponents beyond these are overflow in the making; the search is kept inside
 LARGEST_LOG = 600.0

@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from analysis.models import Model
 from analysis.objectives import Objective
-
-FloatArray = npt.NDArray[np.float64]
+from scaling.arrays import FloatArray
 
 #: a replica is done when a full Newton step would gain less than this share of its objective
 RELATIVE_GAIN = 1e-7

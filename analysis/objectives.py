@@ -11,11 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from scaling.arrays import FloatArray
 from scaling.errors import FitError
 
-FloatArray = npt.NDArray[np.float64]
 Triple = tuple[FloatArray, FloatArray, FloatArray]
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.ensemble import Ensemble, MemberFit, weigh
 from analysis.fit_result import Interval
@@ -13,10 +12,10 @@ from analysis.question import check_distance, pose
 from analysis.support import furthest_rehearsal, span, too_far
 from analysis.surface_forms import SurfaceForm
 from analysis.targets import Targets, checked_levels
+from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.records import Records
 
-FloatArray = npt.NDArray[np.float64]
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
 

@@ -9,11 +9,10 @@ import numpy.typing as npt
 from analysis.fit_result import Fit
 from analysis.models import Model, Tie, model_of
 from analysis.rungs import health_notes
+from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws import Law
 from scaling.records import Records
-
-FloatArray = npt.NDArray[np.float64]
 
 #: ln(D) must leave its straight line against ln(N) by this much somewhere, or the two are one
 _LEAST_SPREAD = 0.05

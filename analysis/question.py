@@ -15,10 +15,9 @@ from analysis.candidates import LAW_NAMES, Candidate, curve_candidates, surface_
 from analysis.ladder import Ladder
 from analysis.rungs import health_notes
 from analysis.tuning_gap import TuningGap, checked_gap, with_open_checks
+from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.records import Records
-
-FloatArray = npt.NDArray[np.float64]
 
 FEWEST_RUNS = 6
 FEWEST_SCALES = 3

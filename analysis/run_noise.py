@@ -9,12 +9,10 @@ of a loss measured on that same set, and repeats do not show it.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.calibration import Calibration
 from analysis.ladder import Ladder
-
-FloatArray = npt.NDArray[np.float64]
+from scaling.arrays import FloatArray
 
 DEFAULT_NOISE = 0.005  # log loss: what one seed does to a small language model, where unknown
 FEWEST_REPEATS = 4  # spare runs (beyond one a configuration) that can tell a standard deviation

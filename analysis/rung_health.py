@@ -11,14 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.health import Health
 from scaling.records import Records
-
-FloatArray = npt.NDArray[np.float64]
 
 FEWEST_RUNGS = 4
 #: A slope is called real where its interval at this confidence level leaves zero out.

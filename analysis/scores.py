@@ -7,7 +7,7 @@ interval score charges both (Gneiting & Raftery 2007, "Strictly proper scoring r
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from scaling.arrays import FloatArray
 
 
 def covered(low: FloatArray, high: FloatArray, measured: FloatArray) -> npt.NDArray[np.bool_]:

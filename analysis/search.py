@@ -11,9 +11,8 @@ from analysis.newton import Solution, minimise, whitening
 from analysis.objectives import Objective
 from analysis.problem import Problem
 from analysis.varpro import projected_starts
+from scaling.arrays import FloatArray
 from scaling.errors import FitError
-
-FloatArray = npt.NDArray[np.float64]
 
 #: starts that are searched to the end; they are the best of the grid
 _MOST_STARTS = 36

@@ -10,7 +10,6 @@ from analysis.surface_forms import SurfaceForm
 from scaling.health import EDGE_REASON
 from scaling.records import Records
 
-FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 REHEARSED_REACH = 4.0  # times the furthest rehearsal: forecasts beyond it rest on the laws alone

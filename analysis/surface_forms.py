@@ -22,9 +22,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from scaling.arrays import FloatArray
+
 ValueAndJacobian = tuple[FloatArray, FloatArray]
 
 # Log compute beside the mean of the largest quarter of the runs:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from scaling.arrays import FloatArray
 from scaling.health import Health, rung_columns
 from scaling.records import Records
 
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
 DECADES_TO_HALVE = (0.2, 0.3, 0.5, 0.8, 1.3, 2.0, 4.0, np.inf, -3.0)  # the last grows

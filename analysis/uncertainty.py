@@ -17,8 +17,8 @@ import numpy.typing as npt
 from analysis.models import Model
 from analysis.newton import minimise, whitening
 from analysis.objectives import Objective, objective_named
+from scaling.arrays import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 Resampling = Literal["pairs", "wild", "normal"]
 
 #: with fewer clusters than this, a resample often lacks what identifies a constant

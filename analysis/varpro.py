@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from itertools import combinations, product
 
 import numpy as np
-import numpy.typing as npt
 
+from scaling.arrays import FloatArray
 from scaling.laws import Law
 
-FloatArray = npt.NDArray[np.float64]
 Grid = dict[str, FloatArray]
 
 _EXPONENTS = (0.08, 0.15, 0.25, 0.4, 0.6, 0.9)

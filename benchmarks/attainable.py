@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtr
 
@@ -32,8 +31,7 @@ from benchmarks.forecast_skill import (
     summary,
 )
 from benchmarks.simulated_ladders import DECADE, KINDS, LOG_SIX, Truth
-
-FloatArray = npt.NDArray[np.float64]
+from scaling.arrays import FloatArray
 
 PARTICLES = 1200
 MOVES = 10  # at every temperature; three times as many at the last

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from analysis.calibration import SURFACE
@@ -30,10 +29,10 @@ from analysis.question import pose
 from analysis.scores import covered, interval_score
 from analysis.targets import Targets
 from benchmarks.simulated_ladders import KINDS, simulated_ladders
+from scaling.arrays import FloatArray
 from scaling.errors import ScalingError
 from scaling.records import Records, records_from_table
 
-FloatArray = npt.NDArray[np.float64]
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 BOOTSTRAP = 200
 GAPS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # decades hidden from the top of a table

@@ -6,13 +6,11 @@ losses come from a known gap instead of from training, and the same `judge` read
 """
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from scaling.arrays import FloatArray
 from scaling.health import Health
 from sweeps.health import judge
-
-FloatArray = npt.NDArray[np.float64]
 
 FACTORS = (0.56, 1.0, 1.8)
 WIDER = (0.56**2, 0.56, 1.0, 1.8, 1.8**2)  # an open end is extended once by a step each way

@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.simulated_checks import with_checks
-
-FloatArray = npt.NDArray[np.float64]
+from scaling.arrays import FloatArray
 
 KINDS = ("additive", "coupled", "broken", "mistuned")
 SIZES = (6, 8, 12, 16, 24, 40, 60)

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.laws import DataConstrained, Law
-
-FloatArray = npt.NDArray[np.float64]
 
 #: FLOP per parameter and token: training (forward and backward) and inference (forward)
 TRAINING_FLOP, INFERENCE_FLOP = 6.0, 2.0

@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from scaling.arrays import FloatArray
 from scaling.errors import FitError
 
-FloatArray = npt.NDArray[np.float64]
 Constant = float | FloatArray
 
 

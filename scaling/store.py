@@ -39,9 +39,12 @@ if TYPE_CHECKING:
 
 Fact = float | int | str | bool | None
 
-_RECORD, _RUN_ID, _STATE, _REASON, _KIND, _DRIVER = (
-    f"scaling.{name}" for name in ("record", "run_id", "state", "reason", "kind", "driver")
-)
+_RECORD = "scaling.record"
+_RUN_ID = "scaling.run_id"
+_STATE = "scaling.state"
+_REASON = "scaling.reason"
+_KIND = "scaling.kind"
+_DRIVER = "scaling.driver"
 _PARENT = "mlflow.parentRunId"
 _END_SECONDS = 20.0  # how long the end of a run waits for a store that is merely slow
 

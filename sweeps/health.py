@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from scaling.arrays import FloatArray
 from scaling.health import Health
 from scaling.shape import TransformerShape
 from sweeps.data.corpus import Corpus
@@ -24,7 +25,6 @@ from sweeps.recipe import with_learning_rate_factor
 if TYPE_CHECKING:
     import torch
 
-FloatArray = npt.NDArray[np.float64]
 
 #: A relative loss gap below this is none.
 OK_GAP = 0.001

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,9 +16,8 @@ from analysis.plots.style import (
     percent_axis,
     shades,
 )
+from scaling.arrays import FloatArray
 from scaling.errors import ConfigError
-
-FloatArray = npt.NDArray[np.float64]
 
 ENDINGS = (".svg", ".png", ".pdf")
 DISTANCE = "Distance beyond the runs that were kept (decades)"
