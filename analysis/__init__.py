@@ -9,14 +9,14 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "fit_law": "analysis.fit",
-    "profile_intervals": "analysis.lmfit_tools",
-    "Fit": "analysis.fit_result",
-    "FitStatus": "analysis.fit_result",
-    "Interval": "analysis.fit_result",
-    "fit_isoflop": "analysis.isoflop",
-    "fit_envelope": "analysis.envelope",
-    "checklist_card": "analysis.diagnostics",
+    "fit_law": "analysis.fitting.fit",
+    "profile_intervals": "analysis.fitting.lmfit_bridge",
+    "Fit": "analysis.fitting.result",
+    "FitStatus": "analysis.fitting.result",
+    "Interval": "analysis.fitting.result",
+    "fit_isoflop": "analysis.approaches.isoflop",
+    "fit_envelope": "analysis.approaches.envelope",
+    "checklist_card": "analysis.fitting.checklist",
 }
 
 

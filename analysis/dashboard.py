@@ -13,16 +13,17 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from analysis.forecast import forecast
+from analysis.evaluation.sealed import SealStanding, record_line
+from analysis.forecasting.forecast import forecast
+from analysis.forecasting.targets import Targets
 from analysis.report import state_tables, tables
 from analysis.report.figures import Picture, draw_figures
 from analysis.report.findings import Findings, gather_findings
 from analysis.report.summary import summarise
 from analysis.report.tables import Table
-from analysis.seal import SealStanding, record_line
-from analysis.targets import Targets
-from analysis.text import forecast_text, trend_sentences
-from analysis.words import in_print
+from analysis.text.forecasting import forecast_text
+from analysis.text.numbers import in_print
+from analysis.text.tuning import trend_sentences
 from scaling.errors import ScalingError
 from scaling.records import Records
 

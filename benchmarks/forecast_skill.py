@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.calibration import SURFACE
-from analysis.candidates import surface_candidates
-from analysis.fit import fit_law
-from analysis.forecast import forecast
-from analysis.forecaster import log_forecast, prepare
-from analysis.question import pose
-from analysis.scores import covered, interval_score
-from analysis.targets import Targets
+from analysis.evaluation.scores import covered, interval_score
+from analysis.fitting.fit import fit_law
+from analysis.forecasting.calibration import SURFACE
+from analysis.forecasting.forecast import forecast
+from analysis.forecasting.forecaster import log_forecast, prepare
+from analysis.forecasting.members.candidates import surface_candidates
+from analysis.forecasting.setup import pose
+from analysis.forecasting.targets import Targets
 from benchmarks.simulated_ladders import KINDS, simulated_ladders
 from scaling.arrays import FloatArray
 from scaling.errors import ScalingError
@@ -116,7 +116,8 @@ def constant_misfit(split: Split) -> Answer:
     """The method before its lack of fit was learned from the ladder: always 8% of the drop.
 
     Four members with looser priors, wider shares of parameters and laws, t with 5 degrees of
-    freedom: what `analysis.calibration` replaced. Kept to show what the replacement is worth.
+    freedom: what `analysis.forecasting.calibration` replaced. Kept to show what the replacement is
+    worth.
     """
     calibration = replace(
         SURFACE,

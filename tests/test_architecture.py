@@ -12,7 +12,7 @@ MAY_IMPORT = {"scaling": set(), "sweeps": {"scaling"}, "analysis": {"scaling"}}
 COMPOSITION_ROOT = ROOT / "scaling" / "cli"  # the one place that sees every package
 ENGINES = {
     "mlflow": "scaling/mlflow_client.py",
-    "lmfit": "analysis/lmfit_tools.py",
+    "lmfit": "analysis/fitting/lmfit_bridge.py",
     "streamlit": "analysis/dashboard.py",
     "tokenizers": "sweeps/data/bpe.py",
 }

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fit import fit_law
-from analysis.forecast import forecast
-from analysis.targets import Targets
+from analysis.fitting.fit import fit_law
+from analysis.forecasting.forecast import forecast
+from analysis.forecasting.targets import Targets
 from scaling.cli import VERBS, main
 from scaling.records import read_records
 

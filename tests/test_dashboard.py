@@ -64,7 +64,7 @@ def page(sources, **feeds):
         import pandas as pd
 
         from analysis.dashboard import Feeds, show_dashboard
-        from analysis.seal import Seal, SealedTarget, SealStanding, Verdict
+        from analysis.evaluation.sealed import Seal, SealedTarget, SealStanding, Verdict
         from scaling.errors import StoreError
         from scaling.records import read_records
 

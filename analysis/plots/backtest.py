@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.backtest import Backtest
+from analysis.evaluation.backtest import Backtest
 from analysis.plots.style import (
     FORECAST,
     MEASURED,

@@ -4,11 +4,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from analysis.fit_result import Fit
-from analysis.frontier import budget_numbers
+from analysis.approaches.frontier import budget_numbers
+from analysis.fitting.result import Fit
 from analysis.plots.style import MUTED, axes_or_new, label_axes, loss_axis, shades, size_axis
-from analysis.words import flops_in_math
-from scaling.records import FloatArray, Records
+from analysis.text.numbers import flops_in_math
+from scaling.arrays import FloatArray
+from scaling.records import Records
 
 FEWEST_SIZES = 2  # a budget spent on one size says nothing about the split
 MOST_BUDGETS = 8  # more colours than this nobody tells apart

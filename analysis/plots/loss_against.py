@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from analysis.fit_result import Fit
-from analysis.forecast_result import Forecast
-from analysis.held_out import HeldOutCheck
+from analysis.evaluation.held_out import HeldOutCheck
+from analysis.fitting.result import Fit
+from analysis.forecasting.result import Forecast
 from analysis.plots.style import (
     FITTED,
     FORECAST,

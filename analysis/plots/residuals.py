@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from analysis.fit_result import Fit
+from analysis.fitting.result import Fit
 from analysis.plots.style import (
     MANY_POINTS,
     MEASURED,
@@ -16,7 +16,7 @@ from analysis.plots.style import (
     shades,
     size_axis,
 )
-from analysis.words import count_in_words
+from analysis.text.numbers import count_in_words
 from scaling.errors import FitError
 from scaling.records import Records
 

@@ -21,7 +21,7 @@ from matplotlib.ticker import (
     ScalarFormatter,
 )
 
-from analysis.words import MINUS
+from analysis.text.numbers import MINUS
 from scaling.columns import COLUMNS, label, loss_label
 
 # Okabe and Ito's palette, which keeps apart under the common colour-vision deficiencies

@@ -12,18 +12,19 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from analysis.backtest import Backtest, backtest
-from analysis.fit import fit_law
-from analysis.fit_result import Fit
-from analysis.forecast import LEVELS, forecast
-from analysis.forecast_result import Forecast, TargetForecast
-from analysis.frontier import unbeaten_runs
-from analysis.held_out import HeldOutCheck, check_held_out, held_out_runs
-from analysis.optimal_split import OptimalSplit, optimal_splits
-from analysis.rungs import LadderHealth, ladder_health
-from analysis.seal import SealStanding
-from analysis.targets import Targets
-from analysis.uncertainty import FEWEST_CLUSTERS_FOR_PAIRS
+from analysis.approaches.frontier import unbeaten_runs
+from analysis.decisions.optimal_split import OptimalSplit, optimal_splits
+from analysis.evaluation.backtest import Backtest, backtest
+from analysis.evaluation.held_out import HeldOutCheck, check_held_out, held_out_runs
+from analysis.evaluation.sealed import SealStanding
+from analysis.fitting.bootstrap import FEWEST_CLUSTERS_FOR_PAIRS
+from analysis.fitting.fit import fit_law
+from analysis.fitting.result import Fit
+from analysis.forecasting.forecast import forecast
+from analysis.forecasting.result import Forecast, TargetForecast
+from analysis.forecasting.targets import Targets
+from analysis.intervals import LEVELS
+from analysis.tuning.rungs import LadderHealth, ladder_health
 from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.laws import law_named
 from scaling.records import Records

@@ -4,7 +4,7 @@ import re
 
 from markupsafe import Markup, escape
 
-from analysis.words import MINUS
+from analysis.text.numbers import MINUS
 
 _GREEK = {
     "alpha": "\u03b1",

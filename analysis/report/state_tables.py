@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.evaluation.sealed import SealStanding
 from analysis.report.findings import Findings
 from analysis.report.tables import HEADS, NO_INTERVAL, Table, loss_head, or_dash, size_cell
-from analysis.seal import SealStanding
-from analysis.text import gap_text
-from analysis.words import MINUS, loss_in_words, percent_in_words
+from analysis.text.numbers import MINUS, loss_in_words, percent_in_words
+from analysis.text.tuning import gap_text
 from scaling.records import Records
 
 MOST_RUNS = 200

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.held_out import forecast_held_out, held_out_runs
+from analysis.evaluation.held_out import forecast_held_out, held_out_runs
+from analysis.evaluation.sealed import SealStanding, record_line
 from analysis.report.findings import FACTORS, Findings, gather_findings
 from analysis.report.tables import NO_INTERVAL, constants_table
 from analysis.report.write import save_report
-from analysis.seal import SealStanding, record_line
-from analysis.words import factor_in_words
+from analysis.text.numbers import factor_in_words
 from scaling.records import Records
 
 

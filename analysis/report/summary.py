@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.forecast_result import TargetForecast
+from analysis.forecasting.result import TargetForecast
 from analysis.report.findings import FACTORS, Findings
-from analysis.words import (
+from analysis.text.numbers import (
     count_in_words,
     factor_in_words,
     flops_in_words,

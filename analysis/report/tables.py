@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fit_result import Fit, FitStatus
+from analysis.fitting.result import Fit, FitStatus
 from analysis.report.findings import FACTORS, Findings, FittedLaw
 from analysis.report.formula import constant_name
 from analysis.report.summary import x_in_words
-from analysis.words import (
+from analysis.text.numbers import (
     count_in_words,
     flops_in_words,
     loss_in_words,

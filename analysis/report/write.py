@@ -6,16 +6,16 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from analysis.forecast_result import Forecast
+from analysis.evaluation.sealed import SealStanding, record_line
+from analysis.forecasting.result import Forecast
 from analysis.report import state_tables, tables
 from analysis.report.figures import draw_figures
 from analysis.report.findings import FACTORS, Findings, gather_findings
 from analysis.report.formula import formula_in_html
 from analysis.report.references import references_for
 from analysis.report.summary import summarise, x_noun
-from analysis.seal import SealStanding, record_line
-from analysis.text import trend_sentences
-from analysis.words import in_print
+from analysis.text.numbers import in_print
+from analysis.text.tuning import trend_sentences
 from scaling.columns import loss_unit
 from scaling.errors import RecordError
 from scaling.records import Records

@@ -10,20 +10,20 @@ from scaling.cli.sources import assignments, curves_of, load, points
 from scaling.errors import ConfigError
 
 if TYPE_CHECKING:
-    from analysis.targets import Targets
+    from analysis.forecasting.targets import Targets
 
 Arguments = argparse.Namespace
 
 
 def fit(arguments: Arguments) -> None:
     """Fit one law to the runs in SOURCE; print its constants with intervals and their status."""
-    from analysis.cross_checks import cross_checks
-    from analysis.fit import fit_law
-    from analysis.text import fit_json, fit_text
+    from analysis.approaches.side_by_side import cross_checks
+    from analysis.fitting.fit import fit_law
+    from analysis.text.fitting import fit_json, fit_text
 
     records = load(arguments)
     if arguments.frontier:
-        from analysis.frontier import unbeaten_runs
+        from analysis.approaches.frontier import unbeaten_runs
 
         records = unbeaten_runs(records)
     fitted = fit_law(
@@ -48,8 +48,8 @@ def fit(arguments: Arguments) -> None:
 
 def forecast(arguments: Arguments) -> None:
     """Predict new runs from the runs in SOURCE, with intervals scored on its own largest runs."""
-    from analysis.forecast import forecast as forecast_runs
-    from analysis.text import forecast_text
+    from analysis.forecasting.forecast import forecast as forecast_runs
+    from analysis.text.forecasting import forecast_text
 
     _require_one_question(arguments)
     if arguments.at:
@@ -70,9 +70,10 @@ def forecast(arguments: Arguments) -> None:
 
 def allocate(arguments: Arguments) -> None:
     """Split budgets between model size and tokens, with intervals; inference and data limits."""
-    from analysis.constrained_split import constrained_splits
-    from analysis.optimal_split import optimal_splits
-    from analysis.text import results_json, splits_text
+    from analysis.decisions.constrained_split import constrained_splits
+    from analysis.decisions.optimal_split import optimal_splits
+    from analysis.text.decisions import splits_text
+    from analysis.text.tables import results_json
 
     records, levels = load(arguments), _levels(arguments)
     if arguments.inference_tokens or arguments.unique_tokens is not None:
@@ -101,8 +102,8 @@ def allocate(arguments: Arguments) -> None:
 
 def backtest(arguments: Arguments) -> None:
     """Hide the largest budgets of SOURCE in turn, predict them, print error and coverage."""
-    from analysis.backtest import backtest as run_backtest
-    from analysis.text import backtest_text
+    from analysis.evaluation.backtest import backtest as run_backtest
+    from analysis.text.evaluation import backtest_text
 
     scored = run_backtest(load(arguments), law=arguments.law, x=arguments.x, seed=arguments.seed)
     if arguments.figure:
@@ -115,8 +116,8 @@ def backtest(arguments: Arguments) -> None:
 
 def health(arguments: Arguments) -> None:
     """Print the health of every rung in SOURCE, and what fits make of it."""
-    from analysis.rungs import ladder_health
-    from analysis.text import health_json, health_text
+    from analysis.text.tuning import health_json, health_text
+    from analysis.tuning.rungs import ladder_health
 
     found = ladder_health(load(arguments), curves_of(arguments.source))
     answer(health_json(found), lambda: health_text(found), arguments)
@@ -149,7 +150,7 @@ def _require_one_question(arguments: Arguments) -> None:
 
 def _predict_points(arguments: Arguments) -> None:
     """Every point of a table, answered as columns beside its own, or with --json as a forecast."""
-    from analysis.forecast import forecast_points, with_predictions
+    from analysis.forecasting.forecast import forecast_points, with_predictions
 
     table, levels = points(arguments.at), _levels(arguments)
     answered = forecast_points(load(arguments), table, levels=levels, **_how(arguments))
@@ -170,8 +171,9 @@ def _predict_points(arguments: Arguments) -> None:
 
 def _budgets_for_losses(arguments: Arguments) -> None:
     """The reverse question, one answer a loss."""
-    from analysis.budget_for_loss import budget_for_loss
-    from analysis.text import budgets_text, results_json
+    from analysis.decisions.budget_for_loss import budget_for_loss
+    from analysis.text.decisions import budgets_text
+    from analysis.text.tables import results_json
 
     records = load(arguments)
     budgets = [
@@ -201,7 +203,7 @@ def _bounds(text: str) -> tuple[float | None, float | None]:
 
 def _targets(arguments: Arguments) -> "Targets":
     """The points to predict that --flops, --params with --tokens, or --x with --values name."""
-    from analysis.targets import Targets
+    from analysis.forecasting.targets import Targets
 
     if arguments.x and arguments.values:
         return Targets.along(arguments.x, *arguments.values)

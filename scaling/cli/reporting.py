@@ -70,7 +70,7 @@ def study(arguments: Arguments) -> None:
 def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) -> None:
     """Train the runs that fits may use, and seal the forecast of the held-out ones, which do not
     exist yet. A seal of an earlier call stays."""
-    from analysis.held_out import forecast_to_come
+    from analysis.evaluation.held_out import forecast_to_come
     from scaling.seals import read_seals
     from sweeps.progress import SweepProgress
     from sweeps.runner import run_sweep

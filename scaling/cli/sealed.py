@@ -10,8 +10,8 @@ from scaling.cli.sources import load, read
 from scaling.errors import ConfigError, ScalingError, StoreError
 
 if TYPE_CHECKING:
-    from analysis.forecast_result import Forecast
-    from analysis.seal import Seal, SealStanding
+    from analysis.evaluation.sealed import Seal, SealStanding
+    from analysis.forecasting.result import Forecast
     from scaling.records import Records
 
 Arguments = argparse.Namespace
@@ -19,8 +19,9 @@ Arguments = argparse.Namespace
 
 def verify(arguments: Arguments) -> None:
     """Score the forecast sealed under NAME, or --all, on runs that it had not seen."""
-    from analysis.seal import Seal, score_seal
-    from analysis.text import results_json, standings_text, verdicts_json, verdicts_text
+    from analysis.evaluation.sealed import Seal, score_seal
+    from analysis.text.evaluation import standings_text, verdicts_json, verdicts_text
+    from analysis.text.tables import results_json
     from scaling.seals import read_seals
 
     if arguments.all == bool(arguments.name):
@@ -44,7 +45,7 @@ def seal(answered: "Forecast", name: str, records: "Records", **how: Sequence[st
 
     Raises ForecastError where a run at one of its targets has landed already.
     """
-    from analysis.seal import seal_forecast
+    from analysis.evaluation.sealed import seal_forecast
     from scaling.seals import keep_seal
 
     made = seal_forecast(answered, name, records, **how)
@@ -54,7 +55,7 @@ def seal(answered: "Forecast", name: str, records: "Records", **how: Sequence[st
 
 def seal_standings() -> "tuple[SealStanding, ...]":
     """Where every sealed forecast of the run store stands."""
-    from analysis.seal import standings_of
+    from analysis.evaluation.sealed import standings_of
     from scaling.seals import read_seals
 
     return standings_of(read_seals(), _source_of)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.in_run import RunningForecast
+    from analysis.forecasting.unfinished_runs import RunningForecast
     from scaling.store import RunStore
     from sweeps.plan import SweepPlan
     from sweeps.settling import Settlement
@@ -16,7 +16,8 @@ _LATEST_SHARE = 0.95  # of a run done: later than that, stopping saves nothing
 
 @dataclass(frozen=True, kw_only=True)
 class CurveJudge:
-    """A `sweeps.settling.Judge` by `analysis.in_run`: the forecast of the final loss is narrow."""
+    """A `sweeps.settling.Judge` that asks `analysis.forecasting.unfinished_runs`: is the forecast
+    of the final loss narrow?"""
 
     relative_width: float
     """Of the 90% interval, over the loss."""
@@ -46,8 +47,8 @@ def heading_of(
     store: "RunStore", run_ids: Sequence[str], **how: Any
 ) -> "Mapping[str, RunningForecast]":
     """Where running cells are heading, by the finished cells of their sweep that are nearest in
-    size; ``how`` goes to `analysis.in_run.forecast_running`."""
-    from analysis.in_run import forecast_running
+    size; ``how`` goes to `analysis.forecasting.unfinished_runs.forecast_running`."""
+    from analysis.forecasting.unfinished_runs import forecast_running
 
     facts = store.facts()
     running = [run_id for run_id in run_ids if run_id in facts]

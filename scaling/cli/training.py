@@ -146,7 +146,7 @@ def standing_of(planned: "SweepPlan", store: "RunStore") -> "SweepStanding":
     standing = sweep_standing(planned, store)
     if not standing.running:
         return standing
-    from analysis.in_run import forecast_running
+    from analysis.forecasting.unfinished_runs import forecast_running
 
     finished = {c.run_id: c.loss for c in standing.finished_like_running() if c.loss}
     seen = standing.running + standing.finished_like_running()

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.backtest import Backtest, backtest
-from analysis.ensemble import weigh
-from analysis.forecaster import prepare
-from analysis.question import pose
-from analysis.scores import covered, interval_score
+from analysis.evaluation.backtest import Backtest, backtest
+from analysis.evaluation.scores import covered, interval_score
+from analysis.forecasting.forecaster import prepare
+from analysis.forecasting.rolling_origin import weigh
+from analysis.forecasting.setup import pose
 from scaling.errors import ForecastError
 from scaling.laws import Chinchilla
 from scaling.records import records_from_table

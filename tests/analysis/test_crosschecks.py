@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.envelope import fit_envelope
-from analysis.isoflop import fit_isoflop
+from analysis.approaches.envelope import fit_envelope
+from analysis.approaches.isoflop import fit_isoflop
 from scaling.errors import FitError
 from scaling.laws import Chinchilla
 from scaling.simulate import EXAMPLES, grid_of_runs, isoflop_runs, simulate_records

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from analysis.fit import fit_law
-from analysis.fit_result import FitStatus
+from analysis.fitting.fit import fit_law
+from analysis.fitting.result import FitStatus
 from scaling.errors import FitError, RecordError, ScalingError
 from scaling.records import records_from_table
 from scaling.simulate import EXAMPLES, example_runs, grid_of_runs, simulate_records

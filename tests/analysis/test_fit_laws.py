@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.fit import fit_law
-from analysis.models import AnyLaw, model_of
-from analysis.objectives import OBJECTIVES, objective_named
+from analysis.fitting.fit import fit_law
+from analysis.fitting.law_on_runs import AnyLaw, model_of
+from analysis.fitting.penalties import OBJECTIVES, objective_named
 from scaling.laws import LAWS
 from scaling.simulate import EXAMPLES, example_runs, simulate_records
 

@@ -7,10 +7,10 @@ fit (the published headline), and squared log error. Every test says which one i
 import numpy as np
 import pytest
 
-from analysis.fit import fit_law
-from analysis.models import model_of
-from analysis.newton import minimise, whitening
-from analysis.objectives import objective_named
+from analysis.fitting.fit import fit_law
+from analysis.fitting.law_on_runs import model_of
+from analysis.fitting.newton import minimise, whitening
+from analysis.fitting.penalties import objective_named
 from scaling.laws import Chinchilla
 from scaling.records import Records, read_records
 

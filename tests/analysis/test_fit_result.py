@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from analysis.diagnostics import checklist_card
-from analysis.fit import fit_law
-from analysis.fit_result import Fit, FitStatus
-from analysis.lmfit_tools import profile_intervals
+from analysis.fitting.checklist import checklist_card
+from analysis.fitting.fit import fit_law
+from analysis.fitting.lmfit_bridge import profile_intervals
+from analysis.fitting.result import Fit, FitStatus
 from scaling.errors import FitError
 from scaling.simulate import EXAMPLES, example_runs, simulate_records
 
@@ -173,7 +173,7 @@ def test_profile_intervals_are_refused_where_lmfit_would_mislead():
 
 def test_the_package_offers_its_main_calls():
     import analysis
-    import analysis.fit
+    import analysis.fitting.fit
 
     assert analysis.fit_law is fit_law
     with pytest.raises(AttributeError):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.fit import fit_law
-from analysis.uncertainty import WEBB_POINTS, cluster_counts
+from analysis.fitting.bootstrap import WEBB_POINTS, cluster_counts
+from analysis.fitting.fit import fit_law
 from scaling.laws import PowerLaw
 from scaling.simulate import EXAMPLES, example_runs, simulate_records
 

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.budget_for_loss import budget_for_loss
-from analysis.forecast import forecast, forecast_points, with_predictions
-from analysis.forecast_result import Forecast
-from analysis.optimal_split import optimal_splits
-from analysis.targets import Targets
-from analysis.text import budgets_text, forecast_text, splits_text
+from analysis.decisions.budget_for_loss import budget_for_loss
+from analysis.decisions.optimal_split import optimal_splits
+from analysis.forecasting.forecast import forecast, forecast_points, with_predictions
+from analysis.forecasting.result import Forecast
+from analysis.forecasting.targets import Targets
+from analysis.text.decisions import budgets_text, splits_text
+from analysis.text.forecasting import forecast_text
 from scaling.errors import ForecastError
 from scaling.laws import Chinchilla, Skaling
 from scaling.records import records_from_table

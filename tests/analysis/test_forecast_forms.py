@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from analysis import curve_forms as curve
-from analysis import surface_forms as surface
-from analysis.candidates import curve_candidates, surface_candidates
-from analysis.curve_forms import curve_starts
-from analysis.map_fit import Problem, cluster_worth, solve
-from analysis.surface_forms import surface_starts
+from analysis.forecasting.members import curve_forms as curve
+from analysis.forecasting.members import surface_forms as surface
+from analysis.forecasting.members.candidates import curve_candidates, surface_candidates
+from analysis.forecasting.members.curve_forms import curve_starts
+from analysis.forecasting.members.map_fit import Problem, cluster_worth, solve
+from analysis.forecasting.members.surface_forms import surface_starts
 
 CURVES = (
     curve.POWER,

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.backtest import backtest
-from analysis.forecast import forecast
-from analysis.targets import Targets
+from analysis.evaluation.backtest import backtest
+from analysis.forecasting.forecast import forecast
+from analysis.forecasting.targets import Targets
 from benchmarks.forecast_skill import (
     learning_curves,
     ours,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.forecast_result import Forecast
-from analysis.held_out import check_held_out, forecast_held_out
+from analysis.evaluation.held_out import check_held_out, forecast_held_out
+from analysis.forecasting.result import Forecast
 from scaling.errors import ForecastError
 
 

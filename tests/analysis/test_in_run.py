@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.in_run import forecast_running
+from analysis.forecasting.unfinished_runs import forecast_running
 
 SETTLED = 0.01
 STEPS = {f"r{i}": 500 + 100 * i for i in range(8)}

@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.backtest import backtest
-from analysis.fit import fit_law
-from analysis.forecast import forecast
-from analysis.frontier import unbeaten_runs
-from analysis.held_out import check_held_out
+from analysis.approaches.frontier import unbeaten_runs
+from analysis.evaluation.backtest import backtest
+from analysis.evaluation.held_out import check_held_out
+from analysis.fitting.fit import fit_law
+from analysis.forecasting.forecast import forecast
+from analysis.forecasting.targets import Targets
 from analysis.plots import (
     plot_backtest_coverage,
     plot_backtest_errors,
@@ -19,7 +20,6 @@ from analysis.plots import (
     plot_residuals,
 )
 from analysis.plots.isoflop import has_isoflop
-from analysis.targets import Targets
 from scaling.columns import label
 from scaling.errors import FitError
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.evaluation.sealed import Seal, SealedTarget, SealStanding, Verdict
 from analysis.report import gather_findings, render_report, write_report, write_study
 from analysis.report.state_tables import seals_table
 from analysis.report.tables import (
@@ -17,8 +18,7 @@ from analysis.report.tables import (
     constants_table,
     runs_table,
 )
-from analysis.seal import Seal, SealedTarget, SealStanding, Verdict
-from analysis.words import loss_in_words
+from analysis.text.numbers import loss_in_words
 from scaling.errors import RecordError
 from scaling.records import records_from_table
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.rung_health import curve_deviations, learning_rate_trend, outlying
+from analysis.tuning.trends import curve_deviations, learning_rate_trend, outlying
 from scaling.errors import FitError
 from scaling.records import records_from_table
 

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fit import fit_law
-from analysis.forecast import forecast
-from analysis.problem import pose_again
-from analysis.rungs import ladder_health
-from analysis.targets import Targets
-from analysis.text import forecast_text, health_json, health_text
+from analysis.fitting.fit import fit_law
+from analysis.fitting.problem import pose_again
+from analysis.forecasting.forecast import forecast
+from analysis.forecasting.targets import Targets
+from analysis.text.forecasting import forecast_text
+from analysis.text.tuning import health_json, health_text
+from analysis.tuning.rungs import ladder_health
 from scaling.cli import main
 from scaling.errors import RecordError
 from scaling.laws import LAWS

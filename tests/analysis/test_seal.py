@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.forecast import forecast
-from analysis.seal import Seal, record_line, score_seal, seal_forecast, standings_of
-from analysis.targets import Targets
-from analysis.text import standings_text
+from analysis.evaluation.sealed import Seal, record_line, score_seal, seal_forecast, standings_of
+from analysis.forecasting.forecast import forecast
+from analysis.forecasting.targets import Targets
+from analysis.text.evaluation import standings_text
 from scaling.errors import ForecastError, RecordError
 from scaling.records import records_from_table
 

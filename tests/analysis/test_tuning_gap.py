@@ -1,11 +1,11 @@
-"""What learning-rate checks of some runs say of all: `analysis.tuning_gap`."""
+"""What learning-rate checks of some runs say of all: `analysis.tuning.gap`."""
 
 import numpy as np
 import pytest
 
-from analysis.forecast import forecast
-from analysis.targets import Targets
-from analysis.tuning_gap import checked_gap, tuning_gap, with_open_checks
+from analysis.forecasting.forecast import forecast
+from analysis.forecasting.targets import Targets
+from analysis.tuning.gap import checked_gap, tuning_gap, with_open_checks
 from benchmarks.simulated_ladders import simulated_ladders
 from scaling.records import records_from_table
 

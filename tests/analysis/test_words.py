@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.report.formula import formula_in_html
-from analysis.words import (
+from analysis.text.numbers import (
     count_in_words,
     factor_in_words,
     flops_in_words,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scaling.allocation import allocate
+from analysis.decisions.allocation import allocate
 from scaling.errors import ForecastError
 from scaling.laws import Chinchilla
 from scaling.simulate import EXAMPLES

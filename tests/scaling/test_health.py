@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fit import fit_law
+from analysis.fitting.fit import fit_law
 from scaling.health import EDGE_REASON, spread_health
 from scaling.records import records_from_table
 

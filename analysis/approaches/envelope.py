@@ -1,0 +1,105 @@
+"""Approach 1, as a cross-check: the best run at every compute, and how its size grows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.intervals import Interval
+from scaling.arrays import FloatArray
+from scaling.errors import FitError
+from scaling.records import Records
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvelopeFit:
+    """N_opt = coefficient * C**exponent over the runs that no cheaper run beats."""
+
+    train_flops: tuple[float, ...]  # of the runs on the envelope, rising
+    params: tuple[float, ...]
+    loss: tuple[float, ...]
+    exponent: float
+    exponent_interval: Interval
+    coefficient: float
+    confidence_level: float
+    warnings: tuple[str, ...]
+
+    def optimal_params(self, train_flops: npt.ArrayLike) -> FloatArray:
+        """The size that the line through the envelope gives for these budgets."""
+        return np.asarray(self.coefficient * np.asarray(train_flops, float) ** self.exponent)
+
+    def __str__(self) -> str:
+        low, high = self.exponent_interval
+        lines = [
+            f"lower envelope of {len(self.loss)} runs: N_opt ~ C**{self.exponent:.3f} "
+            f"[{low:.3f}, {high:.3f}]"
+        ]
+        return "\n".join([*lines, *(f"  warning: {sentence}" for sentence in self.warnings)])
+
+
+def fit_envelope(
+    records: Records,
+    *,
+    bins_per_decade: int = 3,
+    bootstrap: int = 1000,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+) -> EnvelopeFit:
+    """The size of the best run in each slice of compute, as a power of compute.
+
+    Hoffmann et al. 2022, arXiv:2203.15556 (their Approach 1). Compute is cut into slices; the
+    lowest loss of a slice is on the envelope if no cheaper run beats it. Intervals resample runs.
+    Here: from final losses, not from whole training curves.
+
+    Read it as a check: the best of several noisy runs is lucky, and its size comes from a coarse
+    grid. Raises FitError with fewer than three runs on the envelope.
+    """
+    used = records.usable("params", "train_flops")
+    flops, params, loss = (used.column(c) for c in ("train_flops", "params", "loss"))
+    on = _envelope(flops, loss, bins_per_decade)
+    if len(on) < 3:
+        raise FitError(
+            f"{used.source}: {len(on)} runs on the lower envelope, three are needed; "
+            "add budgets, or raise bins_per_decade"
+        )
+    exponent, coefficient = _line(flops[on], params[on])
+    rng = np.random.default_rng(seed)
+    draws = []
+    for _ in range(bootstrap):
+        rows = rng.integers(len(loss), size=len(loss))
+        best = rows[_envelope(flops[rows], loss[rows], bins_per_decade)]
+        if len(np.unique(flops[best])) >= 3:
+            draws.append(_line(flops[best], params[best])[0])
+    tail = (1 - confidence_level) / 2
+    ends = np.quantile(draws, [tail, 1 - tail]) if draws else (np.nan, np.nan)
+    warnings = ["the best of several noisy runs is lucky: losses on an envelope are biased low"]
+    if len(np.unique(np.round(np.log(params[on]), 6))) < 4:
+        warnings.append("fewer than four sizes are on the envelope: the exponent follows the grid")
+    return EnvelopeFit(
+        train_flops=tuple(map(float, flops[on])),
+        params=tuple(map(float, params[on])),
+        loss=tuple(map(float, loss[on])),
+        exponent=exponent,
+        exponent_interval=Interval(float(ends[0]), float(ends[1])),
+        coefficient=coefficient,
+        confidence_level=confidence_level,
+        warnings=tuple(warnings),
+    )
+
+
+def _envelope(flops: FloatArray, loss: FloatArray, bins_per_decade: int) -> npt.NDArray[np.int64]:
+    """Rows of the lowest loss in each slice of compute that beats every cheaper slice."""
+    slices = np.floor(np.log10(flops) * bins_per_decade + 1e-9).astype(np.int64)
+    order = np.lexsort((loss, slices))
+    first = np.r_[True, np.diff(slices[order]) > 0]
+    best = order[first]
+    falling = loss[best] < np.r_[np.inf, np.minimum.accumulate(loss[best])[:-1]]
+    return np.asarray(best[falling])
+
+
+def _line(flops: FloatArray, params: FloatArray) -> tuple[float, float]:
+    """Exponent and coefficient of params over flops."""
+    x, y = np.log(flops), np.log(params)
+    centred = x - x.mean()
+    slope = float(centred @ y / (centred @ centred))
+    return slope, float(np.exp(y.mean() - slope * x.mean()))

@@ -1,0 +1,225 @@
+"""Approach 2, as a cross-check: the best size of each budget, from a parabola through its runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.fitting.bootstrap import WEBB_POINTS
+from analysis.intervals import Interval
+from scaling.arrays import FloatArray
+from scaling.errors import FitError
+from scaling.records import Records
+
+#: runs whose compute differs by less than this share belong to one budget
+_BUDGET_TOLERANCE = 0.15
+_FEWEST_SIZES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """One budget: its runs and the minimum of the parabola through them."""
+
+    train_flops: float
+    n_runs: int
+    optimal_params: float  # NaN where the minimum is not bracketed
+    optimal_params_interval: Interval
+    optimal_loss: float
+    reason_left_out: str | None  # None where the minimum is bracketed
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsoflopFit:
+    """N_opt = coefficient * C**exponent over the budgets whose minimum is bracketed."""
+
+    profiles: tuple[Profile, ...]
+    exponent: float
+    exponent_interval: Interval
+    exponent_of_cubics: float
+    coefficient: float
+    confidence_level: float
+    warnings: tuple[str, ...]
+
+    def optimal_params(self, train_flops: npt.ArrayLike) -> FloatArray:
+        """The size that the line through the minima gives for these budgets."""
+        return np.asarray(self.coefficient * np.asarray(train_flops, float) ** self.exponent)
+
+    def __str__(self) -> str:
+        low, high = self.exponent_interval
+        lines = [f"IsoFLOP profiles: N_opt ~ C**{self.exponent:.3f} [{low:.3f}, {high:.3f}]"]
+        for p in self.profiles:
+            what = p.reason_left_out or f"N_opt {p.optimal_params:.4g}, loss {p.optimal_loss:.4f}"
+            lines.append(f"  C {p.train_flops:.3g}, {p.n_runs} runs: {what}")
+        return "\n".join([*lines, *(f"  warning: {sentence}" for sentence in self.warnings)])
+
+
+def fit_isoflop(
+    records: Records,
+    *,
+    bootstrap: int = 1000,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+) -> IsoflopFit:
+    """Minima of loss over ln(params) at each budget, and the power of compute they follow.
+
+    Hoffmann et al. 2022, arXiv:2203.15556 (their Approach 2). Only budgets with a bracketed
+    minimum count: at least four sizes, a parabola that opens upwards, and its lowest point
+    between the second smallest and the second largest size. Intervals come from a wild
+    bootstrap of the residuals.
+
+    Read it as a check on the joint fit, which it should not replace: the parabola is a local
+    approximation, biased when the sizes are off-centre or far apart (see ``warnings``).
+    Raises FitError with fewer than two budgets left.
+    """
+    used = records.usable("params", "train_flops")
+    rng = np.random.default_rng(seed)
+    flops, params, loss = (used.column(c) for c in ("train_flops", "params", "loss"))
+    profiles, minima, cubics, centres, off_centre = [], [], [], [], []
+    for rows in _budgets(flops):
+        budget = float(np.exp(np.log(flops[rows]).mean()))
+        x, y = np.log(params[rows]), loss[rows]
+        reason = _why_not_one_budget(flops[rows]) or _why_not_bracketed(x, y)
+        draws = np.full(bootstrap, np.nan)
+        at, value = np.nan, np.nan
+        if reason is None:
+            at, value = _lowest(x, y)
+            draws = _resampled_minima(x, y, bootstrap, rng)
+            minima.append(np.r_[at, draws])
+            cubics.append(_lowest_of_cubic(x, y))
+            centres.append(np.log(budget))
+            off_centre.append(abs(at - (x.min() + x.max()) / 2) / np.ptp(x))
+        profiles.append(
+            Profile(
+                train_flops=budget,
+                n_runs=len(rows),
+                optimal_params=float(np.exp(at)),
+                optimal_params_interval=_interval(np.exp(draws), confidence_level),
+                optimal_loss=float(value),
+                reason_left_out=reason,
+            )
+        )
+    if len(minima) < 2:
+        reasons = "; ".join(f"C {p.train_flops:.3g}: {p.reason_left_out}" for p in profiles[:4])
+        raise FitError(
+            f"{used.source}: {len(minima)} budgets have a bracketed minimum, two are needed "
+            f"({reasons}); add sizes on both sides of the best one"
+        )
+    slopes, offsets = _lines(np.array(centres), np.stack(minima))
+    cubic_slope = float(_lines(np.array(centres), np.array(cubics)[:, None])[0][0])
+    interval = _interval(slopes[1:], confidence_level)
+    return IsoflopFit(
+        profiles=tuple(profiles),
+        exponent=float(slopes[0]),
+        exponent_interval=interval,
+        exponent_of_cubics=cubic_slope,
+        coefficient=float(np.exp(offsets[0])),
+        confidence_level=confidence_level,
+        warnings=_warnings(profiles, off_centre, float(slopes[0]), cubic_slope),
+    )
+
+
+def _budgets(flops: FloatArray) -> list[npt.NDArray[np.int64]]:
+    """Rows of runs that spent about the same compute, by rising compute."""
+    order = np.argsort(flops, kind="stable")
+    gaps = np.diff(np.log(flops[order])) > np.log1p(_BUDGET_TOLERANCE)
+    return [np.asarray(part) for part in np.split(order, np.flatnonzero(gaps) + 1)]
+
+
+def _why_not_one_budget(flops: FloatArray) -> str | None:
+    spread = float(flops.max() / flops.min())
+    if spread <= (1 + _BUDGET_TOLERANCE) ** 2:
+        return None
+    return f"compute varies by a factor {spread:.2g} from run to run: not one budget"
+
+
+def _why_not_bracketed(x: FloatArray, y: FloatArray) -> str | None:
+    sizes = np.unique(np.round(x, 9))
+    if len(sizes) < _FEWEST_SIZES:
+        return f"{len(sizes)} sizes, four are needed"
+    curvature = np.polyfit(x - x.mean(), y, 2)[0]
+    if curvature <= 0:
+        return "the parabola through the runs opens downwards"
+    at, _ = _lowest(x, y)
+    best = float(x[np.argmin(y)])
+    for where, what in ((at, "the parabola's minimum"), (best, "the lowest loss")):
+        edge = "smallest" if where <= sizes[0] else "largest" if where >= sizes[-1] else None
+        if edge:
+            return f"{what} is at or beyond the {edge} size: not bracketed"
+    return None
+
+
+def _lowest(x: FloatArray, y: FloatArray) -> tuple[float, float]:
+    centre = float(x.mean())
+    a, b, c = np.polyfit(x - centre, y, 2)
+    return centre - b / (2 * a), c - b * b / (4 * a)
+
+
+def _lowest_of_cubic(x: FloatArray, y: FloatArray) -> float:
+    """The minimum of the cubic inside the range of sizes; the parabola's where it has none."""
+    if len(np.unique(np.round(x, 9))) < 5:
+        return _lowest(x, y)[0]
+    centre = float(x.mean())
+    cubic = np.polyfit(x - centre, y, 3)
+    roots = np.roots(np.polyder(cubic))
+    real = roots[np.isreal(roots)].real
+    lows = [r for r in real if np.polyval(np.polyder(cubic, 2), r) > 0]
+    inside = [r for r in lows if x.min() <= r + centre <= x.max()]
+    return centre + float(inside[0]) if inside else _lowest(x, y)[0]
+
+
+def _resampled_minima(
+    x: FloatArray, y: FloatArray, count: int, rng: np.random.Generator
+) -> FloatArray:
+    """Vertices of the parabola after the residuals of each size are randomly rescaled."""
+    centred = x - x.mean()
+    design = np.stack([centred**2, centred, np.ones_like(x)], axis=1)
+    solve = np.linalg.pinv(design)
+    fitted = design @ (solve @ y)
+    groups = np.unique(np.round(x, 9), return_inverse=True)[1]
+    inflation = np.sqrt((groups.max() + 1) / max(groups.max() + 1 - 3, 0.5))
+    signs = WEBB_POINTS[rng.integers(6, size=(count, groups.max() + 1))][:, groups]
+    coefficients = (fitted + inflation * signs * (y - fitted)) @ solve.T
+    curvature = np.where(coefficients[:, 0] > 0, coefficients[:, 0], np.nan)
+    vertex = -coefficients[:, 1] / (2 * curvature)
+    # a draw whose parabola opens downwards has its minimum at an edge
+    edge = np.where(coefficients[:, 1] < 0, centred.max(), centred.min())
+    kept = np.clip(np.where(np.isnan(vertex), edge, vertex), centred.min(), centred.max())
+    return np.asarray(kept + x.mean())
+
+
+def _lines(centres: FloatArray, minima: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Slope and offset of ln N over ln C for each column of ``minima`` (budgets, draws)."""
+    shifted = centres - centres.mean()
+    slopes = shifted @ minima / (shifted @ shifted)
+    return slopes, minima.mean(axis=0) - slopes * centres.mean()
+
+
+def _interval(draws: FloatArray, confidence_level: float) -> Interval:
+    if not len(draws) or not np.isfinite(draws).all():
+        return Interval(float("nan"), float("nan"))
+    tail = (1 - confidence_level) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Interval(float(low), float(high))
+
+
+def _warnings(
+    profiles: Sequence[Profile], off_centre: Sequence[float], exponent: float, of_cubics: float
+) -> tuple[str, ...]:
+    sentences = []
+    left_out = [p for p in profiles if p.reason_left_out]
+    if left_out:
+        sentences.append(f"{len(left_out)} of {len(profiles)} budgets left out: no bracket")
+    if max(off_centre) > 0.15:
+        sentences.append(
+            "the sizes are not centred on the minimum: a parabola is then biased, and the bias "
+            "grows with the span of sizes (arXiv:2603.22339); trust the joint fit"
+        )
+    if abs(of_cubics - exponent) > 0.02:
+        sentences.append(
+            f"cubics through the same runs give exponent {of_cubics:.3f} instead of "
+            f"{exponent:.3f}: the profiles are not parabolas"
+        )
+    if len(profiles) - len(left_out) < 4:
+        sentences.append("an exponent from fewer than four budgets is rough")
+    return tuple(sentences)

@@ -1,0 +1,72 @@
+"""Approaches 1 and 2 beside a joint fit: do simpler readings of the runs give the same exponent?"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from analysis.approaches.envelope import EnvelopeFit, fit_envelope
+from analysis.approaches.isoflop import IsoflopFit, fit_isoflop
+from analysis.intervals import Interval
+from scaling.errors import ScalingError
+from scaling.records import Records
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossCheck:
+    """The exponent of optimal size with compute by one approach, or why it gives none."""
+
+    approach: str
+    exponent: float | None
+    interval: Interval | None
+    warnings: tuple[str, ...]  # where the literature shows its bias, and what limits it here
+    refusal: str  # empty where there is an answer
+
+    @property
+    def line(self) -> str:
+        """The check in one line."""
+        if self.exponent is None or self.interval is None:
+            return f"{self.approach}: no answer ({self.refusal})"
+        low, high = self.interval
+        return f"{self.approach}: optimal size ~ C^{self.exponent:.3f} [{low:.3f}, {high:.3f}]"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The check as JSON-ready values."""
+        return asdict(self)
+
+
+def cross_checks(
+    records: Records, *, confidence_level: float = 0.95, bootstrap: int = 1000, seed: int = 0
+) -> tuple[CrossCheck, CrossCheck]:
+    """The envelope (Approach 1) and the IsoFLOP profiles (Approach 2) of these runs.
+
+    Hoffmann et al. 2022, arXiv:2203.15556. Read them as checks on the joint fit: both are biased
+    where profiles are lopsided, and their intervals know nothing of that.
+    """
+
+    def envelope() -> EnvelopeFit:
+        return fit_envelope(
+            records, bootstrap=bootstrap, confidence_level=confidence_level, seed=seed
+        )
+
+    def isoflop() -> IsoflopFit:
+        return fit_isoflop(
+            records, bootstrap=bootstrap, confidence_level=confidence_level, seed=seed
+        )
+
+    return _checked("approach 1 (envelope)", envelope), _checked("approach 2 (IsoFLOP)", isoflop)
+
+
+def _checked(approach: str, fit: Callable[[], EnvelopeFit | IsoflopFit]) -> CrossCheck:
+    try:
+        found = fit()
+    except ScalingError as error:
+        return CrossCheck(
+            approach=approach, exponent=None, interval=None, warnings=(), refusal=str(error)
+        )
+    return CrossCheck(
+        approach=approach,
+        exponent=found.exponent,
+        interval=found.exponent_interval,
+        warnings=found.warnings,
+        refusal="",
+    )

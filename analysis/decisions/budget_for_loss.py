@@ -1,0 +1,172 @@
+"""The inverse question: how much compute until the loss is reached?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
+from analysis.forecasting.optimum import best_log_params
+from analysis.forecasting.setup import FURTHEST_DECADES, pose
+from analysis.forecasting.support import (
+    reasons_against,
+)
+from analysis.intervals import LEVELS, Interval, checked_levels
+from scaling.arrays import FloatArray
+from scaling.errors import ForecastError
+from scaling.records import Records
+
+STEP = 0.05  # decades between the budgets that are tried
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetForLoss:
+    """The budget at which a new run reaches a loss.
+
+    Read it as: with the low end of the 90% range a run has a 5% chance to reach the loss, with
+    the high end 95%. ``low`` 0 means below every budget in the data; infinite means not within
+    12 decades, however much is spent: the laws cannot rule out a floor above this loss.
+    """
+
+    loss: float  # nats per token
+    column: str  # what is spent: train_flops, or the x column
+    median: float
+    supported: bool  # a forecast at the median is, by the rule of `analysis.forecasting.support`
+    ranges: Mapping[float, Interval]  # confidence level -> range of budgets
+    status: tuple[str, ...]
+
+    def in_meaningful_digits(self) -> "BudgetForLoss":
+        """The same where it is supported; else budgets to one digit, an order of magnitude."""
+        if self.supported:
+            return self
+        ranges = {
+            level: Interval(*(float(f"{end:.0e}") for end in ends))
+            for level, ends in self.ranges.items()
+        }
+        return replace(self, median=float(f"{self.median:.0e}"), ranges=ranges)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetQuestion:
+    """A ladder made ready to be asked at budgets: the loss at the best split of each."""
+
+    forecaster: Forecaster
+    status: tuple[str, ...]
+
+    @property
+    def log_budget_range(self) -> tuple[float, float]:
+        """Log of the smallest and the largest budget in the data."""
+        compute = self.forecaster.ladder.log_compute
+        return float(compute.min()), float(compute.max())
+
+    def log_inputs(self, log_budgets: FloatArray) -> FloatArray:
+        """Log inputs (budgets, inputs) of the best run at each budget."""
+        ladder = self.forecaster.ladder
+        if len(ladder.inputs) == 1:
+            return log_budgets[:, None]
+        log_n = best_log_params(self.forecaster.ensemble, log_budgets)
+        return np.column_stack([log_n, log_budgets - ladder.log_flops_ratio - log_n])
+
+
+def forecaster_for(
+    records: Records, column: str, *, law: str, x: str | None, backtests: int
+) -> BudgetQuestion:
+    """The fitted and rehearsed laws that answer for budgets in ``column``."""
+    question = pose(records, (column,), law, x)
+    forecaster = prepare(
+        question.ladder,
+        question.candidates,
+        question.calibration,
+        backtests=backtests,
+        distance=1.0,
+    )
+    return BudgetQuestion(forecaster=forecaster, status=question.status)
+
+
+def budget_for_loss(
+    records: Records,
+    loss: float,
+    *,
+    law: str = "auto",
+    x: str | None = None,
+    confidence_levels: Sequence[float] = LEVELS,
+    draws: int = 2000,
+    seed: int = 0,
+    backtests: int = 5,
+) -> BudgetForLoss:
+    """The training budget (or ``x``) at which a new run reaches ``loss``, with ranges.
+
+    Sizes are split optimally where the runs know how. Raises ForecastError for a loss that is not
+    above zero and where the runs cannot answer.
+    """
+    if not (np.isfinite(loss) and loss > 0):
+        raise ForecastError(f"target loss {loss:g}: give a finite loss above zero")
+    levels = checked_levels(confidence_levels, draws)
+    column = x or "train_flops"
+    ask = forecaster_for(records, column, law=law, x=x, backtests=backtests)
+    start, end = ask.log_budget_range
+    budgets = np.arange(start, end + FURTHEST_DECADES * np.log(10), STEP * np.log(10))
+    inputs = ask.log_inputs(budgets)
+    answer = log_forecast(ask.forecaster, inputs, budgets, draws=draws, seed=seed)
+    ranges = {}
+    for level in levels:
+        low, high = np.quantile(answer.draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
+        ranges[level] = Interval(_reached(budgets, low, loss), _reached(budgets, high, loss))
+    median = _reached(budgets, answer.centre, loss)
+    against = _against(ask, median, draws, seed) if 0 < median < float("inf") else ""
+    return BudgetForLoss(
+        loss=loss,
+        column=column,
+        median=median,
+        supported=bool(np.isfinite(median)) and not against,
+        ranges=ranges,
+        status=ask.status + _status(loss, column, median, ranges, end, against),
+    )
+
+
+def _against(ask: BudgetQuestion, budget: float, draws: int, seed: int) -> str:
+    """Why a forecast at this budget would be no number to read; "" where it would be one."""
+    there = np.log([budget])
+    answer = log_forecast(ask.forecaster, ask.log_inputs(there), there, draws=draws, seed=seed)
+    return reasons_against(ask.forecaster, answer)[0]
+
+
+def _reached(log_budgets: FloatArray, log_losses: FloatArray, loss: float) -> float:
+    """The first budget where the curve is at or below the loss: 0 if at once, else inf."""
+    below = np.flatnonzero(log_losses <= np.log(loss))
+    if not len(below):
+        return float("inf")
+    i = int(below[0])
+    if i == 0:
+        return 0.0
+    fall = log_losses[i - 1] - log_losses[i]
+    part = (log_losses[i - 1] - np.log(loss)) / fall
+    return float(np.exp(log_budgets[i - 1] + part * (log_budgets[i] - log_budgets[i - 1])))
+
+
+def _status(
+    loss: float,
+    column: str,
+    median: float,
+    ranges: Mapping[float, Interval],
+    log_end: float,
+    against: str,
+) -> tuple[str, ...]:
+    said = []
+    if np.isinf(median):
+        said.append(
+            f"a loss of {loss:g} is not expected at any {column} up to {FURTHEST_DECADES:g} "
+            "decades beyond the data"
+        )
+    elif median == 0:
+        said.append(f"a loss of {loss:g} is reached below the smallest {column} in the data")
+    elif against:
+        said.append(
+            f"unsupported: the budget for {loss:g} lies {against}; read it as an order of magnitude"
+        )
+    elif median > np.exp(log_end):
+        decades = (np.log(median) - log_end) / np.log(10)
+        said.append(f"the budget for {loss:g} lies {decades:.2f} decades beyond the data")
+    if any(np.isinf(r.high) for r in ranges.values()) and np.isfinite(median):
+        said.append("some ranges have no upper end: a floor above this loss is not ruled out")
+    return tuple(said)

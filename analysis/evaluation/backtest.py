@@ -1,0 +1,305 @@
+"""What a forecast from these runs would have been worth: hide the largest, predict them, score.
+
+Every origin hides the runs of largest compute, makes a whole forecast from the rest (weights and
+widths learned from backtests inside the rest) and compares it with what the hidden runs measured.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.evaluation.scores import covered, interval_score
+from analysis.forecasting.forecaster import (
+    FEWEST_CURVE_RUNS,
+    FEWEST_SURFACE_RUNS,
+    log_forecast,
+    prepare,
+)
+from analysis.forecasting.ladder import Ladder
+from analysis.forecasting.setup import FURTHEST_DECADES, Question, pose
+from analysis.intervals import DECADE, LEVELS
+from scaling.arrays import FloatArray
+from scaling.errors import ForecastError
+from scaling.records import Records
+
+BUDGETS_HIDDEN = (1, 2, 3)
+RATIOS_HIDDEN = (2.0, 4.0, 10.0, 30.0, 100.0, 1000.0)
+BUDGET_WIDTH = 0.1 * DECADE  # runs this close in compute are one budget
+BANDS = (0.0, 0.15, 0.5, 1.0, 2.0, FURTHEST_DECADES)  # decades
+LARGEST_SAMPLE = 400  # hidden points scored at one origin; a learning curve holds thousands
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """One cut: what was hidden and how much was left."""
+
+    hides: str  # in words: "the largest 2 budgets", "the last factor of 10"
+    largest_seen: float  # compute (or x) of the largest run left
+    runs_seen: int
+    runs_hidden: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Errors and intervals over some predictions; percentages of the measured loss."""
+
+    predictions: int
+    error: float  # mean absolute error
+    bias: float  # mean error; above zero means predicted too high
+    coverage: Mapping[float, float]  # confidence level -> share of runs inside
+    width: float  # mean width of the 90% interval
+    interval_score: float  # mean interval score at 90%
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistanceScore:
+    """The score of the predictions at a range of distances beyond what was seen."""
+
+    decades_from: float
+    decades_to: float
+    origins: int
+    score: Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One hidden run: what was predicted and what was measured, nats per token."""
+
+    origin: int  # which of Backtest.origins
+    decades_beyond: float
+    at: float  # compute (or x) of the run
+    predicted: float
+    measured: float
+    low_90: float
+    high_90: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backtest:
+    """How forecasts from ever smaller parts of one table turned out."""
+
+    source: str
+    data_hash: str
+    law: str
+    inputs: tuple[str, ...]
+    origins: tuple[Origin, ...]
+    overall: Score  # every origin with equal weight
+    by_distance: tuple[DistanceScore, ...]
+    by_origin: tuple[Score, ...]
+    predictions: tuple[Prediction, ...]
+    status: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """The backtest as one JSON document."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Backtest":
+        """The backtest that `to_json` wrote."""
+        d = json.loads(text)
+        return cls(
+            source=d["source"],
+            data_hash=d["data_hash"],
+            law=d["law"],
+            inputs=tuple(d["inputs"]),
+            origins=tuple(Origin(**o) for o in d["origins"]),
+            overall=_score_from(d["overall"]),
+            by_distance=tuple(
+                DistanceScore(**{**s, "score": _score_from(s["score"])}) for s in d["by_distance"]
+            ),
+            by_origin=tuple(_score_from(s) for s in d["by_origin"]),
+            predictions=tuple(Prediction(**p) for p in d["predictions"]),
+            status=tuple(d["status"]),
+        )
+
+
+def _score_from(document: dict) -> Score:
+    coverage = {float(k): v for k, v in document["coverage"].items()}
+    return Score(**{**document, "coverage": coverage})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scored:
+    """The hidden runs of one origin, each array (hidden,) or (hidden, levels)."""
+
+    distance: FloatArray
+    compute: FloatArray
+    predicted: FloatArray
+    measured: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+def backtest(
+    records: Records,
+    *,
+    law: str = "auto",
+    x: str | None = None,
+    draws: int = 2000,
+    seed: int = 0,
+    backtests: int = 5,
+) -> Backtest:
+    """Hide the largest budgets in turn, forecast them from the rest, and score the forecasts.
+
+    ``law``, ``x``, ``draws``, ``seed`` and ``backtests`` are those of
+    `analysis.forecasting.forecast.forecast`.
+    Raises ForecastError where too few budgets are left to forecast from.
+    """
+    question = _question(records, law, x)
+    ladder = question.ladder
+    cuts = _cuts(ladder, smallest=FEWEST_SURFACE_RUNS if question.is_surface else FEWEST_CURVE_RUNS)
+    if not cuts:
+        raise ForecastError(
+            f"{records.source}: {len(ladder)} runs are too few to hide the largest and forecast "
+            f"from the rest (it needs {FEWEST_SURFACE_RUNS if question.is_surface else 6} left)"
+        )
+    origins, scored = [], []
+    for hides, cut in cuts:
+        seen, hidden = ladder.select(ladder.log_compute <= cut), _sample(ladder, cut)
+        scored.append(_forecast_hidden(question, seen, hidden, draws, seed, backtests))
+        largest = float(np.exp(seen.log_compute.max()))
+        origins.append(
+            Origin(
+                hides=hides,
+                largest_seen=largest,
+                runs_seen=len(seen),
+                runs_hidden=int(np.sum(ladder.log_compute > cut)),
+            )
+        )
+    return Backtest(
+        source=records.source,
+        data_hash=records.data_hash,
+        law=law,
+        inputs=ladder.inputs,
+        origins=tuple(origins),
+        overall=_mean_score([_score(s) for s in scored]),
+        by_distance=_by_distance(scored),
+        by_origin=tuple(_score(s) for s in scored),
+        predictions=tuple(p for i, s in enumerate(scored) for p in _predictions(i, s)),
+        status=question.status,
+    )
+
+
+def _question(records: Records, law: str, x: str | None) -> Question:
+    if x is not None:
+        return pose(records, (x,), law, x)
+    return pose(records, ("train_flops",), law, None)
+
+
+def _cuts(ladder: Ladder, smallest: int) -> list[tuple[str, float]]:
+    """What to hide, in words, and the log compute up to which runs are seen."""
+    compute = np.sort(ladder.log_compute)
+    steps = np.flatnonzero(np.diff(compute) > BUDGET_WIDTH)
+    below_budget = compute[steps][::-1]  # the largest log compute below each budget from the top
+    wanted = [
+        (f"the largest {k} budget{'s' if k > 1 else ''}", float(below_budget[k - 1]) + 1e-9)
+        for k in BUDGETS_HIDDEN
+        if k <= len(below_budget)
+    ]
+    wanted += [
+        (f"the last factor of {r:g}", float(compute[-1] - np.log(r)) + 1e-9) for r in RATIOS_HIDDEN
+    ]
+    cuts: dict[int, tuple[str, float]] = {}
+    for hides, cut in wanted:
+        seen = int(np.sum(compute <= cut))
+        if smallest <= seen < len(compute) and compute[seen - 1] - compute[0] > np.log(2):
+            cuts.setdefault(seen, (hides, cut))
+    return sorted(cuts.values(), key=lambda labelled: -labelled[1])
+
+
+def _sample(ladder: Ladder, cut: float) -> Ladder:
+    """The hidden runs, or evenly chosen ones where a learning curve hides thousands."""
+    hidden = np.flatnonzero(ladder.log_compute > cut)
+    hidden = hidden[np.argsort(ladder.log_compute[hidden], kind="stable")]
+    if len(hidden) > LARGEST_SAMPLE:
+        hidden = hidden[np.linspace(0, len(hidden) - 1, LARGEST_SAMPLE).round().astype(int)]
+    return ladder.select(hidden)
+
+
+def _forecast_hidden(
+    question: Question, seen: Ladder, hidden: Ladder, draws: int, seed: int, backtests: int
+) -> _Scored:
+    distance = seen.distance(hidden.log_inputs, hidden.log_compute)
+    forecaster = prepare(
+        seen,
+        question.candidates,
+        question.calibration,
+        backtests=backtests,
+        distance=float(distance.max()),
+    )
+    answer = log_forecast(forecaster, hidden.log_inputs, hidden.log_compute, draws=draws, seed=seed)
+    losses = np.exp(answer.draws)
+    tails = (1 - np.array(LEVELS)) / 2
+    return _Scored(
+        distance=distance,
+        compute=np.exp(hidden.log_compute),
+        predicted=np.exp(answer.centre),
+        measured=np.exp(hidden.log_loss),
+        low=np.quantile(losses, tails, axis=1).T,
+        high=np.quantile(losses, 1 - tails, axis=1).T,
+    )
+
+
+def _score(s: _Scored, where: npt.ArrayLike | None = None) -> Score:
+    keep = np.ones(len(s.measured), dtype=bool) if where is None else np.asarray(where)
+    measured, predicted = s.measured[keep], s.predicted[keep]
+    low, high = s.low[keep], s.high[keep]
+    inside = covered(low, high, measured[:, None])
+    at_90 = LEVELS.index(0.9)
+    charge = interval_score(low[:, at_90], high[:, at_90], measured, 0.9)
+    return Score(
+        predictions=int(keep.sum()),
+        error=float(100 * np.mean(np.abs(predicted / measured - 1))),
+        bias=float(100 * np.mean(predicted / measured - 1)),
+        coverage={level: float(inside[:, i].mean()) for i, level in enumerate(LEVELS)},
+        width=float(100 * np.mean((high[:, at_90] - low[:, at_90]) / measured)),
+        interval_score=float(100 * np.mean(charge / measured)),
+    )
+
+
+def _mean_score(scores: Sequence[Score]) -> Score:
+    """Scores of several origins with equal weight: one with many runs knows no more."""
+    return Score(
+        predictions=sum(s.predictions for s in scores),
+        error=float(np.mean([s.error for s in scores])),
+        bias=float(np.mean([s.bias for s in scores])),
+        coverage={v: float(np.mean([s.coverage[v] for s in scores])) for v in LEVELS},
+        width=float(np.mean([s.width for s in scores])),
+        interval_score=float(np.mean([s.interval_score for s in scores])),
+    )
+
+
+def _by_distance(scored: Sequence[_Scored]) -> tuple[DistanceScore, ...]:
+    bands = []
+    for start, stop in zip(BANDS[:-1], BANDS[1:], strict=True):
+        inside = [(s, (s.distance > start) & (s.distance <= stop)) for s in scored]
+        scores = [_score(s, where) for s, where in inside if where.any()]
+        if scores:
+            bands.append(
+                DistanceScore(
+                    decades_from=start,
+                    decades_to=stop,
+                    origins=len(scores),
+                    score=_mean_score(scores),
+                )
+            )
+    return tuple(bands)
+
+
+def _predictions(origin: int, s: _Scored) -> list[Prediction]:
+    at_90 = LEVELS.index(0.9)
+    return [
+        Prediction(
+            origin=origin,
+            decades_beyond=float(s.distance[i]),
+            at=float(s.compute[i]),
+            predicted=float(s.predicted[i]),
+            measured=float(s.measured[i]),
+            low_90=float(s.low[i, at_90]),
+            high_90=float(s.high[i, at_90]),
+        )
+        for i in range(len(s.measured))
+    ]

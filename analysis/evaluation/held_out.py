@@ -1,0 +1,220 @@
+"""The runs that the plan held out, predicted from the others and compared with what they measured.
+
+The strict order is `forecast_held_out` before the runs are measured, its result stored, and
+`check_held_out` with that stored forecast afterwards.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.forecasting.forecast import forecast
+from analysis.forecasting.result import Forecast
+from analysis.forecasting.targets import Targets
+from analysis.intervals import LEVELS, Interval
+from scaling.arrays import FloatArray
+from scaling.errors import ForecastError
+from scaling.records import Records
+
+SAME_INPUT = 1e-6  # relative: the same run, written down and read back
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutRun:
+    """One held-out run: what was predicted without it, and what it measured (nats per token)."""
+
+    run: str
+    at: Mapping[str, float]  # params, tokens and train_flops, or the one column
+    predicted: float
+    interval: Interval
+    measured: float
+    decades_beyond: float
+
+    @property
+    def error_percent(self) -> float:
+        """How far the prediction lies above the measured loss."""
+        return 100 * (self.predicted / self.measured - 1)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the measured loss lies in the interval, ends included."""
+        return bool(self.interval.low <= self.measured <= self.interval.high)
+
+    @property
+    def line(self) -> str:
+        """The check in one line."""
+        return (
+            f"held-out run: predicted {self.predicted:.4f} "
+            f"[{self.interval.low:.4f}, {self.interval.high:.4f}], "
+            f"measured {self.measured:.4f}, error {self.error_percent:+.2f}%"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutCheck:
+    """How the predictions of all held-out runs turned out."""
+
+    runs: tuple[HeldOutRun, ...]
+    confidence_level: float
+    forecast: Forecast  # that the predictions come from
+
+    @property
+    def line(self) -> str:
+        """One line a held-out run."""
+        return "\n".join(run.line for run in self.runs)
+
+    @property
+    def missed(self) -> tuple[HeldOutRun, ...]:
+        """The runs whose measured loss lies outside the interval."""
+        return tuple(run for run in self.runs if not run.is_inside)
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence that cannot be overlooked where an interval missed; None otherwise."""
+        if not self.missed:
+            return None
+        level = f"{100 * self.confidence_level:g}%"
+        if len(self.runs) == 1:
+            (run,) = self.missed
+            side = "ABOVE" if run.measured > run.interval.high else "BELOW"
+            return (
+                f"THE FORECAST MISSED: the measured loss {run.measured:.4f} lies {side} "
+                f"the {level} interval [{run.interval.low:.4f}, {run.interval.high:.4f}]. "
+                "Do not trust larger forecasts of this ladder before you know why."
+            )
+        return (
+            f"THE FORECAST MISSED: {len(self.missed)} of {len(self.runs)} measured losses lie "
+            f"OUTSIDE their {level} intervals. "
+            "Do not trust larger forecasts of this ladder before you know why."
+        )
+
+
+def held_out_runs(records: Records) -> Records:
+    """The runs that the plan holds out, whether measured yet or not."""
+    if "held_out" not in records:
+        return records.select(np.zeros(len(records), dtype=bool), "not held out")
+    return records.select(records.table["held_out"].astype(bool), "not held out")
+
+
+def forecast_held_out(
+    records: Records, *, law: str = "auto", x: str | None = None, seed: int = 0
+) -> Forecast:
+    """The forecast of the held-out runs from all the others; their own losses are not read.
+
+    Raises ForecastError where the plan holds nothing out, or the runs cannot answer.
+    """
+    hidden = held_out_runs(records)
+    if not len(hidden):
+        raise ForecastError(f"{records.source}: no run is held out; mark some with held_out = true")
+    if x is not None:
+        return forecast(records, Targets.along(x, *hidden.column(x)), law=law, x=x, seed=seed)
+    sizes = {
+        name: hidden.column(name) for name in ("params", "tokens", "train_flops") if name in hidden
+    }
+    return forecast_to_come(records, sizes, law=law, seed=seed)
+
+
+def forecast_to_come(
+    records: Records,
+    runs: Mapping[str, Sequence[float] | FloatArray],
+    *,
+    law: str = "auto",
+    seed: int = 0,
+) -> Forecast:
+    """The forecast of runs by their params and tokens, or where the records know no law of those,
+    by their train_flops.
+
+    ``runs`` maps these columns to values, one a run. Raises ForecastError where the records cannot
+    answer.
+    """
+    if "params" in runs and "tokens" in runs:
+        targets = Targets.runs([*runs["params"]], [*runs["tokens"]])
+        try:
+            return forecast(records, targets, law=law, seed=seed)
+        except ForecastError:
+            if "train_flops" not in runs:
+                raise
+    return forecast(records, Targets.flops(*runs["train_flops"]), law=law, seed=seed)
+
+
+def check_held_out(
+    records: Records,
+    sealed: Forecast | None = None,
+    *,
+    confidence_level: float = 0.9,
+    law: str = "auto",
+    x: str | None = None,
+    seed: int = 0,
+) -> HeldOutCheck:
+    """Compare the held-out runs with ``sealed``, a forecast made before, or with one made now.
+
+    Raises ForecastError where no held-out run has been measured, or ``sealed`` does not cover it.
+    """
+    measured = _measured(records)
+    if not len(measured):
+        raise ForecastError(f"{records.source}: no held-out run has finished; run the sweep first")
+    made = sealed or forecast_held_out(records, law=law, x=x, seed=seed)
+    losses = measured.column("loss")
+    names = _names(measured)
+    runs = []
+    for i in range(len(measured)):
+        target = made.targets[_target_of(measured, i, made)]
+        if confidence_level not in target.intervals:
+            have = ", ".join(f"{level:g}" for level in target.intervals or LEVELS)
+            raise ForecastError(
+                f"confidence level {confidence_level:g} is not in the forecast (it has {have})"
+            )
+        runs.append(
+            HeldOutRun(
+                run=names[i],
+                at=dict(target.at) | _inputs(measured, i),
+                predicted=target.median,
+                interval=target.intervals[confidence_level],
+                measured=float(losses[i]),
+                decades_beyond=target.decades_beyond,
+            )
+        )
+    return HeldOutCheck(runs=tuple(runs), confidence_level=confidence_level, forecast=made)
+
+
+def _measured(records: Records) -> Records:
+    hidden = held_out_runs(records)
+    if "status" in hidden:
+        status = hidden.table["status"].fillna("finished").astype(str)
+        hidden = hidden.select(status == "finished", "not finished")
+    loss = hidden.column("loss")
+    return hidden.select(np.isfinite(loss) & (loss > 0), "no loss")
+
+
+def _target_of(measured: Records, i: int, made: Forecast) -> int:
+    """Which target of the forecast is this run."""
+    for number, target in enumerate(made.targets):
+        shared = [name for name in _asked(target.at) if name in measured]
+        if shared and all(_same(measured.column(n)[i], target.at[n]) for n in shared):
+            return number
+    raise ForecastError(
+        f"{measured.source}: the forecast was not made for {_names(measured)[i]}; "
+        "forecast the held-out runs again before you measure them"
+    )
+
+
+def _asked(at: Mapping[str, float]) -> tuple[str, ...]:
+    """What identifies a run: size and tokens where the target has them, else its one column."""
+    return ("params", "tokens") if "params" in at and "tokens" in at else tuple(at)
+
+
+def _same(one: float, other: float) -> bool:
+    return abs(one - other) <= SAME_INPUT * abs(other)
+
+
+def _inputs(measured: Records, i: int) -> dict[str, float]:
+    names = [n for n in ("params", "tokens", "train_flops") if n in measured]
+    values: dict[str, FloatArray] = {name: measured.column(name) for name in names}
+    return {name: float(column[i]) for name, column in values.items()}
+
+
+def _names(measured: Records) -> list[str]:
+    if "run_id" in measured:
+        return [str(name) for name in measured.table["run_id"]]
+    return [f"row {int(label) + 2}" for label in measured.table.index]

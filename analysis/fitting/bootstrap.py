@@ -1,0 +1,247 @@
+"""The bootstrap: the same law refitted to thousands of resampled tables, in batches.
+
+Two ways to resample, both by cluster (by default one configuration with all its seeds):
+
+    pairs  clusters are drawn with replacement (Efron and Tibshirani 1993): the design varies too
+    wild   the design stays, the residuals of each cluster are multiplied by a random weight
+           (Webb's six points): for few clusters, where pairs would often lose a constant;
+           an objective that hardly looks at the size of residuals is replaced by least squares
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.fitting.law_on_runs import Model
+from analysis.fitting.newton import minimise, whitening
+from analysis.fitting.penalties import Objective, objective_named
+from scaling.arrays import FloatArray
+
+Resampling = Literal["pairs", "wild", "normal"]
+
+#: with fewer clusters than this, a resample often lacks what identifies a constant
+FEWEST_CLUSTERS_FOR_PAIRS = 20
+#: beyond this many (runs times draws) refits would take minutes; the estimate is then normal
+LARGEST_REFIT_WORK = 3e7
+#: elements (replicas times runs) handled together: a few arrays of it fit in the cache
+_CHUNK_ELEMENTS = 60_000
+#: few clusters leave long flat valleys, where a floor fades to nothing, and are quick to evaluate
+_LONGEST_SEARCH: dict[Resampling, int] = {"pairs": 60, "wild": 600, "normal": 60}
+#: with one or two degrees of freedom the drawn noise level has no mean; it stops here
+_HIGHEST_LEVEL = 10.0
+#: Webb 2014, "Reworking wild bootstrap based inference for clustered errors"
+_WEBB = np.sqrt(np.array([1.5, 1.0, 0.5]))
+WEBB_POINTS = np.concatenate([-_WEBB, _WEBB[::-1]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """Search coordinates of every replica and how their searches ended."""
+
+    theta: FloatArray  # (draws, p)
+    resampling: Resampling
+    converged: int
+    clusters: int
+
+
+def bootstrap(
+    model: Model,
+    objective: Objective,
+    theta: FloatArray,
+    *,
+    weights: FloatArray,
+    log_loss: FloatArray,
+    labels: npt.NDArray[np.int64],
+    draws: int,
+    rng: np.random.Generator,
+    resampling: Resampling | None = None,
+) -> Draws:
+    """Refit ``draws`` resamples from the full-data optimum ``theta`` (p,).
+
+    ``labels`` (runs,) numbers the clusters 0, 1, ...; ``resampling`` None chooses pairs for
+    enough clusters, wild for few, and the cluster-robust normal approximation for tables so
+    large that it is exact enough.
+    """
+    clusters = int(labels.max()) + 1
+    if resampling is None:
+        resampling = usual_resampling(clusters)
+        if len(log_loss) * draws > LARGEST_REFIT_WORK:
+            resampling = "normal"
+    if resampling == "normal":
+        spread = normal_draws(model, objective, theta, weights, log_loss, labels, draws, rng)
+        return Draws(theta=spread, resampling="normal", converged=draws, clusters=clusters)
+    basis = whitening(model.jacobian(theta), weights)
+    centre = theta
+    if resampling == "wild" and _is_deaf_to_few(objective, model, theta, log_loss):
+        objective = objective_named("least_squares")
+        whole = Tables(weights=weights[None], log_loss=log_loss[None], draws=1, resampling="wild")
+        theta = refit(model, objective, theta, whole, basis)[0][0]
+    predicted = model.log_prediction(theta[None])[0]
+    parts, converged = [], 0
+    chunk = max(1, _CHUNK_ELEMENTS // len(log_loss))
+    for first in range(0, draws, chunk):
+        size = min(chunk, draws - first)
+        tables = resampled(
+            labels,
+            weights=weights,
+            log_loss=log_loss,
+            predicted=predicted,
+            constants=len(theta),
+            draws=size,
+            rng=rng,
+            resampling=resampling,
+        )
+        at, ok = refit(model, objective, theta, tables, basis)
+        parts.append(centre + (at - theta))
+        converged += ok
+    return Draws(
+        theta=np.concatenate(parts), resampling=resampling, converged=converged, clusters=clusters
+    )
+
+
+def _is_deaf_to_few(
+    objective: Objective, model: Model, theta: FloatArray, log_loss: FloatArray
+) -> bool:
+    """Whether replicas would ignore how large the residuals are.
+
+    Absolute deviations, and Huber with a threshold far below the residuals, see only on which
+    side of the law a run lies. Of a few clusters whose residuals are rescaled none changes sides,
+    so all replicas agree and the spread would be nil. Least squares around the same centre
+    measures it.
+    """
+    if objective.name not in ("huber", "absolute"):
+        return False
+    residuals = np.abs(model.log_prediction(theta[None])[0] - log_loss)
+    return objective.name == "absolute" or bool(objective.delta < np.median(residuals))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """Resampled tables: weights and log losses of the same runs, a row a replica or one for all."""
+
+    weights: FloatArray  # (draws or 1, runs)
+    log_loss: FloatArray  # (draws or 1, runs)
+    draws: int
+    resampling: Resampling
+
+
+def resampled(
+    labels: npt.NDArray[np.int64],
+    *,
+    weights: FloatArray,
+    log_loss: FloatArray,
+    predicted: FloatArray,
+    constants: int,
+    draws: int,
+    rng: np.random.Generator,
+    resampling: Resampling | None = None,
+) -> Tables:
+    """``draws`` resampled tables by cluster. ``predicted`` are the fitted log losses (runs,)."""
+    clusters = int(labels.max()) + 1
+    kind = resampling or usual_resampling(clusters)
+    if kind == "pairs":
+        counts = cluster_counts(labels, clusters, draws, rng)
+        return Tables(
+            weights=weights * counts, log_loss=log_loss[None], draws=draws, resampling=kind
+        )
+    moved = _wild_losses(predicted, log_loss, labels, clusters, constants, draws, rng)
+    return Tables(weights=weights[None], log_loss=moved, draws=draws, resampling="wild")
+
+
+def usual_resampling(clusters: int) -> Resampling:
+    """Pairs for enough clusters, else wild."""
+    return "pairs" if clusters >= FEWEST_CLUSTERS_FOR_PAIRS else "wild"
+
+
+def refit(
+    model: Model, objective: Objective, theta: FloatArray, tables: Tables, basis: FloatArray
+) -> tuple[FloatArray, int]:
+    """The tables refitted from ``theta`` (p,): (draws, p) and how many converged."""
+    at = np.repeat(theta[None], tables.draws, axis=0)
+    ok = 0
+    for stage in refit_stages(objective):
+        solution = minimise(
+            model,
+            stage,
+            at,
+            weights=tables.weights,
+            log_loss=tables.log_loss,
+            basis=basis,
+            max_iterations=_LONGEST_SEARCH[tables.resampling],
+        )
+        at, ok = solution.theta, int(solution.converged.sum())
+    return at, ok
+
+
+def refit_stages(objective: Objective) -> tuple[Objective, ...]:
+    """The objectives to minimise in turn from a near start: one, save for absolute deviations."""
+    if objective.name != "absolute":
+        return (objective,)
+    return tuple(objective.narrowed(delta) for delta in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7))
+
+
+def cluster_counts(
+    labels: npt.NDArray[np.int64], clusters: int, draws: int, rng: np.random.Generator
+) -> FloatArray:
+    """How often each run appears when clusters are drawn with replacement, (draws, runs)."""
+    picked = rng.integers(clusters, size=(draws, clusters))
+    flat = (picked + clusters * np.arange(draws)[:, None]).ravel()
+    counts = np.bincount(flat, minlength=draws * clusters).reshape(draws, clusters)
+    return np.asarray(counts[:, labels], dtype=np.float64)
+
+
+def normal_draws(
+    model: Model,
+    objective: Objective,
+    theta: FloatArray,
+    weights: FloatArray,
+    log_loss: FloatArray,
+    labels: npt.NDArray[np.int64],
+    draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draws from the cluster-robust (sandwich) normal approximation at the optimum, (draws, p).
+
+    White 1980 (Econometrica 48, 817) and its clustered form; exact as the number of clusters grows.
+    """
+    predicted = model.log_prediction(theta[None])[0]
+    if objective.name == "absolute":
+        # no curvature anywhere: a Huber penalty half a residual spread wide has the same optimum
+        # in the limit, and its curvature estimates the density of residuals at zero
+        spread = float(1.4826 * np.median(np.abs(predicted - log_loss)))
+        objective = objective.narrowed(max(spread / 2, 1e-12))
+    _, slope, _ = objective.penalty(predicted, log_loss)
+    basis = whitening(model.jacobian(theta), weights)
+    scores = (slope * weights)[:, None] * (model.jacobian(theta) @ basis)
+    per_cluster = np.stack([np.bincount(labels, weights=column) for column in scores.T], axis=1)
+    _, _, hessian = model.derivatives(objective, basis)(theta[None], weights[None], log_loss[None])
+    values, vectors = np.linalg.eigh(hessian[0])
+    bread = (vectors / np.maximum(values, 1e-9 * values.max())) @ vectors.T
+    # rows of scores @ bread are the clusters' influences: their random signed sum is the draw
+    left = np.linalg.svd(per_cluster @ bread, full_matrices=False)
+    root = (left[2].T * left[1]).T
+    return np.asarray(theta + rng.standard_normal((draws, len(theta))) @ root @ basis.T)
+
+
+def _wild_losses(
+    predicted: FloatArray,
+    log_loss: FloatArray,
+    labels: npt.NDArray[np.int64],
+    clusters: int,
+    constants: int,
+    draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Log losses around the fit with the residuals of each cluster rescaled, (draws, runs).
+
+    Residuals are inflated for the constants that were fitted to them, and the noise level, which
+    few residuals tell only roughly, is itself drawn: so draws spread like Student's t with
+    (clusters - constants) degrees of freedom, not like a normal.
+    """
+    freedom = max(clusters - constants, 1)
+    level = np.sqrt(freedom / rng.chisquare(freedom, size=(draws, 1)))
+    inflation = np.sqrt(clusters / freedom) * np.minimum(level, _HIGHEST_LEVEL)
+    sign = WEBB_POINTS[rng.integers(6, size=(draws, clusters))][:, labels]
+    return np.asarray(predicted + inflation * sign * (log_loss - predicted))

@@ -1,0 +1,190 @@
+"""The checklist card: what a reader must know before believing a fitted law.
+
+After the reporting checklist of Li, Kudugunta and Zettlemoyer 2025, "(Mis)Fitting: A Survey of
+Scaling Laws", arXiv:2502.18969: form, data, exclusions, counting, optimiser, starts, loss, seeds,
+intervals, and how far the constants move under choices that nobody can defend as the only one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from analysis.fitting.law_on_runs import Model
+from analysis.fitting.lmfit_bridge import tied_constants
+from analysis.fitting.newton import minimise, whitening
+from analysis.fitting.penalties import Objective
+from analysis.fitting.problem import Problem, pose_again
+from analysis.fitting.result import Fit
+from analysis.fitting.search import find_optimum, search_stages
+from scaling.errors import ScalingError
+from scaling.laws import Law
+from scaling.records import Records
+
+HUBER_DELTAS = (1e-4, 1e-3, 1e-2, 1e-1)
+
+
+@dataclass(frozen=True)
+class Card:
+    """The checklist as nested, JSON-ready entries; ``print(card)`` is for people."""
+
+    entries: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        lines = []
+        for name, value in self.entries.items():
+            if isinstance(value, Mapping):
+                lines.append(f"{name}:")
+                lines += [f"  {key}: {_short(inner)}" for key, inner in value.items()]
+            elif isinstance(value, list):
+                lines.append(f"{name}: {'; '.join(map(str, value)) if value else 'none'}")
+            else:
+                lines.append(f"{name}: {_short(value)}")
+        return "\n".join(lines)
+
+
+def checklist_card(fit: Fit, records: Records) -> Card:
+    """Form, objective, data, search, intervals and sensitivities of a fit to these records.
+
+    Raises FitError or RecordError if the records cannot be the ones behind the fit.
+    """
+    law = type(fit.law)
+    return Card(
+        {
+            "law": fit.law.name,
+            "form": _formula_in_words(law),
+            "columns": list(fit.columns),
+            "objective": _objective(fit).in_words,
+            "weights": fit.weights,
+            "fixed constants": dict(fit.fixed),
+            "data": {"source": fit.source, "hash": fit.data_hash, "notes": list(records.notes)},
+            "runs used": fit.n_runs,
+            "configurations": fit.n_configurations,
+            "runs left out": dict(fit.dropped),
+            "counting": _counting_in_words(fit, records),
+            "solver": fit.search.solver,
+            "starts": fit.search.starts,
+            "starts that agree": fit.search.starts_agreeing,
+            "gradient norm": _number(fit.search.gradient_norm),
+            "condition number": _number(fit.search.condition_number),
+            "intervals": _intervals_in_words(fit),
+            "seed": fit.seed,
+            "status": fit.status.value,
+            "notes": list(fit.notes),
+            "constants": {
+                name: {k: _number(v) for k, v in value._asdict().items()}
+                for name, value in (fit.constants | fit.derived).items()
+            },
+            "by Huber delta": _by_delta(fit, records),
+            "by counting of parameters": _by_counting(fit, records),
+        }
+    )
+
+
+def _by_delta(fit: Fit, records: Records) -> dict[str, Any]:
+    """The constants under other thresholds of the Huber penalty, and under least squares."""
+    problem = pose_again(fit, records, tied_constants(type(fit.law), fit.tied))
+    model = problem.model()
+    goals = {f"{d:g}": Objective(name="huber", delta=d) for d in HUBER_DELTAS}
+    goals["least squares"] = Objective(name="least_squares")
+    return {name: _near(fit, problem, model, goal) for name, goal in goals.items()}
+
+
+def _by_counting(fit: Fit, records: Records) -> dict[str, Any]:
+    """The constants with other counts for N, where the table has them."""
+    if "params" not in fit.columns:
+        return {}
+    answers = {}
+    for name, less in {
+        "all parameters": (),
+        "without embedding": ("params_embedding",),
+        "without embedding and head": ("params_embedding", "params_head"),
+    }.items():
+        if any(column not in records for column in less):
+            continue
+        recount = records.column("params") - sum(records.column(column) for column in less)
+        changed = replace(records, table=records.table.assign(params=recount))
+        try:
+            problem = pose_again(fit, changed, tied_constants(type(fit.law), fit.tied))
+            model = problem.model()
+            optimum = find_optimum(problem, model, _objective(fit))
+        except ScalingError as error:
+            answers[name] = {"no fit": str(error)}
+            continue
+        answers[name] = _readable(problem.law, model, optimum.theta)
+    return answers if len(answers) > 1 else {}
+
+
+def _near(fit: Fit, problem: Problem, model: Model, goal: Objective) -> dict[str, Any]:
+    """The optimum of another objective, searched from the fit's own."""
+    theta = model.to_coordinates(_inside(fit.law, problem))[None]
+    weights = problem.weights
+    for stage in search_stages(goal):
+        with np.errstate(all="ignore"):
+            basis = whitening(np.nan_to_num(model.jacobian(theta[0])), weights)
+            theta = minimise(
+                model,
+                stage,
+                theta,
+                weights=weights,
+                log_loss=problem.log_loss,
+                basis=basis,
+                longest_step=0.3 * float(np.sqrt(weights.sum())),
+                max_iterations=100,
+            ).theta
+    return _readable(problem.law, model, theta[0])
+
+
+def _inside(law: Law, problem: Problem) -> dict[str, float]:
+    """The constants with those at zero moved inside, where a search can leave from."""
+    least = 0.02 * float(np.exp(problem.log_loss.min()))
+    values = {k: float(v) for k, v in law.constants().items()}
+    return {
+        k: max(v, least) if k == law.floor and k not in problem.fixed else v
+        for k, v in values.items()
+    }
+
+
+def _readable(law: type[Law], model: Model, theta: Any) -> dict[str, Any]:
+    found = law(**{k: float(v) for k, v in model.to_constants(theta).items()})
+    numbers = {**found.constants(), **found.derived()}
+    return {name: _number(float(value)) for name, value in numbers.items()}
+
+
+def _objective(fit: Fit) -> Objective:
+    return Objective(name=fit.objective, delta=fit.huber_delta)
+
+
+def _formula_in_words(law: type[Law]) -> str:
+    lines = [line.strip() for line in (law.__doc__ or law.name).splitlines()]
+    return "; ".join(line for line in lines if line.startswith(("L(", "(L", "D' =", "N' =")))
+
+
+def _counting_in_words(fit: Fit, records: Records) -> str:
+    parts = [
+        f"{column} is the table's {records.names.get(column, column)}" for column in fit.columns
+    ]
+    return "; ".join(parts)
+
+
+def _intervals_in_words(fit: Fit) -> str:
+    if fit.draws is None:
+        return "none (no bootstrap)"
+    count = len(np.atleast_1d(next(iter(fit.draws.constants().values()))))
+    return (
+        f"{100 * fit.confidence_level:g}% percentile intervals of {count} {fit.resampling} "
+        f"bootstrap refits by cluster, {fit.n_draws_converged} converged"
+    )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_short(v)}" for k, v in value.items()) if value else "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) if value else "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

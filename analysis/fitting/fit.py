@@ -1,0 +1,314 @@
+"""Fit a scaling law to records: the optimum, its bootstrap, its status, its card."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from analysis.fitting.bootstrap import Draws, Resampling
+from analysis.fitting.bootstrap import bootstrap as resample
+from analysis.fitting.checklist import checklist_card
+from analysis.fitting.identifiability import judge
+from analysis.fitting.law_on_runs import Model
+from analysis.fitting.lmfit_bridge import Bounds, checked_bounds, tied_constants
+from analysis.fitting.penalties import Objective, objective_named
+from analysis.fitting.problem import Problem, pose, weights_in_words
+from analysis.fitting.result import Fit, FitStatus
+from analysis.fitting.search import Optimum, find_optimum
+from scaling.arrays import FloatArray
+from scaling.errors import FitError
+from scaling.laws import Law, law_named
+from scaling.records import Records
+
+FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
+#: where replicas start when the best floor is zero: this share of the lowest loss
+_FLOOR_SHARE_OF_REPLICAS = 0.05
+
+
+def fit_law(
+    records: Records,
+    law: str | type[Law] = "power_law",
+    *,
+    objective: str | Objective = "huber",
+    huber_delta: float = 1e-3,
+    fix: Mapping[str, float] | None = None,
+    bounds: Bounds | None = None,
+    expressions: Mapping[str, str] | None = None,
+    x: str | None = None,
+    weights: str | Sequence[float] | FloatArray | None = None,
+    bootstrap: int = 1000,
+    resampling: Resampling | None = None,
+    cluster: str | None = None,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+    card: bool = True,
+) -> Fit:
+    """The law that fits these runs best, with bootstrap draws of it.
+
+    ``objective``: huber, least_squares, absolute, raw_least_squares or asymmetric (see
+    `analysis.fitting.penalties`); ``fix`` holds constants at values, ``bounds`` keeps them between
+    two, ``expressions`` ties them to others ("beta": "alpha"). ``x`` names the column that stands
+    for the input of a one-input law. ``weights``: "stderr" (inverse squared relative loss_stderr),
+    "compute" (rising with train_flops), the name of a column, or one number a run.
+
+    ``bootstrap`` draws resample configurations (all seeds of equal inputs together), or the
+    groups of the column ``cluster``, such as "trunk". ``confidence_level`` is the level of the
+    intervals; ``seed`` makes them repeatable.
+
+    Raises FitError or RecordError where the runs cannot answer; what limits a usable answer is
+    in ``Fit.status`` and ``Fit.notes``.
+    """
+    kind = law_named(law)
+    goal = (
+        objective
+        if isinstance(objective, Objective)
+        else objective_named(objective, huber_delta=huber_delta)
+    )
+    if not 0 < confidence_level < 1:
+        raise FitError(f"confidence level {confidence_level} is not between 0 and 1")
+    if bootstrap < 0 or 0 < bootstrap < FEWEST_RESAMPLES:
+        raise FitError(
+            f"--bootstrap {bootstrap}: give 0 for none, 1000 for usual intervals, "
+            f"{FEWEST_RESAMPLES} at least"
+        )
+    ties = tied_constants(kind, expressions or {})
+    problem = pose(
+        records, kind, x=x, fixed=dict(fix or {}), weights=weights, cluster=cluster, tied=ties
+    )
+    if bounds:
+        fit = _fit_bounded(problem, goal, bounds, bootstrap, resampling, seed, confidence_level)
+    else:
+        fit = _fit_free(problem, goal, bootstrap, resampling, seed, confidence_level)
+    if ties:
+        fit = replace(fit, tied=dict(expressions or {}))
+    fit = replace(fit, weights=weights_in_words(weights, problem))
+    if card:
+        fit = replace(fit, card=checklist_card(fit, records).entries)
+    return fit
+
+
+def _fit_free(
+    problem: Problem,
+    objective: Objective,
+    bootstrap: int,
+    resampling: Resampling | None,
+    seed: int,
+    confidence_level: float,
+) -> Fit:
+    model = problem.model()
+    optimum = find_optimum(problem, model, objective)
+    verdict = judge(problem, model, objective, optimum)
+    best = {k: float(v) for k, v in model.to_constants(optimum.theta).items()}
+    start = optimum.theta
+    if verdict.floor_at_zero:
+        best[problem.law.floor] = 0.0
+        start = _with_small_floor(problem, model, objective)
+    draws, drawn = None, None
+    if bootstrap:
+        draws = _draw(problem, model, objective, start, bootstrap, resampling, seed)
+        drawn = model.to_constants(draws.theta)
+    return _assemble(
+        problem,
+        objective,
+        law=problem.law(**best),
+        optimum=optimum,
+        status=verdict.status,
+        notes=verdict.notes,
+        draws=draws,
+        drawn=drawn,
+        seed=seed,
+        confidence_level=confidence_level,
+    )
+
+
+def _draw(
+    problem: Problem,
+    model: Model,
+    objective: Objective,
+    start: FloatArray,
+    count: int,
+    resampling: Resampling | None,
+    seed: int,
+) -> Draws:
+    """Bootstrap replicas; the same seed gives the same resamples whatever constants are free."""
+    with np.errstate(all="ignore"):
+        return resample(
+            model,
+            objective,
+            start,
+            weights=problem.weights,
+            log_loss=problem.log_loss,
+            labels=problem.labels,
+            draws=count,
+            rng=np.random.default_rng(seed),
+            resampling=resampling,
+        )
+
+
+def _assemble(
+    problem: Problem,
+    objective: Objective,
+    *,
+    law: Law,
+    optimum: Optimum,
+    status: FitStatus,
+    notes: tuple[str, ...],
+    draws: Draws | None,
+    drawn: Mapping[str, FloatArray] | None,
+    seed: int,
+    confidence_level: float,
+) -> Fit:
+    """The result of a search and its bootstrap as one value."""
+    predicted = np.log(law.loss(*problem.inputs))
+    if draws is not None:
+        notes = (*notes, *_bootstrap_notes(draws))
+    notes = (*notes, *_direction_notes(problem, predicted))
+    used = problem.records
+    return Fit(
+        law=law,
+        draws=None if drawn is None else problem.law(**drawn),
+        columns=problem.columns,
+        objective=objective.name,
+        huber_delta=objective.delta,
+        objective_value=optimum.value,
+        weights="equal",
+        fixed=dict(problem.fixed),
+        status=status,
+        notes=notes,
+        n_runs=len(used),
+        n_configurations=problem.configurations,
+        dropped=used.dropped_by_reason,
+        search=optimum.search,
+        resampling="none" if draws is None else draws.resampling,
+        n_draws_converged=0 if draws is None else draws.converged,
+        confidence_level=confidence_level,
+        seed=seed,
+        source=used.source,
+        data_hash=used.data_hash,
+        log_residuals=tuple(float(r) for r in problem.log_loss - predicted),
+        rows=tuple(str(label) for label in used.table.index),
+    )
+
+
+def _with_small_floor(problem: Problem, model: Model, objective: Objective) -> FloatArray:
+    """A start for replicas whose floor may be positive although the best one is zero."""
+    floor = _FLOOR_SHARE_OF_REPLICAS * float(np.exp(problem.log_loss.min()))
+    held = replace(problem, fixed={**problem.fixed, problem.law.floor: floor})
+    held_model = held.model()
+    constants = held_model.to_constants(find_optimum(held, held_model, objective).theta)
+    return model.to_coordinates(constants)
+
+
+def _direction_notes(problem: Problem, predicted: FloatArray) -> list[str]:
+    """Whether a law of one input says that more of it does not help."""
+    if len(problem.inputs) != 1:
+        return []
+    (x,) = problem.inputs
+    if predicted[np.argmax(x)] < predicted[np.argmin(x)]:
+        return []
+    return [
+        f"the fitted loss does not fall with {problem.columns[0]}: check the loss column and the "
+        "training of the larger runs"
+    ]
+
+
+def _bootstrap_notes(draws: Draws) -> list[str]:
+    notes = []
+    lost = len(draws.theta) - draws.converged
+    if lost > 0.02 * len(draws.theta):
+        notes.append(f"{lost} of {len(draws.theta)} bootstrap refits did not converge")
+    if draws.clusters < 8:
+        notes.append(
+            f"intervals rest on {draws.clusters} independent configurations; they are rough"
+        )
+    return notes
+
+
+def _fit_bounded(
+    problem: Problem,
+    objective: Objective,
+    bounds: Bounds,
+    bootstrap: int,
+    resampling: Resampling | None,
+    seed: int,
+    confidence_level: float,
+) -> Fit:
+    """A fit with constants between bounds: those that would leave are held on their bound.
+
+    So is every bootstrap draw, by its own violations.
+    """
+    edges = checked_bounds(problem.law, bounds)
+    held: dict[str, float] = {}
+    for _ in range(len(edges) + 1):
+        inner = replace(problem, fixed={**problem.fixed, **held})
+        fit = _fit_free(inner, objective, 0, None, seed, confidence_level)
+        beyond = _violated(fit.law.constants(), edges)
+        if not beyond:
+            break
+        held |= {name: float(values) for name, values in beyond.items()}
+    else:
+        raise FitError(f"{problem.records.source}: no {problem.law.name} fits within the bounds")
+    if bootstrap:
+        draws, drawn = _bounded_draws(
+            problem, objective, fit.law, edges, held, bootstrap, resampling, seed
+        )
+        notes = (*fit.notes, *_bootstrap_notes(draws))
+        fit = replace(
+            fit,
+            draws=problem.law(**drawn),
+            notes=notes,
+            resampling=draws.resampling,
+            n_draws_converged=draws.converged,
+        )
+    fit = replace(fit, fixed=dict(problem.fixed), bounds=edges)
+    if not held:
+        return fit
+    names = ", ".join(f"{name} = {value:g}" for name, value in held.items())
+    note = f"{names} sits on a bound that was asked for: the runs pull beyond it"
+    return replace(fit, status=FitStatus.AT_BOUND, notes=(*fit.notes, note))
+
+
+def _bounded_draws(
+    problem: Problem,
+    objective: Objective,
+    law: Law,
+    edges: Mapping[str, tuple[float, float]],
+    held: Mapping[str, float],
+    count: int,
+    resampling: Resampling | None,
+    seed: int,
+) -> tuple[Draws, dict[str, FloatArray]]:
+    """Free replicas, then again with each one's violated constants held on their bounds."""
+    # a replica that is free may leave the bound, so it starts a little inside of it
+    constants = {k: float(v) for k, v in law.constants().items()}
+    patterns: list[dict[str, float]] = [{}]
+    drawn: dict[str, FloatArray] = {}
+    todo = [np.ones(count, bool)]
+    while patterns:
+        pattern, mask = patterns.pop(0), todo.pop(0)
+        model = problem.model(held=pattern)
+        start = model.to_coordinates(constants | pattern)
+        draws = _draw(problem, model, objective, start, count, resampling, seed)
+        values = model.to_constants(draws.theta)
+        drawn = {k: np.where(mask, v, drawn.get(k, v)) for k, v in values.items()}
+        beyond = _violated(values, edges)
+        for name, edge in beyond.items():
+            for side in np.unique(edge[mask & np.isfinite(edge)]):
+                patterns.append({**pattern, name: float(side)})
+                todo.append(mask & (edge == side))
+                mask = mask & ~(edge == side)
+    return draws, drawn
+
+
+def _violated(
+    constants: Mapping[str, Any], edges: Mapping[str, tuple[float, float]]
+) -> dict[str, FloatArray]:
+    """For each constant that leaves its bounds: the bound where it does, else NaN."""
+    beyond = {}
+    for name, (low, high) in edges.items():
+        values = np.asarray(constants[name], dtype=np.float64)
+        edge = np.where(values < low, low, np.where(values > high, high, np.nan))
+        if np.isfinite(edge).any():
+            beyond[name] = edge
+    return beyond

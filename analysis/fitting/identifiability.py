@@ -1,0 +1,143 @@
+"""Which constants the runs do not pin down, in sentences."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.fitting.law_on_runs import Model
+from analysis.fitting.newton import minimise, whitening
+from analysis.fitting.penalties import Objective
+from analysis.fitting.problem import Problem
+from analysis.fitting.result import FitStatus
+from analysis.fitting.search import Optimum, search_stages
+from scaling.arrays import FloatArray
+
+#: a constant that moves no prediction by this much (log loss per unit of its log) has vanished
+_VANISHED = 1e-5
+_LARGEST_CONDITION = 1e8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The status of a fit and a sentence for everything that limits it."""
+
+    status: FitStatus
+    notes: tuple[str, ...]
+    floor_at_zero: bool
+
+
+def judge(problem: Problem, model: Model, objective: Objective, optimum: Optimum) -> Verdict:
+    """Convergence, constants at a bound, directions without information, and the floor."""
+    status, notes = FitStatus.CONVERGED, list(problem.notes)
+    law = problem.law
+    sizes = np.sqrt(np.mean(model.jacobian(optimum.theta) ** 2, axis=0))
+    gone = [n for n, size in zip(model.free, sizes, strict=True) if size < _VANISHED]
+    floor_at_zero = law.floor in gone
+    others = [name for name in gone if name != law.floor]
+    floor_is_free = law.floor in model.free
+    if floor_is_free and not floor_is_bounded(problem, model, objective, optimum):
+        status = FitStatus.FLOOR_NOT_IDENTIFIED
+        notes.append(
+            f"floor not identified: the runs fit about as well with {law.floor} = 0, so "
+            f"{law.floor} and forecasts far beyond the runs rest on the form of the law"
+        )
+    edge = np.abs(optimum.theta) >= 0.999 * model.limits
+    runaway = [n for n, at in zip(model.free, edge, strict=True) if at and n not in gone]
+    if runaway:
+        status = FitStatus.AT_BOUND
+        notes.append(
+            f"{', '.join(runaway)} ran to the limit of the search: the runs do not look like "
+            f"{law.name}"
+        )
+    if floor_at_zero or others:
+        status = FitStatus.AT_BOUND
+        names = ", ".join(gone)
+        notes.append(
+            f"{names} ended at the edge of what is allowed (zero): the runs ask for no such term"
+        )
+    if not gone and not runaway and optimum.search.condition_number > _LARGEST_CONDITION:
+        status = FitStatus.UNIDENTIFIED
+        names = ", ".join(_confounded(model, optimum, problem.weights))
+        notes.append(
+            f"constants not identified: {names} can change together without changing any "
+            f"prediction (condition number {optimum.search.condition_number:.1e})"
+        )
+    if not optimum.converged:
+        status = FitStatus.NOT_CONVERGED
+        notes.append(
+            "not converged: the search stopped before the gradient vanished "
+            f"(gradient norm {optimum.search.gradient_norm:.1e})"
+        )
+    if optimum.search.starts_agreeing == 1 and optimum.search.starts > 1:
+        notes.append(
+            f"only 1 of {optimum.search.starts} starts reached the best optimum; others may exist"
+        )
+    return Verdict(status=status, notes=tuple(notes), floor_at_zero=floor_at_zero)
+
+
+def floor_is_bounded(
+    problem: Problem,
+    model: Model,
+    objective: Objective,
+    optimum: Optimum,
+    confidence_level: float = 0.95,
+) -> bool:
+    """Whether the runs reject a floor of zero.
+
+    Profile likelihood: the objective refitted with the floor held at zero, against its minimum.
+    The difference is judged by F with one and (configurations - constants) degrees of freedom,
+    for squared residuals; for absolute ones the objective counts twice (Laplace likelihood).
+    """
+    from scipy.special import fdtri
+
+    freedom = problem.configurations - len(model.free)
+    if freedom < 1:
+        return False
+    power = 1.0 if _mostly_quadratic(model, objective, optimum, problem) else 2.0
+    quantile = float(fdtri(1, freedom, confidence_level))
+    largest_ratio = (1 + quantile / freedom) ** (1 / power)
+    without = _value_with_floor(problem, model, objective, optimum, 0.0)
+    return bool(without > optimum.value * largest_ratio)
+
+
+def _value_with_floor(
+    problem: Problem, model: Model, objective: Objective, optimum: Optimum, floor: float
+) -> float:
+    held = problem.model(held={problem.law.floor: floor})
+    constants = {name: np.asarray(v) for name, v in model.to_constants(optimum.theta).items()}
+    theta = held.to_coordinates(constants)[None]
+    longest = 0.3 * float(np.sqrt(problem.weights.sum()))
+    value = np.inf
+    for stage in search_stages(objective):
+        with np.errstate(all="ignore"):
+            basis = whitening(np.nan_to_num(held.jacobian(theta[0])), problem.weights)
+            solution = minimise(
+                held,
+                stage,
+                theta,
+                weights=problem.weights,
+                log_loss=problem.log_loss,
+                basis=basis,
+                longest_step=longest,
+                max_iterations=100,
+            )
+        theta = solution.theta
+    predicted = held.log_prediction(theta)[0]
+    value = float((objective.value(predicted, problem.log_loss) * problem.weights).sum())
+    return value if np.isfinite(value) else np.inf
+
+
+def _mostly_quadratic(
+    model: Model, objective: Objective, optimum: Optimum, problem: Problem
+) -> bool:
+    predicted = model.log_prediction(optimum.theta[None])[0]
+    _, _, curvature = objective.penalty(predicted, problem.log_loss)
+    return bool(np.average(curvature > 0, weights=problem.weights) > 0.5)
+
+
+def _confounded(model: Model, optimum: Optimum, weights: FloatArray) -> list[str]:
+    scaled = model.jacobian(optimum.theta) * np.sqrt(weights)[:, None]
+    scaled = scaled / np.maximum(np.sqrt((scaled**2).sum(axis=0)), 1e-300)
+    _, _, right = np.linalg.svd(scaled, full_matrices=False)
+    weakest = np.abs(right[-1])
+    return [n for n, size in zip(model.free, weakest, strict=True) if size > 0.3 * weakest.max()]

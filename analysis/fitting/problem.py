@@ -1,0 +1,270 @@
+"""From a table of runs to a well-posed fitting problem, or one line that says why not."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.fitting.law_on_runs import Model, Tie, model_of
+from analysis.fitting.result import Fit
+from analysis.tuning.rungs import health_notes
+from scaling.arrays import FloatArray
+from scaling.errors import FitError
+from scaling.laws import Law
+from scaling.records import Records
+
+#: ln(D) must leave its straight line against ln(N) by this much somewhere, or the two are one
+_LEAST_SPREAD = 0.05
+_FEWEST_SIZES = 3
+#: how fast weights fall with compute in `weights="compute"`: 2 decades lower counts a third
+_COMPUTE_WEIGHT_POWER = 0.25
+
+_EQUAL, _BY_HEALTH, _GIVEN = "equal", "by rung health", "given by the caller"
+_NOT_A_COLUMN = (_EQUAL, _BY_HEALTH, _GIVEN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """The numbers that a fit works on."""
+
+    law: type[Law]
+    columns: tuple[str, ...]
+    records: Records  # the runs that are used; what was left out is in its ``dropped``
+    inputs: tuple[FloatArray, ...]  # each (runs,)
+    log_loss: FloatArray  # (runs,)
+    weights: FloatArray  # (runs,), sum = runs
+    labels: npt.NDArray[np.int64]  # (runs,) cluster number
+    configurations: int
+    fixed: Mapping[str, float]
+    tied: Mapping[str, Tie]
+    notes: tuple[str, ...]
+
+    def model(
+        self,
+        rows: npt.NDArray[np.int64] | None = None,
+        held: Mapping[str, float] | None = None,
+    ) -> Model:
+        """The law on these runs, or on some rows of them, with more constants held if asked."""
+        some = slice(None) if rows is None else rows
+        inputs = tuple(values[some] for values in self.inputs)
+        return model_of(self.law, inputs, {**self.fixed, **(held or {})}, self.tied)
+
+
+def pose(
+    records: Records,
+    law: type[Law],
+    *,
+    x: str | None,
+    fixed: Mapping[str, float],
+    weights: str | Sequence[float] | FloatArray | None,
+    cluster: str | None,
+    tied: Mapping[str, Tie] | None = None,
+) -> Problem:
+    """Screen the runs and check that they can determine the law's free constants."""
+    columns = _columns(law, x)
+    _check_fixed(law, fixed)
+    records, weight_column = _with_weights(records, weights)
+    used = records.usable(*columns, *([weight_column] if weight_column else []))
+    inputs = tuple(used.column(name) for name in columns)
+    loss = used.column("loss")
+    labels, configurations = _configurations(inputs, len(used))
+    given = {*fixed, *(tied or {})}
+    free = [name for name in law.constant_names() if name not in given]
+    _check_enough(used, law, columns, inputs, configurations, free, fixed)
+    _check_floor(used, law, loss, fixed)
+    notes = []
+    if configurations == len(free):
+        notes.append(
+            f"{configurations} configurations for {len(free)} free constants: the law passes "
+            "through every point, and nothing is left to judge it by"
+        )
+    notes += health_notes(used, weighed=weights is None)
+    if law.inputs[:2] == ("params", "tokens"):
+        notes += _spread_notes(inputs)
+    if cluster is not None:
+        used.require(cluster)
+        labels = np.unique(used.table[cluster].astype(str), return_inverse=True)[1]
+    return Problem(
+        law=law,
+        columns=columns,
+        records=used,
+        inputs=inputs,
+        log_loss=np.log(loss),
+        weights=_weights(used, weights, weight_column),
+        labels=np.asarray(labels, dtype=np.int64),
+        configurations=configurations,
+        fixed=dict(fixed),
+        tied=dict(tied or {}),
+        notes=tuple(notes),
+    )
+
+
+def weights_in_words(weights: str | Sequence[float] | FloatArray | None, problem: Problem) -> str:
+    """What the runs were weighted by, for the record of a fit."""
+    if weights is None:
+        return _EQUAL if np.ptp(problem.weights) == 0 else _BY_HEALTH
+    return weights if isinstance(weights, str) else _GIVEN
+
+
+def pose_again(fit: Fit, records: Records, tied: Mapping[str, Tie] | None = None) -> Problem:
+    """The problem behind a fit, from the records that it was made of.
+
+    Weights that the caller gave as numbers are not kept in a fit; runs then count equally.
+    """
+    return pose(
+        records,
+        type(fit.law),
+        x=fit.columns[0] if len(fit.columns) == 1 else None,
+        fixed=fit.fixed,
+        weights=None if fit.weights in _NOT_A_COLUMN else fit.weights,
+        cluster=None,
+        tied=tied,
+    )
+
+
+def _columns(law: type[Law], x: str | None) -> tuple[str, ...]:
+    if x is None:
+        return law.inputs
+    if len(law.inputs) > 1:
+        raise FitError(
+            f"--x {x}: {law.name} reads {', '.join(law.inputs)}; --x is for laws of one input "
+            "such as power_law"
+        )
+    return (x,)
+
+
+def _check_fixed(law: type[Law], fixed: Mapping[str, float]) -> None:
+    for name, value in fixed.items():
+        if name not in law.constant_names():
+            raise FitError(
+                f"--fix {name}={value}: {law.name} has no constant {name}; it has "
+                f"{', '.join(law.constant_names())}"
+            )
+        if not np.isfinite(value):
+            raise FitError(f"--fix {name}={value}: give a finite number")
+        if name in law.positive and (value < 0 or (value == 0 and name != law.floor)):
+            raise FitError(f"--fix {name}={value:g}: {name} of {law.name} cannot be below zero")
+    if len(fixed) == len(law.constant_names()):
+        raise FitError(f"--fix names every constant of {law.name}; leave at least one to fit")
+
+
+def _with_weights(
+    records: Records, weights: str | Sequence[float] | FloatArray | None
+) -> tuple[Records, str | None]:
+    """The records with the column that weights come from, and its name."""
+    if weights is None:
+        return records, None
+    if isinstance(weights, str):
+        column = {"stderr": "loss_stderr", "compute": "train_flops"}.get(weights, weights)
+        records.require(column)
+        return records, column
+    values = np.asarray(weights, dtype=np.float64)
+    if values.shape != (len(records),):
+        raise FitError(f"{values.size} weights for {len(records)} runs; give one weight a run")
+    return replace(records, table=records.table.assign(fit_weight=values)), "fit_weight"
+
+
+def _weights(
+    used: Records, weights: str | Sequence[float] | FloatArray | None, column: str | None
+) -> FloatArray:
+    if column is None and "health_weight" not in used:
+        return np.ones(len(used))
+    values = used.column(column or "health_weight")
+    if isinstance(weights, str) and weights == "stderr":
+        values = (used.column("loss") / values) ** 2
+    elif isinstance(weights, str) and weights == "compute":
+        values = (values / values.max()) ** _COMPUTE_WEIGHT_POWER
+    return np.asarray(values * (len(values) / values.sum()))
+
+
+def _configurations(inputs: tuple[FloatArray, ...], runs: int) -> tuple[npt.NDArray[np.int64], int]:
+    """Runs with equal inputs are one configuration, whatever their seed."""
+    if runs == 0:
+        return np.zeros(0, np.int64), 0
+    # twelve digits: 6 N D computed in another order is still the same configuration
+    keys = np.stack([np.round(np.log(values), 12) for values in inputs], axis=1)
+    order = np.lexsort(keys.T)
+    fresh = np.r_[True, (np.diff(keys[order], axis=0) != 0).any(axis=1)]
+    labels = np.empty(runs, np.int64)
+    labels[order] = np.cumsum(fresh) - 1
+    return labels, int(fresh.sum())
+
+
+def _check_enough(
+    used: Records,
+    law: type[Law],
+    columns: tuple[str, ...],
+    inputs: tuple[FloatArray, ...],
+    configurations: int,
+    free: list[str],
+    fixed: Mapping[str, float],
+) -> None:
+    if len(used) == 0:
+        raise FitError(f"{used.source}: no usable run is left{_why(used)}")
+    if configurations < len(free):
+        raise FitError(
+            f"{used.source}: {law.name} has {len(free)} free constants ({', '.join(free)}), but "
+            f"the usable runs have only {configurations} different "
+            f"configuration{'s' if configurations > 1 else ''}{_why(used)}; add runs, --fix "
+            "constants or choose a simpler law"
+        )
+    for name, values in zip(columns, inputs, strict=True):
+        sizes = len(np.unique(np.round(np.log(values), 9)))
+        if sizes < _FEWEST_SIZES and not (sizes == 2 and fixed) and name != "unique_tokens":
+            raise FitError(
+                f"{used.source}: {sizes} different value{'s' if sizes > 1 else ''} of {name}; "
+                f"{law.name} needs at least {_FEWEST_SIZES} to tell a power from a floor"
+            )
+    if law.inputs[:2] == ("params", "tokens") and "beta" not in fixed and "alpha" not in fixed:
+        _check_not_collinear(used, inputs[0], inputs[1])
+    if law.name == "data_constrained" and not (inputs[1] > 1.5 * inputs[2]).any():
+        raise FitError(
+            f"{used.source}: no run repeats its data (tokens above 1.5 unique_tokens), so "
+            "data_constrained cannot be told from chinchilla; fit --law chinchilla"
+        )
+
+
+def _check_not_collinear(used: Records, params: FloatArray, tokens: FloatArray) -> None:
+    log_n, log_d = np.log(params), np.log(tokens)
+    slope, intercept = np.polyfit(log_n - log_n.mean(), log_d, 1)
+    off_line = log_d - intercept - slope * (log_n - log_n.mean())
+    if np.ptp(off_line) < _LEAST_SPREAD:
+        what = "tokens per parameter are the same in all runs"
+        if np.ptp(log_d - log_n) >= _LEAST_SPREAD:
+            what = f"tokens are one power of params ({slope:.2f}) in all runs"
+        raise FitError(
+            f"{used.source}: {what}, so the effects of size and data cannot be told apart; add "
+            "runs with other ratios, or fit --law power_law to loss against train_flops"
+        )
+
+
+def _spread_notes(inputs: tuple[FloatArray, ...]) -> list[str]:
+    ratio = inputs[1] / inputs[0]
+    decades = float(np.log10(ratio.max() / ratio.min()))
+    if decades >= 1:
+        return []
+    return [
+        f"tokens per parameter span a factor of {10**decades:.3g}; below a factor of 10 the "
+        "effects of size and data are hard to tell apart"
+    ]
+
+
+def _check_floor(
+    used: Records, law: type[Law], loss: FloatArray, fixed: Mapping[str, float]
+) -> None:
+    floor = fixed.get(law.floor)
+    below = 0 if floor is None else int((loss <= floor).sum())
+    if below:
+        raise FitError(
+            f"{used.source}: {below} of {len(loss)} losses are not above the fixed floor "
+            f"{law.floor} = {floor:g} (lowest {loss.min():.4g}); fix it lower or leave it free"
+        )
+
+
+def _why(used: Records) -> str:
+    if not used.dropped:
+        return ""
+    return (
+        " (left out: " + ", ".join(f"{n} {why}" for why, n in used.dropped_by_reason.items()) + ")"
+    )

@@ -1,0 +1,1 @@
+"""Predictions of new runs by several laws, with intervals that are scored."""

@@ -1,0 +1,277 @@
+"""Forecasts of new runs, right as often as they say.
+
+    records + targets
+        |  pose            analysis.question    which runs, which laws
+        |  prepare         analysis.forecaster  fit the laws, rehearse on the largest runs
+        |  log_forecast    analysis.forecaster  weights, centre, parts of the width, draws
+        v
+    Forecast               analysis.forecast_result
+
+The width of an interval has five parts: uncertain parameters, spread between laws, lack of fit
+that grows with the predicted fall in loss, what bad tuning was taken off for, and the noise of one
+more run. Its scale is what the ladder's own backtests ask for, shrunk to what published ladders
+needed where they are few.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from analysis.forecasting.ensemble import Ensemble, fit_members
+from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
+from analysis.forecasting.optimum import best_log_params
+from analysis.forecasting.result import Forecast, NewRunNoise, TargetForecast, WeightReason
+from analysis.forecasting.setup import Question, check_distance, pose
+from analysis.forecasting.support import (
+    evidence,
+    floor_identified,
+    furthest_rehearsal,
+    left_out,
+    limits,
+    reasons_against,
+)
+from analysis.forecasting.targets import Targets
+from analysis.intervals import LEVELS, Interval, checked_levels
+from scaling.arrays import FloatArray
+from scaling.columns import canonical_name
+from scaling.errors import ForecastError
+from scaling.records import Records
+
+FEWEST_DRAWS = 100
+PINNED_SHARES = (0.02, 0.4, 0.6, 0.8)  # of the lowest loss seen; the first is "no floor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """Targets in natural logs, and the columns that describe them."""
+
+    log_inputs: FloatArray  # (targets, inputs)
+    log_compute: FloatArray  # (targets,)
+    described: tuple[dict[str, float], ...]
+
+
+def forecast(
+    records: Records,
+    targets: Targets,
+    *,
+    law: str = "auto",
+    x: str | None = None,
+    confidence_levels: Sequence[float] = LEVELS,
+    draws: int = 2000,
+    seed: int = 0,
+    backtests: int = 5,
+) -> Forecast:
+    """The loss of new runs at ``targets``, with intervals at every level.
+
+    ``law`` is "auto" (all candidates, weighted) or the name of one law. ``x`` names the one input
+    column to forecast along. ``backtests`` is how many times the largest runs are hidden in turn
+    to learn weights and width. Losses are nats per token.
+
+    Raises ForecastError where the runs cannot answer.
+    """
+    if draws < FEWEST_DRAWS:
+        raise ForecastError(f"{draws} draws cannot show the tails; take {FEWEST_DRAWS} or more")
+    levels = checked_levels(confidence_levels, draws)
+    furthest = max(float(np.log(values).max()) for values in targets.columns.values())
+    question = pose(records, tuple(targets.columns), law, x, furthest=furthest)
+    forecaster, points = _answerable(question, targets, backtests)
+    answer = log_forecast(forecaster, points.log_inputs, points.log_compute, draws=draws, seed=seed)
+    floors = _pinned_floors(question, points)
+    against = reasons_against(forecaster, answer)
+    return Forecast(
+        targets=tuple(
+            _target_forecast(i, answer, points, forecaster, levels, against[i])
+            for i in range(len(targets))
+        ),
+        source=records.source,
+        data_hash=records.data_hash,
+        runs=len(question.ladder),
+        law=law,
+        laws=tuple(c.name for c in question.candidates),
+        evidence=evidence(forecaster, answer),
+        status=question.status + left_out(records, question.ladder) + limits(forecaster, answer),
+        noise=_noise(question, forecaster),
+        pinned_floors=floors,
+        floor_identified=floor_identified(forecaster.ensemble),
+        seed=seed,
+    )
+
+
+def forecast_points(
+    records: Records,
+    points: pd.DataFrame,
+    *,
+    levels: Sequence[float] = (0.9,),
+    law: str = "auto",
+    x: str | None = None,
+    draws: int = 2000,
+    seed: int = 0,
+    backtests: int = 5,
+) -> Forecast:
+    """The forecast whose targets are the rows of ``points``, in their order.
+
+    `with_predictions` adds its numbers to the table.
+    """
+    if points.empty:
+        raise ForecastError("points: no rows; give one row a run to predict")
+    targets = Targets.from_table(_our_names(points, x, records.names), x)
+    return forecast(
+        records,
+        targets,
+        law=law,
+        x=x,
+        confidence_levels=levels,
+        draws=draws,
+        seed=seed,
+        backtests=backtests,
+    )
+
+
+def with_predictions(points: pd.DataFrame, answer: Forecast) -> pd.DataFrame:
+    """``points`` with the columns ``median``, ``low_90``, ``high_90`` ... of their forecast.
+
+    Every column and the order of rows stay as they are. Rows that the runs cannot support have
+    only the digits that mean something; the forecast says which they are, and why.
+    """
+    targets = [target.in_meaningful_digits() for target in answer.targets]
+    added: dict[str, list[float]] = {"median": [t.median for t in targets]}
+    for level in targets[0].intervals:
+        added[f"low_{100 * level:g}"] = [t.intervals[level].low for t in targets]
+        added[f"high_{100 * level:g}"] = [t.intervals[level].high for t in targets]
+    taken = [name for name in added if name in points.columns]
+    if taken:
+        raise ForecastError(f'points: column "{taken[0]}" exists already; rename it first')
+    return points.assign(**added)
+
+
+def _our_names(points: pd.DataFrame, x: str | None, names: Mapping[str, str]) -> pd.DataFrame:
+    """The points with columns under our names, where they are spelt as in the runs' table
+    (``names``: ours -> theirs) or in a common way."""
+    present = {str(name) for name in points.columns}
+    renamed = {t: ours for ours, t in names.items() if t in present and ours not in present}
+    present.update(renamed.values())
+    for name in points.columns:
+        ours = canonical_name(str(name))
+        if ours is not None and ours not in present and str(name) != x and name not in renamed:
+            renamed[name] = ours
+            present.add(ours)
+    return points.rename(columns=renamed)
+
+
+def _answerable(question: Question, targets: Targets, backtests: int) -> tuple[Forecaster, Points]:
+    """The ladder made ready, and the targets as points of its laws."""
+    ladder = question.ladder
+    if question.is_surface:
+        forecaster = prepare(
+            ladder, question.candidates, question.calibration, backtests=backtests, distance=0.0
+        )
+        points = _surface_points(forecaster.ensemble, targets)
+        check_distance(ladder.distance(points.log_inputs, points.log_compute))
+        return forecaster, points
+    (name,) = ladder.inputs
+    if name not in targets.columns:
+        raise ForecastError(f"targets: the forecast runs along {name}; give its values (--values)")
+    log_x = np.log(targets.columns[name])
+    described = tuple({name: float(v)} for v in targets.columns[name])
+    points = Points(log_inputs=log_x[:, None], log_compute=log_x, described=described)
+    distance = ladder.distance(points.log_inputs, log_x)
+    check_distance(distance)
+    furthest = float(distance.max())
+    forecaster = prepare(
+        ladder, question.candidates, question.calibration, backtests=backtests, distance=furthest
+    )
+    return forecaster, points
+
+
+def _surface_points(ensemble: Ensemble, targets: Targets) -> Points:
+    """Targets on a surface; a budget alone is split as the laws together find best."""
+    ratio = ensemble.ladder.log_flops_ratio
+    if "train_flops" in targets.columns:
+        compute = np.log(targets.columns["train_flops"])
+        log_n = best_log_params(ensemble, compute)
+        log_d = compute - ratio - log_n
+    else:
+        log_n, log_d = (np.log(targets.columns[name]) for name in ("params", "tokens"))
+        compute = log_n + log_d + ratio
+    inputs = {"params": np.exp(log_n), "tokens": np.exp(log_d), "train_flops": np.exp(compute)}
+    inputs |= targets.columns  # as they were asked for, to the last digit
+    described = tuple(
+        {name: float(values[i]) for name, values in inputs.items()} for i in range(len(targets))
+    )
+    return Points(
+        log_inputs=np.column_stack([log_n, log_d]), log_compute=compute, described=described
+    )
+
+
+def _target_forecast(
+    i: int,
+    answer: LogForecast,
+    points: Points,
+    forecaster: Forecaster,
+    levels: tuple[float, ...],
+    unsupported_because: str,
+) -> TargetForecast:
+    losses = np.exp(answer.draws[i])
+    ranges = {}
+    for level in levels:
+        low, high = np.quantile(losses, [(1 - level) / 2, (1 + level) / 2])
+        ranges[level] = Interval(float(low), float(high))
+    weighing, ensemble = answer.weighing, forecaster.ensemble
+    names = [m.candidate.name for m in ensemble.members]
+    return TargetForecast(
+        at=points.described[i],
+        median=float(np.exp(answer.centre[i])),
+        intervals=ranges,
+        decades_beyond=float(answer.distance[i]),
+        supported=not unsupported_because,
+        unsupported_because=unsupported_because,
+        shares={name: float(share[i]) for name, share in answer.shares.items()},
+        weights={name: float(w) for name, w in zip(names, weighing.weights[i], strict=True)},
+        weight_reasons={
+            name: WeightReason(
+                first_weight=float(ensemble.given_weights[j]),
+                fitted_weight=float(ensemble.first_weights[j]),
+                rehearsed_error=_percent(weighing.rms_error[i, j]),
+            )
+            for j, name in enumerate(names)
+        },
+        skill_share=float(weighing.trust[i]),
+        scale=float(np.sqrt(weighing.scale_squared[i])),
+        rehearsals=len(forecaster.rehearsals),
+        origins=float(weighing.evidence[i]),
+        rehearsed_error=_percent(weighing.mean_error[i]),
+        furthest_rehearsal=furthest_rehearsal(forecaster),
+        draws=losses,
+    )
+
+
+def _percent(log_error: float) -> float | None:
+    """A log error in percent; None where there was nothing to learn it from."""
+    return float(100 * log_error) if np.isfinite(log_error) else None
+
+
+def _noise(question: Question, forecaster: Forecaster) -> NewRunNoise:
+    noise, evaluation = forecaster.ensemble.noise, question.evaluation_noise
+    return NewRunNoise(
+        percent=100 * noise.scale,
+        source=noise.source,
+        evaluation_percent=None if evaluation is None else 100 * evaluation,
+    )
+
+
+def _pinned_floors(question: Question, points: Points) -> dict[float, tuple[float, ...]]:
+    """Median losses at the targets if the floor were known: floor (nats) -> medians."""
+    floored = [c for c in question.candidates if c.form.parameters[0] == "floor"][:1]
+    ladder = question.ladder.thinned()
+    lowest = float(np.exp(ladder.log_loss.min()))
+    pinned = {}
+    for share in PINNED_SHARES:
+        for candidate in floored:
+            priors = ((float(np.log(share)), 1e-3), *candidate.priors[1:])
+            fixed = replace(candidate, priors=priors, first_weight=1.0)
+            member = fit_members(ladder, (fixed,), question.calibration).members[0]
+            medians = np.exp(member.log_loss(points.log_inputs))
+            pinned[share * lowest] = tuple(float(m) for m in medians)
+    return pinned

@@ -1,0 +1,164 @@
+"""A ladder made ready to be asked: laws fitted, rehearsed on its own largest runs, scaled.
+
+Everything here is in natural logs; `analysis.forecasting.forecast` speaks in FLOP, params, tokens
+and nats.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from analysis.forecasting.calibration import Calibration
+from analysis.forecasting.ensemble import Ensemble, Spread, combine, fit_members, noise_factor
+from analysis.forecasting.ladder import Ladder
+from analysis.forecasting.members.candidates import Candidate
+from analysis.forecasting.members.surface_forms import SurfaceForm
+from analysis.forecasting.noise import RunNoise
+from analysis.forecasting.rolling_origin import Rehearsal, Weighing, rehearse, weigh
+from analysis.intervals import DECADE
+from scaling.arrays import FloatArray
+
+SURFACE_STEP = 0.3 * DECADE  # between origins of a backtest with two inputs
+CURVE_CUTS = np.log([1.41, 2.0, 4.0, 8.0])  # below the largest x, with one input
+CURVE_REACH = float(np.log(2.3))
+FEWEST_SURFACE_RUNS = 8  # below a cut
+FEWEST_CURVE_RUNS = 6  # below a cut, over a factor of three
+POOLED_RUNS = 40  # with so many residuals a new run's noise is drawn from them alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecaster:
+    """Fitted laws and their rehearsals."""
+
+    ensemble: Ensemble
+    rehearsals: tuple[Rehearsal, ...]
+
+    @property
+    def ladder(self) -> Ladder:
+        """The runs that were fitted."""
+        return self.ensemble.ladder
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogForecast:
+    """Draws of a new run's log loss at each target, and what they are made of."""
+
+    draws: FloatArray  # (targets, draws), natural logs
+    centre: FloatArray  # (targets,)
+    spread: Spread
+    weighing: Weighing
+    noise_variance: FloatArray  # (targets,)
+    distance: FloatArray  # (targets,) decades
+
+    @property
+    def shares(self) -> dict[str, FloatArray]:
+        """The share of each part in the variance; each (targets,), together 1."""
+        scale = self.weighing.scale_squared
+        parts = {
+            "parameters": scale * self.spread.parameters,
+            "law choice": scale * self.spread.laws,
+            "lack of fit": scale * self.spread.misfit,
+            "tuning": scale * self.spread.tuning,
+            "new-run noise": self.noise_variance,
+        }
+        total = np.sum(list(parts.values()), axis=0)
+        return {name: part / total for name, part in parts.items()}
+
+
+def prepare(
+    ladder: Ladder,
+    candidates: Sequence[Candidate],
+    calibration: Calibration,
+    *,
+    backtests: int,
+    distance: float,
+) -> Forecaster:
+    """Fit the candidates and rehearse on at most ``backtests`` origins.
+
+    ``distance`` (decades) is how far the targets lie: one-input rehearsals look as far.
+    """
+    surface = isinstance(candidates[0].form, SurfaceForm)
+    thin = ladder.thinned()
+    ensemble = fit_members(thin, candidates, calibration)
+    if surface:
+        cuts, reach = surface_cuts(ladder)[:backtests], np.inf
+        rehearsals = rehearse(ladder, candidates, calibration, cuts, reach=reach)
+    else:
+        reach = max(CURVE_REACH, distance * DECADE)
+        cuts = curve_cuts(ladder)[:backtests]
+        rehearsals = rehearse(ladder, candidates, calibration, cuts, reach=reach)
+    return Forecaster(ensemble=ensemble, rehearsals=rehearsals)
+
+
+def surface_cuts(ladder: Ladder) -> list[float]:
+    """Log computes below which to fit in rehearsal: every 0.3 decades down from the largest."""
+    compute = np.sort(ladder.log_compute)
+    cuts: dict[int, float] = {}
+    for k in range(1, 40):
+        cut = float(compute[-1] - k * SURFACE_STEP)
+        below = int(np.sum(compute <= cut + 1e-9))
+        if below < FEWEST_SURFACE_RUNS:
+            break
+        if below < len(compute):
+            cuts.setdefault(below, cut + 1e-9)
+    return list(cuts.values())
+
+
+def curve_cuts(ladder: Ladder) -> list[float]:
+    """The same for one input: fractions of the largest x that leave six points over a factor 3."""
+    x = np.sort(ladder.log_compute)
+    cuts: dict[int, float] = {}
+    for step in CURVE_CUTS:
+        cut = float(x[-1] - step) + 1e-9
+        seen = x[x <= cut]
+        if len(seen) >= FEWEST_CURVE_RUNS and seen[-1] - seen[0] >= np.log(3) - 1e-9:
+            cuts.setdefault(len(seen), cut)
+    return list(cuts.values())
+
+
+def log_forecast(
+    forecaster: Forecaster,
+    log_inputs: FloatArray,
+    log_compute: FloatArray,
+    *,
+    draws: int,
+    seed: int,
+) -> LogForecast:
+    """Draws of a new run at targets: centre, a t-distributed error of it, and run noise."""
+    ensemble, noise = forecaster.ensemble, forecaster.ensemble.noise
+    calibration = ensemble.calibration
+    distance = ensemble.ladder.distance(log_inputs, log_compute)
+    weighing = weigh(forecaster.rehearsals, ensemble, distance)
+    spread = combine(ensemble, log_inputs, log_compute, weighing.weights)
+    factor = calibration.noise * noise_factor(ensemble, log_inputs)
+    factor = factor * np.sqrt(np.maximum(1.0, weighing.scale_squared))
+    standard = _t_draws(draws, calibration.tail, np.random.default_rng([seed, 0]))
+    scatter = _noise_draws(noise, draws, np.random.default_rng([seed, 1]))
+    width = np.sqrt(weighing.scale_squared * spread.variance)
+    centre = spread.centre
+    if ensemble.ladder.tuning is not None:  # the laws are of runs at their best learning rates
+        centre = centre + ensemble.ladder.tuning.trend(log_compute)
+    return LogForecast(
+        draws=centre[:, None] + width[:, None] * standard + factor[:, None] * scatter,
+        centre=centre,
+        spread=spread,
+        weighing=weighing,
+        noise_variance=(factor * noise.scale) ** 2,
+        distance=distance,
+    )
+
+
+def _t_draws(draws: int, freedom: float, rng: np.random.Generator) -> FloatArray:
+    """Stratified draws of Student's t: one in every slice of equal chance, in random order."""
+    chances = (np.arange(draws) + 0.5) / draws
+    return np.asarray(rng.permutation(stdtrit(freedom, chances)))
+
+
+def _noise_draws(noise: RunNoise, draws: int, rng: np.random.Generator) -> FloatArray:
+    """Deviations of the ladder's runs where they are many, else a t distribution of their scale."""
+    n = len(noise.deviations)
+    pooled = rng.choice(noise.deviations, size=draws, p=noise.chances)
+    smooth = 0.8 * noise.scale * _t_draws(draws, 5.0, rng)
+    return np.where(rng.random(draws) < min(1.0, n / POOLED_RUNS), pooled, smooth)

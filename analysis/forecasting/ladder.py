@@ -1,0 +1,184 @@
+"""The runs of one ladder as the forecasting laws see them: logs of inputs, loss and compute."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.tuning.gap import TuningGap
+from scaling.arrays import FloatArray
+from scaling.records import Records
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
+
+# A run this far (in log loss) above the best run of similar compute counts half.
+FRONTIER_SCALE = 0.05
+SIMILAR_COMPUTE = 0.2 * np.log(10)  # "similar" is within 0.2 decades
+# A run whose loss at its best learning rate is known no better (ln loss) counts half.
+DOUBTFUL = 0.01
+EQUAL_COMPUTE = 1e-6  # in logs: the same budget but for rounding
+CURVE_POINTS = 50  # a learning curve holds thousands of near copies; this many carry the shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """Finished runs in natural logs. Two inputs mean (params, tokens); one means any column.
+
+    With ``tuning`` the losses are those of runs at their best learning rates: what the checks of
+    their shapes say that bad tuning added is taken off.
+    """
+
+    inputs: tuple[str, ...]
+    log_inputs: FloatArray  # (runs, inputs)
+    log_loss: FloatArray  # (runs,)
+    log_compute: FloatArray  # (runs,); with one input, that input
+    cluster: IntArray | None = None  # (runs,) runs with one number share their errors
+    configuration: IntArray | None = None  # (runs,) runs with one number repeat each other
+    health: FloatArray | None = None  # (runs,) 0 to 1, for the learning rate of a run's shape
+    log_flops_ratio: float = float(np.log(6.0))  # ln of FLOP per (param x token)
+    tuning: TuningGap | None = None  # what was taken off log_loss, and how surely
+
+    def __len__(self) -> int:
+        return len(self.log_loss)
+
+    def select(self, mask: npt.ArrayLike) -> "Ladder":
+        """The runs where ``mask`` (runs,) holds."""
+        keep = np.asarray(mask)
+        return replace(
+            self,
+            log_inputs=self.log_inputs[keep],
+            log_loss=self.log_loss[keep],
+            log_compute=self.log_compute[keep],
+            cluster=None if self.cluster is None else self.cluster[keep],
+            configuration=None if self.configuration is None else self.configuration[keep],
+            health=None if self.health is None else self.health[keep],
+            tuning=None if self.tuning is None else self.tuning.select(keep),
+        )
+
+    @property
+    def centre(self) -> FloatArray:
+        """Mean log inputs of the quarter of runs (three at least) with the largest compute.
+
+        Constants measured from here are nearly uncorrelated where it matters, at the edge.
+        """
+        return np.asarray(self.log_inputs[self.top(4)].mean(axis=0))
+
+    def top(self, part: int) -> BoolArray:
+        """The one in ``part`` runs (three at least) with the largest compute, and equals."""
+        count = min(len(self), max(3, len(self) // part))
+        return np.asarray(self.log_compute >= np.sort(self.log_compute)[-count] - EQUAL_COMPUTE)
+
+    @property
+    def frontier_weights(self) -> FloatArray:
+        """How much each run counts for its distance from the best run of similar compute.
+
+        A badly split or badly tuned run says little about the optimum. Along any one input but
+        compute there is no better run to compare with, so all count fully.
+        """
+        if len(self.inputs) == 1 and self.inputs != ("train_flops",):
+            return np.ones(len(self))
+        near = np.abs(self.log_compute[:, None] - self.log_compute) <= SIMILAR_COMPUTE
+        best = np.where(near, self.log_loss, np.inf).min(axis=1)
+        return np.asarray(1 / (1 + ((self.log_loss - best) / FRONTIER_SCALE) ** 2))
+
+    def weights(self, eta: float) -> FloatArray:
+        """Weights (runs,) with sum = runs; ``eta`` is how fast they rise with log compute."""
+        raw = np.exp(eta * (self.log_compute - self.log_compute.max())) * self.frontier_weights
+        raw = raw if self.health is None else raw * self.health
+        if self.tuning is not None:
+            raw = raw / (1 + self.tuning.variance / DOUBTFUL**2)
+        return np.asarray(raw * len(self) / raw.sum())
+
+    def distance(self, log_inputs: FloatArray, log_compute: FloatArray) -> FloatArray:
+        """Decades by which targets lie outside the data, in compute or in any input."""
+        own = np.column_stack([self.log_compute, self.log_inputs])
+        theirs = np.column_stack([log_compute, log_inputs])
+        beyond = np.maximum(theirs - own.max(axis=0), own.min(axis=0) - theirs)
+        return np.asarray(np.maximum(beyond.max(axis=1), 0.0) / np.log(10))
+
+    @property
+    def as_measured(self) -> "Ladder":
+        """The ladder with the losses that its runs had, badly tuned or not."""
+        if self.tuning is None:
+            return self
+        return replace(self, log_loss=self.log_loss + self.tuning.expected, tuning=None)
+
+    def thinned(self, points: int = CURVE_POINTS) -> "Ladder":
+        """At most so many runs, equally spaced in the log of the one input."""
+        if len(self.inputs) > 1 or len(self) <= points:
+            return self
+        order = np.argsort(self.log_compute, kind="stable")
+        x = self.log_compute[order]
+        wanted = np.linspace(x[0], x[-1], points)
+        after = np.clip(np.searchsorted(x, wanted), 1, len(x) - 1)
+        nearest = np.where(wanted - x[after - 1] < x[after] - wanted, after - 1, after)
+        return self.select(order[np.unique(nearest)])
+
+
+SAME_BUDGET = 0.02  # log compute; planned budgets are met to within rounding of the steps
+
+
+def _configurations(usable: Records) -> npt.NDArray[np.intp]:
+    """One number for all runs of one size on so many tokens: they repeat each other."""
+    table = usable.table
+    labels = table["params"].map("{:.6g}".format) + " " + table["tokens"].map("{:.6g}".format)
+    return np.unique(labels.to_numpy(dtype=str), return_inverse=True)[1]
+
+
+def _clusters(usable: Records) -> npt.NDArray[np.intp]:
+    """One number for all runs that share a past (``trunk``) or a configuration (its seeds)."""
+    labels = pd.Series(_configurations(usable), index=usable.table.index).astype("string")
+    if "trunk" in usable:
+        labels = usable.table["trunk"].astype("string").fillna(labels)
+    return np.unique(labels.to_numpy(dtype=str), return_inverse=True)[1]
+
+
+def evaluation_noise(usable: Records) -> float | None:
+    """The median standard error of a loss over its validation set, relative; None if unknown."""
+    if "loss_stderr" not in usable:
+        return None
+    relative = usable.column("loss_stderr") / usable.column("loss")
+    known = relative[np.isfinite(relative) & (relative > 0)]
+    return float(np.median(known)) if len(known) else None
+
+
+def health_weights(usable: Records) -> FloatArray | None:
+    """What each run counts for the learning rate of its shape; None where none was checked."""
+    return usable.column("health_weight") if "health_weight" in usable else None
+
+
+def log_flops(usable: Records) -> FloatArray:
+    """Log FLOP as recorded; 6 N D where a run has none."""
+    compute = np.log(6 * usable.column("params") * usable.column("tokens"))
+    if "train_flops" not in usable:
+        return np.asarray(compute)
+    given = usable.column("train_flops")
+    known = np.isfinite(given) & (given > 0)
+    return np.where(known, np.log(np.where(known, given, 1.0)), compute)
+
+
+def surface_ladder(usable: Records) -> Ladder:
+    """Usable runs by size and tokens, with the FLOP that the largest of them count."""
+    n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
+    compute = log_flops(usable)
+    ladder = Ladder(
+        inputs=("params", "tokens"),
+        log_inputs=np.column_stack([n, d]),
+        log_loss=np.log(usable.column("loss")),
+        log_compute=compute,
+        cluster=_clusters(usable),
+        configuration=_configurations(usable),
+        health=health_weights(usable),
+    )
+    return replace(ladder, log_flops_ratio=float(np.median((compute - n - d)[ladder.top(4)])))
+
+
+def best_of_budget(log_compute: FloatArray, log_loss: FloatArray) -> npt.NDArray[np.intp]:
+    """The run of lowest loss in every budget: what L(C) is about."""
+    order = np.argsort(log_compute, kind="stable")
+    budget = np.cumsum(np.diff(log_compute[order], prepend=-np.inf) > SAME_BUDGET)
+    by_loss = np.lexsort((log_loss[order], budget))
+    first = np.unique(budget[by_loss], return_index=True)[1]
+    return np.asarray(order[by_loss[first]])

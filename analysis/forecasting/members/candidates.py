@@ -1,0 +1,143 @@
+"""The candidate laws of a forecast: a form, weak priors, how runs are weighted, a first weight.
+
+Priors are on coordinates relative to the lowest loss seen and to the runs of largest compute, so
+they hold for any ladder: exponents near 0.3, a floor near 0.6 of the lowest loss, both loosely.
+They say what published ladders have in common, and a few runs outweigh them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.forecasting.members import curve_forms as curve
+from analysis.forecasting.members import surface_forms as surface
+from analysis.forecasting.members.curve_forms import CurveForm
+from analysis.forecasting.members.surface_forms import SurfaceForm
+from scaling.arrays import FloatArray
+
+Prior = tuple[float, float]  # mean, standard deviation
+
+FLOOR: Prior = (float(np.log(0.6)), 0.5)
+AMPLITUDE: Prior = (-1.5, 2.0)
+# Published joint fits: .24 to .27 (Gadre et al. 2024), .35 and .37 (Hoffmann et al. refitted).
+EXPONENT: Prior = (float(np.log(0.3)), 0.2)
+# Published optima put 45 to 57% of log compute into size: ln(alpha / beta) from -.3 to .2. Two
+# standard deviations either way are 40 to 60%: other data may differ more.
+EXPONENT_RATIO: Prior = (0.0, 0.2)
+# Coupling far from additive is more often a sign of badly trained small runs than of a law: it does
+# not carry on beyond them (docs/log.md).
+COUPLING: Prior = (-0.15, 0.25)
+# Exponents of compute are about .17: the fall may quicken or slow down by a quarter at the edge.
+BEND: Prior = (0.0, 0.04)
+# A decade and a half below the largest runs bad tuning costs 2% of the loss, within a factor of e;
+# it halves every half decade of compute, within a factor of 1.5.
+EXCESS: Prior = (-4.0, 1.0)
+EXCESS_RATE: Prior = (-0.4, 0.4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One member of the ensemble."""
+
+    name: str
+    law: str  # the public law it is a fit of
+    form: SurfaceForm | CurveForm
+    priors: tuple[Prior, ...]
+    eta: float  # weights rise as compute ** eta
+    first_weight: float  # its share before any backtest
+
+    @property
+    def prior_mean(self) -> FloatArray:
+        """Prior means (p,) in the order of the form's parameters."""
+        return np.array([mean for mean, _ in self.priors])
+
+    @property
+    def prior_sd(self) -> FloatArray:
+        """Prior standard deviations (p,)."""
+        return np.array([sd for _, sd in self.priors])
+
+
+Row = tuple[str, str, SurfaceForm | CurveForm, tuple[Prior, ...], float, float]
+
+
+def _candidates(*rows: Row) -> tuple[Candidate, ...]:
+    """One candidate a row: name, law, form, priors, eta, first weight."""
+    return tuple(
+        Candidate(name=name, law=law, form=form, priors=priors, eta=eta, first_weight=weight)
+        for name, law, form, priors, eta, weight in rows
+    )
+
+
+def surface_candidates() -> tuple[Candidate, ...]:
+    """The laws of (params, tokens)."""
+    additive = (FLOOR, AMPLITUDE, AMPLITUDE, EXPONENT, EXPONENT_RATIO)
+    coupled = (*additive, COUPLING)
+    bending, badly_tuned = (*coupled, BEND), (*coupled, EXCESS, EXCESS_RATE)
+    return _candidates(
+        ("coupled", "skaling", surface.COUPLED, coupled, 0.25, 0.20),
+        ("bending, large runs", "skaling", surface.BENDING, bending, 0.6, 0.20),
+        ("bending, all runs alike", "skaling", surface.BENDING, bending, 0.0, 0.20),
+        ("badly tuned small runs", "skaling", surface.BADLY_TUNED, badly_tuned, 0.0, 0.10),
+        ("additive", "chinchilla", surface.ADDITIVE, additive, 0.25, 0.15),
+        ("shared exponent", "overtraining", surface.SHARED, additive[:4], 0.25, 0.15),
+    )
+
+
+NEAR_WEIGHTS = {
+    "power law with floor": 0.14,
+    "shifted power law": 0.14,
+    "saturating power law": 0.14,
+    "broken power law": 0.14,
+    "broken power law with floor": 0.37,
+    "power law without floor": 0.02,
+    "bounded power law (M4)": 0.05,
+}
+FAR_WEIGHTS = {
+    "power law with floor": 0.50,
+    "shifted power law": 0.25,
+    "saturating power law": 0.02,
+    "broken power law": 0.02,
+    "broken power law with floor": 0.15,
+    "power law without floor": 0.01,
+    "bounded power law (M4)": 0.05,
+}
+
+
+def curve_candidates(typical_exponent: float = 0.35, *, far: bool = False) -> tuple[Candidate, ...]:
+    """The laws of one input, for exponents near ``typical_exponent``.
+
+    ``far`` is for forecasts over half a decade and more: laws that cannot level off, or that bend
+    freely, lose their weight there, and runs lower down keep more of theirs.
+    """
+    weights = FAR_WEIGHTS if far else NEAR_WEIGHTS
+    slow, fast = (0.25, 0.5) if far else (0.5, 1.0)  # eta
+
+    def exponent(relative: float, sd: float) -> Prior:
+        return (float(np.log(relative * typical_exponent)), sd)
+
+    floored: tuple[Prior, ...] = ((FLOOR[0], 1.0), (-1.0, 2.0), exponent(1.0, 0.6))
+    shifted = (*floored[:2], exponent(0.4 / 0.35, 0.6), (-6.0, 3.0))
+    saturating = ((0.0, 2.0), exponent(0.3 / 0.35, 0.7), (-3.0, 3.0))
+    bend: tuple[Prior, ...] = ((0.0, 0.3), (0.0, 3.0), (0.0, 0.7))  # c1, d, log f
+    broken = ((0.0, 3.0), exponent(0.2 / 0.35, 1.5), *bend)
+    power = ((0.0, 2.0), exponent(0.5, 0.7))
+    bounded = (*floored, (0.5, 1.0), (0.0, 0.7))
+    rows = (
+        ("power law with floor", "power_law", curve.FLOORED, floored, fast),
+        ("shifted power law", "shifted_power_law", curve.SHIFTED, shifted, slow),
+        ("saturating power law", "saturating_power_law", curve.SATURATING, saturating, fast),
+        ("broken power law", "broken_power_law", curve.BROKEN, broken, slow),
+        (
+            "broken power law with floor",
+            "broken_power_law",
+            curve.FLOORED_BROKEN,
+            (*floored, *bend),
+            slow,
+        ),
+        ("power law without floor", "pure_power_law", curve.POWER, power, fast),
+        ("bounded power law (M4)", "m4", curve.BOUNDED, bounded, slow),
+    )
+    return _candidates(*((*row, weights[row[0]]) for row in rows))
+
+
+LAW_NAMES = tuple(dict.fromkeys(c.law for c in (*surface_candidates(), *curve_candidates())))

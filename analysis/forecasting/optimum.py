@@ -1,0 +1,27 @@
+"""The compute-optimal model size that the fitted laws of a forecast imply."""
+
+import numpy as np
+
+from analysis.forecasting.ensemble import Ensemble, MemberFit
+from analysis.forecasting.members.surface_forms import SurfaceForm
+from scaling.arrays import FloatArray
+from scaling.errors import ForecastError
+
+
+def best_log_params(ensemble: Ensemble, log_compute: FloatArray) -> FloatArray:
+    """Log of the compute-optimal model size at each budget (budgets,), averaged over the laws."""
+    each = [
+        best_for_law(ensemble, m, m.solution.theta[None], log_compute)[0] for m in ensemble.members
+    ]
+    return np.asarray(ensemble.first_weights @ np.array(each))
+
+
+def best_for_law(
+    ensemble: Ensemble, member: MemberFit, theta: FloatArray, log_compute: FloatArray
+) -> FloatArray:
+    """Optimal log params (batch, budgets) of one law for parameters theta (batch, p)."""
+    form = member.candidate.form
+    if not isinstance(form, SurfaceForm):
+        raise ForecastError(f"{member.candidate.name} has one input: it knows no optimal split")
+    total = log_compute - ensemble.ladder.log_flops_ratio - member.centre.sum()
+    return np.asarray(form.best_split(theta, total) + member.centre[0])

@@ -1,0 +1,152 @@
+"""What a forecast says: median, intervals, where the width comes from, and how far to trust it."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from analysis.intervals import Interval
+from scaling.arrays import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightReason:
+    """Why a law has its weight: what it had before, how well it fits, how it did in rehearsal."""
+
+    first_weight: float  # before any run is seen
+    rehearsed_error: float | None  # percent, root mean square at the target's distance
+    fitted_weight: float | None = None  # after the fit; None in forecasts of earlier versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRunNoise:
+    """How much one more run scatters, and how much the evaluation itself does (percent)."""
+
+    percent: float  # standard deviation of a new run's loss around its law
+    source: str  # repeated runs, or residuals of the fit and the default mixed in
+    evaluation_percent: float | None  # median loss_stderr over loss; None where not recorded
+
+    @property
+    def line(self) -> str:
+        """Both noises in a sentence."""
+        said = f"noise of a new run {self.percent:.2f}%, from {self.source}"
+        if self.evaluation_percent is None:
+            return f"{said}; evaluation noise not recorded (no loss_stderr)"
+        return (
+            f"{said}; evaluation noise {self.evaluation_percent:.2f}% (loss_stderr), common to "
+            "all runs measured on one validation set and so not part of the interval"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetForecast:
+    """The forecast of one new run.
+
+    Read it as: of many runs forecast in this way, a share ``confidence_level`` should end within
+    ``intervals[confidence_level]``, if recipe and data stay what they were.
+    """
+
+    at: Mapping[str, float]  # the target: params, tokens, train_flops, or one named column
+    median: float  # nats per token
+    intervals: Mapping[float, Interval]  # confidence level -> range for a new run's loss
+    decades_beyond: float  # how far outside the data, 0 inside
+    supported: (
+        bool  # by the rule of `analysis.forecasting.support.supported`; if not, read no median
+    )
+    unsupported_because: str  # "" where it is supported
+    shares: Mapping[str, float]  # part of the variance: parameters, law choice, lack of fit, noise
+    weights: Mapping[str, float]  # candidate law -> its weight here
+    weight_reasons: Mapping[str, WeightReason]
+    skill_share: float  # of the weights that follows rehearsals; the rest stays as it was before
+    scale: float  # width learned from own backtests over the default width
+    rehearsals: int
+    origins: float  # what the rehearsals are worth at this distance: each at most 1
+    rehearsed_error: float | None  # percent, mean absolute at this distance
+    furthest_rehearsal: float  # decades
+    draws: FloatArray = field(repr=False, compare=False, default_factory=lambda: np.empty(0))
+
+    def in_meaningful_digits(self) -> "TargetForecast":
+        """The same where it is supported; else median and intervals rounded to the second digit
+        of the narrowest interval's half width, so that no digit says more than the runs do."""
+        if self.supported:
+            return self
+        half = min((i.high - i.low) / 2 for i in self.intervals.values())
+        places = 1 - math.floor(math.log10(half)) if half > 0 else 2
+        ranges = {
+            level: Interval(round(i.low, places), round(i.high, places))
+            for level, i in self.intervals.items()
+        }
+        return replace(self, median=round(self.median, places), intervals=ranges)
+
+    @property
+    def evidence(self) -> str:
+        """The distance, and what rehearsals say of forecasts that far, in a sentence."""
+        where = f"{self.decades_beyond:.2f} decades beyond the data"
+        if self.rehearsed_error is None:
+            return f"{where}; no rehearsal was possible"
+        return (
+            f"{where}; {self._rehearsals} up to {self.furthest_rehearsal:.2f} decades, "
+            f"worth {self.origins:.1f} at this distance, missed by {self.rehearsed_error:.2f}%"
+        )
+
+    @property
+    def _rehearsals(self) -> str:
+        return f"{self.rehearsals} rehearsal{'' if self.rehearsals == 1 else 's'}"
+
+    @property
+    def weights_because(self) -> str:
+        """What the weights follow, in a sentence."""
+        if self.rehearsed_error is None:
+            return "by how well each law fits: no rehearsal was possible"
+        return (
+            f"{self.skill_share:.0%} by the errors of {self._rehearsals}, worth "
+            f"{self.origins:.1f} at this distance, {1 - self.skill_share:.0%} by how well each fits"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Forecasts of new runs from one table of runs, with the evidence they rest on."""
+
+    targets: tuple[TargetForecast, ...]
+    source: str
+    data_hash: str
+    runs: int
+    law: str  # what was asked for: "auto" or a name
+    laws: tuple[str, ...]  # the candidate laws that took part
+    evidence: tuple[str, ...]  # sentences: backtests at these distances, or that there are none
+    status: tuple[str, ...]  # sentences: what limits this forecast
+    noise: NewRunNoise
+    pinned_floors: Mapping[float, tuple[float, ...]]  # floor -> medians at the targets under it
+    floor_identified: bool
+    seed: int
+
+    def to_json(self) -> str:
+        """The forecast as one JSON document, without the draws, and of what is not supported
+        only the digits that mean something."""
+        shown = tuple(target.in_meaningful_digits() for target in self.targets)
+        document = asdict(replace(self, targets=shown))
+        for target in document["targets"]:
+            del target["draws"]
+            target["intervals"] = {str(k): list(v) for k, v in target["intervals"].items()}
+        document["pinned_floors"] = {str(k): list(v) for k, v in self.pinned_floors.items()}
+        return json.dumps(document, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Forecast":
+        """The forecast that `to_json` wrote; its draws are gone."""
+        document: dict[str, Any] = json.loads(text)
+        targets = []
+        for target in document["targets"]:
+            ranges = {float(k): Interval(*v) for k, v in target["intervals"].items()}
+            reasons = {k: WeightReason(**v) for k, v in target["weight_reasons"].items()}
+            rebuilt = {"intervals": ranges, "weight_reasons": reasons}
+            targets.append(TargetForecast(**{**target, **rebuilt}))
+        floors = {float(k): tuple(v) for k, v in document["pinned_floors"].items()}
+        lists = {k: tuple(document[k]) for k in ("laws", "evidence", "status")}
+        noise = NewRunNoise(**document["noise"])
+        changed = {"targets": tuple(targets), "noise": noise, "pinned_floors": floors, **lists}
+        return cls(**{**document, **changed})

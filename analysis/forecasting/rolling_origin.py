@@ -1,0 +1,114 @@
+"""Backtests inside a forecast: hide the largest runs, predict them, weigh laws by the errors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.forecasting.calibration import Calibration
+from analysis.forecasting.ensemble import NEAREST, Ensemble, combine, fit_members, noise_factor
+from analysis.forecasting.ladder import Ladder
+from analysis.forecasting.members.candidates import Candidate
+from scaling.arrays import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """One origin of a backtest: laws fitted with the largest runs hidden, and those runs."""
+
+    ensemble: Ensemble  # fitted to what lies below the cut
+    hidden: Ladder
+    distance: FloatArray  # (hidden,) decades beyond what was seen
+
+    @property
+    def errors(self) -> FloatArray:
+        """Predicted minus measured log loss (hidden, members)."""
+        return self.ensemble.values(self.hidden.log_inputs) - self.hidden.log_loss[:, None]
+
+    @property
+    def squared_ratio(self) -> FloatArray:
+        """Squared error of the ensemble's centre over the variance it stated (hidden,)."""
+        ensemble, hidden = self.ensemble, self.hidden
+        spread = combine(ensemble, hidden.log_inputs, hidden.log_compute, ensemble.first_weights)
+        factor = ensemble.calibration.noise * noise_factor(ensemble, hidden.log_inputs)
+        noise = factor * ensemble.noise.residual_scale
+        return np.asarray((spread.centre - hidden.log_loss) ** 2 / (spread.variance + noise**2))
+
+
+def rehearse(
+    ladder: Ladder,
+    candidates: Sequence[Candidate],
+    calibration: Calibration,
+    cuts: Sequence[float],
+    *,
+    reach: float = np.inf,
+) -> tuple[Rehearsal, ...]:
+    """Fit what lies below each cut (log compute) and predict what lies up to ``reach`` above it."""
+    rehearsals = []
+    for cut in cuts:
+        seen = ladder.select(ladder.log_compute <= cut)
+        hidden = ladder.select((ladder.log_compute > cut) & (ladder.log_compute <= cut + reach))
+        rehearsals.append(
+            Rehearsal(
+                ensemble=fit_members(seen, candidates, calibration),
+                hidden=hidden,
+                distance=seen.distance(hidden.log_inputs, hidden.log_compute),
+            )
+        )
+    return tuple(rehearsals)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighing:
+    """What the rehearsals say for each target: weights of the laws and a scale for the width."""
+
+    weights: FloatArray  # (targets, members)
+    scale_squared: FloatArray  # (targets,) 1 = the default was right
+    evidence: FloatArray  # (targets,) how many origins speak for that distance
+    trust: FloatArray  # (targets,) share of the weights that follows the rehearsals' errors
+    rms_error: FloatArray  # (targets, members) in rehearsals at that distance; NaN without any
+    mean_error: FloatArray  # (targets,) mean absolute error of the laws together; NaN without any
+
+
+def weigh(rehearsals: Sequence[Rehearsal], ensemble: Ensemble, distance: FloatArray) -> Weighing:
+    """Weights and scale at target distances (targets,) in decades.
+
+    A rehearsal counts by how alike its distance is to the target's. With few rehearsals both
+    stay near their defaults: nested origins share their runs and tell little more than one.
+    """
+    calibration, first_weights = ensemble.calibration, ensemble.first_weights
+    distance = np.maximum(distance, NEAREST)
+    targets = len(distance)
+    evidence = np.zeros(targets)
+    squared_errors = np.zeros((targets, len(first_weights)))
+    ratios, absolute = np.zeros(targets), np.zeros(targets)
+    for rehearsal in rehearsals:
+        offset = np.log((rehearsal.distance + 0.1) / (distance[:, None] + 0.1))
+        alike = np.exp(-np.abs(offset))  # (targets, hidden)
+        worth = alike.max(axis=1)
+        share = alike / alike.sum(axis=1, keepdims=True)
+        evidence += worth
+        squared_errors += worth[:, None] * (share @ rehearsal.errors**2)
+        absolute += worth * (share @ np.abs(rehearsal.errors @ first_weights))
+        ratios += worth * np.minimum(share @ rehearsal.squared_ratio, 25.0)
+    prior = calibration.prior_origins
+    scale = (prior + calibration.origin_worth * ratios) / (
+        prior + calibration.origin_worth * evidence
+    )
+    weights = np.broadcast_to(first_weights, squared_errors.shape)
+    trust = evidence / (evidence + 2)
+    if rehearsals:
+        skill = first_weights / (
+            squared_errors / evidence[:, None] + ensemble.noise.residual_scale**2
+        )
+        skill = skill / skill.sum(axis=1, keepdims=True)
+        weights = (1 - trust[:, None]) * first_weights + trust[:, None] * skill
+    known = np.where(evidence > 0, evidence, np.nan)
+    return Weighing(
+        weights=weights,
+        scale_squared=scale,
+        evidence=evidence,
+        trust=trust,
+        rms_error=np.sqrt(squared_errors / known[:, None]),
+        mean_error=absolute / known,
+    )

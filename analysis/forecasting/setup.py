@@ -1,0 +1,218 @@
+"""Which runs and which laws answer a question, or why none can.
+
+A table with sizes and tokens that vary independently is a surface L(N, D), and the loss at a
+budget is its lowest point there. Otherwise a budget is answered by the best runs as a curve L(C).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from analysis.forecasting.calibration import (
+    CHECKED_SURFACE,
+    FAR_CURVE,
+    NEAR_CURVE,
+    SURFACE,
+    Calibration,
+)
+from analysis.forecasting.ladder import (
+    Ladder,
+    best_of_budget,
+    evaluation_noise,
+    health_weights,
+    log_flops,
+    surface_ladder,
+)
+from analysis.forecasting.members.candidates import (
+    LAW_NAMES,
+    Candidate,
+    curve_candidates,
+    surface_candidates,
+)
+from analysis.tuning.gap import TuningGap, checked_gap, with_open_checks
+from analysis.tuning.rungs import health_notes
+from scaling.arrays import FloatArray
+from scaling.errors import ForecastError
+from scaling.records import Records
+
+FEWEST_RUNS = 6
+FEWEST_SCALES = 3
+FEWEST_CURVE_POINTS = 4
+FURTHEST_DECADES = 12.0
+COMPUTE_EXPONENT = 0.17  # alpha beta / (alpha + beta) of published surfaces
+DATA_EXPONENT = 0.35
+FAR = 0.5  # decades beyond the data from which a curve needs laws that can level off
+COLLINEAR_SPREAD = 0.15  # of log params around a line in log tokens: about 15% either way
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """The runs as a ladder, the laws that will be fitted to it, and what must be said of both."""
+
+    ladder: Ladder
+    candidates: tuple[Candidate, ...]
+    calibration: Calibration
+    status: tuple[str, ...]
+    evaluation_noise: float | None  # relative standard error of a loss over its validation set
+
+    @property
+    def is_surface(self) -> bool:
+        """Whether the ladder has two inputs."""
+        return len(self.ladder.inputs) == 2
+
+
+def pose(
+    records: Records,
+    wanted: tuple[str, ...],
+    law: str,
+    x: str | None,
+    *,
+    furthest: float = 0.0,
+) -> Question:
+    """The ladder and laws that answer for the ``wanted`` target columns.
+
+    ``furthest`` is the largest log value asked for along a curve.
+    """
+    if law != "auto" and law not in LAW_NAMES:
+        raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(LAW_NAMES)}')
+    if x is not None:
+        return _curve(records, x, law, furthest, ())
+    by_size = with_open_checks(records)
+    if wanted == ("train_flops",):
+        reason = _no_surface(by_size) if law == "auto" or _of_surface(law) else "asked"
+        if reason is None:
+            return _surface(by_size, law)
+        if _of_surface(law):
+            raise ForecastError(f"{records.source}: {reason}; --law {law} needs a surface")
+        said = () if reason == "asked" else (f"{reason}: the forecast uses best runs by compute",)
+        return _curve(records, "train_flops", law, furthest, said)
+    if set(wanted) == {"params", "tokens"}:
+        reason = _no_surface(by_size)
+        if reason is not None:
+            raise ForecastError(
+                f"{records.source}: {reason}; add such runs, or forecast along one column: "
+                "scaling forecast --x"
+            )
+        return _surface(by_size, law)
+    return _curve(records, wanted[0], law, furthest, ())
+
+
+def check_distance(distance: FloatArray) -> None:
+    """Refuse targets so far out that no number would mean anything."""
+    if np.any(distance > FURTHEST_DECADES):
+        raise ForecastError(
+            f"a target lies {distance.max():.1f} decades beyond the data; "
+            f"beyond {FURTHEST_DECADES:g} no forecast is made (is the unit right?)"
+        )
+
+
+def _of_surface(law: str) -> bool:
+    return any(c.law == law for c in surface_candidates())
+
+
+def _chosen(candidates: tuple[Candidate, ...], law: str) -> tuple[Candidate, ...]:
+    if law == "auto":
+        return candidates
+    chosen = tuple(c for c in candidates if c.law == law)
+    if not chosen:
+        names = ", ".join(dict.fromkeys(c.law for c in candidates))
+        raise ForecastError(f'no law "{law}" answers this question; choose auto or one of: {names}')
+    return chosen
+
+
+def _no_surface(records: Records) -> str | None:
+    """Why these runs do not pin down a law of size and tokens; None if they do."""
+    if "params" not in records or "tokens" not in records:
+        return "the table has no params and tokens"
+    usable = records.usable("params", "tokens")
+    if len(usable) < FEWEST_RUNS:
+        return f"{len(usable)} usable runs with params and tokens (a surface needs {FEWEST_RUNS})"
+    n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
+    for name, values in (("model size", n), ("number of tokens", d)):
+        scales = len(np.unique(np.round(values, 2)))
+        if scales < FEWEST_SCALES:
+            some = "one" if scales == 1 else "two"
+            return f"the runs have only {some} {name} (a surface needs {FEWEST_SCALES})"
+    if np.ptp(log_flops(usable)) < np.log(2):
+        return "all runs have nearly the same compute"
+    line = np.polyfit(d, n, 1)
+    if float(np.std(n - np.polyval(line, d))) < COLLINEAR_SPREAD:
+        return "model size and tokens grow in lockstep"
+    return None
+
+
+def _well_tuned(ladder: Ladder, tuning: TuningGap) -> Ladder:
+    """The ladder with what bad tuning added taken off its losses."""
+    return replace(ladder, log_loss=ladder.log_loss - tuning.expected, tuning=tuning, health=None)
+
+
+def _surface(records: Records, law: str) -> Question:
+    usable = records.usable("params", "tokens")
+    ladder = surface_ladder(usable)
+    tuning = checked_gap(usable, ladder.log_compute)
+    said = health_notes(usable, weighed=tuning is None)
+    if tuning is not None:
+        ladder, said = _well_tuned(ladder, tuning), said + tuning.notes
+    return Question(
+        ladder=ladder,
+        candidates=_chosen(surface_candidates(), law),
+        calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
+        status=said + _check_fall(records, ladder),
+        evaluation_noise=evaluation_noise(usable),
+    )
+
+
+def _curve(records: Records, x: str, law: str, furthest: float, said: tuple[str, ...]) -> Question:
+    usable = records.usable(x)
+    if not len(usable):
+        raise ForecastError(f"{records.source}: no usable run has a {x} and a loss")
+    log_x, log_loss = np.log(usable.column(x)), np.log(usable.column("loss"))
+    health = health_weights(usable)
+    if x == "train_flops":
+        keep = best_of_budget(log_x, log_loss)
+        log_x, log_loss = log_x[keep], log_loss[keep]
+        health = None if health is None else health[keep]
+    points = len(np.unique(log_x))
+    if points < FEWEST_CURVE_POINTS:
+        raise ForecastError(
+            f"{records.source}: {points} distinct value{'s' if points > 1 else ''} of {x}; "
+            f"a forecast along it needs {FEWEST_CURVE_POINTS} (6 or more to rehearse it)"
+        )
+    ladder = Ladder(
+        inputs=(x,),
+        log_inputs=log_x[:, None],
+        log_loss=log_loss,
+        log_compute=log_x,
+        health=health,
+    )
+    exponent = COMPUTE_EXPONENT if x == "train_flops" else DATA_EXPONENT
+    is_far = x == "train_flops" or furthest > ladder.log_compute.max() + FAR * np.log(10)
+    return Question(
+        ladder=ladder,
+        candidates=_chosen(curve_candidates(exponent, far=is_far), law),
+        calibration=FAR_CURVE if is_far else NEAR_CURVE,
+        status=said + health_notes(usable) + _check_fall(records, ladder),
+        evaluation_noise=evaluation_noise(usable),
+    )
+
+
+def _check_fall(records: Records, ladder: Ladder) -> tuple[str, ...]:
+    """Refuse losses that do not fall; say so where the best run is not among the largest."""
+    rank_c, rank_l = (
+        np.argsort(np.argsort(v, kind="stable")) for v in (ladder.log_compute, ladder.log_loss)
+    )
+    by = "compute" if len(ladder.inputs) == 2 else ladder.inputs[0]
+    flat = float(np.ptp(ladder.log_loss)) == 0
+    if flat or float(np.corrcoef(rank_c, rank_l)[0, 1]) > 0:
+        raise ForecastError(
+            f"{records.source}: the loss does not fall with {by}; "
+            "check the loss column and the training of the larger runs"
+        )
+    best = float(ladder.log_compute[np.argmin(ladder.log_loss)])
+    third = np.quantile(ladder.log_compute, 2 / 3)
+    if best < third:
+        return (
+            f"the lowest loss is not among the third of runs with the most {by}: "
+            "larger runs may be badly trained",
+        )
+    return ()

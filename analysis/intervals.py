@@ -1,0 +1,39 @@
+"""Confidence intervals and their levels: one type and one default for the whole analysis."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scaling.errors import ForecastError
+
+#: The confidence levels at which results are given unless others are asked for.
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+#: A factor of ten, in natural logs.
+DECADE = float(np.log(10))
+
+
+class Interval(NamedTuple):
+    """A two-sided confidence interval, in the unit of the quantity it brackets."""
+
+    low: Any
+    high: Any
+
+
+def checked_levels(levels: Sequence[float], draws: int) -> tuple[float, ...]:
+    """The confidence levels as they were given, each once.
+
+    Raises ForecastError for one that is no share, and for one whose tails so many draws never
+    reach: its interval would be that of a lower level under a higher name.
+    """
+    for level in levels:
+        if not 0 < level < 1:
+            raise ForecastError(f"confidence level {level:g}: give a share between 0 and 1")
+        needed = math.ceil(round(1 / (1 - level), 6))  # one draw in the two tails
+        if needed > draws:
+            raise ForecastError(
+                f"confidence level {level:.10g} needs {needed} draws or more (here {draws}); "
+                "take more draws or a lower level"
+            )
+    return tuple(dict.fromkeys(float(level) for level in levels))

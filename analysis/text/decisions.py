@@ -1,0 +1,66 @@
+"""Budgets for a loss and splits of a budget as text."""
+
+from collections.abc import Sequence
+
+from analysis.decisions.budget_for_loss import BudgetForLoss
+from analysis.decisions.optimal_split import OptimalSplit
+from analysis.text.tables import FARTHEST, section, table_lines
+
+
+def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
+    """What each target loss costs: a row a loss, then what limits the answers."""
+    levels = list(answers[0].ranges)
+    header = ["loss", answers[0].column, *(f"{100 * level:.10g}% interval" for level in levels)]
+    rows = [
+        [
+            f"{answer.loss:g}",
+            _budget(answer.median, answer.supported),
+            *(
+                "[{}, {}]".format(*(_budget(end, answer.supported) for end in answer.ranges[level]))
+                for level in levels
+            ),
+        ]
+        for answer in answers
+    ]
+    said = list(dict.fromkeys(sentence for answer in answers for sentence in answer.status))
+    return "\n".join([*table_lines(header, rows), *section("status", said)])
+
+
+def _budget(value: float, is_supported: bool) -> str:
+    """A budget; 0 and infinity say that no end was found within the range that was searched."""
+    if value == 0 or value == float("inf"):
+        return "below the data" if value == 0 else "unbounded"
+    return f"{value:.3g}" if is_supported else f"{value:.0e}"
+
+
+def splits_text(splits: Sequence[OptimalSplit]) -> str:
+    """The best size and tokens of each budget, and which law says so."""
+    levels = list(splits[0].params_range)
+    header = ["budget", "params N", "tokens D", "D/N", "training FLOP"]
+    header += [f"{name} {100 * level:.10g}%" for level in levels for name in ("N", "D")]
+    rows = []
+    for split in splits:
+        best = (split.params, split.tokens, split.tokens / split.params)
+        cells = [f"{split.budget:.3g}", *(f"{split.shown(v):.3g}" for v in best)]
+        cells.append(f"{split.train_flops:.3g}")
+        for level in levels:
+            for span in (split.params_range[level], split.tokens_range[level]):
+                cells.append(f"[{split.shown(span.low):.3g}, {split.shown(span.high):.3g}]")
+        rows.append(cells)
+    against = [
+        f"unsupported, an order of magnitude only: {split.budget:.3g} FLOP, "
+        f"{split.unsupported_because}"
+        for split in splits
+        if split.unsupported_because
+    ]
+    beyond = ", ".join(f"{split.decades_beyond:.2f}" for split in splits)
+    return "\n".join(
+        [
+            *table_lines(header, rows),
+            "",
+            f"answered by: {splits[0].law}",
+            f"decades beyond the data: {beyond} ({FARTHEST})",
+            *against,
+            "the loss is flat around an optimum: a run anywhere inside a range costs little",
+        ]
+    )

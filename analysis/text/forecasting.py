@@ -1,0 +1,102 @@
+"""Results as text for a terminal. It only arranges what the results hold."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from analysis.forecasting.result import Forecast, TargetForecast
+from analysis.text.tables import FARTHEST, interval_text, section, table_lines, target_label
+
+MOST = 12  # targets that get a sentence of their own
+
+
+def forecast_text(forecast: Forecast) -> str:
+    """The forecast: a row a target, what it rests on, why the laws have their weights, limits."""
+    levels = list(forecast.targets[0].intervals)
+    header = [
+        "target",
+        "median",
+        *(f"{level:.10g}% interval" for level in (100 * v for v in levels)),
+    ]
+    rows = [_target_cells(target, levels) for target in forecast.targets]
+    surface = "params" in forecast.targets[0].at and "tokens" in forecast.targets[0].at
+    furthest = max(forecast.targets, key=lambda target: target.decades_beyond)
+    lines = [
+        f"forecast from {forecast.runs} runs of {forecast.source}",
+        "",
+        *table_lines(header, rows),
+        "",
+        *(f"{target_label(target.at)}: {_standing(target)}" for target in forecast.targets[:MOST]),
+        *([f"({FARTHEST})"] if surface else []),
+        "",
+        f"weights of the laws at {target_label(furthest.at)}: {furthest.weights_because}",
+        *_weight_lines(furthest),
+        "",
+        f"parts of the width:  {_shares(furthest.shares)}",
+        forecast.noise.line,
+    ]
+    if not forecast.floor_identified and forecast.pinned_floors:
+        pinned = "; ".join(
+            f"{floor:.2f} -> {', '.join(_loss(median, t.supported) for median, t in pairs)}"
+            for floor, medians in forecast.pinned_floors.items()
+            for pairs in [list(zip(medians, forecast.targets, strict=True))]
+        )
+        lines.append(f"medians if the floor were: {pinned}")
+    lines += [*section("evidence", forecast.evidence), *section("status", forecast.status)]
+    return "\n".join(lines)
+
+
+def _target_cells(target: TargetForecast, levels: Sequence[float]) -> list[str]:
+    """A target's row: four decimals where they are supported, else two digits and no median."""
+    if target.supported:
+        ranges = [
+            interval_text(target.intervals[level], _places(target.median)) for level in levels
+        ]
+        return [target_label(target.at), _loss(target.median, True), *ranges]
+    ranges = [
+        "[{}, {}]".format(*(_loss(v, False) for v in target.intervals[level])) for level in levels
+    ]
+    return [target_label(target.at), "unsupported", *ranges]
+
+
+def _loss(value: float, is_supported: bool) -> str:
+    return f"{value:.{_places(value)}f}" if is_supported else f"{value:.2g}"
+
+
+def _places(loss: float) -> int:
+    """Decimals that show a loss to four digits at least, in whatever unit it is."""
+    return 4 if loss >= 0.1 else 3 - math.floor(math.log10(loss))
+
+
+def _standing(target: TargetForecast) -> str:
+    if target.supported:
+        return target.evidence
+    return f"UNSUPPORTED, an order of magnitude only: {target.evidence}"
+
+
+def _weight_lines(target: TargetForecast) -> list[str]:
+    if len(target.weights) == 1:
+        return []
+    rows = [
+        [
+            f"  {name}",
+            f"{weight:.0%}",
+            f"{target.weight_reasons[name].first_weight:.0%}",
+            _share(target.weight_reasons[name].fitted_weight),
+            _percent(target.weight_reasons[name].rehearsed_error),
+        ]
+        for name, weight in sorted(target.weights.items(), key=lambda item: -item[1])
+    ]
+    return table_lines(["  law", "weight", "before", "after the fit", "error in rehearsal"], rows)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}%"
+
+
+def _shares(shares: Mapping[str, float]) -> str:
+    largest_first = sorted(shares.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {share:.0%}" for name, share in largest_first)

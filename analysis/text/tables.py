@@ -1,0 +1,62 @@
+"""Columns, labels and sections that all texts share."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+#: How a quantity is written in a table of targets.
+_SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
+
+FARTHEST = "the distance is that of whichever of N, D and C lies farthest outside the runs"
+
+
+def results_json(results: Sequence[Any]) -> str:
+    """Result dataclasses as one JSON document; an unbounded end is null."""
+    return json.dumps(
+        [plain_values(asdict(result)) for result in results], indent=2, allow_nan=False
+    )
+
+
+def plain_values(value: Any) -> Any:
+    """The same with JSON's own types; a number that is not finite becomes null."""
+    if isinstance(value, Mapping):
+        return {str(name): plain_values(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_values(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def target_label(at: Mapping[str, float]) -> str:
+    """A target in one phrase: C 1e+21 (N 2.3e+09, D 7.1e+10)."""
+    parts = {_SYMBOLS.get(name, name): f"{value:.3g}" for name, value in at.items()}
+    if "C" not in parts or len(parts) == 1:
+        return ", ".join(f"{symbol} {value}" for symbol, value in parts.items())
+    compute = parts.pop("C")
+    rest = ", ".join(f"{symbol} {value}" for symbol, value in parts.items())
+    return f"C {compute} ({rest})"
+
+
+def interval_text(interval: Sequence[float], digits: int = 4) -> str:
+    """An interval in brackets."""
+    low, high = interval
+    return f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table in columns: the first to the left, the others to the right."""
+    cells = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def section(title: str, sentences: Sequence[str]) -> list[str]:
+    """A titled list of sentences after an empty line; nothing where there are none."""
+    return ["", f"{title}:", *(f"  - {sentence}" for sentence in sentences)] if sentences else []

@@ -1,0 +1,77 @@
+"""How well each model size is tuned, as text and as JSON."""
+
+import json
+import math
+from dataclasses import asdict
+
+from analysis.text.tables import plain_values, table_lines
+from analysis.tuning.rungs import LadderHealth, Rung
+
+
+def health_text(health: LadderHealth) -> str:
+    """A row a rung, why it counts so much, and what the trend of the learning rates says."""
+    header = ["rung", "runs", "check", "ln offset", "predicted gap", "clipped", "spikes"]
+    rows = [_rung_cells(rung) for rung in health.rungs]
+    why = [f"  {rung.name}: {rung.reason}" for rung in health.rungs]
+    return "\n".join(
+        [
+            f"rungs of {health.source}, smallest first",
+            "",
+            *table_lines([*header, "curve", "weight"], rows),
+            "",
+            "what fits make of them (a forecast says in its status what it does with them):",
+            *why,
+            "",
+            *trend_sentences(health),
+        ]
+    )
+
+
+def _rung_cells(rung: Rung) -> list[str]:
+    curve = "-" if rung.curve_deviation is None else f"{100 * rung.curve_deviation:+.1f}%"
+    return [
+        rung.name,
+        str(rung.runs),
+        rung.status.value if rung.status else "none",
+        "-" if rung.lr_offset is None else f"{rung.lr_offset:+.2f}",
+        gap_text(rung),
+        "-" if rung.clipped_share is None else f"{rung.clipped_share:.0%}",
+        "-" if rung.spikes is None else str(rung.spikes),
+        f"{curve} APART" if rung.stands_apart else curve,
+        f"{rung.weight:.2f}" if rung.weight else "left out",
+    ]
+
+
+def gap_text(rung: Rung) -> str:
+    """The predicted gap of a rung in percent of its loss, with its standard error."""
+    if rung.gap is None:
+        return "-"
+    error = "" if rung.gap_stderr is None else f" +- {100 * rung.gap_stderr:.2f}"
+    return f"{100 * rung.gap:.2f}{error}%"
+
+
+def trend_sentences(health: LadderHealth) -> list[str]:
+    """How the best learning rate goes with size and horizon, and what that puts at stake."""
+    trend = health.trend
+    if trend is None:
+        return [f"no trend of the learning rates: {health.trend_refusal}"]
+    said = [
+        f"over {trend.rungs} checked rungs, ln(best learning rate / rule) goes with ln width by "
+        f"{trend.width_slope:+.3f} +- {trend.width_stderr:.3f} and with ln tokens by "
+        f"{trend.tokens_slope:+.3f} +- {trend.tokens_stderr:.3f}: "
+        + ("the rule drifts" if trend.is_real else "no drift that can be told from noise")
+    ]
+    said += [
+        f"at the {stake.run} that puts the best learning rate at {math.exp(stake.lr_offset):.2f} "
+        f"times the rule's, and the rule's cost at {100 * stake.loss:.2g}% of the loss"
+        for stake in health.stakes
+    ]
+    return said
+
+
+def health_json(health: LadderHealth) -> str:
+    """The health of a ladder as one JSON document; what was not recorded is null."""
+    document = asdict(health)
+    if health.trend is not None:
+        document["trend"]["is_real"] = health.trend.is_real
+    return json.dumps(plain_values(document), indent=2, allow_nan=False)

@@ -1,0 +1,232 @@
+"""Every rung of a ladder: how its training looks, and what fits make of its runs.
+
+A rung is all runs of one shape. Its learning-rate check (`scaling.health`) decides what its runs
+count in fits and forecasts. Clipped steps, spikes and a curve that stands apart are signs to look
+at; they change no weight.
+"""
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.tuning.trends import (
+    LearningRateTrend,
+    curve_deviations,
+    learning_rate_trend,
+    outlying,
+)
+from scaling.errors import FitError, RecordError
+from scaling.health import EDGE_REASON, Health, rung_columns, spread_health
+from scaling.records import Records
+
+#: What a fit does with a rung, by what its check found; formatted with its weight.
+_REASONS = {
+    Health.OK: "the rule costs less than 0.1% of the loss",
+    Health.SOFT: "the rule misses the best learning rate, so the runs count {weight:.2f}",
+    Health.CAP: "a cap holds the learning rate, so the runs count {weight:.2f}",
+    Health.EDGE: "left out: the best learning rate lies outside what was tried",
+}
+_UNCHECKED = "not checked: the runs count fully"
+_SHOWN = ("width", "depth")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung:
+    """One shape of the ladder. What was not recorded is None."""
+
+    name: str
+    params: float | None
+    runs: int
+    """Finished runs of this shape, held-out ones too."""
+    status: Health | None
+    """None: its learning rate was not checked."""
+    lr_offset: float | None
+    """ln of the best learning rate over the rule's; at an edge, of the best one tried."""
+    gap: float | None
+    """Loss that the rule is predicted to cost against the best learning rate, relative."""
+    gap_stderr: float | None
+    clipped_share: float | None
+    """Share of the steps whose gradient was scaled down, in the run where it is largest."""
+    spikes: int | None
+    """Jumps of the training loss, over all its runs."""
+    curve_deviation: float | None
+    """Mean ln distance of its furthest normalised curve from the median curve of the ladder."""
+    stands_apart: bool
+    """Whether one of its curves fails to collapse on the others."""
+    weight: float
+    """What each of its runs counts in fits: 1 fully, 0 left out."""
+    reason: str
+    """Why it counts so much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stake:
+    """What the rule is predicted to cost a run by the trend of the offsets."""
+
+    run: str
+    lr_offset: float
+    """ln of the best learning rate over the rule's, extrapolated."""
+    loss: float
+    """Relative."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderHealth:
+    """All rungs of a ladder, smallest first, and what their offsets say of larger runs."""
+
+    source: str
+    rungs: tuple[Rung, ...]
+    trend: LearningRateTrend | None
+    trend_refusal: str
+    """Why there is no trend; empty where there is one."""
+    stakes: tuple[Stake, ...]
+    """At the largest run that fits use and at the largest held-out one, where a trend is real."""
+
+
+def ladder_health(records: Records, curves: pd.DataFrame | None = None) -> LadderHealth:
+    """The health of every rung, and of the learning-rate rule along the ladder.
+
+    ``curves`` (columns run_id, step, train_loss) show whether the training curves collapse.
+    Raises RecordError where the table says nothing of health.
+    """
+    if not any(name in records for name in ("health", "clipped_share", "spikes")):
+        raise RecordError(
+            f"{records.source}: says nothing of the health of its rungs; train with "
+            "health.check_learning_rate: true"
+        )
+    table = _finished(records)
+    known = set(Health)
+    if strange := [str(value) for value in table["health"].dropna() if value not in known]:
+        raise RecordError(
+            f'{records.source}: health is "{strange[0]}"; it is one of {", ".join(Health)}'
+        )
+    key = rung_columns(table) or [name for name in ("params",) if name in table]
+    key = key or ["health"]
+    deviations = _deviations(table, curves)
+    apart = outlying(deviations)
+    groups = [group for _, group in table.groupby(key, dropna=False, sort=False)]
+    groups.sort(key=lambda group: float(group["params"].min()) if "params" in group else 0.0)
+    trend, refusal = None, "none was checked"
+    try:
+        if "lr_offset" in records:
+            trend, refusal = learning_rate_trend(records), ""
+    except (FitError, RecordError) as error:
+        refusal = str(error)
+    return LadderHealth(
+        source=records.source,
+        rungs=tuple(_rung(group, key, deviations, apart) for group in groups),
+        trend=trend,
+        trend_refusal=refusal,
+        stakes=_stakes(table, trend),
+    )
+
+
+def health_notes(used: Records, *, weighed: bool = True) -> tuple[str, ...]:
+    """What fits and forecasts made of the health of the runs, in sentences.
+
+    ``used`` is what `Records.usable` left. Runs that count less are spoken of only where the fit
+    is ``weighed`` by health.
+    """
+    said = []
+    if left_out := used.dropped_by_reason.get(EDGE_REASON, 0):
+        said.append(f"{_runs(left_out, 'is', 'are')} left out: {EDGE_REASON}")
+    if weighed and "health_weight" in used:
+        share = used.column("health_weight")
+        if count := int(np.sum(share < 1)):
+            said.append(
+                f"{_runs(count, 'counts', 'count')} less (down to {share.min():.2f}): the "
+                "learning-rate check of their shape found a loss gap (health soft or cap)"
+            )
+    return tuple(said)
+
+
+def _runs(count: int, one: str, many: str) -> str:
+    return f"1 run {one}" if count == 1 else f"{count} runs {many}"
+
+
+def _finished(records: Records) -> pd.DataFrame:
+    table = records.table
+    if "health" not in table:
+        table = table.assign(health=None)
+    if "status" in table:
+        table = table[table["status"].fillna("finished") == "finished"]
+    return spread_health(table)
+
+
+def _deviations(table: pd.DataFrame, curves: pd.DataFrame | None) -> dict[str, float]:
+    if curves is None or "steps" not in table or "run_id" not in table:
+        return {}
+    planned = table[table["steps"].notna()]
+    steps = dict(zip(planned["run_id"].astype(str), planned["steps"].astype(int), strict=True))
+    return curve_deviations(curves, steps)
+
+
+def _rung(
+    group: pd.DataFrame,
+    key: list[str],
+    deviations: Mapping[str, float],
+    apart: Mapping[str, float],
+) -> Rung:
+    found = group["health"].dropna()
+    status = Health(found.iloc[0]) if len(found) else None
+    weight = 0.0 if status is Health.EDGE else float(group["health_weight"].min())
+    reason = _UNCHECKED if status is None else _REASONS[status].format(weight=weight)
+    runs = [str(run) for run in group["run_id"]] if "run_id" in group else []
+    own = [deviations[run] for run in runs if run in deviations]
+    clipped, spikes = (_known(group, name) for name in ("clipped_share", "spikes"))
+    return Rung(
+        name=_name(group, key),
+        params=float(group["params"].iloc[0]) if "params" in group else None,
+        runs=len(group),
+        status=status,
+        lr_offset=_first(group, "lr_offset"),
+        gap=_first(group, "lr_gap"),
+        gap_stderr=_first(group, "lr_gap_stderr"),
+        clipped_share=float(clipped.max()) if len(clipped) else None,
+        spikes=int(spikes.sum()) if len(spikes) else None,
+        curve_deviation=max(own, key=abs) if own else None,
+        stands_apart=any(run in apart for run in runs),
+        weight=weight,
+        reason=reason,
+    )
+
+
+def _name(group: pd.DataFrame, key: list[str]) -> str:
+    """The shape in words; what sets one rung apart from another need not be all of it."""
+    first: Mapping[Hashable, object] = group.iloc[0].to_dict()
+    shown = [name for name in _SHOWN if name in key] or key
+    return ", ".join(f"{name} {_plain(first[name])}" for name in shown)
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def _known(group: pd.DataFrame, name: str) -> "pd.Series":
+    if name not in group:
+        return pd.Series(dtype=float)
+    return pd.to_numeric(group[name], errors="coerce").dropna()
+
+
+def _first(group: pd.DataFrame, name: str) -> float | None:
+    known = _known(group, name)
+    return float(known.iloc[0]) if len(known) and math.isfinite(known.iloc[0]) else None
+
+
+def _stakes(table: pd.DataFrame, trend: LearningRateTrend | None) -> tuple[Stake, ...]:
+    if trend is None or not trend.is_real or "train_flops" not in table:
+        return ()
+    nothing = pd.Series(False, index=table.index)
+    hidden = table["held_out"].astype(bool) if "held_out" in table else nothing
+    found = []
+    for label, some in (("largest fitted run", table[~hidden]), ("held-out run", table[hidden])):
+        if len(some):
+            run = some.loc[some["train_flops"].idxmax()]
+            at = {"width": float(run["width"]), "tokens": float(run["tokens"])}
+            found.append(
+                Stake(run=label, lr_offset=trend.offset(**at), loss=trend.loss_at_stake(**at))
+            )
+    return tuple(found)
