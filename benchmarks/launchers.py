@@ -18,13 +18,13 @@ from typing import Any
 
 from benchmarks.ray_cluster import RayCluster
 from scaling.store import RunState, RunStore
-from sweeps.config import LaunchConfig
-from sweeps.config_file import config_from_mapping
+from sweeps.config.launch import LaunchConfig
+from sweeps.config.yaml_file import config_from_mapping
+from sweeps.launchers.base import TaskEnded, TaskLost
 from sweeps.launchers.engines import find_launcher
-from sweeps.launchers.launcher import TaskEnded, TaskLost
-from sweeps.plan import plan_sweep
-from sweeps.runner import run_sweep
-from sweeps.work import EventKind, RunEvent
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.events import EventKind, RunEvent
+from sweeps.running.runner import run_sweep
 
 WORKERS = 2
 SLEEP_SECONDS = 0.05

@@ -1,8 +1,9 @@
 """The learning-rate checks that a simulated ladder would carry, noise and all.
 
 A sweep with `health:` in its config trains the cheapest run of every shape again at rates around
-the rule's, two seeds each, and `sweeps.health.judge` reads a parabola off the losses. Here the
-losses come from a known gap instead of from training, and the same `judge` reads them.
+the rule's, two seeds each, and `sweeps.training.learning_rate_check.judge` reads a parabola off the
+losses. Here the losses come from a known gap instead of from training, and the same `judge` reads
+them.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from scaling.arrays import FloatArray
 from scaling.health import Health
-from sweeps.health import judge
+from sweeps.training.learning_rate_check import judge
 
 FACTORS = (0.56, 1.0, 1.8)
 WIDER = (0.56**2, 0.56, 1.0, 1.8, 1.8**2)  # an open end is extended once by a step each way

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from scaling.shape import TransformerShape
 from sweeps.models.transformer import Transformer, parameter_groups
-from sweeps.optimizer import PackedAdamW
-from sweeps.recipe import find_recipe, settings_for
-from sweeps.step import Step
+from sweeps.planning.recipe import find_recipe, settings_for
+from sweeps.training.adamw import PackedAdamW
+from sweeps.training.step import Step
 
 RECIPE = find_recipe("cpt-adamw/1")
 

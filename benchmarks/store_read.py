@@ -20,8 +20,8 @@ from contextlib import closing
 from pathlib import Path
 
 from scaling.store import RunState, RunStore
-from sweeps.config_file import load_config
-from sweeps.plan import plan_sweep
+from sweeps.config.yaml_file import load_config
+from sweeps.planning.plan import plan_sweep
 
 POINTS = 100
 FACTS = {f"fact_{number}": number / 7 for number in range(30)}

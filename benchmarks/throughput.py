@@ -50,14 +50,14 @@ from benchmarks.stepper import (  # noqa: E402
     timed,
 )
 from scaling.compute import flops_per_token, peak_flops_per_second  # noqa: E402
-from sweeps.config import LaunchConfig  # noqa: E402
-from sweeps.data.source import Corpus, CorpusFacts, StreamCorpus  # noqa: E402
-from sweeps.device import device_name  # noqa: E402
-from sweeps.plan import RunPlan  # noqa: E402
-from sweeps.recipe import settings_for  # noqa: E402
-from sweeps.stack import CurvePoint, Stack, build_model, build_optimizer  # noqa: E402
-from sweeps.step import training_loss  # noqa: E402
-from sweeps.training import settle_process  # noqa: E402
+from sweeps.config.launch import LaunchConfig  # noqa: E402
+from sweeps.data.sources.base import Corpus, CorpusFacts, StreamCorpus  # noqa: E402
+from sweeps.objectives.causal import training_loss  # noqa: E402
+from sweeps.planning.recipe import settings_for  # noqa: E402
+from sweeps.planning.run_plan import RunPlan  # noqa: E402
+from sweeps.training.devices.device import device_name  # noqa: E402
+from sweeps.training.pack import settle_process  # noqa: E402
+from sweeps.training.stack import CurvePoint, Stack, build_model, build_optimizer  # noqa: E402
 
 # width, depth, vocabulary, context, sequences a step
 CPU_MODELS = {"25k": (32, 2, 16, 64, 16), "200k": (64, 4, 16, 64, 16), "700k": (96, 6, 16, 64, 16)}
@@ -387,7 +387,7 @@ def _curve_writer(plan: RunPlan) -> Iterator[Callable[[Sequence[CurvePoint]], No
         yield lambda points: None
         return
     from scaling.store import RunStore
-    from sweeps.work import Curve
+    from sweeps.running.run_log import Curve
 
     with tempfile.TemporaryDirectory() as folder:
         store = RunStore.open("throughput", f"sqlite:///{folder}/mlflow.db")

@@ -1,9 +1,9 @@
 """How far the learning rate of a rung can be trusted, and what that means for a fit.
 
 A rung is all runs of one shape. One of them, the cheapest, carries the result of the rung's
-learning-rate check (`sweeps.health` measures it); here it is spread over the others. A rung whose
-best learning rate was not bracketed (`edge`) takes no part in fits. Where the rule missed the best
-learning rate, the loss stays and its uncertainty grows by what the miss cost.
+learning-rate check (`sweeps.training.learning_rate_check` measures it); here it is spread over the
+others. A rung whose best learning rate was not bracketed (`edge`) takes no part in fits. Where the
+rule missed the best learning rate, the loss stays and its uncertainty grows by what the miss cost.
 """
 
 from enum import StrEnum

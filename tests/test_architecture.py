@@ -14,7 +14,7 @@ ENGINES = {
     "mlflow": "scaling/mlflow_client.py",
     "lmfit": "analysis/fitting/lmfit_bridge.py",
     "streamlit": "analysis/dashboard.py",
-    "tokenizers": "sweeps/data/bpe.py",
+    "tokenizers": "sweeps/data/tokens/bpe.py",
 }
 
 

@@ -10,14 +10,17 @@ from scaling.cli.settling import CurveJudge, judge_of
 from scaling.errors import ConfigError
 from scaling.records import records_from_table
 from scaling.store import RunState, RunStore
-from sweeps.config import HealthConfig
-from sweeps.config_file import config_from_mapping
+from sweeps.config.sweep import HealthConfig
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.plan import plan_sweep
-from sweeps.runner import run_sweep
-from sweeps.settling import Settlement, final_states
-from sweeps.standing import sweep_standing
-from sweeps.work import EventKind, Task, train_task
+from sweeps.planning.exclusions import final_states
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.early_stop import Settlement
+from sweeps.running.events import EventKind
+from sweeps.running.runner import run_sweep
+from sweeps.running.task import Task
+from sweeps.running.worker import train_task
+from sweeps.status.ledger import sweep_standing
 
 FORECAST = {"forecast_loss": 2.0, "forecast_low": 1.9, "forecast_high": 2.1, "share_done": 0.5}
 

@@ -1,9 +1,9 @@
 """What bad tuning adds to each run of a ladder, from the learning-rate checks of its shapes.
 
-A check (`sweeps.health`) says by how much one run of a shape, the cheapest, lies above what its
-best learning rate would reach. A forecast needs that for every run, and at its targets. Three
-things are known of it: it is never below zero; where a rule is wrong at one end of a ladder the gap
-falls (or grows) steadily with compute; and shapes differ from that trend. So
+A check (`sweeps.training.learning_rate_check`) says by how much one run of a shape, the cheapest,
+lies above what its best learning rate would reach. A forecast needs that for every run, and at its
+targets. Three things are known of it: it is never below zero; where a rule is wrong at one end of a
+ladder the gap falls (or grows) steadily with compute; and shapes differ from that trend. So
 
     gap measured on shape r  ~  A exp(-delta (c_r - c_smallest)) + tau u_r + stderr_r v_r
 

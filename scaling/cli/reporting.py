@@ -14,7 +14,7 @@ from scaling.errors import ConfigError
 
 if TYPE_CHECKING:
     from scaling.store import RunStore
-    from sweeps.plan import SweepPlan
+    from sweeps.planning.plan import SweepPlan
 
 Arguments = argparse.Namespace
 
@@ -39,11 +39,11 @@ def study(arguments: Arguments) -> None:
     """Train CONFIG, forecast its held-out runs unseen, compare, and write the report."""
     from analysis.report import write_study
     from scaling.store import RunStore
-    from sweeps.config_file import load_config
-    from sweeps.listing import plan_text
-    from sweeps.plan import plan_sweep
-    from sweeps.progress import SweepProgress
-    from sweeps.runner import run_sweep
+    from sweeps.config.yaml_file import load_config
+    from sweeps.planning.plan import plan_sweep
+    from sweeps.running.runner import run_sweep
+    from sweeps.status.progress import SweepProgress
+    from sweeps.status.tables import plan_text
 
     planned = plan_sweep(load_config(config_path(arguments.config), arguments.set))
     print(plan_text(planned), file=sys.stderr)
@@ -72,8 +72,8 @@ def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) ->
     exist yet. A seal of an earlier call stays."""
     from analysis.evaluation.held_out import forecast_to_come
     from scaling.seals import read_seals
-    from sweeps.progress import SweepProgress
-    from sweeps.runner import run_sweep
+    from sweeps.running.runner import run_sweep
+    from sweeps.status.progress import SweepProgress
 
     held_out = [run for run in planned.runs if run.held_out]
     if not held_out:

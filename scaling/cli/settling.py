@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.forecasting.unfinished_runs import RunningForecast
     from scaling.store import RunStore
-    from sweeps.plan import SweepPlan
-    from sweeps.settling import Settlement
+    from sweeps.planning.plan import SweepPlan
+    from sweeps.running.early_stop import Settlement
 
 _MOST_COMPARED = 100  # finished curves that are read at a look
 _LATEST_SHARE = 0.95  # of a run done: later than that, stopping saves nothing
@@ -16,8 +16,8 @@ _LATEST_SHARE = 0.95  # of a run done: later than that, stopping saves nothing
 
 @dataclass(frozen=True, kw_only=True)
 class CurveJudge:
-    """A `sweeps.settling.Judge` that asks `analysis.forecasting.unfinished_runs`: is the forecast
-    of the final loss narrow?"""
+    """A `sweeps.running.early_stop.Judge` that asks `analysis.forecasting.unfinished_runs`: is
+    the forecast of the final loss narrow?"""
 
     relative_width: float
     """Of the 90% interval, over the loss."""
@@ -25,7 +25,7 @@ class CurveJudge:
 
     def __call__(self, store: "RunStore", run_ids: Sequence[str]) -> "Mapping[str, Settlement]":
         """By run id, those of the runs whose interval is narrower than that."""
-        from sweeps.settling import Settlement
+        from sweeps.running.early_stop import Settlement
 
         heading = heading_of(store, run_ids, settled_width=self.relative_width / 2)
         return {

@@ -11,19 +11,19 @@ from scaling.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from scaling.store import RunStore
-    from sweeps.cost import PlanCost
-    from sweeps.plan import SweepPlan
-    from sweeps.standing import SweepStanding
+    from sweeps.planning.cost import PlanCost
+    from sweeps.planning.plan import SweepPlan
+    from sweeps.status.ledger import SweepStanding
 
 Arguments = argparse.Namespace
 
 
 def plan(arguments: Arguments) -> None:
     """Print what CONFIG would train, with FLOP and time, before anything is spent."""
-    from sweeps.config_file import load_config
-    from sweeps.cost import check_budget
-    from sweeps.listing import cost_text, plan_text
-    from sweeps.plan import plan_sweep
+    from sweeps.config.yaml_file import load_config
+    from sweeps.planning.cost import check_budget
+    from sweeps.planning.plan import plan_sweep
+    from sweeps.status.tables import cost_text, plan_text
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     cost = cost_left(planned)
@@ -35,12 +35,12 @@ def plan(arguments: Arguments) -> None:
 def run(arguments: Arguments) -> None:
     """Train what CONFIG plans and the store lacks; safe to repeat, safe to kill."""
     from scaling.store import RunStore
-    from sweeps.config_file import load_config
-    from sweeps.earlier import earlier_runs
-    from sweeps.listing import standing_text
-    from sweeps.plan import plan_sweep
-    from sweeps.progress import SweepProgress
-    from sweeps.runner import run_sweep
+    from sweeps.config.yaml_file import load_config
+    from sweeps.planning.changed_config import earlier_runs
+    from sweeps.planning.plan import plan_sweep
+    from sweeps.running.runner import run_sweep
+    from sweeps.status.progress import SweepProgress
+    from sweeps.status.tables import standing_text
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     may_spend(planned, arguments)
@@ -57,10 +57,10 @@ def run(arguments: Arguments) -> None:
 def status(arguments: Arguments) -> None:
     """Print where each run of CONFIG stands, with reasons, and the time and cost left."""
     from scaling.store import RunStore
-    from sweeps.config_file import load_config
-    from sweeps.listing import standing_text
-    from sweeps.plan import plan_sweep
-    from sweeps.watching import watch
+    from sweeps.config.yaml_file import load_config
+    from sweeps.planning.plan import plan_sweep
+    from sweeps.status.tables import standing_text
+    from sweeps.status.watch import watch
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     store = RunStore.find(planned.name)
@@ -74,9 +74,9 @@ def status(arguments: Arguments) -> None:
 
 def check(arguments: Arguments) -> None:
     """Check CONFIG's recipe and code on its data; exit code 2 where an invariant is broken."""
-    from sweeps.checks.listing import finding_text, findings_text
     from sweeps.checks.run import run_checks
-    from sweeps.config_file import load_config
+    from sweeps.checks.tables import finding_text, findings_text
+    from sweeps.config.yaml_file import load_config
 
     report = run_checks(
         load_config(arguments.config, arguments.set),
@@ -91,8 +91,8 @@ def tokenize(arguments: Arguments) -> None:
     """Turn text FILES into token shards; kill it at any moment, run it again, and it goes on."""
     import json
 
-    from sweeps.data.tokenize import tokenize_corpus
-    from sweeps.data.tokenize_progress import TokenizeDisplay
+    from sweeps.data.tokens.tokenize import tokenize_corpus
+    from sweeps.data.tokens.tokenize_progress import TokenizeDisplay
 
     with TokenizeDisplay() as display:
         made = tokenize_corpus(
@@ -113,7 +113,7 @@ def tokenize(arguments: Arguments) -> None:
 def cost_left(planned: "SweepPlan") -> "PlanCost":
     """What is still to be spent, by the runs of the sweep that have finished, if it has any."""
     from scaling.store import RunStore
-    from sweeps.cost import plan_cost
+    from sweeps.planning.cost import plan_cost
 
     try:
         known = RunStore.find(planned.name).facts().values()
@@ -124,7 +124,7 @@ def cost_left(planned: "SweepPlan") -> "PlanCost":
 
 def may_spend(planned: "SweepPlan", arguments: Arguments) -> None:
     """Refuse what the budget forbids; ask a person about what is large."""
-    from sweeps.cost import check_budget
+    from sweeps.planning.cost import check_budget
 
     cost, budget = cost_left(planned), planned.config.budget
     check_budget(cost, budget)
@@ -141,7 +141,7 @@ def may_spend(planned: "SweepPlan", arguments: Arguments) -> None:
 
 def standing_of(planned: "SweepPlan", store: "RunStore") -> "SweepStanding":
     """The ledger of a sweep, with a forecast of every cell that is training."""
-    from sweeps.standing import sweep_standing
+    from sweeps.status.ledger import sweep_standing
 
     standing = sweep_standing(planned, store)
     if not standing.running:

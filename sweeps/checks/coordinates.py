@@ -28,8 +28,8 @@ from torch.overrides import TorchFunctionMode
 
 from sweeps.checks.finding import Bench, Finding
 from sweeps.models.transformer import Transformer
-from sweeps.plain_loop import backward, batch_of
-from sweeps.stack import build_model, build_optimizer
+from sweeps.training.plain_loop import backward, batch_of
+from sweeps.training.stack import build_model, build_optimizer
 
 STEPS, SETTLED_STEP, WARMUP_STEPS = 10, 3, 40
 SEEDS = tuple(range(1, 11))

@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterator
 
 from sweeps.checks.finding import Bench, Finding
-from sweeps.config import GeneratedConfig
+from sweeps.config.data import GeneratedConfig
 from sweeps.data.corpus import load_corpus
-from sweeps.plain_loop import planned_for, train_plainly
+from sweeps.training.plain_loop import planned_for, train_plainly
 
 _STANDARD_ERRORS = 3.0
 _EXCESS = 0.01

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps.checks.finding import Bench, Finding
-from sweeps.plain_loop import train_plainly
-from sweeps.plan import RunPlan
-from sweeps.recipe import with_learning_rate_factor
+from sweeps.planning.run_plan import RunPlan
+from sweeps.planning.settings import with_learning_rate_factor
+from sweeps.training.plain_loop import train_plainly
 
 _STEPS = 40
 #: Later, differences of rounding have grown by the training itself.
@@ -39,7 +39,7 @@ def check_packing(bench: Bench) -> Iterator[Finding]:
 
 def check_trainer(bench: Bench) -> Iterator[Finding]:
     """The Lightning Trainer's run against the plain loop's, and against itself."""
-    from sweeps.training import train_run
+    from sweeps.training.pack import train_run
 
     plan = short_run(bench)
     launch = dataclasses.replace(bench.config.launch, device="cpu", inner_steps=7)
@@ -61,7 +61,7 @@ def check_trainer(bench: Bench) -> Iterator[Finding]:
 
 def check_accumulation(bench: Bench) -> Iterator[Finding]:
     """Gradients summed over micro-batches against whole batches."""
-    from sweeps.training import train_run
+    from sweeps.training.pack import train_run
 
     plan = short_run(bench)
     launch = dataclasses.replace(bench.config.launch, device="cpu", inner_steps=1)
@@ -84,9 +84,9 @@ def check_accumulation(bench: Bench) -> Iterator[Finding]:
 
 def check_resume(bench: Bench) -> Iterator[Finding]:
     """A run that goes on from a checkpoint file against one that was never stopped."""
-    from sweeps.checkpoint import CheckpointFile
-    from sweeps.stack import Stack
-    from sweeps.state import StackState
+    from sweeps.training.checkpoints.stack_state import StackState
+    from sweeps.training.checkpoints.state_file import CheckpointFile
+    from sweeps.training.stack import Stack
 
     plans = [short_run(bench, seed) for seed in (1, 2)]
     launch = dataclasses.replace(bench.config.launch, device="cpu", inner_steps=7)

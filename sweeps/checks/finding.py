@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from sweeps.config import SweepConfig
+from sweeps.config.sweep import SweepConfig
 from sweeps.data.corpus import Corpus
-from sweeps.plain_loop import planned_for
-from sweeps.plan import RunPlan
+from sweeps.planning.run_plan import RunPlan
+from sweeps.training.plain_loop import planned_for
 
 Verdict = Literal["pass", "FAIL", "BROKEN", "skipped"]
 

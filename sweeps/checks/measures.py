@@ -8,13 +8,13 @@ import torch
 
 from sweeps.checks.equality import short_run
 from sweeps.checks.finding import Bench, Finding
-from sweeps.plain_loop import validation_of
-from sweeps.stack import build_model
+from sweeps.training.plain_loop import validation_of
+from sweeps.training.stack import build_model
 
 
 def check_bits_per_byte(bench: Bench) -> Iterator[Finding]:
     """The recorded bits per byte against nats summed over all targets, by ln 2 and their bytes."""
-    from sweeps.training import train_run
+    from sweeps.training.pack import train_run
 
     plan = short_run(bench)
     if plan.data.bytes_per_token is None:

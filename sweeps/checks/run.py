@@ -21,9 +21,9 @@ from sweeps.checks.measures import check_bits_per_byte
 from sweeps.checks.start import check_initial_loss
 from sweeps.checks.transfer import check_transfer
 from sweeps.checks.wider import check_wider
-from sweeps.config import SweepConfig
+from sweeps.config.sweep import SweepConfig
 from sweeps.data.corpus import load_corpus
-from sweeps.training import settle_process
+from sweeps.training.pack import settle_process
 
 Family = Callable[[Bench], Iterator[Finding]]
 

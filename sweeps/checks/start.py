@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator
 
 from sweeps.checks.finding import Bench, Finding
-from sweeps.plain_loop import validation_of
-from sweeps.stack import build_model
+from sweeps.training.plain_loop import validation_of
+from sweeps.training.stack import build_model
 
 
 def check_initial_loss(bench: Bench) -> Iterator[Finding]:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sweeps.checks.finding import Bench, Finding
-from sweeps.plain_loop import train_plainly
-from sweeps.recipe import with_learning_rate_factor
+from sweeps.planning.settings import with_learning_rate_factor
+from sweeps.training.plain_loop import train_plainly
 
 FACTORS = tuple(1.8**power for power in (-2, -1, 0, 1, 2))
 _LARGEST_RATIO = 0.2  # ln of one optimum over another

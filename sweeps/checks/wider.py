@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 
 from sweeps.checks.finding import Bench, Finding
-from sweeps.plain_loop import train_plainly
+from sweeps.training.plain_loop import train_plainly
 
 
 def check_wider(bench: Bench) -> Iterator[Finding]:

@@ -19,17 +19,10 @@ from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from scaling.errors import ConfigError
-from sweeps.config import LaunchConfig
-from sweeps.launchers.launcher import (
-    Again,
-    Happening,
-    Stopped,
-    TaskEnded,
-    TaskLost,
-    TaskMessage,
-    Work,
-)
-from sweeps.packing import uses_cuda
+from sweeps.config.launch import LaunchConfig
+from sweeps.launchers.base import Again, Happening, TaskEnded, TaskLost, TaskMessage, Work
+from sweeps.planning.packing import uses_cuda
+from sweeps.training.stop import Stopped
 
 _GRACE_SECONDS = 5.0  # for a worker to save its state and leave
 _STOPPED = 128 + signal.SIGTERM

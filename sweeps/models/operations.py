@@ -112,26 +112,6 @@ class _ProjectHeads(torch.autograd.Function):
         return _through_norm(of_stream, of_y, y, norm_scale), of_matrix, None, None
 
 
-class _TokenLosses(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        log_probabilities = torch.log_softmax(logits, dim=-1, dtype=torch.float32)
-        places = targets.unsqueeze(-1)
-        chosen = log_probabilities.gather(-1, places)
-        log_partition = logits.gather(-1, places) - chosen
-        ctx.save_for_backward(log_probabilities, places)
-        ctx.dtype = logits.dtype
-        return -chosen.squeeze(-1), log_partition.squeeze(-1)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        of_loss, of_partition = gradients
-        log_probabilities, places = ctx.saved_tensors
-        gradient = log_probabilities.exp().mul_((of_loss + of_partition).unsqueeze(-1))
-        gradient.scatter_add_(-1, places, -of_loss.unsqueeze(-1))
-        return gradient.to(ctx.dtype), None
-
-
 def _normalised(x: Tensor) -> tuple[Tensor, Tensor]:
     """x over the root of the mean square of its last dimension; and the factor that did it."""
     scale = _norm_scale(x)
@@ -214,12 +194,3 @@ def project_heads(
     sizes = (replicas * sequences, positions // sequences, 3, heads, width // heads)
     stream, query, key, value = _ProjectHeads.apply(x, matrix, turns, sizes)
     return stream, query, key, value
-
-
-def token_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of each target in nats, and the log-partition behind it, in float32.
-
-    logits: (replicas, positions, vocabulary), targets: (replicas, positions) -> both as targets.
-    """
-    losses, log_partition = _TokenLosses.apply(logits, targets)
-    return losses, log_partition

@@ -29,10 +29,9 @@ from sweeps.models.operations import (
     norm_project,
     project_heads,
     rms_norm,
-    token_losses,
 )
 
-__all__ = ["Transformer", "initial_weights", "matrix_layout", "parameter_groups", "token_losses"]
+__all__ = ["Transformer", "initial_weights", "matrix_layout", "parameter_groups"]
 
 #: Over sqrt(head size): normalised queries and keys cannot grow to sharpen attention.
 LOGIT_GAIN = 1.4

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeps.config_file import config_from_mapping
+from sweeps.config.yaml_file import config_from_mapping
 
 
 @pytest.fixture

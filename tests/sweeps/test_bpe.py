@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from scaling.errors import CorpusError
-from sweeps.config import DataConfig
-from sweeps.data.bpe import END_OF_DOCUMENT, read_bpe, train_bpe
+from sweeps.config.data import DataConfig
 from sweeps.data.corpus import load_corpus
-from sweeps.data.tokenizer import DOCUMENT_END
+from sweeps.data.tokens.bpe import END_OF_DOCUMENT, read_bpe, train_bpe
+from sweeps.data.tokens.tokenizer import DOCUMENT_END
 
 ROOT = Path(__file__).parents[2]
 HARD_TEXTS = [
@@ -42,7 +42,7 @@ def test_every_text_comes_back_and_every_byte_is_counted(tokenizer):
 
 def test_training_again_in_another_process_gives_the_same_file(tokenizer, text_files, tmp_path):
     code = (
-        "import sys; from sweeps.data.bpe import train_bpe;"
+        "import sys; from sweeps.data.tokens.bpe import train_bpe;"
         "print(train_bpe([sys.argv[1]], 300, sys.argv[2]).hash)"
     )
     command = [sys.executable, "-c", code, str(text_files / "*.txt"), str(tmp_path / "b.json")]

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from scaling.errors import ConfigError
-from sweeps.checkpoint import CheckpointClock, CheckpointFile
-from sweeps.config_file import config_from_mapping
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.packing import pack_runs
-from sweeps.plan import plan_sweep
-from sweeps.training import Listener, train_pack
+from sweeps.planning.packing import pack_runs
+from sweeps.planning.plan import plan_sweep
+from sweeps.training.checkpoints.state_file import CheckpointClock, CheckpointFile
+from sweeps.training.pack import Listener, train_pack
 
 
 @pytest.fixture

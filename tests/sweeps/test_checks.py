@@ -26,11 +26,11 @@ from sweeps.checks.start import check_initial_loss
 from sweeps.checks.transfer import FACTORS, best_rate
 from sweeps.checks.wider import check_wider
 from sweeps.data.corpus import load_corpus
-from sweeps.health import count_spikes
 from sweeps.models.operations import rms_norm
-from sweeps.plain_loop import batch_of, train_plainly
-from sweeps.stack import build_model
-from sweeps.training import train_run
+from sweeps.training.learning_rate_check import count_spikes
+from sweeps.training.pack import train_run
+from sweeps.training.plain_loop import batch_of, train_plainly
+from sweeps.training.stack import build_model
 
 
 @pytest.fixture

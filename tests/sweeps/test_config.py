@@ -3,8 +3,8 @@
 import pytest
 
 from scaling.errors import ConfigError
-from sweeps.config import Grid, SweepConfig
-from sweeps.config_file import load_config
+from sweeps.config.sweep import Grid, SweepConfig
+from sweeps.config.yaml_file import load_config
 
 GOOD = """
 name: tiny

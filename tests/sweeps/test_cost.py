@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from scaling.errors import ConfigError
-from sweeps.config import BudgetConfig
-from sweeps.config_file import config_from_mapping
-from sweeps.cost import check_budget, plan_cost
-from sweeps.plan import plan_sweep
+from sweeps.config.sweep import BudgetConfig
+from sweeps.config.yaml_file import config_from_mapping
+from sweeps.planning.cost import check_budget, plan_cost
+from sweeps.planning.plan import plan_sweep
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from scaling.errors import CorpusError
-from sweeps.config import DataConfig
-from sweeps.data.corpus import WindowOrder, load_corpus, split_documents
-from sweeps.data.text import Document, read_documents
-from sweeps.data.tokenizer import TOKENIZERS
+from sweeps.config.data import BYTE_TOKENIZERS, DataConfig
+from sweeps.data.corpus import WindowOrder, load_corpus
+from sweeps.data.documents.files import Document, read_documents
+from sweeps.data.sources.text import split_documents
+from sweeps.data.tokens.tokenizer import TOKENIZERS
 
 
 @pytest.fixture(autouse=True)
@@ -153,3 +154,7 @@ def test_the_windows_of_a_step_follow_from_seed_and_step_alone():
     whole = order.positions(0, 120)
     assert np.array_equal(WindowOrder(windows=50, seed=3).positions(40, 70), whole[40:70])
     assert not np.array_equal(WindowOrder(windows=50, seed=4).positions(0, 50), whole[:50])
+
+
+def test_the_config_offers_the_tokenizers_that_there_are():
+    assert tuple(TOKENIZERS) == BYTE_TOKENIZERS

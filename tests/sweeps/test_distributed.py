@@ -14,10 +14,10 @@ import pytest
 
 from scaling.errors import ConfigError
 from sweeps.data.corpus import load_corpus
-from sweeps.distributed import SharedTraining, other_ranks
-from sweeps.packing import Pack
-from sweeps.plan import plan_sweep
-from sweeps.training import train_pack, train_run
+from sweeps.multi_device.shared_training import SharedTraining, other_ranks
+from sweeps.planning.packing import Pack
+from sweeps.planning.plan import plan_sweep
+from sweeps.training.pack import train_pack, train_run
 
 
 @pytest.mark.slow  # the other rank imports torch and Lightning
@@ -94,7 +94,10 @@ class Driven:
         found = []
         for pid in self.processes():
             try:
-                if b"sweeps.distributed" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if (
+                    b"sweeps.multi_device.shared_training"
+                    in Path(f"/proc/{pid}/cmdline").read_bytes()
+                ):
                     found.append(pid)
             except OSError:
                 continue

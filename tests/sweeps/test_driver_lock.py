@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from scaling.errors import StoreError
-from sweeps import driver_lock
-from sweeps.driver_lock import DriverLock, is_driven
+from sweeps.running import driver_lock
+from sweeps.running.driver_lock import DriverLock, is_driven
 
 
 class SweepStore:

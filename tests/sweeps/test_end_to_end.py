@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from scaling.store import RunState, RunStore
-from sweeps.config_file import config_from_mapping
-from sweeps.plan import plan_sweep
-from sweeps.runner import run_sweep
-from sweeps.work import EventKind
+from sweeps.config.yaml_file import config_from_mapping
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.events import EventKind
+from sweeps.running.runner import run_sweep
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,16 +6,19 @@ import pytest
 import torch
 
 from scaling.store import RunState
-from sweeps import step as step_module
-from sweeps.config_file import config_from_mapping
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.distributed import other_ranks
-from sweeps.launchers.launcher import Stopped
-from sweeps.packing import Pack
-from sweeps.plan import plan_sweep
-from sweeps.state import CurvePoint
-from sweeps.training import Listener, train_pack, train_runs
-from sweeps.work import Curve, EventKind, Task, train_task
+from sweeps.multi_device.shared_training import other_ranks
+from sweeps.planning.packing import Pack
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.events import EventKind
+from sweeps.running.run_log import Curve
+from sweeps.running.task import Task
+from sweeps.running.worker import train_task
+from sweeps.training import step as step_module
+from sweeps.training.checkpoints.stack_state import CurvePoint
+from sweeps.training.pack import Listener, train_pack, train_runs
+from sweeps.training.stop import Stopped
 
 
 class Writer:
@@ -124,7 +127,7 @@ def test_changed_data_fail_a_resumed_run_and_its_state_waits_for_them(
             raise Stopped
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sweeps.work._SECONDS_BETWEEN_PROGRESS", 0.0)
+        patch.setattr("sweeps.running.run_log._SECONDS_BETWEEN_PROGRESS", 0.0)
         with pytest.raises(Stopped):
             train_task(task, stop)
     states = {path: path.read_bytes() for path in (tmp_path / "states").iterdir()}
@@ -172,7 +175,9 @@ def test_a_pack_put_together_anew_goes_on_from_what_its_members_had(
     def pack(places):
         return Pack(replicas=tuple((runs[place],) for place in places))
 
-    monkeypatch.setattr("sweeps.checkpoint.CheckpointClock.is_due", lambda self: True)
+    monkeypatch.setattr(
+        "sweeps.training.checkpoints.state_file.CheckpointClock.is_due", lambda self: True
+    )
     for number, places in enumerate(before):  # they have come unequally far
         with pytest.raises(RuntimeError, match="stopped"):
             train_pack(
@@ -229,7 +234,8 @@ def test_memory_too_small_on_one_of_several_devices_begins_again_in_micro_batche
     limit_memory(monkeypatch, 1)
     begun = []
     monkeypatch.setattr(
-        "sweeps.work.other_ranks", lambda shared: begun.append(shared) or other_ranks(shared)
+        "sweeps.running.worker.other_ranks",
+        lambda shared: begun.append(shared) or other_ranks(shared),
     )
     store = Store()
     train_task(Task.of_one(run, config.data, config.launch, store), lambda event: None)

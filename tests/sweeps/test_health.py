@@ -9,10 +9,10 @@ import torch
 
 from scaling.errors import ConfigError
 from scaling.health import Health
-from sweeps.config_file import config_from_mapping
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.health import check_learning_rate, count_spikes, judge, rungs
-from sweeps.plan import plan_sweep
+from sweeps.planning.plan import plan_sweep
+from sweeps.training.learning_rate_check import check_learning_rate, count_spikes, judge, rungs
 
 FACTORS = [1 / 1.8, 1.0, 1.8]
 
@@ -115,7 +115,7 @@ def test_the_check_trains_around_the_rule_and_extends_where_it_must(tiny_config)
 
 def _slower(settings):
     """A hundredth of the learning rate: faster is better wherever one looks."""
-    from sweeps.recipe import with_learning_rate_factor
+    from sweeps.planning.settings import with_learning_rate_factor
 
     return with_learning_rate_factor(settings, 0.01)
 
@@ -127,7 +127,7 @@ def test_factors_without_a_parabola_are_refused(tiny_mapping, factors):
 
 
 def test_a_check_whose_stack_is_too_large_trains_fewer_runs_at_once(tiny_config, monkeypatch):
-    from sweeps import plain_loop
+    from sweeps.training import plain_loop
 
     load_corpus.cache_clear()
     plan = plan_sweep(tiny_config).runs[0]

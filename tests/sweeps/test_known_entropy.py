@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from scaling.errors import ConfigError, CorpusError
-from sweeps.config import DataConfig, GeneratedConfig
-from sweeps.data.chains import bigram_tasks, markov_chain, whole_weights
+from sweeps.config.data import DataConfig, GeneratedConfig
 from sweeps.data.corpus import load_corpus
-from sweeps.data.known_entropy import entropy_leak
-from sweeps.data.philox import philox
+from sweeps.data.sources.known_entropy import entropy_leak
+from sweeps.data.sources.markov_chains import bigram_tasks, markov_chain, whole_weights
+from sweeps.data.sources.philox import philox
 
 # Random123's own test vectors: counter, key, words. The third are the digits of pi.
 VECTORS = [

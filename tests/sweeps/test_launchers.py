@@ -11,12 +11,13 @@ from types import SimpleNamespace
 import pytest
 
 from scaling.errors import ConfigError
-from sweeps.config import LaunchConfig
-from sweeps.launchers import slurm
+from sweeps.config.launch import LaunchConfig
+from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
 from sweeps.launchers.engines import find_launcher
-from sweeps.launchers.launcher import Stopped, TaskEnded, TaskLost, TaskMessage
 from sweeps.launchers.local import work_through
+from sweeps.launchers.slurm import queue as slurm
 from sweeps.launchers.versions import require_versions, versions
+from sweeps.training.stop import Stopped
 
 
 def answers(happenings):

@@ -7,13 +7,13 @@ import pytest
 from rich.console import Console
 
 from scaling.store import RunState
-from sweeps.config_file import config_from_mapping
-from sweeps.driver_lock import DriverLock
-from sweeps.earlier import earlier_runs
-from sweeps.listing import standing_text
-from sweeps.plan import plan_sweep
-from sweeps.standing import sweep_standing
-from sweeps.watching import watch
+from sweeps.config.yaml_file import config_from_mapping
+from sweeps.planning.changed_config import earlier_runs
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.driver_lock import DriverLock
+from sweeps.status.ledger import sweep_standing
+from sweeps.status.tables import standing_text
+from sweeps.status.watch import watch
 
 
 class KnownStore:

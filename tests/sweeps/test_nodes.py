@@ -11,18 +11,18 @@ import time
 import pytest
 
 from scaling.errors import ConfigError
-from sweeps import allocation
-from sweeps.allocation import Allocation, allocated, current_allocation, serve_node
-from sweeps.config import LaunchConfig
-from sweeps.config_file import config_from_mapping
-from sweeps.cost import plan_cost
+from sweeps.config.launch import LaunchConfig
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.distributed import SharedTraining, other_ranks
-from sweeps.launchers.slurm import _Cell
-from sweeps.packing import Pack
-from sweeps.plan import plan_sweep
-from sweeps.strategy import is_sharded
-from sweeps.training import train_pack, train_run
+from sweeps.launchers.slurm.queue import _Cell
+from sweeps.multi_device import rendezvous
+from sweeps.multi_device.rendezvous import Allocation, allocated, current_allocation, serve_node
+from sweeps.multi_device.shared_training import SharedTraining, other_ranks
+from sweeps.planning.cost import plan_cost
+from sweeps.planning.packing import Pack
+from sweeps.planning.plan import plan_sweep
+from sweeps.training.devices.strategy import is_sharded
+from sweeps.training.pack import train_pack, train_run
 
 KEY = b"known to the nodes of this run"
 
@@ -83,7 +83,7 @@ class Ranks(list):
 @pytest.fixture
 def ranks(monkeypatch):
     started = Ranks()
-    monkeypatch.setattr(allocation, "start_ranks", started)
+    monkeypatch.setattr(rendezvous, "start_ranks", started)
     return started
 
 

@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from scaling.store import RunState
-from sweeps.config import LaunchConfig
-from sweeps.config_file import config_from_mapping
+from sweeps.config.launch import LaunchConfig
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.packing import Pack, pack_runs, replicas_for
-from sweeps.plan import plan_sweep
-from sweeps.step import Step
-from sweeps.training import (
+from sweeps.planning.packing import Pack, pack_runs, replicas_for
+from sweeps.planning.plan import plan_sweep
+from sweeps.training.pack import (
     Listener,
     build_model,
     build_optimizer,
@@ -20,6 +19,7 @@ from sweeps.training import (
     train_run,
     train_runs,
 )
+from sweeps.training.step import Step
 
 
 def with_learning_rate(run, factor):
@@ -193,7 +193,7 @@ def test_memory_too_small_for_a_batch_takes_micro_batches_and_says_so(setting, m
 
 def limit_sequences(monkeypatch, limit):
     """A device that holds so many training sequences at once, over all replicas."""
-    from sweeps import step
+    from sweeps.training import step
 
     original = step.training_loss
 
@@ -239,7 +239,7 @@ def test_a_run_in_micro_batches_ends_where_the_whole_one_does(setting):
 
 
 def test_every_replica_is_a_run_of_its_own_in_the_store(setting, monkeypatch):
-    from sweeps import work
+    from sweeps.running import worker
 
     runs, corpus, launch = setting()
     events, kept = [], {}
@@ -264,14 +264,14 @@ def test_every_replica_is_a_run_of_its_own_in_the_store(setting, monkeypatch):
     wild = with_learning_rate(runs[1], 1e38)
     pack = Pack(replicas=((runs[0],), (wild,), (runs[2],)))
     monkeypatch.setattr("sweeps.data.corpus.load_corpus", lambda data, context: corpus)
-    task = work.Task(
+    task = worker.Task(
         pack=pack,
         todo=frozenset(run.run_id for run in pack.runs),
         data=None,
         launch=launch,
         store=Store(),
     )
-    work.train_task(task, events.append)
+    worker.train_task(task, events.append)
     assert kept[wild.run_id] is RunState.DIVERGED
     assert kept[runs[0].run_id]["loss"] != kept[runs[2].run_id]["loss"]
     assert kept[runs[0].run_id]["replicas"] == 3

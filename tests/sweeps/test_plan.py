@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from scaling.errors import ConfigError
-from sweeps.config_file import config_from_mapping, load_config
-from sweeps.listing import plan_text
-from sweeps.plan import plan_sweep
+from sweeps.config.yaml_file import config_from_mapping, load_config
+from sweeps.planning.plan import plan_sweep
+from sweeps.status.tables import plan_text
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -154,9 +154,8 @@ def test_a_deterministic_plan_says_where_its_cost_is_measured(tiny_mapping):
 
 
 def test_planning_imports_no_torch():
-    probe = (
-        "import sweeps.plan, sweeps.config, sweeps.runner, sys; sys.exit('torch' in sys.modules)"
-    )
+    modules = "sweeps.planning.plan, sweeps.config.sweep, sweeps.running.runner"
+    probe = f"import {modules}, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", probe], cwd=ROOT).returncode == 0
 
 

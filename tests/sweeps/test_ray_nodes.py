@@ -84,7 +84,7 @@ def test_two_nodes_of_one_device_train_what_two_devices_of_one_node_do(
     config = write_config(tmp_path, text_files, two, **small, **over_nodes(cluster))
     assert drive(config, cluster).wait(timeout=200) == 0
     assert losses(two, cluster) == losses(one, cluster)  # the same sums in the same order
-    assert not nodes_of("sweeps.distributed", cluster)
+    assert not nodes_of("sweeps.multi_device.shared_training", cluster)
 
 
 REFUSED = """
@@ -132,17 +132,17 @@ def test_runs_whose_driver_and_then_a_node_are_killed_reach_the_same_losses(
     states = tmp_path / "stormy"
     driver = drive(config, cluster)
     assert wait_until(lambda: list(states.glob("*.trunk*")), 90)
-    assert nodes_of("sweeps.distributed", cluster)
+    assert nodes_of("sweeps.multi_device.shared_training", cluster)
     driver.kill()
     driver.wait()
-    assert wait_until(lambda: not nodes_of("sweeps.distributed", cluster), 60)
+    assert wait_until(lambda: not nodes_of("sweeps.multi_device.shared_training", cluster), 60)
 
     driver = drive(config, cluster)
-    assert wait_until(lambda: nodes_of("sweeps.distributed", cluster), 90)
+    assert wait_until(lambda: nodes_of("sweeps.multi_device.shared_training", cluster), 90)
     time.sleep(2)  # in the middle of it
     used = set(nodes_of("ray::_do", cluster) + nodes_of("ray::_serve", cluster)) - {0}
     lost = used.pop()
     cluster.kill(lost)
     assert driver.wait(timeout=300) == 0
     assert losses("stormy", cluster) == losses("calm", cluster)
-    assert not nodes_of("sweeps.distributed", cluster, set(range(NODES)) - {lost})
+    assert not nodes_of("sweeps.multi_device.shared_training", cluster, set(range(NODES)) - {lost})

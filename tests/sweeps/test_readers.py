@@ -8,8 +8,8 @@ import pyarrow.parquet
 import pytest
 
 from scaling.errors import CorpusError
-from sweeps.data.readers import file_documents
-from sweeps.data.text import read_documents, stream_documents
+from sweeps.data.documents.files import read_documents, stream_documents
+from sweeps.data.documents.readers import file_documents
 
 TEXTS = [f"row {number}: \u00e9t\u00e9, \u6570\n" for number in range(2500)]
 

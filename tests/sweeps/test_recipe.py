@@ -7,14 +7,14 @@ import pytest
 
 from scaling.errors import ConfigError
 from scaling.shape import TransformerShape
-from sweeps.recipe import (
+from sweeps.planning.recipe import (
     LEARNING_RATE_RULES,
     RECIPES,
     batch_sequences_for,
     find_recipe,
     settings_for,
-    with_learning_rate_factor,
 )
+from sweeps.planning.settings import with_learning_rate_factor
 
 
 def shape(width, depth=2):

@@ -7,15 +7,17 @@ import signal
 import pytest
 
 from scaling.store import RunState
-from sweeps import runner, work
-from sweeps.config_file import config_from_mapping
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.launchers.launcher import Stopped, TaskEnded, TaskLost, TaskMessage
+from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
 from sweeps.launchers.local import work_through
-from sweeps.packing import Pack
-from sweeps.plan import plan_sweep
-from sweeps.runner import run_sweep
-from sweeps.work import EventKind, RunEvent, Task
+from sweeps.planning.packing import Pack
+from sweeps.planning.plan import plan_sweep
+from sweeps.running import runner, worker
+from sweeps.running.events import EventKind, RunEvent
+from sweeps.running.runner import run_sweep
+from sweeps.running.task import Task
+from sweeps.training.stop import Stopped
 
 
 class MemoryStore:
@@ -212,13 +214,13 @@ def test_a_lost_pack_is_tried_again_for_the_runs_of_it_that_have_not_ended(plan,
 
 
 def test_a_worker_that_is_asked_to_stop_leaves_its_state_to_the_next(plan, tmp_path, monkeypatch):
-    monkeypatch.setattr(work, "_SECONDS_BETWEEN_PROGRESS", 0.0)
+    monkeypatch.setattr(worker, "_SECONDS_BETWEEN_PROGRESS", 0.0)
     run = plan.runs[-1]
     launch = dataclasses.replace(
         plan.config.launch, checkpoints=str(tmp_path / "states"), inner_steps=1
     )
     undisturbed, resumed = MemoryStore(), MemoryStore()
-    work.train_task(Task.of_one(run, plan.config.data, launch, undisturbed), lambda message: None)
+    worker.train_task(Task.of_one(run, plan.config.data, launch, undisturbed), lambda message: None)
     seen = []
 
     def stop_at_the_third_message(message):
@@ -228,9 +230,9 @@ def test_a_worker_that_is_asked_to_stop_leaves_its_state_to_the_next(plan, tmp_p
 
     task = Task.of_one(run, plan.config.data, launch, resumed)
     with pytest.raises(Stopped):
-        work.train_task(task, stop_at_the_third_message)
+        worker.train_task(task, stop_at_the_third_message)
     assert [file.suffix for file in (tmp_path / "states").iterdir()] == [".trunk"]
-    work.train_task(task, lambda message: None)
+    worker.train_task(task, lambda message: None)
     ends = [store.records[run.run_id]["loss"] for store in (undisturbed, resumed)]
     assert ends[0] == ends[1]
     assert not list((tmp_path / "states").iterdir())
@@ -318,7 +320,7 @@ def test_a_check_that_fails_loses_no_measurement(tiny_mapping, monkeypatch):
     def fail(*arguments, **options):
         raise RuntimeError("no memory left")
 
-    monkeypatch.setattr("sweeps.health.check_learning_rate", fail)
+    monkeypatch.setattr("sweeps.training.learning_rate_check.check_learning_rate", fail)
     plan, store = plan_sweep(config_from_mapping(mapping)), MemoryStore()
     assert run_sweep(plan, store).count(RunState.FINISHED) == 1
     record = store.records[plan.runs[0].run_id]
@@ -329,7 +331,7 @@ def test_a_check_that_fails_loses_no_measurement(tiny_mapping, monkeypatch):
 @pytest.mark.parametrize("slow", ["evaluation", "learning-rate check"])
 def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow):
     """Time is made to pass a second a batch or step: no more than that lies between two signs."""
-    from sweeps import evaluation, plain_loop
+    from sweeps.training import evaluation, plain_loop
 
     mapping = tiny_mapping | {
         "grid": {"width": [16], "tokens": 4000},
@@ -338,7 +340,7 @@ def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow)
     }
     plan = plan_sweep(config_from_mapping(mapping))
     now, signs = [0.0], []
-    monkeypatch.setattr("sweeps.work.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("sweeps.running.worker.time.perf_counter", lambda: now[0])
     monkeypatch.setattr(evaluation, "_EVALUATION_SEQUENCES", 4)
 
     def take_a_second(original):
@@ -358,7 +360,7 @@ def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow)
     task = dataclasses.replace(
         task, health=health, checked=frozenset([run.run_id] if health.check_learning_rate else [])
     )
-    work.train_task(task, lambda event: signs.append((now[0], event.kind)))
+    worker.train_task(task, lambda event: signs.append((now[0], event.kind)))
     assert now[0] >= 2
     assert signs[-1][1] is EventKind.FINISHED
     gaps = [after - before for (before, _), (after, _) in zip(signs, signs[1:], strict=False)]

@@ -6,16 +6,16 @@ import math
 import pytest
 
 from scaling.shape import TransformerShape
-from sweeps.config_file import config_from_mapping
-from sweeps.listing import plan_text
-from sweeps.plan import plan_sweep
-from sweeps.recipe import (
+from sweeps.config.yaml_file import config_from_mapping
+from sweeps.planning.plan import plan_sweep
+from sweeps.planning.recipe import (
     find_recipe,
     horizon_settings_for,
     settings_for,
     trunk_settings_for,
 )
-from sweeps.schedule import split_horizons
+from sweeps.planning.schedule import split_horizons
+from sweeps.status.tables import plan_text
 
 SHAPE = TransformerShape(width=32, depth=2, head_size=16, context=64, vocab_size=256)
 RECIPE = find_recipe("cpt-adamw-tiny/1", {"schedule": "wsd"})

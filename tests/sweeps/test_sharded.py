@@ -12,16 +12,16 @@ import pytest
 import torch
 
 from scaling.errors import ConfigError
-from sweeps.checkpoint import CheckpointClock
-from sweeps.config_file import config_from_mapping
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.pack_states import PackStates
-from sweeps.packing import Pack, pack_runs
-from sweeps.plan import plan_sweep
-from sweeps.process_group import joined
-from sweeps.stack import Stack
-from sweeps.strategy import BYTES_PER_PARAM, resolve_strategy
-from sweeps.training import Listener, train_pack
+from sweeps.planning.packing import Pack, pack_runs
+from sweeps.planning.plan import plan_sweep
+from sweeps.training.checkpoints.pack_states import PackStates
+from sweeps.training.checkpoints.state_file import CheckpointClock
+from sweeps.training.devices.process_group import joined
+from sweeps.training.devices.strategy import BYTES_PER_PARAM, resolve_strategy
+from sweeps.training.pack import Listener, train_pack
+from sweeps.training.stack import Stack
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from scaling.errors import CorpusError
-from sweeps.config import DataConfig
+from sweeps.config.data import DataConfig
 from sweeps.data.corpus import load_corpus
-from sweeps.data.order import LongOrder
-from sweeps.data.shards import fingerprint, open_shard
+from sweeps.data.sources.window_order import LongOrder
+from sweeps.data.tokens.shards import fingerprint, open_shard
 
 VOCABULARY, CONTEXT = 1000, 16
 

@@ -5,12 +5,14 @@ import pytest
 
 from scaling.errors import ConfigError
 from scaling.store import RunState
-from sweeps.config_file import config_from_mapping
-from sweeps.data.chains import MarkovChain
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.plan import plan_sweep
-from sweeps.training import train_run
-from sweeps.work import EventKind, Task, train_task
+from sweeps.data.sources.markov_chains import MarkovChain
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.events import EventKind
+from sweeps.running.task import Task
+from sweeps.running.worker import train_task
+from sweeps.training.pack import train_run
 
 
 class OneRun:

@@ -5,10 +5,10 @@ import signal
 
 import pytest
 
-from sweeps.config_file import config_from_mapping
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.plan import plan_sweep
-from sweeps.stack import Stack
+from sweeps.planning.plan import plan_sweep
+from sweeps.training.stack import Stack
 
 
 @pytest.fixture

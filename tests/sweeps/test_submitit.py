@@ -9,13 +9,14 @@ import pytest
 
 from scaling.errors import ConfigError, CorpusError
 from scaling.store import RunState, RunStore
-from sweeps.config import LaunchConfig
-from sweeps.config_file import config_from_mapping
+from sweeps.config.launch import LaunchConfig
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.launchers import slurm
-from sweeps.launchers.launcher import Stopped, TaskEnded, TaskLost, TaskMessage
-from sweeps.plan import plan_sweep
-from sweeps.runner import run_sweep
+from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
+from sweeps.launchers.slurm import queue as slurm
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.runner import run_sweep
+from sweeps.training.stop import Stopped
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,9 @@ import pytest
 
 from scaling.cli.command import main
 from scaling.store import RunStore
-from sweeps.config_file import config_from_mapping
-from sweeps.driver_lock import DriverLock
-from sweeps.plan import plan_sweep
+from sweeps.config.yaml_file import config_from_mapping
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.driver_lock import DriverLock
 
 PRICED = {"budget": {"price_per_device_hour": 3.0, "currency": "EUR"}}
 
@@ -39,7 +39,7 @@ def launches(monkeypatch):
     """Whether `scaling run` went on to train, which it does not here."""
     begun = []
     monkeypatch.setattr(
-        "sweeps.runner.run_sweep", lambda plan, store, **options: begun.append(plan.name)
+        "sweeps.running.runner.run_sweep", lambda plan, store, **options: begun.append(plan.name)
     )
     return begun
 

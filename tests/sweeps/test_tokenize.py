@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from scaling.errors import CorpusError
-from sweeps.config import DataConfig
-from sweeps.data.bpe import read_bpe, train_bpe
+from sweeps.config.data import DataConfig
 from sweeps.data.corpus import load_corpus
-from sweeps.data.shards import MANIFEST, TRAIN, VALIDATION
-from sweeps.data.tokenize import tokenize_corpus
+from sweeps.data.tokens.bpe import read_bpe, train_bpe
+from sweeps.data.tokens.shards import MANIFEST, TRAIN, VALIDATION
+from sweeps.data.tokens.tokenize import tokenize_corpus
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {"tokenizer": "bpe-300", "shard_tokens": 700, "validation_share": 0.2}
@@ -244,7 +244,8 @@ def test_a_tokenizer_trained_elsewhere_is_kept_beside_the_shards(text_file, tmp_
 
 def test_two_processes_do_not_write_into_one_folder(text_file, tmp_path):
     holder = (
-        "import sys, time; from pathlib import Path; from sweeps.data.tokenize import _only_one\n"
+        "import sys, time; from pathlib import Path\n"
+        "from sweeps.data.tokens.tokenize import _only_one\n"
         "with _only_one(Path(sys.argv[1])):\n print('held', flush=True); time.sleep(60)"
     )
     (tmp_path / "out").mkdir()
@@ -268,7 +269,7 @@ def test_a_text_without_a_document_for_validation_is_refused(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak memory")
 def test_memory_does_not_grow_with_the_text(tmp_path):
     code = (
-        "import sys; from sweeps.data.tokenize import tokenize_corpus\n"
+        "import sys; from sweeps.data.tokens.tokenize import tokenize_corpus\n"
         "tokenize_corpus([sys.argv[1]], sys.argv[2], validation_share=0.1)\n"
         "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
     )

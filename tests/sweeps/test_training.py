@@ -7,11 +7,12 @@ import shutil
 import pytest
 import torch
 
-from sweeps.config_file import config_from_mapping
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import WindowOrder, load_corpus
-from sweeps.models.transformer import Transformer, token_losses
-from sweeps.plan import plan_sweep
-from sweeps.training import build_model, build_optimizer, evaluate, sequence_losses, train_run
+from sweeps.models.transformer import Transformer
+from sweeps.objectives.causal import token_losses
+from sweeps.planning.plan import plan_sweep
+from sweeps.training.pack import build_model, build_optimizer, evaluate, sequence_losses, train_run
 
 
 @pytest.fixture

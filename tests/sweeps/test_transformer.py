@@ -18,7 +18,8 @@ from sweeps.models.operations import (
     project_heads,
     rms_norm,
 )
-from sweeps.models.transformer import Transformer, parameter_groups, token_losses
+from sweeps.models.transformer import Transformer, parameter_groups
+from sweeps.objectives.causal import token_losses
 
 SHAPES = [
     TransformerShape(

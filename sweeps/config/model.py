@@ -1,0 +1,27 @@
+"""The model of a sweep: what all its runs have in common in shape and arithmetic."""
+
+from dataclasses import dataclass
+
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What all models of the sweep have in common."""
+
+    head_size: int = 16
+    """Entries of an attention head; constant in a study, so that width changes the number of heads
+    alone."""
+    context: int = 64
+    """Tokens a sequence predicts; attention cost and loss both depend on it, so it is constant in a
+    study."""
+    rotary_base: float = 10_000.0
+    """Longest wavelength of the rotary positions, over 2 pi tokens; short contexts learn faster and
+    more evenly with a shorter one."""
+    mlp: str = "relu2"
+    """relu2, or swiglu: gated, with about as many parameters."""
+    tied_head: bool = False
+    """Use the embedding as the head."""
+    precision: str = "fp32"
+    """fp32, or bf16: matrix products in bfloat16 with float32 weights and optimizer; one in a
+    study."""

@@ -1,0 +1,232 @@
+"""What a sweep is: one YAML file, mirrored one to one by frozen dataclasses."""
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from scaling.errors import ConfigError
+from scaling.shape import MLPS, check_width
+from sweeps.config.data import BYTE_TOKENIZERS, SOURCES, TOKEN_TYPES, DataConfig
+from sweeps.config.launch import DEVICES, ENGINES, STRATEGIES, LaunchConfig
+from sweeps.config.model import PRECISIONS, ModelConfig
+
+#: Learning rate over a run; `sweeps.planning.schedule` says what each does.
+Schedule = Literal["linear", "wsd"]
+SCHEDULES: tuple[str, ...] = get_args(Schedule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Runs to train: the product of its lists. Exactly one of the three horizons is given."""
+
+    width: tuple[int, ...] = ()
+    """Residual stream widths; each a multiple of model.head_size."""
+    depth: tuple[int, ...] = ()
+    """Numbers of blocks. In `grid` none means 1; in `cells` and `held_out` none means those of
+    `grid`."""
+    tokens: tuple[float, ...] = ()
+    """Training tokens, rounded to whole optimizer steps."""
+    tokens_per_param: tuple[float, ...] = ()
+    """Training tokens per parameter that a token is multiplied with (blocks and head)."""
+    flops: tuple[float, ...] = ()
+    """Compute budgets in FLOP; the tokens follow from the size (IsoFLOP)."""
+    seed: tuple[int, ...] = ()
+    """Seeds of initialisation and data order. In `grid` none means 1; in `cells` none means those
+    of `grid`, in `held_out` the first."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run can have."""
+        for name in ("width", "depth", "tokens", "tokens_per_param", "flops"):
+            for value in getattr(self, name):
+                if not 0 < value < float("inf"):
+                    raise ConfigError(f"{name} holds {value:g}; every value must be positive")
+        if any(seed < 0 for seed in self.seed):
+            raise ConfigError(f"seed holds {min(self.seed)}; a seed is 0 or more")
+
+    @property
+    def horizons(self) -> tuple[str, ...]:
+        """Which of the three ways of saying how long to train are used."""
+        return tuple(
+            name for name in ("tokens", "tokens_per_param", "flops") if getattr(self, name)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeConfig:
+    """The rules that turn a size and a horizon into hyper-parameters."""
+
+    name: str = "cpt-adamw/1"
+    """A named recipe of sweeps.planning.recipe."""
+    overrides: dict[str, float | str] = field(default_factory=dict)
+    """Constants of the recipe to replace; they enter the recipe's hash."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthConfig:
+    """How each shape's learning rate is checked. It adds facts to records and changes no run, so
+    nothing here enters a run's identity."""
+
+    check_learning_rate: bool = False
+    """Train the cheapest run of each shape again at learning rates around the rule's, as one
+    stack."""
+    factors: tuple[float, ...] = (0.56, 1.0, 1.8)
+    """Learning rates of the check over the rule's, which is 1; a step is added on both sides where
+    the best lies outside."""
+    seeds: int = 2
+    """Seeds that are averaged, the run's own first. In runs of a thousand steps the spread between
+    seeds is larger than what a mistuned learning rate costs."""
+
+    def __post_init__(self) -> None:
+        """Refuse factors that no parabola goes through."""
+        if self.seeds < 1:
+            raise ConfigError(f"health.seeds is {self.seeds}; it must be positive")
+        if any(not 0 < factor < float("inf") for factor in self.factors):
+            raise ConfigError("health.factors holds a value that is not positive")
+        if 1.0 not in self.factors or len(set(self.factors)) < 3:
+            raise ConfigError("health.factors needs 1 (the rule's learning rate) and two others")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetConfig:
+    """What a sweep may cost; a plan that costs more is refused before anything is spent."""
+
+    flops: float | None = None
+    """FLOP of all runs that are still to be trained."""
+    device_hours: float | None = None
+    """Estimated hours of one process each (of its GPUs, where it has several)."""
+    cost: float | None = None
+    """Estimated money, in the unit of the price."""
+    price_per_device_hour: float | None = None
+    """What an hour of one process, or of one of its GPUs, costs."""
+    currency: str = "USD"
+    """The unit of the price."""
+    ask_above_device_hours: float | None = 24.0
+    """`scaling run` asks before a launch that is estimated to take more; none: never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exclusion:
+    """Planned runs that are not to be trained."""
+
+    where: tuple[str, ...]
+    """Conditions on the columns of the records table, for example "width == 64"; all must hold."""
+    reason: str
+    """Why; it is shown by `scaling status`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """A ladder of models to train."""
+
+    name: str
+    """The sweep's name, which is the MLflow experiment's."""
+    grid: Grid = field(default_factory=Grid)
+    """The product of widths, depths, horizons and seeds."""
+    cells: tuple[Grid, ...] = ()
+    """Further runs, for grids with corners missing: each a small grid of its own."""
+    held_out: tuple[Grid, ...] = ()
+    """Runs that are hidden from every fit, to be predicted."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """What all models have in common."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """The text."""
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    """The training rules."""
+    schedule: str | None = None
+    """`linear` or `wsd`, in place of the recipe's. With `wsd`, horizons of one shape within the
+    recipe's `max_trunk_span` share a trunk and are trained as its decay branches."""
+    health: HealthConfig = field(default_factory=HealthConfig)
+    """How the training itself is checked."""
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+    """Where it runs."""
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    """What it may cost."""
+    exclude: tuple[Exclusion, ...] = ()
+    """Runs of the plan that are left out, with the reason."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused without reading the text."""
+        if not self.name.strip():
+            raise ConfigError("name is empty; a sweep needs a name")
+        for label, size in (
+            ("model.head_size", self.model.head_size),
+            ("model.context", self.model.context),
+            ("model.rotary_base", self.model.rotary_base),
+            ("data.validation_windows", self.data.validation_windows),
+            ("data.max_epochs", self.data.max_epochs),
+            ("data.vocab_size", self.data.vocab_size),
+            ("launch.workers", self.launch.workers),
+            ("launch.threads", self.launch.threads),
+            ("launch.memory_gb", self.launch.memory_gb),
+            ("launch.tries", self.launch.tries),
+            ("launch.hang_seconds", self.launch.hang_seconds),
+            ("budget.flops", self.budget.flops),
+            ("budget.device_hours", self.budget.device_hours),
+            ("budget.cost", self.budget.cost),
+            ("budget.price_per_device_hour", self.budget.price_per_device_hour),
+            ("launch.inner_steps", self.launch.inner_steps),
+            ("launch.devices", self.launch.devices),
+            ("launch.nodes", self.launch.nodes),
+            ("launch.pack", self.launch.pack),
+            ("launch.micro_sequences", self.launch.micro_sequences),
+            ("launch.checkpoint_seconds", self.launch.checkpoint_seconds),
+            ("launch.flops_per_second", self.launch.flops_per_second),
+            ("launch.stop_settled_relative_width", self.launch.stop_settled_relative_width),
+        ):
+            if size is not None and not size > 0:
+                raise ConfigError(f"{label} is {size:g}; it must be positive")
+        if self.model.head_size % 2:
+            raise ConfigError(
+                f"model.head_size is {self.model.head_size}; rotary embedding needs an even one"
+            )
+        if not 0 < self.data.validation_share < 1:
+            raise ConfigError(
+                f"data.validation_share is {self.data.validation_share:g}; it lies between 0 and 1"
+            )
+        _check_choice("data.source", self.data.source, SOURCES)
+        _check_choice("data.token_type", self.data.token_type, TOKEN_TYPES)
+        if not self.data.tokenizer.endswith(".json"):
+            known = (*BYTE_TOKENIZERS, "a path of a tokenizer.json")
+            _check_choice("data.tokenizer", self.data.tokenizer, known)
+        _check_choice("launch.device", self.launch.device, DEVICES)
+        _check_choice("launch.strategy", self.launch.strategy, STRATEGIES)
+        if self.launch.strategy == "fsdp" and self.launch.world_size == 1:
+            raise ConfigError(
+                "launch.strategy fsdp shares a model among launch.devices, which is 1; give more "
+                "devices, or leave the strategy out"
+            )
+        _check_choice("launch.engine", self.launch.engine, ENGINES)
+        cluster = self.launch.slurm.get("cluster") if self.launch.engine == "slurm" else ""
+        if self.launch.nodes > 1 and "local" in (self.launch.engine, cluster):
+            raise ConfigError(
+                f"launch.nodes is {self.launch.nodes}, and this launch has one machine; choose "
+                "launch.engine ray or slurm on a cluster, or give launch.devices alone"
+            )
+        _check_choice("model.mlp", self.model.mlp, MLPS)
+        _check_choice("model.precision", self.model.precision, PRECISIONS)
+        if self.schedule is not None:
+            _check_choice("schedule", self.schedule, SCHEDULES)
+        if self.budget.cost is not None and self.budget.price_per_device_hour is None:
+            raise ConfigError("budget.cost needs a price; give budget.price_per_device_hour")
+        self._check_grids()
+
+    def _check_grids(self) -> None:
+        if not self.grid.width and not self.cells:
+            raise ConfigError("the grid is empty; give grid.width and a horizon, or list cells")
+        blocks = [("grid", self.grid)] if self.grid.width or self.grid.horizons else []
+        blocks += [(f"cells[{index}]", block) for index, block in enumerate(self.cells)]
+        blocks += [(f"held_out[{index}]", block) for index, block in enumerate(self.held_out)]
+        for label, block in blocks:
+            if not block.width:
+                raise ConfigError(f"{label} has no width; give at least one")
+            if len(block.horizons) != 1:
+                given = " and ".join(block.horizons) or "none"
+                raise ConfigError(
+                    f"{label} needs exactly one of tokens, tokens_per_param, flops; given: {given}"
+                )
+            for width in block.width:
+                check_width(width, self.model.head_size)
+
+
+def _check_choice(label: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f'{label} is "{value}"; choose one of {", ".join(choices)}')

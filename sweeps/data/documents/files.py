@@ -1,0 +1,89 @@
+"""Text to train on: the running Python's standard library, or the user's own files."""
+
+import ast
+import glob
+import os
+import sysconfig
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from scaling.errors import CorpusError
+from sweeps.data.documents.readers import Document, file_documents, is_readable
+
+#: Not library text: tests, tools with texts of their own, other people's packages.
+SKIPPED_FOLDERS = frozenset(
+    (
+        "test",
+        "tests",
+        "idlelib",
+        "idle_test",
+        "turtledemo",
+        "ensurepip",
+        "site-packages",
+        "dist-packages",
+        "__pycache__",
+        "pydoc_data",
+    )
+)
+
+
+def read_documents(patterns: Sequence[str] = ()) -> tuple[Document, ...]:
+    """The documents of the files that match the globs, or of the standard library without globs.
+
+    Raises CorpusError for a glob without files, bytes that are not UTF-8 (with file and offset),
+    JSONL lines or Parquet rows without a "text" string, and text that is empty altogether.
+    """
+    documents = tuple(stream_documents(patterns))
+    if not documents:
+        where = ", ".join(patterns) or sysconfig.get_paths()["stdlib"]
+        raise CorpusError(f"{where}: no text inside; give data.files with some")
+    return documents
+
+
+def stream_documents(
+    patterns: Sequence[str] = (), piece_bytes: int | None = None
+) -> Iterator[Document]:
+    """The same, one at a time; with `piece_bytes`, long text files come in pieces of that size."""
+    found = _user_documents(patterns, piece_bytes) if patterns else _standard_library_documents()
+    return (document for document in found if document.content.strip())
+
+
+def _standard_library_documents() -> Iterator[Document]:
+    """Source files, and the language reference that `help()` shows, topic by topic.
+
+    The reference is one file of prose. As one document it would fill most of a validation set or
+    be absent from it; its topics are documents of their own.
+    """
+    root = Path(sysconfig.get_paths()["stdlib"])
+    for folder, inner, names in os.walk(root):
+        inner[:] = sorted(set(inner) - SKIPPED_FOLDERS)  # not even entered: some are huge
+        for name in sorted(names):
+            if name.endswith(".py"):
+                path = Path(folder, name)
+                yield Document(path.relative_to(root).as_posix(), path.read_bytes())
+    topics = root / "pydoc_data" / "topics.py"
+    if topics.exists():
+        for statement in ast.parse(topics.read_bytes()).body:
+            if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Dict):
+                for topic, text in ast.literal_eval(statement.value).items():
+                    yield Document(f"topics/{topic}", text.encode())
+
+
+def _user_documents(patterns: Sequence[str], piece_bytes: int | None) -> Iterator[Document]:
+    for path in find_files(patterns):
+        yield from file_documents(path, piece_bytes)
+
+
+def find_files(patterns: Sequence[str]) -> list[str]:
+    """The files, and the folders that `datasets` saved, in the order of the globs, each once.
+
+    Raises CorpusError for a glob that matches nothing.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        expanded = str(Path(pattern).expanduser())
+        paths = [path for path in glob.glob(expanded, recursive=True) if is_readable(Path(path))]
+        if not paths:
+            raise CorpusError(f"{pattern}: no such file; mend data.files")
+        found.update(dict.fromkeys(sorted(paths)))
+    return list(found)

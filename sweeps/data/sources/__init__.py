@@ -1,0 +1,1 @@
+"""Sources of training tokens: text, token shards, chains of known entropy."""

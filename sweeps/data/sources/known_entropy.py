@@ -1,0 +1,102 @@
+"""Generated sources: free and without end, never repeated, and no model may beat their entropy."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scaling.errors import CorpusError
+from sweeps.config.data import DataConfig
+from sweeps.data.sources.base import UNLIMITED_TOKENS, Corpus, CorpusFacts, hash_of
+from sweeps.data.sources.markov_chains import Chain, bigram_tasks, markov_chain
+
+if TYPE_CHECKING:
+    import torch
+
+_TRAINING, _VALIDATION = 0, 1
+_STANDARD_ERRORS = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedCorpus(Corpus):
+    """Sequences of a chain, each computed from its number and the run's seed."""
+
+    chain: Chain
+    _sums: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def batches(
+        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
+    ) -> torch.Tensor:
+        """See Corpus.batches; computed on the device."""
+        import torch
+
+        key = str(device)
+        if key not in self._sums:
+            self._sums[key] = tuple(torch.from_numpy(sums).to(device) for sums in self.chain.sums)
+        numbers = torch.arange(first * sequences, last * sequences, device=device)
+        length = self.context + 1
+        tokens = self.chain.sequences_on(numbers, length, seed, _TRAINING, self._sums[key])
+        return tokens.view(last - first, sequences, length)
+
+
+def load_markov(config: DataConfig, context: int) -> GeneratedCorpus:
+    """Order-k Markov sequences. Raises CorpusError for a table too large to hold."""
+    source = config.generated
+    chain = markov_chain(source.symbols, source.order, source.concentration, source.seed)
+    return _corpus(chain, config, context)
+
+
+def load_bigram_tasks(config: DataConfig, context: int) -> GeneratedCorpus:
+    """Many bigram tasks. Raises CorpusError for tables too large to hold."""
+    source = config.generated
+    chain = bigram_tasks(
+        source.symbols, source.tasks, source.zipf, source.concentration, source.seed
+    )
+    return _corpus(chain, config, context)
+
+
+def _corpus(chain: Chain, config: DataConfig, context: int) -> GeneratedCorpus:
+    """The validation set is the source's alone: its seed, and a domain of its own, in which no
+    training sequence lies."""
+    if context < chain.prefix_length:
+        raise CorpusError(
+            f"model.context {context} is shorter than the {chain.prefix_length} tokens that a "
+            "sequence begins with; give a longer context or a lower data.generated.order"
+        )
+    numbers = np.arange(config.validation_windows)
+    validation = chain.sequences(numbers, context + 1, config.generated.seed, _VALIDATION)
+    facts = CorpusFacts(
+        data_hash=chain.hash,
+        eval_hash=hash_of(validation),
+        tokenizer="symbols",
+        tokenizer_hash=hashlib.sha256(f"symbols {chain.vocab_size}".encode()).hexdigest()[:16],
+        vocab_size=chain.vocab_size,
+        train_tokens=UNLIMITED_TOKENS,
+        validation_sequences=len(validation),
+        bytes_per_token=None,
+        entropy=chain.entropy(context),
+    )
+    return GeneratedCorpus(facts=facts, validation=validation, context=context, chain=chain)
+
+
+def entropy_leak(loss: float, stderr: float, entropy: float | None) -> str | None:
+    """Why a validation loss is too good to be true; None where it is not.
+
+    No model beats the entropy of its source but by luck of the sample: a loss more than three
+    standard errors below it means that targets leak into the inputs, or that one of the two numbers
+    is wrong. loss, stderr, entropy: nats per token. An unknown entropy (None) is never beaten; a
+    standard error that is not finite counts as 0.
+    """
+    if entropy is None:
+        return None
+    slack = _STANDARD_ERRORS * stderr if np.isfinite(stderr) else 0.0
+    if loss >= entropy - slack:
+        return None
+    return (
+        f"validation loss {loss:.5f} is below the source's entropy {entropy:.5f} by more than "
+        f"{_STANDARD_ERRORS:g} standard errors of {stderr:.5f}: something leaks; check the "
+        "attention mask and the shift of targets"
+    )

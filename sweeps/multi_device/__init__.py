@@ -1,0 +1,1 @@
+"""One run on several devices, of one node or of several."""

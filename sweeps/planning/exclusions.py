@@ -1,0 +1,36 @@
+"""Which planned runs are not trained: left out by the config, or ended for good."""
+
+from scaling.store import RunState
+from sweeps.config.launch import LaunchConfig
+from sweeps.planning.plan import SweepPlan
+
+
+def excluded_runs(plan: SweepPlan) -> dict[str, str]:
+    """The runs that the config leaves out, by run id, with the reason.
+
+    Raises RecordError for a condition on a column that runs do not have.
+    """
+    if not plan.config.exclude:
+        return {}
+    import pandas as pd
+
+    from scaling.records import Records
+
+    table = pd.DataFrame([{"run_id": run.run_id, **run.facts()} for run in plan.runs])
+    reasons: dict[str, str] = {}
+    for exclusion in plan.config.exclude:
+        chosen = Records(table, source="exclude")
+        for condition in exclusion.where:
+            chosen = chosen.where(condition)
+        reasons |= dict.fromkeys(chosen.table["run_id"], exclusion.reason)
+    return reasons
+
+
+_FINAL = frozenset((RunState.FINISHED, RunState.DIVERGED, RunState.EXCLUDED))
+
+
+def final_states(launch: LaunchConfig) -> frozenset[RunState]:
+    """The states of runs that are not trained, or not again: training finished, diverged and
+    excluded ones would give the same result. A settled run goes on once stopping is turned off."""
+    stops = launch.stop_settled_relative_width is not None
+    return _FINAL | {RunState.SETTLED} if stops else _FINAL

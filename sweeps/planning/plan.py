@@ -1,0 +1,259 @@
+"""From a SweepConfig to the list of runs, with what each will cost, before anything is spent."""
+
+import dataclasses
+import itertools
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scaling.compute import flops_per_token
+from scaling.errors import ConfigError
+from scaling.shape import TransformerShape
+from sweeps.config.sweep import Grid, SweepConfig
+from sweeps.data.corpus import CorpusFacts, load_corpus
+from sweeps.planning.recipe import (
+    Recipe,
+    find_recipe,
+    horizon_settings_for,
+    settings_for,
+    trunk_settings_for,
+)
+from sweeps.planning.run_plan import Branch, RunPlan
+from sweeps.planning.schedule import split_horizons
+from sweeps.planning.settings import TrainingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPlan:
+    """The runs of a sweep in the order in which they start."""
+
+    config: SweepConfig
+    runs: tuple[RunPlan, ...]
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return self.config.name
+
+    @property
+    def train_flops(self) -> int:
+        """FLOP of all runs, each as if trained alone."""
+        return sum(run.train_flops for run in self.runs)
+
+    @property
+    def marginal_flops(self) -> int:
+        """FLOP that will be spent: each trunk once."""
+        return sum(run.marginal_flops for run in self.runs)
+
+    @property
+    def process_seconds(self) -> float:
+        """Estimated training seconds of all runs, one after the other."""
+        return sum(self.seconds(run) for run in self.runs)
+
+    @property
+    def wall_seconds(self) -> float:
+        """Estimated wall time with the config's workers, without start-up."""
+        workers = self.config.launch.workers
+        longest = max(self.seconds(run) for run in self.runs)
+        return max(longest, self.process_seconds / workers)
+
+    def seconds(self, run: RunPlan) -> float:
+        """Estimated training seconds that one run adds in one process."""
+        alone = estimated_seconds(run, self.config.launch.flops_per_second)
+        return alone * run.marginal_flops / run.train_flops
+
+    def rows(self) -> list[dict[str, float | int | str | bool]]:
+        """One row a run, for a table: size, horizon, hyper-parameters, cost."""
+        return [
+            {
+                "width": run.shape.width,
+                "depth": run.shape.depth,
+                "params": run.shape.params,
+                "tokens": run.tokens,
+                "tokens_per_param": round(run.tokens / run.shape.params_matmul, 1),
+                "batch_tokens": run.batch_tokens,
+                "steps": run.settings.steps,
+                "learning_rate": float(f"{run.settings.learning_rate:.3g}"),
+                "train_flops": run.train_flops,
+                "marginal_flops": run.marginal_flops,
+                "trunk": run.trunk_id if run.branch else "",
+                "seconds": round(self.seconds(run), 1),
+                "seed": run.seed,
+                "held_out": run.held_out,
+                "run_id": run.run_id,
+            }
+            for run in self.runs
+        ]
+
+    def to_json(self, **further: Any) -> str:
+        """The plan whole: config, totals, and every field of every run; `further` blocks beside."""
+        document: dict[str, Any] = {
+            "sweep": self.name,
+            "config": dataclasses.asdict(self.config),
+            "train_flops": self.train_flops,
+            "marginal_flops": self.marginal_flops,
+            "process_seconds": round(self.process_seconds, 1),
+            "wall_seconds": round(self.wall_seconds, 1),
+            **further,
+            "runs": [
+                {"run_id": run.run_id, "name": run.name, **run.facts(), "settings": settings}
+                for run in self.runs
+                for settings in [dataclasses.asdict(run.settings)]
+            ],
+        }
+        return json.dumps(document, indent=2)
+
+
+def plan_sweep(config: SweepConfig) -> SweepPlan:
+    """The runs that a config asks for, each resolved to its last hyper-parameter.
+
+    Reads the text (its hash and length belong to a run's identity) but trains nothing and needs no
+    device. Held-out runs come first if the config says so, then small before large. Raises
+    ConfigError for a grid without runs, a run planned twice as both fitted and held out, and a run
+    longer than the text; CorpusError for the text itself.
+    """
+    overrides = dict(config.recipe.overrides)
+    if config.schedule is not None:
+        overrides["schedule"] = config.schedule
+    recipe = find_recipe(config.recipe.name, overrides)
+    facts = load_corpus(config.data, config.model.context).facts
+    fitted = [
+        run
+        for block in ([config.grid] if config.grid.width else []) + list(config.cells)
+        for run in _runs(config, block, recipe, facts, held_out=False)
+    ]
+    held_out = [
+        run
+        for block in config.held_out
+        for run in _runs(config, block, recipe, facts, held_out=True)
+    ]
+    _check_overlap(fitted, held_out)
+    unique = {run.run_id: run for run in fitted + held_out}
+    first = held_out[:1] and held_out[0].held_out is config.launch.held_out_first
+    ordered = sorted(
+        unique.values(),
+        key=lambda run: (run.held_out is not first, run.train_flops, run.shape.width, run.seed),
+    )
+    return SweepPlan(config=config, runs=tuple(ordered))
+
+
+def _runs(
+    config: SweepConfig, block: Grid, recipe: Recipe, facts: CorpusFacts, *, held_out: bool
+) -> Iterator[RunPlan]:
+    grid_seeds = config.grid.seed or (1,)
+    depths = block.depth or config.grid.depth or (1,)
+    seeds = block.seed or (grid_seeds[:1] if held_out else grid_seeds)
+    (horizon,) = block.horizons
+    recipe_hash = recipe.hash
+    for width, depth in itertools.product(block.width, depths):
+        shape = TransformerShape(
+            width=width,
+            depth=depth,
+            head_size=config.model.head_size,
+            context=config.model.context,
+            vocab_size=facts.vocab_size,
+            mlp=config.model.mlp,
+            tied_head=config.model.tied_head,
+        )
+        values = getattr(block, horizon)
+        tokens = [_tokens(shape, horizon, value) for value in values]
+        resolved = _resolve(recipe, shape, tokens)
+        for value, (settings, branch) in zip(values, resolved, strict=True):
+            _check_horizon(config, shape, settings, facts, f"{horizon} {value:g}")
+            for seed in seeds:
+                yield RunPlan(
+                    shape=shape,
+                    settings=settings,
+                    data=facts,
+                    recipe=recipe.name,
+                    recipe_hash=recipe_hash,
+                    rotary_base=config.model.rotary_base,
+                    precision=config.model.precision,
+                    seed=seed,
+                    held_out=held_out,
+                    branch=branch,
+                )
+
+
+def _resolve(
+    recipe: Recipe, shape: TransformerShape, horizons: Sequence[float]
+) -> list[tuple[TrainingSettings, Branch | None]]:
+    """The settings of each horizon (tokens); with `wsd`, horizons share trunks."""
+    alone = [settings_for(recipe, shape, tokens) for tokens in horizons]
+    found: list[tuple[TrainingSettings, Branch | None]] = [(item, None) for item in alone]
+    if recipe.schedule != "wsd":
+        return found
+    anchored = recipe.anchor_tokens_per_param is not None
+    for places in split_horizons(horizons, math.inf if anchored else recipe.max_trunk_span):
+        if len(places) == 1:
+            continue
+        chosen = [horizons[place] for place in places]
+        reference, resolved = trunk_settings_for(recipe, shape, chosen)
+        paid_steps, shorter = 0, None
+        for place, settings in zip(places, resolved, strict=True):
+            if shorter is None or settings != found[shorter][0]:
+                rule = horizon_settings_for(recipe, shape, horizons[place])
+                branch = Branch(
+                    reference_tokens=reference,
+                    rule_learning_rate=rule.hidden.learning_rate,
+                    rule_batch_tokens=rule.batch_sequences * shape.context,
+                    paid_steps=paid_steps,
+                    trunk_horizons=tuple(chosen) if anchored else None,
+                )
+                found[place] = (settings, branch)
+                paid_steps, shorter = settings.fork_step, place
+            else:  # the same number of whole steps: the same run
+                found[place] = found[shorter]
+    return found
+
+
+def _tokens(shape: TransformerShape, horizon: str, value: float) -> float:
+    if horizon == "flops":
+        return value / flops_per_token(shape)
+    if horizon == "tokens_per_param":
+        return value * shape.params_matmul
+    return value
+
+
+def _check_horizon(
+    config: SweepConfig,
+    shape: TransformerShape,
+    settings: TrainingSettings,
+    facts: CorpusFacts,
+    asked: str,
+) -> None:
+    tokens = settings.steps * settings.batch_sequences * shape.context
+    label = f"width {shape.width}, depth {shape.depth}, {asked}"
+    if settings.steps <= settings.warmup_steps:
+        raise ConfigError(
+            f"{label}: {settings.steps} steps leave nothing after a warm-up of "
+            f"{settings.warmup_steps}; give it more tokens or a smaller model"
+        )
+    limit = config.data.max_epochs * facts.train_tokens
+    if tokens > limit:
+        raise ConfigError(
+            f"{label}: {tokens:,} tokens are more than the text's {facts.train_tokens:,} x "
+            f"data.max_epochs {config.data.max_epochs:g}; give more text, fewer tokens, or allow "
+            "repeats by a larger data.max_epochs"
+        )
+
+
+def _check_overlap(fitted: list[RunPlan], held_out: list[RunPlan]) -> None:
+    hidden = {dataclasses.replace(run, held_out=False) for run in held_out}
+    for run in fitted:
+        if run in hidden:
+            raise ConfigError(f"{run.name}: listed to be fitted and to be held out; drop one")
+
+
+def estimated_seconds(run: RunPlan, flops_per_second: float | None = None) -> float:
+    """A guess of one run's training time on one CPU core, before anything has been timed.
+
+    A step costs overhead, and FLOP pass at a rate that grows with the width. Constants: one core of
+    a two-core virtual machine of 2026, which needs a third less alone and twice as much when busy.
+    """
+    if flops_per_second is not None:
+        return run.train_flops / flops_per_second
+    rate = min(50e9, 0.8e9 * run.shape.width)
+    return 1.9e-3 * run.settings.steps + run.train_flops / rate

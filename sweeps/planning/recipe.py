@@ -1,0 +1,347 @@
+"""Named, versioned rules: from a shape and a horizon to every hyper-parameter of a run.
+
+`cpt-adamw/1` transfers learning rates over width and depth by CompleteP (Dey et al. 2025,
+arXiv:2505.01618: hidden learning rate as 1/width, residual branches as 1/depth, no depth factor on
+the learning rate), and over the horizon by power laws in batch and tokens. Constants are measured;
+docs/log.md says on what.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from scaling.errors import ConfigError
+from scaling.shape import TransformerShape
+from sweeps.config.sweep import SCHEDULES, Schedule
+from sweeps.planning.schedule import mean_schedule_factor
+from sweeps.planning.settings import FallingRate, GroupSettings, TrainingSettings
+
+LearningRateRule = Literal["refit", "delphi", "sde", "none", "custom"]
+
+#: How the learning rate goes with batch and with tokens: (exponent of B, exponent of D).
+#: Along B ~ D^0.5 they differ fourfold over two decades of tokens, so a ladder checks its own.
+LEARNING_RATE_RULES: dict[str, tuple[float, float]] = {
+    # our refit of the optima of StepLaw's public runs (Li et al. 2025, arXiv:2503.04715)
+    "refit": (0.70, -0.27),
+    # marin-community/marin, completed_adamh.py
+    "delphi": (0.50, -0.30),
+    # as a stochastic differential equation scales (Complete(d)P, arXiv:2512.22382)
+    "sde": (0.50, -0.50),
+    # blind to the horizon: a test arm
+    "none": (0.50, 0.0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The constants of the rules. Reference point: width 256, depth 2, 1e9 tokens, 65,536 tokens a
+    step."""
+
+    name: str
+    base_learning_rate: float = 0.0054
+    """Learning rate eta at the reference point, before group factors."""
+    learning_rate_rule: LearningRateRule = "refit"
+    """How the learning rate goes with batch and tokens: a name of LEARNING_RATE_RULES, or custom
+    where the two exponents are given."""
+    learning_rate_batch_exponent: float = 0.70
+    learning_rate_tokens_exponent: float = -0.27
+    max_hidden_learning_rate: float = 0.06
+    """Cap on the learning rate of hidden matrices."""
+    embedding_learning_rate_factor: float = 20.0
+    """Embedding learning rate over eta; the embedding's is free of width."""
+    large_vocab_size: int = 16384
+    """From this vocabulary on the embedding's learning rate falls as the root of the width: most
+    rows are then seen rarely (arXiv:2506.15025)."""
+    base_batch_tokens: float = 65536.0
+    """Batch at 1e9 tokens; grows as the square root of the horizon."""
+    min_batch_sequences: int = 4
+    warmup_share: float = 0.05
+    """Linear warm-up as a share of the steps."""
+    min_warmup_steps: int = 10
+    schedule: Schedule = "linear"
+    """linear: from the peak to zero over all steps after warm-up. wsd: constant, then to zero over
+    the last `decay_share`; horizons within `max_trunk_span` share a trunk."""
+    decay_share: float = 0.2
+    """The share of a `wsd` run's own steps over which it decays."""
+    max_trunk_span: float = 4.0
+    """Longest over shortest horizon of one trunk; 1 gives every horizon a run of its own."""
+    anchor_tokens_per_param: float | None = None
+    """With `wsd`, batch, warm-up, beta2 and weight decay are those of this horizon, whatever a
+    run's own: no step before a decay depends on where the run ends. None: they are those of its own
+    horizon, or of its trunk's."""
+    rate_falls_from: float | None = None
+    """With an anchor: from this share of its steps before the decay on, the learning rate is at any
+    time the one that the rule gives for the horizon that would fork there: a power of the tokens
+    so far (Shen et al. 2024, arXiv:2408.13359; the exponent is our rule's). None: the anchor's."""
+    reference_mean_rate: float | None = None
+    """Mean over a run of the schedule's factor for which `base_learning_rate` is the peak; another
+    schedule's peak is such that its mean learning rate is the same. None: it is every schedule's
+    peak. `linear` has a mean of a half, `wsd` one of .84."""
+    beta1: float = 0.9
+    beta2_steps: float = 46.0
+    """1 - beta2 = this over the steps, within [0.001, 0.05]: a half-life of 1.5% of the run."""
+    epsilon: float = 1e-10
+    """Adam's epsilon at the reference shape; hidden matrices get it over width and depth ratio."""
+    decay_timescale: float = 0.22
+    """Weight-decay averaging time as a share of the run at 20 tokens a parameter."""
+    decay_timescale_exponent: float = -0.5
+    """How that share goes with tokens per parameter over 20."""
+    weight_decay_factor: float = 1.0
+    """Multiplies the weight decay that the timescale asks for."""
+    max_gradient_norm: float = 1.0
+    """Global norm to which a larger gradient is scaled down."""
+    z_loss: float = 1e-5
+    """Weight of the squared log-partition in the training loss; reported losses are without it."""
+
+    @property
+    def hash(self) -> str:
+        """Identity of the rules: two recipes of one name but other constants differ here.
+
+        A rule that is None is none, so a new kind of rule leaves earlier recipes as they are.
+        """
+        stated = {key: value for key, value in vars(self).items() if value is not None}
+        text = json.dumps(stated, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(name="cpt-adamw/1"),
+        # Below about 1e5 parameters and 1e7 tokens, measured on the quick-start text: smaller
+        # batches, twice the learning rate, a faster embedding and twice the weight decay take 2-5%
+        # off the loss and most of the spread between seeds.
+        Recipe(
+            name="cpt-adamw-tiny/1",
+            base_learning_rate=0.0108,
+            base_batch_tokens=16384.0,
+            weight_decay_factor=2.0,
+        ),
+        # For `wsd`, measured on the same text from 1.5e5 to 6e5 tokens: the peak that has the mean
+        # rate of `linear`, half the batch and a third of the decay take 2-5% off the loss, and the
+        # branches of a stepped trunk with a short warm-up end where runs of their own would.
+        Recipe(
+            name="cpt-adamw-tiny/2",
+            base_learning_rate=0.0108,
+            base_batch_tokens=8192.0,
+            weight_decay_factor=0.6,
+            warmup_share=0.005,
+            reference_mean_rate=0.5,
+            anchor_tokens_per_param=10.0,
+            rate_falls_from=0.25,
+            beta2_steps=92.0,
+        ),
+    )
+}
+
+_WIDTH, _DEPTH, _TOKENS, _BATCH = 256, 2, 1e9, 65536.0  # the reference point
+
+
+def find_recipe(name: str, overrides: dict[str, float | str] | None = None) -> Recipe:
+    """The recipe of this name with some constants replaced; ConfigError names the nearest known
+    word."""
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.0)[0]
+        raise ConfigError(f'recipe.name is "{name}"; did you mean "{near}"?')
+    recipe = RECIPES[name]
+    constants = {
+        item.name: getattr(recipe, item.name)
+        for item in dataclasses.fields(recipe)
+        if item.name != "name"
+    }
+    given = {}
+    for key, value in (overrides or {}).items():
+        if key not in constants:
+            near = difflib.get_close_matches(key, constants, n=1, cutoff=0.0)[0]
+            raise ConfigError(f'unknown key "recipe.overrides.{key}"; did you mean "{near}"?')
+        given[key] = _same_kind(key, value, constants[key])
+    return dataclasses.replace(recipe, **constants | _with_exponents(given))
+
+
+def _with_exponents(given: dict[str, object]) -> dict[str, object]:
+    """A rule's name brings its exponents; exponents without a name are a custom rule."""
+    names = ("learning_rate_batch_exponent", "learning_rate_tokens_exponent")
+    rule = given.get("learning_rate_rule")
+    if rule in LEARNING_RATE_RULES:
+        of_rule = dict(zip(names, LEARNING_RATE_RULES[str(rule)], strict=True))
+        for name in names:
+            if given.get(name, of_rule[name]) != of_rule[name]:
+                raise ConfigError(
+                    f'recipe.overrides.{name} contradicts learning_rate_rule "{rule}"; '
+                    'drop one of the two, or choose "custom"'
+                )
+        return given | of_rule
+    return given | {"learning_rate_rule": "custom"} if set(names) & set(given) else given
+
+
+_CHOICES = {"schedule": SCHEDULES, "learning_rate_rule": get_args(LearningRateRule)}
+
+
+def _same_kind(key: str, value: float | str, default: object) -> object:
+    if key in _CHOICES:
+        if value not in _CHOICES[key]:
+            choices = " or ".join(f'"{choice}"' for choice in _CHOICES[key])
+            raise ConfigError(f'recipe.overrides.{key} is "{value}"; choose {choices}')
+        return value
+    if isinstance(value, str) or not math.isfinite(value):
+        raise ConfigError(f"recipe.overrides.{key} is {value!r}; it must be a number")
+    if key == "reference_mean_rate" and not 0 < value <= 1:
+        raise ConfigError(f"recipe.overrides.{key} is {value:g}; it lies between 0 and 1")
+    if key == "anchor_tokens_per_param" and value <= 0:
+        raise ConfigError(f"recipe.overrides.{key} is {value:g}; it must be positive")
+    if value < 0 and "exponent" not in key:
+        raise ConfigError(f"recipe.overrides.{key} is {value:g}; it must not be negative")
+    return round(value) if isinstance(default, int) else float(value)
+
+
+def batch_sequences_for(recipe: Recipe, tokens: float, context: int) -> int:
+    """Sequences a step: the square-root rule, rounded to 4, 5, 6, 7 times a power of two."""
+    wanted = recipe.base_batch_tokens * math.sqrt(tokens / _TOKENS) / context
+    if wanted <= recipe.min_batch_sequences:
+        return max(1, recipe.min_batch_sequences)
+    power = 2.0 ** (math.floor(math.log2(wanted)) - 2)
+    sizes = [round(quarters * power) for quarters in (4, 5, 6, 7, 8)]
+    return min(sizes, key=lambda size: abs(size - wanted))
+
+
+def settings_for(recipe: Recipe, shape: TransformerShape, tokens: float) -> TrainingSettings:
+    """What the recipe says for a model of this shape that sees about this many tokens."""
+    if recipe.anchor_tokens_per_param is None or recipe.schedule != "wsd":
+        return horizon_settings_for(recipe, shape, tokens)
+    anchor = horizon_settings_for(
+        recipe, shape, recipe.anchor_tokens_per_param * shape.params_matmul
+    )
+    steps = max(1, round(tokens / (anchor.batch_sequences * shape.context)))
+    return dataclasses.replace(
+        anchor,
+        steps=steps,
+        decay_steps=_decay_steps(recipe, steps, anchor.warmup_steps),
+        falling_rate=_falling_rate(recipe, shape, anchor),
+    )
+
+
+def _falling_rate(
+    recipe: Recipe, shape: TransformerShape, anchor: TrainingSettings
+) -> FallingRate | None:
+    """Along the rule's power of the tokens, which passes through the anchor's rate at its fork."""
+    exponent = recipe.learning_rate_tokens_exponent
+    if recipe.rate_falls_from is None or exponent >= 0:
+        return None
+    highest = recipe.max_hidden_learning_rate / anchor.hidden.learning_rate  # share of the anchor's
+    first = max(recipe.rate_falls_from, highest ** (1 / exponent))
+    return FallingRate(
+        first_step=max(1, math.ceil(first * anchor.fork_step)),
+        reference_step=anchor.fork_step,
+        exponent=exponent,
+    )
+
+
+def horizon_settings_for(
+    recipe: Recipe, shape: TransformerShape, tokens: float
+) -> TrainingSettings:
+    """What the power laws give for this very horizon, whether or not the recipe has an anchor."""
+    batch_sequences = batch_sequences_for(recipe, tokens, shape.context)
+    batch_tokens = batch_sequences * shape.context
+    steps = max(1, round(tokens / batch_tokens))
+    width_ratio, depth_ratio = shape.width / _WIDTH, shape.depth / _DEPTH
+    warmup_steps = _warmup_steps(recipe, steps)
+    decay_steps = _decay_steps(recipe, steps, warmup_steps)
+    mean_ratio = _mean_ratio(recipe, steps, warmup_steps, decay_steps)
+    wanted = _rule(recipe, batch_tokens, tokens) / mean_ratio
+    eta = min(wanted, recipe.max_hidden_learning_rate * width_ratio)
+    timescale = (
+        recipe.decay_timescale
+        * (tokens / shape.params_matmul / 20) ** recipe.decay_timescale_exponent
+    )
+    weight_decay = recipe.weight_decay_factor / (eta * mean_ratio * steps * timescale)
+    rare = shape.vocab_size >= recipe.large_vocab_size
+    embedding_rate = recipe.embedding_learning_rate_factor * eta
+    return TrainingSettings(
+        batch_sequences=batch_sequences,
+        steps=steps,
+        warmup_steps=warmup_steps,
+        schedule=recipe.schedule,
+        decay_steps=decay_steps,
+        embedding=GroupSettings(
+            learning_rate=embedding_rate / math.sqrt(width_ratio) if rare else embedding_rate,
+            weight_decay=0.0,
+            epsilon=recipe.epsilon / width_ratio,
+        ),
+        hidden=GroupSettings(
+            learning_rate=eta / width_ratio,
+            weight_decay=weight_decay * width_ratio,
+            epsilon=recipe.epsilon / (width_ratio * depth_ratio),
+        ),
+        head=GroupSettings(
+            learning_rate=eta / width_ratio, weight_decay=0.0, epsilon=recipe.epsilon
+        ),
+        beta1=recipe.beta1,
+        beta2=1 - min(0.05, max(0.001, recipe.beta2_steps / steps)),
+        residual_scale=1 / depth_ratio,
+        max_gradient_norm=recipe.max_gradient_norm,
+        z_loss=recipe.z_loss,
+        learning_rate_capped=wanted > eta,
+    )
+
+
+def _rule(recipe: Recipe, batch_tokens: float, tokens: float) -> float:
+    """The learning rate that the power laws give, before group factors and cap."""
+    return (
+        recipe.base_learning_rate
+        * (batch_tokens / _BATCH) ** recipe.learning_rate_batch_exponent
+        * (tokens / _TOKENS) ** recipe.learning_rate_tokens_exponent
+    )
+
+
+def _mean_ratio(recipe: Recipe, steps: int, warmup_steps: int, decay_steps: int) -> float:
+    """The schedule's mean factor over the one that the recipe's learning rate refers to."""
+    if recipe.reference_mean_rate is None:
+        return 1.0
+    mean = mean_schedule_factor(
+        recipe.schedule, steps=steps, warmup_steps=warmup_steps, decay_steps=decay_steps
+    )
+    return mean / recipe.reference_mean_rate
+
+
+def trunk_settings_for(
+    recipe: Recipe, shape: TransformerShape, horizons: Sequence[float]
+) -> tuple[float, list[TrainingSettings]]:
+    """What the recipe says for runs of these horizons (tokens, ascending) that share one trunk, and
+    the horizon whose settings the trunk has.
+
+    With an anchor, each has the settings that it would have alone. Else the trunk has one batch,
+    learning rate, beta2 and weight decay: those of the geometric mean of its horizons. Its warm-up
+    is then at most a tenth of the shortest branch.
+    """
+    if recipe.anchor_tokens_per_param is not None:
+        anchor = recipe.anchor_tokens_per_param * shape.params_matmul
+        return anchor, [settings_for(recipe, shape, tokens) for tokens in horizons]
+    reference = math.exp(sum(map(math.log, horizons)) / len(horizons))
+    shared = settings_for(recipe, shape, reference)
+    batch_tokens = shared.batch_sequences * shape.context
+    lengths = [max(1, round(tokens / batch_tokens)) for tokens in horizons]
+    warmup_steps = max(recipe.min_warmup_steps, min(shared.warmup_steps, round(0.1 * min(lengths))))
+    return reference, [
+        dataclasses.replace(
+            shared,
+            steps=steps,
+            warmup_steps=warmup_steps,
+            decay_steps=_decay_steps(recipe, steps, warmup_steps),
+        )
+        for steps in lengths
+    ]
+
+
+def _warmup_steps(recipe: Recipe, steps: int) -> int:
+    return max(recipe.min_warmup_steps, round(recipe.warmup_share * steps))
+
+
+def _decay_steps(recipe: Recipe, steps: int, warmup_steps: int) -> int:
+    if recipe.schedule == "linear":
+        return max(0, steps - warmup_steps)
+    return max(1, round(recipe.decay_share * steps))

@@ -1,0 +1,201 @@
+"""One planned run: what it is, what it costs, and the identity that follows from both."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from scaling.compute import FlopConvention, train_flops
+from scaling.shape import TransformerShape
+from sweeps.data.corpus import CorpusFacts
+from sweeps.planning.settings import TrainingSettings
+
+FAMILY = "slt-dec/1"
+
+OBJECTIVE = "causal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """How a run shares its past with longer ones: it forks from their trunk where it decays."""
+
+    reference_tokens: float
+    """The horizon whose learning rate, batch, beta2 and weight decay the trunk has."""
+    rule_learning_rate: float
+    """Learning rate of hidden matrices that the rule gives for the run's own horizon."""
+    rule_batch_tokens: int
+    """Batch that it gives for the run's own horizon. It follows from the rest of the plan, so it is
+    no part of a run's identity."""
+    trunk_horizons: tuple[float, ...] | None = None
+    """Tokens of all runs that share the trunk, where its settings do not tell trunks apart."""
+    paid_steps: int
+    """Steps of the trunk that the next shorter branch has had trained: they cost this run
+    nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """One model to train: everything that decides its result, resolved."""
+
+    shape: TransformerShape
+    settings: TrainingSettings
+    data: CorpusFacts
+    recipe: str
+    recipe_hash: str
+    rotary_base: float
+    precision: str
+    seed: int
+    held_out: bool
+    """Hidden from fits: it is there to be predicted."""
+    branch: Branch | None = None
+    """Set where the run is a decay branch of a trunk that it shares with other runs."""
+    family: str = FAMILY
+    objective: str = OBJECTIVE
+
+    @cached_property
+    def run_id(self) -> str:
+        """Identity: a hash of every field, so that a changed plan is another run.
+
+        A fact that is None says nothing, so a new kind of fact leaves earlier runs as they are.
+        """
+        return _hash(self._identity())
+
+    @cached_property
+    def trunk_id(self) -> str:
+        """Identity of all that comes before the decay: equal for the branches of one trunk."""
+        if self.branch is None:
+            return self.run_id
+        fields = self._identity()
+        fields["settings"] = fields["settings"] | {"steps": None, "decay_steps": None}
+        fields["branch"] = self.branch.trunk_horizons or self.branch.reference_tokens
+        return _hash(fields)
+
+    def _identity(self) -> dict[str, Any]:
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        fields = {
+            name: _plain(value) if name in _PARTS else value
+            for name, value in values.items()
+            if value is not None
+        }
+        if self.branch is not None:
+            branch = fields["branch"].items()
+            fields["branch"] = {key: value for key, value in branch if key != "rule_batch_tokens"}
+        return fields
+
+    @property
+    def name(self) -> str:
+        """A name for people; nothing parses it."""
+        held_out = " held out" if self.held_out else ""
+        return (
+            f"d{self.shape.width} L{self.shape.depth} {self.train_flops:.2g} FLOP "
+            f"seed {self.seed}{held_out}"
+        )
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens an optimizer step learns from."""
+        return self.settings.batch_sequences * self.shape.context
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens: whole steps."""
+        return self.settings.steps * self.batch_tokens
+
+    @property
+    def train_flops(self) -> int:
+        """FLOP of the training, with causal attention counted."""
+        return train_flops(self.shape, self.tokens)
+
+    @property
+    def marginal_flops(self) -> int:
+        """FLOP that this run adds: without the part of its trunk that a shorter branch paid."""
+        return self.train_flops - train_flops(self.shape, self._paid_tokens)
+
+    @property
+    def _paid_tokens(self) -> int:
+        return self.branch.paid_steps * self.batch_tokens if self.branch else 0
+
+    def facts(self) -> dict[str, float | int | str | bool]:
+        """The columns of the records table that are known before training."""
+        shape, settings, data = self.shape, self.settings, self.data
+        conventions = {
+            f"flops_{convention}": train_flops(shape, self.tokens, convention)
+            for convention in FlopConvention
+        }
+        return {
+            "held_out": self.held_out,
+            "params": shape.params,
+            "params_embedding": shape.params_embedding,
+            "params_head": shape.params_head,
+            "tokens": self.tokens,
+            "unique_tokens": min(self.tokens, data.train_tokens),
+            "train_flops": self.train_flops,
+            **conventions,
+            "width": shape.width,
+            "depth": shape.depth,
+            "heads": shape.heads,
+            "context": shape.context,
+            "vocab_size": shape.vocab_size,
+            "mlp": shape.mlp,
+            "mlp_width": shape.mlp_width,
+            "tied_head": shape.tied_head,
+            "precision": self.precision,
+            "batch_tokens": self.batch_tokens,
+            "steps": settings.steps,
+            "learning_rate": settings.learning_rate,
+            "learning_rate_capped": settings.learning_rate_capped,
+            "weight_decay": settings.hidden.weight_decay,
+            "beta2": settings.beta2,
+            "warmup_tokens": settings.warmup_steps * self.batch_tokens,
+            "schedule": settings.schedule,
+            "cooled_down": True,
+            "marginal_flops": self.marginal_flops,
+            **self._branch_facts(),
+            "seed": self.seed,
+            "family": self.family,
+            "objective": self.objective,
+            "data": data.data_hash,
+            **({} if data.entropy is None else {"entropy": data.entropy}),
+            "eval_hash": data.eval_hash,
+            "tokenizer": data.tokenizer,
+            "tokenizer_hash": data.tokenizer_hash,
+            "recipe": self.recipe,
+            "recipe_hash": self.recipe_hash,
+        }
+
+    def _branch_facts(self) -> dict[str, float | int | str | bool]:
+        if self.branch is None:
+            return {}
+        fork_step, rate = self.settings.fork_step, self.settings.learning_rate
+        return {
+            "trunk": self.trunk_id,
+            "parent": self.trunk_id,
+            "fork_step": fork_step,
+            "fork_tokens": fork_step * self.batch_tokens,
+            "decay_share": self.settings.decay_steps / self.settings.steps,
+            "reference_tokens": self.branch.reference_tokens,
+            "learning_rate_at_fork": rate,
+            "learning_rate_rule": self.branch.rule_learning_rate,
+            "learning_rate_mismatch": rate / self.branch.rule_learning_rate,
+            "batch_mismatch": self.batch_tokens / self.branch.rule_batch_tokens,
+        }
+
+
+_PARTS = ("shape", "settings", "data", "branch")  # of a run, themselves of fields
+
+
+@lru_cache(maxsize=4096)
+def _plain(part: Any) -> dict[str, Any]:
+    """A part of a plan as a dict, shared by the thousands of runs that differ in their seeds."""
+    return dataclasses.asdict(part, dict_factory=_without_none)
+
+
+def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in items if value is not None}
+
+
+def _hash(fields: dict[str, Any]) -> str:
+    text = json.dumps(fields, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

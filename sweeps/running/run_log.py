@@ -1,0 +1,182 @@
+"""What happens to the runs of a task, on its way to the store and the display."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from scaling.errors import StoreError
+from scaling.store import RunState, RunWriter
+from sweeps.planning.run_plan import RunPlan
+from sweeps.running.early_stop import OutcomeSettled, Settlement
+from sweeps.running.events import EventKind, RunEvent
+from sweeps.running.task import Task
+
+if TYPE_CHECKING:
+    from sweeps.training.pack import CurvePoint, TrainedRun
+
+_SECONDS_BETWEEN_FLUSHES = 5.0  # a batched write costs some 30 ms: once every few seconds is free
+_SECONDS_BETWEEN_PROGRESS = 0.2
+_SECONDS_BETWEEN_PULSES = 0.5
+
+
+class TaskLog:
+    """What happens to the runs of a task, on its way to the store and the display."""
+
+    def __init__(self, task: Task, send: Callable[[RunEvent], None]) -> None:
+        self._task, self._send = task, send
+        self._open: dict[str, tuple[RunPlan, RunWriter, Curve]] = {}
+        self.ended: set[str] = set()
+        self.pulse = Pulse(self._say_alive)
+        self._looked = time.perf_counter()
+
+    def start(self, runs: Sequence[RunPlan]) -> None:
+        """Open the runs that are wanted and not open yet."""
+        for run in runs:
+            if run.run_id in self._task.todo and run.run_id not in self._open:
+                self._send(RunEvent(kind=EventKind.STARTED, run=run))
+                writer = self._task.store.start_run(run.run_id, run.name, run.facts())
+                self._open[run.run_id] = (run, writer, Curve(run, writer, self._send))
+
+    def add(self, run: RunPlan, point: "CurvePoint") -> None:
+        """A point of a run's curve."""
+        if run.run_id in self._open:
+            self._open[run.run_id][2].add(point)
+            self._look()
+
+    def _say_alive(self) -> None:
+        for run, _, _ in list(self._open.values())[:1]:
+            self._send(RunEvent(kind=EventKind.ALIVE, run=run))
+
+    def _look(self) -> None:
+        """Now and then ask whether all that trains here is settled; then end it."""
+        judge, now = self._task.judge, time.perf_counter()
+        if judge is None or not self._task.may_settle or now - self._looked < judge.every_seconds:
+            return
+        self._looked = now
+        with suppress(StoreError):  # a store that is away settles nothing
+            for _, _, curve in self._open.values():
+                curve.flush()
+            settled = judge(self._task.store, list(self._open))
+            if self._open and settled.keys() >= self._open.keys():
+                raise OutcomeSettled(settled)
+
+    def settle(self, settlements: Mapping[str, Settlement]) -> None:
+        """Close the open runs with their forecasts, which are no measurements."""
+        for run_id, (run, writer, curve) in self._open.items():
+            found = settlements[run_id]
+            self.ended.add(run_id)
+            curve.flush()
+            writer.log_facts(found.facts)
+            writer.fail(RunState.SETTLED, found.reason)
+            self._send(RunEvent(kind=EventKind.SETTLED, run=run, reason=found.reason))
+        self._open.clear()
+
+    def end(
+        self,
+        trained: "Mapping[RunPlan, TrainedRun]",
+        health: Mapping[str, Mapping[str, float | str]],
+    ) -> None:
+        """Store what runs have measured, and what was found about their shapes' learning rates."""
+        for run, result in trained.items():
+            if run.run_id not in self._open:
+                continue
+            _, writer, curve = self._open.pop(run.run_id)
+            self.ended.add(run.run_id)
+            curve.flush()
+            self._send(_store(run, result, writer, health.get(run.run_id, {})))
+
+    def fail(self, reason: str) -> None:
+        """Close every run that has not ended, with the reason."""
+        for run in self._task.runs:
+            if run.run_id in self.ended:
+                continue
+            if run.run_id in self._open:
+                with suppress(Exception):  # the store may be what went wrong; the event tells it
+                    self._open[run.run_id][1].fail(RunState.FAILED, reason)
+            self._send(RunEvent(kind=EventKind.FAILED, run=run, reason=reason))
+
+
+def _store(
+    run: RunPlan,
+    trained: "TrainedRun",
+    writer: RunWriter,
+    health: Mapping[str, float | str],
+) -> RunEvent:
+    from sweeps.data.sources.known_entropy import entropy_leak
+
+    if trained.diverged_at_step is not None:
+        reason = f"the loss was not finite at step {trained.diverged_at_step}"
+        writer.fail(RunState.DIVERGED, reason)
+        return RunEvent(kind=EventKind.DIVERGED, run=run, reason=reason)
+    if leak := entropy_leak(trained.loss, trained.loss_stderr, run.data.entropy):
+        writer.fail(RunState.FAILED, leak)
+        return RunEvent(kind=EventKind.FAILED, run=run, reason=leak)
+    writer.finish({**trained.record(run), **health})
+    return RunEvent(
+        kind=EventKind.FINISHED,
+        run=run,
+        tokens=run.tokens,
+        loss=trained.loss,
+        seconds=trained.train_seconds,
+    )
+
+
+class Pulse:
+    """Says now and then that this worker is at work, however often it is called."""
+
+    def __init__(self, say: Callable[[], None]) -> None:
+        self._say = say
+        self._said = time.perf_counter()
+
+    def __call__(self) -> None:
+        """Say so, unless it was said just now."""
+        now = time.perf_counter()
+        if now - self._said > _SECONDS_BETWEEN_PULSES:
+            self._said = now
+            self._say()
+
+
+class Curve:
+    """The loss curve of one run on its way to the store and the display."""
+
+    def __init__(self, run: RunPlan, writer: RunWriter, send: Callable[[RunEvent], None]) -> None:
+        self._run, self._writer, self._send = run, writer, send
+        self._points: list[dict[str, float]] = []
+        self._step = 0
+        self._start = self._flushed = self._shown = time.perf_counter()
+
+    def add(self, point: "CurvePoint") -> None:
+        """Take a point; every few seconds all that came are written and shown."""
+        if point.step <= self._step:
+            return  # told again: training has begun again from a state before it
+        self._step = point.step
+        self._points.append(
+            {
+                "step": point.step,
+                "tokens": point.tokens,
+                "train_loss": point.loss,
+                "learning_rate": point.learning_rate,
+            }
+        )
+        now = time.perf_counter()
+        if now - self._shown > _SECONDS_BETWEEN_PROGRESS:
+            self._shown = now
+            self._send(
+                RunEvent(
+                    kind=EventKind.PROGRESS,
+                    run=self._run,
+                    tokens=point.tokens,
+                    loss=point.loss,
+                    seconds=now - self._start,
+                )
+            )
+        if now - self._flushed > _SECONDS_BETWEEN_FLUSHES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has not been written yet."""
+        if self._points:
+            self._writer.log_curve(self._points)
+            self._points = []
+        self._flushed = time.perf_counter()

@@ -1,0 +1,232 @@
+"""Walk a plan: skip what is settled, train the rest, keep every outcome in the store."""
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from scaling.errors import StoreError
+from scaling.store import RunState, RunStore
+from sweeps.config.launch import LaunchConfig
+from sweeps.launchers.base import TaskLost, TaskMessage
+from sweeps.launchers.engines import find_launcher
+from sweeps.planning.exclusions import excluded_runs, final_states
+from sweeps.planning.packing import Pack, pack_runs
+from sweeps.planning.plan import SweepPlan
+from sweeps.planning.run_plan import RunPlan
+from sweeps.running.driver_lock import DriverLock
+from sweeps.running.early_stop import Judge
+from sweeps.running.events import EventKind, RunEvent
+from sweeps.running.task import Task
+from sweeps.running.worker import train_task
+from sweeps.training.learning_rate_check import rungs
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOutcome:
+    """Where each run of the plan ended up, with the reasons of those that went wrong."""
+
+    states: dict[str, RunState]
+    """By run id."""
+    reasons: dict[str, str]
+    """By run id, for runs that failed or diverged in this call."""
+    seconds: float
+
+    def count(self, state: RunState) -> int:
+        """How many runs of the plan are in this state."""
+        return sum(found is state for found in self.states.values())
+
+
+def run_sweep(
+    plan: SweepPlan,
+    store: RunStore,
+    *,
+    workers: int | None = None,
+    on_event: Callable[[RunEvent], None] = lambda event: None,
+    judge: Judge | None = None,
+) -> SweepOutcome:
+    """Train what the store does not hold yet, in worker processes, in the order of the plan.
+
+    Finished, diverged and excluded runs are skipped; failed and cut-off ones are trained again. A
+    run that fails does not stop the others; those whose worker dies go on from their last
+    checkpoint, `launch.tries` times at most. Safe to interrupt: what is finished stays, the rest is
+    trained by the next call; SIGTERM counts as Ctrl-C, after which workers save their states.
+    `workers` overrides the config's number; `judge` stops cells whose outcome is settled
+    (`sweeps.running.early_stop`). Raises StoreError where another process drives the same sweep.
+    """
+    store = store.with_parent({"sweep": plan.name, "runs": len(plan.runs)})
+    with DriverLock(store), _sigterm_as_interrupt():
+        store.replay()
+        store.close_cut_off(reason="cut off: its driver ended")
+        return _Walk(plan, store, on_event, judge).run(workers)
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let the end that a batch system or `kill` asks for be as orderly as Ctrl-C's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals, and it has its own ways
+        return
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it has been heard
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Walk:
+    """One call of run_sweep: where every run stands by now."""
+
+    def __init__(
+        self,
+        plan: SweepPlan,
+        store: RunStore,
+        on_event: Callable[[RunEvent], None],
+        judge: Judge | None,
+    ) -> None:
+        self._plan, self._store, self._on_event, self._judge = plan, store, on_event, judge
+        self._final = final_states(plan.config.launch)
+        self._known = store.facts()
+        states = {run_id: RunState(facts["status"]) for run_id, facts in self._known.items()}
+        known = states | dict.fromkeys(excluded_runs(plan), RunState.EXCLUDED)
+        self._states = {run.run_id: known.get(run.run_id, RunState.PLANNED) for run in plan.runs}
+        self._reasons: dict[str, str] = {}
+        self._losses: Counter[str] = Counter()
+
+    def run(self, workers: int | None) -> SweepOutcome:
+        start = time.perf_counter()
+        launch = self._plan.config.launch
+        if workers is not None:
+            launch = replace(launch, workers=workers)
+        # Workers elsewhere have other working directories.
+        launch = replace(launch, checkpoints=str(Path(launch.checkpoints).absolute()))
+        for run in self._plan.runs:
+            if self._states[run.run_id] in self._final:
+                self._on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=run.tokens))
+        do = find_launcher(launch.engine)
+        happenings = do(self._tasks(launch), train_task, launch, self._after_loss)
+        try:
+            for happening in happenings:
+                if isinstance(happening, TaskMessage):
+                    self._take(happening.message)
+            with suppress(StoreError):  # a job that was preempted has left a try open
+                self._store.close_cut_off(reason="went on in another try")
+        finally:
+            happenings.close()
+            self._collect()
+            with suppress(OSError):  # states of unfinished runs keep it in place
+                Path(launch.checkpoints).rmdir()
+        seconds = time.perf_counter() - start
+        return SweepOutcome(states=self._states, reasons=self._reasons, seconds=seconds)
+
+    def _tasks(self, launch: LaunchConfig) -> list[Task]:
+        """Packs of the whole plan, so that a run shares its pack with the same runs each time."""
+        wanted = [r for r in self._plan.runs if self._states[r.run_id] is not RunState.EXCLUDED]
+        todo = {run.run_id for run in wanted if self._states[run.run_id] not in self._final}
+        health = self._plan.config.health
+        carriers = rungs(wanted).values() if health.check_learning_rate else ()
+        make = partial(
+            Task,
+            data=self._plan.config.data,
+            launch=launch,
+            store=self._store,
+            health=health,
+            judge=self._judge,
+        )
+        checked = frozenset(run.run_id for run in carriers)
+        unchecked = [  # they had finished before the check was asked for
+            run
+            for run in carriers
+            if self._states[run.run_id] is RunState.FINISHED
+            and "health" not in self._known[run.run_id]
+        ]
+        return [
+            make(pack=pack, todo=frozenset(missing), checked=checked)
+            for pack in (pack_runs(wanted, launch) if wanted else ())
+            if (missing := todo & {run.run_id for run in pack.runs})
+        ] + [
+            make(pack=Pack(replicas=((run,),)), todo=frozenset(), checked=frozenset([run.run_id]))
+            for run in unchecked
+        ]
+
+    def _take(self, event: RunEvent) -> None:
+        if event.kind in _STATES:
+            self._states[event.run.run_id] = _STATES[event.kind]
+        if event.reason and event.kind is not EventKind.CHECKED:
+            self._reasons[event.run.run_id] = event.reason
+        self._on_event(event)
+
+    def _after_loss(self, lost: TaskLost) -> Task | None:
+        """What is left of a lost task and worth another try; None where nothing is."""
+        self._learn_ends(lost.task)
+        left = [run for run in lost.task.runs if self._states[run.run_id] not in self._final]
+        if not left:
+            return None
+        key: str = lost.task.pack.key
+        self._losses[key] += 1
+        tries, most = self._losses[key], self._plan.config.launch.tries
+        if tries < most:
+            said = f"{lost.reason}; try {tries + 1} of {most} follows"
+            begun = [run for run in left if self._states[run.run_id] is RunState.RUNNING]
+            self._close(begun, EventKind.LOST, lost.reason, said)
+            return replace(lost.task, todo=frozenset(run.run_id for run in left))
+        reason = lost.reason if most == 1 else f"{lost.reason}, in each of {most} tries"
+        self._close(left, EventKind.FAILED, reason, reason)
+        return None
+
+    def _learn_ends(self, task: Task) -> None:
+        """Ask for runs that had ended, perhaps only in the local spool, before word of it came."""
+        with suppress(StoreError):  # a store that is away knows nothing: train them again
+            self._store.replay()
+            known = self._store.facts()
+            for run in task.runs:
+                facts = known.get(run.run_id, {})
+                unheard = self._states[run.run_id] not in self._final
+                if unheard and facts.get("status") in _TOLD:
+                    self._take(
+                        RunEvent(
+                            kind=EventKind(facts["status"]),
+                            run=run,
+                            tokens=run.tokens,
+                            loss=facts.get("loss"),
+                            seconds=facts.get("wall_seconds", 0.0),
+                            reason=facts.get("reason", ""),
+                        )
+                    )
+
+    def _close(self, runs: list[RunPlan], kind: EventKind, reason: str, said: str) -> None:
+        """Write down, in the place of a worker that is gone, how its runs ended, and say it."""
+        with suppress(StoreError):
+            closed = self._store.close_cut_off([run.run_id for run in runs], reason)
+            for run in runs:
+                if run.run_id not in closed:
+                    writer = self._store.start_run(run.run_id, run.name, run.facts())
+                    writer.fail(RunState.FAILED, reason)
+        for run in runs:
+            self._take(RunEvent(kind=kind, run=run, reason=said))
+
+    def _collect(self) -> None:
+        """Send what the workers could not; where the store is away it waits for the next call."""
+        with suppress(StoreError):
+            self._store.replay()
+
+
+_TOLD = (RunState.FINISHED, RunState.SETTLED, RunState.DIVERGED)
+_STATES = {
+    EventKind.STARTED: RunState.RUNNING,
+    EventKind.FINISHED: RunState.FINISHED,
+    EventKind.SETTLED: RunState.SETTLED,
+    EventKind.DIVERGED: RunState.DIVERGED,
+    EventKind.FAILED: RunState.FAILED,
+    EventKind.LOST: RunState.PLANNED,
+}

@@ -1,0 +1,56 @@
+"""What a worker needs to train the runs of one pack."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaling.store import RunStore
+from sweeps.config.data import DataConfig
+from sweeps.config.launch import LaunchConfig
+from sweeps.config.sweep import HealthConfig
+from sweeps.planning.packing import Pack
+from sweeps.planning.run_plan import RunPlan
+from sweeps.running.early_stop import Judge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a worker needs to train the runs of one pack."""
+
+    pack: Pack
+    todo: frozenset[str]
+    """Run ids of the pack that the store does not hold yet."""
+    data: DataConfig
+    launch: LaunchConfig
+    store: RunStore
+    checked: frozenset[str] = frozenset()
+    """Run ids of those that carry the learning-rate check of their shape; where nothing is to be
+    trained, those that finished without it."""
+    health: HealthConfig = HealthConfig()
+    """How that check is done."""
+    judge: Judge | None = None
+    """Who stops runs whose outcome is settled; none: they train to the end."""
+
+    @classmethod
+    def of_one(
+        cls, run: RunPlan, data: DataConfig, launch: LaunchConfig, store: RunStore
+    ) -> "Task":
+        """The task of a run that shares its training with no other."""
+        pack, todo = Pack(replicas=((run,),)), frozenset([run.run_id])
+        return cls(pack=pack, todo=todo, data=data, launch=launch, store=store)
+
+    @property
+    def runs(self) -> tuple[RunPlan, ...]:
+        """The runs whose results are wanted."""
+        return tuple(run for run in self.pack.runs if run.run_id in self.todo)
+
+    @property
+    def may_settle(self) -> bool:
+        """Whether its runs can be stopped: none is to be measured, and nothing else goes on."""
+        kept = any(run.held_out or run.run_id in self.checked for run in self.runs)
+        alone = len(self.pack.columns) == 1 and self.launch.world_size == 1
+        return self.judge is not None and alone and not kept
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """Where the states of unfinished runs lie."""
+        return Path(self.launch.checkpoints)

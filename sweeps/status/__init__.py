@@ -1,0 +1,1 @@
+"""Where a sweep stands: its ledger, as tables and live."""

@@ -1,0 +1,167 @@
+"""The ledger: where every run of a plan stands, why, and what is left. Nothing of it is stored.
+
+It follows from the plan and the run store alone, so it cannot disagree with them.
+"""
+
+import json
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import Any
+
+from scaling.store import RunState, RunStore
+from sweeps.planning.changed_config import EarlierRuns, earlier_runs
+from sweeps.planning.exclusions import excluded_runs, final_states
+from sweeps.planning.plan import SweepPlan
+from sweeps.planning.run_plan import RunPlan
+from sweeps.planning.throughput import Throughput
+from sweeps.running.driver_lock import is_driven
+
+_COMPARED = 100  # finished curves that are read to say where running cells are heading
+_ENDED = (RunState.FINISHED, RunState.SETTLED, RunState.DIVERGED, RunState.EXCLUDED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellStanding:
+    """One planned run: its state, and what is known of it so far."""
+
+    run_id: str
+    name: str
+    state: RunState
+    held_out: bool
+    params: int
+    tokens: int
+    steps: int
+    train_flops: int
+    flops_to_spend: int  # without what it shares with another run of the plan
+    loss: float | None  # validation loss, nats per token; None until finished
+    wall_seconds: float | None
+    seconds_left: float  # of one process; estimated; 0 where nothing is left to do
+    tries: int  # how often it was started
+    reason: str  # why it diverged, failed, or is excluded
+    outlook: str = ""  # where a running cell is heading
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepStanding:
+    """Every run of a plan with its state."""
+
+    sweep: str
+    cells: tuple[CellStanding, ...]
+    workers: int
+    devices_per_worker: int  # they share each run
+    price_per_device_hour: float | None
+    currency: str
+    earlier: EarlierRuns | None = None
+    """Runs in the store that the plan does not contain."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many runs are in each state; states without runs are left out."""
+        return dict(Counter(cell.state.value for cell in self.cells))
+
+    @property
+    def flops_left(self) -> int:
+        """FLOP of the runs that are neither finished, diverged nor excluded."""
+        return sum(cell.flops_to_spend for cell in self.cells if cell.state not in _ENDED)
+
+    @property
+    def device_hours_left(self) -> float:
+        """Estimated hours of one device that are still to be spent."""
+        return sum(cell.seconds_left for cell in self.cells) * self.devices_per_worker / 3600
+
+    @property
+    def wall_seconds_left(self) -> float:
+        """Estimated wall time that is left with the config's workers."""
+        seconds = [cell.seconds_left for cell in self.cells]
+        return max(max(seconds, default=0.0), sum(seconds) / self.workers)
+
+    @property
+    def cost_left(self) -> float | None:
+        """Estimated money that is still to be spent; None without a price."""
+        price = self.price_per_device_hour
+        return None if price is None else price * self.device_hours_left
+
+    @property
+    def running(self) -> tuple[CellStanding, ...]:
+        """The cells that train at this moment."""
+        return tuple(cell for cell in self.cells if cell.state is RunState.RUNNING)
+
+    def finished_like_running(self) -> tuple[CellStanding, ...]:
+        """Finished cells that tell where the running ones are heading: the nearest in size."""
+        if not self.running:
+            return ()
+        size = median(cell.params for cell in self.running)
+        finished = (cell for cell in self.cells if cell.state is RunState.FINISHED)
+        by_distance = sorted(finished, key=lambda cell: abs(math.log(cell.params / size)))
+        return tuple(by_distance[:_COMPARED])
+
+    def with_outlooks(self, outlooks: dict[str, str]) -> "SweepStanding":
+        """The same standing, which tells of running cells (by run id) where they are heading."""
+        cells = (replace(c, outlook=outlooks.get(c.run_id, c.outlook)) for c in self.cells)
+        return replace(self, cells=tuple(cells))
+
+    def to_json(self) -> str:
+        """The standing as one JSON document."""
+        document = {
+            "sweep": self.sweep,
+            "counts": self.counts,
+            "flops_left": self.flops_left,
+            "device_hours_left": self.device_hours_left,
+            "wall_seconds_left": self.wall_seconds_left,
+            "cost_left": self.cost_left,
+            "earlier_runs": self.earlier and asdict(self.earlier),
+            "cells": [vars(cell) for cell in self.cells],
+        }
+        return json.dumps(document, indent=2)
+
+
+def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
+    """Compare the plan with what the store holds. One query, whatever the size of the sweep."""
+    known = store.facts()
+    driven = any(facts["status"] == "running" for facts in known.values()) and is_driven(store)
+    excluded, final = excluded_runs(plan), final_states(plan.config.launch)
+    throughput = Throughput.measured(known.values(), plan.config.launch.flops_per_second)
+    cells = []
+    for run in plan.runs:
+        facts = dict(known.get(run.run_id, {}))
+        if run.run_id in excluded:
+            facts |= {"status": RunState.EXCLUDED, "reason": excluded[run.run_id]}
+        elif facts.get("status") == RunState.RUNNING and not driven:
+            reason = "cut off; `scaling run` goes on with it"
+            facts |= {"status": RunState.PLANNED, "reason": reason}
+        elif facts.get("status") == RunState.SETTLED and RunState.SETTLED not in final:
+            reason = "was stopped as settled; `scaling run` goes on with it"
+            facts |= {"status": RunState.PLANNED, "reason": reason}
+        cells.append(_cell(run, facts, throughput))
+    budget = plan.config.budget
+    return SweepStanding(
+        sweep=plan.name,
+        cells=tuple(cells),
+        workers=plan.config.launch.workers,
+        devices_per_worker=plan.config.launch.world_size,
+        price_per_device_hour=budget.price_per_device_hour,
+        currency=budget.currency,
+        earlier=earlier_runs(plan, known),
+    )
+
+
+def _cell(run: RunPlan, facts: dict[str, Any], throughput: Throughput) -> CellStanding:
+    state = RunState(facts.get("status", RunState.PLANNED))
+    return CellStanding(
+        run_id=run.run_id,
+        name=run.name,
+        state=state,
+        held_out=run.held_out,
+        params=run.shape.params,
+        tokens=run.tokens,
+        steps=run.settings.steps,
+        train_flops=run.train_flops,
+        flops_to_spend=run.marginal_flops,
+        loss=facts.get("loss"),
+        wall_seconds=facts.get("wall_seconds"),
+        seconds_left=0.0 if state in _ENDED else throughput.seconds(run),
+        tries=facts.get("tries", 0),
+        reason=facts.get("reason", ""),
+    )

@@ -1,0 +1,1 @@
+"""Training of one pack of runs: steps, evaluation, checkpoints, devices."""

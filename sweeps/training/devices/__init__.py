@@ -1,0 +1,1 @@
+"""The devices that a run trains on: which, how many, and how they share it."""

@@ -1,0 +1,112 @@
+"""Training without a Trainer: a stack of runs in a loop that can be read at a glance.
+
+Checks compare the Trainer with it, and small experiments (rung health, learning-rate transfer) run
+on it: runs of one shape, batch and length, each with its own settings and seed, trained at once.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sweeps.config.sweep import Grid, SweepConfig
+from sweeps.data.corpus import Corpus
+from sweeps.models.transformer import Transformer
+from sweeps.objectives.causal import token_losses
+from sweeps.planning.plan import plan_sweep
+from sweeps.planning.run_plan import RunPlan
+from sweeps.training.stack import build_model, build_optimizer
+
+_EVALUATION_SEQUENCES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainRuns:
+    """What a stack of runs measured, run by run in the order in which they were given."""
+
+    losses: Tensor
+    """(steps, runs) Training loss of each step, nats per token."""
+    gradient_norms: Tensor
+    """(steps, runs) Before clipping."""
+    sequence_losses: Tensor
+    """(runs, sequences) Validation loss of each sequence; NaN where a run diverged."""
+    weights: Tensor
+    """(runs, parameters) As trained."""
+
+    @property
+    def validation_losses(self) -> Tensor:
+        """(runs,) Mean over the validation sequences, nats per token."""
+        return self.sequence_losses.mean(dim=1)
+
+
+def planned_for(
+    config: SweepConfig, *, width: int, depth: int, tokens: float, seed: int = 1
+) -> RunPlan:
+    """The run that the config's recipe makes of this shape and horizon, on the config's data."""
+    grid = Grid(width=(width,), depth=(depth,), tokens=(tokens,), seed=(seed,))
+    return plan_sweep(dataclasses.replace(config, grid=grid, cells=(), held_out=())).runs[0]
+
+
+def train_plainly(
+    plans: Sequence[RunPlan],
+    corpus: Corpus,
+    *,
+    steps: int | None = None,
+    sequences: int | None = None,
+    device: torch.device | None = None,
+    on_step: Callable[[], None] = lambda: None,
+) -> PlainRuns:
+    """Train runs of one shape, batch and length together, to their end or for the first `steps`.
+
+    `sequences` measures on that many of the validation sequences, evenly spaced, instead of all.
+    `device` is the CPU by default; `on_step` is called after every step.
+    """
+    model = build_model(*plans).to(device or torch.device("cpu"))
+    settings = plans[0].settings
+    optimizer = build_optimizer(model, *plans)
+    total = settings.steps if steps is None else steps
+    losses, norms = torch.empty(total, len(plans)), torch.empty(total, len(plans))
+    for step in range(total):
+        batch = batch_of(plans, corpus, step).to(model.device)
+        losses[step] = backward(model, batch, settings.z_loss)
+        assert model.weights.grad is not None, "backward leaves a gradient"
+        norms[step] = torch.linalg.vector_norm(model.weights.grad, dim=1)
+        optimizer.step()
+        on_step()
+    return PlainRuns(
+        losses=losses,
+        gradient_norms=norms,
+        sequence_losses=validation_of(model, corpus, sequences),
+        weights=model.whole_weights(),
+    )
+
+
+def batch_of(plans: Sequence[RunPlan], corpus: Corpus, step: int) -> Tensor:
+    """(runs, sequences, context + 1) What the runs read in one step."""
+    count = plans[0].settings.batch_sequences
+    batches = [corpus.batch(plan.seed, step, count) for plan in plans]
+    return torch.stack(batches)
+
+
+@torch.no_grad()
+def validation_of(model: Transformer, corpus: Corpus, sequences: int | None = None) -> Tensor:
+    """(runs, sequences) Mean nats per token of each validation sequence."""
+    held = torch.from_numpy(corpus.validation).long()
+    if sequences is not None:
+        held = held[:: max(1, len(held) // sequences)]
+    parts = []
+    for batch in held.split(_EVALUATION_SEQUENCES):
+        tokens = batch.to(model.device).expand(model.replicas, *batch.shape)
+        losses, _ = token_losses(model(tokens[..., :-1]), tokens[..., 1:].flatten(1))
+        parts.append(losses.view(model.replicas, len(batch), -1).mean(dim=2))
+    return torch.cat(parts, dim=1).double().cpu()
+
+
+def backward(model: Transformer, batch: Tensor, z_loss: float) -> Tensor:
+    """Leave each run's gradient in the weights; (runs,) its mean cross-entropy."""
+    losses, log_partition = token_losses(model(batch[..., :-1]), batch[..., 1:].flatten(1))
+    mean = losses.mean(dim=1)
+    (mean + z_loss * log_partition.square().mean(dim=1)).sum().backward()
+    return mean.detach()

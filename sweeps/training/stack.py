@@ -1,0 +1,269 @@
+"""A stack of replicas in training, as a Lightning module.
+
+One Lightning step is a chunk of optimizer steps: the Trainer's overhead of about a millisecond is
+paid once a chunk, and losses travel to the host once a chunk. Batches are computed from the step
+number; the loader delivers chunk numbers.
+"""
+
+import contextlib
+import logging
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from torch import Tensor
+
+from scaling.errors import ConfigError
+from sweeps.config.launch import LaunchConfig
+from sweeps.data.corpus import Corpus
+from sweeps.models.sharded import ShardedTransformer
+from sweeps.models.transformer import Transformer, parameter_groups
+from sweeps.planning.run_plan import RunPlan
+from sweeps.training.adamw import PackedAdamW
+from sweeps.training.checkpoints.stack_state import CurvePoint, StackState
+from sweeps.training.devices.device import choose_device
+from sweeps.training.devices.strategy import is_sharded, lightning_strategy
+from sweeps.training.sharded_adamw import ShardedAdamW
+from sweeps.training.step import Step
+
+
+class Stack(pl.LightningModule):
+    """Replicas of one shape, each with its own seed, data order and optimizer constants."""
+
+    def __init__(self, runs: Sequence[RunPlan], corpus: Corpus, launch: LaunchConfig) -> None:
+        super().__init__()
+        if runs[0].settings.batch_sequences % launch.world_size:
+            nodes = f" on each of launch.nodes {launch.nodes}" if launch.nodes > 1 else ""
+            raise ConfigError(
+                f"{runs[0].name}: {runs[0].settings.batch_sequences} sequences a step do not split "
+                f"over launch.devices {launch.devices}{nodes}; choose a divisor"
+            )
+        self.automatic_optimization = False
+        self.model, self.optimizer = _build(runs, launch)
+        if launch.compile:
+            self.model.compile_blocks()
+        self.diverged_at = [-1] * len(runs)
+        self.points: list[list[CurvePoint]] = [[] for _ in runs]
+        self.clipped = [0] * len(runs)
+        self.losses = torch.empty(len(runs), 0)
+        self.step = 0
+        self.seconds = self.paid_seconds = 0.0
+        self.fork_hashes: tuple[str, ...] = ()
+        self.micro_sequences = launch.micro_sequences or runs[0].settings.batch_sequences
+        self.notes: list[str] = []
+        self._runs = tuple(runs)
+        self._corpus = corpus
+        self._launch = launch
+        self._until = 0
+        self._on_chunk: Callable[[], None] = lambda: None
+        self._on_step: Callable[[], None] = lambda: None
+
+    def use(self, runs: Sequence[RunPlan]) -> None:
+        """Go on as these runs: their schedules count from here on."""
+        self._runs = tuple(runs)
+        self.optimizer.use([run.settings for run in runs])
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether every replica has diverged."""
+        return all(step >= 0 for step in self.diverged_at)
+
+    def advance(
+        self,
+        until: int,
+        on_chunk: Callable[[], None] = lambda: None,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Train to this step (or until every replica has diverged); `on_chunk` is called after each
+        chunk, `on_step` after each step."""
+        if self.step >= until or self.has_ended:
+            return
+        self._until, self._on_chunk, self._on_step = until, on_chunk, on_step
+        chunks = math.ceil((until - self.step) / self._launch.inner_steps)
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
+        with _quiet():
+            trainer = pl.Trainer(
+                accelerator="gpu" if choose_device(self._launch.device).type == "cuda" else "cpu",
+                devices=self._launch.devices,
+                num_nodes=self._launch.nodes,
+                strategy=lightning_strategy(self._launch),
+                plugins=[LightningEnvironment()],  # Slurm and others have started one process
+                max_epochs=1,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                deterministic=self._launch.deterministic,
+            )
+            trainer.fit(self, train_dataloaders=range(chunks))
+        self.notes += self._take_step.notes
+
+    def state(self) -> StackState:
+        """A copy of where training stands, on the host."""
+        optimizer = self.optimizer
+        return StackState(
+            step=self.step,
+            seconds=self.seconds,
+            weights=_copy(self.model.held_weights()),
+            first=_copy(optimizer.first),
+            second=_copy(optimizer.second),
+            active=_copy(optimizer.active),
+            diverged_at=tuple(self.diverged_at),
+            clipped=tuple(self.clipped),
+            losses=self.losses,
+            points=tuple(map(tuple, self.points)),
+            paid_seconds=self.paid_seconds,
+            fork_hashes=self.fork_hashes,
+            micro_sequences=self.micro_sequences,
+        )
+
+    @torch.no_grad()
+    def restore(self, state: StackState) -> None:
+        """Stand where the state was taken."""
+        self.step, self.seconds, self.paid_seconds = state.step, state.seconds, state.paid_seconds
+        self.fork_hashes = state.fork_hashes
+        self.micro_sequences = min(self.micro_sequences, state.micro_sequences)
+        self.model.hold(state.weights)
+        self.optimizer.restore(state.step, state.first, state.second, state.active)
+        self.diverged_at, self.clipped = list(state.diverged_at), list(state.clipped)
+        self.losses = state.losses
+        self.points = [list(curve) for curve in state.points]
+
+    def configure_model(self) -> None:
+        """Nothing: a model that is shared among devices was made in shares."""
+
+    def on_train_start(self) -> None:
+        """Answer SIGTERM as this process did before: Lightning, which has just taken it over, would
+        leave without a state that resumes."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def configure_optimizers(self) -> PackedAdamW | ShardedAdamW:
+        """The recipe's optimizer, where the weights are."""
+        self.optimizer.to(self.device)
+        self._take_step = Step(
+            self.model,
+            self.optimizer,
+            z_loss=self._runs[0].settings.z_loss,
+            micro_sequences=self.micro_sequences,
+            backward=self.manual_backward,
+            graph=self._launch.cuda_graph
+            and self.device.type == "cuda"
+            and self._launch.world_size == 1,
+            others_wait=self._launch.world_size > 1,
+        )
+        return self.optimizer
+
+    def training_step(self, chunk: int, batch_index: int) -> None:
+        """Take the optimizer steps of one chunk; stop where no replica is left."""
+        start = time.perf_counter()
+        first, last = self.step, min(self.step + self._launch.inner_steps, self._until)
+        losses = torch.empty(last - first, len(self._runs), device=self.device)
+        norms = torch.empty_like(losses)
+        for index, batch in enumerate(self._batches(first, last)):
+            losses[index] = self._take_step(batch)
+            norms[index] = self.optimizer.gradient_norm
+            self._on_step()
+        self.step, self.micro_sequences = last, self._take_step.micro_sequences
+        if self._launch.world_size > 1:
+            torch.distributed.all_reduce(losses)
+            losses /= self._launch.world_size
+        self._account(first, losses.cpu(), norms.cpu())
+        self.seconds += time.perf_counter() - start
+        self._on_chunk()
+        if self.has_ended:
+            self.trainer.should_stop = True
+
+    def _batches(self, first: int, last: int) -> Tensor:
+        """(steps, replicas, sequences, context + 1) This device's tokens of the steps first to
+        last - 1."""
+        sequences = self._runs[0].settings.batch_sequences
+        tokens = [
+            self._corpus.batches(run.seed, first, last, sequences, self.device)
+            for run in self._runs
+        ]
+        share = sequences // self._launch.world_size
+        first_mine = share * (self.global_rank if self._launch.world_size > 1 else 0)
+        return torch.stack(tokens, dim=1)[:, :, first_mine : first_mine + share]
+
+    def _account(self, first: int, losses: Tensor, norms: Tensor) -> None:
+        """Curve points, clipped steps, and who has diverged; both inputs: (steps, replicas)."""
+        healthy = losses.isfinite() & norms.isfinite()
+        self.losses = torch.cat((self.losses, losses.T), dim=1)
+        for replica, run in enumerate(self._runs):
+            if self.diverged_at[replica] >= 0:
+                continue
+            if not healthy[:, replica].all():
+                step = int(healthy[:, replica].logical_not().nonzero()[0])
+                self.diverged_at[replica] = first + step
+                continue
+            settings, last = run.settings, first + len(losses)
+            warm = norms[max(0, settings.warmup_steps - first) :, replica]
+            self.clipped[replica] += int((warm > settings.max_gradient_norm).sum())
+            values = losses[:, replica].tolist()
+            self.points[replica].append(
+                CurvePoint(
+                    step=last,
+                    tokens=last * run.batch_tokens,
+                    loss=sum(values) / len(values),
+                    learning_rate=settings.hidden.learning_rate
+                    * settings.schedule_factor(last - 1),
+                )
+            )
+
+
+def build_model(*runs: RunPlan) -> Transformer:
+    """The planned models before their first step, as a stack."""
+    return Transformer(runs[0].shape, [run.seed for run in runs], **_model_options(runs[0]))
+
+
+def build_optimizer(model: Transformer, *runs: RunPlan) -> PackedAdamW:
+    """The optimizer with the plans' constants."""
+    settings = [run.settings for run in runs]
+    return PackedAdamW(model.weights, parameter_groups(runs[0].shape), settings)
+
+
+def _build(
+    runs: Sequence[RunPlan], launch: LaunchConfig
+) -> tuple[Transformer | ShardedTransformer, PackedAdamW | ShardedAdamW]:
+    if not is_sharded(launch):
+        model = build_model(*runs)
+        return model, build_optimizer(model, *runs)
+    (run,) = runs
+    device = choose_device(launch.device)
+    shared = ShardedTransformer(run.shape, run.seed, device=device, **_model_options(run))
+    return shared, ShardedAdamW(shared.held, [run.settings])
+
+
+def _model_options(run: RunPlan) -> dict[str, Any]:
+    return {
+        "residual_scale": run.settings.residual_scale,
+        "rotary_base": run.rotary_base,
+        "compute_dtype": torch.bfloat16 if run.precision == "bf16" else torch.float32,
+        "used_vocab_size": run.data.used_vocab_size,
+    }
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning without its banners, and without its advice on data loaders: there is none here."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

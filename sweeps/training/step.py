@@ -1,0 +1,129 @@
+"""One optimizer step of a stack, as fast as the device allows.
+
+On a CPU the step is what it says. On a CUDA device its first calls run as they are and the next one
+is recorded as a CUDA graph, forward, backward and optimizer together; from then on a step is one
+launch. A batch may be taken in micro-batches: gradients add up to the same.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sweeps.models.transformer import Decoder
+from sweeps.objectives.causal import training_loss
+
+_CALLS_BEFORE_CAPTURE = 3  # libraries choose kernels and allocate workspaces in their first calls
+
+Backward = Callable[[Tensor], None]
+
+
+class StackTooLargeError(Exception):
+    """Not even one sequence a replica fits into the device's memory: use fewer replicas; or, where
+    other devices wait for this one, begin again with the micro-batches that it proposes."""
+
+    def __init__(self, reason: str, micro_sequences: int | None = None) -> None:
+        super().__init__(reason)
+        self.micro_sequences = micro_sequences
+
+
+class Step:
+    """Takes optimizer steps; smaller micro-batches where memory runs out, with the same result."""
+
+    def __init__(
+        self,
+        model: Decoder,
+        optimizer: torch.optim.Optimizer,
+        *,
+        z_loss: float,
+        micro_sequences: int,
+        backward: Backward = torch.Tensor.backward,
+        graph: bool = False,
+        others_wait: bool = False,
+    ) -> None:
+        self.micro_sequences = micro_sequences
+        self.notes: list[str] = []
+        self._model, self._optimizer = model, optimizer
+        self._z_loss, self._backward = z_loss, backward
+        self._graph_wanted, self._calls = graph, 0
+        self._others_wait = others_wait
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._input = self._losses = torch.empty(0)
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """One step on a batch (replicas, sequences, context + 1); each replica's loss, (replicas,).
+
+        Raises StackTooLargeError where memory cannot suffice, before anything has changed.
+        """
+        while True:
+            try:
+                return self._take(batch)
+            except torch.OutOfMemoryError:
+                pass  # mended below, when the traceback no longer holds on to tensors
+            self._shrink(batch)
+
+    def _take(self, batch: Tensor) -> Tensor:
+        if self._graph is not None:
+            self._input.copy_(batch)
+            self._graph.replay()
+            return self._losses
+        self._calls += 1
+        if not self._graph_wanted:
+            return self._compute(batch)
+        if self._calls <= _CALLS_BEFORE_CAPTURE:
+            return self._on_side_stream(batch)
+        self._capture(batch)
+        return self._take(batch)
+
+    def _compute(self, batch: Tensor) -> Tensor:
+        loss = self._accumulate(batch)
+        self._optimizer.step()
+        return loss
+
+    def _accumulate(self, batch: Tensor) -> Tensor:
+        """The gradient of the whole batch, micro-batch by micro-batch; each replica's loss."""
+        sequences = batch.shape[1]
+        if sequences <= self.micro_sequences:
+            objective, loss = training_loss(self._model, batch, self._z_loss)
+            self._backward(objective)
+            return loss
+        total = torch.zeros(batch.shape[0], device=batch.device)
+        for part in batch.split(self.micro_sequences, dim=1):
+            share = part.shape[1] / sequences
+            objective, loss = training_loss(self._model, part, self._z_loss)
+            self._backward(objective * share)
+            total += share * loss
+        return total
+
+    def _on_side_stream(self, batch: Tensor) -> Tensor:
+        """What capture demands of the calls before it."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            loss = self._compute(batch)
+        torch.cuda.current_stream().wait_stream(stream)
+        return loss
+
+    def _capture(self, batch: Tensor) -> None:
+        self._input = batch.clone()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._losses = self._compute(self._input)
+        self._graph = graph
+
+    def _shrink(self, batch: Tensor) -> None:
+        """Make the next try need about half the memory."""
+        self._model.zero_grad()
+        self._graph, self._calls = None, 0
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        replicas, sequences = batch.shape[:2]
+        before = min(self.micro_sequences, sequences)
+        if before == 1:
+            raise StackTooLargeError(f"{replicas} replicas of one sequence each do not fit")
+        after = (before + 1) // 2
+        note = f"out of memory: micro-batches of {after} sequences after {before}"
+        if self._others_wait:
+            raise StackTooLargeError(note, micro_sequences=after)
+        self.micro_sequences = after
+        self.notes.append(note)
