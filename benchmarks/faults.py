@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from scaling.store import RunStore
+from scaling.store.run_store import RunStore
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -32,7 +32,7 @@ from analysis.fitting.bootstrap import bootstrap, cluster_counts  # noqa: E402
 from analysis.fitting.fit import fit_law  # noqa: E402
 from analysis.fitting.law_on_runs import model_of  # noqa: E402
 from analysis.fitting.penalties import objective_named  # noqa: E402
-from scaling.laws import Chinchilla  # noqa: E402
+from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, read_records  # noqa: E402
 from scaling.simulate import simulate_records  # noqa: E402
 

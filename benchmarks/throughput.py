@@ -386,7 +386,7 @@ def _curve_writer(plan: RunPlan) -> Iterator[Callable[[Sequence[CurvePoint]], No
     if not _has_mlflow():
         yield lambda points: None
         return
-    from scaling.store import RunStore
+    from scaling.store.run_store import RunStore
     from sweeps.running.run_log import Curve
 
     with tempfile.TemporaryDirectory() as folder:

@@ -82,7 +82,7 @@ COLUMNS: dict[str, Column] = {
     "eval_hash": Column("hash of the validation set", "text"),
     "tokenizer_hash": Column("hash of the tokenizer", "text"),
     "recipe": Column("named, versioned rules that set the hyper-parameters", "text"),
-    # health of the training; `scaling.health` says what fits make of it
+    # health of the training; `scaling.rung_health` says what fits make of it
     "health": Column(
         "what the learning-rate check of the run's shape found: ok, soft, edge or cap", "text"
     ),

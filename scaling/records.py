@@ -20,7 +20,7 @@ import pandas as pd
 from scaling.arrays import FloatArray
 from scaling.columns import COLUMNS, MUST_AGREE, canonical_name
 from scaling.errors import RecordError
-from scaling.health import EDGE_REASON, Health, spread_health
+from scaling.rung_health import EDGE_REASON, Health, spread_health
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -83,11 +83,11 @@ class Records:
     def usable(self, *columns: str) -> "Records":
         """The runs that a fit on these columns (and loss) may use.
 
-        Left out, each with its reason: runs that did not finish, runs that the plan holds out,
-        runs with a blank or non-finite value, runs of a shape whose learning-rate check failed to
+        Left out, each with its reason: runs that did not finish, runs that the plan holds out, runs
+        with a blank or non-finite value, runs of a shape whose learning-rate check failed to
         bracket the optimum. Where it found the rule off, `loss_stderr` is widened
-        (`scaling.health`). Raises RecordError for a missing column, and where the runs left differ
-        in tokenizer, evaluation set, data or objective.
+        (`scaling.rung_health`). Raises RecordError for a missing column, and where the runs left
+        differ in tokenizer, evaluation set, data or objective.
         """
         needed = tuple(dict.fromkeys((*columns, "loss")))
         self.require(*needed)

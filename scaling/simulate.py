@@ -7,19 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from scaling.errors import RecordError
-from scaling.laws import (
-    M4,
-    BrokenPowerLaw,
-    Chinchilla,
-    DataConstrained,
-    Law,
-    Overtraining,
-    PowerLaw,
-    ShapeLaw,
-    ShiftedPowerLaw,
-    Skaling,
-    TwiceBrokenPowerLaw,
-)
+from scaling.laws.base import Law
+from scaling.laws.curves import M4, BrokenPowerLaw, PowerLaw, ShiftedPowerLaw, TwiceBrokenPowerLaw
+from scaling.laws.surfaces import Chinchilla, DataConstrained, Overtraining, ShapeLaw, Skaling
 from scaling.records import Records, records_from_table
 
 

@@ -138,7 +138,7 @@ grep -q "^scaling: Slurm does not take the jobs" "$folder/refused"
 equal() {  # two sweeps have measured the same
     "$python" - "$@" <<'PYTHON'
 import sys
-from scaling.store import RunStore
+from scaling.store.run_store import RunStore
 one, other = (
     sorted(facts["loss"] for facts in RunStore.find(name, None).facts().values())
     for name in sys.argv[1:3]

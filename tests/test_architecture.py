@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {"scaling": set(), "sweeps": {"scaling"}, "analysis": {"scaling"}}
 COMPOSITION_ROOT = ROOT / "scaling" / "cli"  # the one place that sees every package
 ENGINES = {
-    "mlflow": "scaling/mlflow_client.py",
+    "mlflow": "scaling/store/mlflow_client.py",
     "lmfit": "analysis/fitting/lmfit_bridge.py",
     "streamlit": "analysis/dashboard.py",
     "tokenizers": "sweeps/data/tokens/bpe.py",

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scaling.cli import dashboard as verb
 from scaling.cli import main
-from scaling.seals import keep_seal
-from scaling.store import RunStore
+from scaling.cli.verbs import dashboard as verb
+from scaling.store.run_store import RunStore
+from scaling.store.seals import keep_seal
 
 ROOT = Path(__file__).parent.parent
 without_streamlit = pytest.mark.skipif(

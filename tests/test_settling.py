@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 
 from scaling.cli import main
-from scaling.cli.settling import CurveJudge, judge_of
+from scaling.cli.outlooks import CurveJudge, judge_of
 from scaling.errors import ConfigError
 from scaling.records import records_from_table
-from scaling.store import RunState, RunStore
+from scaling.store.run_state import RunState
+from scaling.store.run_store import RunStore
 from sweeps.config.sweep import HealthConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from scaling.cli import main
-from scaling.seals import read_seals
-from scaling.store import RunState, RunStore
+from scaling.store.run_state import RunState
+from scaling.store.run_store import RunStore
+from scaling.store.seals import read_seals
 
 
 def ladder(tmp_path, **changed):

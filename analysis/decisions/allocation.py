@@ -6,7 +6,8 @@ import numpy as np
 
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
-from scaling.laws import DataConstrained, Law
+from scaling.laws.base import Law
+from scaling.laws.surfaces import DataConstrained
 
 #: FLOP per parameter and token: training (forward and backward) and inference (forward)
 TRAINING_FLOP, INFERENCE_FLOP = 6.0, 2.0

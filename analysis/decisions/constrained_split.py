@@ -20,7 +20,8 @@ from analysis.forecasting.targets import Targets
 from analysis.intervals import DECADE, LEVELS, Interval, checked_levels
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
-from scaling.laws import Chinchilla, DataConstrained, Law
+from scaling.laws.base import Law
+from scaling.laws.surfaces import Chinchilla, DataConstrained
 from scaling.records import Records
 
 # Repeats after which the value of data and of excess parameters has decayed: Muennighoff et al.

@@ -19,7 +19,7 @@ from analysis.fitting.problem import Problem, pose_again
 from analysis.fitting.result import Fit
 from analysis.fitting.search import find_optimum, search_stages
 from scaling.errors import ScalingError
-from scaling.laws import Law
+from scaling.laws.base import Law
 from scaling.records import Records
 
 HUBER_DELTAS = (1e-4, 1e-3, 1e-2, 1e-1)

@@ -18,7 +18,8 @@ from analysis.fitting.result import Fit, FitStatus
 from analysis.fitting.search import Optimum, find_optimum
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
-from scaling.laws import Law, law_named
+from scaling.laws.base import Law
+from scaling.laws.registry import law_named
 from scaling.records import Records
 
 FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough

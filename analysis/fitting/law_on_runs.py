@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from analysis.fitting.penalties import Objective
 from scaling.arrays import FloatArray
-from scaling.laws import Law
+from scaling.laws.base import Law
 
 #: logs and exponents beyond these are overflow in the making; the search is kept inside
 LARGEST_LOG = 600.0

@@ -17,7 +17,7 @@ from analysis.fitting.result import Fit
 from analysis.intervals import Interval
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
-from scaling.laws import Law
+from scaling.laws.base import Law
 from scaling.records import Records
 
 Bounds = Mapping[str, tuple[float | None, float | None]]

@@ -11,7 +11,7 @@ from analysis.fitting.result import Fit
 from analysis.tuning.rungs import health_notes
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
-from scaling.laws import Law
+from scaling.laws.base import Law
 from scaling.records import Records
 
 #: ln(D) must leave its straight line against ln(N) by this much somewhere, or the two are one

@@ -11,7 +11,8 @@ import numpy as np
 
 from analysis.intervals import Interval
 from scaling.errors import FitError
-from scaling.laws import Law, law_named
+from scaling.laws.base import Law
+from scaling.laws.registry import law_named
 
 
 class FitStatus(StrEnum):

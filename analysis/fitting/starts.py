@@ -11,7 +11,7 @@ from itertools import combinations, product
 import numpy as np
 
 from scaling.arrays import FloatArray
-from scaling.laws import Law
+from scaling.laws.base import Law
 
 Grid = dict[str, FloatArray]
 

@@ -4,11 +4,13 @@ import numpy as np
 
 from analysis.forecasting.ensemble import MemberFit
 from analysis.forecasting.members import curve_forms, surface_forms
-from scaling.laws import Chinchilla, Law, Overtraining, PowerLaw, ShiftedPowerLaw, Skaling
+from scaling.laws.base import Law
+from scaling.laws.curves import PowerLaw, ShiftedPowerLaw
+from scaling.laws.surfaces import Chinchilla, Overtraining, Skaling
 
 
 def public_law(member: MemberFit) -> Law | None:
-    """The law in its published constants, or None for a form that `scaling.laws` lacks.
+    """The law in its published constants, or None for a form that `scaling.laws.registry` lacks.
 
     Fits are centred on the largest runs and relative to the lowest loss; here both are undone.
     """

@@ -8,8 +8,8 @@ from analysis.forecasting.forecaster import Forecaster, LogForecast
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.members.surface_forms import SurfaceForm
 from analysis.intervals import DECADE
-from scaling.health import EDGE_REASON
 from scaling.records import Records
+from scaling.rung_health import EDGE_REASON
 
 BoolArray = npt.NDArray[np.bool_]
 

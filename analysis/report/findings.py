@@ -26,7 +26,7 @@ from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVELS
 from analysis.tuning.rungs import LadderHealth, ladder_health
 from scaling.errors import ForecastError, RecordError, ScalingError
-from scaling.laws import law_named
+from scaling.laws.registry import law_named
 from scaling.records import Records
 
 FACTORS = (10.0, 100.0)  # times the largest fitted run: what a planner asks first

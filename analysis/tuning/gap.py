@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from scaling.arrays import FloatArray
-from scaling.health import Health, rung_columns
 from scaling.records import Records
+from scaling.rung_health import Health, rung_columns
 
 IntArray = npt.NDArray[np.intp]
 

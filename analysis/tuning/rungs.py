@@ -1,8 +1,8 @@
 """Every rung of a ladder: how its training looks, and what fits make of its runs.
 
-A rung is all runs of one shape. Its learning-rate check (`scaling.health`) decides what its runs
-count in fits and forecasts. Clipped steps, spikes and a curve that stands apart are signs to look
-at; they change no weight.
+A rung is all runs of one shape. Its learning-rate check (`scaling.rung_health`) decides what its
+runs count in fits and forecasts. Clipped steps, spikes and a curve that stands apart are signs to
+look at; they change no weight.
 """
 
 import math
@@ -19,8 +19,8 @@ from analysis.tuning.trends import (
     outlying,
 )
 from scaling.errors import FitError, RecordError
-from scaling.health import EDGE_REASON, Health, rung_columns, spread_health
 from scaling.records import Records
+from scaling.rung_health import EDGE_REASON, Health, rung_columns, spread_health
 
 #: What a fit does with a rung, by what its check found; formatted with its weight.
 _REASONS = {

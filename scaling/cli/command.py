@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from scaling.cli import analysing, dashboard, options, records, reporting, sealed, training
+from scaling.cli import options
+from scaling.cli.verbs import dashboard, forecast, report, runs, seals, sweep
 from scaling.errors import ScalingError
 
 
@@ -51,44 +52,44 @@ def _parser() -> argparse.ArgumentParser:
 
 #: Each verb with the groups of options that it takes.
 VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] = {
-    training.plan: (options.config, options.output, options.json_output),
-    training.tokenize: (options.tokenizing, options.required_output, options.json_output),
-    training.run: (options.config, options.spending, options.output, options.json_output),
-    training.status: (options.config, options.watching, options.output, options.json_output),
-    training.check: (options.config, options.quick, options.output, options.json_output),
-    records.collect: (options.experiment, options.required_output),
-    records.import_: (options.importing,),
-    analysing.fit: (
+    sweep.plan: (options.config, options.output, options.json_output),
+    sweep.tokenize: (options.tokenizing, options.required_output, options.json_output),
+    sweep.run: (options.config, options.spending, options.output, options.json_output),
+    sweep.status: (options.config, options.watching, options.output, options.json_output),
+    sweep.check: (options.config, options.quick, options.output, options.json_output),
+    runs.collect: (options.experiment, options.required_output),
+    runs.import_: (options.importing,),
+    forecast.fit: (
         options.source,
         options.law("power_law"),
         options.fitting,
         options.output,
         options.json_output,
     ),
-    analysing.forecast: (
+    forecast.forecast: (
         options.source,
         options.law("auto"),
         options.forecasting,
         options.output,
         options.json_output,
     ),
-    analysing.allocate: (
+    forecast.allocate: (
         options.source,
         options.law("auto", along=False),
         options.allocation,
         options.output,
         options.json_output,
     ),
-    sealed.verify: (options.seal_name, options.table, options.output, options.json_output),
-    analysing.backtest: (
+    seals.verify: (options.seal_name, options.table, options.output, options.json_output),
+    forecast.backtest: (
         options.source,
         options.law("auto"),
         options.figure,
         options.output,
         options.json_output,
     ),
-    analysing.health: (options.source, options.output, options.json_output),
-    reporting.report: (options.source, options.law("auto"), options.required_output),
+    forecast.health: (options.source, options.output, options.json_output),
+    report.report: (options.source, options.law("auto"), options.required_output),
     dashboard.dashboard: (options.sources, options.table, options.serving),
-    reporting.study: (options.config, options.spending, options.sealing, options.output),
+    report.study: (options.config, options.spending, options.sealing, options.output),
 }

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from scaling.cli.dashboard import outlooks_of, stored_sweeps
-from scaling.cli.sealed import seal_standings
-from scaling.cli.sources import curves_of, read
+from scaling.cli.inputs import curves_of, read
+from scaling.cli.verbs.dashboard import outlooks_of, stored_sweeps
+from scaling.cli.verbs.seals import seal_standings
 
 
 def draw(asked: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Which planned runs are not trained: left out by the config, or ended for good."""
 
-from scaling.store import RunState
+from scaling.store.run_state import RunState
 from sweeps.config.launch import LaunchConfig
 from sweeps.planning.plan import SweepPlan
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from scaling.errors import ScalingError, StoreError
-from scaling.state_folder import not_writable, state_folder
-from scaling.store import RunStore
+from scaling.store.run_store import RunStore
+from scaling.store.state_folder import not_writable, state_folder
 
 _RENEWED_SECONDS = 30.0
 _STALE_SECONDS = 120.0

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from scaling.store import RunStore
+from scaling.store.run_store import RunStore
 from sweeps.training.stop import Stopped
 
 

@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from scaling.errors import StoreError
-from scaling.store import RunState, RunWriter
+from scaling.store.run_state import RunState
+from scaling.store.run_writer import RunWriter
 from sweeps.planning.run_plan import RunPlan
 from sweeps.running.early_stop import OutcomeSettled, Settlement
 from sweeps.running.events import EventKind, RunEvent

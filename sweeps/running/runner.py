@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from scaling.errors import StoreError
-from scaling.store import RunState, RunStore
+from scaling.store.run_state import RunState
+from scaling.store.run_store import RunStore
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.base import TaskLost, TaskMessage
 from sweeps.launchers.engines import find_launcher

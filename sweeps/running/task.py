@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaling.store import RunStore
+from scaling.store.run_store import RunStore
 from sweeps.config.data import DataConfig
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.sweep import HealthConfig

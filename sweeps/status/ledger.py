@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
-from scaling.store import RunState, RunStore
+from scaling.store.run_state import RunState
+from scaling.store.run_store import RunStore
 from sweeps.planning.changed_config import EarlierRuns, earlier_runs
 from sweeps.planning.exclusions import excluded_runs, final_states
 from sweeps.planning.plan import SweepPlan

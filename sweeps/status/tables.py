@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from scaling.store import RunState
+from scaling.store.run_state import RunState
 from sweeps.planning.cost import PlanCost
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.recipe import find_recipe

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scaling.arrays import FloatArray
-from scaling.health import Health
+from scaling.rung_health import Health
 from scaling.shape import TransformerShape
 from sweeps.data.corpus import Corpus
 from sweeps.planning.run_plan import RunPlan

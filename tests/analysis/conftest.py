@@ -7,7 +7,7 @@ matplotlib.use("Agg")
 import pandas as pd  # noqa: E402
 import pytest  # noqa: E402
 
-from scaling.laws import Chinchilla  # noqa: E402
+from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, records_from_table  # noqa: E402
 from scaling.simulate import isoflop_runs, simulate_records  # noqa: E402
 

@@ -9,7 +9,7 @@ from analysis.forecasting.forecaster import prepare
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import pose
 from scaling.errors import ForecastError
-from scaling.laws import Chinchilla
+from scaling.laws.surfaces import Chinchilla
 from scaling.records import records_from_table
 from scaling.simulate import isoflop_runs, simulate_records
 

@@ -6,7 +6,7 @@ import pytest
 from analysis.approaches.envelope import fit_envelope
 from analysis.approaches.isoflop import fit_isoflop
 from scaling.errors import FitError
-from scaling.laws import Chinchilla
+from scaling.laws.surfaces import Chinchilla
 from scaling.simulate import EXAMPLES, grid_of_runs, isoflop_runs, simulate_records
 
 LAW = EXAMPLES["chinchilla"]

@@ -8,7 +8,7 @@ import pytest
 from analysis.fitting.fit import fit_law
 from analysis.fitting.law_on_runs import AnyLaw, model_of
 from analysis.fitting.penalties import OBJECTIVES, objective_named
-from scaling.laws import LAWS
+from scaling.laws.registry import LAWS
 from scaling.simulate import EXAMPLES, example_runs, simulate_records
 
 #: these two have long flat valleys; their losses come back, their constants only without noise

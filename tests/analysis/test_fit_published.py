@@ -11,7 +11,7 @@ from analysis.fitting.fit import fit_law
 from analysis.fitting.law_on_runs import model_of
 from analysis.fitting.newton import minimise, whitening
 from analysis.fitting.penalties import objective_named
-from scaling.laws import Chinchilla
+from scaling.laws.surfaces import Chinchilla
 from scaling.records import Records, read_records
 
 CONSTANTS = ("A", "B", "E", "alpha", "beta")

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.fitting.bootstrap import WEBB_POINTS, cluster_counts
 from analysis.fitting.fit import fit_law
-from scaling.laws import PowerLaw
+from scaling.laws.curves import PowerLaw
 from scaling.simulate import EXAMPLES, example_runs, simulate_records
 
 TRUTH = EXAMPLES["chinchilla"]

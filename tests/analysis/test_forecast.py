@@ -14,7 +14,7 @@ from analysis.forecasting.targets import Targets
 from analysis.text.decisions import budgets_text, splits_text
 from analysis.text.forecasting import forecast_text
 from scaling.errors import ForecastError
-from scaling.laws import Chinchilla, Skaling
+from scaling.laws.surfaces import Chinchilla, Skaling
 from scaling.records import records_from_table
 from scaling.simulate import isoflop_runs, simulate_records
 

@@ -8,7 +8,7 @@ from analysis.forecasting.forecaster import prepare
 from analysis.forecasting.members.surface_forms import BADLY_TUNED, BENDING
 from analysis.forecasting.published_form import public_law
 from analysis.forecasting.setup import pose
-from scaling.laws import Chinchilla
+from scaling.laws.surfaces import Chinchilla
 from scaling.records import records_from_table
 from scaling.simulate import isoflop_runs, simulate_records
 

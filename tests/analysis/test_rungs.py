@@ -15,7 +15,7 @@ from analysis.text.tuning import health_json, health_text
 from analysis.tuning.rungs import ladder_health
 from scaling.cli import main
 from scaling.errors import RecordError
-from scaling.laws import LAWS
+from scaling.laws.registry import LAWS
 from scaling.records import read_records, records_from_table
 
 TRUTH = LAWS["chinchilla"](E=1.7, A=120.0, B=200.0, alpha=0.4, beta=0.35)

@@ -5,7 +5,7 @@ import pytest
 
 from analysis.decisions.allocation import allocate
 from scaling.errors import ForecastError
-from scaling.laws import Chinchilla
+from scaling.laws.surfaces import Chinchilla
 from scaling.simulate import EXAMPLES
 
 LAW, REPEATS = EXAMPLES["chinchilla"], EXAMPLES["data_constrained"]

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit_law
-from scaling.health import EDGE_REASON, spread_health
 from scaling.records import records_from_table
+from scaling.rung_health import EDGE_REASON, spread_health
 
 
 @pytest.fixture

@@ -6,16 +6,9 @@ import numpy as np
 import pytest
 
 from scaling.errors import FitError
-from scaling.laws import (
-    LAWS,
-    M4,
-    Chinchilla,
-    DataConstrained,
-    Overtraining,
-    PowerLaw,
-    Skaling,
-    law_named,
-)
+from scaling.laws.curves import M4, PowerLaw
+from scaling.laws.registry import LAWS, law_named
+from scaling.laws.surfaces import Chinchilla, DataConstrained, Overtraining, Skaling
 from scaling.simulate import EXAMPLES, example_runs
 
 HOFFMANN = EXAMPLES["chinchilla"]

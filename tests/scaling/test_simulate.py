@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scaling.errors import RecordError
-from scaling.laws import PowerLaw
+from scaling.laws.curves import PowerLaw
 from scaling.simulate import EXAMPLES, grid_of_runs, isoflop_runs, simulate_records
 
 CHINCHILLA = EXAMPLES["chinchilla"]

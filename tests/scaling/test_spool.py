@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scaling.errors import StoreError
-from scaling.spool import Shipper, Spool, Unavailable, left_behind
+from scaling.store.spool import Shipper, Spool, Unavailable, left_behind
 
 
 class Store:

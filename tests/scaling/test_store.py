@@ -12,10 +12,11 @@ import urllib.request
 import pytest
 
 from scaling.errors import StoreError
-from scaling.mlflow_client import connect
-from scaling.seals import keep_seal, read_seals
-from scaling.store import RunState, RunStore
-from scaling.tracking_uri import resolve_tracking_uri
+from scaling.store.mlflow_client import connect
+from scaling.store.run_state import RunState
+from scaling.store.run_store import RunStore
+from scaling.store.seals import keep_seal, read_seals
+from scaling.store.tracking_uri import resolve_tracking_uri
 
 FACTS = {"width": 32, "depth": 1, "seed": 7, "recipe": "tiny/1"}
 RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}
@@ -46,7 +47,7 @@ def test_a_finished_run_reads_back_with_every_digit(store):
 
 
 def test_facts_that_are_added_after_the_end_reach_every_reader(store, monkeypatch):
-    monkeypatch.setattr("scaling.store_cache._WORTH_WRITING", 1)
+    monkeypatch.setattr("scaling.store.cache._WORTH_WRITING", 1)
     for name in ("abc", "other"):
         store.start_run(name, "d32", FACTS).finish(RECORD)
     assert "health" not in store.facts()["abc"]  # which is in the cache from here on
@@ -118,8 +119,8 @@ def test_sql_and_the_client_tell_the_same_of_a_sweep(store, monkeypatch):
     writer.log_curve([{"step": 1, "train_loss": 2.0}])
     assert writer.flush()
     by_sql = (store.facts(), store.curves().to_dict())
-    monkeypatch.setattr("scaling.store.speaks_sql", lambda uri: False)
-    monkeypatch.setattr("scaling.store_cache.speaks_sql", lambda uri: False)
+    monkeypatch.setattr("scaling.store.run_store.speaks_sql", lambda uri: False)
+    monkeypatch.setattr("scaling.store.cache.speaks_sql", lambda uri: False)
     assert (store.facts(), store.curves().to_dict()) == by_sql
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 
-from scaling import store_cache
-from scaling.state_folder import state_folder
-from scaling.store import RunState, RunStore
-from scaling.store_sql import run_tags
+from scaling.store import cache as store_cache
+from scaling.store.run_state import RunState
+from scaling.store.run_store import RunStore
+from scaling.store.sql_reads import run_tags
+from scaling.store.state_folder import state_folder
 
 RECORD = {"loss": 2.0, "params": 1e4, "tokens": 1e6, "train_flops": 7.5e10}
 

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from scaling.records import read_records
-from scaling.store import RunStore
-from scaling.store_import import import_records
+from scaling.store.importing import import_records
+from scaling.store.run_store import RunStore
 
 
 def test_a_wandb_export_joins_the_store_once_with_every_digit(tmp_path):

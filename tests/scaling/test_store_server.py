@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.tracking_server import TrackingServer
 from scaling.errors import StoreError
-from scaling.store import RunState, RunStore
+from scaling.store.run_state import RunState
+from scaling.store.run_store import RunStore
 
 pytestmark = pytest.mark.slow
 FACTS = {"width": 32, "seed": 7}

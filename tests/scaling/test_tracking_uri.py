@@ -4,10 +4,10 @@ import pickle
 
 import pytest
 
-from scaling.mlflow_client import connect, sender
-from scaling.spool import Unavailable
-from scaling.store import RunStore
-from scaling.tracking_uri import (
+from scaling.store.mlflow_client import connect, sender
+from scaling.store.run_store import RunStore
+from scaling.store.spool import Unavailable
+from scaling.store.tracking_uri import (
     resolve_tracking_uri,
     tracking_environment,
     with_credentials,

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scaling.store import RunState, RunStore
+from scaling.store.run_state import RunState
+from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.events import EventKind

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from scaling.errors import ConfigError
-from scaling.health import Health
+from scaling.rung_health import Health
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.planning.plan import plan_sweep

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ray_cluster import RayCluster
-from scaling.store import RunState, RunStore
+from scaling.store.run_state import RunState
+from scaling.store.run_store import RunStore
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from scaling.store import RunState
+from scaling.store.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from scaling.errors import ConfigError, CorpusError
-from scaling.store import RunState, RunStore
+from scaling.store.run_state import RunState
+from scaling.store.run_store import RunStore
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus

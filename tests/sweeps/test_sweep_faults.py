@@ -12,7 +12,8 @@ import pytest
 
 from benchmarks.faults import children
 from benchmarks.tracking_server import TrackingServer
-from scaling.store import RunState, RunStore
+from scaling.store.run_state import RunState
+from scaling.store.run_store import RunStore
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]

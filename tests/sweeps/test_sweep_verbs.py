@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from scaling.cli.command import main
-from scaling.store import RunStore
+from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.driver_lock import DriverLock

@@ -11,7 +11,7 @@ log-sum-exp, so no constant overflows however far a search strays:
     badly tuned small runs: plus e^(q - delta (x_N + x_D - c')),  delta = e^r
 
 k = 1 is the additive law of Hoffmann et al. 2022 (arXiv:2203.15556). k below 1 couples size and
-data (`scaling.laws.Skaling`), and alpha and beta keep their meaning as the slopes far out.
+data (`scaling.laws.surfaces.Skaling`), and alpha and beta keep their meaning as the slopes far out.
 The bending law lets the fall steepen (g > 0) or slow down near the upper edge of the data; on its
 scale a run of the largest quarter has x_N + x_D near zero. The last law adds what small runs lose
 to bad tuning (a warm-up that is most of the run, a learning rate that does not fit), which halves

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from scaling.cli.settling import heading_of
-from scaling.cli.sources import assignments, read
+from scaling.cli.inputs import assignments, read
+from scaling.cli.outlooks import heading_of
 from scaling.errors import ConfigError
 
 Arguments = argparse.Namespace
@@ -53,9 +53,9 @@ def dashboard(arguments: Arguments) -> None:
 
 def stored_sweeps() -> list[str]:
     """The sweeps of the run store, as sources."""
-    from scaling.seals import SEALS
-    from scaling.store import sweep_ids
-    from scaling.tracking_uri import resolve_tracking_uri
+    from scaling.store.run_store import sweep_ids
+    from scaling.store.seals import SEALS
+    from scaling.store.tracking_uri import resolve_tracking_uri
 
     kept_apart = (SEALS, "Default")  # MLflow makes the latter by itself
     found = sweep_ids(resolve_tracking_uri())
@@ -64,7 +64,8 @@ def stored_sweeps() -> list[str]:
 
 def outlooks_of(source: str) -> Mapping[str, str]:
     """Where the running cells of a sweep are heading, by run id; nothing for a table."""
-    from scaling.store import RunState, RunStore
+    from scaling.store.run_state import RunState
+    from scaling.store.run_store import RunStore
 
     if not source.startswith("mlflow:"):
         return {}

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.cli.sealed import seal, seals_to_report
-from scaling.cli.settling import judge_of
-from scaling.cli.sources import config_path, curves_of, load
-from scaling.cli.training import may_spend
+from scaling.cli.inputs import config_path, curves_of, load
+from scaling.cli.outlooks import judge_of
+from scaling.cli.verbs.seals import seal, seals_to_report
+from scaling.cli.verbs.sweep import may_spend
 from scaling.errors import ConfigError
 
 if TYPE_CHECKING:
-    from scaling.store import RunStore
+    from scaling.store.run_store import RunStore
     from sweeps.planning.plan import SweepPlan
 
 Arguments = argparse.Namespace
@@ -38,7 +38,7 @@ def report(arguments: Arguments) -> None:
 def study(arguments: Arguments) -> None:
     """Train CONFIG, forecast its held-out runs unseen, compare, and write the report."""
     from analysis.report import write_study
-    from scaling.store import RunStore
+    from scaling.store.run_store import RunStore
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.plan import plan_sweep
     from sweeps.running.runner import run_sweep
@@ -71,7 +71,7 @@ def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) ->
     """Train the runs that fits may use, and seal the forecast of the held-out ones, which do not
     exist yet. A seal of an earlier call stays."""
     from analysis.evaluation.held_out import forecast_to_come
-    from scaling.seals import read_seals
+    from scaling.store.seals import read_seals
     from sweeps.running.runner import run_sweep
     from sweeps.status.progress import SweepProgress
 

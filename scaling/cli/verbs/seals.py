@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from scaling.cli.answers import answer
-from scaling.cli.sources import load, read
+from scaling.cli.inputs import load, read
+from scaling.cli.outputs import answer
 from scaling.errors import ConfigError, ScalingError, StoreError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def verify(arguments: Arguments) -> None:
     from analysis.evaluation.sealed import Seal, score_seal
     from analysis.text.evaluation import standings_text, verdicts_json, verdicts_text
     from analysis.text.tables import results_json
-    from scaling.seals import read_seals
+    from scaling.store.seals import read_seals
 
     if arguments.all == bool(arguments.name):
         raise ConfigError("verify one sealed forecast by its NAME, or all of them with --all")
@@ -46,7 +46,7 @@ def seal(answered: "Forecast", name: str, records: "Records", **how: Sequence[st
     Raises ForecastError where a run at one of its targets has landed already.
     """
     from analysis.evaluation.sealed import seal_forecast
-    from scaling.seals import keep_seal
+    from scaling.store.seals import keep_seal
 
     made = seal_forecast(answered, name, records, **how)
     keep_seal(made.name, made.to_json())
@@ -56,7 +56,7 @@ def seal(answered: "Forecast", name: str, records: "Records", **how: Sequence[st
 def seal_standings() -> "tuple[SealStanding, ...]":
     """Where every sealed forecast of the run store stands."""
     from analysis.evaluation.sealed import standings_of
-    from scaling.seals import read_seals
+    from scaling.store.seals import read_seals
 
     return standings_of(read_seals(), _source_of)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from scaling.records import Records
-from scaling.store import RunState, RunStore
+from scaling.store.run_state import RunState
+from scaling.store.run_store import RunStore
 
 
 def import_records(records: Records, store: RunStore) -> int:

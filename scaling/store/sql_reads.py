@@ -13,7 +13,7 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
-from scaling.tracking_uri import with_credentials
+from scaling.store.tracking_uri import with_credentials
 
 _SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 _BUSY_SECONDS = 20.0  # as long as MLflow itself waits for a writer

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from scaling.cli.sources import load
+from scaling.cli.inputs import load
 
 Arguments = argparse.Namespace
 
@@ -11,7 +11,7 @@ Arguments = argparse.Namespace
 def collect(arguments: Arguments) -> None:
     """Write the runs of an EXPERIMENT as a table."""
     from scaling.records import write_records
-    from scaling.store import RunStore
+    from scaling.store.run_store import RunStore
 
     records = RunStore.find(arguments.experiment.removeprefix("mlflow:")).read_records()
     write_records(records, arguments.output)
@@ -20,8 +20,8 @@ def collect(arguments: Arguments) -> None:
 
 def import_(arguments: Arguments) -> None:
     """Copy past runs from FILE, such as a Weights & Biases export, into the run store."""
-    from scaling.store import RunStore
-    from scaling.store_import import import_records
+    from scaling.store.importing import import_records
+    from scaling.store.run_store import RunStore
 
     count = import_records(load(arguments), RunStore.open(arguments.sweep))
     print(f"{count} runs joined mlflow:{arguments.sweep}", file=sys.stderr)

@@ -1,9 +1,9 @@
 """The run store: a sweep is an MLflow experiment, a run of the plan is an MLflow run.
 
-Each run carries its whole record as one JSON tag beside the params and metrics that people look
-at in MLflow's own pages, so that thousands of runs are read by a paged query, without a call per
-run; what has ended is kept in a local cache. Runs are children of one parent run, the sweep's.
-What a run writes passes through a local spool (`scaling.spool`), so that training never waits.
+Each run carries its whole record as one JSON tag beside the params and metrics that people look at
+in MLflow's own pages, so that thousands of runs are read by a paged query, without a call per run;
+what has ended is kept in a local cache. Runs are children of one parent run, the sweep's. What a
+run writes passes through a local spool (`scaling.store.spool`), so that training never waits.
 """
 
 import difflib
@@ -11,63 +11,37 @@ import hashlib
 import json
 import math
 import os
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.errors import StoreError
-from scaling.mlflow_client import (
-    connect,
-    log_batches,
-    one_line_errors,
-    sender,
+from scaling.store.cache import EXCLUDED, Try, read_tries
+from scaling.store.mlflow_client import connect, log_batches, one_line_errors, sender
+from scaling.store.run_state import (
+    DRIVER,
+    KIND,
+    PARENT,
+    RANK,
+    REASON,
+    RECORD,
+    RUN_ID,
+    STATE,
+    Fact,
+    RunState,
 )
-from scaling.spool import Shipper, Spool, Unavailable, left_behind, ship
-from scaling.state_folder import state_folder
-from scaling.store_cache import EXCLUDED, Try, read_tries
-from scaling.store_sql import LayoutError, curve_points, experiments, speaks_sql
-from scaling.tracking_uri import resolve_tracking_uri, without_credentials
+from scaling.store.run_writer import RunWriter, as_params, final_metrics, now_ms, record_json
+from scaling.store.spool import Shipper, Spool, Unavailable, left_behind, ship
+from scaling.store.sql_reads import LayoutError, curve_points, experiments, speaks_sql
+from scaling.store.state_folder import state_folder
+from scaling.store.tracking_uri import resolve_tracking_uri, without_credentials
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scaling.records import Records
-
-Fact = float | int | str | bool | None
-
-_RECORD = "scaling.record"
-_RUN_ID = "scaling.run_id"
-_STATE = "scaling.state"
-_REASON = "scaling.reason"
-_KIND = "scaling.kind"
-_DRIVER = "scaling.driver"
-_PARENT = "mlflow.parentRunId"
-_END_SECONDS = 20.0  # how long the end of a run waits for a store that is merely slow
-
-
-class RunState(StrEnum):
-    """Where a planned run stands."""
-
-    PLANNED = "planned"
-    RUNNING = "running"
-    FINISHED = "finished"
-    SETTLED = "settled"  # stopped, since its outcome was forecast well enough
-    DIVERGED = "diverged"
-    FAILED = "failed"
-    EXCLUDED = "excluded"
-
-
-#: A later state in this order outranks an earlier one of the same run.
-_RANK = {
-    state: rank
-    for rank, state in enumerate(
-        ("failed", "settled", "running", "diverged", "finished", "excluded")
-    )
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,15 +66,15 @@ class RunStore:
         client = connect(uri)
         experiment = _find_experiment(client, sweep, uri)
         if experiment is None:
-            experiment_id = client.create_experiment(sweep, tags={_KIND: "sweep"})
+            experiment_id = client.create_experiment(sweep, tags={KIND: "sweep"})
             return cls(sweep=sweep, tracking_uri=uri, experiment_id=experiment_id)
-        if _KIND not in experiment.tags:
+        if KIND not in experiment.tags:
             if client.search_runs([experiment.experiment_id], max_results=1):
                 raise StoreError(
                     f'{without_credentials(uri)}: the experiment "{sweep}" holds runs that no '
                     "sweep made; choose another name for the sweep"
                 )
-            client.set_experiment_tag(experiment.experiment_id, _KIND, "sweep")
+            client.set_experiment_tag(experiment.experiment_id, KIND, "sweep")
         return cls(sweep=sweep, tracking_uri=uri, experiment_id=experiment.experiment_id)
 
     @classmethod
@@ -133,25 +107,25 @@ class RunStore:
         """
         client = connect(self.tracking_uri)
         with one_line_errors(self.tracking_uri):
-            found = client.search_runs([self.experiment_id], f"tags.`{_KIND}` = 'sweep'")
+            found = client.search_runs([self.experiment_id], f"tags.`{KIND}` = 'sweep'")
             if found:
                 return replace(self, parent_id=found[-1].info.run_id)
-            tags = {_KIND: "sweep"}
+            tags = {KIND: "sweep"}
             run = client.create_run(self.experiment_id, run_name=f"sweep {self.sweep}", tags=tags)
-            log_batches(client, run.info.run_id, params=_params(facts))
+            log_batches(client, run.info.run_id, params=as_params(facts))
             client.set_terminated(run.info.run_id)
         return replace(self, parent_id=run.info.run_id)
 
     def driver(self) -> str:
         """What the process that drives the sweep has said of itself last; empty for none."""
-        parents = [one.tags for one in self.tries() if one.tags.get(_KIND) == "sweep"]
-        return parents[0].get(_DRIVER, "") if parents else ""
+        parents = [one.tags for one in self.tries() if one.tags.get(KIND) == "sweep"]
+        return parents[0].get(DRIVER, "") if parents else ""
 
     def set_driver(self, driver: str) -> None:
         """Say who drives the sweep, on its parent run; see `with_parent`."""
         client = connect(self.tracking_uri)
         with one_line_errors(self.tracking_uri):
-            client.set_tag(self.parent_id, _DRIVER, driver)
+            client.set_tag(self.parent_id, DRIVER, driver)
 
     def states(self) -> dict[str, RunState]:
         """Where each run of the sweep that was ever started stands, by run id."""
@@ -167,8 +141,8 @@ class RunStore:
         found = {}
         for run_id, tries in self._by_run().items():
             tags = _counts(tries).tags
-            facts = json.loads(tags[_RECORD]) | {"status": _state(tags), "tries": len(tries)}
-            reason = tags.get(EXCLUDED) or tags.get(_REASON)
+            facts = json.loads(tags[RECORD]) | {"status": _state(tags), "tries": len(tries)}
+            reason = tags.get(EXCLUDED) or tags.get(REASON)
             if reason:
                 facts["reason"] = reason
             found[run_id] = facts
@@ -213,11 +187,11 @@ class RunStore:
         """Begin one run: its facts are on their way to the store before the first step is taken."""
         spool = Spool.create(state_folder("spool", self.key))
         record = {"run_id": run_id, "sweep": self.sweep, **facts}
-        tags = {_RUN_ID: run_id, _STATE: RunState.RUNNING, _RECORD: _to_json(record)}
+        tags = {RUN_ID: run_id, STATE: RunState.RUNNING, RECORD: record_json(record)}
         if self.parent_id:
-            tags[_PARENT] = self.parent_id
+            tags[PARENT] = self.parent_id
         writer = RunWriter(spool, _shipper(self), record)
-        writer.write({"op": "start", "name": name, "tags": tags, "params": _params(facts)})
+        writer.write({"op": "start", "name": name, "tags": tags, "params": as_params(facts)})
         return writer
 
     def replay(self) -> int:
@@ -255,13 +229,13 @@ class RunStore:
             (run_id, one.store_run_id)
             for run_id, tries in self._by_run().items()
             for one in tries
-            if one.tags[_STATE] == RunState.RUNNING and (run_ids is None or run_id in run_ids)
+            if one.tags[STATE] == RunState.RUNNING and (run_ids is None or run_id in run_ids)
         ]
         client = connect(self.tracking_uri) if cut_off else None
         for _, store_run_id in cut_off:
             assert client is not None
             with one_line_errors(self.tracking_uri):
-                tags = {_STATE: RunState.FAILED, _REASON: reason[:500]}
+                tags = {STATE: RunState.FAILED, REASON: reason[:500]}
                 log_batches(client, store_run_id, tags=tags)
                 client.set_terminated(store_run_id, "FAILED")
         return tuple(run_id for run_id, _ in cut_off)
@@ -269,18 +243,18 @@ class RunStore:
     def add_facts(self, run_id: str, facts: Mapping[str, Fact]) -> None:
         """Add to the record of a run that has ended; its end moves to now, so that readers look."""
         one = _counts(self._by_run()[run_id])
-        record = json.loads(one.tags[_RECORD]) | dict(facts)
-        client, now = connect(self.tracking_uri), _now()
+        record = json.loads(one.tags[RECORD]) | dict(facts)
+        client, now = connect(self.tracking_uri), now_ms()
         with one_line_errors(self.tracking_uri):
-            metrics = _final_metrics(facts, now)
-            log_batches(client, one.store_run_id, metrics, tags={_RECORD: _to_json(record)})
+            metrics = final_metrics(facts, now)
+            log_batches(client, one.store_run_id, metrics, tags={RECORD: record_json(record)})
             status = client.get_run(one.store_run_id).info.status
             client.set_terminated(one.store_run_id, status, now)
 
     def log_artifact(self, path: Path, run_name: str = "report") -> None:
         """Keep a file with the sweep, as an artifact of a run of its own named ``run_name``."""
         client = connect(self.tracking_uri)
-        tags = {_PARENT: self.parent_id} if self.parent_id else {}
+        tags = {PARENT: self.parent_id} if self.parent_id else {}
         with one_line_errors(self.tracking_uri):
             run = client.create_run(self.experiment_id, run_name=run_name, tags=tags)
             client.log_artifact(run.info.run_id, str(path))
@@ -294,8 +268,8 @@ class RunStore:
         """The tries of each run by its id, latest first."""
         found: dict[str, list[Try]] = {}
         for one in self.tries():
-            if _RECORD in one.tags and _STATE in one.tags:
-                found.setdefault(one.tags[_RUN_ID], []).append(one)
+            if RECORD in one.tags and STATE in one.tags:
+                found.setdefault(one.tags[RUN_ID], []).append(one)
         return found
 
     def _points(self, metric: str, runs: Iterable[str]) -> list[tuple[str, int, float]]:
@@ -311,69 +285,6 @@ class RunStore:
             ]
 
 
-class RunWriter:
-    """Writes one run while it trains. No method but the last waits for the store."""
-
-    def __init__(self, spool: Spool, shipper: Shipper, facts: Mapping[str, Fact]) -> None:
-        self._spool = spool
-        self._shipper = shipper
-        self._facts = dict(facts)
-        shipper.add(spool)
-
-    def write(self, operation: Mapping[str, Any]) -> None:
-        """Put one line on its way; StoreError for a full disk or a run that the store refused."""
-        self._spool.append({"at": _now(), **operation})
-        self._shipper.wake()
-
-    def log_facts(self, facts: Mapping[str, Fact]) -> None:
-        """Further facts: params in MLflow's pages, columns of the record."""
-        self._facts.update(facts)
-        self.write({"op": "facts", "params": _params(facts)})
-
-    def log_curve(self, points: Sequence[Mapping[str, float]]) -> None:
-        """Points of the curve, each a mapping with ``step`` and any number of named values."""
-        now = _now()
-        metrics = [
-            (name, float(value), now, int(point["step"]))
-            for point in points
-            for name, value in point.items()
-            if name != "step"
-        ]
-        self.write({"op": "points", "metrics": metrics})
-
-    def flush(self, seconds: float = _END_SECONDS) -> bool:
-        """Whether everything written is in the store; False, soon, where it does not answer."""
-        return self._shipper.wait(self._spool, seconds)
-
-    def finish(self, record: Mapping[str, Fact]) -> None:
-        """The final record: numbers become metrics, everything becomes the record's JSON.
-
-        Returns when it is stored, or when the store does not answer: then it is in the spool.
-        """
-        self._facts.update(record)
-        metrics = _final_metrics(record, _now())
-        self._end(RunState.FINISHED, {}, metrics)
-
-    def fail(self, state: RunState, reason: str) -> None:
-        """Close the run as diverged or failed; what was logged stays."""
-        self._end(state, {_REASON: reason[:500]}, [])
-
-    def _end(
-        self, state: RunState, tags: dict[str, str], metrics: list[tuple[str, float, int, int]]
-    ) -> None:
-        self.write(
-            {
-                "op": "end",
-                "status": _MLFLOW_STATUS.get(state, "FAILED"),
-                "tags": {_STATE: state, _RECORD: _to_json(self._facts), **tags},
-                "metrics": metrics,
-            }
-        )
-        self.flush()
-
-
-_MLFLOW_STATUS = {RunState.FINISHED: "FINISHED", RunState.SETTLED: "KILLED"}
-
 #: One thread a store in this process ships what its runs write.
 _SHIPPERS: dict[tuple[int, str], Shipper] = {}
 
@@ -386,12 +297,12 @@ def _shipper(store: RunStore) -> Shipper:
 
 
 def _state(tags: Mapping[str, str]) -> str:
-    return RunState.EXCLUDED.value if EXCLUDED in tags else tags[_STATE]
+    return RunState.EXCLUDED.value if EXCLUDED in tags else tags[STATE]
 
 
 def _counts(tries: Sequence[Try]) -> Try:
     """The try that stands for the run: the furthest, of equals the latest."""
-    return max(tries, key=lambda one: _RANK[_state(one.tags)])
+    return max(tries, key=lambda one: RANK[_state(one.tags)])
 
 
 def _database_exists(uri: str) -> bool:
@@ -420,27 +331,3 @@ def _find_experiment(client: Any, sweep: str, uri: str) -> Any:
             "restore it there or choose another name for the sweep"
         )
     return experiment
-
-
-def _now() -> int:
-    return int(time.time() * 1000)
-
-
-def _final_metrics(facts: Mapping[str, Fact], now: int) -> list[tuple[str, float, int, int]]:
-    return [
-        (f"final.{name}", float(value), now, 0)
-        for name, value in facts.items()
-        if isinstance(value, int | float) and math.isfinite(value)
-    ]
-
-
-def _params(facts: Mapping[str, Fact]) -> dict[str, str]:
-    return {name: str(value) for name, value in facts.items() if value is not None}
-
-
-def _to_json(facts: Mapping[str, Fact]) -> str:
-    finite = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in facts.items()
-    }
-    return json.dumps(finite, sort_keys=True)

@@ -41,7 +41,7 @@ def read(source: str, columns: Mapping[str, str], where: Sequence[str]) -> "Reco
 
     if not source.startswith("mlflow:"):
         return read_records(source, columns=columns, where=where)
-    from scaling.store import RunStore
+    from scaling.store.run_store import RunStore
 
     stored = RunStore.find(source.removeprefix("mlflow:")).read_records().table
     return records_from_table(stored, source=source, columns=columns, where=where)
@@ -51,7 +51,7 @@ def curves_of(source: str) -> "DataFrame | None":
     """The training curves of a sweep in the run store; a table of runs has none."""
     if not source.startswith("mlflow:"):
         return None
-    from scaling.store import RunStore
+    from scaling.store.run_store import RunStore
 
     return RunStore.find(source.removeprefix("mlflow:")).curves()
 

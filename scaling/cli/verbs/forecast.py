@@ -4,9 +4,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from scaling.cli.answers import answer, save, save_table, show
-from scaling.cli.sealed import seal
-from scaling.cli.sources import assignments, curves_of, load, points
+from scaling.cli.inputs import assignments, curves_of, load, points
+from scaling.cli.outputs import answer, save, save_table, show
+from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.mlflow_client import connect, one_line_errors, pages
-from scaling.state_folder import state_folder
-from scaling.store_sql import LayoutError, run_tags, run_times, speaks_sql
+from scaling.store.mlflow_client import connect, one_line_errors, pages
+from scaling.store.sql_reads import LayoutError, run_tags, run_times, speaks_sql
+from scaling.store.state_folder import state_folder
 
 _PREFIX = "scaling."
 EXCLUDED = "scaling.excluded"  # the one tag that a person may set on a run that has ended

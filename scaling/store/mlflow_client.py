@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling.errors import StoreError
-from scaling.spool import Operation, Send, Spool, Unavailable
-from scaling.tracking_uri import with_credentials, without_credentials, without_secrets
+from scaling.store.spool import Operation, Send, Spool, Unavailable
+from scaling.store.tracking_uri import with_credentials, without_credentials, without_secrets
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -119,7 +119,7 @@ def pages(
 
 
 def sender(uri: str, experiment_id: str) -> Send:
-    """What ships a spool's lines to this experiment: see scaling.spool."""
+    """What ships a spool's lines to this experiment: see scaling.store.spool."""
     connection: list[MlflowClient] = []
 
     def send(spool: Spool, operations: list[Operation]) -> None:

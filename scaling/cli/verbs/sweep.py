@@ -5,12 +5,12 @@ import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from scaling.cli.answers import answer, show
-from scaling.cli.settling import judge_of
+from scaling.cli.outlooks import judge_of
+from scaling.cli.outputs import answer, show
 from scaling.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
-    from scaling.store import RunStore
+    from scaling.store.run_store import RunStore
     from sweeps.planning.cost import PlanCost
     from sweeps.planning.plan import SweepPlan
     from sweeps.status.ledger import SweepStanding
@@ -34,7 +34,7 @@ def plan(arguments: Arguments) -> None:
 
 def run(arguments: Arguments) -> None:
     """Train what CONFIG plans and the store lacks; safe to repeat, safe to kill."""
-    from scaling.store import RunStore
+    from scaling.store.run_store import RunStore
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.changed_config import earlier_runs
     from sweeps.planning.plan import plan_sweep
@@ -56,7 +56,7 @@ def run(arguments: Arguments) -> None:
 
 def status(arguments: Arguments) -> None:
     """Print where each run of CONFIG stands, with reasons, and the time and cost left."""
-    from scaling.store import RunStore
+    from scaling.store.run_store import RunStore
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.plan import plan_sweep
     from sweeps.status.tables import standing_text
@@ -112,7 +112,7 @@ def tokenize(arguments: Arguments) -> None:
 
 def cost_left(planned: "SweepPlan") -> "PlanCost":
     """What is still to be spent, by the runs of the sweep that have finished, if it has any."""
-    from scaling.store import RunStore
+    from scaling.store.run_store import RunStore
     from sweeps.planning.cost import plan_cost
 
     try:

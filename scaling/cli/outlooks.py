@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.forecasting.unfinished_runs import RunningForecast
-    from scaling.store import RunStore
+    from scaling.store.run_store import RunStore
     from sweeps.planning.plan import SweepPlan
     from sweeps.running.early_stop import Settlement
 

@@ -1,9 +1,9 @@
 """Sealed documents in the tracking store: runs of an experiment of their own, never changed."""
 
 from scaling.errors import StoreError
-from scaling.mlflow_client import connect, one_line_errors
-from scaling.store import RunStore, sweep_ids
-from scaling.tracking_uri import resolve_tracking_uri
+from scaling.store.mlflow_client import connect, one_line_errors
+from scaling.store.run_store import RunStore, sweep_ids
+from scaling.store.tracking_uri import resolve_tracking_uri
 
 SEALS = "sealed-forecasts"  # the experiment that holds them
 _SEAL = "scaling.seal"

@@ -1,0 +1,1 @@
+"""Scaling laws as values: each says its form, symbols, units and source."""

@@ -1,0 +1,36 @@
+"""Where a run stands, and the tags under which the store keeps that."""
+
+from enum import StrEnum
+
+#: A value in the record of a run.
+Fact = float | int | str | bool | None
+
+#: Tags of a run in MLflow.
+RECORD = "scaling.record"
+RUN_ID = "scaling.run_id"
+STATE = "scaling.state"
+REASON = "scaling.reason"
+KIND = "scaling.kind"
+DRIVER = "scaling.driver"
+PARENT = "mlflow.parentRunId"
+
+
+class RunState(StrEnum):
+    """Where a planned run stands."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    FINISHED = "finished"
+    SETTLED = "settled"  # stopped, since its outcome was forecast well enough
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    EXCLUDED = "excluded"
+
+
+#: A later state in this order outranks an earlier one of the same run.
+RANK = {
+    state: rank
+    for rank, state in enumerate(
+        ("failed", "settled", "running", "diverged", "finished", "excluded")
+    )
+}

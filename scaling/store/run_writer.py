@@ -1,0 +1,104 @@
+"""Writes one run into the store while it trains."""
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scaling.store.run_state import REASON, RECORD, STATE, Fact, RunState
+from scaling.store.spool import Shipper, Spool
+
+_END_SECONDS = 20.0  # how long the end of a run waits for a store that is merely slow
+
+
+class RunWriter:
+    """Writes one run while it trains. No method but the last waits for the store."""
+
+    def __init__(self, spool: Spool, shipper: Shipper, facts: Mapping[str, Fact]) -> None:
+        self._spool = spool
+        self._shipper = shipper
+        self._facts = dict(facts)
+        shipper.add(spool)
+
+    def write(self, operation: Mapping[str, Any]) -> None:
+        """Put one line on its way; StoreError for a full disk or a run that the store refused."""
+        self._spool.append({"at": now_ms(), **operation})
+        self._shipper.wake()
+
+    def log_facts(self, facts: Mapping[str, Fact]) -> None:
+        """Further facts: params in MLflow's pages, columns of the record."""
+        self._facts.update(facts)
+        self.write({"op": "facts", "params": as_params(facts)})
+
+    def log_curve(self, points: Sequence[Mapping[str, float]]) -> None:
+        """Points of the curve, each a mapping with ``step`` and any number of named values."""
+        now = now_ms()
+        metrics = [
+            (name, float(value), now, int(point["step"]))
+            for point in points
+            for name, value in point.items()
+            if name != "step"
+        ]
+        self.write({"op": "points", "metrics": metrics})
+
+    def flush(self, seconds: float = _END_SECONDS) -> bool:
+        """Whether everything written is in the store; False, soon, where it does not answer."""
+        return self._shipper.wait(self._spool, seconds)
+
+    def finish(self, record: Mapping[str, Fact]) -> None:
+        """The final record: numbers become metrics, everything becomes the record's JSON.
+
+        Returns when it is stored, or when the store does not answer: then it is in the spool.
+        """
+        self._facts.update(record)
+        metrics = final_metrics(record, now_ms())
+        self._end(RunState.FINISHED, {}, metrics)
+
+    def fail(self, state: RunState, reason: str) -> None:
+        """Close the run as diverged or failed; what was logged stays."""
+        self._end(state, {REASON: reason[:500]}, [])
+
+    def _end(
+        self, state: RunState, tags: dict[str, str], metrics: list[tuple[str, float, int, int]]
+    ) -> None:
+        self.write(
+            {
+                "op": "end",
+                "status": _MLFLOW_STATUS.get(state, "FAILED"),
+                "tags": {STATE: state, RECORD: record_json(self._facts), **tags},
+                "metrics": metrics,
+            }
+        )
+        self.flush()
+
+
+_MLFLOW_STATUS = {RunState.FINISHED: "FINISHED", RunState.SETTLED: "KILLED"}
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch, as MLflow counts time."""
+    return int(time.time() * 1000)
+
+
+def final_metrics(facts: Mapping[str, Fact], now: int) -> list[tuple[str, float, int, int]]:
+    """The numbers of a record as metrics named ``final.NAME``: (name, value, time, step)."""
+    return [
+        (f"final.{name}", float(value), now, 0)
+        for name, value in facts.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    ]
+
+
+def as_params(facts: Mapping[str, Fact]) -> dict[str, str]:
+    """Facts as params of MLflow's pages, which are text."""
+    return {name: str(value) for name, value in facts.items() if value is not None}
+
+
+def record_json(facts: Mapping[str, Fact]) -> str:
+    """A record as one JSON document; what is not finite is null."""
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in facts.items()
+    }
+    return json.dumps(finite, sort_keys=True)
