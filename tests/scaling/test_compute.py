@@ -19,7 +19,7 @@ SHAPES = [
 
 def test_conventions_agree_with_a_count_by_hand():
     # d 32, L 2, V 16, T 64: 6 x (12 d^2 L + V d) = 150,528 and 12 T d L = 49,152, whose sum a
-    # framework's counter confirmed (tests/sweeps/test_transformer.py does so again).
+    # framework's counter confirmed (tests/sweeps/models/test_transformer.py does so again).
     shape = TransformerShape(width=32, depth=2, head_size=16, context=64, vocab_size=16)
     assert flops_per_token(shape, FlopConvention.KAPLAN) == 147_456
     assert flops_per_token(shape, FlopConvention.STANDARD) == 150_528

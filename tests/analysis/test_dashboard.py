@@ -20,7 +20,7 @@ from scaling.cli.verbs import dashboard as verb
 from scaling.store.run_store import RunStore
 from scaling.store.seals import keep_seal
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 without_streamlit = pytest.mark.skipif(
     verb.importlib.util.find_spec("streamlit") is None,
     reason="needs the extra `dashboard` (Streamlit)",

@@ -16,7 +16,7 @@ from sweeps.data.tokens.bpe import read_bpe, train_bpe
 from sweeps.data.tokens.shards import MANIFEST, TRAIN, VALIDATION
 from sweeps.data.tokens.tokenize import tokenize_corpus
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 SETTINGS = {"tokenizer": "bpe-300", "shard_tokens": 700, "validation_share": 0.2}
 
 

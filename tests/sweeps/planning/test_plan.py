@@ -13,7 +13,7 @@ from sweeps.config.yaml_file import config_from_mapping, load_config
 from sweeps.planning.plan import plan_sweep
 from sweeps.status.tables import plan_text
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 

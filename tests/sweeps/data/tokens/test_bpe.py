@@ -13,7 +13,7 @@ from sweeps.data.corpus import load_corpus
 from sweeps.data.tokens.bpe import END_OF_DOCUMENT, read_bpe, train_bpe
 from sweeps.data.tokens.tokenizer import DOCUMENT_END
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 HARD_TEXTS = [
     "",
     " ",

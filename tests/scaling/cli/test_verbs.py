@@ -16,7 +16,7 @@ from analysis.forecasting.targets import Targets
 from scaling.cli import VERBS, main
 from scaling.records import read_records
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[4]
 CELLS = 12
 
 

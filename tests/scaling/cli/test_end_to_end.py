@@ -17,7 +17,7 @@ from sweeps.planning.plan import plan_sweep
 from sweeps.running.events import EventKind
 from sweeps.running.runner import run_sweep
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.slow

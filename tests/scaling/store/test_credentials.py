@@ -11,7 +11,7 @@ import pytest
 from benchmarks.tracking_server import TrackingServer
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECRET = "open-sesame-4711"
 
 

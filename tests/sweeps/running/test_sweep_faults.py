@@ -16,7 +16,7 @@ from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount, and limit memory")
 
 
