@@ -53,4 +53,4 @@ class Task:
     @property
     def checkpoint_folder(self) -> Path:
         """Where the states of unfinished runs lie."""
-        return Path(self.launch.checkpoints)
+        return Path(self.launch.checkpoints.folder)

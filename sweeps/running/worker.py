@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaling.errors import ConfigError, CorpusError, ScalingError
@@ -80,7 +79,7 @@ def _train(task: Task, log: "TaskLog") -> None:
             if error.micro_sequences is None:
                 raise
             # The other devices wait for this one: all begin again from the last checkpoint.
-            launch = replace(launch, micro_sequences=error.micro_sequences)
+            launch = launch.changed(speed={"micro_sequences": error.micro_sequences})
             notes = (*notes, str(error))
 
 
@@ -88,7 +87,7 @@ def _load(task: Task) -> "Corpus":
     from sweeps.data.corpus import load_corpus
     from sweeps.training.pack import settle_process
 
-    settle_process(task.launch.threads)
+    settle_process(task.launch.resources.threads)
     first = task.pack.runs[0]
     corpus = load_corpus(task.data, first.shape.context)
     if corpus.facts != first.data:
@@ -141,7 +140,7 @@ def _check(
     from sweeps.training.devices.device import choose_device
     from sweeps.training.learning_rate_check import check_learning_rate
 
-    if launch.strategy == "fsdp":
+    if launch.resources.strategy == "fsdp":
         raise ConfigError("the check trains on one device, and the model is shared among several")
     return check_learning_rate(
         run,

@@ -123,7 +123,7 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
     known = store.facts()
     driven = any(facts["status"] == "running" for facts in known.values()) and is_driven(store)
     excluded, final = excluded_runs(plan), final_states(plan.config.launch)
-    throughput = Throughput.measured(known.values(), plan.config.launch.flops_per_second)
+    throughput = Throughput.measured(known.values(), plan.config.launch.speed.flops_per_second)
     cells = []
     for run in plan.runs:
         facts = dict(known.get(run.run_id, {}))
