@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,30 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {"scaling": set(), "sweeps": {"scaling"}, "analysis": {"scaling"}}
 COMPOSITION_ROOT = ROOT / "scaling" / "cli"  # the one place that sees every package
+#: The rooms of each package from the ground up: one imports only those before it.
+FLOORS = {
+    "scaling": (
+        *("arrays", "errors", "columns", "rung_health", "records", "shape", "compute"),
+        *("laws", "simulate", "store", "cli", "__main__"),
+    ),
+    "sweeps": (
+        *("config", "data", "models", "objectives", "planning", "training", "multi_device"),
+        *("checks", "launchers", "running", "status"),
+    ),
+    "analysis": (
+        *("intervals", "tuning", "fitting", "forecasting", "approaches", "evaluation"),
+        *("decisions", "text", "plots", "report", "dashboard"),
+    ),
+}
+MOST_ROOMS = {"analysis": 13, "sweeps": 12}
+LONGEST_FILE = 450  # lines
+LONGEST_FUNCTION = 60  # lines
+LONG_FOR_A_REASON = {
+    "analysis/fitting/newton.py:minimise": "one loop whose arrays shrink together as fits end",
+    "analysis/approaches/isoflop.py:fit_isoflop": "TO SHORTEN",
+    "analysis/report/findings.py:gather_findings": "TO SHORTEN",
+    "sweeps/config/sweep.py:__post_init__": "TO SHORTEN",
+}
 ENGINES = {
     "mlflow": "scaling/store/mlflow_client.py",
     "lmfit": "analysis/fitting/lmfit_bridge.py",
@@ -26,6 +51,81 @@ def imported_packages(source: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module or "")
     return {name.split(".")[0] for name in names}
+
+
+def sources(*packages: str) -> list[Path]:
+    return [source for package in packages for source in sorted((ROOT / package).rglob("*.py"))]
+
+
+def imported_rooms(source: Path) -> set[tuple[str, ...]]:
+    """What a file imports of our packages, as parts of dotted names; imports for types too."""
+    names = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {tuple(name.split(".")) for name in names if name.split(".")[0] in MAY_IMPORT}
+
+
+def room_arrows(folder: Path) -> dict[str, set[str]]:
+    """Which rooms (files and folders) of a folder each of its rooms imports."""
+    here = folder.relative_to(ROOT).parts
+    rooms = {entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or entry.is_dir()}
+    arrows: dict[str, set[str]] = {}
+    for source in folder.rglob("*.py"):
+        room = source.relative_to(folder).parts[0].removesuffix(".py")
+        for name in imported_rooms(source):
+            if name[: len(here)] == here and len(name) > len(here):
+                arrows.setdefault(room, set()).add(name[len(here)])
+    return {room: (others & rooms) - {room} for room, others in arrows.items()}
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_every_room_has_its_floor(package):
+    rooms = {
+        entry.stem
+        for entry in (ROOT / package).iterdir()
+        if entry.suffix == ".py" or (entry / "__init__.py").exists()
+    }
+    assert rooms - {"__init__"} == set(FLOORS[package])
+    assert len(FLOORS[package]) <= MOST_ROOMS.get(package, len(FLOORS[package]))
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_rooms_import_downward(package):
+    floor = {room: height for height, room in enumerate(FLOORS[package])}
+    upward = [
+        (room, other)
+        for room, others in room_arrows(ROOT / package).items()
+        for other in others
+        if room in floor and floor[other] > floor[room]
+    ]
+    assert not upward
+
+
+def test_no_folder_has_a_circle():
+    folders = {source.parent for source in sources(*MAY_IMPORT)}
+    for folder in folders:
+        try:
+            tuple(TopologicalSorter(room_arrows(folder)).static_order())
+        except CycleError as circle:
+            pytest.fail(f"{folder.relative_to(ROOT)}: {' -> '.join(circle.args[1])}")
+
+
+def test_files_and_functions_are_short_enough_to_read():
+    too_long = []
+    for source in sources(*MAY_IMPORT):
+        text, name = source.read_text(), str(source.relative_to(ROOT))
+        if len(text.splitlines()) > LONGEST_FILE:
+            too_long.append(name)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                where = f"{name}:{node.name}"
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                if lines > LONGEST_FUNCTION and where not in LONG_FOR_A_REASON:
+                    too_long.append(f"{where} {lines}")
+    assert not too_long
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)

@@ -162,8 +162,8 @@ class _Walk:
         ]
 
     def _take(self, event: RunEvent) -> None:
-        if event.kind in _STATES:
-            self._states[event.run.run_id] = _STATES[event.kind]
+        if (state := event.kind.state) is not None:
+            self._states[event.run.run_id] = state
         if event.reason and event.kind is not EventKind.CHECKED:
             self._reasons[event.run.run_id] = event.reason
         self._on_event(event)
@@ -194,10 +194,11 @@ class _Walk:
             for run in task.runs:
                 facts = known.get(run.run_id, {})
                 unheard = self._states[run.run_id] not in self._final
-                if unheard and facts.get("status") in _TOLD:
+                state = RunState(facts.get("status", RunState.PLANNED))
+                if unheard and state.has_outcome:
                     self._take(
                         RunEvent(
-                            kind=EventKind(facts["status"]),
+                            kind=EventKind(state.value),
                             run=run,
                             tokens=run.tokens,
                             loss=facts.get("loss"),
@@ -221,14 +222,3 @@ class _Walk:
         """Send what the workers could not; where the store is away it waits for the next call."""
         with suppress(StoreError):
             self._store.replay()
-
-
-_TOLD = (RunState.FINISHED, RunState.SETTLED, RunState.DIVERGED)
-_STATES = {
-    EventKind.STARTED: RunState.RUNNING,
-    EventKind.FINISHED: RunState.FINISHED,
-    EventKind.SETTLED: RunState.SETTLED,
-    EventKind.DIVERGED: RunState.DIVERGED,
-    EventKind.FAILED: RunState.FAILED,
-    EventKind.LOST: RunState.PLANNED,
-}

@@ -20,7 +20,6 @@ from sweeps.planning.throughput import Throughput
 from sweeps.running.driver_lock import is_driven
 
 _COMPARED = 100  # finished curves that are read to say where running cells are heading
-_ENDED = (RunState.FINISHED, RunState.SETTLED, RunState.DIVERGED, RunState.EXCLUDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ class SweepStanding:
     @property
     def flops_left(self) -> int:
         """FLOP of the runs that are neither finished, diverged nor excluded."""
-        return sum(cell.flops_to_spend for cell in self.cells if cell.state not in _ENDED)
+        return sum(cell.flops_to_spend for cell in self.cells if not cell.state.is_final)
 
     @property
     def device_hours_left(self) -> float:
@@ -162,7 +161,7 @@ def _cell(run: RunPlan, facts: dict[str, Any], throughput: Throughput) -> CellSt
         flops_to_spend=run.marginal_flops,
         loss=facts.get("loss"),
         wall_seconds=facts.get("wall_seconds"),
-        seconds_left=0.0 if state in _ENDED else throughput.seconds(run),
+        seconds_left=0.0 if state.is_final else throughput.seconds(run),
         tries=facts.get("tries", 0),
         reason=facts.get("reason", ""),
     )

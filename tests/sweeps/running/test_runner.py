@@ -13,7 +13,7 @@ from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
 from sweeps.launchers.local import work_through
 from sweeps.planning.packing import Pack
 from sweeps.planning.plan import plan_sweep
-from sweeps.running import runner, worker
+from sweeps.running import run_log, runner, worker
 from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.runner import run_sweep
 from sweeps.running.task import Task
@@ -214,7 +214,7 @@ def test_a_lost_pack_is_tried_again_for_the_runs_of_it_that_have_not_ended(plan,
 
 
 def test_a_worker_that_is_asked_to_stop_leaves_its_state_to_the_next(plan, tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "_SECONDS_BETWEEN_PROGRESS", 0.0)
+    monkeypatch.setattr(run_log, "_SECONDS_BETWEEN_PROGRESS", 0.0)
     run = plan.runs[-1]
     launch = plan.config.launch.changed(
         checkpoints={"folder": str(tmp_path / "states")}, speed={"inner_steps": 1}
@@ -340,7 +340,7 @@ def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow)
     }
     plan = plan_sweep(config_from_mapping(mapping))
     now, signs = [0.0], []
-    monkeypatch.setattr("sweeps.running.worker.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("sweeps.running.run_log.time.perf_counter", lambda: now[0])
     monkeypatch.setattr(evaluation, "_EVALUATION_SEQUENCES", 4)
 
     def take_a_second(original):
