@@ -61,7 +61,7 @@ class MemoryStore:
             for run_id, state in self.kept.items()
         }
 
-    def add_facts(self, run_id, facts):
+    def add_facts(self, run_id, facts, *, traceback=""):
         self.records[run_id] |= facts
 
     def start_run(self, run_id, name, facts):
@@ -75,6 +75,9 @@ class MemoryWriter:
 
     def log_curve(self, points):
         self.store.curves.setdefault(self.run_id, []).extend(points)
+
+    def log_traceback(self, text):
+        pass
 
     def finish(self, record):
         self.store.kept[self.run_id] = RunState.FINISHED
