@@ -16,6 +16,7 @@ from analysis.fitting.penalties import Objective, objective_named
 from analysis.fitting.problem import Problem, pose, weights_in_words
 from analysis.fitting.result import Fit, FitStatus
 from analysis.fitting.search import Optimum, find_optimum
+from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
@@ -41,7 +42,7 @@ def fit_law(
     bootstrap: int = 1000,
     resampling: Resampling | None = None,
     cluster: str | None = None,
-    confidence_level: float = 0.95,
+    confidence_level: float = LEVEL,
     seed: int = 0,
     card: bool = True,
 ) -> Fit:
@@ -116,6 +117,7 @@ def _fit_free(
         optimum=optimum,
         status=verdict.status,
         notes=verdict.notes,
+        unidentified=verdict.unidentified,
         draws=draws,
         drawn=drawn,
         seed=seed,
@@ -155,6 +157,7 @@ def _assemble(
     optimum: Optimum,
     status: FitStatus,
     notes: tuple[str, ...],
+    unidentified: Mapping[str, str],
     draws: Draws | None,
     drawn: Mapping[str, FloatArray] | None,
     seed: int,
@@ -177,6 +180,7 @@ def _assemble(
         fixed=dict(problem.fixed),
         status=status,
         notes=notes,
+        unidentified=unidentified,
         n_runs=len(used),
         n_configurations=problem.configurations,
         dropped=used.dropped_by_reason,

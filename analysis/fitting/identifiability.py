@@ -1,5 +1,6 @@
-"""Which constants the runs do not pin down, in sentences."""
+"""Which constants the runs do not pin down, and why."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from scaling.arrays import FloatArray
 #: a constant that moves no prediction by this much (log loss per unit of its log) has vanished
 _VANISHED = 1e-5
 _LARGEST_CONDITION = 1e8
+#: why constants are none where the floor is not identified
+HIDDEN_FLOOR = "it holds for one value of {} only, which the runs do not tell"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +27,13 @@ class Verdict:
     status: FitStatus
     notes: tuple[str, ...]
     floor_at_zero: bool
+    unidentified: Mapping[str, str]  # constant -> why no number of it means anything
 
 
 def judge(problem: Problem, model: Model, objective: Objective, optimum: Optimum) -> Verdict:
     """Convergence, constants at a bound, directions without information, and the floor."""
     status, notes = FitStatus.CONVERGED, list(problem.notes)
+    unknown: dict[str, str] = {}
     law = problem.law
     sizes = np.sqrt(np.mean(model.jacobian(optimum.theta) ** 2, axis=0))
     gone = [n for n, size in zip(model.free, sizes, strict=True) if size < _VANISHED]
@@ -37,6 +42,8 @@ def judge(problem: Problem, model: Model, objective: Objective, optimum: Optimum
     floor_is_free = law.floor in model.free
     if floor_is_free and not floor_is_bounded(problem, model, objective, optimum):
         status = FitStatus.FLOOR_NOT_IDENTIFIED
+        unknown |= dict.fromkeys(model.free, HIDDEN_FLOOR.format(law.floor))
+        unknown[law.floor] = "the runs fit about as well with a floor of zero"
         notes.append(
             f"floor not identified: the runs fit about as well with {law.floor} = 0, so "
             f"{law.floor} and forecasts far beyond the runs rest on the form of the law"
@@ -45,25 +52,30 @@ def judge(problem: Problem, model: Model, objective: Objective, optimum: Optimum
     runaway = [n for n, at in zip(model.free, edge, strict=True) if at and n not in gone]
     if runaway:
         status = FitStatus.AT_BOUND
+        unknown |= dict.fromkeys(runaway, "it ran to the limit of the search")
         notes.append(
             f"{', '.join(runaway)} ran to the limit of the search: the runs do not look like "
             f"{law.name}"
         )
     if floor_at_zero or others:
         status = FitStatus.AT_BOUND
+        unknown |= dict.fromkeys(others, "it moves no prediction: the runs ask for no such term")
         names = ", ".join(gone)
         notes.append(
             f"{names} ended at the edge of what is allowed (zero): the runs ask for no such term"
         )
     if not gone and not runaway and optimum.search.condition_number > _LARGEST_CONDITION:
         status = FitStatus.UNIDENTIFIED
-        names = ", ".join(_confounded(model, optimum, problem.weights))
+        confounded = _confounded(model, optimum, problem.weights)
+        names = ", ".join(confounded)
+        unknown |= dict.fromkeys(confounded, f"{names} can change together unnoticed")
         notes.append(
             f"constants not identified: {names} can change together without changing any "
             f"prediction (condition number {optimum.search.condition_number:.1e})"
         )
     if not optimum.converged:
         status = FitStatus.NOT_CONVERGED
+        unknown |= dict.fromkeys(model.free, "the search did not converge")
         notes.append(
             "not converged: the search stopped before the gradient vanished "
             f"(gradient norm {optimum.search.gradient_norm:.1e})"
@@ -72,7 +84,9 @@ def judge(problem: Problem, model: Model, objective: Objective, optimum: Optimum
         notes.append(
             f"only 1 of {optimum.search.starts} starts reached the best optimum; others may exist"
         )
-    return Verdict(status=status, notes=tuple(notes), floor_at_zero=floor_at_zero)
+    return Verdict(
+        status=status, notes=tuple(notes), floor_at_zero=floor_at_zero, unidentified=unknown
+    )
 
 
 def floor_is_bounded(

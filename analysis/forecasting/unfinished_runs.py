@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray
 
 FEWEST_FINISHED = 3
@@ -54,7 +55,7 @@ def forecast_running(
     final_loss: Mapping[str, float],
     *,
     cell_forecast: Mapping[str, tuple[float, float]] | None = None,
-    confidence_level: float = 0.9,
+    confidence_level: float = LEVEL,
     settled_width: float = 0.005,
 ) -> dict[str, RunningForecast]:
     """Forecasts of the runs in ``curves`` that have no final loss yet, by run id.
