@@ -18,6 +18,7 @@ from analysis.text.numbers import in_print
 from analysis.text.tuning import trend_sentences
 from scaling.columns import loss_unit
 from scaling.errors import RecordError
+from scaling.limits import LimitCode
 from scaling.records import Records
 
 FOLDER = Path(__file__).parent
@@ -90,6 +91,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         title=title or f"What would more {x_noun(findings.x)} reach? A forecast from {name}",
         style=(FOLDER / "report.css").read_text(encoding="utf-8"),
         findings=findings,
+        codes=LimitCode,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         summary=summarise(findings),
         trend=trend_sentences(findings.health) if findings.health else [],
