@@ -76,7 +76,8 @@ def wait_for(state, name, cluster):
 FAULTS = """
 import json, os, signal, sys, time
 from sweeps.config import LaunchConfig
-from sweeps.launchers.launcher import Stopped, TaskEnded, TaskLost
+from sweeps.launchers.base import TaskEnded, TaskLost
+from sweeps.training.stop import Stopped
 from sweeps.launchers.ray import launch_ray
 
 def work(task, send):
@@ -171,9 +172,9 @@ import sys
 from pathlib import Path
 from scaling.errors import ScalingError
 from scaling.store import RunStore
-from sweeps.config_file import load_config
-from sweeps.plan import plan_sweep
-from sweeps.runner import run_sweep
+from sweeps.config.yaml_file import load_config
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.runner import run_sweep
 
 plan = plan_sweep(load_config(sys.argv[1]))
 for path in Path(sys.argv[2]).glob("*.txt"):
@@ -251,7 +252,7 @@ def test_a_sweep_survives_the_loss_of_a_node_with_the_same_losses(cluster, tmp_p
 WAITS = """
 import sys
 from sweeps.config import LaunchConfig
-from sweeps.launchers.launcher import TaskMessage
+from sweeps.launchers.base import TaskMessage
 from sweeps.launchers.ray import launch_ray
 
 def work(task, send):
