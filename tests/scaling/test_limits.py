@@ -1,6 +1,7 @@
 """Facts about limits as values: their codes are documented, and no code reads their sentences."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ READS_TEXT = {"startswith", "endswith", "find", "index", "count", "split", "part
 def is_sentence(node: ast.expr) -> bool:
     """Text for people: words with spaces between them, the text of a limit, a reason by name."""
     if isinstance(node, ast.Constant):
-        return isinstance(node.value, str) and len(node.value.split()) > 1
+        words = re.findall("[A-Za-z]{2,}", node.value) if isinstance(node.value, str) else []
+        return len(words) > 1
     if isinstance(node, ast.Attribute):
         return node.attr in ("text", "reason")
     if isinstance(node, ast.Tuple):
