@@ -9,14 +9,14 @@ import pytest
 from scaling.limits import Limit, LimitCode, first_of, limits_from, texts
 
 ROOT = Path(__file__).parents[2]
+TWO_WORDS = re.compile("[A-Za-z]{2,}[,:;]? [A-Za-z]{2,}")
 READS_TEXT = {"startswith", "endswith", "find", "index", "count", "split", "partition", "get"}
 
 
 def is_sentence(node: ast.expr) -> bool:
     """Text for people: words with spaces between them, the text of a limit, a reason by name."""
     if isinstance(node, ast.Constant):
-        words = re.findall("[A-Za-z]{2,}", node.value) if isinstance(node.value, str) else []
-        return len(words) > 1
+        return isinstance(node.value, str) and bool(TWO_WORDS.search(node.value))
     if isinstance(node, ast.Attribute):
         return node.attr in ("text", "reason")
     if isinstance(node, ast.Tuple):
