@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,23 @@ def state_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("state")
     os.environ["SCALING_STATE_DIR"] = str(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """A database of MLflow's without a run: making one takes seconds, copying it none."""
+    from scaling.store.mlflow_client import connect
+
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    connect(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def database(empty_database, tmp_path) -> str:
+    """The URI of a run store of the test's own, ``mlflow.db`` in its folder."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"
 
 
 @pytest.fixture

@@ -194,10 +194,10 @@ def test_runs_that_have_just_begun_have_a_standing_and_nothing_else(tmp_path):
 
 @without_streamlit
 @quiet
-def test_without_sources_the_page_offers_the_sweeps_of_the_store(tmp_path, monkeypatch):
+def test_without_sources_the_page_offers_the_sweeps_of_the_store(database, monkeypatch):
     from streamlit.testing.v1 import AppTest
 
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    uri = database
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert verb.stored_sweeps() == []
     store = RunStore.open("ladder", uri)

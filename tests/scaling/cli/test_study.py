@@ -29,8 +29,8 @@ def ladder(tmp_path, **changed):
 
 
 @pytest.fixture(autouse=True)
-def a_store_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+def a_store_of_its_own(database, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
 
 
 @pytest.mark.slow
