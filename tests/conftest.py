@@ -31,20 +31,22 @@ def state_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory) -> Path:
-    """A database of MLflow's without a run: making one takes seconds, copying it none."""
+def _empty_database(tmp_path_factory) -> Path:
+    """A database of MLflow without runs: making one takes seconds, copying it none."""
     from scaling.store.mlflow_client import connect
 
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
     connect(f"sqlite:///{path}").search_experiments()
     return path
 
 
 @pytest.fixture
-def database(empty_database, tmp_path) -> str:
-    """The URI of a run store of the test's own, ``mlflow.db`` in its folder."""
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
-    return f"sqlite:///{tmp_path}/mlflow.db"
+def tracking_uri(_empty_database, tmp_path, monkeypatch) -> str:
+    """A tracking store of this test's own, which is the one in force."""
+    shutil.copy(_empty_database, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ PRICED = {"budget": {"price_per_device_hour": 3.0, "currency": "EUR"}}
 
 
 @pytest.fixture
-def config(tiny_mapping, database, tmp_path, monkeypatch):
+def config(tiny_mapping, tracking_uri, tmp_path, monkeypatch):
     """The path of a small sweep's config, with a store of its own and no training behind it."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
     monkeypatch.setenv("SCALING_STATE_DIR", str(tmp_path / "state"))
     path = tmp_path / "tiny.yaml"
     path.write_text(json.dumps(tiny_mapping | PRICED))
