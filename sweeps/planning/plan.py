@@ -61,7 +61,7 @@ class SweepPlan:
 
     def seconds(self, run: RunPlan) -> float:
         """Estimated training seconds that one run adds in one process."""
-        alone = estimated_seconds(run, self.config.launch.flops_per_second)
+        alone = estimated_seconds(run, self.config.launch.speed.flops_per_second)
         return alone * run.marginal_flops / run.train_flops
 
     def rows(self) -> list[dict[str, float | int | str | bool]]:
@@ -91,7 +91,7 @@ class SweepPlan:
         """The plan whole: config, totals, and every field of every run; `further` blocks beside."""
         document: dict[str, Any] = {
             "sweep": self.name,
-            "config": dataclasses.asdict(self.config),
+            "config": self.config.mapping(),
             "train_flops": self.train_flops,
             "marginal_flops": self.marginal_flops,
             "process_seconds": round(self.process_seconds, 1),
@@ -135,7 +135,7 @@ def plan_sweep(config: SweepConfig) -> SweepPlan:
     ]
     _check_overlap(fitted, held_out)
     unique = {run.run_id: run for run in fitted + held_out}
-    first = held_out[:1] and held_out[0].held_out is config.launch.held_out_first
+    first = held_out[:1] and held_out[0].held_out is config.launch.policy.held_out_first
     ordered = sorted(
         unique.values(),
         key=lambda run: (run.held_out is not first, run.train_flops, run.shape.width, run.seed),
@@ -235,11 +235,11 @@ def _check_horizon(
             f"{label}: {settings.steps} steps leave nothing after a warm-up of "
             f"{settings.warmup_steps}; give it more tokens or a smaller model"
         )
-    limit = config.data.max_epochs * facts.train_tokens
+    limit = config.data.epoch_limit * facts.train_tokens
     if tokens > limit:
         raise ConfigError(
             f"{label}: {tokens:,} tokens are more than the text's {facts.train_tokens:,} x "
-            f"data.max_epochs {config.data.max_epochs:g}; give more text, fewer tokens, or allow "
+            f"data.max_epochs {config.data.epoch_limit:g}; give more text, fewer tokens, or allow "
             "repeats by a larger data.max_epochs"
         )
 

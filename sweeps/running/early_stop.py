@@ -1,10 +1,10 @@
 """Stopping a run whose outcome is settled: what its final loss will be is known well enough.
 
-Off by default (`launch.stop_settled_relative_width`). The driver looks at the store now and then
-and asks for the end of what is settled by a tag on the runs; their workers, wherever they are,
-share the store and read nothing else of the sweep. Who judges is not known here: the command line
-passes a `Judge`, which forecasts final losses from curves. What was stopped is `settled`, a state
-of its own: it has a forecast and no loss, so no fit can take it for a measurement.
+Off by default (`launch.policy.stop_settled_relative_width`). The driver looks at the store now and
+then and asks for the end of what is settled by a tag on the runs; their workers, wherever they
+are, share the store and read nothing else of the sweep. Who judges is not known here: the command
+line passes a `Judge`, which forecasts final losses from curves. What was stopped is `settled`, a
+state of its own: it has a forecast and no loss, so no fit can take it for a measurement.
 """
 
 import threading

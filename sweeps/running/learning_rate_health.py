@@ -70,7 +70,7 @@ def _check(
     from sweeps.training.devices.device import choose_device
     from sweeps.training.learning_rate_check import check_learning_rate
 
-    if launch.strategy == "fsdp":
+    if launch.resources.strategy == "fsdp":
         raise ConfigError("the check trains on one device, and the model is shared among several")
     return check_learning_rate(
         run,

@@ -57,7 +57,7 @@ class Task:
     @property
     def checkpoint_folder(self) -> Path:
         """Where the states of unfinished runs lie."""
-        return Path(self.launch.checkpoints)
+        return Path(self.launch.checkpoints.folder)
 
     def load_corpus(self) -> "Corpus":
         """What its runs train on, with this process made fit to train.
@@ -67,7 +67,7 @@ class Task:
         from sweeps.data.corpus import load_corpus
         from sweeps.training.pack import settle_process
 
-        settle_process(self.launch.threads)
+        settle_process(self.launch.resources.threads)
         first = self.pack.runs[0]
         corpus = load_corpus(self.data, first.shape.context)
         if corpus.facts != first.data:

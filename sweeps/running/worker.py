@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaling.errors import CorpusError
@@ -92,5 +91,5 @@ def _train_whole(task: Task, log: TaskLog) -> None:
             if error.micro_sequences is None:
                 raise
             # The other devices wait for this one: all begin again from the last checkpoint.
-            launch = replace(launch, micro_sequences=error.micro_sequences)
+            launch = launch.changed(speed={"micro_sequences": error.micro_sequences})
             notes = (*notes, str(error))

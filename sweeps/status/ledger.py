@@ -115,7 +115,7 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
     crashed = [run_id for run_id, facts in known.items() if facts.get("has_traceback")]
     tracebacks = store.tracebacks(crashed) if crashed else {}
     excluded, final = excluded_runs(plan), final_states(plan.config.launch)
-    throughput = Throughput.measured(known.values(), plan.config.launch.flops_per_second)
+    throughput = Throughput.measured(known.values(), plan.config.launch.speed.flops_per_second)
     cells = []
     for run in plan.runs:
         facts = dict(known.get(run.run_id, {}))

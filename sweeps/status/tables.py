@@ -90,8 +90,8 @@ def recipe_text(plan: SweepPlan) -> str:
 
 
 def _determinism(plan: SweepPlan) -> str:
-    """What `launch.deterministic` changes, where it is set."""
-    if not plan.config.launch.deterministic:
+    """What `launch.speed.deterministic` changes, where it is set."""
+    if not plan.config.launch.speed.deterministic:
         return ""
     return (
         "\nDeterministic: on a GPU steps take longer than estimated; the last rows of "

@@ -25,7 +25,7 @@ def one_run(tiny_mapping, tracking_uri):
     """A plan of one run, its store and its task, with a point of the curve every five steps."""
     load_corpus.cache_clear()
     mapping = tiny_mapping | {"grid": {"width": 16, "tokens": 8000}, "held_out": []}
-    mapping["launch"] = mapping["launch"] | {"inner_steps": 5}
+    mapping["launch"] = mapping["launch"] | {"speed": {"inner_steps": 5}}
     plan = plan_sweep(config_from_mapping(mapping))
     store = RunStore.open(plan.name, tracking_uri)
     return plan, store, Task.of_one(plan.runs[0], plan.config.data, plan.config.launch, store)
