@@ -127,6 +127,8 @@ class SweepConfig:
     """Runs that are hidden from every fit, to be predicted."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """What all models have in common."""
+    objective: str = "causal"
+    """What training minimises: a name of sweeps.objectives.registry."""
     data: DataConfig = field(default_factory=DataConfig)
     """The text."""
     recipe: RecipeConfig = field(default_factory=RecipeConfig)

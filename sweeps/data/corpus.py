@@ -3,11 +3,7 @@
 import functools
 
 from sweeps.config.data import DataConfig
-from sweeps.data.sources.base import (
-    Corpus,
-    CorpusFacts,
-    WindowOrder,
-)
+from sweeps.data.sources.base import Corpus, CorpusFacts, WindowOrder
 from sweeps.data.sources.known_entropy import load_bigram_tasks, load_markov
 from sweeps.data.sources.text import load_text, split_documents
 from sweeps.data.sources.token_shards import load_shards

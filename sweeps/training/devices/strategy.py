@@ -9,6 +9,7 @@ import torch
 
 from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
+from sweeps.models.registry import find_family
 from sweeps.planning.packing import Pack
 from sweeps.training.devices.device import choose_device
 
@@ -39,8 +40,9 @@ def resolve_strategy(
     if launch.strategy != "auto":
         return launch
     memory = memory_bytes or device_memory(launch)
+    shards = "shard" in find_family(pack.runs[0].family).can
     fits = replicas * params * BYTES_PER_PARAM <= _SHARE_OF_MEMORY * memory
-    return replace(launch, strategy="ddp" if fits or replicas > 1 else "fsdp")
+    return replace(launch, strategy="ddp" if fits or replicas > 1 or not shards else "fsdp")
 
 
 def is_sharded(launch: LaunchConfig) -> bool:
