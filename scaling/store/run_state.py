@@ -26,6 +26,23 @@ class RunState(StrEnum):
     FAILED = "failed"
     EXCLUDED = "excluded"
 
+    @property
+    def has_outcome(self) -> bool:
+        """Whether training has told what it can: a loss, a divergence, or a forecast that settles
+        it."""
+        return self in (RunState.FINISHED, RunState.SETTLED, RunState.DIVERGED)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether training began and goes on no more, well or not; a failed run may be tried
+        again."""
+        return self.has_outcome or self is RunState.FAILED
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing is left to spend on it: it has its outcome, or a person wants none."""
+        return self.has_outcome or self is RunState.EXCLUDED
+
 
 #: A later state in this order outranks an earlier one of the same run.
 RANK = {

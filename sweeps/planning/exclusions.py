@@ -26,11 +26,9 @@ def excluded_runs(plan: SweepPlan) -> dict[str, str]:
     return reasons
 
 
-_FINAL = frozenset((RunState.FINISHED, RunState.DIVERGED, RunState.EXCLUDED))
-
-
 def final_states(launch: LaunchConfig) -> frozenset[RunState]:
     """The states of runs that are not trained, or not again: training finished, diverged and
     excluded ones would give the same result. A settled run goes on once stopping is turned off."""
-    stops = launch.stop_settled_relative_width is not None
-    return _FINAL | {RunState.SETTLED} if stops else _FINAL
+    final = frozenset(state for state in RunState if state.is_final)
+    stops = launch.policy.stop_settled_relative_width is not None
+    return final if stops else final - {RunState.SETTLED}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from scaling.store.run_state import RunState
 from sweeps.planning.run_plan import RunPlan
 
 
@@ -19,6 +20,16 @@ class EventKind(StrEnum):
     DIVERGED = "diverged"
     FAILED = "failed"
     LOST = "lost"  # its worker is gone; another try follows
+
+    @property
+    def state(self) -> RunState | None:
+        """Where the run stands after it; None where it stands as before."""
+        if self is EventKind.STARTED:
+            return RunState.RUNNING
+        if self is EventKind.LOST:
+            return RunState.PLANNED
+        ends = (EventKind.FINISHED, EventKind.SETTLED, EventKind.DIVERGED, EventKind.FAILED)
+        return RunState(self.value) if self in ends else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,6 @@ from rich.progress import (
 from sweeps.planning.plan import SweepPlan
 from sweeps.running.events import EventKind, RunEvent
 
-_ENDED = (EventKind.FINISHED, EventKind.SETTLED, EventKind.DIVERGED, EventKind.FAILED)
-
 
 class SweepProgress:
     """Shows events of run_sweep; use it as a context around the call and pass `show` to it.
@@ -83,7 +81,7 @@ class SweepProgress:
         run = event.run
         self._ended += 1
         self._advance(run.run_id, run.train_flops)
-        if event.kind in _ENDED:
+        if event.kind is not EventKind.SKIPPED:
             self._progress.console.print(f"{run.name}: {_outcome(event)}", highlight=False)
         self._drop_bar(run.run_id)
         note = f"{self._ended} of {len(self._plan.runs)} runs"
