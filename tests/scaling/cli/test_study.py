@@ -10,6 +10,8 @@ from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from scaling.store.seals import read_seals
 
+pytestmark = pytest.mark.usefixtures("tracking_uri")  # a store of its own
+
 
 def ladder(tmp_path, **changed):
     """Three widths and three horizons of a known source, and one run held out; seconds to train."""
@@ -30,11 +32,6 @@ def ladder(tmp_path, **changed):
     path = tmp_path / "known.yaml"
     path.write_text(yaml.safe_dump(mapping))
     return str(path)
-
-
-@pytest.fixture(autouse=True)
-def a_store_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
 
 
 @pytest.mark.slow
