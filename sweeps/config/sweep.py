@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from scaling.errors import ConfigError
-from sweeps.config.data import DataConfig
+from sweeps.config.data import DataConfig, TextData
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.model import ModelConfig
 from sweeps.config.section import Section
@@ -135,8 +135,8 @@ class SweepConfig(Section):
     """What all models have in common."""
     objective: str = "causal"
     """What training minimises: a name of sweeps.objectives.registry."""
-    data: DataConfig = field(default_factory=DataConfig)
-    """The text."""
+    data: DataConfig = field(default_factory=TextData)
+    """What to train on."""
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     """The training rules."""
     schedule: str | None = None

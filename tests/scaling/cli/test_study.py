@@ -20,7 +20,7 @@ def ladder(tmp_path, **changed):
         "grid": {"width": [8, 16, 32], "tokens": [4000, 8000, 16000]},
         "held_out": [{"width": 32, "tokens": 32000}],
         "model": {"context": 16, "head_size": 8},
-        "data": {"source": "markov", "vocab_size": 16, "validation_windows": 200},
+        "data": {"source": "markov", "symbols": 16, "validation_windows": 200},
         "recipe": {"name": "cpt-adamw-tiny/1"},
         "launch": {
             "workers": 1,
