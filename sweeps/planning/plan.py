@@ -15,8 +15,8 @@ from sweeps.config.sweep import Grid, SweepConfig
 from sweeps.data.corpus import CorpusFacts, load_corpus
 from sweeps.planning.recipe import (
     Recipe,
-    find_recipe,
     horizon_settings_for,
+    recipe_of,
     settings_for,
     trunk_settings_for,
 )
@@ -114,10 +114,7 @@ def plan_sweep(config: SweepConfig) -> SweepPlan:
     ConfigError for a grid without runs, a run planned twice as both fitted and held out, and a run
     longer than the text; CorpusError for the text itself.
     """
-    overrides = dict(config.recipe.overrides)
-    if config.schedule is not None:
-        overrides["schedule"] = config.schedule
-    recipe = find_recipe(config.recipe.name, overrides)
+    recipe = recipe_of(config)
     facts = load_corpus(config.data, config.model.context).facts
     fitted = [
         run
