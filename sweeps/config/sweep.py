@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from scaling.errors import ConfigError
-from scaling.shape import check_width
 from sweeps.config.data import DataConfig, TextData
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.model import ModelConfig
@@ -143,6 +142,8 @@ class SweepConfig(Section):
     """Runs that are hidden from every fit, to be predicted."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """What all models have in common."""
+    objective: str = "causal"
+    """What training minimises: a name of sweeps.objectives.registry."""
     data: DataConfig = field(default_factory=TextData)
     """What to train on."""
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
@@ -207,5 +208,3 @@ class SweepConfig(Section):
                 raise ConfigError(
                     f"{label} needs exactly one of tokens, tokens_per_param, flops; given: {given}"
                 )
-            for width in block.width:
-                check_width(width, self.model.head_size)

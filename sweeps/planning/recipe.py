@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from scaling.errors import ConfigError
-from scaling.shape import TransformerShape
 from sweeps.config.sweep import SCHEDULES, Schedule, SweepConfig
+from sweeps.models.family import Shape
 from sweeps.planning.schedule import mean_schedule_factor
 from sweeps.planning.settings import FallingRate, GroupSettings, TrainingSettings
 
@@ -241,7 +241,7 @@ def batch_sequences_for(recipe: Recipe, tokens: float, context: int) -> int:
     return min(sizes, key=lambda size: abs(size - wanted))
 
 
-def settings_for(recipe: Recipe, shape: TransformerShape, tokens: float) -> TrainingSettings:
+def settings_for(recipe: Recipe, shape: Shape, tokens: float) -> TrainingSettings:
     """What the recipe says for a model of this shape that sees about this many tokens."""
     if recipe.anchor_tokens_per_param is None or recipe.schedule != "wsd":
         return horizon_settings_for(recipe, shape, tokens)
@@ -257,9 +257,7 @@ def settings_for(recipe: Recipe, shape: TransformerShape, tokens: float) -> Trai
     )
 
 
-def _falling_rate(
-    recipe: Recipe, shape: TransformerShape, anchor: TrainingSettings
-) -> FallingRate | None:
+def _falling_rate(recipe: Recipe, shape: Shape, anchor: TrainingSettings) -> FallingRate | None:
     """Along the rule's power of the tokens, which passes through the anchor's rate at its fork."""
     exponent = recipe.learning_rate_tokens_exponent
     if recipe.rate_falls_from is None or exponent >= 0:
@@ -273,9 +271,7 @@ def _falling_rate(
     )
 
 
-def horizon_settings_for(
-    recipe: Recipe, shape: TransformerShape, tokens: float
-) -> TrainingSettings:
+def horizon_settings_for(recipe: Recipe, shape: Shape, tokens: float) -> TrainingSettings:
     """What the power laws give for this very horizon, whether or not the recipe has an anchor."""
     batch_sequences = batch_sequences_for(recipe, tokens, shape.context)
     batch_tokens = batch_sequences * shape.context
@@ -341,7 +337,7 @@ def _mean_ratio(recipe: Recipe, steps: int, warmup_steps: int, decay_steps: int)
 
 
 def trunk_settings_for(
-    recipe: Recipe, shape: TransformerShape, horizons: Sequence[float]
+    recipe: Recipe, shape: Shape, horizons: Sequence[float]
 ) -> tuple[float, list[TrainingSettings]]:
     """What the recipe says for runs of these horizons (tokens, ascending) that share one trunk, and
     the horizon whose settings the trunk has.

@@ -56,7 +56,7 @@ def load_counting(config: CountingData, context: int) -> StreamCorpus:
         validation_sequences=len(validation),
         bytes_per_token=None,
     )
-    return StreamCorpus(facts=facts, train=stream, validation=validation, context=context)
+    return StreamCorpus(facts=facts, train=stream, held_back=validation, context=context)
 
 
 LOADERS[CountingData] = load_counting
