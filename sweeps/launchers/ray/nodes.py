@@ -9,13 +9,13 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.ray.resources import bundle, resources
 from sweeps.launchers.versions import require_versions
-from sweeps.multi_device.rendezvous import Allocation, MeetingPoint, allocated, serve_node
+from sweeps.multi_device.rendezvous import Allocation, MeetingPoint, serve_node
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,19 @@ def placed(nodes: NodeGroup | None, node: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def further_nodes(
-    ray: Any, nodes: NodeGroup | None, folder: str, expected: Mapping[str, str]
-) -> Iterator[None]:
-    """Have the other nodes of a run ready while the body trains on the first.
+def task_with_nodes(
+    ray: Any, task: Any, nodes: NodeGroup | None, folder: str, expected: Mapping[str, str]
+) -> Iterator[Any]:
+    """The task, and the other nodes of its run ready while the body trains on the first.
 
     Raises the ScalingError of a node that cannot take part, or RayError where one is lost.
     """
     if nodes is None:
-        yield
+        yield task
         return
     launch = nodes.launch
     host = ray.util.get_node_ip_address()
-    with allocated(Allocation(launch.nodes, host, secrets.token_bytes(32))) as allocation:
+    with Allocation(launch.nodes, host, secrets.token_bytes(32)) as allocation:
         serve = ray.remote(_serve).options
         tasks = [
             serve(max_retries=0, **resources(launch), **placed(nodes, node)).remote(
@@ -83,7 +83,7 @@ def further_nodes(
             ray.get(ended)  # raises what has ended them
 
         allocation.meet(still_coming)
-        yield
+        yield replace(task, allocation=allocation)
 
 
 def _serve(

@@ -25,10 +25,10 @@ from sweeps.launchers.base import (
 )
 from sweeps.launchers.ray.nodes import (
     NodeGroup,
-    further_nodes,
     placed,
     release_nodes,
     reserve_nodes,
+    task_with_nodes,
 )
 from sweeps.launchers.ray.resources import require_resources, resources
 from sweeps.launchers.versions import require_versions, versions
@@ -207,7 +207,7 @@ def _do(
 
         try:
             send(None)
-            with further_nodes(ray, nodes, driver.folder, driver.versions):
+            with task_with_nodes(ray, task, nodes, driver.folder, driver.versions) as task:
                 work(task, send)
         except Stopped as stopped:
             raise RuntimeError("worker was asked to stop") from stopped

@@ -49,10 +49,10 @@ def test_a_batch_that_does_not_split_over_the_devices_is_refused(tiny_config):
 
 DRIVER = """
 import json, sys
-from scaling.store import RunStore
-from sweeps.config_file import config_from_mapping
-from sweeps.plan import plan_sweep
-from sweeps.runner import run_sweep
+from scaling.store.run_store import RunStore
+from sweeps.config.yaml_file import config_from_mapping
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.runner import run_sweep
 
 if __name__ == "__main__":
     plan = plan_sweep(config_from_mapping(json.loads(sys.argv[1])))
