@@ -1,11 +1,11 @@
 """Forecasts of new runs, right as often as they say.
 
     records + targets
-        |  pose            analysis.question    which runs, which laws
-        |  prepare         analysis.forecaster  fit the laws, rehearse on the largest runs
-        |  log_forecast    analysis.forecaster  weights, centre, parts of the width, draws
+        |  pose            setup       which runs, which laws
+        |  prepare         forecaster  fit the laws, rehearse on the largest runs
+        |  log_forecast    forecaster  weights, centre, parts of the width, draws
         v
-    Forecast               analysis.forecast_result
+    Forecast               result
 
 The width of an interval has five parts: uncertain parameters, spread between laws, lack of fit
 that grows with the predicted fall in loss, what bad tuning was taken off for, and the noise of one

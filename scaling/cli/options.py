@@ -91,6 +91,11 @@ def watching(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--all", action="store_true", help="list every run, however many there are"
     )
+    command.add_argument(
+        "--tracebacks",
+        action="store_true",
+        help="show the whole traceback of each run that an error of ours ended",
+    )
 
 
 def quick(command: argparse.ArgumentParser) -> None:

@@ -56,9 +56,9 @@ def other_ranks(training: SharedTraining, allocation: Allocation | None = None) 
         with joined(launch):
             yield
         return
-    if launch.nodes > 1 and allocation is None:
+    if launch.resources.nodes > 1 and allocation is None:
         raise RuntimeError("several nodes are asked for, and the launcher has reserved none")
-    host = allocation.host if allocation else "127.0.0.1"
+    devices, host = launch.resources.devices, allocation.host if allocation else "127.0.0.1"
     store = hosted_store(host)
     shared = {
         "MASTER_ADDR": host,
@@ -68,10 +68,10 @@ def other_ranks(training: SharedTraining, allocation: Allocation | None = None) 
     with tempfile.TemporaryDirectory() as folder, OtherRanks() as others:
         file, content = Path(folder) / "training.pickle", pickle.dumps(training)
         file.write_bytes(content)
-        others.members += start_ranks(file, shared, 0, range(1, launch.devices), launch.devices)
+        others.members += start_ranks(file, shared, 0, range(1, devices), devices)
         if allocation:
             others.members += allocation.start(content, shared)
-        with _environment(shared | rank_variables(0, 0, launch.devices)), joined(launch):
+        with _environment(shared | rank_variables(0, 0, devices)), joined(launch):
             try:
                 yield
                 others.wait(_SECONDS_TO_LEAVE)
@@ -109,7 +109,7 @@ def main(file: str) -> None:
     from sweeps.training.pack import settle_process, train_pack
 
     training: SharedTraining = pickle.loads(Path(file).read_bytes())
-    settle_process(training.launch.threads)
+    settle_process(training.launch.resources.threads)
     corpus = load_corpus(training.data, training.pack.runs[0].shape.context)
     with contextlib.suppress(Stopped), joined(training.launch):
         train_pack(

@@ -66,7 +66,8 @@ def write_config(tmp_path, text_files):
     """A function: name, changes of the grid, of the launch -> a config file of small runs."""
 
     def write(name, grid, **launch):
-        settings = {"workers": 1, "device": "cpu", "pack": 1, "checkpoints": str(tmp_path / name)}
+        settings = {"workers": 1, "device": "cpu", "speed": {"pack": 1}}
+        settings["checkpoints"] = {"folder": str(tmp_path / name), "seconds": 0.5}
         config = {
             "name": name,
             "grid": {"width": [16, 32]} | grid,

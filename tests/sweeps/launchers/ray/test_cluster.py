@@ -46,7 +46,8 @@ def work(task, send):
         time.sleep(300)
     send(task)
 
-launch = LaunchConfig(engine="ray", address=sys.argv[1], workers=2, hang_seconds=15.0)
+launch = LaunchConfig(engine="ray", address=sys.argv[1], workers=2)
+launch = launch.changed(policy={"hang_seconds": 15.0})
 tasks = ["hung", "killed", "terminated", "well"]
 
 for happening in launch_ray(tasks, work, launch, lambda lost: None):
@@ -79,7 +80,7 @@ def work(task, send):
     send(task)
 
 def says(**launch):
-    launch = LaunchConfig(engine="ray", address=sys.argv[1], **launch)
+    launch = LaunchConfig(engine="ray", address=sys.argv[1]).changed(resources=launch)
     try:
         list(tasks.launch_ray([1], work, launch, lambda lost: None))
     except ScalingError as error:
@@ -142,7 +143,12 @@ def test_a_node_without_the_text_ends_the_sweep_by_name_and_it_goes_on_when_mend
 def test_a_run_of_two_devices_gets_one_allocation_and_the_same_loss(cluster, write_config, on_ray):
     small = {"tokens": 16_000}
     assert cluster.drive(write_config("alone", small)).wait(timeout=200) == 0
-    assert cluster.drive(write_config("shared", small, **on_ray, devices=2)).wait(timeout=300) == 0
+    assert (
+        cluster.drive(write_config("shared", small, **on_ray, resources={"devices": 2})).wait(
+            timeout=300
+        )
+        == 0
+    )
     # float32 sums in another order
     assert cluster.losses("shared") == pytest.approx(cluster.losses("alone"), rel=1e-3)
 
@@ -186,7 +192,7 @@ from sweeps.launchers.ray.tasks import launch_ray
 def work(task, send):
     send(task)
 
-launch = LaunchConfig(engine="ray", address=sys.argv[1], threads=3)
+launch = LaunchConfig(engine="ray", address=sys.argv[1]).changed(resources={"threads": 3})
 happenings = launch_ray([1, 2], work, launch, lambda lost: None)
 print([one.message for one in happenings if isinstance(one, TaskMessage)])
 """

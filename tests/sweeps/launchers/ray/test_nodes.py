@@ -18,8 +18,9 @@ def cluster(start_cluster):
 
 @pytest.fixture
 def over_nodes(cluster):
-    """What makes a launch one of two nodes of this cluster."""
-    return {"engine": "ray", "address": cluster.address, "nodes": 2}
+    """A function: strategy -> what makes a launch one of two nodes of this cluster."""
+    engine = {"engine": "ray", "address": cluster.address}
+    return lambda strategy: engine | {"resources": {"nodes": 2, "strategy": strategy}}
 
 
 def nodes_of(what, cluster, alive=range(NODES)):
@@ -35,9 +36,9 @@ def test_two_nodes_of_one_device_train_what_two_devices_of_one_node_do(
 ):
     one, two = f"one-{strategy}", f"two-{strategy}"
     grid = {"tokens": 16_000}
-    config = write_config(one, grid, strategy=strategy, devices=2)
+    config = write_config(one, grid, resources={"devices": 2, "strategy": strategy})
     assert cluster.drive(config).wait(timeout=200) == 0
-    config = write_config(two, grid, strategy=strategy, **over_nodes)
+    config = write_config(two, grid, **over_nodes(strategy))
     assert cluster.drive(config).wait(timeout=200) == 0
     assert len(cluster.losses(two)) == 2
     assert cluster.losses(two) == cluster.losses(one)  # the same sums in the same order
@@ -56,7 +57,7 @@ def work(task, send):
 
 resources._AUTOSCALER_SECONDS = 8.0
 for more in ({"nodes": 4}, {"nodes": 2, "devices": 2}):
-    launch = LaunchConfig(engine="ray", address=sys.argv[1], **more)
+    launch = LaunchConfig(engine="ray", address=sys.argv[1]).changed(resources=more)
     try:
         list(launch_ray([1], work, launch, lambda lost: None))
     except ScalingError as error:
@@ -79,10 +80,9 @@ def test_runs_whose_driver_and_then_a_node_are_killed_reach_the_same_losses(
 ):
     """The last test of the module: the node does not come back."""
     grid = {"tokens": 400_000}
-    often = {"strategy": "ddp", "checkpoint_seconds": 0.5}
-    config = write_config("calm", grid, **often, devices=2)
+    config = write_config("calm", grid, resources={"devices": 2, "strategy": "ddp"})
     assert cluster.drive(config).wait(timeout=300) == 0
-    config = write_config("stormy", grid, **often, **over_nodes)
+    config = write_config("stormy", grid, **over_nodes("ddp"))
     states = tmp_path / "stormy"
     driver = cluster.drive(config)
     assert wait_until(lambda: list(states.glob("*.trunk*")), 90)
