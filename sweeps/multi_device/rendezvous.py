@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from pathlib import Path
-from types import TracebackType
 
 from scaling.errors import ScalingError
 from sweeps.multi_device.processes import start_ranks
@@ -26,7 +25,7 @@ from sweeps.multi_device.processes import start_ranks
 NODE_DIED = 71  # what a node counts as having ended with whose connection broke
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_BETWEEN_CALLS = 0.5
-_SECONDS_TO_ANSWER = 5  # for a caller: a stranger may say nothing at all
+_SECONDS_TO_ANSWER = 30  # for a caller: a stranger may say nothing at all
 _NO_NODE = (OSError, EOFError, AuthenticationError)
 
 
@@ -94,12 +93,7 @@ class Allocation:
         """These nodes."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Let the further nodes go."""
         self._listener.close()
         for connection in self._met.values():

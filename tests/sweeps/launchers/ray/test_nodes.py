@@ -94,7 +94,7 @@ def test_runs_whose_driver_and_then_a_node_are_killed_reach_the_same_losses(
     driver = cluster.drive(config)
     assert wait_until(lambda: nodes_of(RANK, cluster), 90)
     time.sleep(2)  # in the middle of it
-    used = set(nodes_of("ray::_do", cluster) + nodes_of("ray::_serve", cluster)) - {0}
+    used = set(nodes_of("ray::_do_task", cluster) + nodes_of("ray::_serve_node", cluster)) - {0}
     lost = used.pop()
     cluster.kill(lost)
     assert driver.wait(timeout=300) == 0
