@@ -13,6 +13,7 @@ from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 
 ROOT = Path(__file__).parents[4]
+LONGEST = 600  # seconds of one command on a busy machine; it takes 20 to 60 on an idle one
 
 
 class SweepCluster(RayCluster):
@@ -29,6 +30,14 @@ class SweepCluster(RayCluster):
             [sys.executable, "-m", "scaling", "run", str(config)], cwd=ROOT, env=self.environment
         )
 
+    def run(self, config):
+        """The exit code of `scaling run` on a config file."""
+        return self.exit_code(self.drive(config))
+
+    def exit_code(self, driver):
+        """How a driver ends, which is waited for."""
+        return driver.wait(timeout=LONGEST)
+
     def script(self, text, *arguments):
         """A Python program that has ended, given this cluster's address and these arguments."""
         return subprocess.run(
@@ -37,7 +46,7 @@ class SweepCluster(RayCluster):
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=LONGEST,
         )
 
     def losses(self, name):

@@ -136,13 +136,13 @@ def test_a_node_without_the_text_ends_the_sweep_by_name_and_it_goes_on_when_mend
     (line,) = done.stdout.splitlines()
     assert line.startswith("CorpusError worker on "), done.stderr
     assert "no file" in line or "matches" in line or "text" in line
-    assert cluster.drive(config).wait(timeout=200) == 0
+    assert cluster.run(config) == 0
     assert len(cluster.losses("mended")) == 2
 
 
 def test_a_run_of_two_devices_gets_one_allocation_and_the_same_loss(cluster, write_config, on_ray):
     small = {"tokens": 16_000}
-    assert cluster.drive(write_config("alone", small)).wait(timeout=200) == 0
+    assert cluster.run(write_config("alone", small)) == 0
     assert (
         cluster.drive(write_config("shared", small, **on_ray, resources={"devices": 2})).wait(
             timeout=300
@@ -156,7 +156,7 @@ def test_a_run_of_two_devices_gets_one_allocation_and_the_same_loss(cluster, wri
 @pytest.fixture
 def local_losses(cluster, write_config):
     """What twelve runs measure that no cluster trains."""
-    assert cluster.drive(write_config("local", TWELVE_RUNS, workers=2)).wait(timeout=300) == 0
+    assert cluster.run(write_config("local", TWELVE_RUNS, workers=2)) == 0
     return cluster.losses("local")
 
 
@@ -168,7 +168,7 @@ def test_a_sweep_whose_driver_is_killed_goes_on_with_the_next_to_the_same_losses
     assert wait_until(lambda: cluster.has_finished_one("orphaned"), 120)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    assert cluster.drive(config).wait(timeout=300) == 0
+    assert cluster.run(config) == 0
     assert cluster.losses("orphaned") == local_losses
 
 
@@ -179,7 +179,7 @@ def test_a_sweep_survives_the_loss_of_a_node_with_the_same_losses(
     driver = cluster.drive(write_config("stormy", TWELVE_RUNS, **on_ray))
     assert wait_until(lambda: cluster.has_finished_one("stormy"), 120)
     cluster.kill(1)
-    assert driver.wait(timeout=400) == 0
+    assert cluster.exit_code(driver) == 0
     assert cluster.losses("stormy") == local_losses
 
 
