@@ -22,6 +22,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
 from scaling.laws.surfaces import Chinchilla, DataConstrained
+from scaling.limits import Limit
 from scaling.records import Records
 
 # Repeats after which the value of data and of excess parameters has decayed: Muennighoff et al.
@@ -65,6 +66,7 @@ def constrained_splits(
             drawn=allocate(draws, float(budget) * TRAINING_FLOP / ratio, **how),  # type: ignore[arg-type]
             ladder=ladder,
             law=said,
+            limits=fit.limits,
             levels=levels,
         )
         for budget in asked
@@ -105,6 +107,7 @@ def _split(
     drawn: Allocation,
     ladder: Ladder,
     law: str,
+    limits: tuple[Limit, ...],
     levels: Sequence[float],
 ) -> OptimalSplit:
     spent = float(best.train_flops) * float(np.exp(ladder.log_flops_ratio)) / TRAINING_FLOP
@@ -122,7 +125,7 @@ def _split(
         tokens_range={level: _range(drawn.tokens, level) for level in levels},
         decades_beyond=beyond,
         law=law,
-        unsupported_because=too_far(beyond, spanned, 0.0),
+        limits=limits + too_far(beyond, spanned, 0.0),
     )
 
 

@@ -30,13 +30,14 @@ from analysis.forecasting.support import (
     furthest_rehearsal,
     left_out,
     limits,
-    reasons_against,
+    target_limits,
 )
 from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVELS, Interval, checked_levels
 from scaling.arrays import FloatArray
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
+from scaling.limits import Limit
 from scaling.records import Records
 
 FEWEST_DRAWS = 100
@@ -79,7 +80,7 @@ def forecast(
     forecaster, points = _answerable(question, targets, backtests)
     answer = log_forecast(forecaster, points.log_inputs, points.log_compute, draws=draws, seed=seed)
     floors = _pinned_floors(question, points)
-    against = reasons_against(forecaster, answer)
+    against = target_limits(forecaster, answer)
     return Forecast(
         targets=tuple(
             _target_forecast(i, answer, points, forecaster, levels, against[i])
@@ -90,8 +91,8 @@ def forecast(
         runs=len(question.ladder),
         law=law,
         laws=tuple(c.name for c in question.candidates),
-        evidence=evidence(forecaster, answer),
-        status=question.status + left_out(records, question.ladder) + limits(forecaster, answer),
+        evidence=evidence(forecaster),
+        limits=question.limits + left_out(records, question.ladder) + limits(forecaster, answer),
         noise=_noise(question, forecaster),
         pinned_floors=floors,
         floor_identified=floor_identified(forecaster.ensemble),
@@ -211,7 +212,7 @@ def _target_forecast(
     points: Points,
     forecaster: Forecaster,
     levels: tuple[float, ...],
-    unsupported_because: str,
+    against: tuple[Limit, ...],
 ) -> TargetForecast:
     losses = np.exp(answer.draws[i])
     ranges = {}
@@ -225,8 +226,7 @@ def _target_forecast(
         median=float(np.exp(answer.centre[i])),
         intervals=ranges,
         decades_beyond=float(answer.distance[i]),
-        supported=not unsupported_because,
-        unsupported_because=unsupported_because,
+        limits=against,
         shares={name: float(share[i]) for name, share in answer.shares.items()},
         weights={name: float(w) for name, w in zip(names, weighing.weights[i], strict=True)},
         weight_reasons={

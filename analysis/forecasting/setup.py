@@ -30,9 +30,10 @@ from analysis.forecasting.members.candidates import (
     surface_candidates,
 )
 from analysis.tuning.gap import TuningGap, checked_gap, with_open_checks
-from analysis.tuning.rungs import health_notes
+from analysis.tuning.rungs import health_limits
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 FEWEST_RUNS = 6
@@ -52,7 +53,7 @@ class Question:
     ladder: Ladder
     candidates: tuple[Candidate, ...]
     calibration: Calibration
-    status: tuple[str, ...]
+    limits: tuple[Limit, ...]
     evaluation_noise: float | None  # relative standard error of a loss over its validation set
 
     @property
@@ -76,16 +77,17 @@ def pose(
     if law != "auto" and law not in LAW_NAMES:
         raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(LAW_NAMES)}')
     if x is not None:
-        return _curve(records, x, law, furthest, ())
+        return _curve(records, x, law, furthest)
     by_size = with_open_checks(records)
     if wanted == ("train_flops",):
-        reason = _no_surface(by_size) if law == "auto" or _of_surface(law) else "asked"
+        if law != "auto" and not _of_surface(law):
+            return _curve(records, "train_flops", law, furthest)
+        reason = _no_surface(by_size)
         if reason is None:
             return _surface(by_size, law)
         if _of_surface(law):
             raise ForecastError(f"{records.source}: {reason}; --law {law} needs a surface")
-        said = () if reason == "asked" else (f"{reason}: the forecast uses best runs by compute",)
-        return _curve(records, "train_flops", law, furthest, said)
+        return _curve(records, "train_flops", law, furthest, reason)
     if set(wanted) == {"params", "tokens"}:
         reason = _no_surface(by_size)
         if reason is not None:
@@ -94,7 +96,7 @@ def pose(
                 "scaling forecast --x"
             )
         return _surface(by_size, law)
-    return _curve(records, wanted[0], law, furthest, ())
+    return _curve(records, wanted[0], law, furthest)
 
 
 def check_distance(distance: FloatArray) -> None:
@@ -150,19 +152,22 @@ def _surface(records: Records, law: str) -> Question:
     usable = records.usable("params", "tokens")
     ladder = surface_ladder(usable)
     tuning = checked_gap(usable, ladder.log_compute)
-    said = health_notes(usable, weighed=tuning is None)
+    limits = health_limits(usable, weighed=tuning is None)
     if tuning is not None:
-        ladder, said = _well_tuned(ladder, tuning), said + tuning.notes
+        ladder, limits = _well_tuned(ladder, tuning), limits + tuning.limits
     return Question(
         ladder=ladder,
         candidates=_chosen(surface_candidates(), law),
         calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
-        status=said + _check_fall(records, ladder),
+        limits=limits + _check_fall(records, ladder),
         evaluation_noise=evaluation_noise(usable),
     )
 
 
-def _curve(records: Records, x: str, law: str, furthest: float, said: tuple[str, ...]) -> Question:
+def _curve(
+    records: Records, x: str, law: str, furthest: float, no_surface: str | None = None
+) -> Question:
+    """The question of one column; ``no_surface`` is why the usual surface cannot answer it."""
     usable = records.usable(x)
     if not len(usable):
         raise ForecastError(f"{records.source}: no usable run has a {x} and a loss")
@@ -186,17 +191,21 @@ def _curve(records: Records, x: str, law: str, furthest: float, said: tuple[str,
         health=health,
     )
     exponent = COMPUTE_EXPONENT if x == "train_flops" else DATA_EXPONENT
+    fallback: tuple[Limit, ...] = ()
+    if no_surface is not None:
+        text = f"{no_surface}: the forecast uses best runs by compute"
+        fallback = (Limit(LimitCode.FALLBACK, text),)
     is_far = x == "train_flops" or furthest > ladder.log_compute.max() + FAR * np.log(10)
     return Question(
         ladder=ladder,
         candidates=_chosen(curve_candidates(exponent, far=is_far), law),
         calibration=FAR_CURVE if is_far else NEAR_CURVE,
-        status=said + health_notes(usable) + _check_fall(records, ladder),
+        limits=fallback + health_limits(usable) + _check_fall(records, ladder),
         evaluation_noise=evaluation_noise(usable),
     )
 
 
-def _check_fall(records: Records, ladder: Ladder) -> tuple[str, ...]:
+def _check_fall(records: Records, ladder: Ladder) -> tuple[Limit, ...]:
     """Refuse losses that do not fall; say so where the best run is not among the largest."""
     rank_c, rank_l = (
         np.argsort(np.argsort(v, kind="stable")) for v in (ladder.log_compute, ladder.log_loss)
@@ -211,8 +220,9 @@ def _check_fall(records: Records, ladder: Ladder) -> tuple[str, ...]:
     best = float(ladder.log_compute[np.argmin(ladder.log_loss)])
     third = np.quantile(ladder.log_compute, 2 / 3)
     if best < third:
-        return (
+        text = (
             f"the lowest loss is not among the third of runs with the most {by}: "
-            "larger runs may be badly trained",
+            "larger runs may be badly trained"
         )
+        return (Limit(LimitCode.NOT_FALLING, text),)
     return ()

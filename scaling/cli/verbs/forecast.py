@@ -8,6 +8,7 @@ from scaling.cli.inputs import assignments, curves_of, load, points
 from scaling.cli.outputs import answer, save, save_table, show
 from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
+from scaling.limits import LimitCode
 
 if TYPE_CHECKING:
     from analysis.forecasting.targets import Targets
@@ -160,9 +161,10 @@ def _predict_points(arguments: Arguments) -> None:
     if arguments.json:
         print(answered.to_json())
     unsupported = [
-        f"point {number}: {target.unsupported_because}"
+        f"point {number}: {limit.text}"
         for number, target in enumerate(answered.targets, start=1)
-        if not target.supported
+        for limit in target.limits
+        if limit.code is LimitCode.UNSUPPORTED
     ]
     if unsupported:
         count = f"{len(unsupported)} of {len(predicted)} points are unsupported"

@@ -10,6 +10,7 @@ from analysis.fitting.fit import fit_law
 from analysis.fitting.lmfit_bridge import profile_intervals
 from analysis.fitting.result import Fit, FitStatus
 from scaling.errors import FitError
+from scaling.limits import LimitCode, first_of
 from scaling.simulate import EXAMPLES, example_runs, simulate_records
 
 TRUTH = EXAMPLES["chinchilla"]
@@ -132,7 +133,7 @@ def test_a_bound_that_binds_is_a_status_and_holds_in_every_draw():
     fit = fit_law(RECORDS, "chinchilla", bounds={"E": (edge, None)}, bootstrap=100, card=False)
     held = fit_law(RECORDS, "chinchilla", fix={"E": edge}, bootstrap=0, card=False)
     assert fit.status is FitStatus.AT_BOUND
-    assert any("sits on a bound" in note for note in fit.notes)
+    assert first_of(LimitCode.AT_BOUND, fit.limits)
     assert edge == fit.law.E
     assert fit.objective_value == pytest.approx(held.objective_value, rel=1e-9)
     assert (edge <= fit.draws.E).all()
