@@ -9,6 +9,7 @@ from scaling.store.run_store import RunStore
 from sweeps.config.data import DataConfig
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.sweep import HealthConfig
+from sweeps.multi_device.rendezvous import Allocation
 from sweeps.planning.packing import Pack
 from sweeps.planning.run_plan import RunPlan
 
@@ -33,6 +34,8 @@ class Task:
     """How that check is done."""
     stops_settled: bool = False
     """Whether the driver may ask for the end of runs whose outcome is settled."""
+    allocation: Allocation | None = None
+    """The nodes of the task, from its launcher, where it has several."""
 
     @classmethod
     def of_one(
