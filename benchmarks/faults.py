@@ -38,9 +38,9 @@ def write_sweep(folder: Path, cells: int, workers: int) -> Path:
         "recipe": {"name": "cpt-adamw-tiny/1"},
         "launch": {
             "workers": workers,
-            "tries": 50,
             "device": "cpu",
-            "checkpoint_seconds": 0.5,
+            "policy": {"tries": 50},
+            "checkpoints": {"seconds": 0.5},
         },
     }
     path = folder / "storm.yaml"
@@ -57,7 +57,7 @@ def drive(config: Path, home: Path) -> subprocess.Popen[bytes]:
     }
     return subprocess.Popen(
         [sys.executable, "-m", "scaling", "run", str(config)]
-        + ["--set", f"launch.checkpoints={home}/checkpoints"],
+        + ["--set", f"launch.checkpoints.folder={home}/checkpoints"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,

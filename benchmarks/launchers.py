@@ -59,9 +59,9 @@ def sweep_seconds(folder: Path, cells: int, **launch: Any) -> dict[str, float]:
         "model": {"context": 32, "head_size": 16},
         "data": {"files": [str(text)], "validation_windows": 16, "max_epochs": 1000},
         "recipe": {"name": "cpt-adamw-tiny/1"},
-        "launch": {"workers": WORKERS, "device": "cpu", "pack": 1, **launch},
+        "launch": {"workers": WORKERS, "device": "cpu", "speed": {"pack": 1}, **launch},
     }
-    mapping["launch"]["checkpoints"] = str(folder / "checkpoints")
+    mapping["launch"]["checkpoints"] = {"folder": str(folder / "checkpoints")}
     plan = plan_sweep(config_from_mapping(mapping))
     store = RunStore.open(plan.name, f"sqlite:///{folder}/mlflow.db")
     begun, ended = [], []

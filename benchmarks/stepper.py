@@ -110,7 +110,7 @@ def interleaved(
 
 @contextlib.contextmanager
 def deterministic_algorithms() -> Iterator[None]:
-    """What `launch.deterministic` asks PyTorch for, through Lightning."""
+    """What `launch.speed.deterministic` asks PyTorch for, through Lightning."""
     torch.use_deterministic_algorithms(True)
     try:
         yield

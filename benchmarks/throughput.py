@@ -6,8 +6,8 @@ On a CPU: the Trainer with MLflow logging against a plain PyTorch loop over the 
 replicas in one stack against single runs, and a model of nanoGPT's small CPU shape against a
 straightforward loop in nanoGPT's style. On a GPU: model FLOP utilisation from 0.1M to 1B
 parameters, packed against unpacked, and seconds of the first steps (kernel choice, graph capture,
-compilation). On both: what `launch.deterministic` costs. `--compile` measures each model twice,
-as it is and with its blocks compiled.
+compilation). On both: what `launch.speed.deterministic` costs. `--compile` measures each model
+twice, as it is and with its blocks compiled.
 
 Needs torch and pytorch-lightning; MLflow is used where it is installed. `--quick` runs the same
 code on tiny sizes.
@@ -169,7 +169,7 @@ def trainer_against_loop(
 ) -> dict[str, Any]:
     """Steps per second of the Trainer with MLflow logging, over those of a plain loop."""
     plan, corpus = _plan_and_corpus(sizes)
-    launch = LaunchConfig(device="cpu", inner_steps=25)
+    launch = LaunchConfig(device="cpu")
     stack = Stack([plan], corpus, launch)
     model = build_model(plan)
     optimizer = build_optimizer(model, plan)
@@ -286,7 +286,7 @@ def cost_of_determinism(
     *,
     name: str | None = None,
 ) -> dict[str, Any]:
-    """Steps per second with `launch.deterministic`, over those without."""
+    """Steps per second with `launch.speed.deterministic`, over those without."""
     shape = shape_of(*sizes)
     free = stepper_of(shape, 1, sequences, device, compiled=False)
     with deterministic_algorithms():

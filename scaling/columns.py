@@ -98,6 +98,9 @@ COLUMNS: dict[str, Column] = {
     "forecast_low": Column("low end of the 90% interval of forecast_loss"),
     "forecast_high": Column("high end of the 90% interval of forecast_loss"),
     "share_done": Column("share of its planned steps that a settled run had done"),
+    # what went wrong
+    "reason": Column("why the run failed, diverged, was stopped, or is excluded", "text"),
+    "has_traceback": Column("whether the store keeps the traceback of an error of ours", "flag"),
     # cost
     "wall_seconds": Column("seconds of wall time"),
     "device": Column("what it ran on", "text"),

@@ -123,13 +123,13 @@ model: {context: 32, head_size: 16}
 data: {files: ["$folder/text/*.txt"], validation_windows: 16, max_epochs: 500}
 recipe: {name: cpt-adamw-tiny/1}
 launch:
-  {engine: slurm, workers: 2, pack: 1, device: cpu, checkpoints: "$folder/checkpoints",
-   slurm: {folder: "$folder/jobs", time: 60}}
+  {engine: slurm, workers: 2, device: cpu, slurm: {folder: "$folder/jobs", time: 60},
+   speed: {pack: 1}, checkpoints: {folder: "$folder/checkpoints"}}
 YAML
 export MLFLOW_TRACKING_URI=sqlite:///$folder/mlflow.db SCALING_STATE_DIR=$folder/local
 
 say "more memory than there is"
-if sweep --set launch.memory_gb=9e4 2>"$folder/refused"; then
+if sweep --set launch.resources.memory_gb=9e4 2>"$folder/refused"; then
     echo "slurm_check: a machine of 90 TB was not refused"; exit 1
 fi
 cat "$folder/refused"
@@ -178,15 +178,15 @@ grep -q "job $job $again" "$folder/driver"
 "$python" -m scaling status "$folder/sweep.yaml" | tail -1 | grep "4 finished"
 
 say "the same without disturbance"
-here=(--set launch.engine=local --set launch.slurm='{}')
+here=(--set launch.engine=local --set launch.slurm=null)
 sweep "${here[@]}" --set name=undisturbed
 equal preempted undisturbed 4
 
 say "runs of two nodes"
-two=(--set launch.nodes=2 --set "launch.slurm={folder: $folder/jobs, time: 60, partition: two}")
+two=(--set launch.resources.nodes=2 --set "launch.slurm={folder: $folder/jobs, time: 60, partition: two}")
 small=(--set grid.tokens=16000 --set "grid.seed=[1]")
 sweep "${small[@]}" --set name=nodes "${two[@]}"
-sweep "${small[@]}" --set name=devices "${here[@]}" --set launch.devices=2
+sweep "${small[@]}" --set name=devices "${here[@]}" --set launch.resources.devices=2
 equal nodes devices 2
 long=(--set grid.tokens=600000 --set "grid.width=[16]" --set "grid.seed=[1]")
 sweep "${long[@]}" --set name=whole "${two[@]}"
@@ -203,7 +203,7 @@ for dead in localhost "$host"; do
 done
 
 say "a node is taken down under a run of two nodes, for longer than a run may be silent"
-drive "${long[@]}" --set name=down "${two[@]}" --set launch.hang_seconds=10 >"$folder/driver" 2>&1
+drive "${long[@]}" --set name=down "${two[@]}" --set launch.policy.hang_seconds=10 >"$folder/driver" 2>&1
 wait_until 60 "a run of two nodes that trains" training
 scontrol update nodename=localhost state=down reason=check
 waits() { [ "$(squeue -h -j "$job" -o %t)" = PD ]; }

@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,25 @@ def state_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("state")
     os.environ["SCALING_STATE_DIR"] = str(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def _empty_database(tmp_path_factory) -> Path:
+    """A database of MLflow without runs: making one takes seconds, copying it none."""
+    from scaling.store.run_store import RunStore
+
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    RunStore.open("template", f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def tracking_uri(_empty_database, tmp_path, monkeypatch) -> str:
+    """A tracking store of this test's own, which is the one in force."""
+    shutil.copy(_empty_database, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
 
 
 @pytest.fixture

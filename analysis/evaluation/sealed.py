@@ -23,6 +23,7 @@ import pandas as pd
 from analysis.forecasting.result import Forecast
 from scaling.columns import MUST_AGREE
 from scaling.errors import ForecastError, RecordError, ScalingError
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 SAME_TARGET = 0.02  # of log size, tokens or compute: runs meet a plan to within whole steps
@@ -197,11 +198,11 @@ def score_seal(seal: Seal, records: Records) -> tuple[Verdict, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class SealStanding:
-    """One sealed forecast and where it stands: its verdicts, or why it could not be scored."""
+    """One sealed forecast and where it stands: its verdicts, or why there are none."""
 
     seal: Seal
     verdicts: tuple[Verdict, ...]
-    refusal: str | None  # the source is gone or cannot be read
+    limits: tuple[Limit, ...]  # its source cannot be read, or no run of it has landed yet
 
     @property
     def waiting(self) -> tuple[SealedTarget, ...]:
@@ -222,11 +223,18 @@ def standings_of(
     for document in documents.values():
         seal = Seal.from_json(document)
         try:
-            verdicts, refusal = score_seal(seal, load(seal)), None
+            standings.append(standing_of(seal, load(seal)))
         except ScalingError as error:
-            verdicts, refusal = (), str(error)
-        standings.append(SealStanding(seal=seal, verdicts=verdicts, refusal=refusal))
+            refused = Limit(LimitCode.NO_ANSWER, f"not scored: {error}")
+            standings.append(SealStanding(seal=seal, verdicts=(), limits=(refused,)))
     return tuple(standings)
+
+
+def standing_of(seal: Seal, records: Records) -> SealStanding:
+    """The seal with its verdicts on these records; raises what `score_seal` does."""
+    verdicts = score_seal(seal, records)
+    waiting = (Limit(LimitCode.WAITING, "none of its runs has landed yet"),)
+    return SealStanding(seal=seal, verdicts=verdicts, limits=() if verdicts else waiting)
 
 
 def record_line(standings: Sequence[SealStanding]) -> str:

@@ -71,7 +71,6 @@ def checklist_card(fit: Fit, records: Records) -> Card:
             "intervals": _intervals_in_words(fit),
             "seed": fit.seed,
             "status": fit.status.value,
-            "notes": list(fit.notes),
             "constants": {
                 name: {k: _number(v) for k, v in value._asdict().items()}
                 for name, value in (fit.constants | fit.derived).items()

@@ -19,7 +19,9 @@ from analysis.fitting.search import Optimum, find_optimum
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
+from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
@@ -29,7 +31,7 @@ _FLOOR_SHARE_OF_REPLICAS = 0.05
 
 def fit_law(
     records: Records,
-    law: str | type[Law] = "power_law",
+    law: str | type[Law] = PowerLaw,
     *,
     objective: str | Objective = "huber",
     huber_delta: float = 1e-3,
@@ -58,7 +60,7 @@ def fit_law(
     intervals; ``seed`` makes them repeatable.
 
     Raises FitError or RecordError where the runs cannot answer; what limits a usable answer is
-    in ``Fit.status`` and ``Fit.notes``.
+    in ``Fit.status`` and ``Fit.limits``.
     """
     kind = law_named(law)
     goal = (
@@ -115,7 +117,7 @@ def _fit_free(
         law=problem.law(**best),
         optimum=optimum,
         status=verdict.status,
-        notes=verdict.notes,
+        limits=verdict.limits,
         draws=draws,
         drawn=drawn,
         seed=seed,
@@ -154,7 +156,7 @@ def _assemble(
     law: Law,
     optimum: Optimum,
     status: FitStatus,
-    notes: tuple[str, ...],
+    limits: tuple[Limit, ...],
     draws: Draws | None,
     drawn: Mapping[str, FloatArray] | None,
     seed: int,
@@ -163,8 +165,8 @@ def _assemble(
     """The result of a search and its bootstrap as one value."""
     predicted = np.log(law.loss(*problem.inputs))
     if draws is not None:
-        notes = (*notes, *_bootstrap_notes(draws))
-    notes = (*notes, *_direction_notes(problem, predicted))
+        limits = (*limits, *_bootstrap_limits(draws))
+    limits = (*limits, *_direction_limits(problem, predicted))
     used = problem.records
     return Fit(
         law=law,
@@ -176,7 +178,7 @@ def _assemble(
         weights="equal",
         fixed=dict(problem.fixed),
         status=status,
-        notes=notes,
+        limits=limits,
         n_runs=len(used),
         n_configurations=problem.configurations,
         dropped=used.dropped_by_reason,
@@ -203,29 +205,30 @@ def _with_small_floor(
     return model.to_coordinates(constants)
 
 
-def _direction_notes(problem: Problem, predicted: FloatArray) -> list[str]:
+def _direction_limits(problem: Problem, predicted: FloatArray) -> list[Limit]:
     """Whether a law of one input says that more of it does not help."""
     if len(problem.inputs) != 1:
         return []
     (x,) = problem.inputs
     if predicted[np.argmax(x)] < predicted[np.argmin(x)]:
         return []
-    return [
+    text = (
         f"the fitted loss does not fall with {problem.columns[0]}: check the loss column and the "
         "training of the larger runs"
-    ]
+    )
+    return [Limit(LimitCode.NOT_FALLING, text)]
 
 
-def _bootstrap_notes(draws: Draws) -> list[str]:
-    notes = []
+def _bootstrap_limits(draws: Draws) -> list[Limit]:
+    limits = []
     lost = len(draws.theta) - draws.converged
     if lost > 0.02 * len(draws.theta):
-        notes.append(f"{lost} of {len(draws.theta)} bootstrap refits did not converge")
+        text = f"{lost} of {len(draws.theta)} bootstrap refits did not converge"
+        limits.append(Limit(LimitCode.NOT_CONVERGED, text))
     if draws.clusters < 8:
-        notes.append(
-            f"intervals rest on {draws.clusters} independent configurations; they are rough"
-        )
-    return notes
+        text = f"intervals rest on {draws.clusters} independent configurations; they are rough"
+        limits.append(Limit(LimitCode.FEW_RUNS, text))
+    return limits
 
 
 def _fit_bounded(
@@ -256,11 +259,11 @@ def _fit_bounded(
         draws, drawn = _bounded_draws(
             problem, objective, fit.law, edges, held, bootstrap, resampling, seed
         )
-        notes = (*fit.notes, *_bootstrap_notes(draws))
+        limits = (*fit.limits, *_bootstrap_limits(draws))
         fit = replace(
             fit,
             draws=problem.law(**drawn),
-            notes=notes,
+            limits=limits,
             resampling=draws.resampling,
             n_draws_converged=draws.converged,
         )
@@ -268,8 +271,9 @@ def _fit_bounded(
     if not held:
         return fit
     names = ", ".join(f"{name} = {value:g}" for name, value in held.items())
-    note = f"{names} sits on a bound that was asked for: the runs pull beyond it"
-    return replace(fit, status=FitStatus.AT_BOUND, notes=(*fit.notes, note))
+    text = f"{names} sits on a bound that was asked for: the runs pull beyond it"
+    limit = Limit(LimitCode.AT_BOUND, text)
+    return replace(fit, status=FitStatus.AT_BOUND, limits=(*fit.limits, limit))
 
 
 def _bounded_draws(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -13,6 +13,7 @@ from analysis.intervals import Interval
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.registry import law_named
+from scaling.limits import Limit, limits_from
 
 
 class FitStatus(StrEnum):
@@ -61,7 +62,7 @@ class Fit:
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     tied: Mapping[str, str] = field(default_factory=dict)  # constant -> expression
     status: FitStatus
-    notes: tuple[str, ...]  # a sentence for everything that limits the numbers above
+    limits: tuple[Limit, ...]  # everything that limits the numbers above
     n_runs: int
     n_configurations: int
     dropped: Mapping[str, int]  # reason -> runs
@@ -126,7 +127,7 @@ class Fit:
             elif name == self.law.floor and not self.floor_identified:
                 estimate, spread = "not identified by these runs", ""
             lines.append(f"  {name:24s} {estimate}{spread}")
-        lines += [f"  note: {sentence}" for sentence in self.notes]
+        lines += [f"  limit: {limit.text}" for limit in self.limits]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,6 +135,10 @@ class Fit:
         constants = self.law.constants()
         return {
             "law": self.law.name,
+            "reference": {
+                "citation": self.law.reference.citation,
+                "bibtex": self.law.reference.bibtex,
+            },
             "columns": list(self.columns),
             "constants": {k: _finite(v._asdict()) for k, v in self.constants.items()},
             "derived": {k: _finite(v._asdict()) for k, v in self.derived.items()},
@@ -145,7 +150,7 @@ class Fit:
             "bounds": {k: [_or_none(v) for v in ends] for k, ends in self.bounds.items()},
             "tied": dict(self.tied),
             "status": self.status.value,
-            "notes": list(self.notes),
+            "limits": [asdict(limit) for limit in self.limits],
             "n_runs": self.n_runs,
             "n_configurations": self.n_configurations,
             "dropped": dict(self.dropped),
@@ -189,7 +194,7 @@ class Fit:
                 draws=None if draws is None else law(**{k: np.array(v) for k, v in draws.items()}),
                 search=Search(**{k: _restored(v) for k, v in document["search"].items()}),
                 status=FitStatus(document["status"]),
-                notes=tuple(document["notes"]),
+                limits=limits_from(document["limits"]),
                 columns=tuple(document["columns"]),
                 log_residuals=tuple(document["log_residuals"]),
                 rows=tuple(document["rows"]),

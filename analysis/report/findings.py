@@ -1,10 +1,10 @@
 """Everything that a report states, gathered once: each number from one library call.
 
-A question that the runs cannot answer is not an error here: its refusal is kept as a sentence
-and the report prints that.
+A question that the runs cannot answer is not an error here: it becomes a limit with a code of its
+own, and the report prints its sentence.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -29,15 +29,17 @@ from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
 from scaling.laws.surfaces import Chinchilla
+from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
 
 FACTORS = (10.0, 100.0)  # times the largest fitted run: what a planner asks first
 JUST_BEYOND = 1.03  # where the drawn forecast begins; at 1 it would be inside the data
 CURVE_POINTS = 12  # of the drawn forecast, up to the larger factor; every sixth is a factor of ten
 
-FLOOR_HELD = (
+FLOOR_HELD = Limit(
+    LimitCode.FLOOR_HELD,
     "the runs do not say where the loss levels off: the floor is held at zero here, and one above "
-    "zero, which they do not exclude, would change the other constants and widen their intervals"
+    "zero, which they do not exclude, would change the other constants and widen their intervals",
 )
 
 Answer = TypeVar("Answer")
@@ -54,7 +56,7 @@ class FittedLaw:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What the runs say. An answer that is None has its refusal, a sentence, in ``refusals``."""
+    """What the runs say. An answer that is None has its refusal in ``limits``, by code."""
 
     records: Records  # all runs
     used: Records  # those that fits may use; the others are in its ``dropped``
@@ -66,9 +68,14 @@ class Findings:
     backtest: Backtest | None
     curves: pd.DataFrame | None  # run_id, step, train_loss
     health: LadderHealth | None
-    refusals: Mapping[str, str]  # question -> why the runs cannot answer it
+    limits: tuple[Limit, ...]  # the questions that the runs cannot answer, and why
     confidence_level: float
     seals: tuple[SealStanding, ...] = ()  # the record of sealed forecasts, of all sources
+
+    def refusal(self, code: LimitCode) -> str | None:
+        """Why the runs cannot answer the question of this code; None where they do."""
+        limit = first_of(code, self.limits)
+        return limit.text if limit else None
 
     @property
     def largest(self) -> float:
@@ -118,18 +125,19 @@ def gather_findings(
         confidence_level=confidence_level,
         seed=seed,
     )
-    refusals: dict[str, str] = {}
+    refusals: list[Limit] = []
 
-    def ask(question: str, call: Callable[[], Answer]) -> Answer | None:
+    def ask(call: Callable[[], Answer], code: LimitCode, about: str = "") -> Answer | None:
         try:
             return call()
         except ScalingError as error:
-            refusals[question] = str(error)
+            refusals.append(Limit(code, f"{about}: {error}" if about else str(error)))
             return None
 
     plans = _laws_to_fit(records, law, x)
     fits = [
-        ask(about, partial(fit, bootstrap, confidence_level, seed)) for about, fit in plans.items()
+        ask(partial(fit, bootstrap, confidence_level, seed), LimitCode.NO_FIT, about)
+        for about, fit in plans.items()
     ]
     hidden = len(held_out_runs(records))
     return Findings(
@@ -137,13 +145,15 @@ def gather_findings(
         used=used,
         x=column,
         laws=tuple(fitted for fitted in fits if fitted is not None),
-        forecast=ask("forecast", questions.forecast),
-        splits=ask("splits", questions.splits) or (),
-        held_out=ask("held_out", partial(questions.held_out, sealed)) if hidden else None,
-        backtest=ask("backtest", questions.backtest) if with_backtest else None,
+        forecast=ask(questions.forecast, LimitCode.NO_FORECAST),
+        splits=ask(questions.splits, LimitCode.NO_SPLIT) or (),
+        held_out=ask(partial(questions.held_out, sealed), LimitCode.NO_HELD_OUT_CHECK)
+        if hidden
+        else None,
+        backtest=ask(questions.backtest, LimitCode.NO_BACKTEST) if with_backtest else None,
         curves=curves,
-        health=ask("health", partial(ladder_health, records, curves)),
-        refusals=refusals,
+        health=ask(partial(ladder_health, records, curves), LimitCode.NO_HEALTH),
+        limits=tuple(refusals),
         confidence_level=confidence_level,
         seals=seals,
     )
@@ -229,7 +239,7 @@ def _laws_to_fit(
             ):
                 # with a floor that is anybody's guess the other constants are too
                 held = fit_once(bootstrap=bootstrap, fix={floor: 0.0})
-                fitted = replace(held, notes=(FLOOR_HELD, *held.notes))
+                fitted = replace(held, limits=(FLOOR_HELD, *held.limits))
             return FittedLaw(fit=fitted, records=chosen, about=about)
 
         return fit

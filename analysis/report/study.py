@@ -34,8 +34,8 @@ class Study:
                 f"  {name:{width}}  {value}" + (f"  [{spread}]" if spread != NO_INTERVAL else "")
                 for name, value, spread in rows
             ]
-            lines += [f"  note: {note}" for note in fit.notes]
-        lines += [f"not answered: {refusal}" for refusal in self.findings.refusals.values()]
+            lines += [f"  limit: {limit.text}" for limit in fit.limits]
+        lines += [f"not answered: {limit.text}" for limit in self.findings.limits]
         lines += self._forecast_lines()
         lines += ["", record_line(self.findings.seals)] if self.findings.seals else []
         check = self.findings.held_out

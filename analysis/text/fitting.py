@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from analysis.approaches.side_by_side import CrossCheck
 from analysis.fitting.checklist import Card
 from analysis.fitting.result import Fit
+from scaling.limits import texts
 
 
 def fit_text(fit: Fit, checks: Sequence[CrossCheck] = (), with_card: bool = False) -> str:
@@ -13,7 +14,8 @@ def fit_text(fit: Fit, checks: Sequence[CrossCheck] = (), with_card: bool = Fals
     lines = [str(fit)]
     for check in checks:
         lines.append(f"  {check.line}")
-        lines += [f"    {warning}" for warning in check.warnings]
+        if check.exponent is not None:  # else its line says why there is none
+            lines += [f"    {sentence}" for sentence in texts(check.limits)]
     if with_card and fit.card is not None:
         lines += ["", "checklist", str(Card(fit.card))]
     return "\n".join(lines)

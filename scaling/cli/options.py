@@ -91,6 +91,11 @@ def watching(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--all", action="store_true", help="list every run, however many there are"
     )
+    command.add_argument(
+        "--tracebacks",
+        action="store_true",
+        help="show the whole traceback of each run that an error of ours ended",
+    )
 
 
 def quick(command: argparse.ArgumentParser) -> None:
@@ -129,15 +134,15 @@ def experiment(command: argparse.ArgumentParser) -> None:
     command.add_argument("experiment", metavar="EXPERIMENT", help="the name of a sweep")
 
 
-def law(default: str, along: bool = True) -> Options:
-    """Which law, and where it may run ``along`` one column, which."""
+def law(default: str | None, along: bool = True) -> Options:
+    """Which law, and where it may run ``along`` one column, which; None is the library's own."""
 
     def add(command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--law",
             default=default,
             metavar="NAME",
-            help="which law; an unknown name lists all (%(default)s)",
+            help=f"which law; an unknown name lists all ({default or 'the power law of compute'})",
         )
         if along:
             command.add_argument(

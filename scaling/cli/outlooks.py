@@ -72,5 +72,5 @@ def heading_of(
 
 def judge_of(planned: "SweepPlan") -> CurveJudge | None:
     """Who stops the settled cells of a plan; None where its config wants none stopped."""
-    width = planned.config.launch.stop_settled_relative_width
+    width = planned.config.launch.policy.stop_settled_relative_width
     return None if width is None else CurveJudge(relative_width=width)

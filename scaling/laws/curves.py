@@ -50,13 +50,13 @@ class PowerLaw(Law):
     b: Constant
     c: Constant
     name: ClassVar[str] = "power_law"
-    form: ClassVar[str] = "L(C) = a C^b + c"
+    form: ClassVar[str] = "L(C) = a C**b + c"
     reference: ClassVar[Reference] = Reference(
         "openai2023gpt4", ("OpenAI",), "GPT-4 Technical Report", 2023, "2303.08774"
     )
     inputs: ClassVar[tuple[str, ...]] = ("train_flops",)
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "a": Symbol("amplitude", "nats per token times FLOP^-b"),
+        "a": Symbol("amplitude", "nats per token times FLOP**-b"),
         "b": _EXPONENT,
         "c": _FLOOR,
     }
@@ -93,7 +93,7 @@ class PurePowerLaw(Law):
     a: Constant
     b: Constant
     name: ClassVar[str] = "pure_power_law"
-    form: ClassVar[str] = "L(C) = a C^b"
+    form: ClassVar[str] = "L(C) = a C**b"
     reference: ClassVar[Reference] = Reference(
         "hestness2017predictable",
         ("Hestness", "others"),
@@ -103,7 +103,7 @@ class PurePowerLaw(Law):
     )
     inputs: ClassVar[tuple[str, ...]] = ("train_flops",)
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "a": Symbol("amplitude", "nats per token times FLOP^-b"),
+        "a": Symbol("amplitude", "nats per token times FLOP**-b"),
         "b": _EXPONENT,
     }
     linear: ClassVar[tuple[str, ...]] = ("a",)
@@ -143,11 +143,11 @@ class ShiftedPowerLaw(Law):
     c: Constant
     s: Constant
     name: ClassVar[str] = "shifted_power_law"
-    form: ClassVar[str] = "L(C) = a (C + s)^b + c"
+    form: ClassVar[str] = "L(C) = a (C + s)**b + c"
     reference: ClassVar[Reference] = _REVISITING
     inputs: ClassVar[tuple[str, ...]] = ("train_flops",)
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "a": Symbol("amplitude", "nats per token times FLOP^-b"),
+        "a": Symbol("amplitude", "nats per token times FLOP**-b"),
         "b": _EXPONENT,
         "c": _FLOOR,
         "s": Symbol("compute below which the curve bends", "FLOP"),
@@ -190,11 +190,11 @@ class SaturatingPowerLaw(Law):
     g: Constant
     k: Constant
     name: ClassVar[str] = "saturating_power_law"
-    form: ClassVar[str] = "L(C) = a (1/C + g)^k"
+    form: ClassVar[str] = "L(C) = a (1/C + g)**k"
     reference: ClassVar[Reference] = _REVISITING
     inputs: ClassVar[tuple[str, ...]] = ("train_flops",)
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "a": Symbol("amplitude", "nats per token times FLOP^k"),
+        "a": Symbol("amplitude", "nats per token times FLOP**k"),
         "g": Symbol("inverse of the compute at which the curve levels off", "1/FLOP"),
         "k": Symbol("exponent before it levels off"),
     }
@@ -240,11 +240,11 @@ class M4(Law):
     L0: Constant
     k: Constant
     name: ClassVar[str] = "m4"
-    form: ClassVar[str] = "(L - c) / (L0 - L)^k = a C^b"
+    form: ClassVar[str] = "(L - c) / (L0 - L)**k = a C**b"
     reference: ClassVar[Reference] = _REVISITING
     inputs: ClassVar[tuple[str, ...]] = ("train_flops",)
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "a": Symbol("amplitude", "nats per token to the 1 - k, times FLOP^-b"),
+        "a": Symbol("amplitude", "nats per token to the 1 - k, times FLOP**-b"),
         "b": _EXPONENT,
         "c": _FLOOR,
         "L0": Symbol("ceiling: the loss of an untrained model", NATS),
@@ -332,12 +332,12 @@ class BrokenPowerLaw(Law):
     d1: Constant
     f1: Constant
     name: ClassVar[str] = "broken_power_law"
-    form: ClassVar[str] = "L(C) = a + b C^-c0 (1 + (C/d1)^(1/f1))^(-c1 f1)"
+    form: ClassVar[str] = "L(C) = a + b C**-c0 (1 + (C/d1)**(1/f1))**(-c1 f1)"
     reference: ClassVar[Reference] = _BROKEN
     inputs: ClassVar[tuple[str, ...]] = ("train_flops",)
     symbols: ClassVar[Mapping[str, Symbol]] = {
         "a": _FLOOR,
-        "b": Symbol("amplitude", "nats per token times FLOP^c0"),
+        "b": Symbol("amplitude", "nats per token times FLOP**c0"),
         "c0": Symbol("exponent before the break"),
         "c1": Symbol("change of the exponent at the first break"),
         "d1": Symbol("place of the first break", "FLOP"),
@@ -381,7 +381,7 @@ class TwiceBrokenPowerLaw(BrokenPowerLaw):
     f2: Constant
     name: ClassVar[str] = "broken_power_law_2"
     form: ClassVar[str] = (
-        "L(C) = a + b C^-c0 (1 + (C/d1)^(1/f1))^(-c1 f1) (1 + (C/d2)^(1/f2))^(-c2 f2)"
+        "L(C) = a + b C**-c0 (1 + (C/d1)**(1/f1))**(-c1 f1) (1 + (C/d2)**(1/f2))**(-c2 f2)"
     )
     symbols: ClassVar[Mapping[str, Symbol]] = {
         **BrokenPowerLaw.symbols,

@@ -43,8 +43,8 @@ class Farseer(Law):
     alpha: Constant
     name: ClassVar[str] = "farseer"
     form: ClassVar[str] = (
-        "L(N, D) = E(N) + B(N) D^-A(N); E(N) = E exp(-e p(n, gamma)), B(N) = B exp(-b p(n, beta)), "
-        "A(N) = A exp(a p(n, alpha)), p(n, q) = (n^q - 1)/q, n = N/1e9"
+        "L(N, D) = E(N) + B(N) D**-A(N); E(N) = E exp(-e p(n, gamma)), "
+        "B(N) = B exp(-b p(n, beta)), A(N) = A exp(a p(n, alpha)), p(n, q) = (n**q - 1)/q, n = N/1e9"
     )
     reference: ClassVar[Reference] = Reference(
         "li2025farseer",
@@ -60,7 +60,7 @@ class Farseer(Law):
     inputs: ClassVar[tuple[str, ...]] = ("params", "tokens")
     symbols: ClassVar[Mapping[str, Symbol]] = {
         "E": Symbol("E(N) at 1e9 params: loss that no number of tokens removes", NATS),
-        "B": Symbol("B(N) at 1e9 params", "nats per token times tokens^A"),
+        "B": Symbol("B(N) at 1e9 params", "nats per token times tokens**A"),
         "A": Symbol("A(N) at 1e9 params: exponent of tokens"),
         "e": Symbol("fall of ln E(N) per unit of ln N at 1e9 params"),
         "b": Symbol("fall of ln B(N) per unit of ln N at 1e9 params"),

@@ -60,8 +60,8 @@ _MCLEISH = Reference(
     "2502.06857",
 )
 _FLOOR = Symbol("loss that no scale removes", NATS)
-_OF_SIZE = Symbol("amplitude of the term in model size", "nats per token times params^alpha")
-_OF_DATA = Symbol("amplitude of the term in data", "nats per token times tokens^beta")
+_OF_SIZE = Symbol("amplitude of the term in model size", "nats per token times params**alpha")
+_OF_DATA = Symbol("amplitude of the term in data", "nats per token times tokens**beta")
 _ALPHA, _BETA = Symbol("exponent of model size"), Symbol("exponent of tokens")
 
 
@@ -109,7 +109,7 @@ class Chinchilla(_TwoInputLaw):
     alpha: Constant
     beta: Constant
     name: ClassVar[str] = "chinchilla"
-    form: ClassVar[str] = "L(N, D) = E + A N^-alpha + B D^-beta"
+    form: ClassVar[str] = "L(N, D) = E + A N**-alpha + B D**-beta"
     reference: ClassVar[Reference] = _HOFFMANN
     symbols: ClassVar[Mapping[str, Symbol]] = {
         "E": _FLOOR,
@@ -164,7 +164,7 @@ class Skaling(_TwoInputLaw):
     beta: Constant
     k: Constant
     name: ClassVar[str] = "skaling"
-    form: ClassVar[str] = "L(N, D) = E + A (N^-alpha + R D^-beta)^k"
+    form: ClassVar[str] = "L(N, D) = E + A (N**-alpha + R D**-beta)**k"
     reference: ClassVar[Reference] = Reference(
         "videau2026skaling",
         ("Mathurin Videau", "Badr Youbi-Idrissi", "David Lopez-Paz", "Kartik Ahuja"),
@@ -174,8 +174,8 @@ class Skaling(_TwoInputLaw):
     )
     symbols: ClassVar[Mapping[str, Symbol]] = {
         "E": _FLOOR,
-        "A": Symbol("amplitude", "nats per token times params^(alpha k)"),
-        "R": Symbol("weight of data beside model size", "tokens^beta per params^alpha"),
+        "A": Symbol("amplitude", "nats per token times params**(alpha k)"),
+        "R": Symbol("weight of data beside model size", "tokens**beta per params**alpha"),
         "alpha": Symbol("exponent of model size; alpha k far from the crossover"),
         "beta": Symbol("exponent of tokens; beta k far from the crossover"),
         "k": Symbol("coupling: 1 where size and data act apart"),
@@ -225,12 +225,12 @@ class Overtraining(_TwoInputLaw):
     B: Constant
     alpha: Constant
     name: ClassVar[str] = "overtraining"
-    form: ClassVar[str] = "L(N, D) = E + A N^-alpha + B D^-alpha"
+    form: ClassVar[str] = "L(N, D) = E + A N**-alpha + B D**-alpha"
     reference: ClassVar[Reference] = _GADRE
     symbols: ClassVar[Mapping[str, Symbol]] = {
         "E": _FLOOR,
         "A": _OF_SIZE,
-        "B": Symbol("amplitude of the term in data", "nats per token times tokens^alpha"),
+        "B": Symbol("amplitude of the term in data", "nats per token times tokens**alpha"),
         "alpha": Symbol("exponent of model size and of tokens"),
     }
     linear: ClassVar[tuple[str, ...]] = ("E", "A", "B")
@@ -286,7 +286,7 @@ class DataConstrained(Law):
     r_n: Constant
     name: ClassVar[str] = "data_constrained"
     form: ClassVar[str] = (
-        "L(N, D, U) = E + A N'^-alpha + B D'^-beta; "
+        "L(N, D, U) = E + A N'**-alpha + B D'**-beta; "
         "D' = U + U r_d (1 - exp(-(D/U - 1)/r_d)); "
         "N' = V + V r_n (1 - exp(-(N/V - 1)/r_n)), V = min(N, optimal size for U tokens)"
     )
@@ -387,12 +387,12 @@ class ShapeLaw(Law):
     gamma: Constant
     beta: Constant
     name: ClassVar[str] = "shape_law"
-    form: ClassVar[str] = "L(w, l, D) = E + A w^-alpha + G l^-gamma + B D^-beta"
+    form: ClassVar[str] = "L(w, l, D) = E + A w**-alpha + G l**-gamma + B D**-beta"
     reference: ClassVar[Reference] = _MCLEISH
     symbols: ClassVar[Mapping[str, Symbol]] = {
         "E": _FLOOR,
-        "A": Symbol("amplitude of the term in width", "nats per token times width^alpha"),
-        "G": Symbol("amplitude of the term in depth", "nats per token times layers^gamma"),
+        "A": Symbol("amplitude of the term in width", "nats per token times width**alpha"),
+        "G": Symbol("amplitude of the term in depth", "nats per token times layers**gamma"),
         "B": _OF_DATA,
         "alpha": Symbol("exponent of width"),
         "gamma": Symbol("exponent of depth"),

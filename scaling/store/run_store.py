@@ -34,9 +34,10 @@ from scaling.store.run_state import (
 )
 from scaling.store.run_writer import RunWriter, as_params, final_metrics, now_ms, record_json
 from scaling.store.spool import Shipper, Spool, Unavailable, left_behind, ship
-from scaling.store.sql_reads import LayoutError, curve_points, experiments, speaks_sql
+from scaling.store.sql_reads import LayoutError, curve_points, experiments, run_tags, speaks_sql
 from scaling.store.state_folder import state_folder
-from scaling.store.tracking_uri import resolve_tracking_uri, without_credentials
+from scaling.store.tracebacks import PREFIX, traceback_of, traceback_tags
+from scaling.store.tracking_uri import resolve_tracking_uri, without_credentials, without_secrets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -235,21 +236,35 @@ class RunStore:
         for _, store_run_id in cut_off:
             assert client is not None
             with one_line_errors(self.tracking_uri):
-                tags = {STATE: RunState.FAILED, REASON: reason[:500]}
+                tags = {STATE: RunState.FAILED, REASON: without_secrets(reason)[:500]}
                 log_batches(client, store_run_id, tags=tags)
                 client.set_terminated(store_run_id, "FAILED")
         return tuple(run_id for run_id, _ in cut_off)
 
-    def add_facts(self, run_id: str, facts: Mapping[str, Fact]) -> None:
-        """Add to the record of a run that has ended; its end moves to now, so that readers look."""
+    def add_facts(self, run_id: str, facts: Mapping[str, Fact], *, traceback: str = "") -> None:
+        """Add to the record of a run that has ended; its end moves to now, so that readers look.
+
+        ``traceback`` says what went wrong in finding the facts; it replaces an earlier one.
+        """
         one = _counts(self._by_run()[run_id])
+        tags = traceback_tags(traceback) if traceback else {}
         record = json.loads(one.tags[RECORD]) | dict(facts)
+        if traceback or record.get("has_traceback"):
+            record["has_traceback"] = bool(traceback)
         client, now = connect(self.tracking_uri), now_ms()
         with one_line_errors(self.tracking_uri):
             metrics = final_metrics(facts, now)
-            log_batches(client, one.store_run_id, metrics, tags={RECORD: record_json(record)})
+            tags[RECORD] = record_json(record)
+            log_batches(client, one.store_run_id, metrics, tags=tags)
             status = client.get_run(one.store_run_id).info.status
             client.set_terminated(one.store_run_id, status, now)
+
+    def tracebacks(self, run_ids: Collection[str]) -> dict[str, str]:
+        """The tracebacks of errors of ours that these runs keep, by run id; of those with one."""
+        tries = {_counts(t).store_run_id: r for r, t in self._by_run().items() if r in run_ids}
+        kept = self._tags(tries, PREFIX)
+        found = {run_id: traceback_of(kept.get(name, {})) for name, run_id in tries.items()}
+        return {run_id: text for run_id, text in found.items() if text}
 
     def log_artifact(self, path: Path, run_name: str = "report") -> None:
         """Keep a file with the sweep, as an artifact of a run of its own named ``run_name``."""
@@ -271,6 +286,15 @@ class RunStore:
             if RECORD in one.tags and STATE in one.tags:
                 found.setdefault(one.tags[RUN_ID], []).append(one)
         return found
+
+    def _tags(self, runs: Iterable[str], prefix: str) -> dict[str, dict[str, str]]:
+        """The tags of few runs whose key starts so, by MLflow id, past the cache."""
+        if speaks_sql(self.tracking_uri):
+            with suppress(LayoutError):
+                return run_tags(self.tracking_uri, self.experiment_id, prefix, list(runs))
+        client = connect(self.tracking_uri)
+        with one_line_errors(self.tracking_uri):
+            return {run: client.get_run(run).data.tags for run in runs}
 
     def _points(self, metric: str, runs: Iterable[str]) -> list[tuple[str, int, float]]:
         if speaks_sql(self.tracking_uri):

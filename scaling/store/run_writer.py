@@ -8,6 +8,8 @@ from typing import Any
 
 from scaling.store.run_state import REASON, RECORD, STATE, Fact, RunState
 from scaling.store.spool import Shipper, Spool
+from scaling.store.tracebacks import traceback_tags
+from scaling.store.tracking_uri import without_secrets
 
 _END_SECONDS = 20.0  # how long the end of a run waits for a store that is merely slow
 
@@ -30,6 +32,11 @@ class RunWriter:
         """Further facts: params in MLflow's pages, columns of the record."""
         self._facts.update(facts)
         self.write({"op": "facts", "params": as_params(facts)})
+
+    def log_traceback(self, text: str) -> None:
+        """The traceback of what went wrong in this run; `RunStore.tracebacks` reads it back."""
+        self._facts["has_traceback"] = True
+        self.write({"op": "facts", "tags": traceback_tags(text)})
 
     def log_curve(self, points: Sequence[Mapping[str, float]]) -> None:
         """Points of the curve, each a mapping with ``step`` and any number of named values."""
@@ -57,7 +64,7 @@ class RunWriter:
 
     def fail(self, state: RunState, reason: str) -> None:
         """Close the run as diverged or failed; what was logged stays."""
-        self._end(state, {REASON: reason[:500]}, [])
+        self._end(state, {REASON: without_secrets(reason)[:500]}, [])
 
     def _end(
         self, state: RunState, tags: dict[str, str], metrics: list[tuple[str, float, int, int]]

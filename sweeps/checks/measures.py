@@ -1,6 +1,5 @@
 """Are the recorded numbers what their names say?"""
 
-import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -25,7 +24,7 @@ def check_bits_per_byte(bench: Bench) -> Iterator[Finding]:
             detail="the tokens stand for no text",
         )
         return
-    launch = dataclasses.replace(bench.config.launch, device="cpu")
+    launch = bench.config.launch.changed(device="cpu")
     trained = train_run(plan, bench.corpus, launch)
     model = build_model(plan)
     with torch.no_grad():

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from scaling.errors import ConfigError
+from sweeps.config.section import Section
 
 SOURCES = ("text", "shards", "markov", "bigram-tasks")
 TOKEN_TYPES = ("auto", "uint16", "uint32")
@@ -11,7 +12,7 @@ BYTE_TOKENIZERS = ("bytes", "ascii-96")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratedConfig:
+class GeneratedConfig(Section, place="data.generated"):
     """A source that is generated without end, and whose entropy is known exactly."""
 
     symbols: int = 64
@@ -29,17 +30,17 @@ class GeneratedConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that no source can have."""
-        for name in ("symbols", "order", "tasks", "concentration"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name):g}; it must be positive")
+        self.check_positive("symbols", "order", "tasks", "concentration")
         if self.symbols < 2:
-            raise ConfigError("symbols is 1; a source with one symbol has nothing to learn")
+            raise ConfigError(
+                f"{self.key('symbols')} is 1; a source with one symbol has nothing to learn"
+            )
         if self.zipf < 0 or self.seed < 0:
             raise ConfigError("zipf and seed are 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(Section, place="data"):
     """What to train on."""
 
     source: str = "text"
@@ -68,3 +69,16 @@ class DataConfig:
     max_epochs: float = 1.0
     """How often a run may see the text at most. A longer run is refused: repeated data follow
     another law."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no data can be."""
+        self.check_positive("validation_windows", "max_epochs", "vocab_size")
+        if not 0 < self.validation_share < 1:
+            raise ConfigError(
+                f"{self.key('validation_share')} is {self.validation_share:g}; it lies between 0 "
+                "and 1"
+            )
+        self.check_choice("source", SOURCES)
+        self.check_choice("token_type", TOKEN_TYPES)
+        if not self.tokenizer.endswith(".json"):
+            self.check_choice("tokenizer", (*BYTE_TOKENIZERS, "a path of a tokenizer.json"))

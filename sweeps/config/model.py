@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
+from scaling.errors import ConfigError
+from scaling.shape import MLPS
+from sweeps.config.section import Section
+
 PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
+class ModelConfig(Section, place="model"):
     """What all models of the sweep have in common."""
 
     head_size: int = 16
@@ -25,3 +29,13 @@ class ModelConfig:
     precision: str = "fp32"
     """fp32, or bf16: matrix products in bfloat16 with float32 weights and optimizer; one in a
     study."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes and kinds that no model can have."""
+        self.check_positive("head_size", "context", "rotary_base")
+        if self.head_size % 2:
+            raise ConfigError(
+                f"{self.key('head_size')} is {self.head_size}; rotary embedding needs an even one"
+            )
+        self.check_choice("mlp", MLPS)
+        self.check_choice("precision", PRECISIONS)

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from scaling.errors import ConfigError
-from scaling.shape import MLPS, check_width
-from sweeps.config.data import BYTE_TOKENIZERS, SOURCES, TOKEN_TYPES, DataConfig
-from sweeps.config.launch import DEVICES, ENGINES, STRATEGIES, LaunchConfig
-from sweeps.config.model import PRECISIONS, ModelConfig
+from scaling.shape import check_width
+from sweeps.config.data import DataConfig
+from sweeps.config.launch import LaunchConfig
+from sweeps.config.model import ModelConfig
+from sweeps.config.section import Section
 
 #: Learning rate over a run; `sweeps.planning.schedule` says what each does.
 Schedule = Literal["linear", "wsd"]
@@ -15,7 +16,7 @@ SCHEDULES: tuple[str, ...] = get_args(Schedule)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
+class Grid(Section):
     """Runs to train: the product of its lists. Exactly one of the three horizons is given."""
 
     width: tuple[int, ...] = ()
@@ -51,7 +52,7 @@ class Grid:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeConfig:
+class RecipeConfig(Section, place="recipe"):
     """The rules that turn a size and a horizon into hyper-parameters."""
 
     name: str = "cpt-adamw/1"
@@ -61,7 +62,7 @@ class RecipeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HealthConfig:
+class HealthConfig(Section, place="health"):
     """How each shape's learning rate is checked. It adds facts to records and changes no run, so
     nothing here enters a run's identity."""
 
@@ -77,8 +78,7 @@ class HealthConfig:
 
     def __post_init__(self) -> None:
         """Refuse factors that no parabola goes through."""
-        if self.seeds < 1:
-            raise ConfigError(f"health.seeds is {self.seeds}; it must be positive")
+        self.check_positive("seeds")
         if any(not 0 < factor < float("inf") for factor in self.factors):
             raise ConfigError("health.factors holds a value that is not positive")
         if 1.0 not in self.factors or len(set(self.factors)) < 3:
@@ -86,7 +86,7 @@ class HealthConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BudgetConfig:
+class BudgetConfig(Section, place="budget"):
     """What a sweep may cost; a plan that costs more is refused before anything is spent."""
 
     flops: float | None = None
@@ -102,9 +102,16 @@ class BudgetConfig:
     ask_above_device_hours: float | None = 24.0
     """`scaling run` asks before a launch that is estimated to take more; none: never."""
 
+    def __post_init__(self) -> None:
+        """Refuse limits that nothing keeps, and money without a price."""
+        self.check_positive("flops", "device_hours", "cost", "price_per_device_hour")
+        if self.price_per_device_hour is None:
+            needs = "needs a price; give budget.price_per_device_hour"
+            self.check_unused(needs, "cost", "currency")
+
 
 @dataclass(frozen=True, kw_only=True)
-class Exclusion:
+class Exclusion(Section):
     """Planned runs that are not to be trained."""
 
     where: tuple[str, ...]
@@ -114,7 +121,7 @@ class Exclusion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepConfig:
+class SweepConfig(Section):
     """A ladder of models to train."""
 
     name: str
@@ -147,66 +154,8 @@ class SweepConfig:
         """Refuse what can be refused without reading the text."""
         if not self.name.strip():
             raise ConfigError("name is empty; a sweep needs a name")
-        for label, size in (
-            ("model.head_size", self.model.head_size),
-            ("model.context", self.model.context),
-            ("model.rotary_base", self.model.rotary_base),
-            ("data.validation_windows", self.data.validation_windows),
-            ("data.max_epochs", self.data.max_epochs),
-            ("data.vocab_size", self.data.vocab_size),
-            ("launch.workers", self.launch.workers),
-            ("launch.threads", self.launch.threads),
-            ("launch.memory_gb", self.launch.memory_gb),
-            ("launch.tries", self.launch.tries),
-            ("launch.hang_seconds", self.launch.hang_seconds),
-            ("budget.flops", self.budget.flops),
-            ("budget.device_hours", self.budget.device_hours),
-            ("budget.cost", self.budget.cost),
-            ("budget.price_per_device_hour", self.budget.price_per_device_hour),
-            ("launch.inner_steps", self.launch.inner_steps),
-            ("launch.devices", self.launch.devices),
-            ("launch.nodes", self.launch.nodes),
-            ("launch.pack", self.launch.pack),
-            ("launch.micro_sequences", self.launch.micro_sequences),
-            ("launch.checkpoint_seconds", self.launch.checkpoint_seconds),
-            ("launch.flops_per_second", self.launch.flops_per_second),
-            ("launch.stop_settled_relative_width", self.launch.stop_settled_relative_width),
-        ):
-            if size is not None and not size > 0:
-                raise ConfigError(f"{label} is {size:g}; it must be positive")
-        if self.model.head_size % 2:
-            raise ConfigError(
-                f"model.head_size is {self.model.head_size}; rotary embedding needs an even one"
-            )
-        if not 0 < self.data.validation_share < 1:
-            raise ConfigError(
-                f"data.validation_share is {self.data.validation_share:g}; it lies between 0 and 1"
-            )
-        _check_choice("data.source", self.data.source, SOURCES)
-        _check_choice("data.token_type", self.data.token_type, TOKEN_TYPES)
-        if not self.data.tokenizer.endswith(".json"):
-            known = (*BYTE_TOKENIZERS, "a path of a tokenizer.json")
-            _check_choice("data.tokenizer", self.data.tokenizer, known)
-        _check_choice("launch.device", self.launch.device, DEVICES)
-        _check_choice("launch.strategy", self.launch.strategy, STRATEGIES)
-        if self.launch.strategy == "fsdp" and self.launch.world_size == 1:
-            raise ConfigError(
-                "launch.strategy fsdp shares a model among launch.devices, which is 1; give more "
-                "devices, or leave the strategy out"
-            )
-        _check_choice("launch.engine", self.launch.engine, ENGINES)
-        cluster = self.launch.slurm.get("cluster") if self.launch.engine == "slurm" else ""
-        if self.launch.nodes > 1 and "local" in (self.launch.engine, cluster):
-            raise ConfigError(
-                f"launch.nodes is {self.launch.nodes}, and this launch has one machine; choose "
-                "launch.engine ray or slurm on a cluster, or give launch.devices alone"
-            )
-        _check_choice("model.mlp", self.model.mlp, MLPS)
-        _check_choice("model.precision", self.model.precision, PRECISIONS)
         if self.schedule is not None:
-            _check_choice("schedule", self.schedule, SCHEDULES)
-        if self.budget.cost is not None and self.budget.price_per_device_hour is None:
-            raise ConfigError("budget.cost needs a price; give budget.price_per_device_hour")
+            self.check_choice("schedule", SCHEDULES)
         self._check_grids()
 
     def _check_grids(self) -> None:
@@ -225,8 +174,3 @@ class SweepConfig:
                 )
             for width in block.width:
                 check_width(width, self.model.head_size)
-
-
-def _check_choice(label: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(f'{label} is "{value}"; choose one of {", ".join(choices)}')

@@ -1,25 +1,27 @@
 """A sweep's YAML file, and overrides from the command line, as a SweepConfig."""
 
-import difflib
 import re
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import yaml
 
 from scaling.errors import ConfigError
+from sweeps.config.section import Section
 from sweeps.config.sweep import SweepConfig
+from sweeps.config.unknown_key import unknown_key
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SweepConfig:
     """The sweep that a YAML file describes, with `key.path=value` overrides applied.
 
     Raises ConfigError, in one line that begins with the path, for a file that cannot be read, an
-    unknown key (naming the nearest known one), a value of the wrong type, and sizes that make no
-    run.
+    unknown key (naming where it belongs, or the nearest known one), a value of the wrong type, and
+    whatever a part of the config refuses.
     """
     try:
         raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
@@ -40,7 +42,6 @@ def config_from_mapping(raw: object, overrides: Sequence[str] = ()) -> SweepConf
     path."""
     if not isinstance(raw, Mapping):
         raise ConfigError("holds no settings; a sweep needs at least a name and a grid")
-    values = _normalised(raw, SweepConfig, "")
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
@@ -48,17 +49,8 @@ def config_from_mapping(raw: object, overrides: Sequence[str] = ()) -> SweepConf
         value: object = yaml.load(text, Loader=_Loader)
         for name in reversed(key.strip().lstrip("-").split(".")):
             value = {name: value}
-        values = _merged(values, _normalised(value, SweepConfig, ""))
-    # Imported here: a config that code has made needs no parser.
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--sweep", type=SweepConfig)
-    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
-    try:
-        config: SweepConfig = instantiate(parser.parse_object({"sweep": values})).sweep
-    except ArgumentError as error:
-        raise ConfigError(_one_line(error)) from error
+        raw = merged(raw, typing.cast(Mapping[str, Any], value))
+    config: SweepConfig = _section(raw, SweepConfig, "")
     return config
 
 
@@ -73,46 +65,68 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _normalised(raw: object, kind: Any, where: str) -> Any:
-    """The raw value with unknown keys refused and single values made lists where lists are
-    meant."""
-    if typing.get_origin(kind) is tuple:
-        values = raw if isinstance(raw, list | tuple) else [raw]
-        item = typing.get_args(kind)[0]
-        return [_normalised(value, item, f"{where}[{index}]") for index, value in enumerate(values)]
-    if not is_dataclass(kind):
-        return raw
-    if not isinstance(raw, Mapping):
-        raise ConfigError(f"{where} is {raw!r}; it needs settings of the form key: value")
-    known = {item.name: item.type for item in fields(kind)}
-    for key in raw:
-        if key not in known:
-            label = f"{where}.{key}" if where else key
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
-            hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
-            raise ConfigError(f'unknown key "{label}"; {hint}')
-    return {
-        key: _normalised(value, known[key], f"{where}.{key}" if where else key)
-        for key, value in raw.items()
-        if value is not None
-    }
-
-
-def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `base` with those of `over` in their place, key by key at any depth."""
+    result = dict(base)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result
 
 
-def _one_line(error: Exception) -> str:
-    """jsonargparse's nested message as one line that names the key."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    keys = [line.split('"')[1] for line in lines if line.startswith("Parser key")]
-    key = ".".join(keys).removeprefix("sweep.")
-    reason = lines[-1].replace("<class '", "").replace("'>", "").replace("sweep.", "")
-    return f"{key}: {reason}" if key else reason
+def _section(raw: object, kind: type[Section], place: str) -> Any:
+    """The part of a config that a mapping describes."""
+    if not isinstance(raw, Mapping):
+        example = f"{place}.{next(iter(kind.field_types()))}"
+        raise ConfigError(f"{place} is {raw!r}; it needs settings, for example {example}")
+    kind = kind.variant_of(raw)
+    types = kind.field_types()
+    values = {}
+    for key, value in raw.items():
+        if key == kind.tag:
+            continue
+        if key not in types:
+            raise ConfigError(unknown_key(key, value, kind, place, SweepConfig))
+        if value is not None or NoneType in typing.get_args(types[key]):
+            values[key] = _value(value, types[key], f"{place}.{key}" if place else key)
+        # Elsewhere null is no value: it means the default.
+    for item in fields(typing.cast(Any, kind)):
+        if item.name not in values and item.default is item.default_factory is MISSING:
+            raise ConfigError(f"{place}.{item.name} is missing; give it".removeprefix("."))
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        if kind.place or not place:
+            raise
+        raise ConfigError(f"{place}.{error}") from error  # it lies at several keys: this one
+
+
+_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _value(raw: object, kind: Any, place: str) -> Any:
+    """The raw value as one of a field's type; a single value is a list of one."""
+    if isinstance(kind, type) and issubclass(kind, Section):
+        return _section(raw, kind, place)
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        values = raw if isinstance(raw, list | tuple) else [raw]
+        if isinstance(item, type) and issubclass(item, Section):
+            places = [f"{place}[{index}]" for index in range(len(values))]
+            return tuple(_section(raw, item, at) for raw, at in zip(values, places, strict=True))
+        return tuple(_value(value, item, place) for value in values)
+    if typing.get_origin(kind) is dict:
+        if not isinstance(raw, Mapping):
+            raise ConfigError(f"{place} is {raw!r}; it needs settings of the form key: value")
+        _, item = typing.get_args(kind)
+        return {str(key): _value(value, item, f"{place}.{key}") for key, value in raw.items()}
+    choices = typing.get_args(kind) or (kind,)
+    if type(raw) in choices or (raw is None and NoneType in choices):
+        return raw
+    if isinstance(raw, int) and not isinstance(raw, bool) and float in choices:
+        return float(raw)
+    words = " or ".join(_WORDS[choice] for choice in choices if choice in _WORDS)
+    raise ConfigError(f"{place} is {raw!r}; it must be {words}")
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:

@@ -36,9 +36,9 @@ def launch_local(
         tasks,
         work,
         workers=launch.workers,
-        threads=launch.threads,
+        threads=launch.resources.threads,
         gpus=_gpus_each(launch),
-        hang_seconds=launch.hang_seconds,
+        hang_seconds=launch.policy.hang_seconds,
         again=again,
     )
 
@@ -211,12 +211,12 @@ def _gpus_each(launch: LaunchConfig) -> int:
     import torch
 
     have = torch.cuda.device_count()
-    if have and launch.devices > have:
+    if have and launch.resources.devices > have:
         raise ConfigError(
-            f"launch.devices is {launch.devices}, but this machine has {have} GPUs; lower it "
-            "or use launch.engine ray or slurm"
+            f"launch.resources.devices is {launch.resources.devices}, but this machine has {have} "
+            "GPUs; lower it or use launch.engine ray or slurm"
         )
-    return launch.devices if have else 0
+    return launch.resources.devices if have else 0
 
 
 def _visible_gpus(slot: int, gpus: int) -> str:

@@ -64,7 +64,7 @@ def other_ranks(training: SharedTraining) -> Iterator[None]:
         with joined(launch):
             yield
         return
-    allocation = current_allocation() if launch.nodes > 1 else None
+    allocation = current_allocation() if launch.resources.nodes > 1 else None
     shared = {
         "MASTER_ADDR": allocation.host if allocation else "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
@@ -74,12 +74,13 @@ def other_ranks(training: SharedTraining) -> Iterator[None]:
     ended = threading.Event()
     with (
         tempfile.TemporaryDirectory() as folder,
-        _environment(shared | rank_variables(0, 0, launch.devices)),
+        _environment(shared | rank_variables(0, 0, launch.resources.devices)),
     ):
         file, content = Path(folder) / "training.pickle", pickle.dumps(training)
         file.write_bytes(content)
         try:
-            others += start_ranks(file, shared, 0, range(1, launch.devices), launch.devices)
+            devices = launch.resources.devices
+            others += start_ranks(file, shared, 0, range(1, devices), devices)
             if allocation:
                 others += allocation.start(content, shared)
             threading.Thread(target=_end_without, args=(others, ended), daemon=True).start()
@@ -146,7 +147,7 @@ def main(file: str) -> None:
     from sweeps.training.pack import settle_process, train_pack
 
     training: SharedTraining = pickle.loads(Path(file).read_bytes())
-    settle_process(training.launch.threads)
+    settle_process(training.launch.resources.threads)
     corpus = load_corpus(training.data, training.pack.runs[0].shape.context)
     with contextlib.suppress(Stopped), joined(training.launch):
         train_pack(

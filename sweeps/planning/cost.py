@@ -69,7 +69,7 @@ def plan_cost(plan: SweepPlan, known: Iterable[Mapping[str, Any]] = ()) -> PlanC
     final = final_states(plan.config.launch)
     settled = {one["run_id"] for one in facts if one["status"] in final}
     settled |= set(excluded_runs(plan))
-    throughput = Throughput.measured(facts, plan.config.launch.flops_per_second)
+    throughput = Throughput.measured(facts, plan.config.launch.speed.flops_per_second)
     sizes: dict[int, list[RunPlan]] = {}
     for run in plan.runs:
         if run.run_id not in settled:

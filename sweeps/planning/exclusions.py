@@ -30,4 +30,5 @@ def final_states(launch: LaunchConfig) -> frozenset[RunState]:
     """The states of runs that are not trained, or not again: training finished, diverged and
     excluded ones would give the same result. A settled run goes on once stopping is turned off."""
     final = frozenset(state for state in RunState if state.is_final)
-    return final if launch.stop_settled_relative_width is not None else final - {RunState.SETTLED}
+    stops = launch.policy.stop_settled_relative_width is not None
+    return final if stops else final - {RunState.SETTLED}

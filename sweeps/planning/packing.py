@@ -105,13 +105,13 @@ def _signature(run: RunPlan) -> object:
 
 
 def replicas_for(run: RunPlan, launch: LaunchConfig) -> int:
-    """How many replicas of this model one device trains best together; `launch.pack` overrides.
+    """How many replicas of this model one device trains best together, or `launch.speed.pack`.
 
     On a CPU, as many as the caches hold: measured, see docs/log.md. On a GPU, as many as give a
     step tokens enough to fill it.
     """
-    if launch.pack is not None:
-        return launch.pack
+    if launch.speed.pack is not None:
+        return launch.speed.pack
     if uses_cuda(launch):
         if run.shape.width > _CUDA_WIDEST:
             return 1

@@ -61,7 +61,7 @@ class SweepPlan:
 
     def seconds(self, run: RunPlan) -> float:
         """Estimated training seconds that one run adds in one process."""
-        alone = estimated_seconds(run, self.config.launch.flops_per_second)
+        alone = estimated_seconds(run, self.config.launch.speed.flops_per_second)
         return alone * run.marginal_flops / run.train_flops
 
     def rows(self) -> list[dict[str, float | int | str | bool]]:
@@ -131,7 +131,7 @@ def plan_sweep(config: SweepConfig) -> SweepPlan:
     ]
     _check_overlap(fitted, held_out)
     unique = {run.run_id: run for run in fitted + held_out}
-    first = held_out[:1] and held_out[0].held_out is config.launch.held_out_first
+    first = held_out[:1] and held_out[0].held_out is config.launch.policy.held_out_first
     ordered = sorted(
         unique.values(),
         key=lambda run: (run.held_out is not first, run.train_flops, run.shape.width, run.seed),

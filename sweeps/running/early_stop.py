@@ -1,8 +1,9 @@
 """Stopping a cell whose outcome is settled: what its final loss will be is known well enough.
 
-Off by default (`launch.stop_settled_relative_width`). Who judges is not known here: the command
-line passes a `Judge`, which forecasts final losses from curves. What was stopped is `settled`, a
-state of its own: it has a forecast and no loss, so no fit can take it for a measurement.
+Off by default (`launch.policy.stop_settled_relative_width`). Who judges is not known here: the
+command line passes a `Judge`, which forecasts final losses from curves. What was stopped is
+`settled`, a state of its own: it has a forecast and no loss, so no fit can take it for a
+measurement.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,6 +9,7 @@ from scaling.errors import StoreError
 from scaling.store.run_state import RunState
 from scaling.store.run_writer import RunWriter
 from sweeps.planning.run_plan import RunPlan
+from sweeps.running.crash import Crash
 from sweeps.running.early_stop import OutcomeSettled, Settlement
 from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.task import Task
@@ -87,15 +88,21 @@ class TaskLog:
             curve.flush()
             self._send(_store(run, result, writer, health.get(run.run_id, {})))
 
-    def fail(self, reason: str) -> None:
-        """Close every run that has not ended, with the reason."""
+    def keep_traceback(self, run: RunPlan, crash: Crash) -> None:
+        """Keep with an open run what went wrong beside its training."""
+        if run.run_id in self._open and crash.traceback:
+            self._open[run.run_id][1].log_traceback(crash.traceback)
+
+    def fail(self, crash: Crash) -> None:
+        """Close every run that has not ended, with the reason and what explains it."""
         for run in self._task.runs:
             if run.run_id in self.ended:
                 continue
             if run.run_id in self._open:
                 with suppress(Exception):  # the store may be what went wrong; the event tells it
-                    self._open[run.run_id][1].fail(RunState.FAILED, reason)
-            self._send(RunEvent(kind=EventKind.FAILED, run=run, reason=reason))
+                    self.keep_traceback(run, crash)
+                    self._open[run.run_id][1].fail(RunState.FAILED, crash.reason)
+            self._send(RunEvent(kind=EventKind.FAILED, run=run, reason=crash.reason))
 
 
 def _store(

@@ -55,9 +55,9 @@ def run_sweep(
 
     Finished, diverged and excluded runs are skipped; failed and cut-off ones are trained again. A
     run that fails does not stop the others; those whose worker dies go on from their last
-    checkpoint, `launch.tries` times at most. Safe to interrupt: what is finished stays, the rest is
-    trained by the next call; SIGTERM counts as Ctrl-C, after which workers save their states.
-    `workers` overrides the config's number; `judge` stops cells whose outcome is settled
+    checkpoint, `launch.policy.tries` times at most. Safe to interrupt: what is finished stays, the
+    rest is trained by the next call; SIGTERM counts as Ctrl-C, after which workers save their
+    states. `workers` overrides the config's number; `judge` stops cells whose outcome is settled
     (`sweeps.running.early_stop`). Raises StoreError where another process drives the same sweep.
     """
     store = store.with_parent({"sweep": plan.name, "runs": len(plan.runs)})
@@ -108,9 +108,10 @@ class _Walk:
         start = time.perf_counter()
         launch = self._plan.config.launch
         if workers is not None:
-            launch = replace(launch, workers=workers)
+            launch = launch.changed(workers=workers)
         # Workers elsewhere have other working directories.
-        launch = replace(launch, checkpoints=str(Path(launch.checkpoints).absolute()))
+        folder = Path(launch.checkpoints.folder).absolute()
+        launch = launch.changed(checkpoints={"folder": str(folder)})
         for run in self._plan.runs:
             if self._states[run.run_id] in self._final:
                 self._on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=run.tokens))
@@ -126,7 +127,7 @@ class _Walk:
             happenings.close()
             self._collect()
             with suppress(OSError):  # states of unfinished runs keep it in place
-                Path(launch.checkpoints).rmdir()
+                Path(launch.checkpoints.folder).rmdir()
         seconds = time.perf_counter() - start
         return SweepOutcome(states=self._states, reasons=self._reasons, seconds=seconds)
 
@@ -175,7 +176,7 @@ class _Walk:
             return None
         key: str = lost.task.pack.key
         self._losses[key] += 1
-        tries, most = self._losses[key], self._plan.config.launch.tries
+        tries, most = self._losses[key], self._plan.config.launch.policy.tries
         if tries < most:
             said = f"{lost.reason}; try {tries + 1} of {most} follows"
             begun = [run for run in left if self._states[run.run_id] is RunState.RUNNING]

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from scaling.errors import CorpusError
 from scaling.store.run_store import RunStore
 from sweeps.config.data import DataConfig
 from sweeps.config.launch import LaunchConfig
@@ -10,6 +12,9 @@ from sweeps.config.sweep import HealthConfig
 from sweeps.planning.packing import Pack
 from sweeps.planning.run_plan import RunPlan
 from sweeps.running.early_stop import Judge
+
+if TYPE_CHECKING:
+    from sweeps.data.corpus import Corpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,4 +58,19 @@ class Task:
     @property
     def checkpoint_folder(self) -> Path:
         """Where the states of unfinished runs lie."""
-        return Path(self.launch.checkpoints)
+        return Path(self.launch.checkpoints.folder)
+
+    def load_corpus(self) -> "Corpus":
+        """What its runs train on, with this process made fit to train.
+
+        Raises CorpusError where it is not what the sweep was planned with.
+        """
+        from sweeps.data.corpus import load_corpus
+        from sweeps.training.pack import settle_process
+
+        settle_process(self.launch.resources.threads)
+        first = self.pack.runs[0]
+        corpus = load_corpus(self.data, first.shape.context)
+        if corpus.facts != first.data:
+            raise CorpusError("the text has changed since the sweep was planned; plan it again")
+        return corpus

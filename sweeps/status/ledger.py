@@ -40,6 +40,7 @@ class CellStanding:
     seconds_left: float  # of one process; estimated; 0 where nothing is left to do
     tries: int  # how often it was started
     reason: str  # why it diverged, failed, or is excluded
+    traceback: str = ""  # of an error of ours that it keeps
     outlook: str = ""  # where a running cell is heading
 
 
@@ -121,8 +122,10 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
     """Compare the plan with what the store holds. One query, whatever the size of the sweep."""
     known = store.facts()
     driven = any(facts["status"] == "running" for facts in known.values()) and is_driven(store)
+    crashed = [run_id for run_id, facts in known.items() if facts.get("has_traceback")]
+    tracebacks = store.tracebacks(crashed) if crashed else {}
     excluded, final = excluded_runs(plan), final_states(plan.config.launch)
-    throughput = Throughput.measured(known.values(), plan.config.launch.flops_per_second)
+    throughput = Throughput.measured(known.values(), plan.config.launch.speed.flops_per_second)
     cells = []
     for run in plan.runs:
         facts = dict(known.get(run.run_id, {}))
@@ -134,7 +137,7 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
         elif facts.get("status") == RunState.SETTLED and RunState.SETTLED not in final:
             reason = "was stopped as settled; `scaling run` goes on with it"
             facts |= {"status": RunState.PLANNED, "reason": reason}
-        cells.append(_cell(run, facts, throughput))
+        cells.append(_cell(run, facts, throughput, tracebacks.get(run.run_id, "")))
     budget = plan.config.budget
     return SweepStanding(
         sweep=plan.name,
@@ -147,7 +150,9 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
     )
 
 
-def _cell(run: RunPlan, facts: dict[str, Any], throughput: Throughput) -> CellStanding:
+def _cell(
+    run: RunPlan, facts: dict[str, Any], throughput: Throughput, traceback: str
+) -> CellStanding:
     state = RunState(facts.get("status", RunState.PLANNED))
     return CellStanding(
         run_id=run.run_id,
@@ -164,4 +169,5 @@ def _cell(run: RunPlan, facts: dict[str, Any], throughput: Throughput) -> CellSt
         seconds_left=0.0 if state.is_final else throughput.seconds(run),
         tries=facts.get("tries", 0),
         reason=facts.get("reason", ""),
+        traceback=traceback,
     )

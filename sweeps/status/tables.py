@@ -90,8 +90,8 @@ def recipe_text(plan: SweepPlan) -> str:
 
 
 def _determinism(plan: SweepPlan) -> str:
-    """What `launch.deterministic` changes, where it is set."""
-    if not plan.config.launch.deterministic:
+    """What `launch.speed.deterministic` changes, where it is set."""
+    if not plan.config.launch.speed.deterministic:
         return ""
     return (
         "\nDeterministic: on a GPU steps take longer than estimated; the last rows of "
@@ -160,10 +160,22 @@ def standing_text(standing: SweepStanding, *, every_run: bool = False) -> str:
     A sweep of more than a screenful is told size by size, with its running cells and its reasons.
     """
     end = _summary(standing) + (f"\n{standing.earlier.line}" if standing.earlier else "")
+    if count := sum(bool(cell.traceback) for cell in standing.cells):
+        runs = "1 run keeps a traceback" if count == 1 else f"{count} runs keep tracebacks"
+        end += f"\n{runs}; read with `scaling status CONFIG --tracebacks`, or --json"
     if every_run or len(standing.cells) <= _SCREENFUL:
         return _cells(standing.cells) + end
     running = _cells(standing.running) if standing.running else ""
     return _sizes(standing.cells) + running + _reasons(standing.cells) + end
+
+
+def tracebacks_text(standing: SweepStanding) -> str:
+    """The tracebacks that runs keep, those of equal text once, under the runs' names."""
+    runs: dict[str, list[str]] = {}
+    for cell in standing.cells:
+        if cell.traceback:
+            runs.setdefault(cell.traceback, []).append(f"{cell.name} ({cell.run_id})")
+    return "".join(f"\n\n{', '.join(names)}:\n{text.rstrip()}" for text, names in runs.items())
 
 
 def _cells(cells: Sequence[CellStanding]) -> str:

@@ -210,7 +210,7 @@ class _PackTraining:
         self._corpus, self._launch, self._listener = corpus, launch, listener
         self._trunks = PackStates.of(pack, folder, "trunk", launch) if folder else None
         self._branches = PackStates.of(pack, folder, "branch", launch) if folder else None
-        self._clock = CheckpointClock(launch.checkpoint_seconds)
+        self._clock = CheckpointClock(launch.checkpoints.seconds)
         self._notes = list(notes)
         self._stack = Stack(pack.columns[0], corpus, launch)
         self._start = self._stack.state()

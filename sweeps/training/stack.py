@@ -40,14 +40,16 @@ class Stack(pl.LightningModule):
     def __init__(self, runs: Sequence[RunPlan], corpus: Corpus, launch: LaunchConfig) -> None:
         super().__init__()
         if runs[0].settings.batch_sequences % launch.world_size:
-            nodes = f" on each of launch.nodes {launch.nodes}" if launch.nodes > 1 else ""
+            over, nodes = f"launch.resources.devices {launch.resources.devices}", ""
+            if launch.resources.nodes > 1:
+                nodes = f" on each of launch.resources.nodes {launch.resources.nodes}"
             raise ConfigError(
                 f"{runs[0].name}: {runs[0].settings.batch_sequences} sequences a step do not split "
-                f"over launch.devices {launch.devices}{nodes}; choose a divisor"
+                f"over {over}{nodes}; choose a divisor"
             )
         self.automatic_optimization = False
         self.model, self.optimizer = _build(runs, launch)
-        if launch.compile:
+        if launch.speed.compile:
             self.model.compile_blocks()
         self.diverged_at = [-1] * len(runs)
         self.points: list[list[CurvePoint]] = [[] for _ in runs]
@@ -56,7 +58,7 @@ class Stack(pl.LightningModule):
         self.step = 0
         self.seconds = self.paid_seconds = 0.0
         self.fork_hashes: tuple[str, ...] = ()
-        self.micro_sequences = launch.micro_sequences or runs[0].settings.batch_sequences
+        self.micro_sequences = launch.speed.micro_sequences or runs[0].settings.batch_sequences
         self.notes: list[str] = []
         self._runs = tuple(runs)
         self._corpus = corpus
@@ -86,13 +88,13 @@ class Stack(pl.LightningModule):
         if self.step >= until or self.has_ended:
             return
         self._until, self._on_chunk, self._on_step = until, on_chunk, on_step
-        chunks = math.ceil((until - self.step) / self._launch.inner_steps)
+        chunks = math.ceil((until - self.step) / self._launch.speed.inner_steps)
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
         with _quiet():
             trainer = pl.Trainer(
                 accelerator="gpu" if choose_device(self._launch.device).type == "cuda" else "cpu",
-                devices=self._launch.devices,
-                num_nodes=self._launch.nodes,
+                devices=self._launch.resources.devices,
+                num_nodes=self._launch.resources.nodes,
                 strategy=lightning_strategy(self._launch),
                 plugins=[LightningEnvironment()],  # Slurm and others have started one process
                 max_epochs=1,
@@ -100,7 +102,7 @@ class Stack(pl.LightningModule):
                 enable_checkpointing=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
-                deterministic=self._launch.deterministic,
+                deterministic=self._launch.speed.deterministic,
             )
             trainer.fit(self, train_dataloaders=range(chunks))
         self.notes += self._take_step.notes
@@ -154,7 +156,7 @@ class Stack(pl.LightningModule):
             z_loss=self._runs[0].settings.z_loss,
             micro_sequences=self.micro_sequences,
             backward=self.manual_backward,
-            graph=self._launch.cuda_graph
+            graph=self._launch.speed.cuda_graph
             and self.device.type == "cuda"
             and self._launch.world_size == 1,
             others_wait=self._launch.world_size > 1,
@@ -164,7 +166,7 @@ class Stack(pl.LightningModule):
     def training_step(self, chunk: int, batch_index: int) -> None:
         """Take the optimizer steps of one chunk; stop where no replica is left."""
         start = time.perf_counter()
-        first, last = self.step, min(self.step + self._launch.inner_steps, self._until)
+        first, last = self.step, min(self.step + self._launch.speed.inner_steps, self._until)
         losses = torch.empty(last - first, len(self._runs), device=self.device)
         norms = torch.empty_like(losses)
         for index, batch in enumerate(self._batches(first, last)):

@@ -8,6 +8,7 @@ from scaling.cli.inputs import assignments, curves_of, load, points
 from scaling.cli.outputs import answer, save, save_table, show
 from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
+from scaling.limits import LimitCode
 
 if TYPE_CHECKING:
     from analysis.forecasting.targets import Targets
@@ -20,6 +21,7 @@ def fit(arguments: Arguments) -> None:
     from analysis.approaches.side_by_side import cross_checks
     from analysis.fitting.fit import fit_law
     from analysis.text.fitting import fit_json, fit_text
+    from scaling.laws.curves import PowerLaw
 
     records = load(arguments)
     if arguments.frontier:
@@ -28,7 +30,7 @@ def fit(arguments: Arguments) -> None:
         records = unbeaten_runs(records)
     fitted = fit_law(
         records,
-        arguments.law,
+        arguments.law or PowerLaw,
         objective=arguments.objective,
         huber_delta=arguments.huber_delta,
         fix=assignments(arguments.fix, "--fix", float),
@@ -74,10 +76,11 @@ def allocate(arguments: Arguments) -> None:
     from analysis.decisions.optimal_split import optimal_splits
     from analysis.text.decisions import splits_text
     from analysis.text.tables import results_json
+    from scaling.laws.surfaces import Chinchilla
 
     records, levels = load(arguments), _levels(arguments)
     if arguments.inference_tokens or arguments.unique_tokens is not None:
-        if arguments.law not in ("auto", "chinchilla"):
+        if arguments.law not in ("auto", Chinchilla.name):
             raise ConfigError(
                 f"--law {arguments.law} knows neither inference nor limited data; leave --law out"
             )
@@ -160,9 +163,10 @@ def _predict_points(arguments: Arguments) -> None:
     if arguments.json:
         print(answered.to_json())
     unsupported = [
-        f"point {number}: {target.unsupported_because}"
+        f"point {number}: {limit.text}"
         for number, target in enumerate(answered.targets, start=1)
-        if not target.supported
+        for limit in target.limits
+        if limit.code is LimitCode.UNSUPPORTED
     ]
     if unsupported:
         count = f"{len(unsupported)} of {len(predicted)} points are unsupported"

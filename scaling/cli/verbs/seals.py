@@ -19,9 +19,9 @@ Arguments = argparse.Namespace
 
 def verify(arguments: Arguments) -> None:
     """Score the forecast sealed under NAME, or --all, on runs that it had not seen."""
-    from analysis.evaluation.sealed import Seal, score_seal
-    from analysis.text.evaluation import standings_text, verdicts_json, verdicts_text
-    from analysis.text.tables import results_json
+    from analysis.evaluation.sealed import Seal, standing_of
+    from analysis.text.evaluation import standing_text, standings_text
+    from analysis.text.tables import result_json, results_json
     from scaling.store.seals import read_seals
 
     if arguments.all == bool(arguments.name):
@@ -36,8 +36,8 @@ def verify(arguments: Arguments) -> None:
         raise StoreError(f'no sealed forecast "{arguments.name}" (sealed: {have})')
     seal = Seal.from_json(seals[arguments.name])
     records = load(arguments) if arguments.source else _source_of(seal)
-    verdicts = score_seal(seal, records)
-    answer(verdicts_json(verdicts), lambda: verdicts_text(seal, verdicts), arguments)
+    standing = standing_of(seal, records)
+    answer(result_json(standing), lambda: standing_text(standing), arguments)
 
 
 def seal(answered: "Forecast", name: str, records: "Records", **how: Sequence[str]) -> None:

@@ -59,7 +59,7 @@ def status(arguments: Arguments) -> None:
     from scaling.store.run_store import RunStore
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.plan import plan_sweep
-    from sweeps.status.tables import standing_text
+    from sweeps.status.tables import standing_text, tracebacks_text
     from sweeps.status.watch import watch
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
@@ -69,7 +69,12 @@ def status(arguments: Arguments) -> None:
     standing = standing_of(planned, store)
     wanted = arguments.json or arguments.output  # of 10,000 runs it takes as long as the rest
     document = standing.to_json() if wanted else ""
-    answer(document, lambda: standing_text(standing, every_run=arguments.all), arguments)
+
+    def text() -> str:
+        shown = standing_text(standing, every_run=arguments.all)
+        return shown + tracebacks_text(standing) if arguments.tracebacks else shown
+
+    answer(document, text, arguments)
 
 
 def check(arguments: Arguments) -> None:

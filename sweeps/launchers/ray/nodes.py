@@ -28,11 +28,11 @@ class NodeGroup:
 
 def reserve_nodes(launch: LaunchConfig) -> NodeGroup | None:
     """Ask for the nodes of one run, without waiting for them; None where a run has one only."""
-    if launch.nodes == 1:
+    if launch.resources.nodes == 1:
         return None
     from ray.util import placement_group
 
-    bundles = [bundle(launch)] * launch.nodes
+    bundles = [bundle(launch)] * launch.resources.nodes
     return NodeGroup(placement_group(bundles, strategy="STRICT_SPREAD"), launch)
 
 
@@ -69,13 +69,13 @@ def further_nodes(
         return
     launch = nodes.launch
     host = ray.util.get_node_ip_address()
-    with allocated(Allocation(launch.nodes, host, secrets.token_bytes(32))) as allocation:
+    with allocated(Allocation(launch.resources.nodes, host, secrets.token_bytes(32))) as allocation:
         serve = ray.remote(_serve).options
         tasks = [
             serve(max_retries=0, **resources(launch), **placed(nodes, node)).remote(
-                allocation.meeting_point, node, launch.devices, folder, expected
+                allocation.meeting_point, node, launch.resources.devices, folder, expected
             )
-            for node in range(1, launch.nodes)
+            for node in range(1, launch.resources.nodes)
         ]
 
         def still_coming() -> None:

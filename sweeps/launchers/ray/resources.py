@@ -14,8 +14,8 @@ _AUTOSCALER_SECONDS = 20.0
 def resources(launch: LaunchConfig) -> dict[str, float]:
     """What Ray reserves for a task of a run: all of one of its nodes."""
     asked: dict[str, float] = {"num_cpus": launch.reserved_cpus, "num_gpus": launch.reserved_gpus}
-    if launch.memory_gb is not None:
-        asked["memory"] = launch.memory_gb * 1e9
+    if launch.resources.memory_gb is not None:
+        asked["memory"] = launch.resources.memory_gb * 1e9
     return asked
 
 
@@ -24,7 +24,7 @@ def bundle(launch: LaunchConfig) -> dict[str, float]:
     asked = {
         "CPU": launch.reserved_cpus,
         "GPU": launch.reserved_gpus,
-        "memory": (launch.memory_gb or 0) * 1e9,
+        "memory": (launch.resources.memory_gb or 0) * 1e9,
     }
     return {name: least for name, least in asked.items() if least}
 
@@ -39,7 +39,7 @@ def require_resources(ray: Any, launch: LaunchConfig) -> None:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     asked = bundle(launch)
     fit = sum(all(node.get(name, 0) >= most for name, most in asked.items()) for node in nodes)
-    if fit >= launch.nodes:
+    if fit >= launch.resources.nodes:
         return
     if _is_brought(ray, launch):
         return
@@ -47,24 +47,24 @@ def require_resources(ray: Any, launch: LaunchConfig) -> None:
         nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={}
     )
     each, have = "", "none"
-    if launch.nodes > 1:
-        each, have = f" on each of {launch.nodes} nodes", f"{fit}" if fit else "none"
+    if launch.resources.nodes > 1:
+        each, have = f" on each of {launch.resources.nodes} nodes", f"{fit}" if fit else "none"
     raise ConfigError(
         f"a run asks for {launch.reserved_cpus} CPUs, {launch.reserved_gpus} GPUs, "
-        f"{launch.memory_gb or 0:g} GB{each}, which {have} of {len(nodes)} Ray nodes "
+        f"{launch.resources.memory_gb or 0:g} GB{each}, which {have} of {len(nodes)} Ray nodes "
         f"has (the largest: "
         f"{most.get('CPU', 0):g} CPUs, {most.get('GPU', 0):g} GPUs, "
-        f"{most.get('memory', 0) / 1e9:.1f} GB) and no autoscaler brings; lower launch.threads, "
-        "devices, nodes or memory_gb"
+        f"{most.get('memory', 0) / 1e9:.1f} GB) and no autoscaler brings; lower threads, devices, "
+        "nodes or memory_gb of launch.resources"
     )
 
 
 def _is_brought(ray: Any, launch: LaunchConfig) -> bool:
     """Whether nodes of this size come when they are asked for."""
-    if launch.nodes > 1:
+    if launch.resources.nodes > 1:
         from ray.util import placement_group, remove_placement_group
 
-        group = placement_group([bundle(launch)] * launch.nodes, strategy="STRICT_SPREAD")
+        group = placement_group([bundle(launch)] * launch.resources.nodes, strategy="STRICT_SPREAD")
         try:
             return _comes(ray, group.ready())
         finally:

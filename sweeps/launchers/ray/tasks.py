@@ -147,7 +147,7 @@ class _Crew:
 
     def _hanging(self) -> list[Happening]:
         """Running tasks that say nothing; a task that Ray has not started yet may be silent."""
-        limit = self._launch.hang_seconds
+        limit = self._launch.policy.hang_seconds
         hung: list[Happening] = []
         for reference, job in list(self._jobs.items()):
             if job.started and time.monotonic() - job.heard > limit:

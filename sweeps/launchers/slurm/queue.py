@@ -1,9 +1,9 @@
 """Tasks as Slurm job arrays through submitit; with `slurm: {cluster: local}` as plain processes.
 
 Slurm queues, preempts and requeues; a preempted or timed-out job saves its state, and goes on from
-it when it is run again, `launch.tries` times at most. The folders of jobs and checkpoints have to
-be shared by the nodes. Credentials of the tracking store reach jobs by their environment, which
-sbatch hands on, and never by a file.
+it when it is run again, `launch.policy.tries` times at most. The folders of jobs and checkpoints
+have to be shared by the nodes. Credentials of the tracking store reach jobs by their environment,
+which sbatch hands on, and never by a file.
 """
 
 import logging
@@ -102,8 +102,8 @@ class _Cell:
     ) -> None:
         self._work, self._task, self._messages = work, task, messages
         self._expected, self._folder = expected, os.getcwd()
-        self._nodes, self._devices = launch.nodes, launch.devices
-        if launch.nodes > 1:  # the job's own pickle may be for others to read
+        self._nodes, self._devices = launch.resources.nodes, launch.resources.devices
+        if launch.resources.nodes > 1:  # the job's own pickle may be for others to read
             _key_file(messages).touch(mode=0o600)
             _key_file(messages).write_bytes(secrets.token_bytes(32))
 
@@ -206,12 +206,13 @@ class _Queue:
                 return [self._executor.submit(cell) for cell in cells]
         except FailedJobError as error:  # what sbatch says comes last
             said = str(error).strip().splitlines()[-1].strip()
-            nodes = f" on each of {self._launch.nodes} nodes" if self._launch.nodes > 1 else ""
+            asked = self._launch.resources
+            nodes = f" on each of {asked.nodes} nodes" if asked.nodes > 1 else ""
             raise ConfigError(
                 f"Slurm does not take the jobs ({said}); a run asks for "
                 f"{self._launch.reserved_cpus} CPUs, {self._launch.reserved_gpus} GPUs, "
-                f"{self._launch.memory_gb or 0:g} GB{nodes}: mend launch.slurm, threads, devices, "
-                "nodes or memory_gb"
+                f"{asked.memory_gb or 0:g} GB{nodes}: mend launch.slurm, or threads, devices, "
+                "nodes or memory_gb of launch.resources"
             ) from error
 
     def look(self) -> Generator[Happening, None, None]:
@@ -308,7 +309,7 @@ class _Queue:
 
     def _hung(self, job: _Job) -> Happening | None:
         """A started job that says nothing; one in the queue may be silent for days."""
-        limit = self._launch.hang_seconds
+        limit = self._launch.policy.hang_seconds
         if not job.started or time.monotonic() - job.heard < limit:
             return None
         self._end(job)
@@ -375,7 +376,7 @@ def _executor(folder: Path, launch: LaunchConfig) -> Any:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         executor = submitit.AutoExecutor(
-            folder=folder, cluster=cluster, slurm_max_num_timeout=launch.tries
+            folder=folder, cluster=cluster, slurm_max_num_timeout=launch.policy.tries
         )
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
@@ -388,10 +389,10 @@ def _executor(folder: Path, launch: LaunchConfig) -> Any:
         timeout_min=int(launch.slurm.get("time", _MINUTES)),
         cpus_per_task=launch.reserved_cpus,
         gpus_per_node=launch.reserved_gpus,
-        nodes=launch.nodes,
+        nodes=launch.resources.nodes,
         tasks_per_node=1,
         slurm_array_parallelism=launch.workers,
-        **({} if launch.memory_gb is None else {"mem_gb": launch.memory_gb}),
+        **({} if launch.resources.memory_gb is None else {"mem_gb": launch.resources.memory_gb}),
         **(further if cluster == "slurm" else {}),
     )
     return executor

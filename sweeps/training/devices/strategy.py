@@ -1,7 +1,6 @@
 """How one run is spread over several devices: whole on each (DDP), or a share on each (FSDP)."""
 
 import os
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -31,28 +30,29 @@ def resolve_strategy(
     if launch.world_size == 1:
         return launch
     params, replicas = pack.runs[0].shape.params, len(pack.replicas)
-    if launch.strategy == "fsdp" and replicas > 1:
+    if launch.resources.strategy == "fsdp" and replicas > 1:
         raise ConfigError(
-            f"{pack.runs[0].name}: launch.strategy fsdp trains one run at a time, not a pack of "
-            f"{replicas}; set launch.pack to 1"
+            f"{pack.runs[0].name}: launch.resources.strategy fsdp trains one run at a time, not a "
+            f"pack of {replicas}; set launch.speed.pack to 1"
         )
-    if launch.strategy != "auto":
+    if launch.resources.strategy != "auto":
         return launch
     memory = memory_bytes or device_memory(launch)
     fits = replicas * params * BYTES_PER_PARAM <= _SHARE_OF_MEMORY * memory
-    return replace(launch, strategy="ddp" if fits or replicas > 1 else "fsdp")
+    strategy = "ddp" if fits or replicas > 1 else "fsdp"
+    return launch.changed(resources={"strategy": strategy})
 
 
 def is_sharded(launch: LaunchConfig) -> bool:
     """Whether each device holds a share of the model; the strategy has to be resolved."""
-    return launch.world_size > 1 and launch.strategy == "fsdp"
+    return launch.world_size > 1 and launch.resources.strategy == "fsdp"
 
 
 def device_memory(launch: LaunchConfig) -> int:
     """Bytes of one device; processes on a CPU share what there is."""
     if choose_device(launch.device).type == "cuda":
         return int(torch.cuda.get_device_properties(0).total_memory)
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // launch.devices
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // launch.resources.devices
 
 
 def lightning_strategy(launch: LaunchConfig) -> Any:

@@ -104,7 +104,7 @@ def test_a_source_that_is_gone_stops_no_other_seal(seal):
         raise RecordError("runs.csv: no such file")
 
     (standing,) = standings_of({seal.name: seal.to_json()}, load)
-    assert standing.refusal == "runs.csv: no such file"
+    assert [limit.text for limit in standing.limits] == ["not scored: runs.csv: no such file"]
     assert standing.waiting == seal.targets
 
 

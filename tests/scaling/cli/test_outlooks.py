@@ -42,8 +42,8 @@ def mapping(tmp_path, tokens=4000, **changed):
         "launch": {
             "device": "cpu",
             "workers": 1,
-            "pack": 1,
-            "checkpoints": str(tmp_path / "checkpoints"),
+            "speed": {"pack": 1},
+            "checkpoints": {"folder": str(tmp_path / "checkpoints")},
             **changed.get("launch", {}),
         },
     }
@@ -138,7 +138,7 @@ def test_trunks_and_runs_on_several_devices_are_never_stopped(tmp_path):
     both = dataclasses.replace(pack.pack, replicas=(wsd.runs,))
     ids = frozenset(run.run_id for run in wsd.runs)
     assert not dataclasses.replace(pack, pack=both, todo=ids).may_settle
-    two = dataclasses.replace(pack.launch, devices=2)
+    two = pack.launch.changed(resources={"devices": 2})
     assert not dataclasses.replace(pack, launch=two).may_settle
 
 
@@ -158,11 +158,11 @@ def test_stopping_is_off_unless_a_width_is_given(tmp_path):
     plan = plan_of(tmp_path)
     assert judge_of(plan) is None
     assert RunState.SETTLED not in final_states(plan.config.launch)
-    stops = plan_of(tmp_path, launch={"stop_settled_relative_width": 0.01})
+    stops = plan_of(tmp_path, launch={"policy": {"stop_settled_relative_width": 0.01}})
     assert judge_of(stops) == CurveJudge(relative_width=0.01)
     assert RunState.SETTLED in final_states(stops.config.launch)
     with pytest.raises(ConfigError, match="stop_settled_relative_width is 0"):
-        plan_of(tmp_path, launch={"stop_settled_relative_width": 0.0})
+        plan_of(tmp_path, launch={"policy": {"stop_settled_relative_width": 0.0}})
 
 
 @pytest.mark.slow
@@ -171,7 +171,7 @@ def test_a_sweep_stops_the_cell_whose_outcome_its_finished_cells_tell(
 ):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    stops = {"stop_settled_relative_width": 0.5}
+    stops = {"policy": {"stop_settled_relative_width": 0.5}}
     plan = plan_of(tmp_path, tokens=150_000, launch=stops)
     store = RunStore.open(plan.name, uri)
     judge = CurveJudge(relative_width=0.5, every_seconds=0.5)

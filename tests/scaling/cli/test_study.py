@@ -20,7 +20,11 @@ def ladder(tmp_path, **changed):
         "model": {"context": 16, "head_size": 8},
         "data": {"source": "markov", "vocab_size": 16, "validation_windows": 200},
         "recipe": {"name": "cpt-adamw-tiny/1"},
-        "launch": {"workers": 1, "device": "cpu", "checkpoints": str(tmp_path / "checkpoints")},
+        "launch": {
+            "workers": 1,
+            "device": "cpu",
+            "checkpoints": {"folder": str(tmp_path / "checkpoints")},
+        },
         **changed,
     }
     path = tmp_path / "known.yaml"

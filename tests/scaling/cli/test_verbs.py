@@ -237,7 +237,7 @@ def test_a_forecast_can_be_sealed_and_verified_later(runs, tmp_path, monkeypatch
     landed.write_text(Path(runs).read_text() + row)
     capsys.readouterr()
     assert main(["verify", "bet", str(landed), "--json"]) == 0
-    (verdict,) = json.loads(capsys.readouterr().out)
+    (verdict,) = json.loads(capsys.readouterr().out)["verdicts"]
     assert verdict["measured"] == 2.2
     lossless = tmp_path / "lossless.csv"
     lossless.write_text("N,D\n1e9,1e11\n")

@@ -21,9 +21,10 @@ def test_no_file_and_no_output_holds_the_password(engine, tmp_path, tiny_mapping
     server = TrackingServer(tmp_path)
     server.start()
     jobs = {"slurm": {"cluster": "local", "folder": str(tmp_path / "jobs")}}
-    launch = tiny_mapping["launch"] | {"engine": engine, "checkpoints": str(tmp_path / "states")}
+    launch = tiny_mapping["launch"] | {"checkpoints": {"folder": str(tmp_path / "states")}}
+    launch |= {"engine": engine} | (jobs if engine == "slurm" else {})
     config = tmp_path / "tiny.yaml"
-    config.write_text(json.dumps(tiny_mapping | {"launch": launch | jobs}))
+    config.write_text(json.dumps(tiny_mapping | {"launch": launch}))
     environment = os.environ | {
         "MLFLOW_TRACKING_URI": server.uri.replace("//", f"//ann:{SECRET}@"),
         "MLFLOW_TRACKING_PASSWORD": SECRET,

@@ -82,7 +82,7 @@ def test_a_living_writer_keeps_its_spool_to_itself(tmp_path):
 KILLED = """
 import sys, os, signal
 from pathlib import Path
-from scaling.spool import Spool
+from scaling.store.spool import Spool
 spool = Spool.create(Path(sys.argv[1]))
 spool.append({"op": "points", "number": 1})
 spool._file.write(b'{"op": "poi')  # killed while it wrote a line

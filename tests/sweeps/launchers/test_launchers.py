@@ -66,7 +66,7 @@ def go_on_until_stopped(task, send):
 
 def launcher_of(engine, **launch):
     """The launcher with its config bound."""
-    config = LaunchConfig(engine=engine, **launch)
+    config = LaunchConfig(engine=engine).changed(**launch)
     return lambda tasks, work, again=lambda lost: None: list(
         find_launcher(engine)(tasks, work, config, again)
     )
@@ -181,7 +181,7 @@ def test_a_slurm_job_that_waits_again_is_not_taken_for_hung(tmp_path, monkeypatc
     handle = SimpleNamespace(
         job_id="7_0", done=lambda: bool(ended), cancel=lambda: ended.append("7_0")
     )
-    launch = LaunchConfig(engine="slurm", hang_seconds=1.0)
+    launch = LaunchConfig(engine="slurm").changed(policy={"hang_seconds": 1.0})
     queue = slurm._Queue(SimpleNamespace(cluster="slurm"), tmp_path, double, launch)
     queue.jobs = [slurm._Job("cell", handle, tmp_path / "cell.messages", -1e9, started=True)]
     listed = subprocess.CompletedProcess([], 0, stdout=f"6 R\n7_0 {state}\n7_1 PD\n")

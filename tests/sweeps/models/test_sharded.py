@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from scaling.errors import ConfigError
-from sweeps.config.yaml_file import config_from_mapping
+from sweeps.config.yaml_file import config_from_mapping, merged
 from sweeps.data.corpus import load_corpus
 from sweeps.planning.packing import Pack, pack_runs
 from sweeps.planning.plan import plan_sweep
@@ -30,8 +30,9 @@ def planned(tiny_mapping):
 
     def plan(**changes):
         load_corpus.cache_clear()
-        launch = {"workers": 1, "device": "cpu", "devices": 2, "strategy": "fsdp", "pack": 1}
-        launch |= {"inner_steps": 5} | changes.pop("launch", {})
+        launch = {"workers": 1, "device": "cpu", "speed": {"pack": 1, "inner_steps": 5}}
+        launch["resources"] = {"devices": 2, "strategy": "fsdp"}
+        launch = merged(launch, changes.pop("launch", {}))
         grid = {"width": 32, "depth": 2, "tokens": 8000}
         mapping = {"grid": grid, "held_out": [], "launch": launch} | changes
         config = config_from_mapping(tiny_mapping | mapping)
@@ -75,14 +76,14 @@ def _be_rank(rank, shared, answers, work, arguments):
 
 def train(pack, corpus, launch, folder=None, listener=None):
     """What the first run of the pack measured, on one process or as a member of a group."""
-    if launch.devices == 1:
+    if launch.resources.devices == 1:
         return train_pack(pack, corpus, launch, folder=folder, listener=listener)
     with joined(launch):
         return train_pack(pack, corpus, launch, folder=folder, listener=listener)
 
 
 def alone(launch):
-    return dataclasses.replace(launch, devices=1, strategy="auto")
+    return launch.changed(resources={"devices": 1, "strategy": "auto"})
 
 
 def assert_about_equal(trained, expected, tolerance):
@@ -100,7 +101,7 @@ def assert_about_equal(trained, expected, tolerance):
     [
         ({}, 1e-4),
         ({"model": {"context": 32, "head_size": 16, "tied_head": True, "mlp": "swiglu"}}, 1e-4),
-        pytest.param({"launch": {"micro_sequences": 1}}, 1e-4, marks=pytest.mark.slow),
+        pytest.param({"launch": {"speed": {"micro_sequences": 1}}}, 1e-4, marks=pytest.mark.slow),
         # At the constant rate rounding grows faster: micro-batches differ by .004 there as well.
         pytest.param(
             {"grid": {"width": 32, "depth": 2, "tokens": [6000, 8000]}, "schedule": "wsd"},
@@ -142,7 +143,8 @@ def bytes_of_tensors(pack, corpus, launch):
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_each_process_holds_its_share_of_weights_and_moments(planned, count):
-    pack, corpus, launch = planned(launch={"devices": count, "micro_sequences": 1})
+    changes = {"resources": {"devices": count}, "speed": {"micro_sequences": 1}}
+    pack, corpus, launch = planned(launch=changes)
     (run,) = pack.runs
     sequences = dataclasses.replace(run.settings, batch_sequences=6)
     pack = Pack(replicas=((dataclasses.replace(run, settings=sequences),),))
@@ -195,7 +197,7 @@ def test_states_of_another_number_of_devices_are_refused_and_kept(planned, tmp_p
     folder = tmp_path / "states"
     assert on_ranks(killed_at, (20, 20), pack, corpus, launch, folder) == [None, None]
     before = sorted(folder.iterdir())
-    for other in (alone(launch), dataclasses.replace(launch, devices=4)):
+    for other in (alone(launch), launch.changed(resources={"devices": 4})):
         with pytest.raises(ConfigError, match="shared among 2 devices by fsdp; go on with"):
             PackStates.of(pack, folder, "trunk", other).load()
     assert sorted(folder.iterdir()) == before
@@ -203,20 +205,20 @@ def test_states_of_another_number_of_devices_are_refused_and_kept(planned, tmp_p
 
 def test_a_pack_is_not_sharded(planned):
     grid = {"width": 32, "tokens": 8000, "seed": [1, 2]}
-    pack, _, launch = planned(grid=grid, launch={"pack": 2})
-    with pytest.raises(ConfigError, match="set launch.pack to 1"):
+    pack, _, launch = planned(grid=grid, launch={"speed": {"pack": 2}})
+    with pytest.raises(ConfigError, match="set launch.speed.pack to 1"):
         resolve_strategy(launch, pack)
 
 
 def test_a_model_is_sharded_by_itself_only_where_one_device_cannot_hold_it(planned):
-    pack, _, launch = planned(launch={"strategy": "auto"})
+    pack, _, launch = planned(launch={"resources": {"strategy": "auto"}})
     need = pack.runs[0].shape.params * BYTES_PER_PARAM
-    assert resolve_strategy(launch, pack, memory_bytes=2 * need).strategy == "ddp"
-    assert resolve_strategy(launch, pack, memory_bytes=need).strategy == "fsdp"
-    assert resolve_strategy(alone(launch), pack, memory_bytes=need).strategy == "auto"
-    assert resolve_strategy(launch, pack).strategy == "ddp"  # on this machine
+    assert resolve_strategy(launch, pack, memory_bytes=2 * need).resources.strategy == "ddp"
+    assert resolve_strategy(launch, pack, memory_bytes=need).resources.strategy == "fsdp"
+    assert resolve_strategy(alone(launch), pack, memory_bytes=need).resources.strategy == "auto"
+    assert resolve_strategy(launch, pack).resources.strategy == "ddp"  # on this machine
 
 
 def test_sharding_over_one_device_is_refused(tiny_mapping):
-    with pytest.raises(ConfigError, match="launch.devices, which is 1"):
-        config_from_mapping(tiny_mapping | {"launch": {"strategy": "fsdp"}})
+    with pytest.raises(ConfigError, match="launch.resources.devices, which is 1"):
+        config_from_mapping(tiny_mapping | {"launch": {"resources": {"strategy": "fsdp"}}})

@@ -28,28 +28,29 @@ KEY = b"known to the nodes of this run"
 
 
 @pytest.mark.parametrize(
-    ("launch", "says"),
+    ("launch", "nodes", "says"),
     [
-        ({"nodes": 2}, "launch.nodes is 2, and this launch has one machine; choose"),
-        ({"nodes": 2, "engine": "slurm", "slurm": {"cluster": "local"}}, "has one machine"),
-        ({"nodes": 0, "engine": "ray"}, "launch.nodes is 0; it must be positive"),
+        ({}, 2, "launch.resources.nodes is not used where all jobs run on one machine; choose"),
+        ({"engine": "slurm", "slurm": {"cluster": "local"}}, 2, "run on one machine"),
+        ({"engine": "ray"}, 0, "launch.resources.nodes is 0; it must be positive"),
     ],
 )
-def test_nodes_that_a_launch_cannot_have_are_one_line(tiny_mapping, launch, says):
+def test_nodes_that_a_launch_cannot_have_are_one_line(tiny_mapping, launch, nodes, says):
     with pytest.raises(ConfigError, match=says):
-        config_from_mapping(tiny_mapping | {"launch": launch})
+        config_from_mapping(tiny_mapping | {"launch": launch | {"resources": {"nodes": nodes}}})
 
 
 def test_nodes_and_devices_multiply(tiny_mapping):
-    launch = {"engine": "ray", "nodes": 2, "devices": 3, "threads": 4, "strategy": "fsdp"}
-    config = config_from_mapping(tiny_mapping | {"launch": launch | {"device": "cuda"}})
+    resources = {"nodes": 2, "devices": 3, "threads": 4, "strategy": "fsdp"}
+    launch = {"engine": "ray", "device": "cuda", "resources": resources}
+    config = config_from_mapping(tiny_mapping | {"launch": launch})
     assert config.launch.world_size == 6
     assert (config.launch.reserved_cpus, config.launch.reserved_gpus) == (12, 3)  # on each node
-    single = dataclasses.replace(config.launch, devices=1)
+    single = config.launch.changed(resources={"devices": 1})
     assert is_sharded(single)
     hours = [
         plan_cost(plan_sweep(dataclasses.replace(config, launch=one))).device_hours
-        for one in (single, dataclasses.replace(single, nodes=1, strategy="auto"))
+        for one in (single, single.changed(resources={"nodes": 1, "strategy": "auto"}))
     ]
     assert hours[0] == pytest.approx(2 * hours[1])  # two devices for as long as one
 
@@ -58,8 +59,9 @@ def test_a_batch_that_does_not_split_over_all_nodes_is_refused(tiny_config):
     load_corpus.cache_clear()
     run = plan_sweep(tiny_config).runs[-1]
     corpus = load_corpus(tiny_config.data, 32)
-    launch = dataclasses.replace(tiny_config.launch, engine="ray", devices=1, nodes=3)
-    with pytest.raises(ConfigError, match=r"over launch.devices 1 on each of launch.nodes 3;"):
+    launch = tiny_config.launch.changed(engine="ray", resources={"devices": 1, "nodes": 3})
+    says = "over launch.resources.devices 1 on each of launch.resources.nodes 3;"
+    with pytest.raises(ConfigError, match=says):
         train_run(run, corpus, launch)
 
 
@@ -183,9 +185,8 @@ def train_shared(training, send):
     send((result.loss, result.points, result.weights.numpy().tobytes()))
 
 
-def shared_training(tiny_config, **launch):
+def shared_training(tiny_config, launch):
     run = plan_sweep(tiny_config).runs[-1]
-    launch = dataclasses.replace(tiny_config.launch, **launch)
     return SharedTraining(
         pack=Pack(replicas=((run,),)),
         data=tiny_config.data,
@@ -203,9 +204,11 @@ def test_two_tasks_of_a_slurm_job_train_what_two_devices_of_one_node_do(
     pytest.importorskip("submitit", reason="the slurm extra is not installed")
     load_corpus.cache_clear()
     expected = []
-    train_shared(shared_training(tiny_config, devices=2, strategy=strategy), expected.append)
-    launch = LaunchConfig(engine="slurm", device="cpu", nodes=2, strategy=strategy)
-    training = shared_training(tiny_config, **vars(launch))
+    devices = tiny_config.launch.changed(resources={"devices": 2, "strategy": strategy})
+    train_shared(shared_training(tiny_config, devices), expected.append)
+    launch = LaunchConfig(engine="slurm", device="cpu")
+    launch = launch.changed(resources={"nodes": 2, "strategy": strategy})
+    training = shared_training(tiny_config, launch)
     messages = tmp_path / "job.messages"
     cell = _Cell(train_shared, training, messages, {}, launch)
     assert (tmp_path / "job.key").stat().st_mode & 0o777 == 0o600

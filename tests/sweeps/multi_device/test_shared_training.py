@@ -1,6 +1,5 @@
 """Facts about runs on several devices: they are the same runs, and leave no process behind."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -26,7 +25,7 @@ def test_two_processes_train_what_one_does(tiny_config):
     run = plan_sweep(tiny_config).runs[-1]
     corpus = load_corpus(tiny_config.data, 32)
     alone = train_run(run, corpus, tiny_config.launch)
-    launch = dataclasses.replace(tiny_config.launch, devices=2)
+    launch = tiny_config.launch.changed(resources={"devices": 2})
     pack = Pack(replicas=((run,),))
     shared = SharedTraining(
         pack=pack, data=tiny_config.data, launch=launch, done=frozenset(), folder=None
@@ -42,17 +41,17 @@ def test_a_batch_that_does_not_split_over_the_devices_is_refused(tiny_config):
     load_corpus.cache_clear()
     run = plan_sweep(tiny_config).runs[-1]
     corpus = load_corpus(tiny_config.data, 32)
-    launch = dataclasses.replace(tiny_config.launch, devices=3)
-    with pytest.raises(ConfigError, match="do not split over launch.devices 3"):
+    launch = tiny_config.launch.changed(resources={"devices": 3})
+    with pytest.raises(ConfigError, match="do not split over launch.resources.devices 3"):
         train_run(run, corpus, launch)
 
 
 DRIVER = """
 import json, sys
 from scaling.store import RunStore
-from sweeps.config_file import config_from_mapping
-from sweeps.plan import plan_sweep
-from sweeps.runner import run_sweep
+from sweeps.config.yaml_file import config_from_mapping
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.runner import run_sweep
 
 if __name__ == "__main__":
     plan = plan_sweep(config_from_mapping(json.loads(sys.argv[1])))
@@ -66,7 +65,7 @@ class Driven:
 
     def __init__(self, mapping, folder):
         self.mark = uuid.uuid4().hex
-        self.states = Path(mapping["launch"]["checkpoints"])
+        self.states = Path(mapping["launch"]["checkpoints"]["folder"])
         file = folder / "driver.py"
         file.write_text(DRIVER)
         database = f"sqlite:///{folder / 'mlflow.db'}"
@@ -136,8 +135,9 @@ def driven(tiny_mapping, tmp_path):
     begun = []
 
     def start(strategy, tokens, seeds=(1,)):
-        launch = {"workers": 1, "device": "cpu", "devices": 2, "strategy": strategy, "pack": 1}
-        launch |= {"checkpoints": str(tmp_path / "states"), "checkpoint_seconds": 0.01}
+        launch = {"workers": 1, "device": "cpu", "speed": {"pack": 1}}
+        launch["resources"] = {"devices": 2, "strategy": strategy}
+        launch["checkpoints"] = {"folder": str(tmp_path / "states"), "seconds": 0.01}
         mapping = tiny_mapping | {
             "grid": {"width": 16, "tokens": tokens, "seed": list(seeds)},
             "held_out": [],

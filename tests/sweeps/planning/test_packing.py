@@ -34,7 +34,7 @@ def setting(tiny_mapping, tmp_path):
 
     def plan(**changes):
         load_corpus.cache_clear()
-        launch = tiny_mapping["launch"] | {"checkpoints": str(tmp_path / "states")}
+        launch = tiny_mapping["launch"] | {"checkpoints": {"folder": str(tmp_path / "states")}}
         grid = {"width": 16, "tokens": 8000, "seed": [1, 2, 3]}
         changes = {"grid": grid, "held_out": [], "launch": launch} | changes
         config = config_from_mapping(tiny_mapping | changes)
@@ -73,24 +73,24 @@ def test_a_replica_that_diverges_freezes_alone_and_the_others_do_not_notice(sett
 
 def test_runs_of_one_shape_batch_and_length_share_packs(setting):
     runs, _, launch = setting(grid={"width": [16, 32], "tokens": [8000, 16000], "seed": [1, 2, 3]})
-    packs = pack_runs(runs, dataclasses.replace(launch, pack=3))
+    packs = pack_runs(runs, launch.changed(speed={"pack": 3}))
     assert sorted(len(pack.replicas) for pack in packs) == [3, 3, 3, 3]
     assert {run.run_id for pack in packs for run in pack.runs} == {run.run_id for run in runs}
-    packs = pack_runs(runs, dataclasses.replace(launch, pack=2))
+    packs = pack_runs(runs, launch.changed(speed={"pack": 2}))
     assert sorted(len(pack.replicas) for pack in packs) == [1, 1, 1, 1, 2, 2, 2, 2]
-    assert len(pack_runs(runs, dataclasses.replace(launch, pack=1))) == len(runs)
+    assert len(pack_runs(runs, launch.changed(speed={"pack": 1}))) == len(runs)
 
 
 def test_no_worker_goes_without_a_pack(setting):
     runs, _, launch = setting()
-    packs = pack_runs(runs, dataclasses.replace(launch, pack=8, workers=2))
+    packs = pack_runs(runs, launch.changed(speed={"pack": 8}, workers=2))
     assert sorted(len(pack.replicas) for pack in packs) == [1, 2]
-    assert len(pack_runs(runs, dataclasses.replace(launch, pack=8, workers=9))) == 3
+    assert len(pack_runs(runs, launch.changed(speed={"pack": 8}, workers=9))) == 3
 
 
 def test_held_out_runs_share_no_pack_with_others(setting):
     runs, _, launch = setting(held_out=[{"width": 16, "tokens": 8000, "seed": 9}])
-    packs = pack_runs(runs, dataclasses.replace(launch, pack=8, workers=1))
+    packs = pack_runs(runs, launch.changed(speed={"pack": 8}, workers=1))
     assert sorted(len(pack.replicas) for pack in packs) == [1, 3]
 
 
@@ -100,8 +100,8 @@ def test_the_planner_packs_small_models_and_leaves_large_ones_alone(setting):
     launch = LaunchConfig(device="cpu")
     assert replicas_for(small, launch) > 2
     assert replicas_for(large, launch) == 1
-    assert replicas_for(large, dataclasses.replace(launch, pack=5)) == 5
-    on_gpu = dataclasses.replace(launch, device="cuda")
+    assert replicas_for(large, launch.changed(speed={"pack": 5})) == 5
+    on_gpu = launch.changed(device="cuda")
     assert replicas_for(small, on_gpu) == 64
     assert replicas_for(large, on_gpu) == 1
 
@@ -111,7 +111,7 @@ def test_branches_equal_runs_of_their_own_to_the_last_bit(setting, recipe):
     grid = {"width": 16, "tokens": [8000, 11000, 16000], "seed": [1, 2]}
     runs, corpus, launch = setting(grid=grid, schedule="wsd", recipe={"name": recipe})
     assert (runs[0].settings.falling_rate is not None) is (recipe == "cpt-adamw-tiny/2")
-    (pack,) = pack_runs(runs, dataclasses.replace(launch, pack=2))
+    (pack,) = pack_runs(runs, launch.changed(speed={"pack": 2}))
     trained = train_pack(pack, corpus, launch)
     assert set(trained) == set(runs)
     for run, branch in trained.items():
@@ -232,7 +232,7 @@ def test_gradients_of_micro_batches_add_up_to_that_of_the_whole_batch(setting, m
 def test_a_run_in_micro_batches_ends_where_the_whole_one_does(setting):
     (run, *_), corpus, launch = setting()
     whole = train_run(run, corpus, launch)
-    parts = train_run(run, corpus, dataclasses.replace(launch, micro_sequences=1))
+    parts = train_run(run, corpus, launch.changed(speed={"micro_sequences": 1}))
     # Adam divides by the gradient's size, so rounding of tiny gradients grows in training.
     assert parts.loss == pytest.approx(whole.loss, rel=1e-3)
     assert parts.notes == ()

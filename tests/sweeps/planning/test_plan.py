@@ -61,7 +61,7 @@ def test_cells_take_depths_and_seeds_of_the_grid_and_held_out_runs_its_first_see
 
 
 def test_held_out_runs_come_first_or_last_as_the_config_says(tiny_mapping):
-    first = planned(tiny_mapping, launch={"held_out_first": True})
+    first = planned(tiny_mapping, launch={"policy": {"held_out_first": True}})
     assert first.runs[0].held_out
     last = planned(tiny_mapping)
     assert [run.held_out for run in last.runs] == [False, False, True]
@@ -108,7 +108,7 @@ def test_changed_text_changes_every_identity(tiny_mapping, text_files):
 
 def test_where_a_run_trains_is_no_part_of_its_identity(tiny_mapping):
     before = [run.run_id for run in planned(tiny_mapping).runs]
-    launch = {"workers": 7, "inner_steps": 3, "device": "cuda"}
+    launch = {"workers": 7, "speed": {"inner_steps": 3}, "device": "cuda"}
     assert [run.run_id for run in planned(tiny_mapping, launch=launch).runs] == before
     assert [run.run_id for run in planned(tiny_mapping, name="other").runs] == before
 
@@ -136,7 +136,7 @@ def test_the_json_of_a_plan_holds_every_run_and_the_totals(tiny_mapping):
 
 
 def test_a_stated_rate_sets_the_time_estimate(tiny_config):
-    launch = dataclasses.replace(tiny_config.launch, flops_per_second=1e9, workers=2)
+    launch = tiny_config.launch.changed(speed={"flops_per_second": 1e9}, workers=2)
     plan = plan_sweep(dataclasses.replace(tiny_config, launch=launch))
     assert plan.process_seconds == pytest.approx(plan.train_flops / 1e9)
     longest = max(run.train_flops for run in plan.runs) / 1e9
@@ -144,9 +144,8 @@ def test_a_stated_rate_sets_the_time_estimate(tiny_config):
 
 
 def test_a_deterministic_plan_says_where_its_cost_is_measured(tiny_mapping):
-    launch = tiny_mapping.get("launch", {})
     free, bound = (
-        plan_text(planned(tiny_mapping, launch=launch | {"deterministic": value}))
+        plan_text(planned(tiny_mapping, launch={"speed": {"deterministic": value}}))
         for value in (False, True)
     )
     assert "benchmarks/throughput.py" not in free

@@ -61,7 +61,7 @@ class MemoryStore:
             for run_id, state in self.kept.items()
         }
 
-    def add_facts(self, run_id, facts):
+    def add_facts(self, run_id, facts, *, traceback=""):
         self.records[run_id] |= facts
 
     def start_run(self, run_id, name, facts):
@@ -75,6 +75,9 @@ class MemoryWriter:
 
     def log_curve(self, points):
         self.store.curves.setdefault(self.run_id, []).extend(points)
+
+    def log_traceback(self, text):
+        pass
 
     def finish(self, record):
         self.store.kept[self.run_id] = RunState.FINISHED
@@ -216,8 +219,8 @@ def test_a_lost_pack_is_tried_again_for_the_runs_of_it_that_have_not_ended(plan,
 def test_a_worker_that_is_asked_to_stop_leaves_its_state_to_the_next(plan, tmp_path, monkeypatch):
     monkeypatch.setattr(run_log, "_SECONDS_BETWEEN_PROGRESS", 0.0)
     run = plan.runs[-1]
-    launch = dataclasses.replace(
-        plan.config.launch, checkpoints=str(tmp_path / "states"), inner_steps=1
+    launch = plan.config.launch.changed(
+        checkpoints={"folder": str(tmp_path / "states")}, speed={"inner_steps": 1}
     )
     undisturbed, resumed = MemoryStore(), MemoryStore()
     worker.train_task(Task.of_one(run, plan.config.data, launch, undisturbed), lambda message: None)
@@ -353,7 +356,9 @@ def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow)
     where = evaluation if slow == "evaluation" else plain_loop
     name = "token_losses" if slow == "evaluation" else "batch_of"
     monkeypatch.setattr(where, name, take_a_second(getattr(where, name)))
-    launch = dataclasses.replace(plan.config.launch, checkpoints="unused", inner_steps=1000)
+    launch = plan.config.launch.changed(
+        checkpoints={"folder": "unused"}, speed={"inner_steps": 1000}
+    )
     health = plan.config.health
     (run,) = plan.runs
     task = Task.of_one(run, plan.config.data, launch, MemoryStore())

@@ -14,6 +14,7 @@ from benchmarks.faults import children
 from benchmarks.tracking_server import TrackingServer
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
+from sweeps.config.yaml_file import merged
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
@@ -39,13 +40,12 @@ class Sweep:
             "launch": {
                 "workers": 1,
                 "device": "cpu",
-                "pack": 1,
-                "checkpoints": str(folder / "checkpoints"),
-                "checkpoint_seconds": 0.2,
-                "tries": 9,
-                **launch,
+                "speed": {"pack": 1},
+                "checkpoints": {"folder": str(folder / "checkpoints"), "seconds": 0.2},
+                "policy": {"tries": 9},
             },
         }
+        config = merged(config, {"launch": launch})
         self.config = folder / "fire.yaml"
         self.config.write_text(json.dumps(config))
 
@@ -99,7 +99,7 @@ def expected(tmp_path_factory, text):
 def test_sigterm_to_the_driver_ends_all_in_order_and_the_next_call_goes_on(tmp_path, text):
     # Runs of some seconds, so that the signal meets one in training, and no state but on request.
     (calm := tmp_path / "calm").mkdir()
-    settings = {"tokens": 600_000, "seeds": 1, "checkpoint_seconds": 600}
+    settings = {"tokens": 600_000, "seeds": 1, "checkpoints": {"seconds": 600}}
     sweep, undisturbed = Sweep(tmp_path, text, **settings), Sweep(calm, text, **settings)
     driver = sweep.start()
     sweep.wait_until(lambda: "running" in _states(sweep))
@@ -147,7 +147,7 @@ def test_a_worker_that_the_kernel_kills_for_memory_is_told_so_and_the_sweep_ends
     except OSError:
         pytest.skip("needs a memory cgroup (version 1) that may be changed")
     try:
-        sweep = Sweep(tmp_path, text, tries=2, seeds=1)
+        sweep = Sweep(tmp_path, text, policy={"tries": 2}, seeds=1)
         mapping = json.loads(sweep.config.read_text())
         mapping["grid"] |= {"width": [16, 4096], "tokens": 40_000, "depth": 2}
         sweep.config.write_text(json.dumps(mapping))
@@ -182,7 +182,7 @@ def small_disk(tmp_path):
 @AS_ROOT
 def test_a_full_disk_of_checkpoints_costs_resuming_alone(tmp_path, text, expected, small_disk):
     (small_disk / "filler").write_bytes(b"0" * 500_000)
-    sweep = Sweep(tmp_path, text, checkpoints=str(small_disk / "checkpoints"))
+    sweep = Sweep(tmp_path, text, checkpoints={"folder": str(small_disk / "checkpoints")})
     code, messages = sweep.run()
     assert code == 0, messages
     assert sweep.losses() == expected

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scaling.store.run_state import RunState
-from sweeps.config.yaml_file import config_from_mapping
+from sweeps.config.yaml_file import config_from_mapping, merged
 from sweeps.data.corpus import load_corpus
 from sweeps.multi_device.shared_training import other_ranks
 from sweeps.planning.packing import Pack
@@ -51,10 +51,14 @@ def planned(tiny_mapping, tmp_path):
 
     def plan(**changes):
         load_corpus.cache_clear()
-        launch = {"workers": 1, "device": "cpu", "inner_steps": 5, "pack": 3}
-        launch |= {"checkpoints": str(tmp_path / "states"), "checkpoint_seconds": 1e-9}
+        launch = {"workers": 1, "device": "cpu", "speed": {"inner_steps": 5, "pack": 3}}
+        launch["checkpoints"] = {"folder": str(tmp_path / "states"), "seconds": 1e-9}
         grid = {"width": 16, "tokens": 8000, "seed": [1, 2, 3]}
-        mapping = {"grid": grid, "held_out": [], "launch": launch | changes.pop("launch", {})}
+        mapping = {
+            "grid": grid,
+            "held_out": [],
+            "launch": merged(launch, changes.pop("launch", {})),
+        }
         config = config_from_mapping(tiny_mapping | mapping | changes)
         return plan_sweep(config).runs, load_corpus(config.data, 32), config
 
@@ -229,7 +233,7 @@ def test_halving_a_pack_for_memory_is_recorded(planned, monkeypatch):
 def test_memory_too_small_on_one_of_several_devices_begins_again_in_micro_batches(
     planned, monkeypatch, strategy
 ):
-    launch = {"devices": 2, "strategy": strategy, "pack": 1}
+    launch = {"resources": {"devices": 2, "strategy": strategy}, "speed": {"pack": 1}}
     (run, *_), corpus, config = planned(launch=launch)
     limit_memory(monkeypatch, 1)
     begun = []
@@ -239,10 +243,12 @@ def test_memory_too_small_on_one_of_several_devices_begins_again_in_micro_batche
     )
     store = Store()
     train_task(Task.of_one(run, config.data, config.launch, store), lambda event: None)
-    assert [shared.launch.micro_sequences for shared in begun] == [None, 1]
+    assert [shared.launch.speed.micro_sequences for shared in begun] == [None, 1]
     record = store.ends[run.run_id]
     assert record["notes"] == "out of memory: micro-batches of 1 sequences after 2"
-    alone = dataclasses.replace(config.launch, devices=1, strategy="auto", micro_sequences=1)
+    alone = config.launch.changed(
+        resources={"devices": 1, "strategy": "auto"}, speed={"micro_sequences": 1}
+    )
     (expected,) = train_runs([run], corpus, alone)
     assert record["loss"] == pytest.approx(expected.loss, rel=1e-3)  # sums in another order
 

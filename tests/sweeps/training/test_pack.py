@@ -47,7 +47,7 @@ def plain_loop(plan, corpus):
 def test_lightning_and_a_plain_loop_agree_to_the_last_bit(setting):
     plan, corpus, launch = setting
     points = []
-    trained = train_run(plan, corpus, dataclasses.replace(launch, inner_steps=1), points.append)
+    trained = train_run(plan, corpus, launch.changed(speed={"inner_steps": 1}), points.append)
     losses, model = plain_loop(plan, corpus)
     assert [point.loss for point in points] == losses
     assert torch.equal(trained.weights, model.weights[0])
@@ -62,7 +62,7 @@ def test_training_learns(setting):
 def test_the_number_of_inner_steps_changes_nothing(setting):
     plan, corpus, launch = setting
     weights = [
-        train_run(plan, corpus, dataclasses.replace(launch, inner_steps=steps)).weights
+        train_run(plan, corpus, launch.changed(speed={"inner_steps": steps})).weights
         for steps in (7, 1000)
     ]
     assert torch.equal(*weights)
@@ -78,7 +78,7 @@ def test_two_seeds_differ_and_one_seed_repeats_itself(setting):
 def test_points_of_the_curve_cover_all_steps(setting):
     plan, corpus, launch = setting
     points = []
-    train_run(plan, corpus, dataclasses.replace(launch, inner_steps=10), points.append)
+    train_run(plan, corpus, launch.changed(speed={"inner_steps": 10}), points.append)
     assert [point.step for point in points][-1] == plan.settings.steps
     assert points[-1].tokens == plan.tokens
     assert points[0].loss > points[-1].loss
@@ -91,7 +91,7 @@ def test_a_run_that_diverges_is_seen_at_its_step_and_has_no_loss(setting):
     settings = dataclasses.replace(plan.settings, hidden=hidden)
     wild = dataclasses.replace(plan, settings=settings)
     points = []
-    trained = train_run(wild, corpus, dataclasses.replace(launch, inner_steps=5), points.append)
+    trained = train_run(wild, corpus, launch.changed(speed={"inner_steps": 5}), points.append)
     assert trained.diverged_at_step is not None
     assert 0 < trained.diverged_at_step < 5
     assert math.isnan(trained.loss)
@@ -144,10 +144,8 @@ def test_compiled_blocks_train_as_plain_ones_do(setting, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     plan, corpus, launch = setting
     plan = dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, steps=50))
-    curves = [
-        train_run(plan, corpus, dataclasses.replace(launch, inner_steps=1, compile=compiled)).points
-        for compiled in (False, True)
-    ]
+    speeds = [{"inner_steps": 1, "compile": compiled} for compiled in (False, True)]
+    curves = [train_run(plan, corpus, launch.changed(speed=speed)).points for speed in speeds]
     assert list(tmp_path.iterdir())  # machine code was written
     for plain, compiled in zip(*curves, strict=True):
         # Float32 sums in another order, grown over 50 steps.

@@ -15,7 +15,7 @@ from sweeps.training.stack import Stack
 def stack(tiny_mapping):
     load_corpus.cache_clear()
     grid = {"width": 16, "tokens": 8000, "seed": [1]}
-    launch = tiny_mapping["launch"] | {"inner_steps": 5}
+    launch = tiny_mapping["launch"] | {"speed": {"inner_steps": 5}}
     config = config_from_mapping(
         tiny_mapping | {"grid": grid, "held_out": [], "launch": launch},
     )

@@ -98,8 +98,8 @@ def test_progress_counts_up_to_the_whole_text(text_file, tmp_path):
 # Tokenizes, and kills itself with SIGKILL at the n-th call of a function that touches the disk.
 KILLED = """
 import os, signal, sys
-import sweeps.data.tokenize as module
-from sweeps.data import atomic
+import sweeps.data.tokens.tokenize as module
+from sweeps.data.documents import atomic
 text, out, where, count = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 calls = 0
 def dying(function, after):

@@ -36,7 +36,13 @@ def write_config(folder, text_files, name, *, cells=CELLS, tokens=120_000, **lau
         "model": {"context": 32, "head_size": 16},
         "data": {"files": [f"{text_files}/*.txt"], "validation_windows": 16, "max_epochs": 1000},
         "recipe": {"name": "cpt-adamw-tiny/1"},
-        "launch": {"workers": 2, "device": "cpu", "pack": 1, "checkpoints": str(folder), **launch},
+        "launch": {
+            "workers": 2,
+            "device": "cpu",
+            "speed": {"pack": 1},
+            "checkpoints": {"folder": str(folder)},
+            **launch,
+        },
     }
     path = folder / f"{name}.yaml"
     path.write_text(json.dumps(config))
@@ -75,8 +81,9 @@ def wait_for(state, name, cluster):
 
 FAULTS = """
 import json, os, signal, sys, time
-from sweeps.config import LaunchConfig
-from sweeps.launchers.launcher import Stopped, TaskEnded, TaskLost
+from sweeps.config.launch import LaunchConfig
+from sweeps.launchers.base import TaskEnded, TaskLost
+from sweeps.training.stop import Stopped
 from sweeps.launchers.ray import launch_ray
 
 def work(task, send):
@@ -93,7 +100,8 @@ def work(task, send):
         time.sleep(300)
     send(task)
 
-launch = LaunchConfig(engine="ray", address=sys.argv[1], workers=2, hang_seconds=15.0)
+launch = LaunchConfig(engine="ray", address=sys.argv[1], workers=2)
+launch = launch.changed(policy={"hang_seconds": 15.0})
 tasks = ["hung", "killed", "terminated", "well"]
 
 for happening in launch_ray(tasks, work, launch, lambda lost: None):
@@ -127,14 +135,14 @@ def test_a_worker_that_is_killed_stopped_or_hung_takes_only_its_task_with_it(clu
 BAD_INPUT = """
 import sys
 from scaling.errors import ScalingError
-from sweeps.config import LaunchConfig
+from sweeps.config.launch import LaunchConfig
 from sweeps.launchers import ray, ray_resources
 
 def work(task, send):
     send(task)
 
 def says(**launch):
-    launch = LaunchConfig(engine="ray", address=sys.argv[1], **launch)
+    launch = LaunchConfig(engine="ray", address=sys.argv[1]).changed(resources=launch)
     try:
         list(ray.launch_ray([1], work, launch, lambda lost: None))
     except ScalingError as error:
@@ -171,9 +179,9 @@ import sys
 from pathlib import Path
 from scaling.errors import ScalingError
 from scaling.store import RunStore
-from sweeps.config_file import load_config
-from sweeps.plan import plan_sweep
-from sweeps.runner import run_sweep
+from sweeps.config.yaml_file import load_config
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.runner import run_sweep
 
 plan = plan_sweep(load_config(sys.argv[1]))
 for path in Path(sys.argv[2]).glob("*.txt"):
@@ -213,7 +221,13 @@ def test_a_run_of_two_devices_gets_one_allocation_and_the_same_loss(cluster, tmp
     small = {"cells": 2, "tokens": 16_000}
     alone = write_config(tmp_path, text_files, "alone", **small)
     shared = write_config(
-        tmp_path, text_files, "shared", **small, engine="ray", address=cluster.address, devices=2
+        tmp_path,
+        text_files,
+        "shared",
+        **small,
+        engine="ray",
+        address=cluster.address,
+        resources={"devices": 2},
     )
     assert drive(alone, cluster).wait(timeout=200) == 0
     assert drive(shared, cluster).wait(timeout=300) == 0
@@ -250,14 +264,14 @@ def test_a_sweep_survives_the_loss_of_a_node_with_the_same_losses(cluster, tmp_p
 
 WAITS = """
 import sys
-from sweeps.config import LaunchConfig
-from sweeps.launchers.launcher import TaskMessage
+from sweeps.config.launch import LaunchConfig
+from sweeps.launchers.base import TaskMessage
 from sweeps.launchers.ray import launch_ray
 
 def work(task, send):
     send(task)
 
-launch = LaunchConfig(engine="ray", address=sys.argv[1], threads=3)
+launch = LaunchConfig(engine="ray", address=sys.argv[1]).changed(resources={"threads": 3})
 happenings = launch_ray([1, 2], work, launch, lambda lost: None)
 print([one.message for one in happenings if isinstance(one, TaskMessage)])
 """

@@ -29,22 +29,24 @@ def cluster(tmp_path_factory):
 
 
 def write_config(folder, text_files, name, *, tokens, **launch):
-    settings = {"workers": 1, "device": "cpu", "pack": 1, "checkpoint_seconds": 0.5}
+    settings = {"workers": 1, "device": "cpu", "speed": {"pack": 1}}
+    settings["checkpoints"] = {"folder": str(folder / name), "seconds": 0.5}
     config = {
         "name": name,
         "grid": {"width": [16, 32], "tokens": tokens},
         "model": {"context": 32, "head_size": 16},
         "data": {"files": [f"{text_files}/*.txt"], "validation_windows": 16, "max_epochs": 1000},
         "recipe": {"name": "cpt-adamw-tiny/1"},
-        "launch": settings | {"checkpoints": str(folder / name)} | launch,
+        "launch": settings | launch,
     }
     path = folder / f"{name}.yaml"
     path.write_text(json.dumps(config))
     return path
 
 
-def over_nodes(cluster, **launch):
-    return {"engine": "ray", "address": cluster.address, "nodes": 2, **launch}
+def over_nodes(cluster, **resources):
+    resources = {"nodes": 2, **resources}
+    return {"engine": "ray", "address": cluster.address, "resources": resources}
 
 
 def drive(config, cluster):
@@ -79,10 +81,11 @@ def test_two_nodes_of_one_device_train_what_two_devices_of_one_node_do(
     cluster, tmp_path, text_files, strategy
 ):
     one, two = f"one-{strategy}", f"two-{strategy}"
-    small = {"tokens": 16_000, "strategy": strategy}
-    config = write_config(tmp_path, text_files, one, **small, devices=2)
+    devices = {"devices": 2, "strategy": strategy}
+    config = write_config(tmp_path, text_files, one, tokens=16_000, resources=devices)
     assert drive(config, cluster).wait(timeout=200) == 0
-    config = write_config(tmp_path, text_files, two, **small, **over_nodes(cluster))
+    nodes = over_nodes(cluster, strategy=strategy)
+    config = write_config(tmp_path, text_files, two, tokens=16_000, **nodes)
     assert drive(config, cluster).wait(timeout=200) == 0
     assert losses(two, cluster) == losses(one, cluster)  # the same sums in the same order
     assert not nodes_of("sweeps.multi_device.shared_training", cluster)
@@ -91,7 +94,7 @@ def test_two_nodes_of_one_device_train_what_two_devices_of_one_node_do(
 REFUSED = """
 import sys
 from scaling.errors import ScalingError
-from sweeps.config import LaunchConfig
+from sweeps.config.launch import LaunchConfig
 from sweeps.launchers import ray, ray_resources
 
 def work(task, send):
@@ -99,7 +102,7 @@ def work(task, send):
 
 ray_resources._AUTOSCALER_SECONDS = 8.0
 for more in ({"nodes": 4}, {"nodes": 2, "devices": 2}):
-    launch = LaunchConfig(engine="ray", address=sys.argv[1], **more)
+    launch = LaunchConfig(engine="ray", address=sys.argv[1]).changed(resources=more)
     try:
         list(ray.launch_ray([1], work, launch, lambda lost: None))
     except ScalingError as error:
@@ -126,10 +129,11 @@ def test_runs_whose_driver_and_then_a_node_are_killed_reach_the_same_losses(
     cluster, tmp_path, text_files
 ):
     """The last test of the module: the node does not come back."""
-    long = {"tokens": 400_000, "strategy": "ddp"}
-    config = write_config(tmp_path, text_files, "calm", **long, devices=2)
+    devices = {"devices": 2, "strategy": "ddp"}
+    config = write_config(tmp_path, text_files, "calm", tokens=400_000, resources=devices)
     assert drive(config, cluster).wait(timeout=300) == 0
-    config = write_config(tmp_path, text_files, "stormy", **long, **over_nodes(cluster))
+    nodes = over_nodes(cluster, strategy="ddp")
+    config = write_config(tmp_path, text_files, "stormy", tokens=400_000, **nodes)
     states = tmp_path / "stormy"
     driver = drive(config, cluster)
     assert wait_until(lambda: list(states.glob("*.trunk*")), 90)

@@ -33,9 +33,8 @@ def uri(tmp_path_factory):
 
 
 def launch(tasks, work, folder, again=lambda lost: None, **settings):
-    config = LaunchConfig(
-        engine="slurm", slurm={"cluster": "local", "folder": str(folder)}, workers=2, **settings
-    )
+    jobs = {"cluster": "local", "folder": str(folder)}
+    config = LaunchConfig(engine="slurm", slurm=jobs, workers=2).changed(**settings)
     return slurm.launch_slurm(tasks, work, config, again)
 
 
@@ -85,7 +84,9 @@ def test_leaving_early_lets_jobs_save_and_ends_them(tmp_path):
 
 
 def test_a_hung_job_is_ended_and_the_others_go_on(tmp_path):
-    rest = list(launch(["hung", "well"], hang_or_double, tmp_path / "jobs", hang_seconds=10.0))
+    rest = list(
+        launch(["hung", "well"], hang_or_double, tmp_path / "jobs", policy={"hang_seconds": 10.0})
+    )
     (lost,) = [one for one in rest if isinstance(one, TaskLost)]
     assert (lost.task, lost.reason) == ("hung", "hung: no sign of life for 10 s")
     assert [one.task for one in rest if isinstance(one, TaskEnded)] == ["well"]
@@ -99,7 +100,7 @@ def test_a_worker_of_other_versions_ends_the_launch_in_one_line(tmp_path, monkey
 
 
 def sweep(tiny_mapping, folder, **settings):
-    settings = tiny_mapping["launch"] | {"workers": 2, "pack": 1} | settings
+    settings = tiny_mapping["launch"] | {"workers": 2, "speed": {"pack": 1}} | settings
     settings["checkpoints"] = str(folder / "checkpoints")
     return plan_sweep(config_from_mapping(tiny_mapping | {"launch": settings}))
 
@@ -123,7 +124,10 @@ def test_a_node_without_the_text_is_named_in_one_line(tiny_mapping, tmp_path, te
 def test_a_run_of_two_devices_in_one_job_measures_the_same_loss(tiny_mapping, tmp_path, uri):
     load_corpus.cache_clear()
     measured = []
-    for name, settings in (("one", {}), ("two", through_submitit(tmp_path) | {"devices": 2})):
+    for name, settings in (
+        ("one", {}),
+        ("two", through_submitit(tmp_path) | {"resources": {"devices": 2}}),
+    ):
         plan = sweep(tiny_mapping | {"name": name, "held_out": []}, tmp_path, **settings)
         store = RunStore.open(plan.name, uri)
         assert run_sweep(plan, store).count(RunState.FINISHED) == 2

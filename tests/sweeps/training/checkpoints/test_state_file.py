@@ -29,9 +29,8 @@ def setting(tiny_mapping, tmp_path):
         "launch": {
             "workers": 1,
             "device": "cpu",
-            "pack": 2,
-            "inner_steps": 5,
-            "checkpoint_seconds": 1e-9,
+            "speed": {"pack": 2, "inner_steps": 5},
+            "checkpoints": {"seconds": 1e-9},
         },
     }
     config = config_from_mapping(mapping)

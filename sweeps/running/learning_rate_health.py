@@ -1,0 +1,82 @@
+"""The learning-rate check of the runs of a task, made in its worker: columns of their records."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from scaling.errors import ConfigError, StoreError
+from sweeps.config.launch import LaunchConfig
+from sweeps.planning.run_plan import RunPlan
+from sweeps.running.crash import Crash
+from sweeps.running.events import EventKind, RunEvent
+from sweeps.running.run_log import Pulse, TaskLog
+from sweeps.running.task import Task
+
+if TYPE_CHECKING:
+    from sweeps.data.corpus import Corpus
+    from sweeps.training.learning_rate_check import LearningRateCheck
+    from sweeps.training.pack import TrainedRun
+
+_NOT_CHECKED = "learning rate not checked"
+
+
+def check_trained(
+    task: Task,
+    launch: LaunchConfig,
+    trained: "Mapping[RunPlan, TrainedRun]",
+    corpus: "Corpus",
+    log: TaskLog,
+) -> dict[str, dict[str, float | str]]:
+    """By run id, what the check adds to the records of those of the trained runs that carry it."""
+    found: dict[str, dict[str, float | str]] = {}
+    for run, result in trained.items():
+        if run.run_id in task.checked and result.diverged_at_step is None:
+            try:
+                found[run.run_id] = _check(task, launch, run, corpus, log.pulse).record()
+            except Exception as error:  # what was measured stays
+                crash = Crash.of(error)
+                log.keep_traceback(run, crash)
+                notes = (*result.notes, f"{_NOT_CHECKED}: {crash.reason}")
+                found[run.run_id] = {"notes": "; ".join(notes)}
+    return found
+
+
+def check_finished(task: Task, send: Callable[[RunEvent], None]) -> None:
+    """Check runs that have finished without it, and add what is found to their records."""
+    from sweeps.training.devices.strategy import resolve_strategy
+
+    for run in task.pack.runs:
+        pulse = Pulse(lambda run=run: send(RunEvent(kind=EventKind.ALIVE, run=run)))  # type: ignore[misc]
+        try:
+            launch = resolve_strategy(task.launch, task.pack)
+            check = _check(task, launch, run, task.load_corpus(), pulse)
+            task.store.add_facts(run.run_id, check.record())
+            outcome = f"learning rate {check.status}, {check.gap:.2%} above the best"
+        except Exception as error:  # the run stays what it is
+            crash = Crash.of(error)
+            with suppress(StoreError):  # the event tells it
+                task.store.add_facts(run.run_id, {}, traceback=crash.traceback)
+            outcome = f"its learning rate was not checked: {crash.reason}"
+        send(RunEvent(kind=EventKind.CHECKED, run=run, reason=outcome))
+
+
+def _check(
+    task: Task,
+    launch: LaunchConfig,
+    run: RunPlan,
+    corpus: "Corpus",
+    pulse: Callable[[], None],
+) -> "LearningRateCheck":
+    from sweeps.training.devices.device import choose_device
+    from sweeps.training.learning_rate_check import check_learning_rate
+
+    if launch.resources.strategy == "fsdp":
+        raise ConfigError("the check trains on one device, and the model is shared among several")
+    return check_learning_rate(
+        run,
+        corpus,
+        task.health.factors,
+        seeds=task.health.seeds,
+        device=choose_device(launch.device),
+        on_step=pulse,
+    )
