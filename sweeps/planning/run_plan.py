@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from scaling.compute import FlopConvention, train_flops
-from scaling.shape import TransformerShape
+from scaling.compute import FlopConvention
 from sweeps.data.corpus import CorpusFacts
+from sweeps.models.family import ModelOptions, Shape
+from sweeps.objectives.registry import find_objective
 from sweeps.planning.settings import TrainingSettings
-
-FAMILY = "slt-dec/1"
-
-OBJECTIVE = "causal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +36,9 @@ class Branch:
 class RunPlan:
     """One model to train: everything that decides its result, resolved."""
 
-    shape: TransformerShape
+    shape: Shape
+    family: str
+    objective: str
     settings: TrainingSettings
     data: CorpusFacts
     recipe: str
@@ -51,8 +50,6 @@ class RunPlan:
     """Hidden from fits: it is there to be predicted."""
     branch: Branch | None = None
     """Set where the run is a decay branch of a trunk that it shares with other runs."""
-    family: str = FAMILY
-    objective: str = OBJECTIVE
 
     @cached_property
     def run_id(self) -> str:
@@ -94,6 +91,22 @@ class RunPlan:
         )
 
     @property
+    def loss_kind(self) -> str:
+        """What its losses are, as the records say it."""
+        return find_objective(self.objective).loss_kind
+
+    @property
+    def model_options(self) -> ModelOptions:
+        """What its model computes with, besides the shape."""
+        return ModelOptions(
+            residual_scale=self.settings.residual_scale,
+            rotary_base=self.rotary_base,
+            precision=self.precision,
+            used_vocab_size=self.data.used_vocab_size,
+            view=find_objective(self.objective).view,
+        )
+
+    @property
     def batch_tokens(self) -> int:
         """Tokens an optimizer step learns from."""
         return self.settings.batch_sequences * self.shape.context
@@ -106,12 +119,12 @@ class RunPlan:
     @property
     def train_flops(self) -> int:
         """FLOP of the training, with causal attention counted."""
-        return train_flops(self.shape, self.tokens)
+        return self.tokens * self.shape.flops_per_token()
 
     @property
     def marginal_flops(self) -> int:
         """FLOP that this run adds: without the part of its trunk that a shorter branch paid."""
-        return self.train_flops - train_flops(self.shape, self._paid_tokens)
+        return (self.tokens - self._paid_tokens) * self.shape.flops_per_token()
 
     @property
     def _paid_tokens(self) -> int:
@@ -121,26 +134,16 @@ class RunPlan:
         """The columns of the records table that are known before training."""
         shape, settings, data = self.shape, self.settings, self.data
         conventions = {
-            f"flops_{convention}": train_flops(shape, self.tokens, convention)
+            f"flops_{convention}": self.tokens * shape.flops_per_token(convention)
             for convention in FlopConvention
         }
         return {
+            **shape.facts(),
             "held_out": self.held_out,
-            "params": shape.params,
-            "params_embedding": shape.params_embedding,
-            "params_head": shape.params_head,
             "tokens": self.tokens,
             "unique_tokens": min(self.tokens, data.train_tokens),
             "train_flops": self.train_flops,
             **conventions,
-            "width": shape.width,
-            "depth": shape.depth,
-            "heads": shape.heads,
-            "context": shape.context,
-            "vocab_size": shape.vocab_size,
-            "mlp": shape.mlp,
-            "mlp_width": shape.mlp_width,
-            "tied_head": shape.tied_head,
             "precision": self.precision,
             "batch_tokens": self.batch_tokens,
             "steps": settings.steps,
@@ -156,6 +159,7 @@ class RunPlan:
             "seed": self.seed,
             "family": self.family,
             "objective": self.objective,
+            "loss_kind": self.loss_kind,
             "data": data.data_hash,
             **({} if data.entropy is None else {"entropy": data.entropy}),
             "eval_hash": data.eval_hash,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from scaling.columns import NATS_PER_TOKEN
 from scaling.errors import StoreError
 from scaling.store.run_state import RunState
 from scaling.store.run_writer import RunWriter
@@ -117,7 +118,8 @@ def _store(
         reason = f"the loss was not finite at step {trained.diverged_at_step}"
         writer.fail(RunState.DIVERGED, reason)
         return RunEvent(kind=EventKind.DIVERGED, run=run, reason=reason)
-    if leak := entropy_leak(trained.loss, trained.loss_stderr, run.data.entropy):
+    entropy = run.data.entropy if run.loss_kind in NATS_PER_TOKEN else None
+    if leak := entropy_leak(trained.loss, trained.loss_stderr, entropy):
         writer.fail(RunState.FAILED, leak)
         return RunEvent(kind=EventKind.FAILED, run=run, reason=leak)
     writer.finish({**trained.record(run), **health})

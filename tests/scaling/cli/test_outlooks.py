@@ -36,7 +36,7 @@ def mapping(tmp_path, tokens=4000, **changed):
         "name": "settling",
         "grid": {"width": 16, "tokens": tokens, "seed": [1, 2, 3, 4]},
         "model": {"context": 16, "head_size": 8},
-        "data": {"source": "markov", "vocab_size": 16, "validation_windows": 100},
+        "data": {"source": "markov", "symbols": 16, "validation_windows": 100},
         "recipe": {"name": "cpt-adamw-tiny/1"},
         **changed,
         "launch": {
@@ -123,7 +123,7 @@ def test_runs_that_must_be_measured_are_never_stopped(tmp_path):
     (held_out,) = (run for run in plan.runs if run.held_out)
     assert trained(plan, Always(), run=held_out)[0].state is RunState.FINISHED
     carrier = plan.runs[0]
-    health = HealthConfig(seeds=1)
+    health = HealthConfig(check_learning_rate=True, seeds=1)
     store, _ = trained(plan, Always(), checked=frozenset([carrier.run_id]), health=health)
     assert store.state is RunState.FINISHED
     assert "health" in store.record
