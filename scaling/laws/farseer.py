@@ -44,7 +44,8 @@ class Farseer(Law):
     name: ClassVar[str] = "farseer"
     form: ClassVar[str] = (
         "L(N, D) = E(N) + B(N) D**-A(N); E(N) = E exp(-e p(n, gamma)), "
-        "B(N) = B exp(-b p(n, beta)), A(N) = A exp(a p(n, alpha)), p(n, q) = (n**q - 1)/q, n = N/1e9"
+        "B(N) = B exp(-b p(n, beta)), A(N) = A exp(a p(n, alpha)), "
+        "p(n, q) = (n**q - 1)/q, n = N/1e9"
     )
     reference: ClassVar[Reference] = Reference(
         "li2025farseer",
