@@ -25,6 +25,7 @@ from analysis.text.forecasting import forecast_text
 from analysis.text.numbers import in_print
 from analysis.text.tuning import trend_sentences
 from scaling.errors import ScalingError
+from scaling.limits import LimitCode
 from scaling.records import Records
 
 BOOTSTRAP = 200  # enough for an interval on a screen; the report takes more
@@ -178,7 +179,7 @@ def _answer(findings: Findings, asked: str) -> None:
 
 def _rungs(findings: Findings, pictures: Mapping[str, Picture]) -> None:
     if findings.health is None:
-        st.info(_plain(findings.refusals["health"]))
+        st.info(_plain(str(findings.refusal(LimitCode.NO_HEALTH))))
     else:
         _table(state_tables.health_table(findings))
         said = [*state_tables.health_reasons(findings), *trend_sentences(findings.health)]
@@ -192,14 +193,15 @@ def _rungs(findings: Findings, pictures: Mapping[str, Picture]) -> None:
 def _rehearsed(findings: Findings, pictures: Mapping[str, Picture]) -> None:
     st.subheader("Held-out runs")
     if findings.held_out is None:
-        st.info(_plain(findings.refusals.get("held_out", "no run was held out")))
+        refusal = findings.refusal(LimitCode.NO_HELD_OUT_CHECK)
+        st.info(_plain(refusal or "no run was held out"))
     else:
         if findings.held_out.warning:
             st.warning(_plain(findings.held_out.warning))
         _table(tables.held_out_table(findings))
     st.subheader("Rehearsals: the largest runs hidden in turn")
     if findings.backtest is None:
-        st.info(_plain(findings.refusals.get("backtest", "none was made")))
+        st.info(_plain(findings.refusal(LimitCode.NO_BACKTEST) or "none was made"))
         return
     _table(tables.backtest_table(findings))
     _picture(pictures, "errors")

@@ -20,6 +20,7 @@ import pandas as pd
 from scaling.arrays import FloatArray
 from scaling.columns import COLUMNS, MUST_AGREE, canonical_name
 from scaling.errors import RecordError
+from scaling.limits import LimitCode
 from scaling.rung_health import EDGE_REASON, Health, spread_health
 
 BoolArray = npt.NDArray[np.bool_]
@@ -31,6 +32,7 @@ class DroppedRun:
 
     row: str
     reason: str
+    code: LimitCode = LimitCode.LEFT_OUT
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,12 @@ class Records:
                     f"map one with --columns {name}=THEIR_NAME"
                 )
 
-    def select(self, mask: npt.ArrayLike, reason: str) -> "Records":
+    def select(
+        self, mask: npt.ArrayLike, reason: str, code: LimitCode = LimitCode.LEFT_OUT
+    ) -> "Records":
         """The runs where ``mask`` (runs,) holds; the others join ``dropped`` with the reason."""
         keep = np.asarray(mask, dtype=bool)
-        gone = tuple(DroppedRun(name, reason) for name in _row_names(self, ~keep))
+        gone = tuple(DroppedRun(name, reason, code) for name in _row_names(self, ~keep))
         return replace(self, table=self.table[keep], dropped=self.dropped + gone)
 
     def where(self, condition: str) -> "Records":
@@ -94,7 +98,8 @@ class Records:
         kept = self
         if "health" in self:
             kept = replace(self, table=spread_health(self.table))
-            kept = kept.select(kept.table["health"] != Health.EDGE, EDGE_REASON)
+            at_edge = kept.table["health"] == Health.EDGE
+            kept = kept.select(~at_edge, EDGE_REASON, LimitCode.EDGE_LEFT_OUT)
         if "status" in self:
             status = kept.table["status"].fillna("finished").astype(str)
             for state in sorted(set(status) - {"finished"}):
@@ -112,6 +117,10 @@ class Records:
     def dropped_by_reason(self) -> dict[str, int]:
         """How many rows were left out for each reason."""
         return dict(Counter(run.reason for run in self.dropped))
+
+    def dropped_for(self, code: LimitCode) -> int:
+        """How many rows were left out for reasons of this code."""
+        return sum(run.code is code for run in self.dropped)
 
     @property
     def loss_kind(self) -> str:
@@ -157,7 +166,7 @@ def records_from_table(
     tokens and train_flops is absent it is filled in by C = 6 N D, and a note says so.
 
     Raises RecordError for an empty table, a column that is named but missing, text where a number
-    belongs, and a size or loss that is not above zero.
+    belongs, and a size or loss of a finished run that is not above zero.
     """
     if table.empty:
         raise RecordError(f"{source}: no rows; a table of runs has one row a run")
@@ -275,6 +284,9 @@ def _without_copies(records: Records) -> Records:
 def _typed(records: Records) -> pd.DataFrame:
     """Numbers as floats, flags as booleans; RecordError at the first value that is neither."""
     table = records.table.copy()
+    ended = np.ones(len(table), dtype=bool)  # a run that has just begun has seen no token
+    if "status" in records:
+        ended = (table["status"].fillna("finished") == "finished").to_numpy()
     for name in table.columns:
         kind = COLUMNS[name].kind if name in COLUMNS else None
         if kind == "flag":
@@ -282,7 +294,8 @@ def _typed(records: Records) -> pd.DataFrame:
         elif kind in ("size", "loss", "number"):
             table[name] = _numbers(table, name, records.source)
         if kind in ("size", "loss"):
-            bad = np.flatnonzero(table[name].to_numpy(dtype=np.float64) <= 0)
+            values = table[name].to_numpy(dtype=np.float64)
+            bad = np.flatnonzero((values < 0) | ((values == 0) & ended))
             if len(bad):
                 value, row = table[name].iloc[bad[0]], _row_names(records, bad[:1])[0]
                 raise RecordError(

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from analysis.intervals import LEVEL, Interval
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 
@@ -22,7 +23,7 @@ class EnvelopeFit:
     exponent_interval: Interval
     coefficient: float
     confidence_level: float
-    warnings: tuple[str, ...]
+    limits: tuple[Limit, ...]
 
     def optimal_params(self, train_flops: npt.ArrayLike) -> FloatArray:
         """The size that the line through the envelope gives for these budgets."""
@@ -34,7 +35,7 @@ class EnvelopeFit:
             f"lower envelope of {len(self.loss)} runs: N_opt ~ C**{self.exponent:.3f} "
             f"[{low:.3f}, {high:.3f}]"
         ]
-        return "\n".join([*lines, *(f"  warning: {sentence}" for sentence in self.warnings)])
+        return "\n".join([*lines, *(f"  limit: {limit.text}" for limit in self.limits)])
 
 
 def fit_envelope(
@@ -72,9 +73,11 @@ def fit_envelope(
             draws.append(_line(flops[best], params[best])[0])
     tail = (1 - confidence_level) / 2
     ends = np.quantile(draws, [tail, 1 - tail]) if draws else (np.nan, np.nan)
-    warnings = ["the best of several noisy runs is lucky: losses on an envelope are biased low"]
+    lucky = "the best of several noisy runs is lucky: losses on an envelope are biased low"
+    limits = [Limit(LimitCode.BIASED, lucky)]
     if len(np.unique(np.round(np.log(params[on]), 6))) < 4:
-        warnings.append("fewer than four sizes are on the envelope: the exponent follows the grid")
+        few = "fewer than four sizes are on the envelope: the exponent follows the grid"
+        limits.append(Limit(LimitCode.FEW_RUNS, few))
     return EnvelopeFit(
         train_flops=tuple(map(float, flops[on])),
         params=tuple(map(float, params[on])),
@@ -83,7 +86,7 @@ def fit_envelope(
         exponent_interval=Interval(float(ends[0]), float(ends[1])),
         coefficient=coefficient,
         confidence_level=confidence_level,
-        warnings=tuple(warnings),
+        limits=tuple(limits),
     )
 
 

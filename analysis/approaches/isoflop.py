@@ -10,6 +10,7 @@ from analysis.fitting.bootstrap import WEBB_POINTS
 from analysis.intervals import LEVEL, Interval
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
+from scaling.limits import Limit, LimitCode, texts
 from scaling.records import Records
 
 #: runs whose compute differs by less than this share belong to one budget
@@ -26,7 +27,7 @@ class Profile:
     optimal_params: float  # NaN where the minimum is not bracketed
     optimal_params_interval: Interval
     optimal_loss: float
-    reason_left_out: str | None  # None where the minimum is bracketed
+    limits: tuple[Limit, ...]  # why its minimum is not bracketed; none where it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class IsoflopFit:
     exponent_of_cubics: float
     coefficient: float
     confidence_level: float
-    warnings: tuple[str, ...]
+    limits: tuple[Limit, ...]
 
     def optimal_params(self, train_flops: npt.ArrayLike) -> FloatArray:
         """The size that the line through the minima gives for these budgets."""
@@ -49,9 +50,10 @@ class IsoflopFit:
         low, high = self.exponent_interval
         lines = [f"IsoFLOP profiles: N_opt ~ C**{self.exponent:.3f} [{low:.3f}, {high:.3f}]"]
         for p in self.profiles:
-            what = p.reason_left_out or f"N_opt {p.optimal_params:.4g}, loss {p.optimal_loss:.4f}"
+            found = f"N_opt {p.optimal_params:.4g}, loss {p.optimal_loss:.4f}"
+            what = "; ".join(texts(p.limits)) or found
             lines.append(f"  C {p.train_flops:.3g}, {p.n_runs} runs: {what}")
-        return "\n".join([*lines, *(f"  warning: {sentence}" for sentence in self.warnings)])
+        return "\n".join([*lines, *(f"  limit: {limit.text}" for limit in self.limits)])
 
 
 def fit_isoflop(
@@ -69,7 +71,7 @@ def fit_isoflop(
     bootstrap of the residuals.
 
     Read it as a check on the joint fit, which it should not replace: the parabola is a local
-    approximation, biased when the sizes are off-centre or far apart (see ``warnings``).
+    approximation, biased when the sizes are off-centre or far apart (see ``limits``).
     Raises FitError with fewer than two budgets left.
     """
     used = records.usable("params", "train_flops")
@@ -96,11 +98,13 @@ def fit_isoflop(
                 optimal_params=float(np.exp(at)),
                 optimal_params_interval=_interval(np.exp(draws), confidence_level),
                 optimal_loss=float(value),
-                reason_left_out=reason,
+                limits=() if reason is None else (Limit(LimitCode.NO_BRACKET, reason),),
             )
         )
     if len(minima) < 2:
-        reasons = "; ".join(f"C {p.train_flops:.3g}: {p.reason_left_out}" for p in profiles[:4])
+        reasons = "; ".join(
+            f"C {p.train_flops:.3g}: {limit.text}" for p in profiles[:4] for limit in p.limits
+        )
         raise FitError(
             f"{used.source}: {len(minima)} budgets have a bracketed minimum, two are needed "
             f"({reasons}); add sizes on both sides of the best one"
@@ -115,7 +119,7 @@ def fit_isoflop(
         exponent_of_cubics=cubic_slope,
         coefficient=float(np.exp(offsets[0])),
         confidence_level=confidence_level,
-        warnings=_warnings(profiles, off_centre, float(slopes[0]), cubic_slope),
+        limits=_limits(profiles, off_centre, float(slopes[0]), cubic_slope),
     )
 
 
@@ -203,23 +207,27 @@ def _interval(draws: FloatArray, confidence_level: float) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _warnings(
+def _limits(
     profiles: Sequence[Profile], off_centre: Sequence[float], exponent: float, of_cubics: float
-) -> tuple[str, ...]:
-    sentences = []
-    left_out = [p for p in profiles if p.reason_left_out]
+) -> tuple[Limit, ...]:
+    found = []
+    left_out = sum(1 for p in profiles if p.limits)
     if left_out:
-        sentences.append(f"{len(left_out)} of {len(profiles)} budgets left out: no bracket")
+        text = f"{left_out} of {len(profiles)} budgets left out: no bracket"
+        found.append(Limit(LimitCode.NO_BRACKET, text))
     if max(off_centre) > 0.15:
-        sentences.append(
+        text = (
             "the sizes are not centred on the minimum: a parabola is then biased, and the bias "
             "grows with the span of sizes (arXiv:2603.22339); trust the joint fit"
         )
+        found.append(Limit(LimitCode.BIASED, text))
     if abs(of_cubics - exponent) > 0.02:
-        sentences.append(
+        text = (
             f"cubics through the same runs give exponent {of_cubics:.3f} instead of "
             f"{exponent:.3f}: the profiles are not parabolas"
         )
-    if len(profiles) - len(left_out) < 4:
-        sentences.append("an exponent from fewer than four budgets is rough")
-    return tuple(sentences)
+        found.append(Limit(LimitCode.BIASED, text))
+    if len(profiles) - left_out < 4:
+        text = "an exponent from fewer than four budgets is rough"
+        found.append(Limit(LimitCode.FEW_RUNS, text))
+    return tuple(found)

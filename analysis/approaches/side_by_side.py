@@ -8,6 +8,7 @@ from analysis.approaches.envelope import EnvelopeFit, fit_envelope
 from analysis.approaches.isoflop import IsoflopFit, fit_isoflop
 from analysis.intervals import LEVEL, Interval
 from scaling.errors import ScalingError
+from scaling.limits import Limit, LimitCode, texts
 from scaling.records import Records
 
 
@@ -18,14 +19,13 @@ class CrossCheck:
     approach: str
     exponent: float | None
     interval: Interval | None
-    warnings: tuple[str, ...]  # where the literature shows its bias, and what limits it here
-    refusal: str  # empty where there is an answer
+    limits: tuple[Limit, ...]  # where the literature shows its bias, or why it gives no exponent
 
     @property
     def line(self) -> str:
         """The check in one line."""
         if self.exponent is None or self.interval is None:
-            return f"{self.approach}: no answer ({self.refusal})"
+            return f"{self.approach}: no answer ({'; '.join(texts(self.limits))})"
         if not all(map(math.isfinite, self.interval)):
             return f"{self.approach}: optimal size ~ C^{self.exponent:.3f}, no interval"
         low, high = self.interval
@@ -58,13 +58,11 @@ def _checked(approach: str, fit: Callable[[], EnvelopeFit | IsoflopFit]) -> Cros
     try:
         found = fit()
     except ScalingError as error:
-        return CrossCheck(
-            approach=approach, exponent=None, interval=None, warnings=(), refusal=str(error)
-        )
+        refused = (Limit(LimitCode.NO_ANSWER, str(error)),)
+        return CrossCheck(approach=approach, exponent=None, interval=None, limits=refused)
     return CrossCheck(
         approach=approach,
         exponent=found.exponent,
         interval=found.exponent_interval,
-        warnings=found.warnings,
-        refusal="",
+        limits=found.limits,
     )

@@ -8,12 +8,11 @@ import numpy as np
 from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
 from analysis.forecasting.optimum import best_log_params
 from analysis.forecasting.setup import FURTHEST_DECADES, pose
-from analysis.forecasting.support import (
-    reasons_against,
-)
+from analysis.forecasting.support import target_limits
 from analysis.intervals import LEVELS, Interval, checked_levels
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
+from scaling.limits import Limit, LimitCode, first_of, texts
 from scaling.records import Records
 
 STEP = 0.05  # decades between the budgets that are tried
@@ -31,9 +30,13 @@ class BudgetForLoss:
     loss: float  # nats per token
     column: str  # what is spent: train_flops, or the x column
     median: float
-    supported: bool  # a forecast at the median is, by the rule of `analysis.forecasting.support`
     ranges: Mapping[float, Interval]  # confidence level -> range of budgets
-    status: tuple[str, ...]
+    limits: tuple[Limit, ...]
+
+    @property
+    def supported(self) -> bool:
+        """Whether a forecast at the median is, by the rule of `analysis.forecasting.support`."""
+        return np.isfinite(self.median) and first_of(LimitCode.UNSUPPORTED, self.limits) is None
 
     def in_meaningful_digits(self) -> "BudgetForLoss":
         """The same where it is supported; else budgets to one digit, an order of magnitude."""
@@ -51,7 +54,7 @@ class BudgetQuestion:
     """A ladder made ready to be asked at budgets: the loss at the best split of each."""
 
     forecaster: Forecaster
-    status: tuple[str, ...]
+    limits: tuple[Limit, ...]
 
     @property
     def log_budget_range(self) -> tuple[float, float]:
@@ -80,7 +83,7 @@ def forecaster_for(
         backtests=backtests,
         distance=1.0,
     )
-    return BudgetQuestion(forecaster=forecaster, status=question.status)
+    return BudgetQuestion(forecaster=forecaster, limits=question.limits)
 
 
 def budget_for_loss(
@@ -113,22 +116,21 @@ def budget_for_loss(
         low, high = np.quantile(answer.draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
         ranges[level] = Interval(_reached(budgets, low, loss), _reached(budgets, high, loss))
     median = _reached(budgets, answer.centre, loss)
-    against = _against(ask, median, draws, seed) if 0 < median < float("inf") else ""
+    against = _against(ask, median, draws, seed) if 0 < median < float("inf") else ()
     return BudgetForLoss(
         loss=loss,
         column=column,
         median=median,
-        supported=bool(np.isfinite(median)) and not against,
         ranges=ranges,
-        status=ask.status + _status(loss, column, median, ranges, end, against),
+        limits=ask.limits + _limits(loss, column, median, ranges, end, against),
     )
 
 
-def _against(ask: BudgetQuestion, budget: float, draws: int, seed: int) -> str:
-    """Why a forecast at this budget would be no number to read; "" where it would be one."""
+def _against(ask: BudgetQuestion, budget: float, draws: int, seed: int) -> tuple[Limit, ...]:
+    """Why a forecast at this budget would be no number to read; nothing where it would be one."""
     there = np.log([budget])
     answer = log_forecast(ask.forecaster, ask.log_inputs(there), there, draws=draws, seed=seed)
-    return reasons_against(ask.forecaster, answer)[0]
+    return target_limits(ask.forecaster, answer)[0]
 
 
 def _reached(log_budgets: FloatArray, log_losses: FloatArray, loss: float) -> float:
@@ -144,29 +146,35 @@ def _reached(log_budgets: FloatArray, log_losses: FloatArray, loss: float) -> fl
     return float(np.exp(log_budgets[i - 1] + part * (log_budgets[i] - log_budgets[i - 1])))
 
 
-def _status(
+def _limits(
     loss: float,
     column: str,
     median: float,
     ranges: Mapping[float, Interval],
     log_end: float,
-    against: str,
-) -> tuple[str, ...]:
-    said = []
+    against: tuple[Limit, ...],
+) -> tuple[Limit, ...]:
+    found = []
     if np.isinf(median):
-        said.append(
+        text = (
             f"a loss of {loss:g} is not expected at any {column} up to {FURTHEST_DECADES:g} "
             "decades beyond the data"
         )
+        found.append(Limit(LimitCode.UNBOUNDED, text))
     elif median == 0:
-        said.append(f"a loss of {loss:g} is reached below the smallest {column} in the data")
+        text = f"a loss of {loss:g} is reached below the smallest {column} in the data"
+        found.append(Limit(LimitCode.EXTRAPOLATED, text))
     elif against:
-        said.append(
-            f"unsupported: the budget for {loss:g} lies {against}; read it as an order of magnitude"
+        where = "; ".join(texts(against))
+        text = (
+            f"unsupported: the budget for {loss:g} lies {where}; read it as an order of magnitude"
         )
+        found.append(Limit(LimitCode.UNSUPPORTED, text))
     elif median > np.exp(log_end):
         decades = (np.log(median) - log_end) / np.log(10)
-        said.append(f"the budget for {loss:g} lies {decades:.2f} decades beyond the data")
+        text = f"the budget for {loss:g} lies {decades:.2f} decades beyond the data"
+        found.append(Limit(LimitCode.EXTRAPOLATED, text))
     if any(np.isinf(r.high) for r in ranges.values()) and np.isfinite(median):
-        said.append("some ranges have no upper end: a floor above this loss is not ruled out")
-    return tuple(said)
+        text = "some ranges have no upper end: a floor above this loss is not ruled out"
+        found.append(Limit(LimitCode.UNBOUNDED, text))
+    return tuple(found)

@@ -22,6 +22,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
 from scaling.laws.surfaces import Chinchilla, DataConstrained
+from scaling.limits import Limit
 from scaling.records import Records
 
 # Repeats after which the value of data and of excess parameters has decayed: Muennighoff et al.
@@ -65,6 +66,7 @@ def constrained_splits(
             drawn=allocate(draws, float(budget) * TRAINING_FLOP / ratio, **how),  # type: ignore[arg-type]
             ladder=ladder,
             law=said,
+            limits=fit.limits,
             levels=levels,
         )
         for budget in asked
@@ -73,13 +75,13 @@ def constrained_splits(
 
 def _law(records: Records, limited: bool, bootstrap: int, seed: int) -> tuple[Fit, Law, Law, str]:
     """The fit, its law and draws as they are to be used, and which law that is in words."""
-    name = "data_constrained" if limited and _repeating(records) else "chinchilla"
-    fit = fit_law(records, name, bootstrap=bootstrap, seed=seed, card=False)
+    kind: type[Law] = DataConstrained if limited and _repeating(records) else Chinchilla
+    fit = fit_law(records, kind, bootstrap=bootstrap, seed=seed, card=False)
     draws = fit.draws if fit.draws is not None else fit.law
-    if not limited or name == "data_constrained":
-        return fit, fit.law, draws, f"{name} fitted to {fit.n_runs} runs"
+    if not limited or kind is DataConstrained:
+        return fit, fit.law, draws, f"{kind.name} fitted to {fit.n_runs} runs"
     said = (
-        f"chinchilla fitted to {fit.n_runs} runs, with published decay of repeated data "
+        f"{kind.name} fitted to {fit.n_runs} runs, with published decay of repeated data "
         f"(r_d {PUBLISHED_R_D}, r_n {PUBLISHED_R_N}: these runs repeat no data)"
     )
     return fit, _with_decay(fit.law), _with_decay(draws), said
@@ -105,6 +107,7 @@ def _split(
     drawn: Allocation,
     ladder: Ladder,
     law: str,
+    limits: tuple[Limit, ...],
     levels: Sequence[float],
 ) -> OptimalSplit:
     spent = float(best.train_flops) * float(np.exp(ladder.log_flops_ratio)) / TRAINING_FLOP
@@ -122,7 +125,7 @@ def _split(
         tokens_range={level: _range(drawn.tokens, level) for level in levels},
         decades_beyond=beyond,
         law=law,
-        unsupported_because=too_far(beyond, spanned, 0.0),
+        limits=limits + too_far(beyond, spanned, 0.0),
     )
 
 

@@ -13,6 +13,7 @@ from analysis.forecasting.support import furthest_rehearsal, span, too_far
 from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVELS, Interval, checked_levels
 from scaling.arrays import FloatArray
+from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
 
 
@@ -33,11 +34,16 @@ class OptimalSplit:
     tokens_range: Mapping[float, Interval]
     decades_beyond: float  # outside the data, in compute, size or tokens; 0 inside
     law: str  # which law or laws answered
-    unsupported_because: str = ""  # why the digits of size and tokens mean nothing; "" if they do
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def supported(self) -> bool:
+        """Whether the digits of size and tokens mean something."""
+        return first_of(LimitCode.UNSUPPORTED, self.limits) is None
 
     def shown(self, value: float) -> float:
         """``value``, a size or a number of tokens, to the digits that mean something."""
-        return float(f"{value:.1g}") if self.unsupported_because else value
+        return value if self.supported else float(f"{value:.1g}")
 
 
 def optimal_splits(
@@ -92,7 +98,7 @@ def optimal_splits(
                 tokens_range=ranges[1],
                 decades_beyond=float(beyond[i]),
                 law=said,
-                unsupported_because=too_far(float(beyond[i]), spanned, rehearsed),
+                limits=question.limits + too_far(float(beyond[i]), spanned, rehearsed),
             )
         )
     return tuple(splits)

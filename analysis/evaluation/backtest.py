@@ -23,6 +23,7 @@ from analysis.forecasting.setup import FURTHEST_DECADES, Question, pose
 from analysis.intervals import DECADE, LEVELS
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
+from scaling.limits import Limit, limits_from
 from scaling.records import Records
 
 BUDGETS_HIDDEN = (1, 2, 3)
@@ -90,7 +91,7 @@ class Backtest:
     by_distance: tuple[DistanceScore, ...]
     by_origin: tuple[Score, ...]
     predictions: tuple[Prediction, ...]
-    status: tuple[str, ...]
+    limits: tuple[Limit, ...]
 
     def to_json(self) -> str:
         """The backtest as one JSON document."""
@@ -112,7 +113,7 @@ class Backtest:
             ),
             by_origin=tuple(_score_from(s) for s in d["by_origin"]),
             predictions=tuple(Prediction(**p) for p in d["predictions"]),
-            status=tuple(d["status"]),
+            limits=limits_from(d["limits"]),
         )
 
 
@@ -179,7 +180,7 @@ def backtest(
         by_distance=_by_distance(scored),
         by_origin=tuple(_score(s) for s in scored),
         predictions=tuple(p for i, s in enumerate(scored) for p in _predictions(i, s)),
-        status=question.status,
+        limits=question.limits,
     )
 
 

@@ -15,6 +15,7 @@ from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVEL, LEVELS, Interval
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
+from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
 
 SAME_INPUT = 1e-6  # relative: the same run, written down and read back
@@ -72,8 +73,15 @@ class HeldOutCheck:
     @property
     def warning(self) -> str | None:
         """A sentence that cannot be overlooked where an interval missed; None otherwise."""
-        if not self.missed:
-            return None
+        missed = first_of(LimitCode.MISSED, self.limits)
+        return missed.text if missed else None
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """That an interval missed, where one did."""
+        return (Limit(LimitCode.MISSED, self._how_missed()),) if self.missed else ()
+
+    def _how_missed(self) -> str:
         level = f"{100 * self.confidence_level:g}%"
         if len(self.runs) == 1:
             (run,) = self.missed

@@ -20,7 +20,9 @@ from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
+from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
@@ -30,7 +32,7 @@ _FLOOR_SHARE_OF_REPLICAS = 0.05
 
 def fit_law(
     records: Records,
-    law: str | type[Law] = "power_law",
+    law: str | type[Law] = PowerLaw,
     *,
     objective: str | Objective = "huber",
     huber_delta: float = 1e-3,
@@ -59,7 +61,7 @@ def fit_law(
     intervals; ``seed`` makes them repeatable.
 
     Raises FitError or RecordError where the runs cannot answer; what limits a usable answer is
-    in ``Fit.status`` and ``Fit.notes``.
+    in ``Fit.status`` and ``Fit.limits``.
     """
     kind = law_named(law)
     goal = (
@@ -103,9 +105,9 @@ def _fit_free(
     verdict = judge(problem, model, objective, optimum)
     best = {k: float(v) for k, v in model.to_constants(optimum.theta).items()}
     start = optimum.theta
-    if verdict.floor_at_zero:
+    if verdict.floor_at_zero and problem.law.floor is not None:
         best[problem.law.floor] = 0.0
-        start = _with_small_floor(problem, model, objective)
+        start = _with_small_floor(problem, problem.law.floor, model, objective)
     draws, drawn = None, None
     if bootstrap:
         draws = _draw(problem, model, objective, start, bootstrap, resampling, seed)
@@ -116,7 +118,7 @@ def _fit_free(
         law=problem.law(**best),
         optimum=optimum,
         status=verdict.status,
-        notes=verdict.notes,
+        limits=verdict.limits,
         unidentified=verdict.unidentified,
         draws=draws,
         drawn=drawn,
@@ -156,7 +158,7 @@ def _assemble(
     law: Law,
     optimum: Optimum,
     status: FitStatus,
-    notes: tuple[str, ...],
+    limits: tuple[Limit, ...],
     unidentified: Mapping[str, str],
     draws: Draws | None,
     drawn: Mapping[str, FloatArray] | None,
@@ -166,8 +168,8 @@ def _assemble(
     """The result of a search and its bootstrap as one value."""
     predicted = np.log(law.loss(*problem.inputs))
     if draws is not None:
-        notes = (*notes, *_bootstrap_notes(draws))
-    notes = (*notes, *_direction_notes(problem, predicted))
+        limits = (*limits, *_bootstrap_limits(draws))
+    limits = (*limits, *_direction_limits(problem, predicted))
     used = problem.records
     return Fit(
         law=law,
@@ -179,7 +181,7 @@ def _assemble(
         weights="equal",
         fixed=dict(problem.fixed),
         status=status,
-        notes=notes,
+        limits=limits,
         unidentified=unidentified,
         n_runs=len(used),
         n_configurations=problem.configurations,
@@ -196,38 +198,41 @@ def _assemble(
     )
 
 
-def _with_small_floor(problem: Problem, model: Model, objective: Objective) -> FloatArray:
+def _with_small_floor(
+    problem: Problem, floor: str, model: Model, objective: Objective
+) -> FloatArray:
     """A start for replicas whose floor may be positive although the best one is zero."""
-    floor = _FLOOR_SHARE_OF_REPLICAS * float(np.exp(problem.log_loss.min()))
-    held = replace(problem, fixed={**problem.fixed, problem.law.floor: floor})
+    small = _FLOOR_SHARE_OF_REPLICAS * float(np.exp(problem.log_loss.min()))
+    held = replace(problem, fixed={**problem.fixed, floor: small})
     held_model = held.model()
     constants = held_model.to_constants(find_optimum(held, held_model, objective).theta)
     return model.to_coordinates(constants)
 
 
-def _direction_notes(problem: Problem, predicted: FloatArray) -> list[str]:
+def _direction_limits(problem: Problem, predicted: FloatArray) -> list[Limit]:
     """Whether a law of one input says that more of it does not help."""
     if len(problem.inputs) != 1:
         return []
     (x,) = problem.inputs
     if predicted[np.argmax(x)] < predicted[np.argmin(x)]:
         return []
-    return [
+    text = (
         f"the fitted loss does not fall with {problem.columns[0]}: check the loss column and the "
         "training of the larger runs"
-    ]
+    )
+    return [Limit(LimitCode.NOT_FALLING, text)]
 
 
-def _bootstrap_notes(draws: Draws) -> list[str]:
-    notes = []
+def _bootstrap_limits(draws: Draws) -> list[Limit]:
+    limits = []
     lost = len(draws.theta) - draws.converged
     if lost > 0.02 * len(draws.theta):
-        notes.append(f"{lost} of {len(draws.theta)} bootstrap refits did not converge")
+        text = f"{lost} of {len(draws.theta)} bootstrap refits did not converge"
+        limits.append(Limit(LimitCode.NOT_CONVERGED, text))
     if draws.clusters < 8:
-        notes.append(
-            f"intervals rest on {draws.clusters} independent configurations; they are rough"
-        )
-    return notes
+        text = f"intervals rest on {draws.clusters} independent configurations; they are rough"
+        limits.append(Limit(LimitCode.FEW_RUNS, text))
+    return limits
 
 
 def _fit_bounded(
@@ -258,11 +263,11 @@ def _fit_bounded(
         draws, drawn = _bounded_draws(
             problem, objective, fit.law, edges, held, bootstrap, resampling, seed
         )
-        notes = (*fit.notes, *_bootstrap_notes(draws))
+        limits = (*fit.limits, *_bootstrap_limits(draws))
         fit = replace(
             fit,
             draws=problem.law(**drawn),
-            notes=notes,
+            limits=limits,
             resampling=draws.resampling,
             n_draws_converged=draws.converged,
         )
@@ -270,8 +275,9 @@ def _fit_bounded(
     if not held:
         return fit
     names = ", ".join(f"{name} = {value:g}" for name, value in held.items())
-    note = f"{names} sits on a bound that was asked for: the runs pull beyond it"
-    return replace(fit, status=FitStatus.AT_BOUND, notes=(*fit.notes, note))
+    text = f"{names} sits on a bound that was asked for: the runs pull beyond it"
+    limit = Limit(LimitCode.AT_BOUND, text)
+    return replace(fit, status=FitStatus.AT_BOUND, limits=(*fit.limits, limit))
 
 
 def _bounded_draws(

@@ -1,4 +1,4 @@
-"""Which constants the runs do not pin down, and why."""
+"""Which constants the runs do not pin down, why, and how that limits a fit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from analysis.fitting.problem import Problem
 from analysis.fitting.result import FitStatus
 from analysis.fitting.search import Optimum, search_stages
 from scaling.arrays import FloatArray
+from scaling.limits import Limit, LimitCode
 
 #: a constant that moves no prediction by this much (log loss per unit of its log) has vanished
 _VANISHED = 1e-5
@@ -22,70 +23,85 @@ HIDDEN_FLOOR = "it holds for one value of {} only, which the runs do not tell"
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The status of a fit and a sentence for everything that limits it."""
+    """The status of a fit and everything that limits it."""
 
     status: FitStatus
-    notes: tuple[str, ...]
+    limits: tuple[Limit, ...]
     floor_at_zero: bool
     unidentified: Mapping[str, str]  # constant -> why no number of it means anything
 
 
 def judge(problem: Problem, model: Model, objective: Objective, optimum: Optimum) -> Verdict:
     """Convergence, constants at a bound, directions without information, and the floor."""
-    status, notes = FitStatus.CONVERGED, list(problem.notes)
+    status, limits = FitStatus.CONVERGED, list(problem.limits)
     unknown: dict[str, str] = {}
+
+    def limited(code: LimitCode, text: str) -> None:
+        limits.append(Limit(code, text))
+
     law = problem.law
     sizes = np.sqrt(np.mean(model.jacobian(optimum.theta) ** 2, axis=0))
     gone = [n for n, size in zip(model.free, sizes, strict=True) if size < _VANISHED]
     floor_at_zero = law.floor in gone
     others = [name for name in gone if name != law.floor]
-    floor_is_free = law.floor in model.free
-    if floor_is_free and not floor_is_bounded(problem, model, objective, optimum):
+    if (
+        law.floor is not None
+        and law.floor in model.free
+        and not floor_is_bounded(problem, model, objective, optimum)
+    ):
         status = FitStatus.FLOOR_NOT_IDENTIFIED
         unknown |= dict.fromkeys(model.free, HIDDEN_FLOOR.format(law.floor))
         unknown[law.floor] = "the runs fit about as well with a floor of zero"
-        notes.append(
+        limited(
+            LimitCode.FLOOR_NOT_IDENTIFIED,
             f"floor not identified: the runs fit about as well with {law.floor} = 0, so "
-            f"{law.floor} and forecasts far beyond the runs rest on the form of the law"
+            f"{law.floor} and forecasts far beyond the runs rest on the form of the law",
         )
-    edge = np.abs(optimum.theta) >= 0.999 * model.limits
+    low, high = model.limits
+    inset = 0.0005 * (high - low)
+    edge = (optimum.theta <= low + inset) | (optimum.theta >= high - inset)
     runaway = [n for n, at in zip(model.free, edge, strict=True) if at and n not in gone]
     if runaway:
         status = FitStatus.AT_BOUND
         unknown |= dict.fromkeys(runaway, "it ran to the limit of the search")
-        notes.append(
+        limited(
+            LimitCode.AT_BOUND,
             f"{', '.join(runaway)} ran to the limit of the search: the runs do not look like "
-            f"{law.name}"
+            f"{law.name}",
         )
     if floor_at_zero or others:
         status = FitStatus.AT_BOUND
         unknown |= dict.fromkeys(others, "it moves no prediction: the runs ask for no such term")
         names = ", ".join(gone)
-        notes.append(
-            f"{names} ended at the edge of what is allowed (zero): the runs ask for no such term"
+        limited(
+            LimitCode.AT_BOUND,
+            f"{names} ended at the edge of what is allowed (zero): the runs ask for no such term",
         )
     if not gone and not runaway and optimum.search.condition_number > _LARGEST_CONDITION:
         status = FitStatus.UNIDENTIFIED
         confounded = _confounded(model, optimum, problem.weights)
         names = ", ".join(confounded)
         unknown |= dict.fromkeys(confounded, f"{names} can change together unnoticed")
-        notes.append(
+        limited(
+            LimitCode.CONFOUNDED,
             f"constants not identified: {names} can change together without changing any "
-            f"prediction (condition number {optimum.search.condition_number:.1e})"
+            f"prediction (condition number {optimum.search.condition_number:.1e})",
         )
     if not optimum.converged:
         status = FitStatus.NOT_CONVERGED
         unknown |= dict.fromkeys(model.free, "the search did not converge")
-        notes.append(
+        limited(
+            LimitCode.NOT_CONVERGED,
             "not converged: the search stopped before the gradient vanished "
-            f"(gradient norm {optimum.search.gradient_norm:.1e})"
+            f"(gradient norm {optimum.search.gradient_norm:.1e})",
         )
     if optimum.search.starts_agreeing == 1 and optimum.search.starts > 1:
-        notes.append(
-            f"only 1 of {optimum.search.starts} starts reached the best optimum; others may exist"
+        limited(
+            LimitCode.LONE_START,
+            f"only 1 of {optimum.search.starts} starts reached the best optimum; others may exist",
         )
     return Verdict(
-        status=status, notes=tuple(notes), floor_at_zero=floor_at_zero, unidentified=unknown
+        status=status, limits=tuple(limits), floor_at_zero=floor_at_zero, unidentified=unknown
     )
 
 
@@ -117,6 +133,7 @@ def floor_is_bounded(
 def _value_with_floor(
     problem: Problem, model: Model, objective: Objective, optimum: Optimum, floor: float
 ) -> float:
+    assert problem.law.floor is not None  # only a law with a floor is asked for one
     held = problem.model(held={problem.law.floor: floor})
     constants = {name: np.asarray(v) for name, v in model.to_constants(optimum.theta).items()}
     theta = held.to_coordinates(constants)[None]

@@ -24,15 +24,19 @@ from analysis.fitting.result import Choice, Fit
 from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray
 from scaling.laws.base import Law
+from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 ALL_RUNS, UNBEATEN_RUNS = "all usable runs", "the runs that no cheaper run beats"
 FITTED, HELD_AT_ZERO = "fitted", "held at zero"
 BY_THE_CALLER = "asked for"
-FLOOR_HELD = (
-    "the runs do not say where the loss levels off; a floor above zero, which they do not exclude, "
-    "would change the other constants and widen their intervals"
+FLOOR_UNTOLD = "the runs do not say where the loss levels off"
+FLOOR_HELD = Limit(
+    LimitCode.FLOOR_HELD,
+    f"{FLOOR_UNTOLD}: the floor is held at zero here, and one above "
+    "zero, which they do not exclude, would change the other constants and widen their intervals",
 )
 
 
@@ -54,7 +58,7 @@ class FittedLaw:
 
 def fit_as_reported(
     records: Records,
-    law: str | type[Law] = "power_law",
+    law: str | type[Law] = PowerLaw,
     *,
     frontier: bool | None = None,
     objective: str | None = None,
@@ -93,10 +97,10 @@ def fit_as_reported(
     how |= {} if huber_delta is None else {"huber_delta": huber_delta}
     fit = fit_law(runs, kind, **how, card=False)
     chosen_floor = _floor(fit, (*how["fix"], *(bounds or {}), *(expressions or {})))
-    if chosen_floor.chosen == HELD_AT_ZERO:
-        floor = kind.floor
+    if chosen_floor.chosen == HELD_AT_ZERO and (floor := kind.floor) is not None:
         fit = fit_law(runs, kind, **{**how, "fix": {**how["fix"], floor: 0.0}}, card=False)
-        fit = replace(fit, unidentified={**fit.unidentified, floor: FLOOR_HELD})
+        untold = {**fit.unidentified, floor: FLOOR_UNTOLD}
+        fit = replace(fit, unidentified=untold, limits=(FLOOR_HELD, *fit.limits))
     fit = replace(fit, choices=(chosen_runs, chosen_objective, chosen_floor))
     return FittedLaw(fit=replace(fit, card=checklist_card(fit, runs).entries), records=runs)
 
@@ -129,8 +133,10 @@ def _objective(asked: str | None, huber_delta: float | None, configurations: int
 
 def _floor(fit: Fit, decided: Sequence[str]) -> Choice:
     floor = fit.law.floor
+    if floor is None:
+        return Choice(about="floor", chosen="none", because="the law has no floor")
     if floor in decided:
         return Choice(about="floor", chosen="set by hand", because=BY_THE_CALLER)
     if fit.floor_identified and fit.law.constants()[floor] != 0:
         return Choice(about="floor", chosen=FITTED, because="the runs rule out a floor of zero")
-    return Choice(about="floor", chosen=HELD_AT_ZERO, because=FLOOR_HELD)
+    return Choice(about="floor", chosen=HELD_AT_ZERO, because=FLOOR_UNTOLD)

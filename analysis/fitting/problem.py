@@ -8,10 +8,12 @@ import numpy.typing as npt
 
 from analysis.fitting.law_on_runs import Model, Tie, model_of
 from analysis.fitting.result import Fit
-from analysis.tuning.rungs import health_notes
+from analysis.tuning.rungs import health_limits
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
+from scaling.laws.curves import PowerLaw
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 #: ln(D) must leave its straight line against ln(N) by this much somewhere, or the two are one
@@ -38,7 +40,7 @@ class Problem:
     configurations: int
     fixed: Mapping[str, float]
     tied: Mapping[str, Tie]
-    notes: tuple[str, ...]
+    limits: tuple[Limit, ...]
 
     def model(
         self,
@@ -73,15 +75,16 @@ def pose(
     free = [name for name in law.constant_names() if name not in given]
     _check_enough(used, law, columns, inputs, configurations, free, fixed)
     _check_floor(used, law, loss, fixed)
-    notes = []
+    limits = []
     if configurations == len(free):
-        notes.append(
+        text = (
             f"{configurations} configurations for {len(free)} free constants: the law passes "
             "through every point, and nothing is left to judge it by"
         )
-    notes += health_notes(used, weighed=weights is None)
+        limits.append(Limit(LimitCode.FEW_RUNS, text))
+    limits += health_limits(used, weighed=weights is None)
     if law.inputs[:2] == ("params", "tokens"):
-        notes += _spread_notes(inputs)
+        limits += _spread_limits(inputs)
     if cluster is not None:
         used.require(cluster)
         labels = np.unique(used.table[cluster].astype(str), return_inverse=True)[1]
@@ -96,7 +99,7 @@ def pose(
         configurations=configurations,
         fixed=dict(fixed),
         tied=dict(tied or {}),
-        notes=tuple(notes),
+        limits=tuple(limits),
     )
 
 
@@ -129,7 +132,7 @@ def _columns(law: type[Law], x: str | None) -> tuple[str, ...]:
     if len(law.inputs) > 1:
         raise FitError(
             f"--x {x}: {law.name} reads {', '.join(law.inputs)}; --x is for laws of one input "
-            "such as power_law"
+            f"such as {PowerLaw.name}"
         )
     return (x,)
 
@@ -218,11 +221,9 @@ def _check_enough(
             )
     if law.inputs[:2] == ("params", "tokens") and "beta" not in fixed and "alpha" not in fixed:
         _check_not_collinear(used, inputs[0], inputs[1])
-    if law.name == "data_constrained" and not (inputs[1] > 1.5 * inputs[2]).any():
-        raise FitError(
-            f"{used.source}: no run repeats its data (tokens above 1.5 unique_tokens), so "
-            "data_constrained cannot be told from chinchilla; fit --law chinchilla"
-        )
+    reason = law.unanswerable(inputs)
+    if reason is not None:
+        raise FitError(f"{used.source}: {reason}")
 
 
 def _check_not_collinear(used: Records, params: FloatArray, tokens: FloatArray) -> None:
@@ -235,25 +236,26 @@ def _check_not_collinear(used: Records, params: FloatArray, tokens: FloatArray) 
             what = f"tokens are one power of params ({slope:.2f}) in all runs"
         raise FitError(
             f"{used.source}: {what}, so the effects of size and data cannot be told apart; add "
-            "runs with other ratios, or fit --law power_law to loss against train_flops"
+            f"runs with other ratios, or fit --law {PowerLaw.name} to loss against train_flops"
         )
 
 
-def _spread_notes(inputs: tuple[FloatArray, ...]) -> list[str]:
+def _spread_limits(inputs: tuple[FloatArray, ...]) -> list[Limit]:
     ratio = inputs[1] / inputs[0]
     decades = float(np.log10(ratio.max() / ratio.min()))
     if decades >= 1:
         return []
-    return [
+    text = (
         f"tokens per parameter span a factor of {10**decades:.3g}; below a factor of 10 the "
         "effects of size and data are hard to tell apart"
-    ]
+    )
+    return [Limit(LimitCode.NARROW_RATIO, text)]
 
 
 def _check_floor(
     used: Records, law: type[Law], loss: FloatArray, fixed: Mapping[str, float]
 ) -> None:
-    floor = fixed.get(law.floor)
+    floor = None if law.floor is None else fixed.get(law.floor)
     below = 0 if floor is None else int((loss <= floor).sum())
     if below:
         raise FitError(

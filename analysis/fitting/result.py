@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -13,6 +13,7 @@ from analysis.intervals import Interval
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.registry import law_named
+from scaling.limits import Limit, limits_from
 
 
 class FitStatus(StrEnum):
@@ -76,7 +77,7 @@ class Fit:
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     tied: Mapping[str, str] = field(default_factory=dict)  # constant -> expression
     status: FitStatus
-    notes: tuple[str, ...]  # a sentence for everything that limits the numbers above
+    limits: tuple[Limit, ...]  # everything that limits the numbers above
     #: constants that the runs do not tell -> why; ``law`` holds numbers for them that no one reads
     unidentified: Mapping[str, str] = field(default_factory=dict)
     choices: tuple[Choice, ...] = ()  # what a policy decided; empty where the caller decided all
@@ -185,8 +186,7 @@ class Fit:
             lines.append(f"  {name:24s} {shown}")
         if self.draws is not None:
             lines.append("  intervals are of the fitted law, if it is right; not of a new run")
-        reasons = dict.fromkeys(self.unidentified.values())
-        lines += [f"  note: {sentence}" for sentence in (*self.notes, *reasons)]
+        lines += [f"  limit: {limit.text}" for limit in self.limits]
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -196,9 +196,13 @@ class Fit:
         """What the fit may be read for, as JSON-ready values: every digit of what the runs tell,
         null for what they do not. Intervals are at ``confidence_levels``, or the fit's own."""
         levels = tuple(confidence_levels) or (self.confidence_level,)
-        floor = self.constants.get(self.law.floor)
+        floor = self.constants.get(self.law.floor or "")
         return {
             "law": self.law.name,
+            "reference": {
+                "citation": self.law.reference.citation,
+                "bibtex": self.law.reference.bibtex,
+            },
             "columns": list(self.columns),
             "choices": {c.about: {"chosen": c.chosen, "because": c.because} for c in self.choices},
             "constants": self._numbers(self.constants, self.unidentified, levels),
@@ -214,7 +218,7 @@ class Fit:
             "bounds": {k: [_or_none(v) for v in ends] for k, ends in self.bounds.items()},
             "tied": dict(self.tied),
             "status": self.status.value,
-            "notes": list(self.notes),
+            "limits": [asdict(limit) for limit in self.limits],
             "n_runs": self.n_runs,
             "n_configurations": self.n_configurations,
             "dropped": dict(self.dropped),
@@ -282,10 +286,10 @@ class Fit:
                 draws=None if draws is None else law(**{k: np.array(v) for k, v in draws.items()}),
                 search=Search(**{k: _restored(v) for k, v in document["search"].items()}),
                 status=FitStatus(document["status"]),
-                notes=tuple(document["notes"]),
                 fixed=state["fixed"],
                 unidentified=state["unidentified"],
                 choices=tuple(Choice(about=k, **v) for k, v in document["choices"].items()),
+                limits=limits_from(document["limits"]),
                 columns=tuple(document["columns"]),
                 log_residuals=tuple(document["log_residuals"]),
                 rows=tuple(document["rows"]),

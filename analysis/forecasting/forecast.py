@@ -30,13 +30,15 @@ from analysis.forecasting.support import (
     furthest_rehearsal,
     left_out,
     limits,
-    reasons_against,
+    target_limits,
 )
 from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVELS, Interval, checked_levels
 from scaling.arrays import FloatArray
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
+from scaling.laws.base import Law
+from scaling.limits import Limit
 from scaling.records import Records
 
 FEWEST_DRAWS = 100
@@ -56,7 +58,7 @@ def forecast(
     records: Records,
     targets: Targets,
     *,
-    law: str = "auto",
+    law: str | type[Law] = "auto",
     x: str | None = None,
     confidence_levels: Sequence[float] = LEVELS,
     draws: int = 2000,
@@ -65,7 +67,7 @@ def forecast(
 ) -> Forecast:
     """The loss of new runs at ``targets``, with intervals at every level.
 
-    ``law`` is "auto" (all candidates, weighted) or the name of one law. ``x`` names the one input
+    ``law`` is "auto" (all candidates, weighted), or one law or its name. ``x`` names the one input
     column to forecast along. ``backtests`` is how many times the largest runs are hidden in turn
     to learn weights and width. Losses are nats per token.
 
@@ -79,7 +81,7 @@ def forecast(
     forecaster, points = _answerable(question, targets, backtests)
     answer = log_forecast(forecaster, points.log_inputs, points.log_compute, draws=draws, seed=seed)
     floors = _pinned_floors(question, points)
-    against = reasons_against(forecaster, answer)
+    against = target_limits(forecaster, answer)
     return Forecast(
         targets=tuple(
             _target_forecast(i, answer, points, forecaster, levels, against[i])
@@ -88,10 +90,10 @@ def forecast(
         source=records.source,
         data_hash=records.data_hash,
         runs=len(question.ladder),
-        law=law,
-        laws=tuple(c.name for c in question.candidates),
-        evidence=evidence(forecaster, answer),
-        status=question.status + left_out(records, question.ladder) + limits(forecaster, answer),
+        law=law if isinstance(law, str) else law.name,
+        laws={c.name: c.law.name for c in question.candidates},
+        evidence=evidence(forecaster),
+        limits=question.limits + left_out(records, question.ladder) + limits(forecaster, answer),
         noise=_noise(question, forecaster),
         pinned_floors=floors,
         floor_identified=floor_identified(forecaster.ensemble),
@@ -104,7 +106,7 @@ def forecast_points(
     points: pd.DataFrame,
     *,
     levels: Sequence[float] = (0.9,),
-    law: str = "auto",
+    law: str | type[Law] = "auto",
     x: str | None = None,
     draws: int = 2000,
     seed: int = 0,
@@ -211,7 +213,7 @@ def _target_forecast(
     points: Points,
     forecaster: Forecaster,
     levels: tuple[float, ...],
-    unsupported_because: str,
+    against: tuple[Limit, ...],
 ) -> TargetForecast:
     losses = np.exp(answer.draws[i])
     ranges = {}
@@ -225,8 +227,7 @@ def _target_forecast(
         median=float(np.exp(answer.centre[i])),
         intervals=ranges,
         decades_beyond=float(answer.distance[i]),
-        supported=not unsupported_because,
-        unsupported_because=unsupported_because,
+        limits=against,
         shares={name: float(share[i]) for name, share in answer.shares.items()},
         weights={name: float(w) for name, w in zip(names, weighing.weights[i], strict=True)},
         weight_reasons={
@@ -263,7 +264,7 @@ def _noise(question: Question, forecaster: Forecaster) -> NewRunNoise:
 
 def _pinned_floors(question: Question, points: Points) -> dict[float, tuple[float, ...]]:
     """Median losses at the targets if the floor were known: floor (nats) -> medians."""
-    floored = [c for c in question.candidates if c.form.parameters[0] == "floor"][:1]
+    floored = [c for c in question.candidates if "floor" in c.form.parameters[:1]][:1]
     ladder = question.ladder.thinned()
     lowest = float(np.exp(ladder.log_loss.min()))
     pinned = {}

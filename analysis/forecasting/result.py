@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.intervals import Interval
 from scaling.arrays import FloatArray
+from scaling.limits import Limit, LimitCode, first_of, limits_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +54,7 @@ class TargetForecast:
     median: float  # nats per token
     intervals: Mapping[float, Interval]  # confidence level -> range for a new run's loss
     decades_beyond: float  # how far outside the data, 0 inside
-    supported: (
-        bool  # by the rule of `analysis.forecasting.support.supported`; if not, read no median
-    )
-    unsupported_because: str  # "" where it is supported
+    limits: tuple[Limit, ...]  # why its median is no number to read, where it is none
     shares: Mapping[str, float]  # part of the variance: parameters, law choice, lack of fit, noise
     weights: Mapping[str, float]  # candidate law -> its weight here
     weight_reasons: Mapping[str, WeightReason]
@@ -67,6 +65,11 @@ class TargetForecast:
     rehearsed_error: float | None  # percent, mean absolute at this distance
     furthest_rehearsal: float  # decades
     draws: FloatArray = field(repr=False, compare=False, default_factory=lambda: np.empty(0))
+
+    @property
+    def supported(self) -> bool:
+        """Whether its median may be read as a number, by `analysis.forecasting.support`."""
+        return first_of(LimitCode.UNSUPPORTED, self.limits) is None
 
     def in_meaningful_digits(self) -> "TargetForecast":
         """The same where it is supported; else median and intervals rounded to the second digit
@@ -116,9 +119,9 @@ class Forecast:
     data_hash: str
     runs: int
     law: str  # what was asked for: "auto" or a name
-    laws: tuple[str, ...]  # the candidate laws that took part
-    evidence: tuple[str, ...]  # sentences: backtests at these distances, or that there are none
-    status: tuple[str, ...]  # sentences: what limits this forecast
+    laws: Mapping[str, str]  # the candidates that took part -> the law that each is a fit of
+    evidence: tuple[str, ...]  # sentences: what backtests at these distances found
+    limits: tuple[Limit, ...]
     noise: NewRunNoise
     pinned_floors: Mapping[float, tuple[float, ...]]  # floor -> medians at the targets under it
     floor_identified: bool
@@ -143,10 +146,12 @@ class Forecast:
         for target in document["targets"]:
             ranges = {float(k): Interval(*v) for k, v in target["intervals"].items()}
             reasons = {k: WeightReason(**v) for k, v in target["weight_reasons"].items()}
-            rebuilt = {"intervals": ranges, "weight_reasons": reasons}
+            limits = limits_from(target["limits"])
+            rebuilt = {"intervals": ranges, "weight_reasons": reasons, "limits": limits}
             targets.append(TargetForecast(**{**target, **rebuilt}))
         floors = {float(k): tuple(v) for k, v in document["pinned_floors"].items()}
-        lists = {k: tuple(document[k]) for k in ("laws", "evidence", "status")}
+        lists = {k: tuple(document[k]) for k in ("evidence",)}
+        lists["limits"] = limits_from(document["limits"])
         noise = NewRunNoise(**document["noise"])
         changed = {"targets": tuple(targets), "noise": noise, "pinned_floors": floors, **lists}
         return cls(**{**document, **changed})

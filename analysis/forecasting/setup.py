@@ -4,6 +4,7 @@ A table with sizes and tokens that vary independently is a surface L(N, D), and 
 budget is its lowest point there. Otherwise a budget is answered by the best runs as a curve L(C).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,15 +25,18 @@ from analysis.forecasting.ladder import (
     surface_ladder,
 )
 from analysis.forecasting.members.candidates import (
-    LAW_NAMES,
     Candidate,
+    candidate_of,
     curve_candidates,
     surface_candidates,
 )
 from analysis.tuning.gap import TuningGap, checked_gap, with_open_checks
-from analysis.tuning.rungs import health_notes
+from analysis.tuning.rungs import health_limits
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
+from scaling.laws.base import Law
+from scaling.laws.registry import LAWS
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 FEWEST_RUNS = 6
@@ -52,7 +56,7 @@ class Question:
     ladder: Ladder
     candidates: tuple[Candidate, ...]
     calibration: Calibration
-    status: tuple[str, ...]
+    limits: tuple[Limit, ...]
     evaluation_noise: float | None  # relative standard error of a loss over its validation set
 
     @property
@@ -64,7 +68,7 @@ class Question:
 def pose(
     records: Records,
     wanted: tuple[str, ...],
-    law: str,
+    law: str | type[Law],
     x: str | None,
     *,
     furthest: float = 0.0,
@@ -73,19 +77,19 @@ def pose(
 
     ``furthest`` is the largest log value asked for along a curve.
     """
-    if law != "auto" and law not in LAW_NAMES:
-        raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(LAW_NAMES)}')
+    asked = _asked(law)
     if x is not None:
-        return _curve(records, x, law, furthest, ())
+        return _curve(records, x, asked, furthest)
     by_size = with_open_checks(records)
     if wanted == ("train_flops",):
-        reason = _no_surface(by_size) if law == "auto" or _of_surface(law) else "asked"
+        if asked is not None and not _of_surface(asked):
+            return _curve(records, "train_flops", asked, furthest)
+        reason = _no_surface(by_size)
         if reason is None:
-            return _surface(by_size, law)
-        if _of_surface(law):
-            raise ForecastError(f"{records.source}: {reason}; --law {law} needs a surface")
-        said = () if reason == "asked" else (f"{reason}: the forecast uses best runs by compute",)
-        return _curve(records, "train_flops", law, furthest, said)
+            return _surface(by_size, asked)
+        if asked is not None:
+            raise ForecastError(f"{records.source}: {reason}; --law {asked.name} needs a surface")
+        return _curve(records, "train_flops", None, furthest, reason)
     if set(wanted) == {"params", "tokens"}:
         reason = _no_surface(by_size)
         if reason is not None:
@@ -93,8 +97,8 @@ def pose(
                 f"{records.source}: {reason}; add such runs, or forecast along one column: "
                 "scaling forecast --x"
             )
-        return _surface(by_size, law)
-    return _curve(records, wanted[0], law, furthest, ())
+        return _surface(by_size, asked)
+    return _curve(records, wanted[0], asked, furthest)
 
 
 def check_distance(distance: FloatArray) -> None:
@@ -106,18 +110,39 @@ def check_distance(distance: FloatArray) -> None:
         )
 
 
-def _of_surface(law: str) -> bool:
-    return any(c.law == law for c in surface_candidates())
-
-
-def _chosen(candidates: tuple[Candidate, ...], law: str) -> tuple[Candidate, ...]:
+def _asked(law: str | type[Law]) -> type[Law] | None:
+    """The one law that is to answer; None for all candidates."""
     if law == "auto":
+        return None
+    kind = LAWS.get(law) if isinstance(law, str) else law
+    if kind is None or not (_of_surface(kind) or _of_curve(kind)):
+        names = [name for name, known in LAWS.items() if _of_surface(known) or _of_curve(known)]
+        raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(names)}')
+    return kind
+
+
+def _of_surface(law: type[Law]) -> bool:
+    return law.inputs == ("params", "tokens")
+
+
+def _of_curve(law: type[Law]) -> bool:
+    return len(law.inputs) == 1
+
+
+def _chosen(
+    candidates: tuple[Candidate, ...],
+    law: type[Law] | None,
+    answers: Callable[[type[Law]], bool],
+) -> tuple[Candidate, ...]:
+    """The candidates of one law, or the one that it makes of itself; all if none is asked for."""
+    if law is None:
         return candidates
-    chosen = tuple(c for c in candidates if c.law == law)
-    if not chosen:
-        names = ", ".join(dict.fromkeys(c.law for c in candidates))
-        raise ForecastError(f'no law "{law}" answers this question; choose auto or one of: {names}')
-    return chosen
+    if not answers(law):
+        names = ", ".join(name for name, known in LAWS.items() if answers(known))
+        raise ForecastError(
+            f'no law "{law.name}" answers this question; choose auto or one of: {names}'
+        )
+    return tuple(c for c in candidates if c.law is law) or (candidate_of(law),)
 
 
 def _no_surface(records: Records) -> str | None:
@@ -146,23 +171,26 @@ def _well_tuned(ladder: Ladder, tuning: TuningGap) -> Ladder:
     return replace(ladder, log_loss=ladder.log_loss - tuning.expected, tuning=tuning, health=None)
 
 
-def _surface(records: Records, law: str) -> Question:
+def _surface(records: Records, law: type[Law] | None) -> Question:
     usable = records.usable("params", "tokens")
     ladder = surface_ladder(usable)
     tuning = checked_gap(usable, ladder.log_compute)
-    said = health_notes(usable, weighed=tuning is None)
+    limits = health_limits(usable, weighed=tuning is None)
     if tuning is not None:
-        ladder, said = _well_tuned(ladder, tuning), said + tuning.notes
+        ladder, limits = _well_tuned(ladder, tuning), limits + tuning.limits
     return Question(
         ladder=ladder,
-        candidates=_chosen(surface_candidates(), law),
+        candidates=_chosen(surface_candidates(), law, _of_surface),
         calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
-        status=said + _check_fall(records, ladder),
+        limits=limits + _check_fall(records, ladder),
         evaluation_noise=evaluation_noise(usable),
     )
 
 
-def _curve(records: Records, x: str, law: str, furthest: float, said: tuple[str, ...]) -> Question:
+def _curve(
+    records: Records, x: str, law: type[Law] | None, furthest: float, no_surface: str | None = None
+) -> Question:
+    """The question of one column; ``no_surface`` is why the usual surface cannot answer it."""
     usable = records.usable(x)
     if not len(usable):
         raise ForecastError(f"{records.source}: no usable run has a {x} and a loss")
@@ -186,17 +214,21 @@ def _curve(records: Records, x: str, law: str, furthest: float, said: tuple[str,
         health=health,
     )
     exponent = COMPUTE_EXPONENT if x == "train_flops" else DATA_EXPONENT
+    fallback: tuple[Limit, ...] = ()
+    if no_surface is not None:
+        text = f"{no_surface}: the forecast uses best runs by compute"
+        fallback = (Limit(LimitCode.FALLBACK, text),)
     is_far = x == "train_flops" or furthest > ladder.log_compute.max() + FAR * np.log(10)
     return Question(
         ladder=ladder,
-        candidates=_chosen(curve_candidates(exponent, far=is_far), law),
+        candidates=_chosen(curve_candidates(exponent, far=is_far), law, _of_curve),
         calibration=FAR_CURVE if is_far else NEAR_CURVE,
-        status=said + health_notes(usable) + _check_fall(records, ladder),
+        limits=fallback + health_limits(usable) + _check_fall(records, ladder),
         evaluation_noise=evaluation_noise(usable),
     )
 
 
-def _check_fall(records: Records, ladder: Ladder) -> tuple[str, ...]:
+def _check_fall(records: Records, ladder: Ladder) -> tuple[Limit, ...]:
     """Refuse losses that do not fall; say so where the best run is not among the largest."""
     rank_c, rank_l = (
         np.argsort(np.argsort(v, kind="stable")) for v in (ladder.log_compute, ladder.log_loss)
@@ -211,8 +243,9 @@ def _check_fall(records: Records, ladder: Ladder) -> tuple[str, ...]:
     best = float(ladder.log_compute[np.argmin(ladder.log_loss)])
     third = np.quantile(ladder.log_compute, 2 / 3)
     if best < third:
-        return (
+        text = (
             f"the lowest loss is not among the third of runs with the most {by}: "
-            "larger runs may be badly trained",
+            "larger runs may be badly trained"
         )
+        return (Limit(LimitCode.NOT_FALLING, text),)
     return ()

@@ -1,4 +1,6 @@
-"""What carries a forecast and what limits it, in sentences and as one flag a target."""
+"""What carries a forecast and what limits it: of the whole, and of each target."""
+
+from collections import Counter
 
 import numpy as np
 import numpy.typing as npt
@@ -6,10 +8,9 @@ import numpy.typing as npt
 from analysis.forecasting.ensemble import Ensemble
 from analysis.forecasting.forecaster import Forecaster, LogForecast
 from analysis.forecasting.ladder import Ladder
-from analysis.forecasting.members.surface_forms import SurfaceForm
 from analysis.intervals import DECADE
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
-from scaling.rung_health import EDGE_REASON
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -31,34 +32,35 @@ def supported(forecaster: Forecaster, answer: LogForecast) -> BoolArray:
     that distance, or the distance is at most half the span; the 90% interval is no wider than a
     factor of 1.5. Otherwise only the interval should be read, as an order of magnitude.
     """
-    return np.array([not reason for reason in reasons_against(forecaster, answer)], dtype=bool)
+    return np.array([not found for found in target_limits(forecaster, answer)], dtype=bool)
 
 
-def reasons_against(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
-    """Why the median of each target is no number to read, by the rule of `supported`; "" where it
-    is one."""
+def target_limits(forecaster: Forecaster, answer: LogForecast) -> tuple[tuple[Limit, ...], ...]:
+    """Why the median of each target is no number to read, by the rule of `supported`; nothing
+    where it is one."""
     low, high = np.quantile(answer.draws, [0.05, 0.95], axis=1)
     spanned, rehearsed = span(forecaster), furthest_rehearsal(forecaster)
-    reasons = []
+    found = []
     for distance, width in zip(answer.distance, high - low, strict=True):
-        reason = too_far(float(distance), spanned, rehearsed)
-        if not reason and width > WIDEST:
-            reason = (
+        against = too_far(float(distance), spanned, rehearsed)
+        if not against and width > WIDEST:
+            text = (
                 f"{distance:.2f} decades beyond the data, with a 90% interval wider than a "
                 "factor of 1.5"
             )
-        reasons.append(reason)
-    return tuple(reasons)
+            against = (Limit(LimitCode.UNSUPPORTED, text),)
+        found.append(against)
+    return tuple(found)
 
 
-def too_far(distance: float, spanned: float, rehearsed: float) -> str:
-    """Why nothing this far out is a number to read; "" where it may be. All in decades."""
-    where = f"{distance:.2f} decades beyond the data, which span {spanned:.2f}"
+def too_far(distance: float, spanned: float, rehearsed: float) -> tuple[Limit, ...]:
+    """Why nothing this far out is a number to read; nothing where it may be. All in decades."""
+    text = f"{distance:.2f} decades beyond the data, which span {spanned:.2f}"
     if distance > SPANNED_REACH * spanned + ROUNDING:
-        return where
+        return (Limit(LimitCode.UNSUPPORTED, text),)
     if distance > max(REHEARSED_REACH * rehearsed, UNREHEARSED_REACH * spanned) + ROUNDING:
-        return f"{where}, rehearsed to {rehearsed:.2f}"
-    return ""
+        return (Limit(LimitCode.UNSUPPORTED, f"{text}, rehearsed to {rehearsed:.2f}"),)
+    return ()
 
 
 def span(forecaster: Forecaster) -> float:
@@ -71,8 +73,8 @@ def furthest_rehearsal(forecaster: Forecaster) -> float:
     return max((float(r.distance.max()) for r in forecaster.rehearsals), default=0.0)
 
 
-def evidence(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
-    """What the rehearsals found, origin by origin, and whether any reached as far as asked."""
+def evidence(forecaster: Forecaster) -> tuple[str, ...]:
+    """What the rehearsals found, a sentence per origin."""
     sentences = []
     for rehearsal in forecaster.rehearsals:
         error = rehearsal.errors @ forecaster.ensemble.first_weights
@@ -81,16 +83,6 @@ def evidence(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
             f"{rehearsal.distance.max():.2f} decades ahead) the error was "
             f"{100 * np.mean(np.abs(error)):.2f}% on average, bias {100 * np.mean(error):+.2f}%"
         )
-    if not forecaster.rehearsals:
-        return (
-            "no backtest is possible on so few runs: the width is what published ladders needed",
-        )
-    reached = furthest_rehearsal(forecaster)
-    if answer.distance.max() > 1.5 * reached:
-        sentences.append(
-            f"no backtest reached further than {reached:.2f} decades; "
-            f"the target lies {answer.distance.max():.2f} decades out"
-        )
     return tuple(sentences)
 
 
@@ -98,52 +90,76 @@ def _runs(count: int) -> str:
     return "run" if count == 1 else f"{count} runs"
 
 
-def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
-    """Sentences on what limits this forecast."""
-    said = []
-    unsupported = answer.distance[~supported(forecaster, answer)]
-    if len(unsupported):
-        nearest, furthest = float(unsupported.min()), float(unsupported.max())
-        which = f"a target {furthest:.1f} decades"
-        if furthest - nearest > 0.05:
-            which = f"targets {nearest:.1f} to {furthest:.1f} decades"
-        said.append(
-            f"unsupported: {which} beyond runs that span {span(forecaster):.1f}, rehearsed to "
-            f"{furthest_rehearsal(forecaster):.1f}; read the interval as an order of magnitude, "
-            "and no median"
-        )
+def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[Limit, ...]:
+    """What limits this forecast."""
+    found = [*_support_limits(forecaster, answer), *_backtest_limits(forecaster, answer)]
     if np.any(answer.distance == 0):
-        said.append("a target lies inside the data: that is interpolation")
+        text = "a target lies inside the data: that is interpolation"
+        found.append(Limit(LimitCode.INTERPOLATED, text))
     if not floor_identified(forecaster.ensemble):
-        said.append(
-            "the runs do not identify an irreducible loss; see what pinned floors would give"
+        text = "the runs do not identify an irreducible loss; see what pinned floors would give"
+        found.append(Limit(LimitCode.FLOOR_NOT_IDENTIFIED, text))
+    first = forecaster.ensemble.members[0]
+    exponents = first.form.exponents(first.solution.theta)
+    if max(exponents, default=0.0) > STEEP_EXPONENT:
+        text = (
+            f"fitted exponents are steep ({', '.join(f'{v:.2f}' for v in exponents)}): "
+            "the smallest runs may be under-trained"
         )
+        found.append(Limit(LimitCode.STEEP, text))
+    return tuple(found)
+
+
+def _support_limits(forecaster: Forecaster, answer: LogForecast) -> list[Limit]:
+    """Which targets are no numbers to read."""
+    unsupported = answer.distance[~supported(forecaster, answer)]
+    if not len(unsupported):
+        return []
+    nearest, furthest = float(unsupported.min()), float(unsupported.max())
+    which = f"a target {furthest:.1f} decades"
+    if furthest - nearest > 0.05:
+        which = f"targets {nearest:.1f} to {furthest:.1f} decades"
+    text = (
+        f"unsupported: {which} beyond runs that span {span(forecaster):.1f}, rehearsed to "
+        f"{furthest_rehearsal(forecaster):.1f}; read the interval as an order of magnitude, "
+        "and no median"
+    )
+    return [Limit(LimitCode.UNSUPPORTED, text)]
+
+
+def _backtest_limits(forecaster: Forecaster, answer: LogForecast) -> list[Limit]:
+    """How far backtests reach, and whether they missed."""
+    if not forecaster.rehearsals:
+        text = "no backtest is possible on so few runs: the width is what published ladders needed"
+        return [Limit(LimitCode.NOT_BACKTESTED, text)]
+    found = []
+    reached, furthest = furthest_rehearsal(forecaster), float(answer.distance.max())
+    if furthest > 1.5 * reached:
+        text = (
+            f"no backtest reached further than {reached:.2f} decades; "
+            f"the target lies {furthest:.2f} decades out"
+        )
+        found.append(Limit(LimitCode.NOT_BACKTESTED, text))
     if float(np.sqrt(answer.weighing.scale_squared.max())) > WIDE_SCALE:
-        said.append(
+        text = (
             "backtests missed by more than the default width: intervals are widened; "
             "check the smallest runs (warm-up, learning rate)"
         )
-    first = forecaster.ensemble.members[0]
-    if isinstance(first.candidate.form, SurfaceForm):
-        _, _, alpha, beta, _ = first.candidate.form.constants(first.solution.theta[None])
-        if max(alpha[0], beta[0]) > STEEP_EXPONENT:
-            said.append(
-                f"fitted exponents are steep ({alpha[0]:.2f}, {beta[0]:.2f}): "
-                "the smallest runs may be under-trained"
-            )
-    return tuple(said)
+        found.append(Limit(LimitCode.WIDENED, text))
+    return found
 
 
-def left_out(records: Records, ladder: Ladder) -> tuple[str, ...]:
-    """Which rows took no part, and why; shapes whose check failed have a note of their own."""
-    reasons = records.usable(*ladder.inputs).dropped_by_reason
-    said = [f"{why} ({count})" for why, count in reasons.items() if why != EDGE_REASON]
-    return (f"left out: {', '.join(said)}",) if said else ()
+def left_out(records: Records, ladder: Ladder) -> tuple[Limit, ...]:
+    """Which rows took no part, and why; shapes whose check failed have a limit of their own."""
+    dropped = records.usable(*ladder.inputs).dropped
+    counted = Counter(run.reason for run in dropped if run.code is LimitCode.LEFT_OUT)
+    reasons = ", ".join(f"{why} ({count})" for why, count in counted.items())
+    return (Limit(LimitCode.LEFT_OUT, f"left out: {reasons}"),) if reasons else ()
 
 
 def floor_identified(ensemble: Ensemble) -> bool:
     """Whether the runs, not the prior, say where the floor of the loss is."""
-    floored = [m for m in ensemble.members if m.candidate.form.parameters[0] == "floor"]
+    floored = [m for m in ensemble.members if m.form.parameters[0] == "floor"]
     if not floored:
         return False
     sd = float(np.sqrt(floored[0].solution.covariance[0, 0]))

@@ -1,10 +1,10 @@
 """Everything that a report states, gathered once: each number from one library call.
 
-A question that the runs cannot answer is not an error here: its refusal is kept as a sentence
-and the report prints that.
+A question that the runs cannot answer is not an error here: it becomes a limit with a code of its
+own, and the report prints its sentence.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -23,6 +23,9 @@ from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVEL, LEVELS
 from analysis.tuning.rungs import LadderHealth, ladder_health
 from scaling.errors import ForecastError, RecordError, ScalingError
+from scaling.laws.curves import PowerLaw
+from scaling.laws.surfaces import Chinchilla
+from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
 
 FACTORS = (10.0, 100.0)  # times the largest fitted run: what a planner asks first
@@ -34,7 +37,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What the runs say. An answer that is None has its refusal, a sentence, in ``refusals``."""
+    """What the runs say. An answer that is None has its refusal in ``limits``, by code."""
 
     records: Records  # all runs
     used: Records  # those that fits may use; the others are in its ``dropped``
@@ -46,9 +49,14 @@ class Findings:
     backtest: Backtest | None
     curves: pd.DataFrame | None  # run_id, step, train_loss
     health: LadderHealth | None
-    refusals: Mapping[str, str]  # question -> why the runs cannot answer it
+    limits: tuple[Limit, ...]  # the questions that the runs cannot answer, and why
     confidence_level: float
     seals: tuple[SealStanding, ...] = ()  # the record of sealed forecasts, of all sources
+
+    def refusal(self, code: LimitCode) -> str | None:
+        """Why the runs cannot answer the question of this code; None where they do."""
+        limit = first_of(code, self.limits)
+        return limit.text if limit else None
 
     @property
     def largest(self) -> float:
@@ -98,13 +106,13 @@ def gather_findings(
         confidence_level=confidence_level,
         seed=seed,
     )
-    refusals: dict[str, str] = {}
+    refusals: list[Limit] = []
 
-    def ask(question: str, call: Callable[[], Answer]) -> Answer | None:
+    def ask(call: Callable[[], Answer], code: LimitCode, about: str = "") -> Answer | None:
         try:
             return call()
         except ScalingError as error:
-            refusals[question] = str(error)
+            refusals.append(Limit(code, f"{about}: {error}" if about else str(error)))
             return None
 
     fit = partial(
@@ -115,20 +123,25 @@ def gather_findings(
         confidence_level=confidence_level,
         seed=seed,
     )
-    fits = [ask(f"law {name}", partial(fit, name)) for name in _laws_to_fit(law, x)]
+    fits = [
+        ask(partial(fit, name), LimitCode.NO_FIT, f"the law {name}")
+        for name in _laws_to_fit(law, x)
+    ]
     hidden = len(held_out_runs(records))
     return Findings(
         records=records,
         used=used,
         x=column,
         laws=tuple(fitted for fitted in fits if fitted is not None),
-        forecast=ask("forecast", questions.forecast),
-        splits=ask("splits", questions.splits) or (),
-        held_out=ask("held_out", partial(questions.held_out, sealed)) if hidden else None,
-        backtest=ask("backtest", questions.backtest) if with_backtest else None,
+        forecast=ask(questions.forecast, LimitCode.NO_FORECAST),
+        splits=ask(questions.splits, LimitCode.NO_SPLIT) or (),
+        held_out=ask(partial(questions.held_out, sealed), LimitCode.NO_HELD_OUT_CHECK)
+        if hidden
+        else None,
+        backtest=ask(questions.backtest, LimitCode.NO_BACKTEST) if with_backtest else None,
         curves=curves,
-        health=ask("health", partial(ladder_health, records, curves)),
-        refusals=refusals,
+        health=ask(partial(ladder_health, records, curves), LimitCode.NO_HEALTH),
+        limits=tuple(refusals),
         confidence_level=confidence_level,
         seals=seals,
     )
@@ -195,4 +208,4 @@ def _laws_to_fit(law: str, x: str | None) -> tuple[str, ...]:
     """The names of the laws that a report fits."""
     if law != "auto":
         return (law,)
-    return ("power_law",) if x is not None else ("power_law", "chinchilla")
+    return (PowerLaw.name,) if x is not None else (PowerLaw.name, Chinchilla.name)

@@ -13,6 +13,7 @@ from analysis.report.findings import Findings
 from analysis.report.tables import HEADS, NO_INTERVAL, Table, loss_head, or_dash, size_cell
 from analysis.text.numbers import MINUS, loss_in_words, percent_in_words
 from analysis.text.tuning import gap_text
+from scaling.limits import LimitCode, texts
 from scaling.records import Records
 
 MOST_RUNS = 200
@@ -136,7 +137,15 @@ def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEV
                     (*said, f"{verdict.measured:.4f}", error, "inside" if inside else "OUTSIDE")
                 )
             if not own:
-                rows.append((*said, "\u2013", "\u2013", standing.refusal or "not landed yet"))
+                refusals = texts(standing.limits, without=(LimitCode.WAITING,))
+                rows.append(
+                    (
+                        *said,
+                        "\u2013",
+                        "\u2013",
+                        "; ".join(refusals) or "not landed yet",
+                    )
+                )
     head = (
         "Name",
         "Sealed (UTC)",

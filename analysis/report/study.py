@@ -36,8 +36,8 @@ class Study:
                 for name, value, spread in rows
             ]
             lines += [f"  {choice.line}" for choice in fit.choices]
-            lines += [f"  note: {note}" for note in fit.notes]
-        lines += [f"not answered: {refusal}" for refusal in self.findings.refusals.values()]
+            lines += [f"  limit: {limit.text}" for limit in fit.limits]
+        lines += [f"not answered: {limit.text}" for limit in self.findings.limits]
         lines += self._forecast_lines()
         lines += ["", record_line(self.findings.seals)] if self.findings.seals else []
         check = self.findings.held_out

@@ -16,6 +16,7 @@ from analysis.text.numbers import (
     rough_in_words,
 )
 from scaling.columns import loss_unit
+from scaling.limits import LimitCode, texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +114,7 @@ def _what_more_would_reach(findings: Findings) -> list[Statement]:
         if target is not None:
             sentences.append(_reach(findings, factor, target))
     if not sentences:
-        refusal = findings.refusals.get("forecast", "no forecast was asked for")
+        refusal = findings.refusal(LimitCode.NO_FORECAST)
         return [Statement(heading="What more would reach", text=f"No forecast: {refusal}.")]
     sentences.append(_support(findings))
     heading = f"What more {x_noun(findings.x)} would reach"
@@ -165,7 +166,7 @@ def _how_to_split(findings: Findings) -> list[Statement]:
             (split.shown(end) for end in ranges[findings.confidence_level])
             for ranges in (split.params_range, split.tokens_range)
         )
-        if split.unsupported_because:
+        if not split.supported:
             sentences.append(
                 f"At {factor:g} times the runs say no more than {count_in_words(n_low)} to "
                 f"{count_in_words(n_high)} parameters on {count_in_words(d_low)} to "
@@ -184,7 +185,7 @@ def _how_to_split(findings: Findings) -> list[Statement]:
 def _held_out(findings: Findings) -> list[Statement]:
     check = findings.held_out
     if check is None:
-        refusal = findings.refusals.get("held_out")
+        refusal = findings.refusal(LimitCode.NO_HELD_OUT_CHECK)
         text = (
             f"It could not be made: {refusal}."
             if refusal
@@ -207,10 +208,10 @@ def _held_out(findings: Findings) -> list[Statement]:
 def _trust(findings: Findings) -> list[Statement]:
     if findings.forecast is None:
         return []
+    told_elsewhere = (LimitCode.LEFT_OUT,)  # in a table of the report's own
     said = [
         f"{sentence[:1].upper()}{sentence[1:]}."
-        for sentence in findings.forecast.status
-        if not sentence.startswith("left out: ")  # a table of the report's own says that
+        for sentence in texts(findings.forecast.limits, without=told_elsewhere)
     ]
     scored = findings.backtest
     if scored is not None:
@@ -221,8 +222,8 @@ def _trust(findings: Findings) -> list[Statement]:
             f"{100 * scored.overall.coverage[0.9]:.0f}% of hidden runs fell inside their 90% "
             "intervals."
         )
-    elif "backtest" in findings.refusals:
-        said.append(f"No rehearsal on this ladder: {findings.refusals['backtest']}.")
+    elif refusal := findings.refusal(LimitCode.NO_BACKTEST):
+        said.append(f"No rehearsal on this ladder: {refusal}.")
     said.append("All of it holds for the same recipe and data at a larger scale, not for others.")
     return [Statement(heading="How far to trust it", text=" ".join(said))]
 

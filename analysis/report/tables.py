@@ -233,7 +233,7 @@ def splits_table(findings: Findings) -> Table:
         ranges = (split.params_range[level], split.tokens_range[level])
         n, d = (" to ".join(count_in_words(split.shown(v)) for v in ends) for ends in ranges)
         best = (count_in_words(v) for v in (split.params, split.tokens))
-        n_best, d_best = ("not supported",) * 2 if split.unsupported_because else best
+        n_best, d_best = best if split.supported else ("not supported",) * 2
         budget = f"{flops_in_words(split.train_flops)} FLOP"
         rows.append((f"{factor:g}\u00d7", budget, n_best, n, d_best, d))
     percent = f"{100 * level:g}% interval"

@@ -17,8 +17,9 @@ from analysis.report.references import references_for
 from analysis.report.summary import summarise, x_noun
 from analysis.text.numbers import in_print
 from analysis.text.tuning import trend_sentences
-from scaling.columns import loss_unit
+from scaling.columns import NATS_PER_TOKEN, loss_unit
 from scaling.errors import RecordError
+from scaling.limits import LimitCode
 from scaling.records import Records
 
 FOLDER = Path(__file__).parent
@@ -91,6 +92,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         title=title or f"What would more {x_noun(findings.x)} reach? A forecast from {name}",
         style=(FOLDER / "report.css").read_text(encoding="utf-8"),
         findings=findings,
+        codes=LimitCode,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         summary=summarise(findings),
         trend=trend_sentences(findings.health) if findings.health else [],
@@ -101,7 +103,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         factors=[f"{factor:g}\u00d7" for factor in FACTORS],
         noun=x_noun(findings.x),
         loss="validation cross-entropy in nats per token"
-        if unit == "nats per token"
+        if findings.records.loss_kind in NATS_PER_TOKEN
         else f"what the table calls {unit.strip('()')}",
         seal_record=record_line(findings.seals),
         level=f"{100 * findings.confidence_level:g}%",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from analysis.decisions.budget_for_loss import BudgetForLoss
 from analysis.decisions.optimal_split import OptimalSplit
 from analysis.text.tables import FARTHEST, section, table_lines
+from scaling.limits import LimitCode, texts
 
 
 def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
@@ -22,8 +23,8 @@ def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
         ]
         for answer in answers
     ]
-    said = list(dict.fromkeys(sentence for answer in answers for sentence in answer.status))
-    return "\n".join([*table_lines(header, rows), *section("status", said)])
+    limits = texts(limit for answer in answers for limit in answer.limits)
+    return "\n".join([*table_lines(header, rows), *section("limits", limits)])
 
 
 def _budget(value: float, is_supported: bool) -> str:
@@ -48,11 +49,12 @@ def splits_text(splits: Sequence[OptimalSplit]) -> str:
                 cells.append(f"[{split.shown(span.low):.3g}, {split.shown(span.high):.3g}]")
         rows.append(cells)
     against = [
-        f"unsupported, an order of magnitude only: {split.budget:.3g} FLOP, "
-        f"{split.unsupported_because}"
+        f"unsupported, an order of magnitude only: {split.budget:.3g} FLOP, {limit.text}"
         for split in splits
-        if split.unsupported_because
+        for limit in split.limits
+        if limit.code is LimitCode.UNSUPPORTED
     ]
+    shared = [limit for split in splits for limit in split.limits]
     beyond = ", ".join(f"{split.decades_beyond:.2f}" for split in splits)
     return "\n".join(
         [
@@ -62,5 +64,6 @@ def splits_text(splits: Sequence[OptimalSplit]) -> str:
             f"decades beyond the data: {beyond} ({FARTHEST})",
             *against,
             "the loss is flat around an optimum: a run anywhere inside a range costs little",
+            *section("limits", texts(shared, without=(LimitCode.UNSUPPORTED,))),
         ]
     )

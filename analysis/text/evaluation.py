@@ -1,12 +1,11 @@
-"""Backtests and verdicts on sealed forecasts as text and as JSON."""
+"""Backtests and verdicts on sealed forecasts as text."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from analysis.evaluation.backtest import Backtest, Score
-from analysis.evaluation.sealed import Seal, SealStanding, Verdict, record_line
+from analysis.evaluation.sealed import SealStanding, record_line
 from analysis.text.tables import section, table_lines
+from scaling.limits import texts
 
 
 def backtest_text(backtest: Backtest) -> str:
@@ -31,7 +30,7 @@ def backtest_text(backtest: Backtest) -> str:
         "",
         *table_lines(["hidden", "seen", *header[1:]], hidden),
     ]
-    return "\n".join([*lines, *section("status", backtest.status)])
+    return "\n".join([*lines, *section("limits", texts(backtest.limits))])
 
 
 def _score_cells(score: Score) -> list[str]:
@@ -45,25 +44,15 @@ def _score_cells(score: Score) -> list[str]:
     ]
 
 
-def verdicts_text(seal: Seal, verdicts: Sequence[Verdict]) -> str:
-    """How a sealed forecast fared, a line a run that has landed."""
+def standing_text(standing: SealStanding) -> str:
+    """How a sealed forecast fared: a line per run that has landed, and what limits that."""
+    seal = standing.seal
     head = f"{seal.name}: sealed {seal.sealed_at} from {seal.source} (digest {seal.digest})"
-    waiting = "none of its runs has landed yet"
-    return "\n".join([head, *([verdict.line for verdict in verdicts] or [waiting])])
+    return "\n".join([head, *(v.line for v in standing.verdicts), *texts(standing.limits)])
 
 
 def standings_text(standings: Sequence[SealStanding]) -> str:
     """Every sealed forecast with its verdicts, then the record of all."""
     if not standings:
         return "no forecast is sealed yet; seal one with scaling forecast --seal NAME"
-    lines = []
-    for standing in standings:
-        lines.append(verdicts_text(standing.seal, standing.verdicts))
-        if standing.refusal:
-            lines.append(f"not scored: {standing.refusal}")
-    return "\n".join([*lines, "", record_line(standings)])
-
-
-def verdicts_json(verdicts: Sequence[Verdict]) -> str:
-    """The verdicts as one JSON document."""
-    return json.dumps([asdict(verdict) for verdict in verdicts], indent=2)
+    return "\n".join([*map(standing_text, standings), "", record_line(standings)])

@@ -8,6 +8,7 @@ from analysis.approaches.side_by_side import CrossCheck
 from analysis.fitting.checklist import Card
 from analysis.fitting.result import Fit
 from analysis.text.tables import plain_values
+from scaling.limits import texts
 
 
 def fit_text(
@@ -21,7 +22,8 @@ def fit_text(
     lines = [fit.to_text(confidence_levels)]
     for check in checks:
         lines.append(f"  {check.line}")
-        lines += [f"    {warning}" for warning in check.warnings]
+        if check.exponent is not None:  # else its line says why there is none
+            lines += [f"    {sentence}" for sentence in texts(check.limits)]
     if with_card and fit.card is not None:
         lines += ["", "checklist", str(Card(fit.card))]
     return "\n".join(lines)

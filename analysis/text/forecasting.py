@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.text.tables import FARTHEST, interval_text, section, table_lines, target_label
+from scaling.limits import texts
 
 MOST = 12  # targets that get a sentence of their own
 
@@ -41,7 +42,7 @@ def forecast_text(forecast: Forecast) -> str:
             for pairs in [list(zip(medians, forecast.targets, strict=True))]
         )
         lines.append(f"medians if the floor were: {pinned}")
-    lines += [*section("evidence", forecast.evidence), *section("status", forecast.status)]
+    lines += [*section("evidence", forecast.evidence), *section("limits", texts(forecast.limits))]
     return "\n".join(lines)
 
 

@@ -12,6 +12,11 @@ _SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
 FARTHEST = "the distance is that of whichever of N, D and C lies farthest outside the runs"
 
 
+def result_json(result: Any) -> str:
+    """One result dataclass as one JSON document; an unbounded end is null."""
+    return json.dumps(plain_values(asdict(result)), indent=2, allow_nan=False)
+
+
 def results_json(results: Sequence[Any]) -> str:
     """Result dataclasses as one JSON document; an unbounded end is null."""
     return json.dumps(

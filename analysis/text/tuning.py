@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from analysis.text.tables import plain_values, table_lines
 from analysis.tuning.rungs import LadderHealth, Rung
+from scaling.limits import texts
 
 
 def health_text(health: LadderHealth) -> str:
@@ -19,7 +20,7 @@ def health_text(health: LadderHealth) -> str:
             "",
             *table_lines([*header, "curve", "weight"], rows),
             "",
-            "what fits make of them (a forecast says in its status what it does with them):",
+            "what fits make of them (a forecast says in its limits what it does with them):",
             *why,
             "",
             *trend_sentences(health),
@@ -54,7 +55,7 @@ def trend_sentences(health: LadderHealth) -> list[str]:
     """How the best learning rate goes with size and horizon, and what that puts at stake."""
     trend = health.trend
     if trend is None:
-        return [f"no trend of the learning rates: {health.trend_refusal}"]
+        return [f"no trend of the learning rates: {reason}" for reason in texts(health.limits)]
     said = [
         f"over {trend.rungs} checked rungs, ln(best learning rate / rule) goes with ln width by "
         f"{trend.width_slope:+.3f} +- {trend.width_stderr:.3f} and with ln tokens by "

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scaling.arrays import FloatArray
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.rung_health import Health, rung_columns
 
@@ -53,15 +54,16 @@ class TuningGap:
         return self.chances @ (self.amplitude[:, None] * self._shape(log_compute))
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What was taken off, in a sentence, where that is worth one."""
+    def limits(self) -> tuple[Limit, ...]:
+        """What was taken off, where that is worth a word."""
         if self.expected.max() < WORTH_A_WORD:
             return ()
         taken = 100 * self.expected
-        return (
+        text = (
             f"learning-rate checks: {taken.min():.1f} to {taken.max():.1f}% of the loss taken off "
-            "for missing the best learning rate; what the same rule would cost a target is added",
+            "for missing the best learning rate; what the same rule would cost a target is added"
         )
+        return (Limit(LimitCode.TUNING_TAKEN_OFF, text),)
 
     def _shape(self, log_compute: FloatArray) -> FloatArray:
         return _falling(self.decay, np.asarray(log_compute) - self.log_smallest)

@@ -19,6 +19,7 @@ from analysis.tuning.trends import (
     outlying,
 )
 from scaling.errors import FitError, RecordError
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.rung_health import EDGE_REASON, Health, rung_columns, spread_health
 
@@ -80,8 +81,8 @@ class LadderHealth:
     source: str
     rungs: tuple[Rung, ...]
     trend: LearningRateTrend | None
-    trend_refusal: str
-    """Why there is no trend; empty where there is one."""
+    limits: tuple[Limit, ...]
+    """Why there is no trend, where there is none."""
     stakes: tuple[Stake, ...]
     """At the largest run that fits use and at the largest held-out one, where a trend is real."""
 
@@ -119,28 +120,30 @@ def ladder_health(records: Records, curves: pd.DataFrame | None = None) -> Ladde
         source=records.source,
         rungs=tuple(_rung(group, key, deviations, apart) for group in groups),
         trend=trend,
-        trend_refusal=refusal,
+        limits=(Limit(LimitCode.NO_TREND, refusal),) if refusal else (),
         stakes=_stakes(table, trend),
     )
 
 
-def health_notes(used: Records, *, weighed: bool = True) -> tuple[str, ...]:
-    """What fits and forecasts made of the health of the runs, in sentences.
+def health_limits(used: Records, *, weighed: bool = True) -> tuple[Limit, ...]:
+    """What fits and forecasts made of the health of the runs.
 
     ``used`` is what `Records.usable` left. Runs that count less are spoken of only where the fit
     is ``weighed`` by health.
     """
-    said = []
-    if left_out := used.dropped_by_reason.get(EDGE_REASON, 0):
-        said.append(f"{_runs(left_out, 'is', 'are')} left out: {EDGE_REASON}")
+    limits = []
+    if left_out := used.dropped_for(LimitCode.EDGE_LEFT_OUT):
+        text = f"{_runs(left_out, 'is', 'are')} left out: {EDGE_REASON}"
+        limits.append(Limit(LimitCode.EDGE_LEFT_OUT, text))
     if weighed and "health_weight" in used:
         share = used.column("health_weight")
         if count := int(np.sum(share < 1)):
-            said.append(
+            text = (
                 f"{_runs(count, 'counts', 'count')} less (down to {share.min():.2f}): the "
                 "learning-rate check of their shape found a loss gap (health soft or cap)"
             )
-    return tuple(said)
+            limits.append(Limit(LimitCode.COUNTS_LESS, text))
+    return tuple(limits)
 
 
 def _runs(count: int, one: str, many: str) -> str:

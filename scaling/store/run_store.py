@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.errors import StoreError
 from scaling.store.cache import EXCLUDED, Try, read_tries
-from scaling.store.mlflow_client import connect, log_batches, one_line_errors, sender
+from scaling.store.mlflow_client import (
+    artifact_errors,
+    connect,
+    log_batches,
+    one_line_errors,
+    sender,
+)
 from scaling.store.run_state import (
     DRIVER,
     KIND,
@@ -28,11 +34,13 @@ from scaling.store.run_state import (
     REASON,
     RECORD,
     RUN_ID,
+    SETTLEMENT,
     STATE,
     Fact,
     RunState,
 )
 from scaling.store.run_writer import RunWriter, as_params, final_metrics, now_ms, record_json
+from scaling.store.settlement import Settlement
 from scaling.store.spool import Shipper, Spool, Unavailable, left_behind, ship
 from scaling.store.sql_reads import LayoutError, curve_points, experiments, run_tags, speaks_sql
 from scaling.store.state_folder import state_folder
@@ -67,7 +75,8 @@ class RunStore:
         client = connect(uri)
         experiment = _find_experiment(client, sweep, uri)
         if experiment is None:
-            experiment_id = client.create_experiment(sweep, tags={KIND: "sweep"})
+            tags, place = {KIND: "sweep"}, _artifact_folder(uri)
+            experiment_id = client.create_experiment(sweep, artifact_location=place, tags=tags)
             return cls(sweep=sweep, tracking_uri=uri, experiment_id=experiment_id)
         if KIND not in experiment.tags:
             if client.search_runs([experiment.experiment_id], max_results=1):
@@ -266,14 +275,34 @@ class RunStore:
         found = {run_id: traceback_of(kept.get(name, {})) for name, run_id in tries.items()}
         return {run_id: text for run_id, text in found.items() if text}
 
+    def ask_to_settle(self, run_id: str, settlement: Settlement) -> None:
+        """Ask the worker that trains this run, wherever it is, to end it as settled; nothing where
+        it is not running any more."""
+        one = _counts(self._by_run()[run_id])
+        if one.tags[STATE] == RunState.RUNNING:
+            client = connect(self.tracking_uri)
+            with one_line_errors(self.tracking_uri):
+                client.set_tag(one.store_run_id, SETTLEMENT, settlement.to_json())
+
+    def settlements(self, writers: Mapping[str, RunWriter]) -> dict[str, Settlement]:
+        """What was asked of these runs, by run id: one cheap look, whatever the sweep's size."""
+        names = {w.store_run_id: run_id for run_id, w in writers.items() if w.store_run_id}
+        tags = self._tags(names, SETTLEMENT)
+        return {
+            names[name]: Settlement.from_json(kept[SETTLEMENT])
+            for name, kept in tags.items()
+            if SETTLEMENT in kept
+        }
+
     def log_artifact(self, path: Path, run_name: str = "report") -> None:
         """Keep a file with the sweep, as an artifact of a run of its own named ``run_name``."""
         client = connect(self.tracking_uri)
         tags = {PARENT: self.parent_id} if self.parent_id else {}
         with one_line_errors(self.tracking_uri):
-            run = client.create_run(self.experiment_id, run_name=run_name, tags=tags)
-            client.log_artifact(run.info.run_id, str(path))
-            client.set_terminated(run.info.run_id)
+            run = client.create_run(self.experiment_id, run_name=run_name, tags=tags).info
+            with artifact_errors(run.artifact_uri, f"{path} is not kept with the sweep"):
+                client.log_artifact(run.run_id, str(path))
+            client.set_terminated(run.run_id)
 
     def tries(self) -> list[Try]:
         """Everything in the experiment that carries our tags, latest first."""
@@ -332,6 +361,16 @@ def _counts(tries: Sequence[Try]) -> Try:
 def _database_exists(uri: str) -> bool:
     """False where the URI names a SQLite file that is not there; asking would create it."""
     return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+
+
+def _artifact_folder(uri: str) -> str | None:
+    """Where artifacts of a new experiment go: beside a SQLite file, else as MLflow is set up.
+
+    MLflow's own default lies below the working directory of whoever comes first.
+    """
+    if not uri.startswith("sqlite:///"):
+        return None
+    return str(Path(uri.removeprefix("sqlite:///")).parent / "mlruns")
 
 
 def sweep_ids(uri: str) -> dict[str, str]:

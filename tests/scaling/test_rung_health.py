@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit_law
+from scaling.limits import LimitCode, first_of
 from scaling.records import records_from_table
 from scaling.rung_health import EDGE_REASON, spread_health
 
@@ -62,8 +63,8 @@ def test_a_fit_follows_healthy_shapes_and_says_that_others_count_less(ladder):
         bootstrap=0,
     )
     assert abs(aware.law.b + 0.15) < 0.2 * abs(plain.law.b + 0.15)
-    assert any("count less" in note for note in aware.notes)
-    assert not any("count less" in note for note in plain.notes)
+    assert first_of(LimitCode.COUNTS_LESS, aware.limits)
+    assert first_of(LimitCode.COUNTS_LESS, plain.limits) is None
 
 
 def test_widening_happens_once(ladder):

@@ -8,6 +8,7 @@ from scaling.cli.inputs import assignments, curves_of, load, load_along, points
 from scaling.cli.outputs import answer, save, save_table, show
 from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
+from scaling.limits import LimitCode
 
 if TYPE_CHECKING:
     from analysis.forecasting.targets import Targets
@@ -20,11 +21,12 @@ def fit(arguments: Arguments) -> None:
     from analysis.approaches.side_by_side import cross_checks
     from analysis.fitting.policy import fit_as_reported
     from analysis.text.fitting import fit_json, fit_text
+    from scaling.laws.curves import PowerLaw
 
     (records, x), levels = load_along(arguments), _levels(arguments)
     fitted = fit_as_reported(
         records,
-        arguments.law,
+        arguments.law or PowerLaw,
         frontier=arguments.frontier,
         objective=arguments.objective,
         huber_delta=arguments.huber_delta,
@@ -80,10 +82,11 @@ def allocate(arguments: Arguments) -> None:
     from analysis.decisions.optimal_split import optimal_splits
     from analysis.text.decisions import splits_text
     from analysis.text.tables import results_json
+    from scaling.laws.surfaces import Chinchilla
 
     records, levels = load(arguments), _levels(arguments)
     if arguments.inference_tokens or arguments.unique_tokens is not None:
-        if arguments.law not in ("auto", "chinchilla"):
+        if arguments.law not in ("auto", Chinchilla.name):
             raise ConfigError(
                 f"--law {arguments.law} knows neither inference nor limited data; leave --law out"
             )
@@ -167,9 +170,10 @@ def _predict_points(arguments: Arguments) -> None:
     if arguments.json:
         print(answered.to_json())
     unsupported = [
-        f"point {number}: {target.unsupported_because}"
+        f"point {number}: {limit.text}"
         for number, target in enumerate(answered.targets, start=1)
-        if not target.supported
+        for limit in target.limits
+        if limit.code is LimitCode.UNSUPPORTED
     ]
     if unsupported:
         count = f"{len(unsupported)} of {len(predicted)} points are unsupported"

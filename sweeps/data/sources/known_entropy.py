@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling.errors import CorpusError
-from sweeps.config.data import DataConfig
-from sweeps.data.sources.base import UNLIMITED_TOKENS, Corpus, CorpusFacts, hash_of
+from sweeps.config.data import BigramTasksData, GeneratedData, MarkovData
+from sweeps.data.sources.base import UNLIMITED_TOKENS, CorpusFacts, WindowCorpus, hash_of
 from sweeps.data.sources.markov_chains import Chain, bigram_tasks, markov_chain
 
 if TYPE_CHECKING:
@@ -21,53 +21,49 @@ _STANDARD_ERRORS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratedCorpus(Corpus):
+class GeneratedCorpus(WindowCorpus):
     """Sequences of a chain, each computed from its number and the run's seed."""
 
     chain: Chain
     _sums: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def batches(
-        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
+    def windows_read(
+        self, seed: int, first: int, last: int, device: torch.device | str
     ) -> torch.Tensor:
-        """See Corpus.batches; computed on the device."""
+        """See WindowCorpus; computed on the device."""
         import torch
 
         key = str(device)
         if key not in self._sums:
             self._sums[key] = tuple(torch.from_numpy(sums).to(device) for sums in self.chain.sums)
-        numbers = torch.arange(first * sequences, last * sequences, device=device)
-        length = self.context + 1
-        tokens = self.chain.sequences_on(numbers, length, seed, _TRAINING, self._sums[key])
-        return tokens.view(last - first, sequences, length)
+        numbers = torch.arange(first, last, device=device)
+        return self.chain.sequences_on(numbers, self.context + 1, seed, _TRAINING, self._sums[key])
 
 
-def load_markov(config: DataConfig, context: int) -> GeneratedCorpus:
+def load_markov(config: MarkovData, context: int) -> GeneratedCorpus:
     """Order-k Markov sequences. Raises CorpusError for a table too large to hold."""
-    source = config.generated
-    chain = markov_chain(source.symbols, source.order, source.concentration, source.seed)
+    chain = markov_chain(config.symbols, config.order, config.concentration, config.seed)
     return _corpus(chain, config, context)
 
 
-def load_bigram_tasks(config: DataConfig, context: int) -> GeneratedCorpus:
+def load_bigram_tasks(config: BigramTasksData, context: int) -> GeneratedCorpus:
     """Many bigram tasks. Raises CorpusError for tables too large to hold."""
-    source = config.generated
     chain = bigram_tasks(
-        source.symbols, source.tasks, source.zipf, source.concentration, source.seed
+        config.symbols, config.tasks, config.zipf, config.concentration, config.seed
     )
     return _corpus(chain, config, context)
 
 
-def _corpus(chain: Chain, config: DataConfig, context: int) -> GeneratedCorpus:
+def _corpus(chain: Chain, config: GeneratedData, context: int) -> GeneratedCorpus:
     """The validation set is the source's alone: its seed, and a domain of its own, in which no
     training sequence lies."""
     if context < chain.prefix_length:
         raise CorpusError(
             f"model.context {context} is shorter than the {chain.prefix_length} tokens that a "
-            "sequence begins with; give a longer context or a lower data.generated.order"
+            "sequence begins with; give a longer context or a lower data.order"
         )
     numbers = np.arange(config.validation_windows)
-    validation = chain.sequences(numbers, context + 1, config.generated.seed, _VALIDATION)
+    validation = chain.sequences(numbers, context + 1, config.seed, _VALIDATION)
     facts = CorpusFacts(
         data_hash=chain.hash,
         eval_hash=hash_of(validation),
@@ -79,7 +75,7 @@ def _corpus(chain: Chain, config: DataConfig, context: int) -> GeneratedCorpus:
         bytes_per_token=None,
         entropy=chain.entropy(context),
     )
-    return GeneratedCorpus(facts=facts, validation=validation, context=context, chain=chain)
+    return GeneratedCorpus(facts=facts, held_back=validation, context=context, chain=chain)
 
 
 def entropy_leak(loss: float, stderr: float, entropy: float | None) -> str | None:

@@ -7,9 +7,15 @@ from analysis.approaches.envelope import fit_envelope
 from analysis.approaches.isoflop import fit_isoflop
 from scaling.errors import FitError
 from scaling.laws.surfaces import Chinchilla
-from scaling.simulate import EXAMPLES, grid_of_runs, isoflop_runs, simulate_records
+from scaling.limits import LimitCode
+from scaling.simulate import grid_of_runs, isoflop_runs, simulate_records
 
-LAW = EXAMPLES["chinchilla"]
+
+def codes(answer):
+    return [limit.code for limit in answer.limits]
+
+
+LAW = Chinchilla.example()
 BUDGETS = np.geomspace(1e18, 1e21, 6)
 AROUND = np.geomspace(0.4, 2.5, 7)
 EXPONENT = LAW.derived()["optimal_params_exponent"]
@@ -23,7 +29,7 @@ def profiles(around=AROUND, noise=0.0, seed=0, law=LAW):
 def test_centred_narrow_profiles_give_the_exponent():
     fit = fit_isoflop(profiles())
     assert fit.exponent == pytest.approx(EXPONENT, abs=0.002)  # what a parabola leaves out
-    assert [p.reason_left_out for p in fit.profiles] == [None] * 6
+    assert [p.limits for p in fit.profiles] == [()] * 6
 
 
 def test_isoflop_intervals_hold_the_exponent_under_noise():
@@ -41,7 +47,7 @@ def test_off_centre_wide_profiles_are_biased_and_say_so():
     assert abs(np.log(fit.optimal_params(1e19) / truth)) > 1.5 * abs(
         np.log(centred.optimal_params(1e19) / truth)
     )
-    assert any("biased" in sentence for sentence in fit.warnings)
+    assert LimitCode.BIASED in codes(fit)
 
 
 def test_a_budget_whose_minimum_is_not_bracketed_does_not_count():
@@ -50,9 +56,9 @@ def test_a_budget_whose_minimum_is_not_bracketed_does_not_count():
     last = flops > 5e20
     cut = records.select(~last | (params < 0.8 * LAW.optimal_params(1e21)), "too large")
     fit = fit_isoflop(cut)
-    assert fit.profiles[-1].reason_left_out is not None
+    assert codes(fit.profiles[-1]) == [LimitCode.NO_BRACKET]
     assert np.isnan(fit.profiles[-1].optimal_params)
-    assert any("1 of 6 budgets left out" in sentence for sentence in fit.warnings)
+    assert any("1 of 6 budgets left out" in limit.text for limit in fit.limits)
 
 
 def test_without_bracketed_budgets_there_is_no_answer():
@@ -75,7 +81,7 @@ def test_the_envelope_gives_the_exponent_of_a_dense_grid():
     fit = fit_envelope(records, bootstrap=100)
     assert fit.exponent == pytest.approx(EXPONENT, abs=0.04)  # slices and grid are coarse
     assert (np.diff(fit.loss) < 0).all()
-    assert any("biased low" in sentence for sentence in fit.warnings)
+    assert LimitCode.BIASED in codes(fit)
 
 
 def test_an_envelope_of_two_runs_is_refused():

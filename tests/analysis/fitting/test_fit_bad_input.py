@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 from analysis.fitting.fit import fit_law
 from analysis.fitting.result import FitStatus
 from scaling.errors import FitError, RecordError, ScalingError
+from scaling.laws.curves import PowerLaw
+from scaling.laws.surfaces import Chinchilla
+from scaling.limits import LimitCode, first_of
 from scaling.records import records_from_table
-from scaling.simulate import EXAMPLES, example_runs, grid_of_runs, simulate_records
+from scaling.simulate import grid_of_runs, simulate_records
 
-CHINCHILLA, POWER = EXAMPLES["chinchilla"], EXAMPLES["power_law"]
+CHINCHILLA, POWER = Chinchilla.example(), PowerLaw.example()
 QUICK = {"bootstrap": 0, "card": False}
 
 
 def grid(**noise):
-    return simulate_records(CHINCHILLA, example_runs("chinchilla"), **noise)
+    return simulate_records(CHINCHILLA, Chinchilla.example_runs(), **noise)
 
 
 def changed(records, **columns):
@@ -67,7 +70,7 @@ def test_tokens_that_are_a_power_of_params_are_refused():
 def test_a_narrow_range_of_ratios_is_said():
     narrow = simulate_records(CHINCHILLA, grid_of_runs(np.geomspace(1e7, 1e10, 6), [10, 20, 40]))
     fit = fit_law(narrow, "chinchilla", objective="least_squares", **QUICK)
-    assert any("tokens per parameter span a factor of 4" in note for note in fit.notes)
+    assert any("tokens per parameter span a factor of 4" in limit.text for limit in fit.limits)
 
 
 @pytest.mark.parametrize("column", ["params", "tokens"])
@@ -130,7 +133,7 @@ def test_diverged_and_held_out_runs_stay_out():
     ],
 )
 def test_a_wrong_option_is_one_line(match, options):
-    records = simulate_records(POWER, example_runs("power_law"))
+    records = simulate_records(POWER, PowerLaw.example_runs())
     law = options.pop("law", "power_law")
     refused(match, records, law, **options)
 
@@ -146,14 +149,14 @@ def test_too_few_budgets_do_not_identify_a_floor():
     records = simulate_records(POWER, {"train_flops": flops}, relative_noise=0.005, seed=1)
     fit = fit_law(records, objective="least_squares", bootstrap=200, card=False)
     assert fit.status in (FitStatus.FLOOR_NOT_IDENTIFIED, FitStatus.AT_BOUND)
-    assert any("floor not identified" in note for note in fit.notes)
+    assert first_of(LimitCode.FLOOR_NOT_IDENTIFIED, fit.limits)
     assert "floor not identified" in str(fit)
 
 
 def test_a_wide_clean_ladder_does_identify_its_floor():
-    records = simulate_records(POWER, example_runs("power_law"), relative_noise=0.002, seed=1)
+    records = simulate_records(POWER, PowerLaw.example_runs(), relative_noise=0.002, seed=1)
     fit = fit_law(records, objective="least_squares", bootstrap=200, card=False)
-    assert fit.status is FitStatus.CONVERGED and fit.notes == ()
+    assert fit.status is FitStatus.CONVERGED and fit.limits == ()
     assert fit.constants["c"].low > 1.0
 
 
@@ -169,7 +172,7 @@ def test_losses_that_bend_downwards_put_the_floor_at_zero():
 def test_as_many_runs_as_constants_leave_nothing_to_judge_by():
     records = simulate_records(POWER, {"train_flops": [1e17, 1e18, 1e19]})
     fit = fit_law(records, bootstrap=20, card=False)
-    assert any("passes through every point" in note for note in fit.notes)
+    assert first_of(LimitCode.FEW_RUNS, fit.limits)
 
 
 @pytest.mark.slow

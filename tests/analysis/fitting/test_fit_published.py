@@ -45,7 +45,7 @@ def test_huber_optimum_has_the_best_known_constants(huber_fit):
 def test_every_start_reaches_the_huber_optimum(huber_fit):
     assert huber_fit.search.starts_agreeing == huber_fit.search.starts >= 30
     assert huber_fit.search.gradient_norm < 1e-5
-    assert huber_fit.status.value == "converged" and huber_fit.notes == ()
+    assert huber_fit.status.value == "converged" and huber_fit.limits == ()
 
 
 def test_least_absolute_deviations_give_the_published_headline(hoffmann):

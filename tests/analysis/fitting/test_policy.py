@@ -17,7 +17,7 @@ from scaling.cli import main
 from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
 from scaling.records import read_records, records_from_table
-from scaling.simulate import example_runs, simulate_records
+from scaling.simulate import simulate_records
 
 CHINCHILLA = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
 DRAWS = 40  # resamples: enough to tell whether two intervals are one
@@ -36,7 +36,8 @@ def small_ladder() -> pd.DataFrame:
 
 def wide_ladder() -> pd.DataFrame:
     """49 runs over six decades: the floor is told."""
-    runs = example_runs("chinchilla")
+    sizes, tokens = np.meshgrid(np.geomspace(1e7, 1e10, 7), np.geomspace(1e8, 1e12, 7))
+    runs = {"params": sizes.ravel(), "tokens": tokens.ravel()}
     table = simulate_records(CHINCHILLA, runs, relative_noise=0.003, seed=5).table
     return table.assign(train_flops=6 * table["params"] * table["tokens"])
 

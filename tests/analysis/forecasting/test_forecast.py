@@ -15,6 +15,7 @@ from analysis.text.decisions import budgets_text, splits_text
 from analysis.text.forecasting import forecast_text
 from scaling.errors import ForecastError
 from scaling.laws.surfaces import Chinchilla, Skaling
+from scaling.limits import LimitCode, first_of, texts
 from scaling.records import records_from_table
 from scaling.simulate import isoflop_runs, simulate_records
 
@@ -158,7 +159,7 @@ def test_a_budget_answers_without_sizes(ladder):
     low, high = result.targets[0].intervals[0.95]
     assert low < best_loss(FAR) < high
     assert set(result.targets[0].at) == {"train_flops"}
-    assert any("no params" in sentence for sentence in result.status)
+    assert any("no params" in limit.text for limit in result.limits)
 
 
 def test_a_learning_curve_is_forecast_along_its_own_column():
@@ -180,7 +181,7 @@ def test_one_law_by_name_takes_all_the_weight(ladder, law):
 
 
 def test_targets_inside_and_far_beyond_the_data_say_so(ladder):
-    said = " ".join(forecast(ladder, Targets.flops(1e19, 1e24)).status)
+    said = " ".join(texts(forecast(ladder, Targets.flops(1e19, 1e24)).limits))
     assert "inside the data" in said
     assert "unsupported" in said
 
@@ -205,14 +206,14 @@ def test_a_loss_below_any_floor_needs_an_infinite_budget(ladder):
     back = budget_for_loss(ladder, 0.2)
     assert back.median == float("inf")
     assert back.ranges[0.5].high == float("inf")
-    assert back.status
+    assert back.limits
 
 
 def test_a_budget_further_out_than_the_data_span_is_an_order_of_magnitude(ladder, answer):
     near = budget_for_loss(ladder, answer.targets[1].median)
     far = budget_for_loss(ladder, 1.93)
     assert near.supported and not far.supported
-    assert any("unsupported" in sentence for sentence in far.status)
+    assert first_of(LimitCode.UNSUPPORTED, far.limits)
     text = budgets_text([near, far])
     assert f"{near.median:.3g}" in text
     assert f"{far.median:.0e}" in text and f"{far.median:.3g}" not in text
@@ -234,8 +235,8 @@ def test_the_optimal_split_range_contains_the_true_optimum(ladder):
 
 def test_a_split_too_far_out_shows_one_digit_and_says_why(ladder):
     near, far = optimal_splits(ladder, FAR, 1e25)
-    assert not near.unsupported_because
-    assert "span 1.48" in far.unsupported_because
+    assert not near.limits
+    assert ["span 1.48" in limit.text for limit in far.limits] == [True]
     text = splits_text((near, far))
     assert f"{near.params:.3g}" in text
     assert f"{far.params:.3g}" not in text

@@ -265,7 +265,7 @@ def test_sealed_forecasts_and_verdicts_are_a_section_where_there_are_any(finding
         error=float(np.log(2.7 / 2.5)),
         inside={"0.9": False},
     )
-    standing = SealStanding(seal=seal, verdicts=(verdict,), refusal=None)
+    standing = SealStanding(seal=seal, verdicts=(verdict,), limits=())
     table = seals_table((standing,))
     assert [row[-1] for row in table.rows] == ["OUTSIDE", "not landed yet"]
     assert table.marked == (0,)

@@ -7,6 +7,7 @@ from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
 from analysis.tuning.gap import checked_gap, tuning_gap, with_open_checks
 from benchmarks.simulated_ladders import simulated_ladders
+from scaling.limits import LimitCode, first_of
 from scaling.records import records_from_table
 
 DECADE = np.log(10)
@@ -31,7 +32,7 @@ def test_a_gap_that_falls_with_compute_is_found_on_every_run_and_beyond():
 def test_checks_that_found_nothing_leave_every_run_where_it_was():
     found = gaps(np.zeros(20), 0.001)
     assert found.expected.max() < 0.0005
-    assert found.notes == ()
+    assert found.limits == ()
 
 
 def test_a_gap_within_its_error_is_taken_off_in_part():
@@ -68,7 +69,7 @@ def checked(kind, number, seed=1001):
 def test_a_forecast_says_what_it_took_off_and_counts_its_uncertainty(kind, says):
     runs = checked(kind, 6)
     answer = forecast(runs, Targets.flops(10 * runs.column("train_flops").max()))
-    assert any("learning-rate checks" in line for line in answer.status) == says
+    assert (first_of(LimitCode.TUNING_TAKEN_OFF, answer.limits) is not None) == says
     # the change that a clean ladder's checks make in the forecast is next to none
     assert (answer.targets[0].shares["tuning"] > 0.01) == says
 

@@ -72,7 +72,7 @@ def test_a_forecast_leaves_a_mistuned_rung_out_and_says_so():
     without = predicted(ladder[ladder["width"] != MISTUNED])
     assert made.runs == without.runs == 20
     assert made.targets[0].median == without.targets[0].median
-    assert any("4 runs are left out: edge" in sentence for sentence in made.status)
+    assert any("4 runs are left out: edge" in limit.text for limit in made.limits)
     assert "4 runs are left out: edge" in forecast_text(made)
 
 
@@ -98,7 +98,7 @@ def test_a_soft_rung_does_not_mislead_a_forecast_that_knows_its_gap():
     assert abs(aware - truth) < abs(unaware - truth)
     made = predicted(a_ladder("soft", 0.05))
     assert made.runs == 24
-    assert any("learning-rate checks: 0.0 to " in said for said in made.status)
+    assert any("learning-rate checks: 0.0 to " in limit.text for limit in made.limits)
     assert "of the loss taken off" in " ".join(forecast_text(made).split())
 
 
@@ -119,7 +119,7 @@ def test_the_curve_of_best_runs_weighs_health_too():
         records = records_from_table(table.drop(columns=["params", "tokens"]))
         return forecast(records, Targets.flops(1e14), confidence_levels=(0.9,))
 
-    assert along(a_ladder("edge", 0.05)).status[1].startswith("4 runs are left out: edge")
+    assert along(a_ladder("edge", 0.05)).limits[1].text.startswith("4 runs are left out: edge")
     # two laws over one decade: the rung whose losses are too low wins its budgets, unless weighed
     low = {"loss_factor": 0.97}
     aware, unaware = (

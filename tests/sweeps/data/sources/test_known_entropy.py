@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from scaling.errors import ConfigError, CorpusError
-from sweeps.config.data import DataConfig, GeneratedConfig
+from sweeps.config.data import SOURCES, BigramTasksData, MarkovData
 from sweeps.data.corpus import load_corpus
 from sweeps.data.sources.known_entropy import entropy_leak
 from sweeps.data.sources.markov_chains import bigram_tasks, markov_chain, whole_weights
@@ -151,38 +151,28 @@ def test_whole_weights_add_up_and_none_is_zero():
 class TestCorpus:
     @staticmethod
     def config(source, **changes):
-        return DataConfig(
-            source=source,
-            generated=GeneratedConfig(symbols=8, tasks=5, **changes),
-            validation_windows=200,
-        )
+        own = {"tasks": 5} if source == "bigram-tasks" else {}
+        return SOURCES[source](symbols=8, validation_windows=200, **own, **changes)
 
     def test_torch_computes_what_numpy_computes(self, source):
         corpus = load_corpus(self.config(source), 12)
-        ours = corpus.batches(seed=9, first=100, last=103, sequences=7)
+        ours = corpus.windows_read(9, 700, 721, "cpu")
         reference = corpus.chain.sequences(np.arange(700, 721), 13, seed=9, domain=0)
         assert ours.dtype == torch.int64
-        np.testing.assert_array_equal(ours.numpy().reshape(21, 13), reference)
-
-    def test_a_step_reads_the_same_however_the_calls_are_cut(self, source):
-        corpus = load_corpus(self.config(source), 12)
-        whole = corpus.batches(seed=1, first=0, last=6, sequences=4)
-        assert torch.equal(whole[2:5], corpus.batches(seed=1, first=2, last=5, sequences=4))
-        assert torch.equal(whole[3], corpus.batch(seed=1, step=3, sequences=4))
-        assert not torch.equal(whole[3], corpus.batch(seed=2, step=3, sequences=4))
+        np.testing.assert_array_equal(ours.numpy(), reference)
 
     def test_numbers_beyond_32_bits_are_other_sequences(self, source):
         corpus = load_corpus(self.config(source), 12)
-        far = corpus.batch(seed=1, step=2**32, sequences=4)
-        assert not torch.equal(far, corpus.batch(seed=1, step=0, sequences=4))
+        far = corpus.windows_read(1, 2**34, 2**34 + 4, "cpu")
+        assert not torch.equal(far, corpus.windows_read(1, 0, 4, "cpu"))
 
     def test_the_validation_set_is_fixed_and_not_a_run_of_the_same_seed(self, source):
         config = self.config(source)
         first, again = load_corpus(config, 24), load_corpus.__wrapped__(config, 24)
         assert first.facts == again.facts
-        np.testing.assert_array_equal(first.validation, again.validation)
-        train = first.batch(seed=config.generated.seed, step=0, sequences=200).numpy()
-        assert not {row.tobytes() for row in train} & {row.tobytes() for row in first.validation}
+        np.testing.assert_array_equal(first.held_back, again.held_back)
+        train = first.windows_read(config.seed, 0, 200, "cpu").numpy()
+        assert not {row.tobytes() for row in train} & {row.tobytes() for row in first.held_back}
 
     def test_another_language_has_another_hash_and_another_entropy(self, source):
         facts = [load_corpus(self.config(source, seed=seed), 12).facts for seed in (0, 1)]
@@ -192,8 +182,8 @@ class TestCorpus:
 
 
 def test_a_sequence_of_the_tasks_begins_with_its_task_and_has_no_other():
-    config = DataConfig(source="bigram-tasks", generated=GeneratedConfig(symbols=8, tasks=5))
-    sample = load_corpus(config, 12).batch(seed=0, step=0, sequences=2000).numpy()
+    config = BigramTasksData(symbols=8, tasks=5)
+    sample = load_corpus(config, 12).windows_read(0, 0, 2000, "cpu").numpy()
     assert set(sample[:, 0]) == set(range(8, 13))
     assert sample[:, 1:].max() < 8
     counts = np.bincount(sample[:, 0] - 8)
@@ -212,8 +202,8 @@ def test_a_loss_below_the_entropy_is_a_leak_and_one_within_the_error_is_luck():
 
 def test_tables_that_do_not_fit_and_values_that_mean_nothing_are_refused():
     with pytest.raises(CorpusError, match="64 symbols at order 4 need 1,073,741,824"):
-        load_corpus(DataConfig(source="markov", generated=GeneratedConfig(order=4)), 64)
+        load_corpus(MarkovData(order=4), 64)
     with pytest.raises(CorpusError, match="shorter than the 3 tokens"):
-        load_corpus(DataConfig(source="markov", generated=GeneratedConfig(symbols=2, order=3)), 2)
-    with pytest.raises(ConfigError, match="concentration is 0"):
-        GeneratedConfig(concentration=0)
+        load_corpus(MarkovData(symbols=2, order=3), 2)
+    with pytest.raises(ConfigError, match="data.concentration is 0"):
+        MarkovData(concentration=0)

@@ -1,0 +1,111 @@
+"""What limits an answer, as a value: a code to branch on and a sentence to read.
+
+Every result carries its limits under one name, ``limits``, and so does every JSON document:
+``[{"code": ..., "text": ...}]``. Code looks at codes and never at sentences. A new limit is one
+member here and one `Limit` where it arises.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class LimitCode(StrEnum):
+    """What kind of thing limits an answer."""
+
+    LEFT_OUT = "left out"
+    """Rows of the table took no part, for the reasons in the text."""
+    EDGE_LEFT_OUT = "edge left out"
+    """Runs took no part: the best learning rate of their shape lies outside what was tried."""
+    COUNTS_LESS = "counts less"
+    """Runs count less, since the learning-rate check of their shape found a loss gap."""
+    TUNING_TAKEN_OFF = "tuning taken off"
+    """What the learning-rate checks say that bad tuning added was taken off the losses."""
+    FEW_RUNS = "few runs"
+    """The answer rests on so few runs, sizes or budgets that it is rough, or untestable."""
+    NARROW_RATIO = "narrow ratio"
+    """Tokens per parameter vary too little to tell the effects of size and data apart."""
+    NOT_FALLING = "not falling"
+    """The loss does not fall as it should towards the largest runs: they may be badly trained."""
+    STEEP = "steep"
+    """Fitted exponents are steeper than published ones: the smallest runs may be under-trained."""
+
+    FLOOR_NOT_IDENTIFIED = "floor not identified"
+    """The runs do not say where the loss levels off."""
+    FLOOR_HELD = "floor held"
+    """The irreducible loss was held at zero, since the runs do not identify it."""
+    AT_BOUND = "at bound"
+    """A constant ended at the edge of what is allowed."""
+    CONFOUNDED = "confounded"
+    """Some constants can change together without changing any prediction."""
+    NOT_CONVERGED = "not converged"
+    """The search, or some of the bootstrap's searches, stopped before their optimum."""
+    LONE_START = "lone start"
+    """Only one start of the search reached the best optimum: a better one may exist."""
+
+    UNSUPPORTED = "unsupported"
+    """So far beyond the runs, or so uncertain, that only an order of magnitude can be given."""
+    NOT_BACKTESTED = "not backtested"
+    """No backtest on these runs reached as far as was asked."""
+    WIDENED = "widened"
+    """Backtests missed by more than the default width, so the intervals were widened."""
+    INTERPOLATED = "interpolated"
+    """The answer lies inside the data."""
+    EXTRAPOLATED = "extrapolated"
+    """The answer lies beyond the data, by what the text says."""
+    UNBOUNDED = "unbounded"
+    """The loss is not reached, or not surely: a floor above it is not ruled out."""
+    FALLBACK = "fallback"
+    """Another way than the usual one gave the answer; the text says which, and why."""
+
+    BIASED = "biased"
+    """The method is known to be biased on runs like these."""
+    NO_BRACKET = "no bracket"
+    """Budgets were left out whose best size is not bracketed by the sizes that were tried."""
+
+    MISSED = "missed"
+    """A measured loss lies outside its interval: do not trust larger forecasts unexplained."""
+    WAITING = "waiting"
+    """No run of a sealed forecast has landed yet."""
+
+    NO_ANSWER = "no answer"
+    """The runs cannot answer at all; the text is the reason."""
+    NO_FIT = "no fit"
+    """A law could not be fitted."""
+    NO_FORECAST = "no forecast"
+    """No forecast could be made."""
+    NO_SPLIT = "no split"
+    """No compute-optimal size and tokens could be given."""
+    NO_HELD_OUT_CHECK = "no held-out check"
+    """The held-out runs could not be compared with their forecast."""
+    NO_BACKTEST = "no backtest"
+    """No backtest could be made."""
+    NO_HEALTH = "no health"
+    """The table says nothing of how well its runs are tuned."""
+    NO_TREND = "no trend"
+    """The learning-rate checks are too few to show a trend along the ladder."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One thing that limits an answer."""
+
+    code: LimitCode
+    text: str
+    """A sentence for people, without a full stop; it may change at any time."""
+
+
+def texts(limits: Iterable[Limit], *, without: Iterable[LimitCode] = ()) -> list[str]:
+    """The sentences of these limits, those of some codes left out; each once, in order."""
+    hidden = frozenset(without)
+    return list(dict.fromkeys(limit.text for limit in limits if limit.code not in hidden))
+
+
+def first_of(code: LimitCode, limits: Iterable[Limit]) -> Limit | None:
+    """The first limit of this code; None where there is none."""
+    return next((limit for limit in limits if limit.code is code), None)
+
+
+def limits_from(documents: Sequence[Mapping[str, str]]) -> tuple[Limit, ...]:
+    """The limits of a JSON document. Raises ValueError for an unknown code."""
+    return tuple(Limit(LimitCode(one["code"]), one["text"]) for one in documents)
