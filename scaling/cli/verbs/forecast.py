@@ -78,34 +78,19 @@ def forecast(arguments: Arguments) -> None:
 
 def allocate(arguments: Arguments) -> None:
     """Split budgets between model size and tokens, with intervals; inference and data limits."""
-    from analysis.decisions.constrained_split import constrained_splits
     from analysis.decisions.optimal_split import optimal_splits
     from analysis.text.decisions import splits_text
     from analysis.text.tables import results_json
-    from scaling.laws.surfaces import Chinchilla
 
-    records, levels = load(arguments), _levels(arguments)
-    if arguments.inference_tokens or arguments.unique_tokens is not None:
-        if arguments.law not in ("auto", Chinchilla.name):
-            raise ConfigError(
-                f"--law {arguments.law} knows neither inference nor limited data; leave --law out"
-            )
-        splits = constrained_splits(
-            records,
-            *arguments.flops,
-            inference_tokens=arguments.inference_tokens,
-            unique_tokens=arguments.unique_tokens,
-            confidence_levels=levels,
-            seed=arguments.seed,
-        )
-    else:
-        splits = optimal_splits(
-            records,
-            *arguments.flops,
-            law=arguments.law,
-            confidence_levels=levels,
-            seed=arguments.seed,
-        )
+    splits = optimal_splits(
+        load(arguments),
+        *arguments.flops,
+        inference_tokens=arguments.inference_tokens,
+        unique_tokens=arguments.unique_tokens,
+        law=arguments.law,
+        confidence_levels=_levels(arguments),
+        seed=arguments.seed,
+    )
     answer(results_json(splits), lambda: splits_text(splits), arguments)
 
 
