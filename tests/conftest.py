@@ -33,10 +33,10 @@ def state_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def _empty_database(tmp_path_factory) -> Path:
     """A database of MLflow without runs: making one takes seconds, copying it none."""
-    from scaling.store.run_store import RunStore
+    from scaling.store.mlflow_client import connect
 
     path = tmp_path_factory.mktemp("database") / "mlflow.db"
-    RunStore.open("template", f"sqlite:///{path}")
+    connect(f"sqlite:///{path}").search_experiments()
     return path
 
 

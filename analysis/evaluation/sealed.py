@@ -3,8 +3,8 @@
     forecast  --seal-->  Seal  (kept in the run store by name)
     Seal + the runs that have landed since  --score-->  Verdicts
 
-A seal carries a digest over all it says, so that a changed one is noticed. Its score counts only
-runs that the forecast did not see.
+The digest of all that a seal says is kept beside it, so that a changed one is noticed. Its score
+counts only runs that the forecast did not see.
 """
 
 import hashlib
@@ -59,21 +59,17 @@ class Seal:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything the seal says, first 16 digits."""
-        said = asdict(self)
-        if not self.measured_on:  # earlier seals did not say it
-            del said["measured_on"]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+        """SHA-256 of its JSON document, first 16 digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
-        """The seal with its digest, as one JSON document."""
-        return json.dumps({**asdict(self), "digest": self.digest}, indent=2)
+        """The seal as one JSON document."""
+        return json.dumps(asdict(self), indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> "Seal":
-        """The seal that `to_json` wrote; ForecastError if a single character was changed since."""
+        """The seal that `to_json` wrote."""
         document: dict[str, Any] = json.loads(text)
-        digest = document.pop("digest", None)
         targets = tuple(
             SealedTarget(
                 at=target["at"],
@@ -87,13 +83,7 @@ class Seal:
             for target in document["targets"]
         )
         lists = {"seen_runs": tuple(document["seen_runs"]), "where": tuple(document["where"])}
-        seal = cls(**{**document, **lists, "targets": targets})
-        if seal.digest != digest:
-            raise ForecastError(
-                f'the sealed forecast "{seal.name}" was changed after it was sealed '
-                f"(digest {digest}, content {seal.digest}); it cannot be scored"
-            )
-        return seal
+        return cls(**{**document, **lists, "targets": targets})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +209,7 @@ def standings_of(
     """Where every sealed forecast stands, oldest first.
 
     ``documents`` are JSON by name, as the run store keeps them; ``load`` reads the source of one.
-    A source that cannot be read is said in its standing and stops no other; a changed seal raises.
+    A source that cannot be read is said in its standing and stops no other.
     """
     standings = []
     for document in documents.values():

@@ -50,6 +50,7 @@ def import_mlflow() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # We ask again ourselves, so MLflow need not do it for minutes on end.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
@@ -95,6 +96,27 @@ class one_line_errors:
         if isinstance(error, MlflowException):
             raise StoreError(
                 f"{without_credentials(self._uri)}: {_first_line(error)}; check MLFLOW_TRACKING_URI"
+            ) from error
+
+
+class artifact_errors:
+    """Whatever a store of artifacts raises as a StoreError of one line.
+
+    Each kind of store (a folder, MLflow's server, S3 ...) raises what its own library has, and a
+    missing library is an ImportError, so no list of exceptions would be whole.
+    """
+
+    def __init__(self, place: str, consequence: str) -> None:
+        self._place, self._consequence = place, consequence
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, StoreError):
+            raise StoreError(
+                f"{without_credentials(self._place)}: {_first_line(error)}; {self._consequence}: "
+                "check that this machine reaches the experiment's artifact store"
             ) from error
 
 
@@ -199,4 +221,5 @@ def log_batches(
 
 
 def _first_line(error: Any) -> str:
-    return without_secrets(str(error).strip().splitlines()[0])[:200]
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return without_secrets(lines[0])[:200]

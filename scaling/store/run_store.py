@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.errors import StoreError
 from scaling.store.cache import EXCLUDED, Try, read_tries
-from scaling.store.mlflow_client import connect, log_batches, one_line_errors, sender
+from scaling.store.mlflow_client import (
+    artifact_errors,
+    connect,
+    log_batches,
+    one_line_errors,
+    sender,
+)
 from scaling.store.run_state import (
     DRIVER,
     KIND,
@@ -67,7 +73,8 @@ class RunStore:
         client = connect(uri)
         experiment = _find_experiment(client, sweep, uri)
         if experiment is None:
-            experiment_id = client.create_experiment(sweep, tags={KIND: "sweep"})
+            tags, place = {KIND: "sweep"}, _artifact_folder(uri)
+            experiment_id = client.create_experiment(sweep, artifact_location=place, tags=tags)
             return cls(sweep=sweep, tracking_uri=uri, experiment_id=experiment_id)
         if KIND not in experiment.tags:
             if client.search_runs([experiment.experiment_id], max_results=1):
@@ -271,9 +278,10 @@ class RunStore:
         client = connect(self.tracking_uri)
         tags = {PARENT: self.parent_id} if self.parent_id else {}
         with one_line_errors(self.tracking_uri):
-            run = client.create_run(self.experiment_id, run_name=run_name, tags=tags)
-            client.log_artifact(run.info.run_id, str(path))
-            client.set_terminated(run.info.run_id)
+            run = client.create_run(self.experiment_id, run_name=run_name, tags=tags).info
+            with artifact_errors(run.artifact_uri, f"{path} is not kept with the sweep"):
+                client.log_artifact(run.run_id, str(path))
+            client.set_terminated(run.run_id)
 
     def tries(self) -> list[Try]:
         """Everything in the experiment that carries our tags, latest first."""
@@ -332,6 +340,16 @@ def _counts(tries: Sequence[Try]) -> Try:
 def _database_exists(uri: str) -> bool:
     """False where the URI names a SQLite file that is not there; asking would create it."""
     return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+
+
+def _artifact_folder(uri: str) -> str | None:
+    """Where artifacts of a new experiment go: beside a SQLite file, else as MLflow is set up.
+
+    MLflow's own default lies below the working directory of whoever comes first.
+    """
+    if not uri.startswith("sqlite:///"):
+        return None
+    return str(Path(uri.removeprefix("sqlite:///")).parent / "mlruns")
 
 
 def sweep_ids(uri: str) -> dict[str, str]:

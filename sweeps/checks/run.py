@@ -119,7 +119,7 @@ def bench_for(config: SweepConfig) -> Bench:
     head = config.model.head_size
     widest = max(4, _WIDEST // head) * head
     widths = tuple(max(1, widest // head // share) * head for share in (4, 2, 1))
-    limit = config.data.max_epochs * corpus.facts.train_tokens
+    limit = config.data.epoch_limit * corpus.facts.train_tokens
     if limit < _TOKENS:
         raise ConfigError(
             f"checks train on {_TOKENS:,.0f} tokens, the text holds {limit:,.0f}; give more text "

@@ -1,84 +1,206 @@
-"""The training data of a sweep."""
+"""The training data of a sweep: one dataclass per source, each with the fields that it uses.
 
-from dataclasses import dataclass, field
+`data: {source: markov, symbols: 8}` in a file is `MarkovData(symbols=8)` in code. A source that is
+not of this package is a further subclass with a `source` name of its own, and a loader in
+`sweeps.data.corpus.LOADERS`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from scaling.errors import ConfigError
 from sweeps.config.section import Section
 
-SOURCES = ("text", "shards", "markov", "bigram-tasks")
 TOKEN_TYPES = ("auto", "uint16", "uint32")
 #: Tokenizers that need no file; `sweeps.data.tokens.tokenizer` has them.
 BYTE_TOKENIZERS = ("bytes", "ascii-96")
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeneratedConfig(Section, place="data.generated"):
-    """A source that is generated without end, and whose entropy is known exactly."""
-
-    symbols: int = 64
-    """Vocabulary without task tokens."""
-    order: int = 2
-    """markov: how many tokens back the next one depends on."""
-    tasks: int = 256
-    """bigram-tasks: bigram tables, each with a token of its own that a sequence begins with."""
-    zipf: float = 1.5
-    """bigram-tasks: task i comes with a probability proportional to i ** -zipf."""
-    concentration: float = 0.3
-    """Dirichlet concentration of a row of a table; small is predictable, large is near uniform."""
-    seed: int = 0
-    """Seed of the tables, not of a run: another seed is another language."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that no source can have."""
-        self.check_positive("symbols", "order", "tasks", "concentration")
-        if self.symbols < 2:
-            raise ConfigError(
-                f"{self.key('symbols')} is 1; a source with one symbol has nothing to learn"
-            )
-        if self.zipf < 0 or self.seed < 0:
-            raise ConfigError("zipf and seed are 0 or more")
+#: The dataclass of each source, by its name; a subclass of DataConfig that has one enters itself.
+SOURCES: "dict[str, type[DataConfig]]" = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Section, place="data"):
-    """What to train on."""
+    """What to train on: what all sources have in common."""
 
-    source: str = "text"
-    """`text` (files), `shards` (tokens as `scaling tokenize` or nanoGPT-style tools write them),
-    `markov` or `bigram-tasks` (generated, of known entropy)."""
+    tag = "source"
+    source: ClassVar[str] = ""
+    """The name of the source; empty in bases that several share."""
+    instead: ClassVar[Mapping[str, str]] = {}
+    """Where to say what another source's field would say, by that field."""
+
+    validation_windows: int = 1024
+    """Sequences in the fixed validation set."""
+
+    def __init_subclass__(cls, *, source: str = "", place: str | None = None) -> None:
+        """Enter a source under its name."""
+        super().__init_subclass__(place=place)
+        cls.source = source
+        if source:
+            SOURCES[source] = cls
+
+    def __post_init__(self) -> None:
+        """Refuse a validation set that is none."""
+        self.check_positive("validation_windows")
+
+    @property
+    def epoch_limit(self) -> float:
+        """How often a run may see what there is: without end, where nothing repeats."""
+        return math.inf
+
+    @classmethod
+    def variants(cls) -> Mapping[str, type[Section]]:
+        """The sources."""
+        return SOURCES
+
+    @classmethod
+    def variant_of(cls, settings: Mapping[str, Any]) -> type[Section]:
+        """The source that the settings name; text where they name none."""
+        name = settings.get("source") or TextData.source
+        if name not in SOURCES:
+            raise ConfigError(f'data.source is "{name}"; choose one of {", ".join(SOURCES)}')
+        return SOURCES[name]
+
+    @classmethod
+    def not_used(cls, name: str) -> str | None:
+        """Where to say it instead, or whose field it is."""
+        others = [other for other, kind in SOURCES.items() if name in kind.field_types()]
+        if not others:
+            return None
+        hint = cls.instead.get(name, f"it is for data.source {' or '.join(others)}")
+        return f"is not used by source {cls.source}; {hint}"
+
+    def check_tokenizer(self, name: str | None) -> None:
+        """Refuse a tokenizer that is neither known nor a file."""
+        if name is not None and not name.endswith(".json"):
+            self.check_choice("tokenizer", (*BYTE_TOKENIZERS, "a path of a tokenizer.json"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredData(DataConfig):
+    """What lies in files, and comes to an end."""
+
+    max_epochs: float = 1.0
+    """How often a run may see it at most. A longer run is refused: repeated data follow another
+    law."""
+
+    def __post_init__(self) -> None:
+        """Refuse a share of nothing."""
+        super().__post_init__()
+        self.check_positive("max_epochs")
+
+    @property
+    def epoch_limit(self) -> float:
+        """How often a run may see it."""
+        return self.max_epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextData(StoredData, source="text"):
+    """Text, tokenized as it is read, and evenly spaced windows of it for validation."""
+
+    instead = {"vocab_size": "the tokenizer has it", "token_type": "the tokenizer has it"}
+
     files: tuple[str, ...] = ()
-    """text: globs of UTF-8 text: *.jsonl and *.parquet by their "text" field, folders that Hugging
-    Face `datasets` saved, anything else whole; none: the standard library of the running Python.
-    shards: a folder that `scaling tokenize` wrote, or globs of training shards."""
-    validation_files: tuple[str, ...] = ()
-    """shards: globs of validation shards, where `files` are globs."""
-    vocab_size: int | None = None
-    """shards: tokens that can occur, where no tokens.json beside the shards says so."""
-    token_type: str = "auto"
-    """shards: uint16, uint32, or auto: as tokens.json or the shard's header says, else uint16."""
-    generated: GeneratedConfig = field(default_factory=GeneratedConfig)
-    """markov and bigram-tasks: the source."""
+    """Globs of UTF-8 text: *.jsonl and *.parquet by their "text" field, folders that Hugging Face
+    `datasets` saved, anything else whole; none: the standard library of the running Python."""
     tokenizer: str = "bytes"
     """`bytes` (256 symbols), `ascii-96` (printable ASCII and newline; every other byte becomes
     newline), or the path of a tokenizer.json as `scaling tokenize` trains it."""
     validation_share: float = 0.05
     """Share of the text that is held back by file, never trained on; it is chosen by content, not
     by seed."""
-    validation_windows: int = 1024
-    """Sequences in the fixed validation set, evenly spaced over the text held back."""
-    max_epochs: float = 1.0
-    """How often a run may see the text at most. A longer run is refused: repeated data follow
-    another law."""
 
     def __post_init__(self) -> None:
-        """Refuse what no data can be."""
-        self.check_positive("validation_windows", "max_epochs", "vocab_size")
+        """Refuse a split without two sides, and an unknown tokenizer."""
+        super().__post_init__()
+        self.check_tokenizer(self.tokenizer)
         if not 0 < self.validation_share < 1:
             raise ConfigError(
                 f"{self.key('validation_share')} is {self.validation_share:g}; it lies between 0 "
                 "and 1"
             )
-        self.check_choice("source", SOURCES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardsData(StoredData, source="shards"):
+    """Tokens as `scaling tokenize` or nanoGPT-style tools write them."""
+
+    instead = {"validation_share": "`scaling tokenize` split them, or give data.validation_files"}
+
+    files: tuple[str, ...] = ()
+    """A folder that `scaling tokenize` wrote, or globs of training shards."""
+    validation_files: tuple[str, ...] = ()
+    """Globs of validation shards, where `files` are globs."""
+    vocab_size: int | None = None
+    """Tokens that can occur, where no tokens.json beside the shards says so."""
+    token_type: str = "auto"
+    """uint16, uint32, or auto: as tokens.json or the shard's header says, else uint16."""
+    tokenizer: str | None = None
+    """What made the tokens, where no tokens.json says so, as in source text: without it nobody
+    knows their bytes."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown kinds of tokens."""
+        super().__post_init__()
+        self.check_positive("vocab_size")
         self.check_choice("token_type", TOKEN_TYPES)
-        if not self.tokenizer.endswith(".json"):
-            self.check_choice("tokenizer", (*BYTE_TOKENIZERS, "a path of a tokenizer.json"))
+        self.check_tokenizer(self.tokenizer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedData(DataConfig):
+    """What is generated without end, and whose entropy is known exactly."""
+
+    instead = {
+        "vocab_size": "its size is data.symbols",
+        "tokenizer": "its tokens stand for no text",
+        "max_epochs": "it never repeats itself",
+    }
+
+    symbols: int = 64
+    """Vocabulary without task tokens."""
+    concentration: float = 0.3
+    """Dirichlet concentration of a row of a table; small is predictable, large is near uniform."""
+    seed: int = 0
+    """Seed of the tables, not of a run: another seed is another language."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no language can have."""
+        super().__post_init__()
+        self.check_positive("symbols", "concentration")
+        self.check_not_negative("seed")
+        if self.symbols < 2:
+            raise ConfigError(
+                f"{self.key('symbols')} is 1; a source with one symbol has nothing to learn"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkovData(GeneratedData, source="markov"):
+    """Sequences of a random Markov chain."""
+
+    order: int = 2
+    """How many tokens back the next one depends on."""
+
+    def __post_init__(self) -> None:
+        """Refuse a chain that depends on nothing."""
+        super().__post_init__()
+        self.check_positive("order")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BigramTasksData(GeneratedData, source="bigram-tasks"):
+    """Many random bigram tables, each a task, of which rare ones are learned late."""
+
+    tasks: int = 256
+    """Bigram tables, each with a token of its own that a sequence begins with."""
+    zipf: float = 1.5
+    """Task i comes with a probability proportional to i ** -zipf."""
+
+    def __post_init__(self) -> None:
+        """Refuse tasks that are none."""
+        super().__post_init__()
+        self.check_positive("tasks")
+        self.check_not_negative("zipf")

@@ -47,6 +47,11 @@ class Section:
         """What to say of a field that other variants have and this one has not."""
         return None
 
+    def mapping(self) -> dict[str, Any]:
+        """All its settings as a file would state them."""
+        stated = {self.tag: getattr(self, self.tag)} if self.tag else {}
+        return stated | {name: _plain(getattr(self, name)) for name in self.field_types()}
+
     def changed(self, **changes: Any) -> Self:
         """A copy with other values; a mapping changes single fields of a part.
 
@@ -70,6 +75,12 @@ class Section:
             if value is not None and not value > 0:
                 raise ConfigError(f"{self.key(name)} is {value:g}; it must be positive")
 
+    def check_not_negative(self, *names: str) -> None:
+        """Refuse numbers below zero."""
+        for name in names:
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{self.key(name)} is {getattr(self, name):g}; it is 0 or more")
+
     def check_choice(self, name: str, choices: tuple[str, ...]) -> None:
         """Refuse a word that is none of these."""
         value = getattr(self, name)
@@ -86,6 +97,12 @@ class Section:
 def _dataclass(section: Any) -> Any:
     """For the type checker: every Section is one."""
     return section
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Section):
+        return value.mapping()
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _default(item: Field[Any]) -> Any:

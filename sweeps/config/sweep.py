@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from scaling.errors import ConfigError
 from scaling.shape import check_width
-from sweeps.config.data import DataConfig
+from sweeps.config.data import DataConfig, TextData
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.model import ModelConfig
 from sweeps.config.section import Section
@@ -134,8 +134,8 @@ class SweepConfig(Section):
     """Runs that are hidden from every fit, to be predicted."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """What all models have in common."""
-    data: DataConfig = field(default_factory=DataConfig)
-    """The text."""
+    data: DataConfig = field(default_factory=TextData)
+    """What to train on."""
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     """The training rules."""
     schedule: str | None = None

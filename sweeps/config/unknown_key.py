@@ -35,11 +35,10 @@ def unknown_key(
         return f"{start}it is {elsewhere}"
     if renamed := difflib.get_close_matches(name, {k.joined for k in tree}, n=1, cutoff=0.9):
         return start + "it is " + " or ".join(k.key for k in tree if k.joined == renamed[0])
-    below = [str(key) for key in value] if isinstance(value, Mapping) else []
-    for key in below:
-        if elsewhere := _whole_keys(tree, key):
-            return f"{start}its {key} is {elsewhere}"
     siblings = list(kind.field_types())
+    for key in [str(key) for key in value] if isinstance(value, Mapping) else []:
+        if elsewhere := kind.key(key) if key in siblings else _whole_keys(tree, key):
+            return f"{start}its {key} is {elsewhere}"
     if near := difflib.get_close_matches(name, siblings, n=1, cutoff=0.4):
         return f'{start}did you mean "{near[0]}"?'
     return f"{start}known: {', '.join(siblings)}"

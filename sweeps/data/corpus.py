@@ -1,8 +1,11 @@
-"""Which source delivers the corpus that a config names, and the one that reads text into memory."""
+"""Which source delivers the corpus that a config describes."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
-from sweeps.config.data import DataConfig
+from scaling.errors import CorpusError
+from sweeps.config.data import BigramTasksData, DataConfig, MarkovData, ShardsData, TextData
 from sweeps.data.sources.base import (
     Corpus,
     CorpusFacts,
@@ -21,12 +24,18 @@ def load_corpus(config: DataConfig, context: int) -> Corpus:
 
     Raises CorpusError where its source has nothing to read, or less than one window on either side.
     """
-    return _SOURCES[config.source](config, context)
+    if type(config) not in LOADERS:
+        raise CorpusError(
+            f"data.source {config.source}: no loader; enter one in {__name__}.LOADERS"
+        )
+    return LOADERS[type(config)](config, context)
 
 
-_SOURCES = {
-    "text": load_text,
-    "shards": load_shards,
-    "markov": load_markov,
-    "bigram-tasks": load_bigram_tasks,
+#: What loads the corpus of each source. A source from elsewhere enters its own where its config is
+#: defined, so that workers, which import that module with the config, know it too.
+LOADERS: dict[type[DataConfig], Callable[[Any, int], Corpus]] = {
+    TextData: load_text,
+    ShardsData: load_shards,
+    MarkovData: load_markov,
+    BigramTasksData: load_bigram_tasks,
 }

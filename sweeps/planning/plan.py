@@ -91,7 +91,7 @@ class SweepPlan:
         """The plan whole: config, totals, and every field of every run; `further` blocks beside."""
         document: dict[str, Any] = {
             "sweep": self.name,
-            "config": dataclasses.asdict(self.config),
+            "config": self.config.mapping(),
             "train_flops": self.train_flops,
             "marginal_flops": self.marginal_flops,
             "process_seconds": round(self.process_seconds, 1),
@@ -231,11 +231,11 @@ def _check_horizon(
             f"{label}: {settings.steps} steps leave nothing after a warm-up of "
             f"{settings.warmup_steps}; give it more tokens or a smaller model"
         )
-    limit = config.data.max_epochs * facts.train_tokens
+    limit = config.data.epoch_limit * facts.train_tokens
     if tokens > limit:
         raise ConfigError(
             f"{label}: {tokens:,} tokens are more than the text's {facts.train_tokens:,} x "
-            f"data.max_epochs {config.data.max_epochs:g}; give more text, fewer tokens, or allow "
+            f"data.max_epochs {config.data.epoch_limit:g}; give more text, fewer tokens, or allow "
             "repeats by a larger data.max_epochs"
         )
 

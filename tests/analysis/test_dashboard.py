@@ -194,14 +194,12 @@ def test_runs_that_have_just_begun_have_a_standing_and_nothing_else(tmp_path):
 
 @without_streamlit
 @quiet
-def test_without_sources_the_page_offers_the_sweeps_of_the_store(tmp_path, monkeypatch):
+def test_without_sources_the_page_offers_the_sweeps_of_the_store(tracking_uri, monkeypatch):
     from streamlit.testing.v1 import AppTest
 
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert verb.stored_sweeps() == []
-    store = RunStore.open("ladder", uri)
-    keep_seal("kept apart", "{}", uri)
+    store = RunStore.open("ladder", tracking_uri)
+    keep_seal("kept apart", "{}", tracking_uri)
     for number in range(5):
         facts = {"params": 1000 * (number + 1), "tokens": 1e6, "steps": 20, "held_out": False}
         writer = store.start_run(f"r{number}", "d16", {**facts, "train_flops": 6e9})

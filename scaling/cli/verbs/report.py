@@ -63,22 +63,22 @@ def study(arguments: Arguments) -> None:
         curves=curves,
         seals=seals_to_report(),
     )
-    store.log_artifact(written.report)
     print(written.to_text())
+    store.log_artifact(written.report)
 
 
 def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) -> None:
     """Train the runs that fits may use, and seal the forecast of the held-out ones, which do not
     exist yet. A seal of an earlier call stays."""
     from analysis.evaluation.held_out import forecast_to_come
-    from scaling.store.seals import read_seals
+    from scaling.store.seals import sealed_names
     from sweeps.running.runner import run_sweep
     from sweeps.status.progress import SweepProgress
 
     held_out = [run for run in planned.runs if run.held_out]
     if not held_out:
         raise ConfigError("--seal: the plan holds no run out; list some under held_out")
-    if name in read_seals():
+    if name in sealed_names():
         print(f"a forecast is sealed as {name} already; it stays", file=sys.stderr)
         return
     fitted = replace(planned, runs=tuple(run for run in planned.runs if not run.held_out))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import load, read
 from scaling.cli.outputs import answer
-from scaling.errors import ConfigError, ScalingError, StoreError
+from scaling.errors import ConfigError, ScalingError
 
 if TYPE_CHECKING:
     from analysis.evaluation.sealed import Seal, SealStanding
@@ -22,7 +22,7 @@ def verify(arguments: Arguments) -> None:
     from analysis.evaluation.sealed import Seal, standing_of
     from analysis.text.evaluation import standing_text, standings_text
     from analysis.text.tables import result_json, results_json
-    from scaling.store.seals import read_seals
+    from scaling.store.seals import read_seal
 
     if arguments.all == bool(arguments.name):
         raise ConfigError("verify one sealed forecast by its NAME, or all of them with --all")
@@ -30,11 +30,7 @@ def verify(arguments: Arguments) -> None:
         standings = seal_standings()
         answer(results_json(standings), lambda: standings_text(standings), arguments)
         return
-    seals = read_seals()
-    if arguments.name not in seals:
-        have = ", ".join(seals) or "none"
-        raise StoreError(f'no sealed forecast "{arguments.name}" (sealed: {have})')
-    seal = Seal.from_json(seals[arguments.name])
+    seal = Seal.from_json(read_seal(arguments.name))
     records = load(arguments) if arguments.source else _source_of(seal)
     standing = standing_of(seal, records)
     answer(result_json(standing), lambda: standing_text(standing), arguments)
@@ -43,14 +39,15 @@ def verify(arguments: Arguments) -> None:
 def seal(answered: "Forecast", name: str, records: "Records", **how: Sequence[str]) -> None:
     """Keep a forecast under a name in the run store, and say so; ``how`` goes to `seal_forecast`.
 
-    Raises ForecastError where a run at one of its targets has landed already.
+    Raises ForecastError where a run at one of its targets has landed already, and StoreError where
+    the store does not take it: then nothing is sealed.
     """
     from analysis.evaluation.sealed import seal_forecast
     from scaling.store.seals import keep_seal
 
     made = seal_forecast(answered, name, records, **how)
-    keep_seal(made.name, made.to_json())
-    print(f"sealed as {made.name}, digest {made.digest}", file=sys.stderr)
+    digest = keep_seal(made.name, made.to_json())
+    print(f"sealed as {made.name}, digest {digest[:16]}", file=sys.stderr)
 
 
 def seal_standings() -> "tuple[SealStanding, ...]":

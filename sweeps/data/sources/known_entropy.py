@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling.errors import CorpusError
-from sweeps.config.data import DataConfig
+from sweeps.config.data import BigramTasksData, GeneratedData, MarkovData
 from sweeps.data.sources.base import UNLIMITED_TOKENS, Corpus, CorpusFacts, hash_of
 from sweeps.data.sources.markov_chains import Chain, bigram_tasks, markov_chain
 
@@ -42,32 +42,30 @@ class GeneratedCorpus(Corpus):
         return tokens.view(last - first, sequences, length)
 
 
-def load_markov(config: DataConfig, context: int) -> GeneratedCorpus:
+def load_markov(config: MarkovData, context: int) -> GeneratedCorpus:
     """Order-k Markov sequences. Raises CorpusError for a table too large to hold."""
-    source = config.generated
-    chain = markov_chain(source.symbols, source.order, source.concentration, source.seed)
+    chain = markov_chain(config.symbols, config.order, config.concentration, config.seed)
     return _corpus(chain, config, context)
 
 
-def load_bigram_tasks(config: DataConfig, context: int) -> GeneratedCorpus:
+def load_bigram_tasks(config: BigramTasksData, context: int) -> GeneratedCorpus:
     """Many bigram tasks. Raises CorpusError for tables too large to hold."""
-    source = config.generated
     chain = bigram_tasks(
-        source.symbols, source.tasks, source.zipf, source.concentration, source.seed
+        config.symbols, config.tasks, config.zipf, config.concentration, config.seed
     )
     return _corpus(chain, config, context)
 
 
-def _corpus(chain: Chain, config: DataConfig, context: int) -> GeneratedCorpus:
+def _corpus(chain: Chain, config: GeneratedData, context: int) -> GeneratedCorpus:
     """The validation set is the source's alone: its seed, and a domain of its own, in which no
     training sequence lies."""
     if context < chain.prefix_length:
         raise CorpusError(
             f"model.context {context} is shorter than the {chain.prefix_length} tokens that a "
-            "sequence begins with; give a longer context or a lower data.generated.order"
+            "sequence begins with; give a longer context or a lower data.order"
         )
     numbers = np.arange(config.validation_windows)
-    validation = chain.sequences(numbers, context + 1, config.generated.seed, _VALIDATION)
+    validation = chain.sequences(numbers, context + 1, config.seed, _VALIDATION)
     facts = CorpusFacts(
         data_hash=chain.hash,
         eval_hash=hash_of(validation),

@@ -258,7 +258,7 @@ def bigram_tasks(
 def _check_entries(entries: int, what: str) -> None:
     if entries > _MOST_ENTRIES:
         raise CorpusError(
-            f"data.generated: {what} need {entries:,} probabilities, more than {_MOST_ENTRIES:,}; "
+            f"data: {what} need {entries:,} probabilities, more than {_MOST_ENTRIES:,}; "
             "take fewer symbols, a lower order, or fewer tasks"
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scaling.errors import CorpusError
-from sweeps.config.data import DataConfig
+from sweeps.config.data import TextData
 from sweeps.data.documents.files import read_documents
 from sweeps.data.documents.readers import Document
 from sweeps.data.sources.base import (
@@ -21,7 +21,7 @@ from sweeps.data.tokens.tokenizer import Tokenizer, find_tokenizer
 _LARGEST_SHARE = 0.05
 
 
-def load_text(config: DataConfig, context: int) -> StreamCorpus:
+def load_text(config: TextData, context: int) -> StreamCorpus:
     """Read, split, tokenize and hash the text that the config names.
 
     Raises CorpusError where there is no text, or too little of it for one window on either side.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling.errors import CorpusError
-from sweeps.config.data import DataConfig
+from sweeps.config.data import ShardsData
 from sweeps.data.sources.base import Corpus, CorpusFacts, hash_of, signed, widened
 from sweeps.data.sources.window_order import LongOrder
 from sweeps.data.tokens.shards import (
@@ -127,7 +127,7 @@ class ShardCorpus(Corpus):
         return found
 
 
-def load_shards(config: DataConfig, context: int) -> ShardCorpus:
+def load_shards(config: ShardsData, context: int) -> ShardCorpus:
     """The corpus of a folder that `scaling tokenize` wrote, or of globs of shards.
 
     Raises CorpusError for shards that are missing, empty, cut short, changed since they were
@@ -166,7 +166,7 @@ def load_shards(config: DataConfig, context: int) -> ShardCorpus:
     return ShardCorpus(facts=facts, train=train, validation=validation, context=context)
 
 
-def _paths(config: DataConfig) -> dict[str, list[Path]]:
+def _paths(config: ShardsData) -> dict[str, list[Path]]:
     folders = [Path(name).expanduser() for name in config.files]
     if len(folders) == 1 and folders[0].is_dir() and not config.validation_files:
         manifest = read_manifest(folders[0])
@@ -197,7 +197,7 @@ def _matching(label: str, patterns: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _one_vocabulary(config: DataConfig, manifests: list[Manifest]) -> int:
+def _one_vocabulary(config: ShardsData, manifests: list[Manifest]) -> int:
     stated = {(m.vocab_size, m.tokenizer_hash): str(m.folder / MANIFEST) for m in manifests}
     if len(stated) > 1:
         (first, _), (second, _), *_ = stated
@@ -222,7 +222,7 @@ def _open_set(
     side: str,
     paths: list[Path],
     manifests: dict[Path, Manifest],
-    config: DataConfig,
+    config: ShardsData,
     context: int,
     vocab_size: int,
 ) -> ShardSet:
@@ -255,18 +255,16 @@ def _open_set(
 
 
 def _tokenizer(
-    config: DataConfig, manifest: Manifest | None, vocab_size: int
+    config: ShardsData, manifest: Manifest | None, vocab_size: int
 ) -> tuple[str, str, np.ndarray | None]:
     """Name, hash, and bytes of each token where they can be known."""
     name = manifest.tokenizer if manifest else "unknown"
     tokenizer_hash = manifest.tokenizer_hash if manifest else "unknown"
-    source = None
-    if name in TOKENIZERS:
+    source = config.tokenizer
+    if source is None and name in TOKENIZERS:
         source = name
-    elif manifest and (manifest.folder / TOKENIZER_FILE).exists():
+    elif source is None and manifest and (manifest.folder / TOKENIZER_FILE).exists():
         source = str(manifest.folder / TOKENIZER_FILE)
-    elif config.tokenizer not in TOKENIZERS:
-        source = config.tokenizer
     if source is None:
         return name, tokenizer_hash, None
     tokenizer = find_tokenizer(source)

@@ -36,7 +36,7 @@ def mapping(tmp_path, tokens=4000, **changed):
         "name": "settling",
         "grid": {"width": 16, "tokens": tokens, "seed": [1, 2, 3, 4]},
         "model": {"context": 16, "head_size": 8},
-        "data": {"source": "markov", "vocab_size": 16, "validation_windows": 100},
+        "data": {"source": "markov", "symbols": 16, "validation_windows": 100},
         "recipe": {"name": "cpt-adamw-tiny/1"},
         **changed,
         "launch": {

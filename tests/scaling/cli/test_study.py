@@ -10,6 +10,8 @@ from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from scaling.store.seals import read_seals
 
+pytestmark = pytest.mark.usefixtures("tracking_uri")  # a store of its own
+
 
 def ladder(tmp_path, **changed):
     """Three widths and three horizons of a known source, and one run held out; seconds to train."""
@@ -18,7 +20,7 @@ def ladder(tmp_path, **changed):
         "grid": {"width": [8, 16, 32], "tokens": [4000, 8000, 16000]},
         "held_out": [{"width": 32, "tokens": 32000}],
         "model": {"context": 16, "head_size": 8},
-        "data": {"source": "markov", "vocab_size": 16, "validation_windows": 200},
+        "data": {"source": "markov", "symbols": 16, "validation_windows": 200},
         "recipe": {"name": "cpt-adamw-tiny/1"},
         "launch": {
             "workers": 1,
@@ -30,11 +32,6 @@ def ladder(tmp_path, **changed):
     path = tmp_path / "known.yaml"
     path.write_text(yaml.safe_dump(mapping))
     return str(path)
-
-
-@pytest.fixture(autouse=True)
-def a_store_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
 
 
 @pytest.mark.slow

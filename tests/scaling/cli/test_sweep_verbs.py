@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 
 import pytest
 
@@ -15,19 +14,9 @@ from sweeps.running.driver_lock import DriverLock
 PRICED = {"budget": {"price_per_device_hour": 3.0, "currency": "EUR"}}
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """An empty database: making one takes seconds, copying it none."""
-    path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    RunStore.open("template", f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def config(tiny_mapping, template, tmp_path, monkeypatch):
+def config(tiny_mapping, tracking_uri, tmp_path, monkeypatch):
     """The path of a small sweep's config, with a store of its own and no training behind it."""
-    shutil.copy(template, tmp_path / "mlflow.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setenv("SCALING_STATE_DIR", str(tmp_path / "state"))
     path = tmp_path / "tiny.yaml"
     path.write_text(json.dumps(tiny_mapping | PRICED))

@@ -229,8 +229,9 @@ def test_backtest_prints_one_json_document(runs, capsys):
     assert printed["overall"]["predictions"] > 0
 
 
-def test_a_forecast_can_be_sealed_and_verified_later(runs, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+def test_a_forecast_can_be_sealed_and_verified_later(
+    runs, tracking_uri, tmp_path, monkeypatch, capsys
+):
     assert main(["forecast", runs, "--params", "1e9", "--tokens", "1e11", "--seal", "bet"]) == 0
     landed = tmp_path / "landed.csv"
     row = "1e9,1e11,2.2\n"
@@ -245,6 +246,17 @@ def test_a_forecast_can_be_sealed_and_verified_later(runs, tmp_path, monkeypatch
     assert 'no column "loss"' in capsys.readouterr().err
 
 
+def test_a_forecast_that_does_not_reach_the_artifact_store_is_not_called_sealed(
+    runs, tracking_uri, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "mlruns").write_text("a file where the folder of artifacts should be")
+    assert main(["forecast", runs, "--params", "1e9", "--tokens", "1e11", "--seal", "bet"]) == 2
+    complaint = capsys.readouterr().err.splitlines()[-1]
+    assert '"bet" is not sealed' in complaint and "sealed as" not in complaint
+    assert main(["verify", "bet"]) == 2
+    assert 'no sealed forecast "bet"' in capsys.readouterr().err
+
+
 def test_text_becomes_shards_that_a_sweep_can_name(tmp_path, capsys):
     for number in range(40):
         (tmp_path / f"{number}.txt").write_text(f"document {number}: " + "some text " * number)
@@ -257,9 +269,8 @@ def test_text_becomes_shards_that_a_sweep_can_name(tmp_path, capsys):
 
 
 def test_all_sealed_forecasts_are_verified_from_their_own_sources(
-    runs, tmp_path, monkeypatch, capsys
+    runs, tracking_uri, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     source = tmp_path / "growing.csv"
     source.write_text(Path(runs).read_text().replace("val_loss", "quality"))
     read = ["--columns", "loss=quality", "--where", "N > 1"]

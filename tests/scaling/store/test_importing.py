@@ -7,7 +7,7 @@ from scaling.store.importing import import_records
 from scaling.store.run_store import RunStore
 
 
-def test_a_wandb_export_joins_the_store_once_with_every_digit(tmp_path):
+def test_a_wandb_export_joins_the_store_once_with_every_digit(tracking_uri, tmp_path):
     exported = pd.DataFrame(
         {
             "Name": ["a", "b", "c"],
@@ -19,7 +19,7 @@ def test_a_wandb_export_joins_the_store_once_with_every_digit(tmp_path):
     path = tmp_path / "wandb-export.csv"
     exported.to_csv(path, index=False)
     records = read_records(path, columns={"loss": "val"})
-    store = RunStore.open("past", f"sqlite:///{tmp_path}/mlflow.db")
+    store = RunStore.open("past", tracking_uri)
     assert import_records(records, store) == 3
     assert import_records(records, store) == 0
     stored = store.read_records()

@@ -15,7 +15,6 @@ from scaling.errors import StoreError
 from scaling.store.mlflow_client import connect
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
-from scaling.store.seals import keep_seal, read_seals
 from scaling.store.tracking_uri import resolve_tracking_uri
 
 FACTS = {"width": 32, "depth": 1, "seed": 7, "recipe": "tiny/1"}
@@ -141,15 +140,6 @@ def test_an_experiment_that_holds_something_else_is_not_written_to(database, sto
     client.create_run(client.create_experiment("somebody's work"))
     with pytest.raises(StoreError, match="choose another name"):
         RunStore.open("somebody's work", database)
-
-
-def test_a_sealed_document_of_any_length_comes_back_and_is_never_overwritten(database):
-    document = "0123456789" * 3000  # longer than several tags
-    keep_seal("one", document, database)
-    keep_seal("two", "short", database)
-    assert read_seals(database) == {"one": document, "two": "short"}
-    with pytest.raises(StoreError, match="exists already"):
-        keep_seal("one", "another", database)
 
 
 def test_a_sweep_without_runs_says_how_to_start_it(store):

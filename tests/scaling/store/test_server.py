@@ -15,6 +15,7 @@ from benchmarks.tracking_server import TrackingServer
 from scaling.errors import StoreError
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
+from scaling.store.seals import keep_seal, read_seal, sealed_names
 
 pytestmark = pytest.mark.slow
 FACTS = {"width": 32, "seed": 7}
@@ -63,6 +64,28 @@ def test_a_server_that_is_away_for_a_while_loses_nothing_and_delays_nobody(serve
     curve = store.curves(run_ids=["abc"])
     assert curve["step"].tolist() == list(range(1, 1000))
     assert store.facts()["abc"]["tries"] == 1  # shipped again, not created again
+
+
+def test_a_seal_passes_through_the_server_and_is_held_to_its_digest(server, tmp_path):
+    document = "0123456789" * 3000
+    keep_seal("one", document, server.uri)
+    assert read_seal("one", server.uri) == document
+    (kept,) = tmp_path.rglob("seal.json")  # the server's own folder, which no client is told
+    kept.write_text(document.replace("9", "8", 1))
+    with pytest.raises(StoreError, match="was changed after it was sealed"):
+        read_seal("one", server.uri)
+    kept.unlink()
+    with pytest.raises(StoreError, match='"one" is not read') as caught:
+        read_seal("one", server.uri)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_whose_artifacts_cannot_be_written_seals_nothing(server, tmp_path):
+    (tmp_path / "mlartifacts").write_text("a file where the folder of artifacts should be")
+    with pytest.raises(StoreError, match='"one" is not sealed') as caught:
+        keep_seal("one", "document", server.uri)
+    assert "\n" not in str(caught.value)
+    assert sealed_names(server.uri) == ()
 
 
 DIES_WHILE_AWAY = """

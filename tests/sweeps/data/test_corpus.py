@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scaling.errors import CorpusError
-from sweeps.config.data import BYTE_TOKENIZERS, DataConfig
+from sweeps.config.data import BYTE_TOKENIZERS, TextData
 from sweeps.data.corpus import WindowOrder, load_corpus
 from sweeps.data.documents.files import Document, read_documents
 from sweeps.data.sources.text import split_documents
@@ -33,10 +33,10 @@ def test_the_standard_library_gives_source_and_prose():
 
 
 def test_the_standard_library_corpus_is_about_ten_megabytes():
-    facts = load_corpus(DataConfig(), 64).facts
+    facts = load_corpus(TextData(), 64).facts
     assert 7e6 < facts.train_tokens < 20e6  # grows and shrinks with the Python version
     assert facts.validation_sequences == 1024
-    assert load_corpus(DataConfig(), 64).facts == facts
+    assert load_corpus(TextData(), 64).facts == facts
 
 
 def test_files_are_read_whole_and_jsonl_by_its_text_field(tmp_path):
@@ -80,7 +80,7 @@ def test_a_glob_without_files_is_refused(tmp_path):
 
 def test_text_shorter_than_one_context_is_refused(tmp_path):
     (tmp_path / "short.txt").write_text("twenty bytes of text")
-    config = DataConfig(files=(str(tmp_path / "short.txt"),))
+    config = TextData(files=(str(tmp_path / "short.txt"),))
     with pytest.raises(CorpusError, match="less than one context of 64"):
         load_corpus(config, 64)
 
@@ -110,10 +110,10 @@ def test_a_single_large_file_is_cut_so_that_it_can_be_split():
 
 
 def test_validation_windows_are_evenly_spaced_and_overlap_in_no_target(text_files):
-    data = DataConfig(files=(str(text_files / "*.txt"),), validation_windows=20)
+    data = TextData(files=(str(text_files / "*.txt"),), validation_windows=20)
     corpus = load_corpus(data, 32)
     assert corpus.validation.shape == (20, 33)
-    everything = load_corpus(DataConfig(files=data.files, validation_windows=10**6), 32).validation
+    everything = load_corpus(TextData(files=data.files, validation_windows=10**6), 32).validation
     # All windows in order: the last token of one is the first of the next.
     assert np.array_equal(everything[:-1, -1], everything[1:, 0])
     available = {window.tobytes() for window in everything}
@@ -123,7 +123,7 @@ def test_validation_windows_are_evenly_spaced_and_overlap_in_no_target(text_file
 def test_hashes_follow_the_data_and_not_the_folder(text_files, tmp_path):
     def facts(folder):
         load_corpus.cache_clear()
-        return load_corpus(DataConfig(files=(str(folder / "*.txt"),)), 32).facts
+        return load_corpus(TextData(files=(str(folder / "*.txt"),)), 32).facts
 
     before = facts(text_files)
     moved = text_files.rename(tmp_path / "elsewhere")

@@ -58,9 +58,12 @@ def trained(config):
     return run, store, events
 
 
-@pytest.mark.parametrize("source", ["markov", "bigram-tasks"])
-def test_a_run_on_a_generated_source_is_recorded_with_its_entropy(source):
-    data = {"source": source, "generated": {"symbols": 8, "tasks": 4}}
+@pytest.mark.parametrize(
+    "data",
+    [{"source": "markov", "symbols": 8}, {"source": "bigram-tasks", "symbols": 8, "tasks": 4}],
+    ids=lambda data: data["source"],
+)
+def test_a_run_on_a_generated_source_is_recorded_with_its_entropy(data):
     run, store, _ = trained(config_from_mapping(mapping(data)))
     assert store.state is RunState.FINISHED
     assert store.record["entropy"] == run.data.entropy
@@ -71,7 +74,7 @@ def test_a_run_on_a_generated_source_is_recorded_with_its_entropy(source):
 
 def test_a_loss_below_the_entropy_fails_the_run(monkeypatch):
     monkeypatch.setattr(MarkovChain, "entropy", lambda self, context: 9.0)
-    data = {"source": "markov", "generated": {"symbols": 8}}
+    data = {"source": "markov", "symbols": 8}
     _, store, events = trained(config_from_mapping(mapping(data)))
     assert store.state is RunState.FAILED
     assert events[-1].kind is EventKind.FAILED
@@ -99,18 +102,18 @@ def test_a_run_on_shards_may_repeat_them_only_if_the_config_says_so(tmp_path):
 def test_settings_of_sources_are_checked():
     with pytest.raises(ConfigError, match='data.source is "web"; choose one of text, shards'):
         config_from_mapping(mapping({"source": "web"}))
-    with pytest.raises(ConfigError, match='unknown key "data.generated.smybols"'):
-        config_from_mapping(mapping({"source": "markov", "generated": {"smybols": 8}}))
-    with pytest.raises(ConfigError, match="symbols is 1"):
-        config_from_mapping(mapping({"source": "markov", "generated": {"symbols": 1}}))
+    with pytest.raises(ConfigError, match='unknown key "data.smybols"; did you mean "symbols"'):
+        config_from_mapping(mapping({"source": "markov", "smybols": 8}))
+    with pytest.raises(ConfigError, match="data.symbols is 1"):
+        config_from_mapping(mapping({"source": "markov", "symbols": 1}))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [
-        {"source": "markov", "generated": {"symbols": 8, "order": 1}},
-        {"source": "bigram-tasks", "generated": {"symbols": 8, "tasks": 8}},
+        {"source": "markov", "symbols": 8, "order": 1},
+        {"source": "bigram-tasks", "symbols": 8, "tasks": 8},
     ],
 )
 def test_with_budget_a_run_comes_within_a_hundredth_of_the_entropy(data):

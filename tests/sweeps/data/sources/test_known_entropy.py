@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from scaling.errors import ConfigError, CorpusError
-from sweeps.config.data import DataConfig, GeneratedConfig
+from sweeps.config.data import SOURCES, BigramTasksData, MarkovData
 from sweeps.data.corpus import load_corpus
 from sweeps.data.sources.known_entropy import entropy_leak
 from sweeps.data.sources.markov_chains import bigram_tasks, markov_chain, whole_weights
@@ -151,11 +151,8 @@ def test_whole_weights_add_up_and_none_is_zero():
 class TestCorpus:
     @staticmethod
     def config(source, **changes):
-        return DataConfig(
-            source=source,
-            generated=GeneratedConfig(symbols=8, tasks=5, **changes),
-            validation_windows=200,
-        )
+        own = {"tasks": 5} if source == "bigram-tasks" else {}
+        return SOURCES[source](symbols=8, validation_windows=200, **own, **changes)
 
     def test_torch_computes_what_numpy_computes(self, source):
         corpus = load_corpus(self.config(source), 12)
@@ -181,7 +178,7 @@ class TestCorpus:
         first, again = load_corpus(config, 24), load_corpus.__wrapped__(config, 24)
         assert first.facts == again.facts
         np.testing.assert_array_equal(first.validation, again.validation)
-        train = first.batch(seed=config.generated.seed, step=0, sequences=200).numpy()
+        train = first.batch(seed=config.seed, step=0, sequences=200).numpy()
         assert not {row.tobytes() for row in train} & {row.tobytes() for row in first.validation}
 
     def test_another_language_has_another_hash_and_another_entropy(self, source):
@@ -192,7 +189,7 @@ class TestCorpus:
 
 
 def test_a_sequence_of_the_tasks_begins_with_its_task_and_has_no_other():
-    config = DataConfig(source="bigram-tasks", generated=GeneratedConfig(symbols=8, tasks=5))
+    config = BigramTasksData(symbols=8, tasks=5)
     sample = load_corpus(config, 12).batch(seed=0, step=0, sequences=2000).numpy()
     assert set(sample[:, 0]) == set(range(8, 13))
     assert sample[:, 1:].max() < 8
@@ -212,8 +209,8 @@ def test_a_loss_below_the_entropy_is_a_leak_and_one_within_the_error_is_luck():
 
 def test_tables_that_do_not_fit_and_values_that_mean_nothing_are_refused():
     with pytest.raises(CorpusError, match="64 symbols at order 4 need 1,073,741,824"):
-        load_corpus(DataConfig(source="markov", generated=GeneratedConfig(order=4)), 64)
+        load_corpus(MarkovData(order=4), 64)
     with pytest.raises(CorpusError, match="shorter than the 3 tokens"):
-        load_corpus(DataConfig(source="markov", generated=GeneratedConfig(symbols=2, order=3)), 2)
-    with pytest.raises(ConfigError, match="concentration is 0"):
-        GeneratedConfig(concentration=0)
+        load_corpus(MarkovData(symbols=2, order=3), 2)
+    with pytest.raises(ConfigError, match="data.concentration is 0"):
+        MarkovData(concentration=0)

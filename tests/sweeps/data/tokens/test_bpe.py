@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scaling.errors import CorpusError
-from sweeps.config.data import DataConfig
+from sweeps.config.data import TextData
 from sweeps.data.corpus import load_corpus
 from sweeps.data.tokens.bpe import END_OF_DOCUMENT, read_bpe, train_bpe
 from sweeps.data.tokens.tokenizer import DOCUMENT_END
@@ -64,9 +64,7 @@ def test_a_larger_vocabulary_needs_fewer_tokens(tokenizer, text_files, tmp_path)
 def test_a_text_corpus_takes_a_tokenizer_file_and_its_bits_per_byte_are_exact(
     tokenizer, text_files, tmp_path
 ):
-    data = DataConfig(
-        files=(str(text_files / "*.txt"),), tokenizer=str(tmp_path / "tokenizer.json")
-    )
+    data = TextData(files=(str(text_files / "*.txt"),), tokenizer=str(tmp_path / "tokenizer.json"))
     corpus = load_corpus(data, 32)
     assert corpus.facts.tokenizer_hash == tokenizer.hash
     assert (corpus.facts.vocab_size, corpus.facts.used_vocab_size) == (320, 300)
@@ -98,6 +96,6 @@ def test_a_file_that_is_no_byte_level_bpe_is_refused(tmp_path, content, message)
 
 def test_a_missing_tokenizer_and_a_vocabulary_smaller_than_the_bytes_are_refused(tmp_path):
     with pytest.raises(CorpusError, match="No such file"):
-        load_corpus(DataConfig(tokenizer=str(tmp_path / "none.json")), 32)
+        load_corpus(TextData(tokenizer=str(tmp_path / "none.json")), 32)
     with pytest.raises(CorpusError, match="give 257 or more"):
         train_bpe([], 256, tmp_path / "t.json")

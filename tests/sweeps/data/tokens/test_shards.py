@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from scaling.errors import CorpusError
-from sweeps.config.data import DataConfig
+from sweeps.config.data import ShardsData
 from sweeps.data.corpus import load_corpus
 from sweeps.data.sources.window_order import LongOrder
 from sweeps.data.tokens.shards import fingerprint, open_shard
@@ -39,12 +39,11 @@ def folder(tmp_path):
 
 def config_of(folder, **changes):
     settings = {
-        "source": "shards",
         "files": (str(folder / "train_*.bin"),),
         "validation_files": (str(folder / "val_*.bin"),),
         "vocab_size": VOCABULARY,
     }
-    return DataConfig(**{**settings, **changes})
+    return ShardsData(**{**settings, **changes})
 
 
 def load(folder, **changes):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scaling.errors import CorpusError
-from sweeps.config.data import DataConfig
+from sweeps.config.data import ShardsData
 from sweeps.data.corpus import load_corpus
 from sweeps.data.tokens.bpe import read_bpe, train_bpe
 from sweeps.data.tokens.shards import MANIFEST, TRAIN, VALIDATION
@@ -66,7 +66,7 @@ def test_the_shards_hold_every_document_once_and_on_one_side(text_file, tmp_path
 def test_a_corpus_of_the_shards_knows_its_bytes_exactly(text_file, tmp_path):
     tokenize_corpus([str(text_file)], tmp_path / "out", **SETTINGS)
     load_corpus.cache_clear()
-    corpus = load_corpus(DataConfig(source="shards", files=(str(tmp_path / "out"),)), 16)
+    corpus = load_corpus(ShardsData(files=(str(tmp_path / "out"),)), 16)
     tokenizer = read_bpe(tmp_path / "out" / "tokenizer.json")
     targets = corpus.validation[:, 1:]
     assert corpus.facts.tokenizer_hash == tokenizer.hash
@@ -83,7 +83,7 @@ def test_a_corpus_of_the_shards_knows_its_bytes_exactly(text_file, tmp_path):
 def test_byte_tokens_have_one_byte_a_token(text_file, tmp_path):
     tokenize_corpus([str(text_file)], tmp_path / "out", shard_tokens=10_000, validation_share=0.1)
     load_corpus.cache_clear()
-    facts = load_corpus(DataConfig(source="shards", files=(str(tmp_path / "out"),)), 16).facts
+    facts = load_corpus(ShardsData(files=(str(tmp_path / "out"),)), 16).facts
     assert (facts.tokenizer, facts.vocab_size, facts.bytes_per_token) == ("bytes", 256, 1.0)
 
 
@@ -157,7 +157,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(whole, tmp_path, where, count):
         assert not said["complete"]
         load_corpus.cache_clear()
         with pytest.raises(CorpusError, match="tokenizing was interrupted"):
-            load_corpus(DataConfig(source="shards", files=(str(out),)), 16)
+            load_corpus(ShardsData(files=(str(out),)), 16)
     else:
         listed = set()
     tokenize_corpus([str(text)], out, **SETTINGS)
