@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from scaling.shape import TransformerShape
-from sweeps.models.transformer import Transformer, parameter_groups
+from sweeps.data.batch import Batch
+from sweeps.models.transformer import Transformer
+from sweeps.objectives.registry import CAUSAL
 from sweeps.planning.recipe import find_recipe, settings_for
 from sweeps.training.adamw import PackedAdamW
 from sweeps.training.step import Step
@@ -23,7 +24,7 @@ RECIPE = find_recipe("cpt-adamw/1")
 class Stepper:
     """Our step on random tokens that lie on the device."""
 
-    def __init__(self, step: Step, batches: list[Tensor]) -> None:
+    def __init__(self, step: Step, batches: list[Batch]) -> None:
         self._step, self._batches, self._taken = step, batches, 0
         self.first_steps_seconds = timed(lambda: self.take(5))  # capture, compilation
 
@@ -63,19 +64,22 @@ def stepper_of(
     ).to(device)
     if compiled:
         model.compile_blocks()
-    optimizer = PackedAdamW(model.weights, parameter_groups(shape), [settings] * replicas)
+    optimizer = PackedAdamW(model.weights, model.groups, [settings] * replicas)
     step = Step(
         model,
         optimizer,
+        CAUSAL,
         z_loss=settings.z_loss,
         micro_sequences=sequences,
         graph=device.type == "cuda",
     )
     generator = torch.Generator().manual_seed(0)
     batches = [
-        torch.randint(
-            shape.vocab_size, (replicas, sequences, shape.context + 1), generator=generator
-        ).to(device)
+        Batch.of_windows(
+            torch.randint(
+                shape.vocab_size, (replicas, sequences, shape.context + 1), generator=generator
+            ).to(device)
+        )
         for _ in range(8)
     ]
     return Stepper(step, batches)

@@ -49,12 +49,13 @@ from benchmarks.stepper import (  # noqa: E402
     stepper_of,
     timed,
 )
-from scaling.compute import flops_per_token, peak_flops_per_second  # noqa: E402
+from scaling.compute import peak_flops_per_second  # noqa: E402
 from sweeps.config.launch import LaunchConfig  # noqa: E402
 from sweeps.data.sources.base import Corpus, CorpusFacts, StreamCorpus  # noqa: E402
-from sweeps.objectives.causal import training_loss  # noqa: E402
+from sweeps.objectives.cross_entropy import training_loss  # noqa: E402
 from sweeps.planning.recipe import settings_for  # noqa: E402
 from sweeps.planning.run_plan import RunPlan  # noqa: E402
+from sweeps.training.batches import batch_of  # noqa: E402
 from sweeps.training.devices.device import device_name  # noqa: E402
 from sweeps.training.pack import settle_process  # noqa: E402
 from sweeps.training.stack import CurvePoint, Stack, build_model, build_optimizer  # noqa: E402
@@ -173,11 +174,10 @@ def trainer_against_loop(
     stack = Stack([plan], corpus, launch)
     model = build_model(plan)
     optimizer = build_optimizer(model, plan)
-    sequences = plan.settings.batch_sequences
 
     def loop(first: int) -> None:
         for step in range(first, first + steps):
-            batch = corpus.batch(plan.seed, step, sequences).unsqueeze(0)
+            batch = batch_of([plan], corpus, step)
             objective, loss = training_loss(model, batch, plan.settings.z_loss)
             objective.backward()
             optimizer.step()
@@ -325,7 +325,7 @@ def utilisation(
     steps = 2 if quick else 20
     seconds = statistics.median(timed(lambda: stepper.take(steps)) for _ in range(5))
     tokens_per_second = steps * sequences * context / seconds
-    flops_per_second = tokens_per_second * flops_per_token(shape)
+    flops_per_second = tokens_per_second * shape.flops_per_token()
     peak = peak_flops_per_second(device_name(device))
     return {
         "what": "one run, bf16" + ", compiled" * compiled,
@@ -357,13 +357,15 @@ def _plan_and_corpus(sizes: Sequence[int]) -> tuple[RunPlan, Corpus]:
         bytes_per_token=1.0,
     )
     corpus = StreamCorpus(
-        facts=facts, train=tokens, validation=tokens[None, : context + 1], context=context
+        facts=facts, train=tokens, held_back=tokens[None, : context + 1], context=context
     )
     shape = shape_of(width, depth, vocab_size, context, 16)
     settings = settings_for(RECIPE, shape, 5_000 * sequences * context)
     settings = dataclasses.replace(settings, batch_sequences=sequences, steps=5_000)
     plan = RunPlan(
         shape=shape,
+        family="slt-dec/1",
+        objective="causal",
         settings=settings,
         data=facts,
         recipe=RECIPE.name,

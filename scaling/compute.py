@@ -9,8 +9,6 @@ recomputation. Evaluation is not training and is not counted here.
 
 from enum import StrEnum
 
-from scaling.shape import TransformerShape
-
 
 class FlopConvention(StrEnum):
     """What is counted per trained token. N is params_blocks plus params_head unless said
@@ -29,34 +27,6 @@ class FlopConvention(StrEnum):
     HOFFMANN = "hoffmann"
     """`full` plus embedding and softmax, as the public reproductions of Hoffmann et al. 2022
     (arXiv:2203.15556) count."""
-
-
-def flops_per_token(
-    shape: TransformerShape, convention: FlopConvention = FlopConvention.CAUSAL
-) -> int:
-    """FLOP to train on one token, forward and backward."""
-    if convention is FlopConvention.KAPLAN:
-        return 6 * shape.params_blocks
-    standard = 6 * shape.params_matmul
-    if convention is FlopConvention.STANDARD:
-        return standard
-    # Scores and their weighted sum: 2 products of 2 FLOP, x 3 for forward and backward, for each
-    # key, block and width entry.
-    causal_scores = 6 * (shape.context + 1) * shape.width * shape.depth
-    full_scores = 12 * shape.context * shape.width * shape.depth
-    if convention is FlopConvention.CAUSAL:
-        return standard + causal_scores
-    if convention is FlopConvention.FULL:
-        return standard + full_scores
-    softmax = 9 * shape.heads * shape.context * shape.depth
-    return standard + full_scores + 6 * shape.params_embedding + softmax
-
-
-def train_flops(
-    shape: TransformerShape, tokens: int, convention: FlopConvention = FlopConvention.CAUSAL
-) -> int:
-    """FLOP to train a model of this shape on `tokens` tokens."""
-    return flops_per_token(shape, convention) * tokens
 
 
 PEAK_BF16_FLOPS = {

@@ -1,4 +1,4 @@
-"""How many parameters a transformer has, group by group, from its shape alone.
+"""How many parameters a transformer has, group by group, and FLOP, from its shape alone.
 
 The family is `slt-dec/1`: a decoder-only transformer without biases, position tables or norm gains,
 so that every parameter is an entry of a matrix and the counts below are exact. A test holds them
@@ -7,6 +7,7 @@ against the tensors of the PyTorch model.
 
 from dataclasses import dataclass
 
+from scaling.compute import FlopConvention
 from scaling.errors import ConfigError
 
 MLPS = ("relu2", "swiglu")
@@ -100,6 +101,39 @@ class TransformerShape:
     def params(self) -> int:
         """Every trainable parameter: Hoffmann's N."""
         return self.params_embedding + self.params_blocks + self.params_head
+
+    def flops_per_token(self, convention: FlopConvention = FlopConvention.CAUSAL) -> int:
+        """FLOP to train on one token, forward and backward."""
+        if convention is FlopConvention.KAPLAN:
+            return 6 * self.params_blocks
+        standard = 6 * self.params_matmul
+        if convention is FlopConvention.STANDARD:
+            return standard
+        # Scores and their weighted sum: 2 products of 2 FLOP, x 3 for forward and backward, for
+        # each key, block and width entry.
+        if convention is FlopConvention.CAUSAL:
+            return standard + 6 * (self.context + 1) * self.width * self.depth
+        full = standard + 12 * self.context * self.width * self.depth
+        if convention is FlopConvention.FULL:
+            return full
+        softmax = 9 * self.heads * self.context * self.depth
+        return full + 6 * self.params_embedding + softmax
+
+    def facts(self) -> dict[str, float | int | str | bool]:
+        """The columns of the records table that the shape decides."""
+        return {
+            "params": self.params,
+            "params_embedding": self.params_embedding,
+            "params_head": self.params_head,
+            "width": self.width,
+            "depth": self.depth,
+            "heads": self.heads,
+            "context": self.context,
+            "vocab_size": self.vocab_size,
+            "mlp": self.mlp,
+            "mlp_width": self.mlp_width,
+            "tied_head": self.tied_head,
+        }
 
 
 def check_width(width: int, head_size: int) -> None:

@@ -26,9 +26,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from scaling.shape import TransformerShape
 from sweeps.checks.finding import Bench, Finding
 from sweeps.models.transformer import Transformer
-from sweeps.training.plain_loop import backward, batch_of
+from sweeps.training.batches import batch_of
+from sweeps.training.plain_loop import backward
 from sweeps.training.stack import build_model, build_optimizer
 
 STEPS, SETTLED_STEP, WARMUP_STEPS = 10, 3, 40
@@ -56,6 +58,14 @@ def check_coordinates(
     """Slopes of log size on log width and on log depth, for each quantity, over the steps after the
     third."""
     width, depth = bench.widths[0], bench.depths[0]
+    if not isinstance(bench.plan(width, depth).shape, TransformerShape):
+        yield Finding(
+            check="coordinates",
+            measured=None,
+            threshold=_SLOPE,
+            detail="looks inside the blocks of a transformer, which this family has not",
+        )
+        return
     wider = [(width * 2**times, depth) for times in range(doublings_of_width + 1)]
     deeper = [(width, depth * 2**times) for times in range(doublings_of_depth + 1)]
     if doublings_of_width:
@@ -98,10 +108,11 @@ def sizes_in_training(bench: Bench, width: int, depth: int, seeds: Sequence[int]
         plans.append(dataclasses.replace(plan, settings=settings))
     model = build_model(*plans)
     optimizer = build_optimizer(model, *plans)
-    probe = batch_of(plans, bench.corpus, STEPS)[..., :-1]
+    assert isinstance(model, Transformer), "asked of this family alone"
+    probe = batch_of(plans, bench.corpus, STEPS).inputs
     sizes = []
     for step in range(STEPS):
-        backward(model, batch_of(plans, bench.corpus, step), plans[0].settings.z_loss)
+        backward(plans[0], model, batch_of(plans, bench.corpus, step))
         optimizer.step()
         sizes.append(sizes_of(model, probe))
     return np.stack(sizes)

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 
 import torch
 
+from scaling.columns import NATS_PER_TOKEN
 from sweeps.checks.equality import short_run
 from sweeps.checks.finding import Bench, Finding
-from sweeps.training.plain_loop import validation_of
+from sweeps.objectives.registry import find_objective
+from sweeps.training.evaluation import stack_losses
 from sweeps.training.stack import build_model
 
 
@@ -16,12 +18,12 @@ def check_bits_per_byte(bench: Bench) -> Iterator[Finding]:
     from sweeps.training.pack import train_run
 
     plan = short_run(bench)
-    if plan.data.bytes_per_token is None:
+    if plan.data.bytes_per_token is None or plan.loss_kind not in NATS_PER_TOKEN:
         yield Finding(
             check="bits per byte",
             measured=None,
             threshold=1e-6,
-            detail="the tokens stand for no text",
+            detail="the tokens stand for no text, or losses are not those of each",
         )
         return
     launch = bench.config.launch.changed(device="cpu")
@@ -29,7 +31,7 @@ def check_bits_per_byte(bench: Bench) -> Iterator[Finding]:
     model = build_model(plan)
     with torch.no_grad():
         model.weights.copy_(trained.weights.unsqueeze(0))
-    sequences = validation_of(model, bench.corpus)[0]
+    sequences = stack_losses(model, bench.corpus, find_objective(plan.objective))[0]
     targets = len(sequences) * bench.corpus.context
     nats = float(sequences.sum()) * bench.corpus.context
     bits_per_byte = nats / math.log(2) / (targets * plan.data.bytes_per_token)

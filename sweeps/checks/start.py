@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator
 
 from sweeps.checks.finding import Bench, Finding
-from sweeps.training.plain_loop import validation_of
+from sweeps.objectives.registry import find_objective
+from sweeps.training.evaluation import stack_losses
 from sweeps.training.stack import build_model
 
 
@@ -18,12 +19,13 @@ def check_initial_loss(bench: Bench) -> Iterator[Finding]:
     uniform = math.log(symbols)
     for width in (bench.widths[0], bench.widths[-1]):
         plan = bench.plan(width, bench.depths[0])
-        if plan.shape.tied_head:
+        if not plan.shape.params_head:
             yield Finding(
                 check="initial loss", measured=None, threshold=1e-5, detail="the head is tied"
             )
             return
-        loss = float(validation_of(build_model(plan), bench.corpus, sequences=16).mean())
+        objective = find_objective(plan.objective)
+        loss = float(stack_losses(build_model(plan), bench.corpus, objective, sequences=16).mean())
         yield Finding(
             check=f"initial loss, width {width}",
             measured=loss - uniform,

@@ -13,6 +13,8 @@ PRECISIONS = ("fp32", "bf16")
 class ModelConfig(Section, place="model"):
     """What all models of the sweep have in common."""
 
+    family: str = "slt-dec/1"
+    """The kind of model: a name of sweeps.models.registry."""
     head_size: int = 16
     """Entries of an attention head; constant in a study, so that width changes the number of heads
     alone."""

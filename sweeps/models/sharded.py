@@ -17,15 +17,12 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from scaling.shape import TransformerShape
+from sweeps.models.stacked import Layout, ShardedModel
 from sweeps.models.transformer import Decoder, initial_matrices, matrix_layout
 
-Layout = dict[str, tuple[int, int]]
 
-
-class ShardedTransformer(Decoder):
-    """A single model, a share of it on each process of the default process group."""
-
-    replicas = 1
+class ShardedTransformer(ShardedModel, Decoder):
+    """See ShardedModel."""
 
     def __init__(
         self, shape: TransformerShape, seed: int, *, device: torch.device, **options: Any

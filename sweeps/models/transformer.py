@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from scaling.shape import TransformerShape
 from sweeps.models.operations import (
@@ -30,17 +30,14 @@ from sweeps.models.operations import (
     project_heads,
     rms_norm,
 )
-
-__all__ = ["Transformer", "initial_weights", "matrix_layout", "parameter_groups"]
+from sweeps.models.stacked import Layout, StackedWeights, StackModel
 
 #: Over sqrt(head size): normalised queries and keys cannot grow to sharpen attention.
 LOGIT_GAIN = 1.4
 
 
-class Decoder(nn.Module):
+class Decoder(StackModel):
     """What the family computes from its matrices, wherever those lie."""
-
-    replicas: int
 
     def __init__(
         self,
@@ -119,36 +116,13 @@ class Decoder(nn.Module):
         return turns.to(self.compute_dtype)
 
 
-class Transformer(Decoder):
+class Transformer(StackedWeights, Decoder):
     """A stack of decoder-only transformers of one shape, one replica a seed."""
 
     def __init__(self, shape: TransformerShape, seeds: Sequence[int], **options: Any) -> None:
         """``options``: those of Decoder."""
         super().__init__(shape, **options)
-        self.replicas = len(seeds)
-        self.weights = nn.Parameter(torch.stack([initial_weights(shape, seed) for seed in seeds]))
-
-    def held_weights(self) -> Tensor:
-        """(replicas, parameters) All of them; of a sharded model, what this process holds."""
-        return self.weights.detach()
-
-    @torch.no_grad()
-    def hold(self, weights: Tensor) -> None:
-        """Take these as the weights held here."""
-        self.weights.copy_(weights)
-
-    def whole_weights(self) -> Tensor:
-        """(replicas, parameters) A copy on the host."""
-        return self.weights.detach().to("cpu", copy=True)
-
-    def matrices(self) -> dict[str, Tensor]:
-        """Views of the weights by name, each (replicas, in, out), in the precision of computing."""
-        sizes = [rows * columns for rows, columns in self.layout.values()]
-        parts = torch.split(self.weights.to(self.compute_dtype), sizes, dim=1)
-        return {
-            name: part.view(self.replicas, *size)
-            for (name, size), part in zip(self.layout.items(), parts, strict=True)
-        }
+        self.start(torch.stack([initial_weights(shape, seed) for seed in seeds]))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of the next token, over the used part of the vocabulary.
@@ -165,10 +139,10 @@ class Transformer(Decoder):
         return self._logits(x, weights["embedding" if self.shape.tied_head else "head"])
 
 
-def matrix_layout(shape: TransformerShape) -> dict[str, tuple[int, int]]:
+def matrix_layout(shape: TransformerShape) -> Layout:
     """Every matrix in the order of the flat weights: name -> (in, out)."""
     width = shape.width
-    layout = {"embedding": (shape.vocab_size, width)}
+    layout: Layout = {"embedding": (shape.vocab_size, width)}
     for layer in range(shape.depth):
         layout[f"block{layer}.attention_in"] = (width, 3 * width)
         layout[f"block{layer}.attention_out"] = (width, width)
@@ -177,16 +151,6 @@ def matrix_layout(shape: TransformerShape) -> dict[str, tuple[int, int]]:
     if not shape.tied_head:
         layout["head"] = (width, shape.vocab_size)
     return layout
-
-
-def parameter_groups(shape: TransformerShape) -> dict[str, slice]:
-    """The columns of the flat weights that each optimizer group owns."""
-    first, last = shape.params_embedding, shape.params - shape.params_head
-    return {
-        "embedding": slice(0, first),
-        "hidden": slice(first, last),
-        "head": slice(last, shape.params),
-    }
 
 
 def initial_weights(shape: TransformerShape, seed: int) -> Tensor:

@@ -1,49 +1,41 @@
 """Next-token prediction: the loss of each target given all tokens before it."""
 
-from typing import Any
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sweeps.models.transformer import Decoder
+from sweeps.data.batch import Batch
+from sweeps.models.family import View
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def training_loss(model: Decoder, batch: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:
-    """What is minimised, summed over replicas, and each replica's cross-entropy in nats.
-
-    batch: (replicas, sequences, context + 1)
-    """
-    targets = batch[..., 1:].flatten(1)
-    losses, log_partition = token_losses(model(batch[..., :-1]), targets)
-    loss = losses.mean(dim=1)
-    objective = loss + z_loss * log_partition.square().mean(dim=1)
-    return objective.sum(), loss.detach()
+    from sweeps.models.stacked import StackModel
 
 
-class _TokenLosses(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        log_probabilities = torch.log_softmax(logits, dim=-1, dtype=torch.float32)
-        places = targets.unsqueeze(-1)
-        chosen = log_probabilities.gather(-1, places)
-        log_partition = logits.gather(-1, places) - chosen
-        ctx.save_for_backward(log_probabilities, places)
-        ctx.dtype = logits.dtype
-        return -chosen.squeeze(-1), log_partition.squeeze(-1)
+@dataclass(frozen=True)
+class Causal:
+    """See Objective. A corpus' batches ask for the next token already."""
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        of_loss, of_partition = gradients
-        log_probabilities, places = ctx.saved_tensors
-        gradient = log_probabilities.exp().mul_((of_loss + of_partition).unsqueeze(-1))
-        gradient.scatter_add_(-1, places, -of_loss.unsqueeze(-1))
-        return gradient.to(ctx.dtype), None
+    name: str = "causal"
+    view: View = "past"
+    loss_kind: str = "nats_per_token"
 
+    def asked(self, batch: Batch, seed: int, first_step: int) -> Batch:
+        """The batch as it is."""
+        return batch
 
-def token_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of each target in nats, and the log-partition behind it, in float32.
+    def training_loss(
+        self, model: StackModel, batch: Batch, z_loss: float
+    ) -> tuple[Tensor, Tensor]:
+        """Mean cross-entropy over targets, in nats."""
+        from sweeps.objectives.cross_entropy import training_loss
 
-    logits: (replicas, positions, vocabulary), targets: (replicas, positions) -> both as targets.
-    """
-    losses, log_partition = _TokenLosses.apply(logits, targets)
-    return losses, log_partition
+        return training_loss(model, batch, z_loss)
+
+    def sequence_losses(self, model: StackModel, batch: Batch) -> Tensor:
+        """(replicas, sequences) Mean nats per target of each."""
+        from sweeps.objectives.cross_entropy import sequence_losses
+
+        return sequence_losses(model, batch)

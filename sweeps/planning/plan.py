@@ -8,15 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaling.compute import flops_per_token
 from scaling.errors import ConfigError
-from scaling.shape import TransformerShape
 from sweeps.config.sweep import Grid, SweepConfig
 from sweeps.data.corpus import CorpusFacts, load_corpus
+from sweeps.models.family import Shape
+from sweeps.models.registry import find_family
+from sweeps.objectives.registry import find_objective
 from sweeps.planning.recipe import (
     Recipe,
-    find_recipe,
     horizon_settings_for,
+    recipe_of,
     settings_for,
     trunk_settings_for,
 )
@@ -98,9 +99,13 @@ class SweepPlan:
             "wall_seconds": round(self.wall_seconds, 1),
             **further,
             "runs": [
-                {"run_id": run.run_id, "name": run.name, **run.facts(), "settings": settings}
+                {
+                    "run_id": run.run_id,
+                    "name": run.name,
+                    **run.facts_when_finished(),
+                    "settings": dataclasses.asdict(run.settings),
+                }
                 for run in self.runs
-                for settings in [dataclasses.asdict(run.settings)]
             ],
         }
         return json.dumps(document, indent=2)
@@ -114,10 +119,8 @@ def plan_sweep(config: SweepConfig) -> SweepPlan:
     ConfigError for a grid without runs, a run planned twice as both fitted and held out, and a run
     longer than the text; CorpusError for the text itself.
     """
-    overrides = dict(config.recipe.overrides)
-    if config.schedule is not None:
-        overrides["schedule"] = config.schedule
-    recipe = find_recipe(config.recipe.name, overrides)
+    _check_family(config)
+    recipe = recipe_of(config)
     facts = load_corpus(config.data, config.model.context).facts
     fitted = [
         run
@@ -139,6 +142,31 @@ def plan_sweep(config: SweepConfig) -> SweepPlan:
     return SweepPlan(config=config, runs=tuple(ordered))
 
 
+def _check_family(config: SweepConfig) -> None:
+    """Whether the family can be trained by this objective, in the way that the launch asks for."""
+    family, objective = find_family(config.model.family), find_objective(config.objective)
+    if objective.view not in family.views:
+        raise ConfigError(
+            f'objective "{objective.name}" lets a position see {_VIEWS[objective.view]}, which '
+            f'model.family "{family.name}" cannot; choose another of the two'
+        )
+    for asked, ability, option in (
+        (config.launch.speed.compile, "compile", "launch.speed.compile"),
+        (
+            config.launch.resources.strategy == "fsdp",
+            "shard",
+            "launch.resources.strategy fsdp",
+        ),
+    ):
+        if asked and ability not in family.can:
+            raise ConfigError(
+                f'{option}: model.family "{family.name}" cannot {ability}; leave it out'
+            )
+
+
+_VIEWS = {"past": "only what comes before it", "both": "both sides"}
+
+
 def _runs(
     config: SweepConfig, block: Grid, recipe: Recipe, facts: CorpusFacts, *, held_out: bool
 ) -> Iterator[RunPlan]:
@@ -147,16 +175,9 @@ def _runs(
     seeds = block.seed or (grid_seeds[:1] if held_out else grid_seeds)
     (horizon,) = block.horizons
     recipe_hash = recipe.hash
+    family = find_family(config.model.family)
     for width, depth in itertools.product(block.width, depths):
-        shape = TransformerShape(
-            width=width,
-            depth=depth,
-            head_size=config.model.head_size,
-            context=config.model.context,
-            vocab_size=facts.vocab_size,
-            mlp=config.model.mlp,
-            tied_head=config.model.tied_head,
-        )
+        shape = family.shape(config.model, width=width, depth=depth, vocab_size=facts.vocab_size)
         values = getattr(block, horizon)
         tokens = [_tokens(shape, horizon, value) for value in values]
         resolved = _resolve(recipe, shape, tokens)
@@ -165,6 +186,8 @@ def _runs(
             for seed in seeds:
                 yield RunPlan(
                     shape=shape,
+                    family=family.name,
+                    objective=config.objective,
                     settings=settings,
                     data=facts,
                     recipe=recipe.name,
@@ -178,7 +201,7 @@ def _runs(
 
 
 def _resolve(
-    recipe: Recipe, shape: TransformerShape, horizons: Sequence[float]
+    recipe: Recipe, shape: Shape, horizons: Sequence[float]
 ) -> list[tuple[TrainingSettings, Branch | None]]:
     """The settings of each horizon (tokens); with `wsd`, horizons share trunks."""
     alone = [settings_for(recipe, shape, tokens) for tokens in horizons]
@@ -209,9 +232,9 @@ def _resolve(
     return found
 
 
-def _tokens(shape: TransformerShape, horizon: str, value: float) -> float:
+def _tokens(shape: Shape, horizon: str, value: float) -> float:
     if horizon == "flops":
-        return value / flops_per_token(shape)
+        return value / shape.flops_per_token()
     if horizon == "tokens_per_param":
         return value * shape.params_matmul
     return value
@@ -219,7 +242,7 @@ def _tokens(shape: TransformerShape, horizon: str, value: float) -> float:
 
 def _check_horizon(
     config: SweepConfig,
-    shape: TransformerShape,
+    shape: Shape,
     settings: TrainingSettings,
     facts: CorpusFacts,
     asked: str,

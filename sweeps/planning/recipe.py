@@ -11,13 +11,13 @@ import difflib
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from scaling.errors import ConfigError
-from scaling.shape import TransformerShape
-from sweeps.config.sweep import SCHEDULES, Schedule
+from sweeps.config.sweep import SCHEDULES, Schedule, SweepConfig
+from sweeps.models.family import Shape
 from sweeps.planning.schedule import mean_schedule_factor
 from sweeps.planning.settings import FallingRate, GroupSettings, TrainingSettings
 
@@ -160,7 +160,39 @@ def find_recipe(name: str, overrides: dict[str, float | str] | None = None) -> R
             near = difflib.get_close_matches(key, constants, n=1, cutoff=0.0)[0]
             raise ConfigError(f'unknown key "recipe.overrides.{key}"; did you mean "{near}"?')
         given[key] = _same_kind(key, value, constants[key])
-    return dataclasses.replace(recipe, **constants | _with_exponents(given))
+    changed = dataclasses.replace(recipe, **constants | _with_exponents(given))
+    _check_used(changed, given)
+    return changed
+
+
+def recipe_of(config: SweepConfig) -> Recipe:
+    """The recipe of a sweep: the one that it names, with its overrides and its schedule."""
+    overrides = dict(config.recipe.overrides)
+    if config.schedule is not None:
+        overrides["schedule"] = config.schedule
+    return find_recipe(config.recipe.name, overrides)
+
+
+#: What only a schedule with a decay of its own reads.
+_OF_WSD = ("decay_share", "max_trunk_span", "anchor_tokens_per_param", "rate_falls_from")
+
+
+def _check_used(recipe: Recipe, given: Collection[str]) -> None:
+    """Refuse constants that this recipe will not read."""
+    reasons = {}
+    if recipe.schedule != "wsd":
+        reasons = dict.fromkeys(_OF_WSD, f"schedule {recipe.schedule}; choose schedule wsd")
+    elif recipe.anchor_tokens_per_param is not None:
+        reasons["max_trunk_span"] = "a recipe with an anchor, whose horizons all share one trunk"
+        if recipe.learning_rate_tokens_exponent >= 0:
+            reasons["rate_falls_from"] = "a learning rate that does not fall with the tokens"
+    else:
+        reasons["rate_falls_from"] = "a recipe without anchor_tokens_per_param; give that too"
+    for key in given:
+        if key in reasons:
+            raise ConfigError(
+                f"recipe.overrides.{key} is not used by {reasons[key]}, or leave it out"
+            )
 
 
 def _with_exponents(given: dict[str, object]) -> dict[str, object]:
@@ -209,7 +241,7 @@ def batch_sequences_for(recipe: Recipe, tokens: float, context: int) -> int:
     return min(sizes, key=lambda size: abs(size - wanted))
 
 
-def settings_for(recipe: Recipe, shape: TransformerShape, tokens: float) -> TrainingSettings:
+def settings_for(recipe: Recipe, shape: Shape, tokens: float) -> TrainingSettings:
     """What the recipe says for a model of this shape that sees about this many tokens."""
     if recipe.anchor_tokens_per_param is None or recipe.schedule != "wsd":
         return horizon_settings_for(recipe, shape, tokens)
@@ -225,9 +257,7 @@ def settings_for(recipe: Recipe, shape: TransformerShape, tokens: float) -> Trai
     )
 
 
-def _falling_rate(
-    recipe: Recipe, shape: TransformerShape, anchor: TrainingSettings
-) -> FallingRate | None:
+def _falling_rate(recipe: Recipe, shape: Shape, anchor: TrainingSettings) -> FallingRate | None:
     """Along the rule's power of the tokens, which passes through the anchor's rate at its fork."""
     exponent = recipe.learning_rate_tokens_exponent
     if recipe.rate_falls_from is None or exponent >= 0:
@@ -241,9 +271,7 @@ def _falling_rate(
     )
 
 
-def horizon_settings_for(
-    recipe: Recipe, shape: TransformerShape, tokens: float
-) -> TrainingSettings:
+def horizon_settings_for(recipe: Recipe, shape: Shape, tokens: float) -> TrainingSettings:
     """What the power laws give for this very horizon, whether or not the recipe has an anchor."""
     batch_sequences = batch_sequences_for(recipe, tokens, shape.context)
     batch_tokens = batch_sequences * shape.context
@@ -309,7 +337,7 @@ def _mean_ratio(recipe: Recipe, steps: int, warmup_steps: int, decay_steps: int)
 
 
 def trunk_settings_for(
-    recipe: Recipe, shape: TransformerShape, horizons: Sequence[float]
+    recipe: Recipe, shape: Shape, horizons: Sequence[float]
 ) -> tuple[float, list[TrainingSettings]]:
     """What the recipe says for runs of these horizons (tokens, ascending) that share one trunk, and
     the horizon whose settings the trunk has.

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from scaling.compute import FlopConvention, train_flops
-from scaling.shape import TransformerShape
+from scaling.compute import FlopConvention
 from sweeps.data.corpus import CorpusFacts
+from sweeps.models.family import ModelOptions, Shape
+from sweeps.objectives.registry import find_objective
 from sweeps.planning.settings import TrainingSettings
-
-FAMILY = "slt-dec/1"
-
-OBJECTIVE = "causal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +36,9 @@ class Branch:
 class RunPlan:
     """One model to train: everything that decides its result, resolved."""
 
-    shape: TransformerShape
+    shape: Shape
+    family: str
+    objective: str
     settings: TrainingSettings
     data: CorpusFacts
     recipe: str
@@ -51,8 +50,6 @@ class RunPlan:
     """Hidden from fits: it is there to be predicted."""
     branch: Branch | None = None
     """Set where the run is a decay branch of a trunk that it shares with other runs."""
-    family: str = FAMILY
-    objective: str = OBJECTIVE
 
     @cached_property
     def run_id(self) -> str:
@@ -94,6 +91,22 @@ class RunPlan:
         )
 
     @property
+    def loss_kind(self) -> str:
+        """What its losses are, as the records say it."""
+        return find_objective(self.objective).loss_kind
+
+    @property
+    def model_options(self) -> ModelOptions:
+        """What its model computes with, besides the shape."""
+        return ModelOptions(
+            residual_scale=self.settings.residual_scale,
+            rotary_base=self.rotary_base,
+            precision=self.precision,
+            used_vocab_size=self.data.used_vocab_size,
+            view=find_objective(self.objective).view,
+        )
+
+    @property
     def batch_tokens(self) -> int:
         """Tokens an optimizer step learns from."""
         return self.settings.batch_sequences * self.shape.context
@@ -106,56 +119,58 @@ class RunPlan:
     @property
     def train_flops(self) -> int:
         """FLOP of the training, with causal attention counted."""
-        return train_flops(self.shape, self.tokens)
+        return self.tokens * self.shape.flops_per_token()
 
     @property
     def marginal_flops(self) -> int:
         """FLOP that this run adds: without the part of its trunk that a shorter branch paid."""
-        return self.train_flops - train_flops(self.shape, self._paid_tokens)
+        return self._marginal_tokens(self.tokens) * self.shape.flops_per_token()
 
-    @property
-    def _paid_tokens(self) -> int:
-        return self.branch.paid_steps * self.batch_tokens if self.branch else 0
+    def _marginal_tokens(self, tokens: int) -> int:
+        """What is its own of so many tokens."""
+        paid = self.branch.paid_steps * self.batch_tokens if self.branch else 0
+        return max(0, tokens - paid)
+
+    def progress(self, steps: int) -> dict[str, int | bool]:
+        """The columns of the records table that change with training, after so many steps of it:
+        what was spent by then, whatever was planned."""
+        tokens = steps * self.batch_tokens
+        conventions = {
+            f"flops_{convention}": tokens * self.shape.flops_per_token(convention)
+            for convention in FlopConvention
+        }
+        return {
+            "steps": steps,
+            "tokens": tokens,
+            "unique_tokens": min(tokens, self.data.train_tokens),
+            "train_flops": tokens * self.shape.flops_per_token(),
+            **conventions,
+            "marginal_flops": self._marginal_tokens(tokens) * self.shape.flops_per_token(),
+            "cooled_down": steps == self.settings.steps,
+        }
 
     def facts(self) -> dict[str, float | int | str | bool]:
         """The columns of the records table that are known before training."""
         shape, settings, data = self.shape, self.settings, self.data
-        conventions = {
-            f"flops_{convention}": train_flops(shape, self.tokens, convention)
-            for convention in FlopConvention
-        }
         return {
+            **shape.facts(),
             "held_out": self.held_out,
-            "params": shape.params,
-            "params_embedding": shape.params_embedding,
-            "params_head": shape.params_head,
-            "tokens": self.tokens,
-            "unique_tokens": min(self.tokens, data.train_tokens),
-            "train_flops": self.train_flops,
-            **conventions,
-            "width": shape.width,
-            "depth": shape.depth,
-            "heads": shape.heads,
-            "context": shape.context,
-            "vocab_size": shape.vocab_size,
-            "mlp": shape.mlp,
-            "mlp_width": shape.mlp_width,
-            "tied_head": shape.tied_head,
+            "planned_steps": settings.steps,
+            "planned_tokens": self.tokens,
+            "planned_train_flops": self.train_flops,
             "precision": self.precision,
             "batch_tokens": self.batch_tokens,
-            "steps": settings.steps,
             "learning_rate": settings.learning_rate,
             "learning_rate_capped": settings.learning_rate_capped,
             "weight_decay": settings.hidden.weight_decay,
             "beta2": settings.beta2,
             "warmup_tokens": settings.warmup_steps * self.batch_tokens,
             "schedule": settings.schedule,
-            "cooled_down": True,
-            "marginal_flops": self.marginal_flops,
             **self._branch_facts(),
             "seed": self.seed,
             "family": self.family,
             "objective": self.objective,
+            "loss_kind": self.loss_kind,
             "data": data.data_hash,
             **({} if data.entropy is None else {"entropy": data.entropy}),
             "eval_hash": data.eval_hash,
@@ -164,6 +179,10 @@ class RunPlan:
             "recipe": self.recipe,
             "recipe_hash": self.recipe_hash,
         }
+
+    def facts_when_finished(self) -> dict[str, float | int | str | bool]:
+        """What its record will say of its plan and its training once all of it is done."""
+        return {**self.facts(), **self.progress(self.settings.steps)}
 
     def _branch_facts(self) -> dict[str, float | int | str | bool]:
         if self.branch is None:

@@ -6,56 +6,66 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from scaling.compute import flops_per_token
 from sweeps.data.corpus import Corpus
-from sweeps.models.transformer import Decoder
-from sweeps.objectives.causal import token_losses
+from sweeps.models.stacked import StackModel
+from sweeps.objectives.base import Objective
 from sweeps.planning.run_plan import RunPlan
+from sweeps.training.batches import validation_of
 
 _EVALUATION_SEQUENCES = 64  # a batch of the validation set
 
 
 @torch.no_grad()
 def stack_losses(
-    model: Decoder, corpus: Corpus, on_batch: Callable[[], None] = lambda: None
+    model: StackModel,
+    corpus: Corpus,
+    objective: Objective,
+    on_batch: Callable[[], None] = lambda: None,
+    *,
+    sequences: int | None = None,
 ) -> Tensor:
-    """(replicas, validation sequences) Mean nats per token of each sequence."""
-    device = model.device
-    sequences = torch.from_numpy(corpus.validation).long()
+    """(replicas, validation sequences) The loss of each sequence, whose mean is the validation
+    loss; `on_batch` is called after every batch.
+
+    `sequences` measures about so many, evenly spaced. Where targets have weights, sequences count
+    by theirs: the loss is a ratio of sums, and each gets what its share of both makes of it, so
+    that the spread of these numbers is the spread of the ratio.
+    """
+    held = validation_of(corpus, objective, sequences)
     parts = []
-    for batch in sequences.split(_EVALUATION_SEQUENCES):
-        tokens = batch.to(device).expand(model.replicas, -1, -1)
-        losses, _ = token_losses(model(tokens[..., :-1]), tokens[..., 1:].flatten(1))
-        parts.append(losses.view(model.replicas, len(batch), -1).mean(dim=2))
+    for batch in held.split(_EVALUATION_SEQUENCES):
+        there = batch.to(model.device).mapped(lambda part: part.expand(model.replicas, -1, -1))
+        parts.append(objective.sequence_losses(model, there))
         on_batch()
-    return torch.cat(parts, dim=1).double().cpu()
-
-
-def sequence_losses(model: Decoder, corpus: Corpus) -> Tensor:
-    """(validation sequences,) Mean nats per token of each, for a stack of one."""
-    return stack_losses(model, corpus)[0]
+    losses = torch.cat(parts, dim=1).double().cpu()
+    if held.weights is None:
+        return losses
+    mean, shares = losses.mean(dim=1, keepdim=True), held.weights.double().mean(dim=1)
+    return mean + losses - mean * shares.cpu()
 
 
 def evaluate_stack(
-    model: Decoder, corpus: Corpus, on_batch: Callable[[], None] = lambda: None
+    model: StackModel,
+    corpus: Corpus,
+    objective: Objective,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> list[tuple[float, float]]:
-    """Each replica's validation loss in nats per token, and its standard error over sequences.
+    """Each replica's validation loss, and its standard error over sequences.
 
-    Tokens of one sequence are not independent, so sequences are what is counted. `on_batch` is
-    called after every batch.
+    Tokens of one sequence are not independent, so sequences are what is counted.
     """
-    return [_mean_and_error(losses) for losses in stack_losses(model, corpus, on_batch)]
+    return [_mean_and_error(losses) for losses in stack_losses(model, corpus, objective, on_batch)]
 
 
-def evaluate(model: Decoder, corpus: Corpus) -> tuple[float, float]:
+def evaluate(model: StackModel, corpus: Corpus, objective: Objective) -> tuple[float, float]:
     """Validation loss and its standard error, for a stack of one."""
-    return evaluate_stack(model, corpus)[0]
+    return evaluate_stack(model, corpus, objective)[0]
 
 
 def evaluation_flops(plan: RunPlan) -> int:
     """FLOP of the final measurement, which are no training FLOP: a forward pass is a third."""
     tokens = plan.data.validation_sequences * plan.shape.context
-    return flops_per_token(plan.shape) * tokens // 3
+    return plan.shape.flops_per_token() * tokens // 3
 
 
 def _mean_and_error(losses: Tensor) -> tuple[float, float]:

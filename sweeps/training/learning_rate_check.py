@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from scaling.arrays import FloatArray
 from scaling.rung_health import Health
-from scaling.shape import TransformerShape
 from sweeps.data.corpus import Corpus
+from sweeps.models.family import Shape
 from sweeps.planning.run_plan import RunPlan
 from sweeps.planning.settings import with_learning_rate_factor
 
@@ -61,7 +61,7 @@ class LearningRateCheck:
         }
 
 
-def rungs(runs: Iterable[RunPlan]) -> dict[TransformerShape, RunPlan]:
+def rungs(runs: Iterable[RunPlan]) -> dict[Shape, RunPlan]:
     """The run of each shape that carries its check: the cheapest that fits may use."""
     fitted = [run for run in runs if not run.held_out]
     ordered = sorted(fitted, key=lambda run: (run.train_flops, run.seed), reverse=True)

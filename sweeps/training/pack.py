@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from scaling.columns import NATS_PER_TOKEN
 from scaling.compute import model_flops_utilization
 from sweeps.config.launch import LaunchConfig
 from sweeps.data.corpus import Corpus
-from sweeps.objectives.causal import training_loss
+from sweeps.objectives.registry import find_objective
 from sweeps.planning.packing import Pack
 from sweeps.planning.run_plan import RunPlan
 from sweeps.training.checkpoints.pack_states import PackStates, parts_alike
@@ -25,7 +26,7 @@ from sweeps.training.checkpoints.state_file import CheckpointClock
 from sweeps.training.devices.device import choose_device, device_name
 from sweeps.training.devices.process_group import agreed, gathered
 from sweeps.training.devices.strategy import is_sharded, resolve_strategy
-from sweeps.training.evaluation import evaluate, evaluate_stack, evaluation_flops, sequence_losses
+from sweeps.training.evaluation import evaluate, evaluate_stack, evaluation_flops
 from sweeps.training.learning_rate_check import count_spikes
 from sweeps.training.stack import Stack, build_model, build_optimizer
 from sweeps.training.step import StackTooLargeError
@@ -38,12 +39,10 @@ __all__ = [
     "build_optimizer",
     "evaluate",
     "evaluation_flops",
-    "sequence_losses",
     "settle_process",
     "train_pack",
     "train_run",
     "train_runs",
-    "training_loss",
 ]
 
 
@@ -80,12 +79,14 @@ class TrainedRun:
     """The training curve, from the first step."""
 
     def record(self, plan: RunPlan) -> dict[str, float | int | str | bool | None]:
-        """The columns of the records table that training has added to the plan's facts."""
+        """The columns of the records table that a whole training adds to the plan's facts."""
         device_seconds = self.train_seconds / self.replicas
         branch = {"fork_state_hash": self.fork_state_hash} if self.fork_state_hash else {}
-        bytes_ = plan.data.bytes_per_token  # none where tokens stand for no text
+        # None where tokens stand for no text, or the loss is not that of each token.
+        bytes_ = plan.data.bytes_per_token if plan.loss_kind in NATS_PER_TOKEN else None
         notes = {"notes": "; ".join(self.notes)} if self.notes else {}
         return {
+            **plan.progress(plan.settings.steps),
             "loss": self.loss,
             "loss_stderr": self.loss_stderr,
             "bits_per_byte": bytes_ and self.loss / math.log(2) / bytes_,
@@ -113,6 +114,9 @@ class Listener:
     """Before the runs of one horizon go on from what is trained already."""
     on_point: Callable[[RunPlan, CurvePoint], None] = lambda run, point: None
     """A new point of a run's curve; a branch's curve begins with its trunk's."""
+    on_seconds: Callable[[Sequence[RunPlan], float], None] = lambda runs, seconds: None
+    """How long the runs of one horizon have trained by the points that follow: as in
+    `TrainedRun.train_seconds`."""
     on_pulse: Callable[[], None] = lambda: None
     """Often, while there is nothing else to hear: at each step, and through a measurement."""
     on_end: Callable[[Mapping[RunPlan, TrainedRun]], None] = lambda trained: None
@@ -281,6 +285,7 @@ class _PackTraining:
             self._listener.on_pulse()
 
     def _tell(self, runs: Sequence[RunPlan], told: list[int]) -> None:
+        self._listener.on_seconds(runs, self._stack.seconds - self._stack.paid_seconds)
         for replica, (run, curve) in enumerate(zip(runs, self._stack.points, strict=True)):
             for point in curve[told[replica] :]:
                 self._listener.on_point(run, point)
@@ -291,7 +296,10 @@ class _PackTraining:
         start = time.perf_counter()
         measured = [(math.nan, math.nan)] * len(runs)
         if not stack.has_ended:
-            measured = evaluate_stack(stack.model.to(device), self._corpus, self._listener.on_pulse)
+            objective = find_objective(runs[0].objective)
+            measured = evaluate_stack(
+                stack.model.to(device), self._corpus, objective, self._listener.on_pulse
+            )
         seconds = time.perf_counter() - start
         weights = stack.model.whole_weights()
         trained = {}

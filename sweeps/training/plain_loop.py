@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from sweeps.config.sweep import Grid, SweepConfig
+from sweeps.data.batch import Batch
 from sweeps.data.corpus import Corpus
-from sweeps.models.transformer import Transformer
-from sweeps.objectives.causal import token_losses
+from sweeps.models.stacked import StackedWeights
+from sweeps.objectives.registry import find_objective
 from sweeps.planning.plan import plan_sweep
 from sweeps.planning.run_plan import RunPlan
+from sweeps.training.batches import batch_of
+from sweeps.training.evaluation import stack_losses
 from sweeps.training.stack import build_model, build_optimizer
-
-_EVALUATION_SEQUENCES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +65,12 @@ def train_plainly(
     `device` is the CPU by default; `on_step` is called after every step.
     """
     model = build_model(*plans).to(device or torch.device("cpu"))
-    settings = plans[0].settings
     optimizer = build_optimizer(model, *plans)
-    total = settings.steps if steps is None else steps
+    total = plans[0].settings.steps if steps is None else steps
     losses, norms = torch.empty(total, len(plans)), torch.empty(total, len(plans))
     for step in range(total):
         batch = batch_of(plans, corpus, step).to(model.device)
-        losses[step] = backward(model, batch, settings.z_loss)
+        losses[step] = backward(plans[0], model, batch)
         assert model.weights.grad is not None, "backward leaves a gradient"
         norms[step] = torch.linalg.vector_norm(model.weights.grad, dim=1)
         optimizer.step()
@@ -78,35 +78,16 @@ def train_plainly(
     return PlainRuns(
         losses=losses,
         gradient_norms=norms,
-        sequence_losses=validation_of(model, corpus, sequences),
+        sequence_losses=stack_losses(
+            model, corpus, find_objective(plans[0].objective), sequences=sequences
+        ),
         weights=model.whole_weights(),
     )
 
 
-def batch_of(plans: Sequence[RunPlan], corpus: Corpus, step: int) -> Tensor:
-    """(runs, sequences, context + 1) What the runs read in one step."""
-    count = plans[0].settings.batch_sequences
-    batches = [corpus.batch(plan.seed, step, count) for plan in plans]
-    return torch.stack(batches)
-
-
-@torch.no_grad()
-def validation_of(model: Transformer, corpus: Corpus, sequences: int | None = None) -> Tensor:
-    """(runs, sequences) Mean nats per token of each validation sequence."""
-    held = torch.from_numpy(corpus.validation).long()
-    if sequences is not None:
-        held = held[:: max(1, len(held) // sequences)]
-    parts = []
-    for batch in held.split(_EVALUATION_SEQUENCES):
-        tokens = batch.to(model.device).expand(model.replicas, *batch.shape)
-        losses, _ = token_losses(model(tokens[..., :-1]), tokens[..., 1:].flatten(1))
-        parts.append(losses.view(model.replicas, len(batch), -1).mean(dim=2))
-    return torch.cat(parts, dim=1).double().cpu()
-
-
-def backward(model: Transformer, batch: Tensor, z_loss: float) -> Tensor:
-    """Leave each run's gradient in the weights; (runs,) its mean cross-entropy."""
-    losses, log_partition = token_losses(model(batch[..., :-1]), batch[..., 1:].flatten(1))
-    mean = losses.mean(dim=1)
-    (mean + z_loss * log_partition.square().mean(dim=1)).sum().backward()
-    return mean.detach()
+def backward(plan: RunPlan, model: StackedWeights, batch: Batch) -> Tensor:
+    """Leave each run's gradient in the weights; (runs,) its mean loss."""
+    objective = find_objective(plan.objective)
+    total, losses = objective.training_loss(model, batch, plan.settings.z_loss)
+    total.backward()
+    return losses

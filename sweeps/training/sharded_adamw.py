@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from sweeps.models.sharded import share
+from sweeps.models.stacked import group_of
 from sweeps.planning.settings import TrainingSettings
 from sweeps.training.adamw import PackedAdamW
 
@@ -25,7 +26,7 @@ class ShardedAdamW(torch.optim.Optimizer):
         self._parts = tuple(parts.values())
         self._shares = [nn.Parameter(share(part)) for part in self._parts]
         self._updates = [
-            PackedAdamW(mine, {_group(name): slice(0, mine.numel())}, settings)
+            PackedAdamW(mine, {group_of(name): slice(0, mine.numel())}, settings)
             for name, mine in zip(parts, self._shares, strict=True)
         ]
         self.gradient_norm = self._updates[0].gradient_norm
@@ -73,7 +74,3 @@ class ShardedAdamW(torch.optim.Optimizer):
         dist.all_reduce(squared)
         for update in self._updates:
             update.update(squared.sqrt().view(1, 1))
-
-
-def _group(part: str) -> str:
-    return part if part in ("embedding", "head") else "hidden"

@@ -13,7 +13,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -22,11 +21,14 @@ from torch import Tensor
 
 from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
+from sweeps.data.batch import Batch
 from sweeps.data.corpus import Corpus
-from sweeps.models.sharded import ShardedTransformer
-from sweeps.models.transformer import Transformer, parameter_groups
+from sweeps.models.registry import find_family
+from sweeps.models.stacked import ShardedModel, StackedWeights
+from sweeps.objectives.registry import find_objective
 from sweeps.planning.run_plan import RunPlan
 from sweeps.training.adamw import PackedAdamW
+from sweeps.training.batches import batches_of
 from sweeps.training.checkpoints.stack_state import CurvePoint, StackState
 from sweeps.training.devices.device import choose_device
 from sweeps.training.devices.strategy import is_sharded, lightning_strategy
@@ -153,6 +155,7 @@ class Stack(pl.LightningModule):
         self._take_step = Step(
             self.model,
             self.optimizer,
+            find_objective(self._runs[0].objective),
             z_loss=self._runs[0].settings.z_loss,
             micro_sequences=self.micro_sequences,
             backward=self.manual_backward,
@@ -169,7 +172,7 @@ class Stack(pl.LightningModule):
         first, last = self.step, min(self.step + self._launch.speed.inner_steps, self._until)
         losses = torch.empty(last - first, len(self._runs), device=self.device)
         norms = torch.empty_like(losses)
-        for index, batch in enumerate(self._batches(first, last)):
+        for index, batch in enumerate(self._batches(first, last).unbind()):
             losses[index] = self._take_step(batch)
             norms[index] = self.optimizer.gradient_norm
             self._on_step()
@@ -183,17 +186,11 @@ class Stack(pl.LightningModule):
         if self.has_ended:
             self.trainer.should_stop = True
 
-    def _batches(self, first: int, last: int) -> Tensor:
-        """(steps, replicas, sequences, context + 1) This device's tokens of the steps first to
-        last - 1."""
-        sequences = self._runs[0].settings.batch_sequences
-        tokens = [
-            self._corpus.batches(run.seed, first, last, sequences, self.device)
-            for run in self._runs
-        ]
-        share = sequences // self._launch.world_size
-        first_mine = share * (self.global_rank if self._launch.world_size > 1 else 0)
-        return torch.stack(tokens, dim=1)[:, :, first_mine : first_mine + share]
+    def _batches(self, first: int, last: int) -> Batch:
+        """(steps, replicas, sequences, length) This device's part of those steps."""
+        whole = batches_of(self._runs, self._corpus, first, last, self.device)
+        parts = whole.split(whole.sequences // self._launch.world_size)
+        return parts[self.global_rank if self._launch.world_size > 1 else 0]
 
     def _account(self, first: int, losses: Tensor, norms: Tensor) -> None:
         """Curve points, clipped steps, and who has diverged; both inputs: (steps, replicas)."""
@@ -221,36 +218,28 @@ class Stack(pl.LightningModule):
             )
 
 
-def build_model(*runs: RunPlan) -> Transformer:
+def build_model(*runs: RunPlan) -> StackedWeights:
     """The planned models before their first step, as a stack."""
-    return Transformer(runs[0].shape, [run.seed for run in runs], **_model_options(runs[0]))
+    first, seeds = runs[0], [run.seed for run in runs]
+    return find_family(first.family).build(first.shape, seeds, first.model_options)
 
 
-def build_optimizer(model: Transformer, *runs: RunPlan) -> PackedAdamW:
+def build_optimizer(model: StackedWeights, *runs: RunPlan) -> PackedAdamW:
     """The optimizer with the plans' constants."""
-    settings = [run.settings for run in runs]
-    return PackedAdamW(model.weights, parameter_groups(runs[0].shape), settings)
+    return PackedAdamW(model.weights, model.groups, [run.settings for run in runs])
 
 
 def _build(
     runs: Sequence[RunPlan], launch: LaunchConfig
-) -> tuple[Transformer | ShardedTransformer, PackedAdamW | ShardedAdamW]:
+) -> tuple[StackedWeights | ShardedModel, PackedAdamW | ShardedAdamW]:
     if not is_sharded(launch):
         model = build_model(*runs)
         return model, build_optimizer(model, *runs)
     (run,) = runs
     device = choose_device(launch.device)
-    shared = ShardedTransformer(run.shape, run.seed, device=device, **_model_options(run))
+    family = find_family(run.family)
+    shared = family.build_sharded(run.shape, run.seed, run.model_options, device)
     return shared, ShardedAdamW(shared.held, [run.settings])
-
-
-def _model_options(run: RunPlan) -> dict[str, Any]:
-    return {
-        "residual_scale": run.settings.residual_scale,
-        "rotary_base": run.rotary_base,
-        "compute_dtype": torch.bfloat16 if run.precision == "bf16" else torch.float32,
-        "used_vocab_size": run.data.used_vocab_size,
-    }
 
 
 def _copy(tensor: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sweeps.models.transformer import Decoder
-from sweeps.objectives.causal import training_loss
+from sweeps.data.batch import Batch
+from sweeps.models.stacked import StackModel
+from sweeps.objectives.base import Objective
 
 _CALLS_BEFORE_CAPTURE = 3  # libraries choose kernels and allocate workspaces in their first calls
 
@@ -32,8 +33,9 @@ class Step:
 
     def __init__(
         self,
-        model: Decoder,
+        model: StackModel,
         optimizer: torch.optim.Optimizer,
+        objective: Objective,
         *,
         z_loss: float,
         micro_sequences: int,
@@ -43,15 +45,16 @@ class Step:
     ) -> None:
         self.micro_sequences = micro_sequences
         self.notes: list[str] = []
-        self._model, self._optimizer = model, optimizer
+        self._model, self._optimizer, self._objective = model, optimizer, objective
         self._z_loss, self._backward = z_loss, backward
         self._graph_wanted, self._calls = graph, 0
         self._others_wait = others_wait
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._input = self._losses = torch.empty(0)
+        self._input: Batch | None = None
+        self._losses = torch.empty(0)
 
-    def __call__(self, batch: Tensor) -> Tensor:
-        """One step on a batch (replicas, sequences, context + 1); each replica's loss, (replicas,).
+    def __call__(self, batch: Batch) -> Tensor:
+        """One step on a batch (replicas, sequences, length); each replica's loss, (replicas,).
 
         Raises StackTooLargeError where memory cannot suffice, before anything has changed.
         """
@@ -62,8 +65,8 @@ class Step:
                 pass  # mended below, when the traceback no longer holds on to tensors
             self._shrink(batch)
 
-    def _take(self, batch: Tensor) -> Tensor:
-        if self._graph is not None:
+    def _take(self, batch: Batch) -> Tensor:
+        if self._graph is not None and self._input is not None:
             self._input.copy_(batch)
             self._graph.replay()
             return self._losses
@@ -75,27 +78,27 @@ class Step:
         self._capture(batch)
         return self._take(batch)
 
-    def _compute(self, batch: Tensor) -> Tensor:
+    def _compute(self, batch: Batch) -> Tensor:
         loss = self._accumulate(batch)
         self._optimizer.step()
         return loss
 
-    def _accumulate(self, batch: Tensor) -> Tensor:
+    def _accumulate(self, batch: Batch) -> Tensor:
         """The gradient of the whole batch, micro-batch by micro-batch; each replica's loss."""
-        sequences = batch.shape[1]
+        sequences = batch.sequences
         if sequences <= self.micro_sequences:
-            objective, loss = training_loss(self._model, batch, self._z_loss)
+            objective, loss = self._objective.training_loss(self._model, batch, self._z_loss)
             self._backward(objective)
             return loss
-        total = torch.zeros(batch.shape[0], device=batch.device)
-        for part in batch.split(self.micro_sequences, dim=1):
-            share = part.shape[1] / sequences
-            objective, loss = training_loss(self._model, part, self._z_loss)
+        total = torch.zeros(len(batch.inputs), device=batch.inputs.device)
+        for part in batch.split(self.micro_sequences):
+            share = part.sequences / sequences
+            objective, loss = self._objective.training_loss(self._model, part, self._z_loss)
             self._backward(objective * share)
             total += share * loss
         return total
 
-    def _on_side_stream(self, batch: Tensor) -> Tensor:
+    def _on_side_stream(self, batch: Batch) -> Tensor:
         """What capture demands of the calls before it."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -104,20 +107,20 @@ class Step:
         torch.cuda.current_stream().wait_stream(stream)
         return loss
 
-    def _capture(self, batch: Tensor) -> None:
+    def _capture(self, batch: Batch) -> None:
         self._input = batch.clone()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._losses = self._compute(self._input)
         self._graph = graph
 
-    def _shrink(self, batch: Tensor) -> None:
+    def _shrink(self, batch: Batch) -> None:
         """Make the next try need about half the memory."""
         self._model.zero_grad()
         self._graph, self._calls = None, 0
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        replicas, sequences = batch.shape[:2]
+        replicas, sequences = batch.inputs.shape[:2]
         before = min(self.micro_sequences, sequences)
         if before == 1:
             raise StackTooLargeError(f"{replicas} replicas of one sequence each do not fit")

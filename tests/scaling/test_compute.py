@@ -4,10 +4,8 @@ import pytest
 
 from scaling.compute import (
     FlopConvention,
-    flops_per_token,
     model_flops_utilization,
     peak_flops_per_second,
-    train_flops,
 )
 from scaling.shape import TransformerShape
 
@@ -21,16 +19,16 @@ def test_conventions_agree_with_a_count_by_hand():
     # d 32, L 2, V 16, T 64: 6 x (12 d^2 L + V d) = 150,528 and 12 T d L = 49,152, whose sum a
     # framework's counter confirmed (tests/sweeps/models/test_transformer.py does so again).
     shape = TransformerShape(width=32, depth=2, head_size=16, context=64, vocab_size=16)
-    assert flops_per_token(shape, FlopConvention.KAPLAN) == 147_456
-    assert flops_per_token(shape, FlopConvention.STANDARD) == 150_528
-    assert flops_per_token(shape, FlopConvention.CAUSAL) == 150_528 + 6 * 65 * 32 * 2
-    assert flops_per_token(shape, FlopConvention.FULL) == 199_680
-    assert flops_per_token(shape, FlopConvention.HOFFMANN) == 199_680 + 6 * 512 + 9 * 2 * 64 * 2
+    assert shape.flops_per_token(FlopConvention.KAPLAN) == 147_456
+    assert shape.flops_per_token(FlopConvention.STANDARD) == 150_528
+    assert shape.flops_per_token(FlopConvention.CAUSAL) == 150_528 + 6 * 65 * 32 * 2
+    assert shape.flops_per_token(FlopConvention.FULL) == 199_680
+    assert shape.flops_per_token(FlopConvention.HOFFMANN) == 199_680 + 6 * 512 + 9 * 2 * 64 * 2
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_conventions_are_ordered_by_what_they_count(shape):
-    counts = [flops_per_token(shape, convention) for convention in FlopConvention]
+    counts = [shape.flops_per_token(convention) for convention in FlopConvention]
     assert counts == sorted(counts)
 
 
@@ -38,15 +36,11 @@ def test_published_ratios_of_conventions_come_out():
     # d 64, L 2, V 256, T 512: kaplan .55, standard .64, full 1.36, hoffmann 1.47 of causal
     # (rounded to two digits, hence the tolerance).
     shape = TransformerShape(width=64, depth=2, head_size=16, context=512, vocab_size=256)
-    causal = flops_per_token(shape)
-    ratios = {name: flops_per_token(shape, name) / causal for name in FlopConvention}
+    causal = shape.flops_per_token()
+    ratios = {name: shape.flops_per_token(name) / causal for name in FlopConvention}
     assert ratios[FlopConvention.KAPLAN] == pytest.approx(0.55, abs=0.006)
     assert ratios[FlopConvention.STANDARD] == pytest.approx(0.64, abs=0.006)
     assert ratios[FlopConvention.FULL] == pytest.approx(1.36, abs=0.006)
-
-
-def test_training_flops_are_proportional_to_tokens():
-    assert train_flops(SHAPES[1], 1000) == 1000 * flops_per_token(SHAPES[1])
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sweeps.data.batch import Batch
+
 if TYPE_CHECKING:
     import torch
 
@@ -52,15 +54,18 @@ class Corpus(ABC):
     """Batches to train on and a fixed validation set."""
 
     facts: CorpusFacts
-    validation: np.ndarray
-    """(sequences, context + 1) Inputs and, shifted by one, targets."""
     context: int
+
+    @property
+    @abstractmethod
+    def validation(self) -> Batch:
+        """(sequences, context) What every model is measured on."""
 
     @abstractmethod
     def batches(
         self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
-    ) -> torch.Tensor:
-        """(steps, sequences, context + 1) int64: what the steps first to last - 1 read.
+    ) -> Batch:
+        """(steps, sequences, context) What the steps first to last - 1 read.
 
         The run's sequences are numbered through, and step s reads those from s * sequences on, so
         neither the cut into calls nor the device changes a token.
@@ -68,13 +73,41 @@ class Corpus(ABC):
 
     def batch(
         self, seed: int, step: int, sequences: int, device: torch.device | str = "cpu"
-    ) -> torch.Tensor:
-        """(sequences, context + 1) int64: what one step reads."""
-        return self.batches(seed, step, step + 1, sequences, device)[0]
+    ) -> Batch:
+        """(sequences, context) What one step reads."""
+        return self.batches(seed, step, step + 1, sequences, device).unbind()[0]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamCorpus(Corpus):
+class WindowCorpus(Corpus):
+    """A corpus of windows: each token is the target of those before it."""
+
+    held_back: np.ndarray
+    """(sequences, context + 1) The windows of the validation set."""
+
+    @property
+    def validation(self) -> Batch:
+        """See Corpus."""
+        import torch
+
+        return Batch.of_windows(torch.from_numpy(self.held_back).long())
+
+    def batches(
+        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
+    ) -> Batch:
+        """See Corpus."""
+        found = self.windows_read(seed, first * sequences, last * sequences, device)
+        return Batch.of_windows(found.view(last - first, sequences, self.context + 1))
+
+    @abstractmethod
+    def windows_read(
+        self, seed: int, first: int, last: int, device: torch.device | str
+    ) -> torch.Tensor:
+        """(windows, context + 1) int64: the run's sequences first to last - 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamCorpus(WindowCorpus):
     """Text held in memory, on the training device too, as one stream of tokens."""
 
     train: np.ndarray
@@ -86,20 +119,19 @@ class StreamCorpus(Corpus):
         """Windows of `context` targets that the training stream holds without overlap."""
         return (len(self.train) - 1) // self.context
 
-    def batches(
-        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
+    def windows_read(
+        self, seed: int, first: int, last: int, device: torch.device | str
     ) -> torch.Tensor:
-        """See Corpus.batches; each epoch is a permutation of the windows."""
+        """See WindowCorpus; each epoch is a permutation of the windows."""
         import torch
 
         key = str(device)
         if key not in self._resident:
             self._resident[key] = torch.from_numpy(signed(self.train)).to(device)
-        windows = WindowOrder(self.windows, seed).positions(first * sequences, last * sequences)
+        windows = WindowOrder(self.windows, seed).positions(first, last)
         starts = torch.from_numpy(windows).to(device) * self.context
         index = starts[:, None] + torch.arange(self.context + 1, device=device)
-        tokens = widened(self._resident[key][index], self.train.dtype)
-        return tokens.view(last - first, sequences, self.context + 1)
+        return widened(self._resident[key][index], self.train.dtype)
 
 
 def signed(tokens: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from scaling.errors import CorpusError
 from sweeps.config.data import BigramTasksData, GeneratedData, MarkovData
-from sweeps.data.sources.base import UNLIMITED_TOKENS, Corpus, CorpusFacts, hash_of
+from sweeps.data.sources.base import UNLIMITED_TOKENS, CorpusFacts, WindowCorpus, hash_of
 from sweeps.data.sources.markov_chains import Chain, bigram_tasks, markov_chain
 
 if TYPE_CHECKING:
@@ -21,25 +21,23 @@ _STANDARD_ERRORS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratedCorpus(Corpus):
+class GeneratedCorpus(WindowCorpus):
     """Sequences of a chain, each computed from its number and the run's seed."""
 
     chain: Chain
     _sums: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def batches(
-        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
+    def windows_read(
+        self, seed: int, first: int, last: int, device: torch.device | str
     ) -> torch.Tensor:
-        """See Corpus.batches; computed on the device."""
+        """See WindowCorpus; computed on the device."""
         import torch
 
         key = str(device)
         if key not in self._sums:
             self._sums[key] = tuple(torch.from_numpy(sums).to(device) for sums in self.chain.sums)
-        numbers = torch.arange(first * sequences, last * sequences, device=device)
-        length = self.context + 1
-        tokens = self.chain.sequences_on(numbers, length, seed, _TRAINING, self._sums[key])
-        return tokens.view(last - first, sequences, length)
+        numbers = torch.arange(first, last, device=device)
+        return self.chain.sequences_on(numbers, self.context + 1, seed, _TRAINING, self._sums[key])
 
 
 def load_markov(config: MarkovData, context: int) -> GeneratedCorpus:
@@ -77,7 +75,7 @@ def _corpus(chain: Chain, config: GeneratedData, context: int) -> GeneratedCorpu
         bytes_per_token=None,
         entropy=chain.entropy(context),
     )
-    return GeneratedCorpus(facts=facts, validation=validation, context=context, chain=chain)
+    return GeneratedCorpus(facts=facts, held_back=validation, context=context, chain=chain)
 
 
 def entropy_leak(loss: float, stderr: float, entropy: float | None) -> str | None:

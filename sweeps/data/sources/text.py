@@ -51,7 +51,7 @@ def load_text(config: TextData, context: int) -> StreamCorpus:
         validation_sequences=len(validation),
         bytes_per_token=float(tokenizer.token_bytes[validation[:, 1:]].mean()),
     )
-    return StreamCorpus(facts=facts, train=train, validation=validation, context=context)
+    return StreamCorpus(facts=facts, train=train, held_back=validation, context=context)
 
 
 def split_documents(

@@ -14,7 +14,7 @@ import numpy as np
 
 from scaling.errors import CorpusError
 from sweeps.config.data import ShardsData
-from sweeps.data.sources.base import Corpus, CorpusFacts, hash_of, signed, widened
+from sweeps.data.sources.base import CorpusFacts, WindowCorpus, hash_of, signed, widened
 from sweeps.data.sources.window_order import LongOrder
 from sweeps.data.tokens.shards import (
     MANIFEST,
@@ -83,27 +83,25 @@ class ShardSet:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardCorpus(Corpus):
+class ShardCorpus(WindowCorpus):
     """Token shards, read as they are needed; small ones are kept on the GPU."""
 
     train: ShardSet
     _resident: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def batches(
-        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
+    def windows_read(
+        self, seed: int, first: int, last: int, device: torch.device | str
     ) -> torch.Tensor:
-        """See Corpus.batches; each epoch is a permutation of the windows."""
+        """See WindowCorpus; each epoch is a permutation of the windows."""
         import torch
 
-        order = LongOrder(self.train.windows, seed)
-        numbers = order.positions(first * sequences, last * sequences)
+        numbers = LongOrder(self.train.windows, seed).positions(first, last)
         size = sum(shard.tokens.nbytes for shard in self.train.shards)
         if torch.device(device).type != "cpu" and size <= _RESIDENT_BYTES:
             tokens = self._read_resident(numbers, device)
         else:
             tokens = torch.from_numpy(signed(self.train.read(numbers))).to(device)
-        tokens = widened(tokens, self.train.token_type)
-        return tokens.view(last - first, sequences, self.context + 1)
+        return widened(tokens, self.train.token_type)
 
     def _read_resident(self, numbers: np.ndarray, device: torch.device | str) -> torch.Tensor:
         import torch
@@ -163,7 +161,7 @@ def load_shards(config: ShardsData, context: int) -> ShardCorpus:
         validation_sequences=len(validation),
         bytes_per_token=exact,
     )
-    return ShardCorpus(facts=facts, train=train, validation=validation, context=context)
+    return ShardCorpus(facts=facts, train=train, held_back=validation, context=context)
 
 
 def _paths(config: ShardsData) -> dict[str, list[Path]]:

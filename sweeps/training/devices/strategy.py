@@ -8,6 +8,7 @@ import torch
 
 from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
+from sweeps.models.registry import find_family
 from sweeps.planning.packing import Pack
 from sweeps.training.devices.device import choose_device
 
@@ -38,8 +39,9 @@ def resolve_strategy(
     if launch.resources.strategy != "auto":
         return launch
     memory = memory_bytes or device_memory(launch)
+    shards = "shard" in find_family(pack.runs[0].family).can
     fits = replicas * params * BYTES_PER_PARAM <= _SHARE_OF_MEMORY * memory
-    strategy = "ddp" if fits or replicas > 1 else "fsdp"
+    strategy = "ddp" if fits or replicas > 1 or not shards else "fsdp"
     return launch.changed(resources={"strategy": strategy})
 
 

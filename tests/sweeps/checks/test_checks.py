@@ -151,7 +151,7 @@ def test_the_embedding_and_the_branches_that_are_watched_make_the_logits(bench):
         for plan in plans
     ]
     model = build_model(*plans)
-    tokens = batch_of(plans, bench.corpus, 0)[..., :-1]
+    tokens = batch_of(plans, bench.corpus, 0).inputs
     with torch.no_grad():
         model.weights += 0.1
         seen, matrices = watch_forward(model, tokens), model.matrices()
@@ -170,7 +170,7 @@ def test_sizes_are_those_of_the_products_in_the_forward_pass(bench):
         dataclasses.replace(plan, shape=dataclasses.replace(plan.shape, depth=2)) for plan in plans
     ]
     model = build_model(*plans)
-    tokens = batch_of(plans, bench.corpus, 0)[..., :-1]
+    tokens = batch_of(plans, bench.corpus, 0).inputs
     sizes = dict(zip(QUANTITIES, sizes_of(model, tokens).T, strict=True))
     # Before the first step branches and head are zero; normalised random queries and keys are not.
     for quantity in set(QUANTITIES) - {"attention logits"}:

@@ -112,12 +112,12 @@ def test_a_single_large_file_is_cut_so_that_it_can_be_split():
 def test_validation_windows_are_evenly_spaced_and_overlap_in_no_target(text_files):
     data = TextData(files=(str(text_files / "*.txt"),), validation_windows=20)
     corpus = load_corpus(data, 32)
-    assert corpus.validation.shape == (20, 33)
-    everything = load_corpus(TextData(files=data.files, validation_windows=10**6), 32).validation
+    assert corpus.held_back.shape == (20, 33)
+    everything = load_corpus(TextData(files=data.files, validation_windows=10**6), 32).held_back
     # All windows in order: the last token of one is the first of the next.
     assert np.array_equal(everything[:-1, -1], everything[1:, 0])
     available = {window.tobytes() for window in everything}
-    assert all(window.tobytes() in available for window in corpus.validation)
+    assert all(window.tobytes() in available for window in corpus.held_back)
 
 
 def test_hashes_follow_the_data_and_not_the_folder(text_files, tmp_path):

@@ -7,7 +7,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from scaling.compute import FlopConvention, flops_per_token
+from scaling.compute import FlopConvention
 from scaling.errors import ConfigError
 from scaling.shape import TransformerShape
 from sweeps.models.operations import (
@@ -18,8 +18,8 @@ from sweeps.models.operations import (
     project_heads,
     rms_norm,
 )
-from sweeps.models.transformer import Transformer, parameter_groups
-from sweeps.objectives.causal import token_losses
+from sweeps.models.transformer import Transformer
+from sweeps.objectives.cross_entropy import token_losses
 
 SHAPES = [
     TransformerShape(
@@ -81,7 +81,7 @@ def test_flops_per_token_equal_the_frameworks_counter(shape, replicas):
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(tokens).sum().backward()
     counted = counter.get_total_flops()
-    assert counted == flops_per_token(shape, FlopConvention.FULL) * tokens.numel()
+    assert counted == shape.flops_per_token(FlopConvention.FULL) * tokens.numel()
 
 
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if not shape.tied_head], ids=str)
@@ -157,11 +157,10 @@ def test_replicas_do_not_touch_each_other():
 
 def test_optimizer_groups_cover_every_parameter_once():
     shape = SHAPES[3]
-    groups = parameter_groups(shape)
-    columns = [column for group in groups.values() for column in range(shape.params)[group]]
+    model = Transformer(shape, [0])
+    columns = [column for group in model.groups.values() for column in range(shape.params)[group]]
     assert columns == list(range(shape.params))
-    hidden = Transformer(shape, [0]).weights[0, groups["hidden"]]
-    assert hidden.numel() == shape.params_blocks
+    assert model.weights[0, model.groups["hidden"]].numel() == shape.params_blocks
 
 
 def test_a_tied_head_starts_near_the_uniform_loss():

@@ -8,7 +8,10 @@ import torch
 from scaling.store.run_state import RunState
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.yaml_file import config_from_mapping
+from sweeps.data.batch import Batch
 from sweeps.data.corpus import load_corpus
+from sweeps.objectives.causal import Causal
+from sweeps.objectives.registry import CAUSAL
 from sweeps.planning.packing import Pack, pack_runs, replicas_for
 from sweeps.planning.plan import plan_sweep
 from sweeps.training.pack import (
@@ -193,22 +196,21 @@ def test_memory_too_small_for_a_batch_takes_micro_batches_and_says_so(setting, m
 
 def limit_sequences(monkeypatch, limit):
     """A device that holds so many training sequences at once, over all replicas."""
-    from sweeps.training import step
+    original = Causal.training_loss
 
-    original = step.training_loss
-
-    def hungry(model, batch, z_loss):
-        if batch.shape[0] * batch.shape[1] > limit:
+    def hungry(self, model, batch, z_loss):
+        if len(batch.inputs) * batch.sequences > limit:
             raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
-        return original(model, batch, z_loss)
+        return original(self, model, batch, z_loss)
 
-    monkeypatch.setattr(step, "training_loss", hungry)
+    monkeypatch.setattr(Causal, "training_loss", hungry)
 
 
 @pytest.mark.parametrize("micro_sequences", [1, 2, 3])
 def test_gradients_of_micro_batches_add_up_to_that_of_the_whole_batch(setting, micro_sequences):
     runs, corpus, _ = setting()
-    batch = torch.from_numpy(corpus.train[: 2 * 4 * 33].astype("int64")).view(2, 4, 33)
+    windows = torch.from_numpy(corpus.train[: 2 * 4 * 33].astype("int64")).view(2, 4, 33)
+    batch = Batch.of_windows(windows)
 
     def gradient_and_loss(micro_sequences):
         model = build_model(*runs[:2])
@@ -217,7 +219,11 @@ def test_gradients_of_micro_batches_add_up_to_that_of_the_whole_batch(setting, m
                 model.weights.shape, generator=torch.Generator().manual_seed(1)
             )
         step = Step(
-            model, build_optimizer(model, *runs[:2]), z_loss=1e-5, micro_sequences=micro_sequences
+            model,
+            build_optimizer(model, *runs[:2]),
+            CAUSAL,
+            z_loss=1e-5,
+            micro_sequences=micro_sequences,
         )
         loss = step._accumulate(batch)
         return model.weights.grad, loss
@@ -251,6 +257,9 @@ def test_every_replica_is_a_run_of_its_own_in_the_store(setting, monkeypatch):
         def log_curve(self, points):
             pass
 
+        def log_progress(self, facts):
+            pass
+
         def finish(self, record):
             kept[self.run_id] = record
 
@@ -275,5 +284,6 @@ def test_every_replica_is_a_run_of_its_own_in_the_store(setting, monkeypatch):
     assert kept[wild.run_id] is RunState.DIVERGED
     assert kept[runs[0].run_id]["loss"] != kept[runs[2].run_id]["loss"]
     assert kept[runs[0].run_id]["replicas"] == 3
-    kinds = [event.kind.value for event in events if event.kind.value != "progress"]
+    signs = ("progress", "alive")  # how many of them depends on the machine
+    kinds = [event.kind.value for event in events if event.kind.value not in signs]
     assert kinds == ["started"] * 3 + ["finished", "diverged", "finished"]

@@ -9,15 +9,16 @@ from scaling.store.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping, merged
 from sweeps.data.corpus import load_corpus
 from sweeps.multi_device.shared_training import other_ranks
+from sweeps.objectives.causal import Causal
 from sweeps.planning.packing import Pack
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.events import EventKind
 from sweeps.running.run_log import Curve
 from sweeps.running.task import Task
 from sweeps.running.worker import train_task
-from sweeps.training import step as step_module
 from sweeps.training.checkpoints.stack_state import CurvePoint
 from sweeps.training.pack import Listener, train_pack, train_runs
+from sweeps.training.step import Step
 from sweeps.training.stop import Stopped
 
 
@@ -28,6 +29,9 @@ class Writer:
         self.ends, self.run_id = ends, run_id
 
     def log_curve(self, points):
+        pass
+
+    def log_progress(self, facts):
         pass
 
     def finish(self, record):
@@ -70,12 +74,12 @@ def spoil(monkeypatch):
     """A function: which replica's loss or gradient is not finite in which step."""
 
     def change(replica, at_step, what):
-        original = step_module.training_loss
+        original = Causal.training_loss
         calls = []
 
-        def spoiled(model, batch, z_loss):
+        def spoiled(self, model, batch, z_loss):
             calls.append(batch)
-            objective, loss = original(model, batch, z_loss)
+            objective, loss = original(self, model, batch, z_loss)
             if len(calls) - 1 != at_step:
                 return objective, loss
             if what == "loss":
@@ -84,7 +88,7 @@ def spoil(monkeypatch):
             hurt = model.weights[replica, 0] * torch.tensor(torch.inf)
             return objective + hurt, loss
 
-        monkeypatch.setattr(step_module, "training_loss", spoiled)
+        monkeypatch.setattr(Causal, "training_loss", spoiled)
 
     return change
 
@@ -192,11 +196,11 @@ def test_a_pack_put_together_anew_goes_on_from_what_its_members_had(
                 listener=stop_at(20 + 5 * number),
             )
     taken = []
-    original = step_module.Step.__call__
+    original = Step.__call__
     monkeypatch.setattr(
-        step_module.Step,
+        Step,
         "__call__",
-        lambda self, batch: taken.extend([1] * len(batch)) or original(self, batch),
+        lambda self, batch: taken.extend([1] * len(batch.inputs)) or original(self, batch),
     )
     for places in after:
         trained = train_pack(pack(places), corpus, config.launch, folder=folder)
@@ -239,7 +243,7 @@ def test_memory_too_small_on_one_of_several_devices_begins_again_in_micro_batche
     begun = []
     monkeypatch.setattr(
         "sweeps.running.worker.other_ranks",
-        lambda shared: begun.append(shared) or other_ranks(shared),
+        lambda shared, nodes: begun.append(shared) or other_ranks(shared, nodes),
     )
     store = Store()
     train_task(Task.of_one(run, config.data, config.launch, store), lambda event: None)
@@ -255,14 +259,14 @@ def test_memory_too_small_on_one_of_several_devices_begins_again_in_micro_batche
 
 def limit_memory(monkeypatch, limit):
     """A device that holds so many sequences at once, over all replicas."""
-    original = step_module.training_loss
+    original = Causal.training_loss
 
-    def hungry(model, batch, z_loss):
-        if batch.shape[0] * batch.shape[1] > limit:
+    def hungry(self, model, batch, z_loss):
+        if len(batch.inputs) * batch.sequences > limit:
             raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
-        return original(model, batch, z_loss)
+        return original(self, model, batch, z_loss)
 
-    monkeypatch.setattr(step_module, "training_loss", hungry)
+    monkeypatch.setattr(Causal, "training_loss", hungry)
 
 
 def test_points_that_are_told_again_are_stored_once(planned):

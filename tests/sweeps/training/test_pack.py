@@ -10,9 +10,11 @@ import torch
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import WindowOrder, load_corpus
 from sweeps.models.transformer import Transformer
-from sweeps.objectives.causal import token_losses
+from sweeps.objectives.cross_entropy import token_losses
+from sweeps.objectives.registry import CAUSAL
 from sweeps.planning.plan import plan_sweep
-from sweeps.training.pack import build_model, build_optimizer, evaluate, sequence_losses, train_run
+from sweeps.training.evaluation import stack_losses
+from sweeps.training.pack import build_model, build_optimizer, evaluate, train_run
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def test_lightning_and_a_plain_loop_agree_to_the_last_bit(setting):
     losses, model = plain_loop(plan, corpus)
     assert [point.loss for point in points] == losses
     assert torch.equal(trained.weights, model.weights[0])
-    assert (trained.loss, trained.loss_stderr) == evaluate(model, corpus)
+    assert (trained.loss, trained.loss_stderr) == evaluate(model, corpus, CAUSAL)
 
 
 def test_training_learns(setting):
@@ -103,16 +105,16 @@ def test_the_standard_error_counts_sequences_not_tokens(setting):
     model = Transformer(plan.shape, [1])
     with torch.no_grad():
         model.weights += 0.1
-    losses = sequence_losses(model, corpus)
-    loss, stderr = evaluate(model, corpus)
-    assert losses.shape == (len(corpus.validation),)
+    (losses,) = stack_losses(model, corpus, CAUSAL)
+    loss, stderr = evaluate(model, corpus, CAUSAL)
+    assert losses.shape == (len(corpus.held_back),)
     assert loss == pytest.approx(losses.mean().item())
     assert stderr == pytest.approx(losses.std().item() / math.sqrt(len(losses)))
 
 
 def test_the_validation_loss_before_training_is_that_of_a_uniform_guess(setting):
     plan, corpus, _ = setting
-    loss, stderr = evaluate(build_model(plan), corpus)
+    loss, stderr = evaluate(build_model(plan), corpus, CAUSAL)
     assert loss == pytest.approx(math.log(256), abs=1e-5)
     assert stderr == pytest.approx(0, abs=1e-6)  # every sequence costs the same
 

@@ -156,30 +156,23 @@ class TestCorpus:
 
     def test_torch_computes_what_numpy_computes(self, source):
         corpus = load_corpus(self.config(source), 12)
-        ours = corpus.batches(seed=9, first=100, last=103, sequences=7)
+        ours = corpus.windows_read(9, 700, 721, "cpu")
         reference = corpus.chain.sequences(np.arange(700, 721), 13, seed=9, domain=0)
         assert ours.dtype == torch.int64
-        np.testing.assert_array_equal(ours.numpy().reshape(21, 13), reference)
-
-    def test_a_step_reads_the_same_however_the_calls_are_cut(self, source):
-        corpus = load_corpus(self.config(source), 12)
-        whole = corpus.batches(seed=1, first=0, last=6, sequences=4)
-        assert torch.equal(whole[2:5], corpus.batches(seed=1, first=2, last=5, sequences=4))
-        assert torch.equal(whole[3], corpus.batch(seed=1, step=3, sequences=4))
-        assert not torch.equal(whole[3], corpus.batch(seed=2, step=3, sequences=4))
+        np.testing.assert_array_equal(ours.numpy(), reference)
 
     def test_numbers_beyond_32_bits_are_other_sequences(self, source):
         corpus = load_corpus(self.config(source), 12)
-        far = corpus.batch(seed=1, step=2**32, sequences=4)
-        assert not torch.equal(far, corpus.batch(seed=1, step=0, sequences=4))
+        far = corpus.windows_read(1, 2**34, 2**34 + 4, "cpu")
+        assert not torch.equal(far, corpus.windows_read(1, 0, 4, "cpu"))
 
     def test_the_validation_set_is_fixed_and_not_a_run_of_the_same_seed(self, source):
         config = self.config(source)
         first, again = load_corpus(config, 24), load_corpus.__wrapped__(config, 24)
         assert first.facts == again.facts
-        np.testing.assert_array_equal(first.validation, again.validation)
-        train = first.batch(seed=config.seed, step=0, sequences=200).numpy()
-        assert not {row.tobytes() for row in train} & {row.tobytes() for row in first.validation}
+        np.testing.assert_array_equal(first.held_back, again.held_back)
+        train = first.windows_read(config.seed, 0, 200, "cpu").numpy()
+        assert not {row.tobytes() for row in train} & {row.tobytes() for row in first.held_back}
 
     def test_another_language_has_another_hash_and_another_entropy(self, source):
         facts = [load_corpus(self.config(source, seed=seed), 12).facts for seed in (0, 1)]
@@ -190,7 +183,7 @@ class TestCorpus:
 
 def test_a_sequence_of_the_tasks_begins_with_its_task_and_has_no_other():
     config = BigramTasksData(symbols=8, tasks=5)
-    sample = load_corpus(config, 12).batch(seed=0, step=0, sequences=2000).numpy()
+    sample = load_corpus(config, 12).windows_read(0, 0, 2000, "cpu").numpy()
     assert set(sample[:, 0]) == set(range(8, 13))
     assert sample[:, 1:].max() < 8
     counts = np.bincount(sample[:, 0] - 8)

@@ -68,15 +68,15 @@ def test_a_text_corpus_takes_a_tokenizer_file_and_its_bits_per_byte_are_exact(
     corpus = load_corpus(data, 32)
     assert corpus.facts.tokenizer_hash == tokenizer.hash
     assert (corpus.facts.vocab_size, corpus.facts.used_vocab_size) == (320, 300)
-    targets = corpus.validation[:, 1:]
+    targets = corpus.held_back[:, 1:]
     decoded = "".join(tokenizer.decode(row) for row in targets)
     ends = int((targets == tokenizer.end_token).sum())
     # The text is ASCII, so no token ends inside a character and decoding shows each byte.
     assert corpus.facts.bytes_per_token * targets.size == pytest.approx(len(decoded) + ends)
-    batch = corpus.batch(seed=1, step=0, sequences=4)
-    assert batch.shape == (4, 33)
+    windows = corpus.windows_read(1, 0, 4, "cpu")
+    assert windows.shape == (4, 33)
     stream = corpus.train.tobytes()
-    assert all(row.numpy().astype(np.uint16).tobytes() in stream for row in batch)
+    assert all(row.numpy().astype(np.uint16).tobytes() in stream for row in windows)
 
 
 @pytest.mark.parametrize(

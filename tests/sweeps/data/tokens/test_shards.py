@@ -63,22 +63,14 @@ def test_an_epoch_reads_every_window_of_every_shard_once(folder):
     corpus = load(folder)
     count = 999 // CONTEXT + 776 // CONTEXT + 1
     assert corpus.facts.train_tokens == count * CONTEXT
-    read = corpus.batches(seed=5, first=0, last=count, sequences=1)
-    assert read.shape == (count, 1, CONTEXT + 1)
+    read = corpus.windows_read(5, 0, count, "cpu")
+    assert read.shape == (count, CONTEXT + 1)
     assert read.dtype == torch.int64
-    rows = [row.numpy().astype(np.uint16).tobytes() for row in read[:, 0]]
+    rows = [row.numpy().astype(np.uint16).tobytes() for row in read]
     assert set(rows) == all_windows()
     assert len(set(rows)) == count
-    second = corpus.batches(seed=5, first=count, last=2 * count, sequences=1)
+    second = corpus.windows_read(5, count, 2 * count, "cpu")
     assert not torch.equal(read, second)
-
-
-def test_steps_are_the_same_however_the_calls_are_cut(folder):
-    corpus = load(folder)
-    whole = corpus.batches(seed=1, first=0, last=8, sequences=3)
-    assert torch.equal(whole[2:6], corpus.batches(seed=1, first=2, last=6, sequences=3))
-    assert torch.equal(whole[7], corpus.batch(seed=1, step=7, sequences=3))
-    assert not torch.equal(whole[0], corpus.batch(seed=2, step=0, sequences=3))
 
 
 def test_tokens_kept_on_a_device_are_those_read_from_disk(folder):
@@ -92,7 +84,7 @@ def test_tokens_beyond_the_signed_range_survive(tmp_path):
     for name in ("train_0.bin", "val_0.bin"):
         np.arange(65_000 - 170, 65_000, dtype=np.uint16).tofile(tmp_path / name)
     corpus = load(tmp_path, vocab_size=65_000)
-    assert corpus.batch(seed=0, step=0, sequences=10).max() == 64_999 - 9
+    assert corpus.batch(seed=0, step=0, sequences=10).targets.max() == 64_999 - 9
     assert corpus.facts.vocab_size == 65_024
     assert corpus.facts.used_vocab_size == 65_000
 
@@ -102,7 +94,7 @@ def test_validation_windows_lie_evenly_and_are_the_same_for_every_run(folder):
     tokens = tokens_of(500, 4)
     starts = np.arange(5) * 31 // 5 * CONTEXT  # (500 - 1) // 16 windows
     expected = tokens[starts[:, None] + np.arange(CONTEXT + 1)]
-    np.testing.assert_array_equal(corpus.validation, expected)
+    np.testing.assert_array_equal(corpus.held_back, expected)
     assert corpus.facts == load(folder, validation_windows=5).facts
     assert corpus.facts.bytes_per_token is None  # nothing says what the tokens stand for
 
@@ -119,11 +111,11 @@ def test_wide_tokens_are_read_in_both_layouts(tmp_path):
     wide = tokens_of(400).astype(np.uint32) + 100_000
     (tmp_path / "train_0.bin").write_bytes(headered(wide, magic=20240801, version=7))
     (tmp_path / "val_0.bin").write_bytes(headered(wide, magic=20240801, version=7))
-    first = load(tmp_path, vocab_size=101_000).batch(seed=1, step=0, sequences=5)
+    first = load(tmp_path, vocab_size=101_000).windows_read(1, 0, 5, "cpu")
     wide.tofile(tmp_path / "train_0.bin")
     wide.tofile(tmp_path / "val_0.bin")
     raw = load(tmp_path, vocab_size=101_000, token_type="uint32")
-    assert torch.equal(raw.batch(seed=1, step=0, sequences=5), first)
+    assert torch.equal(raw.windows_read(1, 0, 5, "cpu"), first)
     assert first.min() >= 100_000
 
 

@@ -69,7 +69,7 @@ def test_a_corpus_of_the_shards_knows_its_bytes_exactly(text_file, tmp_path):
     load_corpus.cache_clear()
     corpus = load_corpus(ShardsData(files=(str(tmp_path / "out"),)), 16)
     tokenizer = read_bpe(tmp_path / "out" / "tokenizer.json")
-    targets = corpus.validation[:, 1:]
+    targets = corpus.held_back[:, 1:]
     assert corpus.facts.tokenizer_hash == tokenizer.hash
     exact = tokenizer.token_bytes[targets].sum()
     assert corpus.facts.bytes_per_token * targets.size == pytest.approx(exact)

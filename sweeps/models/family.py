@@ -1,0 +1,104 @@
+"""What a model family says, so that its models can be planned, built and trained.
+
+Planning asks without PyTorch, so a family imports it where it builds. What it builds is a
+`sweeps.models.stacked.StackModel`. `tests/conformance/family.py` holds what every family keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from scaling.compute import FlopConvention
+from sweeps.config.model import ModelConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from sweeps.models.stacked import ShardedModel, StackedWeights
+
+#: What an input position may see of the inputs: itself and those before it, or all of them.
+View = Literal["past", "both"]
+#: What not every family can: have its blocks compiled, or lie in shares on several devices.
+Ability = Literal["compile", "shard"]
+
+
+class Shape(Protocol):
+    """The numbers that fix a model, and the counts that follow: a frozen dataclass, whose fields
+    are part of a run's identity."""
+
+    @property
+    def width(self) -> int:
+        """Along which learning rates are transferred."""
+
+    @property
+    def depth(self) -> int:
+        """Blocks; 1 where there are none."""
+
+    @property
+    def context(self) -> int:
+        """Targets of a sequence."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Logits."""
+
+    @property
+    def params(self) -> int:
+        """Every trainable parameter."""
+
+    @property
+    def params_matmul(self) -> int:
+        """Those that a token is multiplied with."""
+
+    @property
+    def params_head(self) -> int:
+        """Those of the head alone; 0: it shares them, and the first loss is not ln(vocabulary)."""
+
+    def flops_per_token(self, convention: FlopConvention = ...) -> int:
+        """FLOP to train on one target, forward and backward."""
+
+    def facts(self) -> dict[str, float | int | str | bool]:
+        """The columns of the records table that it decides: params and the like."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """What a model computes with, besides its shape and weights."""
+
+    residual_scale: float = 1.0
+    """Factor on every residual branch."""
+    rotary_base: float = 10_000.0
+    precision: str = "fp32"
+    used_vocab_size: int | None = None
+    """Tokens beyond it pad the vocabulary and get no probability. None: all are used."""
+    view: View = "past"
+    """What the objective lets a position see."""
+
+
+class Family(Protocol):
+    """One kind of model."""
+
+    @property
+    def name(self) -> str:
+        """With a version: another name wherever a seed would stand for another model."""
+
+    @property
+    def views(self) -> frozenset[View]:
+        """What its positions can be given to see; an objective asks for one of them."""
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """What of the things that a launch may ask for."""
+
+    def shape(self, model: ModelConfig, *, width: int, depth: int, vocab_size: int) -> Shape:
+        """The planned shape; raises ConfigError for sizes that make no model."""
+
+    def build(self, shape: Any, seeds: Sequence[int], options: ModelOptions) -> StackedWeights:
+        """A stack of untrained models, one a seed, whose weights are a function of it alone."""
+
+    def build_sharded(
+        self, shape: Any, seed: int, options: ModelOptions, device: torch.device
+    ) -> ShardedModel:
+        """One, of which each process holds a share; asked only of those that `can` shard."""

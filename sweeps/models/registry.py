@@ -1,0 +1,19 @@
+"""The model families there are, by the name that `model.family` gives."""
+
+import difflib
+
+from scaling.errors import ConfigError
+from sweeps.models.decoder import DecoderFamily
+from sweeps.models.family import Family
+
+_DECODER = DecoderFamily()
+
+FAMILIES: dict[str, Family] = {_DECODER.name: _DECODER}
+
+
+def find_family(name: str) -> Family:
+    """The family of this name; ConfigError names the nearest known one."""
+    if name not in FAMILIES:
+        near = difflib.get_close_matches(name, FAMILIES, n=1, cutoff=0.0)[0]
+        raise ConfigError(f'model.family is "{name}"; did you mean "{near}"?')
+    return FAMILIES[name]

@@ -1,0 +1,113 @@
+"""What every model is to training: a stack of replicas, and weights that it can take and give."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+
+#: Matrices by name, in the order of the flat weights: (in, out).
+Layout = dict[str, tuple[int, int]]
+
+
+class StackModel(nn.Module, ABC):
+    """Replicas of one shape that share nothing but the step, wherever their weights lie.
+
+    `forward` takes what `Batch.seen` holds, (replicas, sequences, length) each, and gives logits
+    over the used vocabulary, (replicas, sequences * length, used vocabulary).
+    """
+
+    replicas: int
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where it computes."""
+
+    @abstractmethod
+    def held_weights(self) -> Tensor:
+        """(replicas, parameters) All of them; of a sharded model, what this process holds."""
+
+    @abstractmethod
+    def hold(self, weights: Tensor) -> None:
+        """Take these as the weights held here."""
+
+    @abstractmethod
+    def whole_weights(self) -> Tensor:
+        """(replicas, parameters) A copy on the host; of a sharded model, on the first process."""
+
+    def compile_blocks(self, **options: Any) -> None:
+        """Have torch.compile fuse what it can; of families that `can` compile."""
+        raise NotImplementedError(f"{type(self).__name__} has nothing to compile")
+
+
+class StackedWeights(StackModel):
+    """A stack whose weights are one tensor here; a subclass sets `layout`, and calls `start`."""
+
+    layout: Layout
+    compute_dtype = torch.float32
+
+    def start(self, weights: Tensor) -> None:
+        """Begin with these weights, (replicas, parameters), in the order of the layout."""
+        self.replicas = len(weights)
+        self.weights = nn.Parameter(weights)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.weights.device
+
+    @property
+    def groups(self) -> dict[str, slice]:
+        """The columns of the flat weights that each optimizer group owns."""
+        groups: dict[str, slice] = {}
+        first = 0
+        for name, (rows, columns) in self.layout.items():
+            group, last = group_of(name), first + rows * columns
+            groups[group] = slice(groups[group].start if group in groups else first, last)
+            first = last
+        return groups
+
+    def held_weights(self) -> Tensor:
+        """(replicas, parameters) All of them."""
+        return self.weights.detach()
+
+    @torch.no_grad()
+    def hold(self, weights: Tensor) -> None:
+        """Take these as the weights held here."""
+        self.weights.copy_(weights)
+
+    def whole_weights(self) -> Tensor:
+        """(replicas, parameters) A copy on the host."""
+        return self.weights.detach().to("cpu", copy=True)
+
+    def matrices(self) -> dict[str, Tensor]:
+        """Views of the weights by name, each (replicas, in, out), in the precision of computing."""
+        sizes = [rows * columns for rows, columns in self.layout.values()]
+        parts = torch.split(self.weights.to(self.compute_dtype), sizes, dim=1)
+        return {
+            name: part.view(self.replicas, *size)
+            for (name, size), part in zip(self.layout.items(), parts, strict=True)
+        }
+
+
+class ShardedModel(StackModel):
+    """A single model, a share of it on each process of the default process group."""
+
+    replicas = 1
+
+    @property
+    @abstractmethod
+    def held(self) -> Mapping[str, DTensor]:
+        """The weights by part; of each, this process holds a share."""
+
+
+def group_of(name: str) -> str:
+    """The optimizer group of a matrix, or of a part of the weights, by its name."""
+    return name if name in ("embedding", "head") else "hidden"
