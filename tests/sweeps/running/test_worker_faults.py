@@ -31,6 +31,9 @@ class Writer:
     def log_curve(self, points):
         pass
 
+    def log_progress(self, facts):
+        pass
+
     def finish(self, record):
         self.ends[self.run_id] = record
 
@@ -240,7 +243,7 @@ def test_memory_too_small_on_one_of_several_devices_begins_again_in_micro_batche
     begun = []
     monkeypatch.setattr(
         "sweeps.running.worker.other_ranks",
-        lambda shared: begun.append(shared) or other_ranks(shared),
+        lambda shared, nodes: begun.append(shared) or other_ranks(shared, nodes),
     )
     store = Store()
     train_task(Task.of_one(run, config.data, config.launch, store), lambda event: None)
