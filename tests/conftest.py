@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# So that what a contract asserts is explained as it is in a test.
+pytest.register_assert_rewrite("tests.conformance")
+
 # Small tensors gain nothing from a second thread, and on a busy machine two collapse.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
