@@ -30,7 +30,7 @@ RECORD = {"loss": 2.5, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10, "
 READ = """
 import sys, time
 import pandas
-from scaling.store import RunStore
+from scaling.store.run_store import RunStore
 start = time.perf_counter()
 store = RunStore.find("bench", sys.argv[1])
 assert len(store.read_records()) == int(sys.argv[2]) + 1

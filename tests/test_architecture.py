@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -159,3 +161,38 @@ def test_an_engine_lives_behind_one_file(engine):
 def test_importing_scaling_and_analysis_stays_light(heavy):
     probe = f"import scaling, analysis, sweeps, sys; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", probe], cwd=ROOT).returncode == 0
+
+
+def our_imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """What a piece of source takes out of our packages: (module, name in it or nothing)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found = [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found = [(node.module, alias.name) for alias in node.names]
+        else:
+            continue
+        yield from (one for one in found if one[0].split(".")[0] in MAY_IMPORT)
+
+
+def exists(module: str, name: str) -> bool:
+    """Whether there is such a module, and such a name at its top or such a module in it."""
+    path = ROOT / module.replace(".", "/")
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    inside = path / name
+    if not file.is_file() or not name or inside.is_dir() or inside.with_suffix(".py").is_file():
+        return file.is_file()
+    nodes = ast.walk(ast.parse(file.read_text()))
+    names = {getattr(node, "name", getattr(node, "id", None)) for node in nodes}
+    return name in names
+
+
+def test_programs_that_tests_keep_in_strings_import_what_exists():
+    """They run in processes of their own, many of them only where an engine is installed."""
+    gone = set()
+    for source in sources("tests", "benchmarks"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                with suppress(SyntaxError, ValueError):
+                    gone |= {one for one in our_imports(ast.parse(node.value)) if not exists(*one)}
+    assert not gone

@@ -75,13 +75,13 @@ def constrained_splits(
 
 def _law(records: Records, limited: bool, bootstrap: int, seed: int) -> tuple[Fit, Law, Law, str]:
     """The fit, its law and draws as they are to be used, and which law that is in words."""
-    name = "data_constrained" if limited and _repeating(records) else "chinchilla"
-    fit = fit_law(records, name, bootstrap=bootstrap, seed=seed, card=False)
+    kind: type[Law] = DataConstrained if limited and _repeating(records) else Chinchilla
+    fit = fit_law(records, kind, bootstrap=bootstrap, seed=seed, card=False)
     draws = fit.draws if fit.draws is not None else fit.law
-    if not limited or name == "data_constrained":
-        return fit, fit.law, draws, f"{name} fitted to {fit.n_runs} runs"
+    if not limited or kind is DataConstrained:
+        return fit, fit.law, draws, f"{kind.name} fitted to {fit.n_runs} runs"
     said = (
-        f"chinchilla fitted to {fit.n_runs} runs, with published decay of repeated data "
+        f"{kind.name} fitted to {fit.n_runs} runs, with published decay of repeated data "
         f"(r_d {PUBLISHED_R_D}, r_n {PUBLISHED_R_N}: these runs repeat no data)"
     )
     return fit, _with_decay(fit.law), _with_decay(draws), said

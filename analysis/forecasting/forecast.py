@@ -37,6 +37,7 @@ from analysis.intervals import LEVELS, Interval, checked_levels
 from scaling.arrays import FloatArray
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
+from scaling.laws.base import Law
 from scaling.limits import Limit
 from scaling.records import Records
 
@@ -57,7 +58,7 @@ def forecast(
     records: Records,
     targets: Targets,
     *,
-    law: str = "auto",
+    law: str | type[Law] = "auto",
     x: str | None = None,
     confidence_levels: Sequence[float] = LEVELS,
     draws: int = 2000,
@@ -66,7 +67,7 @@ def forecast(
 ) -> Forecast:
     """The loss of new runs at ``targets``, with intervals at every level.
 
-    ``law`` is "auto" (all candidates, weighted) or the name of one law. ``x`` names the one input
+    ``law`` is "auto" (all candidates, weighted), or one law or its name. ``x`` names the one input
     column to forecast along. ``backtests`` is how many times the largest runs are hidden in turn
     to learn weights and width. Losses are nats per token.
 
@@ -89,8 +90,8 @@ def forecast(
         source=records.source,
         data_hash=records.data_hash,
         runs=len(question.ladder),
-        law=law,
-        laws=tuple(c.name for c in question.candidates),
+        law=law if isinstance(law, str) else law.name,
+        laws={c.name: c.law.name for c in question.candidates},
         evidence=evidence(forecaster),
         limits=question.limits + left_out(records, question.ladder) + limits(forecaster, answer),
         noise=_noise(question, forecaster),
@@ -105,7 +106,7 @@ def forecast_points(
     points: pd.DataFrame,
     *,
     levels: Sequence[float] = (0.9,),
-    law: str = "auto",
+    law: str | type[Law] = "auto",
     x: str | None = None,
     draws: int = 2000,
     seed: int = 0,
@@ -263,7 +264,7 @@ def _noise(question: Question, forecaster: Forecaster) -> NewRunNoise:
 
 def _pinned_floors(question: Question, points: Points) -> dict[float, tuple[float, ...]]:
     """Median losses at the targets if the floor were known: floor (nats) -> medians."""
-    floored = [c for c in question.candidates if c.form.parameters[0] == "floor"][:1]
+    floored = [c for c in question.candidates if "floor" in c.form.parameters[:1]][:1]
     ladder = question.ladder.thinned()
     lowest = float(np.exp(ladder.log_loss.min()))
     pinned = {}

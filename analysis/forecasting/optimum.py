@@ -3,7 +3,6 @@
 import numpy as np
 
 from analysis.forecasting.ensemble import Ensemble, MemberFit
-from analysis.forecasting.members.surface_forms import SurfaceForm
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 
@@ -20,8 +19,7 @@ def best_for_law(
     ensemble: Ensemble, member: MemberFit, theta: FloatArray, log_compute: FloatArray
 ) -> FloatArray:
     """Optimal log params (batch, budgets) of one law for parameters theta (batch, p)."""
-    form = member.candidate.form
-    if not isinstance(form, SurfaceForm):
+    if len(ensemble.ladder.inputs) == 1:
         raise ForecastError(f"{member.candidate.name} has one input: it knows no optimal split")
     total = log_compute - ensemble.ladder.log_flops_ratio - member.centre.sum()
-    return np.asarray(form.best_split(theta, total) + member.centre[0])
+    return np.asarray(member.form.best_split(theta, total) + member.centre[0])

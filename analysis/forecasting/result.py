@@ -119,7 +119,7 @@ class Forecast:
     data_hash: str
     runs: int
     law: str  # what was asked for: "auto" or a name
-    laws: tuple[str, ...]  # the candidate laws that took part
+    laws: Mapping[str, str]  # the candidates that took part -> the law that each is a fit of
     evidence: tuple[str, ...]  # sentences: what backtests at these distances found
     limits: tuple[Limit, ...]
     noise: NewRunNoise
@@ -150,7 +150,7 @@ class Forecast:
             rebuilt = {"intervals": ranges, "weight_reasons": reasons, "limits": limits}
             targets.append(TargetForecast(**{**target, **rebuilt}))
         floors = {float(k): tuple(v) for k, v in document["pinned_floors"].items()}
-        lists = {k: tuple(document[k]) for k in ("laws", "evidence")}
+        lists = {k: tuple(document[k]) for k in ("evidence",)}
         lists["limits"] = limits_from(document["limits"])
         noise = NewRunNoise(**document["noise"])
         changed = {"targets": tuple(targets), "noise": noise, "pinned_floors": floors, **lists}

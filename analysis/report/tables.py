@@ -138,7 +138,9 @@ def constants_table(fitted: FittedLaw) -> Table:
 
 def floor_is_identified(fit: Fit) -> bool:
     """Whether the irreducible loss may be printed: the fit says that nothing limits it."""
-    return fit.status is FitStatus.CONVERGED and fit.fixed.get(fit.law.floor) != 0
+    floor = fit.law.floor
+    held_at_zero = floor is not None and fit.fixed.get(floor) == 0
+    return fit.status is FitStatus.CONVERGED and not held_at_zero
 
 
 def forecast_table(findings: Findings) -> Table:
@@ -313,7 +315,8 @@ def card_rows(fit: Fit) -> tuple[tuple[str, str], ...]:
     """The checklist card as name and text, without what stands elsewhere in the report."""
     if fit.card is None:
         return ()
-    hidden = () if floor_is_identified(fit) else (fit.law.floor,)
+    floor = fit.law.floor
+    hidden = () if floor is None or floor_is_identified(fit) else (floor,)
     skipped = {"constants"}
     said = {k: _card_text(v, hidden) for k, v in fit.card.items() if k not in skipped and v != []}
     return tuple((name[:1].upper() + name[1:], text) for name, text in said.items() if text)

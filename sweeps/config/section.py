@@ -76,10 +76,11 @@ class Section:
                 raise ConfigError(f"{self.key(name)} is {value:g}; it must be positive")
 
     def check_not_negative(self, *names: str) -> None:
-        """Refuse numbers below zero."""
+        """Refuse numbers below zero; None is no number."""
         for name in names:
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{self.key(name)} is {getattr(self, name):g}; it is 0 or more")
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ConfigError(f"{self.key(name)} is {value:g}; it is 0 or more")
 
     def check_choice(self, name: str, choices: tuple[str, ...]) -> None:
         """Refuse a word that is none of these."""

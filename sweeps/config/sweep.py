@@ -76,7 +76,10 @@ class HealthConfig(Section, place="health"):
     seeds is larger than what a mistuned learning rate costs."""
 
     def __post_init__(self) -> None:
-        """Refuse factors that no parabola goes through."""
+        """Refuse factors that no parabola goes through, and settings of a check that is off."""
+        if not self.check_learning_rate:
+            off = f"is not used while {self.key('check_learning_rate')} is false; turn that on"
+            self.check_unused(off, "factors", "seeds")
         self.check_positive("seeds")
         if any(not 0 < factor < float("inf") for factor in self.factors):
             raise ConfigError("health.factors holds a value that is not positive")
@@ -104,6 +107,7 @@ class BudgetConfig(Section, place="budget"):
     def __post_init__(self) -> None:
         """Refuse limits that nothing keeps, and money without a price."""
         self.check_positive("flops", "device_hours", "cost", "price_per_device_hour")
+        self.check_not_negative("ask_above_device_hours")
         if self.price_per_device_hour is None:
             needs = "needs a price; give budget.price_per_device_hour"
             self.check_unused(needs, "cost", "currency")
@@ -117,6 +121,11 @@ class Exclusion(Section):
     """Conditions on the columns of the records table, for example "width == 64"; all must hold."""
     reason: str
     """Why; it is shown by `scaling status`."""
+
+    def __post_init__(self) -> None:
+        """Refuse one without a condition: it would leave out every run."""
+        if not self.where:
+            raise ConfigError('where is empty; give a condition, for example "width == 64"')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +166,33 @@ class SweepConfig(Section):
             raise ConfigError("name is empty; a sweep needs a name")
         if self.schedule is not None:
             self.check_choice("schedule", SCHEDULES)
+            if self.recipe.overrides.get("schedule", self.schedule) != self.schedule:
+                raise ConfigError(
+                    f'schedule is "{self.schedule}" and recipe.overrides.schedule is '
+                    f'"{self.recipe.overrides["schedule"]}"; drop one of the two'
+                )
         self._check_grids()
+        self._check_between_parts()
+
+    def _check_between_parts(self) -> None:
+        """Refuse what one part of the config leaves another without a use for."""
+        if not self.held_out:
+            self.launch.policy.check_unused(
+                "orders held-out runs, and there are none; leave it out, or list some in held_out",
+                "held_out_first",
+            )
+        if self.health.check_learning_rate and self.launch.resources.strategy == "fsdp":
+            raise ConfigError(
+                "health.check_learning_rate trains on one device, and launch.resources.strategy "
+                "fsdp shares the model among several; drop one of the two"
+            )
+        blocks = [*self.cells, *self.held_out]
+        for name in ("depth", "seed"):
+            own = not self.grid.width and all(getattr(block, name) for block in blocks)
+            if own and getattr(self.grid, name):
+                raise ConfigError(
+                    f"grid.{name} is not used: each of cells and held_out gives its own; drop it"
+                )
 
     def _check_grids(self) -> None:
         if not self.grid.width and not self.cells:

@@ -1,14 +1,18 @@
-"""The ranks of one node: processes that each train a share of a run, as their parent sees them."""
+"""The other ranks of a run, as rank 0 sees them: processes of this node, and further nodes."""
 
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+RANK_DIED = 70  # exit code of rank 0: its launcher takes the task for lost, and tries it again
 _SECONDS_BETWEEN_LOOKS = 0.02
+_SECONDS_BETWEEN_WATCHES = 0.2
+_SECONDS_TO_EXPLAIN = 15.0  # for rank 0, whose own error says more than that a rank has died
 
 
 class Member(Protocol):
@@ -60,23 +64,50 @@ def rank_variables(node: int, local_rank: int, devices: int) -> dict[str, str]:
     }
 
 
-def some_died(members: Sequence[Member]) -> bool:
-    """Whether one of them has ended otherwise than well."""
-    return any(member.poll() for member in members)
+class OtherRanks:
+    """All of them end with the context, and rank 0 ends when one of them has died under it."""
 
+    def __init__(self) -> None:
+        self.members: list[Member] = []
+        self._ended = threading.Event()
 
-def some_die_within(members: Sequence[Member], seconds: float) -> bool:
-    """Whether one of them has died, or does so before the time is over."""
-    deadline = time.monotonic() + seconds
-    while not some_died(members):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
-    return True
+    def __enter__(self) -> "OtherRanks":
+        """Watch them from here on."""
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
 
+    def __exit__(self, *error: object) -> None:
+        """End them."""
+        self.end()
 
-def wait_for_all(members: Sequence[Member], seconds: float) -> None:
-    """Return when all have ended, or the time is over."""
-    deadline = time.monotonic() + seconds
-    while any(member.poll() is None for member in members) and time.monotonic() < deadline:
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    def end(self) -> None:
+        """End all that still run."""
+        self._ended.set()
+        for member in self.members:
+            member.end()
+
+    def some_die_within(self, seconds: float) -> bool:
+        """Whether one of them has ended otherwise than well, or does so before the time is over."""
+        deadline = time.monotonic() + seconds
+        while not self._some_died():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        return True
+
+    def wait(self, seconds: float) -> None:
+        """Return when all have ended, or the time is over."""
+        deadline = time.monotonic() + seconds
+        while any(one.poll() is None for one in self.members) and time.monotonic() < deadline:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def _some_died(self) -> bool:
+        return any(member.poll() for member in self.members)
+
+    def _watch(self) -> None:
+        """End this process when a rank has died: collectives would wait for it for ever."""
+        while not self._ended.wait(_SECONDS_BETWEEN_WATCHES):
+            if self._some_died():
+                if not self._ended.wait(_SECONDS_TO_EXPLAIN):
+                    os._exit(RANK_DIED)
+                return

@@ -7,11 +7,13 @@ takes that node for dead. Both ends prove to know a key before anything is unpic
 """
 
 import contextlib
+import os
 import socket
+import struct
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
@@ -23,6 +25,7 @@ from sweeps.multi_device.processes import start_ranks
 NODE_DIED = 71  # what a node counts as having ended with whose connection broke
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_BETWEEN_CALLS = 0.5
+_SECONDS_TO_ANSWER = 30  # for a caller: a stranger may say nothing at all
 _NO_NODE = (OSError, EOFError, AuthenticationError)
 
 
@@ -36,7 +39,10 @@ class MeetingPoint:
 
 
 class Allocation:
-    """The nodes of one run, as the first of them sees them."""
+    """The nodes of one run, as the first of them sees them; leaving the context lets them go.
+
+    A launcher that is asked for several nodes hands them to the work, in the task's `allocation`.
+    """
 
     def __init__(self, nodes: int, host: str, key: bytes, port: int = 0) -> None:
         """Listen on this port, or on a free one; `host` is how the others call this node."""
@@ -60,16 +66,18 @@ class Allocation:
                 continue
             connection = _connection(caller)
             try:
+                _limit_reads(connection, _SECONDS_TO_ANSWER)
                 deliver_challenge(connection, self.meeting_point.key)
                 answer_challenge(connection, self.meeting_point.key)
-                said = connection.recv()
+                answer = connection.recv()
+                _limit_reads(connection, 0)
             except _NO_NODE:
                 connection.close()
                 continue
-            if isinstance(said, ScalingError):
+            if isinstance(answer, ScalingError):
                 connection.close()
-                raise said
-            self._met[said] = connection
+                raise answer
+            self._met[answer] = connection
 
     def start(self, training: bytes, shared: Mapping[str, str]) -> "list[FurtherNode]":
         """Have every further node train this."""
@@ -81,7 +89,11 @@ class Allocation:
                 connection.send((training, dict(shared)))
         return nodes
 
-    def close(self) -> None:
+    def __enter__(self) -> "Allocation":
+        """These nodes."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
         """Let the further nodes go."""
         self._listener.close()
         for connection in self._met.values():
@@ -92,10 +104,9 @@ class FurtherNode:
     """All ranks of a further node, during one training."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection, self._code = connection, None
+        self._connection = connection
+        self._code: int | None = None
         self._lock = threading.Lock()
-
-    _code: int | None
 
     def poll(self) -> int | None:
         """The exit code of its ranks; None while they run."""
@@ -113,28 +124,6 @@ class FurtherNode:
             self._connection.close()
 
 
-_current: Allocation | None = None
-
-
-@contextlib.contextmanager
-def allocated(allocation: Allocation) -> Iterator[Allocation]:
-    """Have what is trained in the body use these nodes."""
-    global _current
-    _current = allocation
-    try:
-        yield allocation
-    finally:
-        _current = None
-        allocation.close()
-
-
-def current_allocation() -> Allocation:
-    """The nodes that this process may use; its launcher has reserved them."""
-    if _current is None:
-        raise RuntimeError("several nodes are asked for, and the launcher has reserved none")
-    return _current
-
-
 def serve_node(
     meeting_point: MeetingPoint,
     node: int,
@@ -148,16 +137,16 @@ def serve_node(
     What `check` raises is told to the first node, which then gives the run up. `patience_seconds`:
     how long the first node may take to listen.
     """
-    said: int | ScalingError = node
+    answer: int | ScalingError = node
     try:
         check()
     except ScalingError as error:
-        said = error
+        answer = error
     has_met, deadline = False, time.monotonic() + patience_seconds
     while has_met or time.monotonic() < deadline:
         try:
             connection = _call(meeting_point)
-            connection.send(said)
+            connection.send(answer)
         except _NO_NODE:
             if has_met:
                 return
@@ -217,3 +206,9 @@ def _connection(connected: socket.socket) -> Connection:
         if hasattr(socket, option):
             connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
     return Connection(connected.detach())
+
+
+def _limit_reads(connection: Connection, seconds: int) -> None:
+    """Have reads fail that take longer than this; 0 is for ever."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))

@@ -11,33 +11,23 @@ import contextlib
 import os
 import pickle
 import signal
-import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.config.data import DataConfig
 from sweeps.config.launch import LaunchConfig
-from sweeps.multi_device.processes import (
-    Member,
-    rank_variables,
-    some_die_within,
-    some_died,
-    start_ranks,
-    wait_for_all,
-)
-from sweeps.multi_device.rendezvous import current_allocation
+from sweeps.multi_device.processes import RANK_DIED, OtherRanks, rank_variables, start_ranks
+from sweeps.multi_device.rendezvous import Allocation
 from sweeps.planning.packing import Pack
-from sweeps.training.devices.process_group import joined
+from sweeps.training.devices.process_group import hosted_store, joined
 from sweeps.training.stop import Stopped
 
 _SECONDS_TO_LEAVE = 60.0  # for the other ranks, after rank 0 is done
-_SECONDS_TO_EXPLAIN = 15.0  # for rank 0, whose own error says more than that a rank has died
 _SECONDS_TO_BE_SEEN_DEAD = 2.0
-RANK_DIED = 70  # exit code of rank 0: its launcher takes the task for lost, and tries it again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +43,11 @@ class SharedTraining:
 
 
 @contextlib.contextmanager
-def other_ranks(training: SharedTraining) -> Iterator[None]:
-    """Run the other ranks, of this node and of further ones, while the body trains as rank 0;
-    nothing to do with one device."""
+def other_ranks(training: SharedTraining, allocation: Allocation | None = None) -> Iterator[None]:
+    """Run the other ranks while the body trains as rank 0; nothing to do with one device.
+
+    `allocation`: the nodes of the run, where it has several.
+    """
     launch = training.launch
     if launch.world_size == 1:
         yield
@@ -64,54 +56,31 @@ def other_ranks(training: SharedTraining) -> Iterator[None]:
         with joined(launch):
             yield
         return
-    allocation = current_allocation() if launch.resources.nodes > 1 else None
+    if launch.resources.nodes > 1 and allocation is None:
+        raise RuntimeError("several nodes are asked for, and the launcher has reserved none")
+    devices, host = launch.resources.devices, allocation.host if allocation else "127.0.0.1"
+    store = hosted_store(host)
     shared = {
-        "MASTER_ADDR": allocation.host if allocation else "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
+        "MASTER_ADDR": host,
+        "MASTER_PORT": str(store.port),
         "WORLD_SIZE": str(launch.world_size),
     }
-    others: list[Member] = []
-    ended = threading.Event()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        _environment(shared | rank_variables(0, 0, launch.resources.devices)),
-    ):
+    with tempfile.TemporaryDirectory() as folder, OtherRanks() as others:
         file, content = Path(folder) / "training.pickle", pickle.dumps(training)
         file.write_bytes(content)
-        try:
-            devices = launch.resources.devices
-            others += start_ranks(file, shared, 0, range(1, devices), devices)
-            if allocation:
-                others += allocation.start(content, shared)
-            threading.Thread(target=_end_without, args=(others, ended), daemon=True).start()
-            with joined(launch):
-                try:
-                    yield
-                    wait_for_all(others, _SECONDS_TO_LEAVE)
-                except RuntimeError as error:  # as collectives raise where a rank is gone
-                    if some_die_within(others, _SECONDS_TO_BE_SEEN_DEAD):
-                        raise SystemExit(RANK_DIED) from error
-                    raise
-                finally:  # before leaving the group, which may wait for them
-                    ended.set()
-                    _end(others)
-        finally:
-            ended.set()
-            _end(others)
-
-
-def _end(members: list[Member]) -> None:
-    while members:
-        members.pop().end()
-
-
-def _end_without(members: Sequence[Member], ended: threading.Event) -> None:
-    """End this process when a rank has died: collectives would wait for it for ever."""
-    while not ended.wait(0.2):
-        if some_died(members):
-            if not ended.wait(_SECONDS_TO_EXPLAIN):
-                os._exit(RANK_DIED)
-            return
+        others.members += start_ranks(file, shared, 0, range(1, devices), devices)
+        if allocation:
+            others.members += allocation.start(content, shared)
+        with _environment(shared | rank_variables(0, 0, devices)), joined(launch):
+            try:
+                yield
+                others.wait(_SECONDS_TO_LEAVE)
+            except RuntimeError as error:  # as collectives raise where a rank is gone
+                if others.some_die_within(_SECONDS_TO_BE_SEEN_DEAD):
+                    raise SystemExit(RANK_DIED) from error
+                raise
+            finally:  # before leaving the group, which may wait for them
+                others.end()
 
 
 def _end_with_first() -> None:
@@ -130,13 +99,6 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def main(file: str) -> None:

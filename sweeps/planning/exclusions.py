@@ -1,5 +1,6 @@
 """Which planned runs are not trained: left out by the config, or ended for good."""
 
+from scaling.errors import ConfigError
 from scaling.store.run_state import RunState
 from sweeps.config.launch import LaunchConfig
 from sweeps.planning.plan import SweepPlan
@@ -8,7 +9,8 @@ from sweeps.planning.plan import SweepPlan
 def excluded_runs(plan: SweepPlan) -> dict[str, str]:
     """The runs that the config leaves out, by run id, with the reason.
 
-    Raises RecordError for a condition on a column that runs do not have.
+    Raises RecordError for a condition on a column that runs do not have, ConfigError for conditions
+    that no run fulfils.
     """
     if not plan.config.exclude:
         return {}
@@ -18,10 +20,13 @@ def excluded_runs(plan: SweepPlan) -> dict[str, str]:
 
     table = pd.DataFrame([{"run_id": run.run_id, **run.facts()} for run in plan.runs])
     reasons: dict[str, str] = {}
-    for exclusion in plan.config.exclude:
+    for index, exclusion in enumerate(plan.config.exclude):
         chosen = Records(table, source="exclude")
         for condition in exclusion.where:
             chosen = chosen.where(condition)
+        if chosen.table.empty:
+            where = " and ".join(exclusion.where)
+            raise ConfigError(f"exclude[{index}]: no planned run has {where}; mend it or drop it")
         reasons |= dict.fromkeys(chosen.table["run_id"], exclusion.reason)
     return reasons
 

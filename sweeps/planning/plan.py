@@ -16,8 +16,8 @@ from sweeps.models.registry import find_family
 from sweeps.objectives.registry import find_objective
 from sweeps.planning.recipe import (
     Recipe,
-    find_recipe,
     horizon_settings_for,
+    recipe_of,
     settings_for,
     trunk_settings_for,
 )
@@ -116,10 +116,7 @@ def plan_sweep(config: SweepConfig) -> SweepPlan:
     longer than the text; CorpusError for the text itself.
     """
     _check_family(config)
-    overrides = dict(config.recipe.overrides)
-    if config.schedule is not None:
-        overrides["schedule"] = config.schedule
-    recipe = find_recipe(config.recipe.name, overrides)
+    recipe = recipe_of(config)
     facts = load_corpus(config.data, config.model.context).facts
     fitted = [
         run

@@ -11,12 +11,12 @@ import difflib
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from scaling.errors import ConfigError
-from sweeps.config.sweep import SCHEDULES, Schedule
+from sweeps.config.sweep import SCHEDULES, Schedule, SweepConfig
 from sweeps.models.family import Shape
 from sweeps.planning.schedule import mean_schedule_factor
 from sweeps.planning.settings import FallingRate, GroupSettings, TrainingSettings
@@ -160,7 +160,39 @@ def find_recipe(name: str, overrides: dict[str, float | str] | None = None) -> R
             near = difflib.get_close_matches(key, constants, n=1, cutoff=0.0)[0]
             raise ConfigError(f'unknown key "recipe.overrides.{key}"; did you mean "{near}"?')
         given[key] = _same_kind(key, value, constants[key])
-    return dataclasses.replace(recipe, **constants | _with_exponents(given))
+    changed = dataclasses.replace(recipe, **constants | _with_exponents(given))
+    _check_used(changed, given)
+    return changed
+
+
+def recipe_of(config: SweepConfig) -> Recipe:
+    """The recipe of a sweep: the one that it names, with its overrides and its schedule."""
+    overrides = dict(config.recipe.overrides)
+    if config.schedule is not None:
+        overrides["schedule"] = config.schedule
+    return find_recipe(config.recipe.name, overrides)
+
+
+#: What only a schedule with a decay of its own reads.
+_OF_WSD = ("decay_share", "max_trunk_span", "anchor_tokens_per_param", "rate_falls_from")
+
+
+def _check_used(recipe: Recipe, given: Collection[str]) -> None:
+    """Refuse constants that this recipe will not read."""
+    reasons = {}
+    if recipe.schedule != "wsd":
+        reasons = dict.fromkeys(_OF_WSD, f"schedule {recipe.schedule}; choose schedule wsd")
+    elif recipe.anchor_tokens_per_param is not None:
+        reasons["max_trunk_span"] = "a recipe with an anchor, whose horizons all share one trunk"
+        if recipe.learning_rate_tokens_exponent >= 0:
+            reasons["rate_falls_from"] = "a learning rate that does not fall with the tokens"
+    else:
+        reasons["rate_falls_from"] = "a recipe without anchor_tokens_per_param; give that too"
+    for key in given:
+        if key in reasons:
+            raise ConfigError(
+                f"recipe.overrides.{key} is not used by {reasons[key]}, or leave it out"
+            )
 
 
 def _with_exponents(given: dict[str, object]) -> dict[str, object]:

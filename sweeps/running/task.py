@@ -9,6 +9,7 @@ from scaling.store.run_store import RunStore
 from sweeps.config.data import DataConfig
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.sweep import HealthConfig
+from sweeps.multi_device.rendezvous import Allocation
 from sweeps.planning.packing import Pack
 from sweeps.planning.run_plan import RunPlan
 from sweeps.running.early_stop import Judge
@@ -34,6 +35,8 @@ class Task:
     """How that check is done."""
     judge: Judge | None = None
     """Who stops runs whose outcome is settled; none: they train to the end."""
+    allocation: Allocation | None = None
+    """The nodes of the task, from its launcher, where it has several."""
 
     @classmethod
     def of_one(

@@ -68,7 +68,7 @@ def _train_whole(task: Task, log: TaskLog) -> None:
             folder=task.checkpoint_folder,
         )
         try:
-            with other_ranks(shared):
+            with other_ranks(shared, task.allocation):
                 train_pack(
                     task.pack,
                     corpus,

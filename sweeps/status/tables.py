@@ -9,7 +9,7 @@ from rich.table import Table
 from scaling.store.run_state import RunState
 from sweeps.planning.cost import PlanCost
 from sweeps.planning.plan import SweepPlan
-from sweeps.planning.recipe import find_recipe
+from sweeps.planning.recipe import recipe_of
 from sweeps.status.ledger import CellStanding, SweepStanding
 
 _WIDTH = 120
@@ -73,7 +73,7 @@ def recipe_text(plan: SweepPlan) -> str:
                 "cap" if settings.learning_rate_capped else "",
             )
         )
-    recipe = find_recipe(plan.config.recipe.name, plan.config.recipe.overrides)
+    recipe = recipe_of(plan.config)
     rule = (
         f"recipe {recipe.name} ({plan.runs[0].recipe_hash}): learning rate rule "
         f"{recipe.learning_rate_rule}, batch ^ {recipe.learning_rate_batch_exponent:g}, "

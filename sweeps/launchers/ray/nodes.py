@@ -1,4 +1,4 @@
-"""A run on several nodes of a Ray cluster: a placement group of one bundle a node.
+"""A run on several nodes of a Ray cluster: a placement group of one bundle per node.
 
 The group comes whole or not at all, so that runs do not wait for each other's nodes. The run's own
 task takes the first bundle; it starts a task in each further one, which runs that node's ranks.
@@ -8,92 +8,96 @@ import contextlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.ray.resources import bundle, resources
 from sweeps.launchers.versions import require_versions
-from sweeps.multi_device.rendezvous import Allocation, MeetingPoint, allocated, serve_node
+from sweeps.multi_device.rendezvous import Allocation, MeetingPoint, serve_node
 
 
 @dataclass(frozen=True)
-class NodeGroup:
-    """The nodes that are reserved for one run."""
+class Place:
+    """Where one run trains: on any node that has what it takes, or on nodes reserved for it."""
 
-    group: Any
     launch: LaunchConfig
+    group: Any | None
+    """The placement group of a run on several nodes."""
 
+    @classmethod
+    def reserve(cls, launch: LaunchConfig) -> "Place":
+        """Ask for the nodes of one run, without waiting for them."""
+        if launch.resources.nodes == 1:
+            return cls(launch, None)
+        from ray.util import placement_group
 
-def reserve_nodes(launch: LaunchConfig) -> NodeGroup | None:
-    """Ask for the nodes of one run, without waiting for them; None where a run has one only."""
-    if launch.resources.nodes == 1:
-        return None
-    from ray.util import placement_group
+        bundles = [bundle(launch)] * launch.resources.nodes
+        return cls(launch, placement_group(bundles, strategy="STRICT_SPREAD"))
 
-    bundles = [bundle(launch)] * launch.resources.nodes
-    return NodeGroup(placement_group(bundles, strategy="STRICT_SPREAD"), launch)
+    def options(self, node: int) -> dict[str, Any]:
+        """What Ray is told of the task of this node of the run."""
+        options: dict[str, Any] = {"max_retries": 0, **resources(self.launch)}
+        if self.group is None:
+            return options
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+        strategy = PlacementGroupSchedulingStrategy(self.group, placement_group_bundle_index=node)
+        return {**options, "scheduling_strategy": strategy}
 
-def release_nodes(nodes: NodeGroup | None) -> None:
-    """Give the nodes back, which ends whatever still runs there."""
-    if nodes is None:
-        return
-    from ray.util import remove_placement_group
+    def release(self) -> None:
+        """Give reserved nodes back, which ends whatever still runs there."""
+        if self.group is None:
+            return
+        from ray.util import remove_placement_group
 
-    with suppress(Exception):  # the cluster may be gone
-        remove_placement_group(nodes.group)
-
-
-def placed(nodes: NodeGroup | None, node: int) -> dict[str, Any]:
-    """What places a task on this node of a run, as options of Ray."""
-    if nodes is None:
-        return {}
-    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
-    strategy = PlacementGroupSchedulingStrategy(nodes.group, placement_group_bundle_index=node)
-    return {"scheduling_strategy": strategy}
+        with contextlib.suppress(Exception):  # the cluster may be gone
+            remove_placement_group(self.group)
 
 
 @contextlib.contextmanager
-def further_nodes(
-    ray: Any, nodes: NodeGroup | None, folder: str, expected: Mapping[str, str]
-) -> Iterator[None]:
-    """Have the other nodes of a run ready while the body trains on the first.
+def task_with_nodes(
+    ray: Any, task: Any, place: Place, folder: str, versions: Mapping[str, str]
+) -> Iterator[Any]:
+    """The task, and the other nodes of its run ready while the body trains on the first.
 
     Raises the ScalingError of a node that cannot take part, or RayError where one is lost.
     """
-    if nodes is None:
-        yield
+    if place.group is None:
+        yield task
         return
-    launch = nodes.launch
+    asked = place.launch.resources
     host = ray.util.get_node_ip_address()
-    with allocated(Allocation(launch.resources.nodes, host, secrets.token_bytes(32))) as allocation:
-        serve = ray.remote(_serve).options
-        tasks = [
-            serve(max_retries=0, **resources(launch), **placed(nodes, node)).remote(
-                allocation.meeting_point, node, launch.resources.devices, folder, expected
+    with Allocation(asked.nodes, host, secrets.token_bytes(32)) as allocation:
+        serve = ray.remote(_serve_node)
+        others = [
+            serve.options(**place.options(node)).remote(
+                allocation.meeting_point, node, asked.devices, folder, versions
             )
-            for node in range(1, launch.resources.nodes)
+            for node in range(1, asked.nodes)
         ]
 
         def still_coming() -> None:
-            ended, _ = ray.wait(tasks, timeout=0)
+            ended, _ = ray.wait(others, timeout=0)
             ray.get(ended)  # raises what has ended them
 
         allocation.meet(still_coming)
-        yield
+        yield replace(task, allocation=allocation)
 
 
-def _serve(
+def _serve_node(
     meeting_point: MeetingPoint,
     node: int,
     devices: int,
     folder: str,
-    expected: Mapping[str, str],
+    versions: Mapping[str, str],
 ) -> None:
     """A further node's part, in a Ray worker of its own."""
-    with suppress(OSError):  # a node with other folders has absolute paths in the config
+    enter(folder)
+    serve_node(meeting_point, node, devices, check=lambda: require_versions(versions))
+
+
+def enter(folder: str) -> None:
+    """Work in the driver's folder; a node without it has absolute paths in the config."""
+    with contextlib.suppress(OSError):
         os.chdir(folder)
-    serve_node(meeting_point, node, devices, check=lambda: require_versions(expected))

@@ -1,7 +1,9 @@
 """What a run asks of a Ray cluster, and the refusal of what the cluster will never have."""
 
-import json
+import subprocess
+import sys
 import time
+from itertools import takewhile
 from typing import Any
 
 from scaling.errors import ConfigError
@@ -32,16 +34,16 @@ def bundle(launch: LaunchConfig) -> dict[str, float]:
 def require_resources(ray: Any, launch: LaunchConfig) -> None:
     """Refuse what no node has and no autoscaler brings; Ray itself would wait for ever.
 
-    Where no node is large enough, Ray is given a task that does nothing and asks for as much. An
-    autoscaler that has a larger kind of node begins to launch one within seconds, and then the
-    sweep waits for it, however long that takes. Raises ConfigError where nothing happens.
+    Where no node is large enough, Ray is asked for a placement group. An autoscaler that has a
+    larger kind of node begins to launch one within seconds, and then the sweep waits for it,
+    however long that takes. Raises ConfigError where nothing happens.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     asked = bundle(launch)
     fit = sum(all(node.get(name, 0) >= most for name, most in asked.items()) for node in nodes)
     if fit >= launch.resources.nodes:
         return
-    if _is_brought(ray, launch):
+    if _are_brought(ray, launch):
         return
     most: dict[str, float] = max(
         nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={}
@@ -59,45 +61,39 @@ def require_resources(ray: Any, launch: LaunchConfig) -> None:
     )
 
 
-def _is_brought(ray: Any, launch: LaunchConfig) -> bool:
-    """Whether nodes of this size come when they are asked for."""
-    if launch.resources.nodes > 1:
-        from ray.util import placement_group, remove_placement_group
+def _are_brought(ray: Any, launch: LaunchConfig) -> bool:
+    """Whether nodes of this size are there, or on their way, before long."""
+    from ray.util import placement_group, remove_placement_group
 
-        group = placement_group([bundle(launch)] * launch.resources.nodes, strategy="STRICT_SPREAD")
-        try:
-            return _comes(ray, group.ready())
-        finally:
-            remove_placement_group(group)
-    probe = ray.remote(_nothing).options(max_retries=0, **resources(launch)).remote()
-    if _comes(ray, probe):
-        return True
-    ray.cancel(probe, force=True)
-    return False
-
-
-def _comes(ray: Any, probe: Any) -> bool:
-    """Whether what was asked for is there, or on its way, before long."""
+    group = placement_group([bundle(launch)] * launch.resources.nodes, strategy="STRICT_SPREAD")
     deadline = time.monotonic() + _AUTOSCALER_SECONDS
-    while time.monotonic() < deadline:
-        done, _ = ray.wait([probe], timeout=0.5)
-        if done or _nodes_are_coming(ray):
-            return True
-    return False
+    try:
+        while time.monotonic() < deadline:
+            if group.wait(timeout_seconds=1) or pending_nodes(_status(ray)):
+                return True
+        return False
+    finally:
+        remove_placement_group(group)
 
 
-def _nothing() -> None:
-    """Ask for resources."""
+def _status(ray: Any) -> str:
+    """What `ray status` prints: no other public part of Ray knows of nodes that do not run yet."""
+    address = ray.get_runtime_context().gcs_address
+    command = [sys.executable, "-m", "ray.scripts.scripts", "status", f"--address={address}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def _nodes_are_coming(ray: Any) -> bool:
-    """Whether an autoscaler, of Ray's first or second kind, says that it is launching nodes."""
-    from ray.autoscaler.v2.sdk import get_cluster_status
-    from ray.experimental.internal_kv import _internal_kv_get
+def pending_nodes(status: str) -> list[str]:
+    """The nodes that an autoscaler is launching, a line each, by what `ray status` prints.
 
-    said = json.loads(_internal_kv_get(b"__autoscaling_status") or b"{}")
-    report = said.get("autoscaler_report") or {}
-    if report.get("pending_launches") or report.get("pending_nodes"):
-        return True
-    status = get_cluster_status(ray.get_runtime_context().gcs_address)
-    return bool(status.pending_launches or status.pending_nodes)
+    Raises ConfigError where it prints something else.
+    """
+    _, found, rest = status.partition("\nPending:\n")
+    if not found and "No cluster status" not in status:
+        said = " ".join(status.split())[-200:] or "nothing"
+        raise ConfigError(
+            f"`ray status` does not tell which nodes are coming (it says: {said}); start nodes "
+            "that a run fits on before the sweep, or install the Ray of constraints.txt"
+        )
+    lines = takewhile(lambda line: line.startswith(" "), rest.splitlines())
+    return [line.strip() for line in lines if line.strip() != "(no pending nodes)"]

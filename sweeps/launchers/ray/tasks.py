@@ -23,14 +23,8 @@ from sweeps.launchers.base import (
     Work,
     stopped_by,
 )
-from sweeps.launchers.ray.nodes import (
-    NodeGroup,
-    further_nodes,
-    placed,
-    release_nodes,
-    reserve_nodes,
-)
-from sweeps.launchers.ray.resources import require_resources, resources
+from sweeps.launchers.ray.nodes import Place, enter, task_with_nodes
+from sweeps.launchers.ray.resources import require_resources
 from sweeps.launchers.versions import require_versions, versions
 from sweeps.training.stop import Stopped
 
@@ -49,131 +43,135 @@ def launch_ray(
     ray = _connect(launch.address)
     try:
         require_resources(ray, launch)
-        yield from _Crew(ray, work, launch, again).do(tasks)
+        waiting, submitted = deque(tasks), _SubmittedTasks(ray, work, launch)
+        try:
+            while waiting or submitted.count:
+                while waiting and submitted.count < launch.workers:
+                    submitted.add(waiting.popleft())
+                for happening in submitted.happenings():
+                    yield happening
+                    if isinstance(happening, TaskLost):
+                        retry = again(happening)
+                        if retry is not None:
+                            waiting.appendleft(retry)
+        finally:
+            submitted.end()
     finally:
         ray.shutdown()
 
 
 @dataclass
-class _Job:
+class _Submitted:
+    """A task that Ray has been given."""
+
     task: Any
     number: int
-    nodes: NodeGroup | None
+    place: Place
     heard: float
     started: bool = False
 
 
-class _Crew:
-    """Submits as many tasks as may run at once, and listens to them."""
+class _SubmittedTasks:
+    """The tasks that Ray has been given and that have not ended, by Ray's reference to each."""
 
-    def __init__(self, ray: Any, work: Work, launch: LaunchConfig, again: Again) -> None:
-        self._ray, self._launch, self._again = ray, launch, again
+    def __init__(self, ray: Any, work: Work, launch: LaunchConfig) -> None:
+        self._ray, self._launch = ray, launch
         self._work = ray.put(work)
-        self._mailbox = ray.remote(num_cpus=0, max_concurrency=1)(_Mailbox).options(
-            scheduling_strategy=_here(ray)
-        )
-        self._mail = self._mailbox.remote()
-        self._do = ray.remote(_do)
+        mailbox = ray.remote(num_cpus=0, max_concurrency=1)(_Mailbox)
+        self._mailbox = mailbox.options(scheduling_strategy=_here(ray)).remote()
+        self._do = ray.remote(_do_task)
         self._driver = _Driver(os.getcwd(), versions(), tracking_environment())
-        self._jobs: dict[Any, _Job] = {}
-        self._submitted = 0
+        self._running: dict[Any, _Submitted] = {}
+        self._numbers = 0
 
-    def do(self, tasks: Sequence[Any]) -> Generator[Happening, None, None]:
-        waiting = deque(tasks)
-        try:
-            while waiting or self._jobs:
-                while waiting and len(self._jobs) < self._launch.workers:
-                    self._submit(waiting.popleft())
-                jobs = list(self._jobs)
-                done, _ = self._ray.wait(jobs, timeout=_POLL_SECONDS)
-                yield from self._messages()
-                for happening in [self._end(reference) for reference in done] + self._hanging():
-                    yield happening
-                    if isinstance(happening, TaskLost):
-                        retry = self._again(happening)
-                        if retry is not None:
-                            waiting.appendleft(retry)
-        finally:
-            self._end_all()
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self._running)
 
-    def _end_all(self) -> None:
+    def add(self, task: Any) -> None:
+        """Give Ray a task, which starts when there is room for it."""
+        self._numbers += 1
+        place = Place.reserve(self._launch)
+        reference = self._do.options(**place.options(0)).remote(
+            self._work, task, self._mailbox, self._numbers, self._driver, place
+        )
+        self._running[reference] = _Submitted(task, self._numbers, place, time.monotonic())
+
+    def happenings(self) -> Generator[Happening, None, None]:
+        """What has happened to them since the last question, after a moment for something to."""
+        ended, _ = self._ray.wait(list(self._running), timeout=_POLL_SECONDS)
+        yield from self._messages()
+        for reference in ended:
+            yield self._end_of(reference)
+        yield from self._give_up_hanging()
+
+    def end(self) -> None:
         """Let workers save what they have, and end those that take too long about it."""
-        running = [reference for reference, job in self._jobs.items() if job.started]
-        for reference in set(self._jobs) - set(running):
+        started = [reference for reference, one in self._running.items() if one.started]
+        for reference in set(self._running) - set(started):
             self._cancel(reference)
-        if running:
+        if started:
             with suppress(Exception):
-                self._ray.get(self._mail.close.remote(), timeout=_GRACE_SECONDS)
-                self._ray.wait(running, num_returns=len(running), timeout=_GRACE_SECONDS)
-        for reference in running:
+                self._ray.get(self._mailbox.close.remote(), timeout=_GRACE_SECONDS)
+                self._ray.wait(started, num_returns=len(started), timeout=_GRACE_SECONDS)
+        for reference in started:
             self._cancel(reference)
-        for job in self._jobs.values():
-            release_nodes(job.nodes)
+        for one in self._running.values():
+            one.place.release()
 
     def _cancel(self, reference: Any) -> None:
         with suppress(Exception):  # it may have ended by itself
             self._ray.cancel(reference, force=True)
 
-    def _submit(self, task: Any) -> None:
-        self._submitted += 1
-        nodes = reserve_nodes(self._launch)
-        job = _Job(task, self._submitted, nodes, time.monotonic())
-        options = {"max_retries": 0, **resources(self._launch), **placed(nodes, 0)}
-        reference = self._do.options(**options).remote(
-            self._work, task, self._mail, job.number, self._driver, nodes
-        )
-        self._jobs[reference] = job
-
     def _messages(self) -> Generator[Happening, None, None]:
-        by_number = {job.number: job for job in self._jobs.values()}
-        for number, message in self._ray.get(self._mail.take.remote()):
-            if (job := by_number.get(number)) is not None:  # else it was lost and given up
-                job.heard, job.started = time.monotonic(), True
+        by_number = {one.number: one for one in self._running.values()}
+        for number, message in self._ray.get(self._mailbox.take.remote()):
+            if (one := by_number.get(number)) is not None:  # else it was lost and given up
+                one.heard, one.started = time.monotonic(), True
                 if message is not None:
-                    yield TaskMessage(task=job.task, message=message)
+                    yield TaskMessage(task=one.task, message=message)
 
-    def _end(self, reference: Any) -> Happening:
-        job = self._jobs.pop(reference)
-        release_nodes(job.nodes)
+    def _end_of(self, reference: Any) -> Happening:
+        one = self._running.pop(reference)
+        one.place.release()
         try:
             self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, ScalingError):
                 raise error.cause from error
-            return TaskLost(task=job.task, reason=_first_line(error.cause))
+            return TaskLost(task=one.task, reason=_first_line(error.cause))
         except self._ray.exceptions.RayError as error:
-            return TaskLost(task=job.task, reason=f"{type(error).__name__}: {_first_line(error)}")
-        return TaskEnded(task=job.task)
+            return TaskLost(task=one.task, reason=f"{type(error).__name__}: {_first_line(error)}")
+        return TaskEnded(task=one.task)
 
-    def _hanging(self) -> list[Happening]:
-        """Running tasks that say nothing; a task that Ray has not started yet may be silent."""
+    def _give_up_hanging(self) -> Generator[Happening, None, None]:
+        """End running tasks that say nothing; one that Ray has not started yet may be silent."""
         limit = self._launch.policy.hang_seconds
-        hung: list[Happening] = []
-        for reference, job in list(self._jobs.items()):
-            if job.started and time.monotonic() - job.heard > limit:
+        for reference, one in list(self._running.items()):
+            if one.started and time.monotonic() - one.heard > limit:
                 self._cancel(reference)
-                del self._jobs[reference]
-                release_nodes(job.nodes)
+                del self._running[reference]
+                one.place.release()
                 reason = f"hung: no sign of life for {limit:.0f} s"
-                hung.append(TaskLost(task=job.task, reason=reason))
-        return hung
+                yield TaskLost(task=one.task, reason=reason)
 
 
 class _Mailbox:
     """An actor beside the driver: workers put messages in, the driver takes them out."""
 
     def __init__(self) -> None:
-        self._letters: list[tuple[int, Any]] = []
+        self._messages: list[tuple[int, Any]] = []
         self._closed = False
 
     def put(self, number: int, message: Any) -> bool:
         """Take a message, None from a task that starts; whether the worker may go on."""
-        self._letters.append((number, message))
+        self._messages.append((number, message))
         return not self._closed
 
     def take(self) -> list[tuple[int, Any]]:
-        letters, self._letters = self._letters, []
-        return letters
+        messages, self._messages = self._messages, []
+        return messages
 
     def close(self) -> None:
         self._closed = True
@@ -188,26 +186,25 @@ class _Driver:
     environment: Mapping[str, str]
 
 
-def _do(
-    work: Work, task: Any, mail: Any, number: int, driver: _Driver, nodes: NodeGroup | None
+def _do_task(
+    work: Work, task: Any, mailbox: Any, number: int, driver: _Driver, place: Place
 ) -> None:
     """One task in a Ray worker, which has imported everything if it worked before."""
     import ray
 
     require_versions(driver.versions)
     os.environ.update(driver.environment)
-    with suppress(OSError):  # a node with other folders has absolute paths in the config
-        os.chdir(driver.folder)
+    enter(driver.folder)
     with stopped_by(signal.SIGTERM) as asked:
 
         def send(message: Any) -> None:
-            may_go_on = ray.get(mail.put.remote(number, message))
+            may_go_on = ray.get(mailbox.put.remote(number, message))
             if asked.is_set() or not may_go_on:
                 raise Stopped
 
         try:
             send(None)
-            with further_nodes(ray, nodes, driver.folder, driver.versions):
+            with task_with_nodes(ray, task, place, driver.folder, driver.versions) as task:
                 work(task, send)
         except Stopped as stopped:
             raise RuntimeError("worker was asked to stop") from stopped

@@ -20,7 +20,7 @@ import zlib
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from sweeps.launchers.base import (
     stopped_by,
 )
 from sweeps.launchers.versions import require_versions, versions
-from sweeps.multi_device.rendezvous import Allocation, MeetingPoint, allocated, serve_node
+from sweeps.multi_device.rendezvous import Allocation, MeetingPoint, serve_node
 from sweeps.training.stop import Stopped
 
 _POLL_SECONDS = 0.5
@@ -133,8 +133,8 @@ class _Cell:
                 if preempted.is_set() or stop.exists():
                     raise Stopped
 
-            with self._further_nodes():
-                self._work(self._task, send)
+            with self._task_with_nodes() as task:
+                self._work(task, send)
 
     def _place(self) -> tuple[MeetingPoint, int] | None:
         """Where the first node listens, and which node this is; None for the first."""
@@ -148,19 +148,18 @@ class _Cell:
         return MeetingPoint(host=host, port=port, key=key), job.global_rank
 
     @contextmanager
-    def _further_nodes(self) -> Iterator[None]:
-        """Have the other nodes of the job ready while the body trains on the first."""
+    def _task_with_nodes(self) -> Iterator[Any]:
+        """The task, and the other nodes of the job ready while the body trains on the first."""
         if self._nodes == 1:
-            yield
+            yield self._task
             return
         import submitit
 
         job = submitit.JobEnvironment()
         key = _key_file(self._messages).read_bytes()
-        listening = Allocation(self._nodes, job.hostnames[0], key, _port(job.job_id))
-        with allocated(listening) as allocation:
+        with Allocation(self._nodes, job.hostnames[0], key, _port(job.job_id)) as allocation:
             allocation.meet()
-            yield
+            yield replace(self._task, allocation=allocation)
 
     def checkpoint(self) -> Any:
         from submitit.helpers import DelayedSubmission

@@ -8,6 +8,16 @@ from typing import Any
 from sweeps.config.launch import LaunchConfig
 
 
+def hosted_store(host: str) -> Any:
+    """Where ranks meet, hosted by this process on a port that is its own; `host` names this node.
+
+    As rank 0, this process shares the server when it joins.
+    """
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    return TCPStore(host, 0, is_master=True, wait_for_workers=False, multi_tenant=True)
+
+
 @contextlib.contextmanager
 def joined(launch: LaunchConfig) -> Iterator[None]:
     """Be one of the processes that train a run, as the environment says which."""

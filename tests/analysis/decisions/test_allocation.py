@@ -5,10 +5,10 @@ import pytest
 
 from analysis.decisions.allocation import allocate
 from scaling.errors import ForecastError
-from scaling.laws.surfaces import Chinchilla
-from scaling.simulate import EXAMPLES
+from scaling.laws.curves import PowerLaw
+from scaling.laws.surfaces import Chinchilla, DataConstrained
 
-LAW, REPEATS = EXAMPLES["chinchilla"], EXAMPLES["data_constrained"]
+LAW, REPEATS = Chinchilla.example(), DataConstrained.example()
 
 
 def test_without_inference_it_is_the_closed_form():
@@ -59,7 +59,7 @@ def test_draws_are_allocated_one_by_one():
 @pytest.mark.parametrize(
     ("match", "law", "options"),
     [
-        ("does not tell size from data", EXAMPLES["power_law"], {}),
+        ("does not tell size from data", PowerLaw.example(), {}),
         ("counts a repeated token like a fresh one", LAW, {"unique_tokens": 1e9}),
         ("give zero or more", LAW, {"inference_tokens": -1.0}),
     ],

@@ -123,7 +123,7 @@ def test_runs_that_must_be_measured_are_never_stopped(tmp_path):
     (held_out,) = (run for run in plan.runs if run.held_out)
     assert trained(plan, Always(), run=held_out)[0].state is RunState.FINISHED
     carrier = plan.runs[0]
-    health = HealthConfig(seeds=1)
+    health = HealthConfig(check_learning_rate=True, seeds=1)
     store, _ = trained(plan, Always(), checked=frozenset([carrier.run_id]), health=health)
     assert store.state is RunState.FINISHED
     assert "health" in store.record

@@ -90,7 +90,7 @@ def test_a_server_whose_artifacts_cannot_be_written_seals_nothing(server, tmp_pa
 
 DIES_WHILE_AWAY = """
 import os, signal, sys
-from scaling.store import RunStore
+from scaling.store.run_store import RunStore
 store = RunStore(sweep="served", tracking_uri=sys.argv[1], experiment_id=sys.argv[2])
 writer = store.start_run("abe", "d64", {"width": 64})
 writer.log_curve([{"step": step, "train_loss": 1.0} for step in range(30)])

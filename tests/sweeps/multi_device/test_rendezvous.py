@@ -5,6 +5,7 @@ import dataclasses
 import multiprocessing
 import os
 import pickle
+import socket
 import threading
 import time
 
@@ -16,7 +17,7 @@ from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.launchers.slurm.queue import _Cell
 from sweeps.multi_device import rendezvous
-from sweeps.multi_device.rendezvous import Allocation, allocated, current_allocation, serve_node
+from sweeps.multi_device.rendezvous import Allocation, serve_node
 from sweeps.multi_device.shared_training import SharedTraining, other_ranks
 from sweeps.planning.cost import plan_cost
 from sweeps.planning.packing import Pack
@@ -90,19 +91,26 @@ def ranks(monkeypatch):
 
 
 @contextlib.contextmanager
-def two_nodes(check=lambda: None):
-    """The first node's view, while a thread serves as the second; it leaves with the first."""
-    with allocated(Allocation(2, "localhost", KEY)) as nodes:
-        second = threading.Thread(
-            target=serve_node, args=(nodes.meeting_point, 1, 2), kwargs={"check": check}
-        )
-        second.start()
-        try:
+def two_nodes(check=lambda: None, *, strangers=0):
+    """The first node's view, while a thread serves as the second; it leaves with the first.
+
+    So many strangers have called before it, and say nothing.
+    """
+    nodes = Allocation(2, "localhost", KEY)
+    place = ("localhost", nodes.meeting_point.port)
+    calls = [socket.create_connection(place) for _ in range(strangers)]
+    second = threading.Thread(
+        target=serve_node, args=(nodes.meeting_point, 1, 2), kwargs={"check": check}
+    )
+    second.start()
+    try:
+        with nodes:
             yield nodes
-        finally:
-            nodes.close()
-            second.join(timeout=10)
-            assert not second.is_alive()
+    finally:
+        for call in calls:
+            call.close()
+        second.join(timeout=10)
+        assert not second.is_alive()
 
 
 def code(member):
@@ -146,7 +154,7 @@ def test_a_stranger_is_not_met_and_a_node_that_never_comes_is_not_waited_for():
     def nobody():
         raise LookupError("lost")
 
-    with allocated(Allocation(2, "localhost", KEY)) as nodes:
+    with Allocation(2, "localhost", KEY) as nodes:
         stranger = dataclasses.replace(nodes.meeting_point, key=b"guessed")
         call = threading.Thread(
             target=serve_node, args=(stranger, 1, 1), kwargs={"patience_seconds": 0.1}
@@ -156,8 +164,21 @@ def test_a_stranger_is_not_met_and_a_node_that_never_comes_is_not_waited_for():
             nodes.meet(nobody)
         call.join(timeout=10)
         assert not call.is_alive()
-    with pytest.raises(RuntimeError, match="has reserved none"):
-        current_allocation()
+
+
+def test_a_caller_that_says_nothing_keeps_no_node_waiting(monkeypatch):
+    monkeypatch.setattr(rendezvous, "_SECONDS_TO_ANSWER", 1)
+    with two_nodes(strangers=1) as nodes:
+        nodes.meet()
+
+
+def test_a_task_of_several_nodes_without_them_is_refused(tiny_config):
+    launch = tiny_config.launch.changed(engine="ray", resources={"nodes": 2})
+    with (
+        pytest.raises(RuntimeError, match="has reserved none"),
+        other_ranks(shared_training(tiny_config, launch)),
+    ):
+        pass
 
 
 def be_node(node, cell, answers):
@@ -177,9 +198,18 @@ def be_node(node, cell, answers):
     answers.put(node)
 
 
-def train_shared(training, send):
+@dataclasses.dataclass(frozen=True)
+class TaskOnNodes:
+    """What a launcher gives the work of a task."""
+
+    training: SharedTraining
+    allocation: Allocation | None = None
+
+
+def train_shared(task, send):
+    training = task.training
     corpus = load_corpus(training.data, 32)
-    with other_ranks(training):
+    with other_ranks(training, task.allocation):
         trained = train_pack(training.pack, corpus, training.launch)
     (result,) = trained.values()
     send((result.loss, result.points, result.weights.numpy().tobytes()))
@@ -205,12 +235,12 @@ def test_two_tasks_of_a_slurm_job_train_what_two_devices_of_one_node_do(
     load_corpus.cache_clear()
     expected = []
     devices = tiny_config.launch.changed(resources={"devices": 2, "strategy": strategy})
-    train_shared(shared_training(tiny_config, devices), expected.append)
+    train_shared(TaskOnNodes(shared_training(tiny_config, devices)), expected.append)
     launch = LaunchConfig(engine="slurm", device="cpu")
     launch = launch.changed(resources={"nodes": 2, "strategy": strategy})
-    training = shared_training(tiny_config, launch)
+    task = TaskOnNodes(shared_training(tiny_config, launch))
     messages = tmp_path / "job.messages"
-    cell = _Cell(train_shared, training, messages, {}, launch)
+    cell = _Cell(train_shared, task, messages, {}, launch)
     assert (tmp_path / "job.key").stat().st_mode & 0o777 == 0o600
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from sweeps.data.corpus import load_corpus
 from sweeps.multi_device.shared_training import SharedTraining, other_ranks
 from sweeps.planning.packing import Pack
 from sweeps.planning.plan import plan_sweep
+from sweeps.training.devices.process_group import hosted_store, joined
 from sweeps.training.pack import train_pack, train_run
 
 
@@ -37,6 +39,19 @@ def test_two_processes_train_what_one_does(tiny_config):
     assert trained.loss == pytest.approx(alone.loss, rel=1e-3)
 
 
+def test_ranks_meet_on_a_port_that_nobody_else_can_take(tiny_config, monkeypatch):
+    one, other = hosted_store("127.0.0.1"), hosted_store("127.0.0.1")
+    assert one.port != other.port
+    with pytest.raises(OSError), socket.socket() as taker:
+        taker.bind(("127.0.0.1", one.port))
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(one.port)}
+    for name, value in (place | {"WORLD_SIZE": "1", "RANK": "0"}).items():
+        monkeypatch.setenv(name, value)
+    before = one.num_keys()
+    with joined(tiny_config.launch):
+        assert one.num_keys() > before  # the group uses this store
+
+
 def test_a_batch_that_does_not_split_over_the_devices_is_refused(tiny_config):
     load_corpus.cache_clear()
     run = plan_sweep(tiny_config).runs[-1]
@@ -48,7 +63,7 @@ def test_a_batch_that_does_not_split_over_the_devices_is_refused(tiny_config):
 
 DRIVER = """
 import json, sys
-from scaling.store import RunStore
+from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.runner import run_sweep

@@ -84,6 +84,33 @@ def test_the_same_config_gives_the_same_identities(tiny_mapping):
     assert [run.run_id for run in first.runs] == [run.run_id for run in second.runs]
 
 
+#: By schedule, in the order of the plan; the text of a generated source depends on no machine.
+RUN_IDS = {
+    "linear": """
+        aa0eaea5bce1c15e e80f24f028f1dd3a be5f5e9bf0fa8e1a 6afea17412f49442 5ac175ac93026fb4
+        fcb888f31a3a3124 1ed8f9efaf67e3a5 70f34c46ad92fd52 1d138e7e684f2587
+    """,
+    "wsd": """
+        346cf4cc2d9133e0 1932b2bda8beab07 b7c202a12d0c3a02 2fbcf790d3acbe3a b4571d143cec9c62
+        0c38141b21076b62 01c6999cfb83d832 af9f19f866dec7b9 4ce55e2c3cc00f9e
+    """,
+}
+
+
+@pytest.mark.parametrize("schedule", RUN_IDS)
+def test_identities_are_those_of_runs_that_stores_already_hold(schedule):
+    """Whoever changes this makes every stored run of every sweep one of another config."""
+    plan = planned(
+        {"name": "kept", "schedule": schedule},
+        grid={"width": [32, 48], "tokens": [20000, 40000], "seed": [1, 2]},
+        held_out=[{"width": 64, "depth": 2, "flops": 1e11}],
+        model={"head_size": 16, "context": 64, "rotary_base": 100},
+        recipe={"name": "cpt-adamw-tiny/1"},
+        data={"source": "markov", "symbols": 16, "order": 1},
+    )
+    assert [run.run_id for run in plan.runs] == RUN_IDS[schedule].split()
+
+
 @pytest.mark.parametrize(
     "changes",
     [

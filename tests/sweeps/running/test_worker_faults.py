@@ -220,7 +220,7 @@ def test_memory_too_small_on_one_of_several_devices_begins_again_in_micro_batche
     begun = []
     monkeypatch.setattr(
         "sweeps.running.worker.other_ranks",
-        lambda shared: begun.append(shared) or other_ranks(shared),
+        lambda shared, nodes: begun.append(shared) or other_ranks(shared, nodes),
     )
     store = MemoryStore()
     train_task(Task.of_one(run, config.data, config.launch, store), lambda event: None)

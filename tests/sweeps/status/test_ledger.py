@@ -6,6 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
+from scaling.errors import ConfigError
 from scaling.store.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.changed_config import earlier_runs
@@ -50,6 +51,13 @@ def test_an_excluded_run_is_in_the_ledger_with_its_reason_and_costs_nothing(tiny
     assert (cell.reason, cell.seconds_left) == ("too small for the law", 0.0)
     assert standing.flops_left == sum(c.train_flops for c in standing.cells if c is not cell)
     assert "too small for the law" in standing_text(standing)
+
+
+def test_an_exclusion_that_no_run_fulfils_is_refused(tiny_mapping):
+    exclude = [{"where": ["width == 16", "depth == 9"], "reason": "too deep"}]
+    plan = plan_sweep(config_from_mapping(tiny_mapping | {"exclude": exclude}))
+    with pytest.raises(ConfigError, match=r"exclude\[0\]: no planned run has width == 16 and dep"):
+        sweep_standing(plan, KnownStore("excluded"))
 
 
 def test_failed_and_diverged_runs_tell_their_reasons_and_how_often_they_were_tried(plan):
