@@ -61,6 +61,14 @@ class MemoryStore:
     def add_facts(self, run_id, facts, *, traceback=""):
         self.counts(run_id).facts |= facts
 
+    def ask_to_settle(self, run_id, settlement):
+        one = self.counts(run_id)
+        if one.state is RunState.RUNNING:
+            one.settlement = settlement
+
+    def settlements(self, writers):
+        return {run_id: one.settlement for run_id, one in writers.items() if one.settlement}
+
     def close_cut_off(self, run_ids=None, reason="cut off"):
         cut_off = [
             (run_id, one)
@@ -78,10 +86,12 @@ class MemoryWriter:
 
     def __init__(self, store, facts):
         self.store, self.facts = store, facts
-        self.state, self.reason = RunState.RUNNING, ""
+        self.state, self.reason, self.settlement = RunState.RUNNING, "", None
 
     def log_facts(self, facts):
         self.facts |= facts
+
+    log_progress = log_facts
 
     def log_curve(self, points):
         self.store.curves.setdefault(self.facts["run_id"], []).extend(points)

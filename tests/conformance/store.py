@@ -2,6 +2,7 @@
 fixture `store`: one in which nothing is stored."""
 
 from scaling.store.run_state import RunState
+from scaling.store.settlement import Settlement
 
 FACTS = {"width": 32, "depth": 1, "seed": 7, "recipe": "tiny/1"}
 RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}
@@ -43,6 +44,23 @@ class StoreContract:
             facts = store.facts()[str(number)]
             assert (facts["status"], facts["reason"]) == (state, f"reason {number}")
             assert facts["share_done"] == 0.8
+
+    def test_what_a_run_has_spent_so_far_is_seen_while_it_trains(self, store):
+        writer = self.start(store)
+        for steps in (5, 10):
+            writer.log_progress({"steps": steps, "train_flops": steps * 1e9})
+            assert writer.flush()
+            assert store.facts()["abc"]["steps"] == steps
+        writer.fail(RunState.FAILED, "killed")
+        assert store.facts()["abc"]["train_flops"] == 10e9
+
+    def test_a_running_run_hears_that_it_may_end_and_an_ended_one_is_not_asked(self, store):
+        settlement = Settlement(reason="80% done", facts={"forecast_loss": 2.5})
+        running, ended = self.start(store, "abc"), self.start(store, "abd")
+        ended.finish(RECORD)
+        for run_id in ("abc", "abd"):
+            store.ask_to_settle(run_id, settlement)
+        assert store.settlements({"abc": running, "abd": ended}) == {"abc": settlement}
 
     def test_a_cut_off_try_is_closed_with_its_reason_and_ended_ones_are_left(self, store):
         for run_id in ("abc", "abd", "done"):
