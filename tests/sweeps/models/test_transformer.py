@@ -17,6 +17,7 @@ from sweeps.models.operations import (
     project_heads,
     rms_norm,
 )
+from sweeps.models.registry import FAMILIES
 from sweeps.models.transformer import Transformer
 from sweeps.objectives.cross_entropy import token_losses
 from tests.conformance.family import FamilyContract
@@ -42,6 +43,11 @@ SHAPES = [
 class TestDecoderFamily(FamilyContract):
     family = FAMILY
     sizes = SIZES
+
+
+def test_every_family_is_held_to_the_contract():
+    tested = {contract.family.name for contract in FamilyContract.__subclasses__()}
+    assert tested >= FAMILIES.keys()
 
 
 def random_tokens(shape, replicas=1, sequences=3, extra=0, seed=0):
