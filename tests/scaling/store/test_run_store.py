@@ -171,7 +171,7 @@ def server(tmp_path):
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=300)
 
 
 class TestSqlite(StoreContract):
