@@ -11,18 +11,26 @@ Universal Dynamics in Compute-Optimally Trained Neural Networks", arXiv:2507.021
 is taken at equal shares of the run and nothing is subtracted, since the floor is seldom known.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from scaling.arrays import FloatArray
+from scaling.columns import MUST_AGREE
+
+if TYPE_CHECKING:
+    from scaling.store.run_store import RunStore
 
 FEWEST_FINISHED = 3
 WINDOW = 0.06  # of the steps done: the stretch over which a noisy curve is averaged
 FEWEST_POINTS = 3
 LEAST_SPREAD = 0.002  # of log loss: no sweep repeats itself more closely than that
+MOST_COMPARED = 100  # finished curves that are read for one running run
+#: Facts in which a run agrees with those that tell how it will go on.
+ALIKE = (*MUST_AGREE, "schedule")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +54,66 @@ class RunningForecast:
             f"{self.share_done:.0%} done, heading for {self.predicted:.4f} "
             f"[{self.low:.4f}, {self.high:.4f}]"
         )
+
+
+def outlooks(
+    store: "RunStore", run_ids: Collection[str] | None = None, *, settled_width: float = 0.005
+) -> dict[str, RunningForecast]:
+    """Where the running runs of a sweep will end, by run id; of all of them, or of some.
+
+    The one answer that status, dashboard and early stopping give. A run is compared with the
+    finished runs of its sweep that were measured against the same thing on the same schedule, of
+    those with the nearest in size, so its outlook does not depend on what else is asked about.
+    Held-out runs take no part on either side: their losses are there to be predicted, and the end
+    of a curve nearly tells the loss.
+    """
+    facts = {
+        run_id: known
+        for run_id, known in store.facts().items()
+        if known.get("params") and not known.get("held_out")
+    }
+    running = [
+        run_id
+        for run_id, known in facts.items()
+        if known["status"] == "running"
+        and known.get("planned_steps")
+        and (run_ids is None or run_id in run_ids)
+    ]
+    finished = [
+        run_id
+        for run_id, known in facts.items()
+        if known["status"] == "finished" and known.get("loss") and known.get("steps")
+    ]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for run_id in running:
+        groups.setdefault(_nearest(facts, run_id, finished), []).append(run_id)
+    groups.pop((), None)
+    if not groups:
+        return {}
+    curves = store.curves(run_ids={r for peers, some in groups.items() for r in (*peers, *some)})
+    found: dict[str, RunningForecast] = {}
+    for peers, some in groups.items():
+        steps = {run_id: int(facts[run_id]["planned_steps"]) for run_id in some}
+        found |= forecast_running(
+            curves[curves["run_id"].isin({*peers, *some})],
+            steps | {run_id: int(facts[run_id]["steps"]) for run_id in peers},
+            {run_id: float(facts[run_id]["loss"]) for run_id in peers},
+            settled_width=settled_width,
+        )
+    return found
+
+
+def _nearest(
+    facts: Mapping[str, Mapping[str, Any]], run_id: str, finished: Collection[str]
+) -> tuple[str, ...]:
+    """The finished runs that tell how this one will go on, the nearest in size first."""
+    own = facts[run_id]
+
+    def distance(other: str) -> tuple[float, str]:
+        return abs(float(np.log(facts[other]["params"] / own["params"]))), other
+
+    alike = [r for r in finished if all(facts[r].get(c) == own.get(c) for c in ALIKE)]
+    return tuple(sorted(alike, key=distance)[:MOST_COMPARED])
 
 
 def forecast_running(

@@ -34,11 +34,13 @@ from scaling.store.run_state import (
     REASON,
     RECORD,
     RUN_ID,
+    SETTLEMENT,
     STATE,
     Fact,
     RunState,
 )
 from scaling.store.run_writer import RunWriter, as_params, final_metrics, now_ms, record_json
+from scaling.store.settlement import Settlement
 from scaling.store.spool import Shipper, Spool, Unavailable, left_behind, ship
 from scaling.store.sql_reads import LayoutError, curve_points, experiments, run_tags, speaks_sql
 from scaling.store.state_folder import state_folder
@@ -272,6 +274,25 @@ class RunStore:
         kept = self._tags(tries, PREFIX)
         found = {run_id: traceback_of(kept.get(name, {})) for name, run_id in tries.items()}
         return {run_id: text for run_id, text in found.items() if text}
+
+    def ask_to_settle(self, run_id: str, settlement: Settlement) -> None:
+        """Ask the worker that trains this run, wherever it is, to end it as settled; nothing where
+        it is not running any more."""
+        one = _counts(self._by_run()[run_id])
+        if one.tags[STATE] == RunState.RUNNING:
+            client = connect(self.tracking_uri)
+            with one_line_errors(self.tracking_uri):
+                client.set_tag(one.store_run_id, SETTLEMENT, settlement.to_json())
+
+    def settlements(self, writers: Mapping[str, RunWriter]) -> dict[str, Settlement]:
+        """What was asked of these runs, by run id: one cheap look, whatever the sweep's size."""
+        names = {w.store_run_id: run_id for run_id, w in writers.items() if w.store_run_id}
+        tags = self._tags(names, SETTLEMENT)
+        return {
+            names[name]: Settlement.from_json(kept[SETTLEMENT])
+            for name, kept in tags.items()
+            if SETTLEMENT in kept
+        }
 
     def log_artifact(self, path: Path, run_name: str = "report") -> None:
         """Keep a file with the sweep, as an artifact of a run of its own named ``run_name``."""

@@ -4,10 +4,8 @@ It follows from the plan and the run store alone, so it cannot disagree with the
 """
 
 import json
-import math
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
-from statistics import median
 from typing import Any
 
 from scaling.store.run_state import RunState
@@ -19,8 +17,6 @@ from sweeps.planning.run_plan import RunPlan
 from sweeps.planning.throughput import Throughput
 from sweeps.running.driver_lock import is_driven
 
-_COMPARED = 100  # finished curves that are read to say where running cells are heading
-
 
 @dataclass(frozen=True, kw_only=True)
 class CellStanding:
@@ -31,9 +27,12 @@ class CellStanding:
     state: RunState
     held_out: bool
     params: int
-    tokens: int
+    tokens: int  # spent so far, by its latest try; as are the two below
     steps: int
     train_flops: int
+    planned_tokens: int
+    planned_steps: int
+    planned_train_flops: int
     flops_to_spend: int  # without what it shares with another run of the plan
     loss: float | None  # validation loss, nats per token; None until finished
     wall_seconds: float | None
@@ -88,15 +87,6 @@ class SweepStanding:
     def running(self) -> tuple[CellStanding, ...]:
         """The cells that train at this moment."""
         return tuple(cell for cell in self.cells if cell.state is RunState.RUNNING)
-
-    def finished_like_running(self) -> tuple[CellStanding, ...]:
-        """Finished cells that tell where the running ones are heading: the nearest in size."""
-        if not self.running:
-            return ()
-        size = median(cell.params for cell in self.running)
-        finished = (cell for cell in self.cells if cell.state is RunState.FINISHED)
-        by_distance = sorted(finished, key=lambda cell: abs(math.log(cell.params / size)))
-        return tuple(by_distance[:_COMPARED])
 
     def with_outlooks(self, outlooks: dict[str, str]) -> "SweepStanding":
         """The same standing, which tells of running cells (by run id) where they are heading."""
@@ -160,9 +150,12 @@ def _cell(
         state=state,
         held_out=run.held_out,
         params=run.shape.params,
-        tokens=run.tokens,
-        steps=run.settings.steps,
-        train_flops=run.train_flops,
+        tokens=facts.get("tokens", 0),
+        steps=facts.get("steps", 0),
+        train_flops=facts.get("train_flops", 0),
+        planned_tokens=run.tokens,
+        planned_steps=run.settings.steps,
+        planned_train_flops=run.train_flops,
         flops_to_spend=run.marginal_flops,
         loss=facts.get("loss"),
         wall_seconds=facts.get("wall_seconds"),

@@ -19,6 +19,7 @@ from scaling.cli import main
 from scaling.cli.verbs import dashboard as verb
 from scaling.store.run_store import RunStore
 from scaling.store.seals import keep_seal
+from sweeps.running.driver_lock import DriverLock
 
 ROOT = Path(__file__).parents[2]
 without_streamlit = pytest.mark.skipif(
@@ -201,14 +202,15 @@ def test_without_sources_the_page_offers_the_sweeps_of_the_store(tracking_uri, m
     store = RunStore.open("ladder", tracking_uri)
     keep_seal("kept apart", "{}", tracking_uri)
     for number in range(5):
-        facts = {"params": 1000 * (number + 1), "tokens": 1e6, "steps": 20, "held_out": False}
-        writer = store.start_run(f"r{number}", "d16", {**facts, "train_flops": 6e9})
+        facts = {"params": 1000 * (number + 1), "planned_steps": 20, "held_out": False}
+        writer = store.start_run(f"r{number}", "d16", facts)
         losses = [3.0 - step / 20 + number / 100 for step in range(1, 21)]
         done = losses if number < 4 else losses[:15]
         writer.log_curve([{"step": i + 1, "train_loss": loss} for i, loss in enumerate(done)])
+        writer.log_progress({"tokens": 50_000 * len(done), "steps": len(done), "train_flops": 6e9})
         writer.finish({"loss": losses[-1]}) if number < 4 else writer.flush()
     assert verb.stored_sweeps() == ["mlflow:ladder"]
-    assert verb.outlooks_of("mlflow:ladder")["r4"].startswith("75% done, heading for 2.0")
+    assert verb.outlooks_of("mlflow:ladder") == {}  # nobody drives it: it was cut off
     assert verb.outlooks_of("runs.csv") == {}
 
     def script():
@@ -217,9 +219,12 @@ def test_without_sources_the_page_offers_the_sweeps_of_the_store(tracking_uri, m
         draw({"sources": [], "columns": {}, "where": []})
 
     monkeypatch.setattr("scaling.cli.dashboard_page.seal_standings", lambda: ())
-    test = AppTest.from_function(script, default_timeout=120).run()
+    with DriverLock(store.with_parent({})):
+        outlooks = verb.outlooks_of("mlflow:ladder")
+        assert outlooks["r4"].startswith("75% done, heading for 2.0")
+        test = AppTest.from_function(script, default_timeout=120).run()
     assert not test.exception and not test.error
-    assert "running 1" in shown(test) and "75% done, heading for" in shown(test)
+    assert "running 1" in shown(test) and outlooks["r4"] in shown(test)
 
 
 def test_a_source_that_cannot_be_read_is_one_line_before_anything_is_served(tmp_path, capsys):

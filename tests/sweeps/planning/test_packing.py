@@ -257,6 +257,9 @@ def test_every_replica_is_a_run_of_its_own_in_the_store(setting, monkeypatch):
         def log_curve(self, points):
             pass
 
+        def log_progress(self, facts):
+            pass
+
         def finish(self, record):
             kept[self.run_id] = record
 
@@ -281,5 +284,6 @@ def test_every_replica_is_a_run_of_its_own_in_the_store(setting, monkeypatch):
     assert kept[wild.run_id] is RunState.DIVERGED
     assert kept[runs[0].run_id]["loss"] != kept[runs[2].run_id]["loss"]
     assert kept[runs[0].run_id]["replicas"] == 3
-    kinds = [event.kind.value for event in events if event.kind.value != "progress"]
+    signs = ("progress", "alive")  # how many of them depends on the machine
+    kinds = [event.kind.value for event in events if event.kind.value not in signs]
     assert kinds == ["started"] * 3 + ["finished", "diverged", "finished"]

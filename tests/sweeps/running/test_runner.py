@@ -79,12 +79,16 @@ class MemoryWriter:
     def log_traceback(self, text):
         pass
 
+    def log_progress(self, facts):
+        self.facts |= facts
+
     def finish(self, record):
         self.store.kept[self.run_id] = RunState.FINISHED
         self.store.records[self.run_id] = self.facts | dict(record)
 
     def fail(self, state, reason):
         self.store.kept[self.run_id] = state
+        self.store.records[self.run_id] = self.facts
         self.store.reasons[self.run_id] = reason
 
 

@@ -31,6 +31,9 @@ class Writer:
     def log_curve(self, points):
         pass
 
+    def log_progress(self, facts):
+        pass
+
     def finish(self, record):
         self.ends[self.run_id] = record
 

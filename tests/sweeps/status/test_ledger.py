@@ -34,7 +34,11 @@ class KnownStore:
 
 
 def finished(run, **facts):
-    return run.facts() | {"status": "finished", "loss": 2.0, "device_seconds": 4.0} | facts
+    return (
+        run.facts_when_finished()
+        | {"status": "finished", "loss": 2.0, "device_seconds": 4.0}
+        | facts
+    )
 
 
 @pytest.fixture
@@ -49,7 +53,9 @@ def test_an_excluded_run_is_in_the_ledger_with_its_reason_and_costs_nothing(tiny
     assert standing.counts == {"excluded": 1, "planned": 2}
     (cell,) = [cell for cell in standing.cells if cell.state is RunState.EXCLUDED]
     assert (cell.reason, cell.seconds_left) == ("too small for the law", 0.0)
-    assert standing.flops_left == sum(c.train_flops for c in standing.cells if c is not cell)
+    assert standing.flops_left == sum(
+        c.planned_train_flops for c in standing.cells if c is not cell
+    )
     assert "too small for the law" in standing_text(standing)
 
 
