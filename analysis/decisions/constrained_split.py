@@ -115,17 +115,18 @@ def _split(
     distance = ladder.distance(at, at.sum(axis=1) + ladder.log_flops_ratio)
     check_distance(distance)
     beyond, spanned = float(distance[0]), float(np.ptp(ladder.log_compute)) / DECADE
+    against = too_far(beyond, spanned, 0.0)
     return OptimalSplit(
         budget=budget,
         train_flops=spent,
-        params=float(best.params),
-        tokens=float(best.tokens),
-        loss=float(best.loss),
+        params=None if against else float(best.params),
+        tokens=None if against else float(best.tokens),
+        loss=None if against else float(best.loss),
         params_range={level: _range(drawn.params, level) for level in levels},
         tokens_range={level: _range(drawn.tokens, level) for level in levels},
         decades_beyond=beyond,
         law=law,
-        limits=limits + too_far(beyond, spanned, 0.0),
+        limits=limits + against,
     )
 
 

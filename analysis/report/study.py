@@ -54,9 +54,9 @@ class Study:
             target = self.findings.target(factor)
             if target is not None:
                 low, high = target.intervals[level]
-                said = f"{target.median:.3f} [{low:.3f}, {high:.3f}]"
-                if not target.supported:
-                    said = f"unsupported, somewhere in [{low:.2g}, {high:.2g}]"
+                said = f"unsupported, somewhere in [{low:.2g}, {high:.2g}]"
+                if target.median is not None:
+                    said = f"{target.median:.3f} [{low:.3f}, {high:.3f}]"
                 lines.append(
                     f"forecast at {factor:g} times the largest fitted run: {said} "
                     f"({target.decades_beyond:.1f} decades beyond the data)"
