@@ -3,9 +3,10 @@
 import pytest
 
 from scaling.store import cache as store_cache
+from scaling.store import run_store
 from scaling.store.run_state import RunState
-from scaling.store.run_store import RunStore
-from scaling.store.sql_reads import run_tags
+from scaling.store.run_store import RunStore, sweep_ids
+from scaling.store.sql_reads import LayoutError, run_tags
 from scaling.store.state_folder import state_folder
 
 RECORD = {"loss": 2.0, "params": 1e4, "tokens": 1e6, "train_flops": 7.5e10}
@@ -93,3 +94,14 @@ def test_a_damaged_cache_is_no_cache(store):
     before = store.facts()
     (state_folder("cache") / f"{store.key}.json").write_text('[["half a')
     assert store.facts() == before
+
+
+def test_a_database_that_must_be_read_slowly_is_said_to_be_once(database, monkeypatch, caplog):
+    def other_layout(uri):
+        raise LayoutError("no such table: experiments")
+
+    quick = sweep_ids(database)
+    monkeypatch.setattr(run_store, "experiments", other_layout)
+    assert sweep_ids(database) == sweep_ids(database) == quick  # MLflow's client says the same
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "no such table: experiments" in message and "takes seconds" in message
