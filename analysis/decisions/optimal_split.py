@@ -1,7 +1,7 @@
 """How to split a budget between size and tokens, with intervals from every candidate law."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,8 @@ class OptimalSplit:
 
     budget: float  # FLOP that were asked for
     train_flops: float  # of the training; less than the budget where inference is part of it
-    params: float
-    tokens: float
+    params: float | None  # None, as tokens, where its digits mean nothing
+    tokens: float | None
     params_range: Mapping[float, Interval]  # confidence level -> range
     tokens_range: Mapping[float, Interval]
     decades_beyond: float  # outside the data, in compute, size or tokens; 0 inside
@@ -49,6 +49,14 @@ class OptimalSplit:
     def shown(self, value: float) -> float:
         """``value``, a size or a number of tokens, to the digits that mean something."""
         return value if self.supported else float(f"{value:.1g}")
+
+    def in_meaningful_digits(self) -> "OptimalSplit":
+        """The same where it is supported; else ranges to one digit, an order of magnitude."""
+        params, tokens = (
+            {level: Interval(*map(self.shown, ends)) for level, ends in ranges.items()}
+            for ranges in (self.params_range, self.tokens_range)
+        )
+        return replace(self, params_range=params, tokens_range=tokens)
 
 
 def optimal_splits(
@@ -116,9 +124,9 @@ def _split(
     levels: Sequence[float],
     **known: Any,
 ) -> OptimalSplit:
-    """The medians and ranges of draws (draws,) at one budget."""
+    """The medians and ranges of draws (draws,) at one budget; no medians where unsupported."""
     params = float(np.exp(np.median(log_params)))
-    return OptimalSplit(
+    split = OptimalSplit(
         budget=budget,
         train_flops=budget - flops_served_per_param * params,
         params=params,
@@ -127,6 +135,10 @@ def _split(
         tokens_range={level: _range(log_tokens, level) for level in levels},
         **known,
     )
+    if split.supported:
+        return split
+    trained = split.shown(split.train_flops) if flops_served_per_param else budget
+    return replace(split, params=None, tokens=None, train_flops=trained)
 
 
 def _centre(forecaster: Forecaster, demand: Demand, log_budget: FloatArray) -> FloatArray:

@@ -175,7 +175,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.fixed_dictionaries({"N": CELLS, "D": CELLS, "loss": CELLS, "status": CELLS})),
 )

@@ -91,7 +91,8 @@ def allocate(arguments: Arguments) -> None:
         confidence_levels=_levels(arguments),
         seed=arguments.seed,
     )
-    answer(results_json(splits), lambda: splits_text(splits), arguments)
+    shown = [split.in_meaningful_digits() for split in splits]
+    answer(results_json(shown), lambda: splits_text(splits), arguments)
 
 
 def backtest(arguments: Arguments) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from analysis.fitting.fit import fit_law
@@ -197,10 +197,7 @@ numbers = st.one_of(
 
 @settings(
     max_examples=40,
-    derandomize=True,
-    deadline=None,
     phases=[Phase.explicit, Phase.generate],  # shrinking would take minutes
-    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(
     rows=st.lists(st.tuples(numbers, numbers, st.floats(0.01, 20)), min_size=1, max_size=10),
@@ -224,7 +221,7 @@ def test_any_table_gives_a_finite_law_or_one_line(rows, law, objective):
     assert fit.status.value in str(fit)
 
 
-@settings(max_examples=15, derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=15, phases=[Phase.explicit, Phase.generate])
 @given(
     budgets=st.integers(3, 10),
     noise=st.floats(0, 0.1),
