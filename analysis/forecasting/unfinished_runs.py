@@ -11,6 +11,7 @@ Universal Dynamics in Compute-Optimally Trained Neural Networks", arXiv:2507.021
 is taken at equal shares of the run and nothing is subtracted, since the floor is seldom known.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -79,14 +80,14 @@ def outlooks(
         and known.get("planned_steps")
         and (run_ids is None or run_id in run_ids)
     ]
-    finished = [
-        run_id
-        for run_id, known in facts.items()
-        if known["status"] == "finished" and known.get("loss") and known.get("steps")
-    ]
+    finished: dict[tuple[Any, ...], list[str]] = {}
+    for run_id, known in facts.items():
+        if known["status"] == "finished" and known.get("loss") and known.get("steps"):
+            finished.setdefault(_kind(known), []).append(run_id)
     groups: dict[tuple[str, ...], list[str]] = {}
     for run_id in running:
-        groups.setdefault(_nearest(facts, run_id, finished), []).append(run_id)
+        alike = finished.get(_kind(facts[run_id]), [])
+        groups.setdefault(_nearest(facts, run_id, alike), []).append(run_id)
     groups.pop((), None)
     if not groups:
         return {}
@@ -103,17 +104,21 @@ def outlooks(
     return found
 
 
+def _kind(facts: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What runs agree in that tell of each other."""
+    return tuple(facts.get(column) for column in ALIKE)
+
+
 def _nearest(
-    facts: Mapping[str, Mapping[str, Any]], run_id: str, finished: Collection[str]
+    facts: Mapping[str, Mapping[str, Any]], run_id: str, others: Collection[str]
 ) -> tuple[str, ...]:
-    """The finished runs that tell how this one will go on, the nearest in size first."""
-    own = facts[run_id]
+    """The runs that are nearest to this one in size, by ratio, the nearest first."""
+    size = math.log(facts[run_id]["params"])
 
     def distance(other: str) -> tuple[float, str]:
-        return abs(float(np.log(facts[other]["params"] / own["params"]))), other
+        return abs(math.log(facts[other]["params"]) - size), other
 
-    alike = [r for r in finished if all(facts[r].get(c) == own.get(c) for c in ALIKE)]
-    return tuple(sorted(alike, key=distance)[:MOST_COMPARED])
+    return tuple(sorted(others, key=distance)[:MOST_COMPARED])
 
 
 def forecast_running(
