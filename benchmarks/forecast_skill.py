@@ -77,7 +77,7 @@ def ours(law: str) -> Method:
         )
         ranges = np.array([[t.intervals[v] for v in LEVELS] for t in result.targets])
         return Answer(
-            centre=np.array([t.median for t in result.targets]),
+            centre=np.array([t.centre for t in result.targets]),
             low=ranges[..., 0],
             high=ranges[..., 1],
         )

@@ -34,13 +34,13 @@ COLUMNS: dict[str, Column] = {
         ("N", "n_params", "num_params", "model_size", "parameters", "total_params", "nparams"),
     ),
     "tokens": Column(
-        "D: training tokens seen",
+        "D: training tokens seen, so far where the run has not finished",
         "size",
         "training tokens D",
         ("D", "n_tokens", "num_tokens", "train_tokens", "training_tokens", "total_tokens"),
     ),
     "train_flops": Column(
-        "C: FLOP spent on training the final model",
+        "C: FLOP spent on training the final model, so far where the run has not finished",
         "size",
         "training compute C (FLOP)",
         ("C", "flops", "flop", "training_flop", "training_flops", "train_flop", "compute"),
@@ -58,6 +58,10 @@ COLUMNS: dict[str, Column] = {
     "params_embedding": Column("parameters of the input embedding"),
     "params_head": Column("parameters of the output head"),
     "unique_tokens": Column("distinct training tokens; tokens / unique_tokens = epochs", "size"),
+    # what was planned; what was spent stands above
+    "planned_tokens": Column("training tokens that the run was planned to see"),
+    "planned_train_flops": Column("FLOP that its training was planned to take"),
+    "planned_steps": Column("optimizer steps that it was planned to take"),
     # shape
     "width": Column("residual stream width", "number", "width"),
     "depth": Column("layers", "number", "depth"),
@@ -66,6 +70,7 @@ COLUMNS: dict[str, Column] = {
     "vocab_size": Column("size of the vocabulary"),
     # training
     "batch_tokens": Column("tokens per optimizer step"),
+    "steps": Column("optimizer steps taken, so far where the run has not finished"),
     "learning_rate": Column("peak learning rate of the hidden matrices"),
     "warmup_tokens": Column("tokens of linear warm-up"),
     "schedule": Column("shape of the learning rate over the run", "text"),
@@ -102,9 +107,12 @@ COLUMNS: dict[str, Column] = {
     "reason": Column("why the run failed, diverged, was stopped, or is excluded", "text"),
     "has_traceback": Column("whether the store keeps the traceback of an error of ours", "flag"),
     # cost
-    "wall_seconds": Column("seconds of wall time"),
+    "marginal_flops": Column(
+        "FLOP that the run added: train_flops without what a shorter branch of its trunk paid"
+    ),
+    "wall_seconds": Column("seconds of training, on the clock; of the whole stack it shared"),
     "device": Column("what it ran on", "text"),
-    "device_seconds": Column("seconds times devices"),
+    "device_seconds": Column("its share of wall_seconds in the stack it was trained in"),
     "mfu": Column("model FLOP utilisation against the device's dense peak, 0 to 1"),
 }
 

@@ -166,7 +166,7 @@ def records_from_table(
     tokens and train_flops is absent it is filled in by C = 6 N D, and a note says so.
 
     Raises RecordError for an empty table, a column that is named but missing, text where a number
-    belongs, and a size or loss that is not above zero.
+    belongs, and a size or loss of a finished run that is not above zero.
     """
     if table.empty:
         raise RecordError(f"{source}: no rows; a table of runs has one row a run")
@@ -284,6 +284,9 @@ def _without_copies(records: Records) -> Records:
 def _typed(records: Records) -> pd.DataFrame:
     """Numbers as floats, flags as booleans; RecordError at the first value that is neither."""
     table = records.table.copy()
+    ended = np.ones(len(table), dtype=bool)  # a run that has just begun has seen no token
+    if "status" in records:
+        ended = (table["status"].fillna("finished") == "finished").to_numpy()
     for name in table.columns:
         kind = COLUMNS[name].kind if name in COLUMNS else None
         if kind == "flag":
@@ -291,7 +294,8 @@ def _typed(records: Records) -> pd.DataFrame:
         elif kind in ("size", "loss", "number"):
             table[name] = _numbers(table, name, records.source)
         if kind in ("size", "loss"):
-            bad = np.flatnonzero(table[name].to_numpy(dtype=np.float64) <= 0)
+            values = table[name].to_numpy(dtype=np.float64)
+            bad = np.flatnonzero((values < 0) | ((values == 0) & ended))
             if len(bad):
                 value, row = table[name].iloc[bad[0]], _row_names(records, bad[:1])[0]
                 raise RecordError(

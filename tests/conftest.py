@@ -2,12 +2,25 @@
 
 import os
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# So that what a contract asserts is explained as it is in a test.
+pytest.register_assert_rewrite("tests.conformance")
 
 # Small tensors gain nothing from a second thread, and on a busy machine two collapse.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Examples are the same each time, and how long they take is nobody's concern.
+settings.register_profile(
+    "scaling", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("scaling")
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,6 +41,25 @@ def state_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("state")
     os.environ["SCALING_STATE_DIR"] = str(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], Any]], Any]:
+    """A function: waits until what it is given holds, and returns what that gave.
+
+    Tests wait for a fact by this alone, so that a slow machine makes them slower and nothing else:
+    it gives up after 6,000 looks, five minutes or more, which only keeps a broken test from
+    hanging.
+    """
+
+    def wait(holds: Callable[[], Any]) -> Any:
+        for _ in range(6000):
+            if found := holds():
+                return found
+            time.sleep(0.05)
+        pytest.fail("it did not come true")
+
+    return wait
 
 
 @pytest.fixture(scope="session")

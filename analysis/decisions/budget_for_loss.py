@@ -12,7 +12,7 @@ from analysis.forecasting.support import target_limits
 from analysis.intervals import LEVELS, Interval, checked_levels
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
-from scaling.limits import Limit, LimitCode, first_of, texts
+from scaling.limits import Limit, LimitCode, texts
 from scaling.records import Records
 
 STEP = 0.05  # decades between the budgets that are tried
@@ -29,14 +29,14 @@ class BudgetForLoss:
 
     loss: float  # nats per token
     column: str  # what is spent: train_flops, or the x column
-    median: float
+    median: float | None  # None where its digits mean nothing; infinite where never reached
     ranges: Mapping[float, Interval]  # confidence level -> range of budgets
     limits: tuple[Limit, ...]
 
     @property
     def supported(self) -> bool:
         """Whether a forecast at the median is, by the rule of `analysis.forecasting.support`."""
-        return np.isfinite(self.median) and first_of(LimitCode.UNSUPPORTED, self.limits) is None
+        return self.median is not None and np.isfinite(self.median)
 
     def in_meaningful_digits(self) -> "BudgetForLoss":
         """The same where it is supported; else budgets to one digit, an order of magnitude."""
@@ -46,7 +46,7 @@ class BudgetForLoss:
             level: Interval(*(float(f"{end:.0e}") for end in ends))
             for level, ends in self.ranges.items()
         }
-        return replace(self, median=float(f"{self.median:.0e}"), ranges=ranges)
+        return replace(self, ranges=ranges)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ def budget_for_loss(
     return BudgetForLoss(
         loss=loss,
         column=column,
-        median=median,
+        median=None if against else median,
         ranges=ranges,
         limits=ask.limits + _limits(loss, column, median, ranges, end, against),
     )

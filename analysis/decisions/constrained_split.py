@@ -75,13 +75,13 @@ def constrained_splits(
 
 def _law(records: Records, limited: bool, bootstrap: int, seed: int) -> tuple[Fit, Law, Law, str]:
     """The fit, its law and draws as they are to be used, and which law that is in words."""
-    name = "data_constrained" if limited and _repeating(records) else "chinchilla"
-    fit = fit_law(records, name, bootstrap=bootstrap, seed=seed, card=False)
+    kind: type[Law] = DataConstrained if limited and _repeating(records) else Chinchilla
+    fit = fit_law(records, kind, bootstrap=bootstrap, seed=seed, card=False)
     draws = fit.draws if fit.draws is not None else fit.law
-    if not limited or name == "data_constrained":
-        return fit, fit.law, draws, f"{name} fitted to {fit.n_runs} runs"
+    if not limited or kind is DataConstrained:
+        return fit, fit.law, draws, f"{kind.name} fitted to {fit.n_runs} runs"
     said = (
-        f"chinchilla fitted to {fit.n_runs} runs, with published decay of repeated data "
+        f"{kind.name} fitted to {fit.n_runs} runs, with published decay of repeated data "
         f"(r_d {PUBLISHED_R_D}, r_n {PUBLISHED_R_N}: these runs repeat no data)"
     )
     return fit, _with_decay(fit.law), _with_decay(draws), said
@@ -91,7 +91,8 @@ def _repeating(records: Records) -> bool:
     """Whether the runs themselves tell what repeated tokens are worth."""
     if "unique_tokens" not in records or "tokens" not in records:
         return False
-    epochs = records.column("tokens") / records.column("unique_tokens")
+    used = records.usable("tokens", "unique_tokens")
+    epochs = used.column("tokens") / used.column("unique_tokens")
     return int(np.sum(epochs > 1.01)) >= FEWEST_REPEATING
 
 
@@ -115,17 +116,18 @@ def _split(
     distance = ladder.distance(at, at.sum(axis=1) + ladder.log_flops_ratio)
     check_distance(distance)
     beyond, spanned = float(distance[0]), float(np.ptp(ladder.log_compute)) / DECADE
+    against = too_far(beyond, spanned, 0.0)
     return OptimalSplit(
         budget=budget,
         train_flops=spent,
-        params=float(best.params),
-        tokens=float(best.tokens),
-        loss=float(best.loss),
+        params=None if against else float(best.params),
+        tokens=None if against else float(best.tokens),
+        loss=None if against else float(best.loss),
         params_range={level: _range(drawn.params, level) for level in levels},
         tokens_range={level: _range(drawn.tokens, level) for level in levels},
         decades_beyond=beyond,
         law=law,
-        limits=limits + too_far(beyond, spanned, 0.0),
+        limits=limits + against,
     )
 
 

@@ -1,7 +1,7 @@
 """How to split a budget between size and tokens, with intervals from every candidate law."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,8 +27,8 @@ class OptimalSplit:
 
     budget: float  # FLOP that were asked for
     train_flops: float  # of the training; less than the budget where inference is part of it
-    params: float
-    tokens: float
+    params: float | None  # None, as tokens, where its digits mean nothing
+    tokens: float | None
     loss: float | None  # of the law, where one law answers; ask `forecast` for one with intervals
     params_range: Mapping[float, Interval]  # confidence level -> range
     tokens_range: Mapping[float, Interval]
@@ -44,6 +44,14 @@ class OptimalSplit:
     def shown(self, value: float) -> float:
         """``value``, a size or a number of tokens, to the digits that mean something."""
         return value if self.supported else float(f"{value:.1g}")
+
+    def in_meaningful_digits(self) -> "OptimalSplit":
+        """The same where it is supported; else ranges to one digit, an order of magnitude."""
+        params, tokens = (
+            {level: Interval(*map(self.shown, ends)) for level, ends in ranges.items()}
+            for ranges in (self.params_range, self.tokens_range)
+        )
+        return replace(self, params_range=params, tokens_range=tokens)
 
 
 def optimal_splits(
@@ -83,6 +91,7 @@ def optimal_splits(
     spanned, rehearsed = span(forecaster), furthest_rehearsal(forecaster)
     splits = []
     for i, budget in enumerate(budgets):
+        against = too_far(float(beyond[i]), spanned, rehearsed)
         ranges = [
             {level: _range(values[i], level) for level in levels}
             for values in (log_params, log_tokens)
@@ -92,13 +101,13 @@ def optimal_splits(
                 budget=float(budget),
                 train_flops=float(budget),
                 loss=None,
-                params=float(np.exp(np.median(log_params[i]))),
-                tokens=float(np.exp(np.median(log_tokens[i]))),
+                params=None if against else float(np.exp(np.median(log_params[i]))),
+                tokens=None if against else float(np.exp(np.median(log_tokens[i]))),
                 params_range=ranges[0],
                 tokens_range=ranges[1],
                 decades_beyond=float(beyond[i]),
                 law=said,
-                limits=question.limits + too_far(float(beyond[i]), spanned, rehearsed),
+                limits=question.limits + against,
             )
         )
     return tuple(splits)

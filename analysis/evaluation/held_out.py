@@ -5,7 +5,7 @@ The strict order is `forecast_held_out` before the runs are measured, its result
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,15 +27,15 @@ class HeldOutRun:
 
     run: str
     at: Mapping[str, float]  # params, tokens and train_flops, or the one column
-    predicted: float
+    predicted: float | None  # None where only an order of magnitude was
     interval: Interval
     measured: float
     decades_beyond: float
 
     @property
-    def error_percent(self) -> float:
-        """How far the prediction lies above the measured loss."""
-        return 100 * (self.predicted / self.measured - 1)
+    def error_percent(self) -> float | None:
+        """How far the prediction lies above the measured loss; None where none was made."""
+        return None if self.predicted is None else 100 * (self.predicted / self.measured - 1)
 
     @property
     def is_inside(self) -> bool:
@@ -45,11 +45,19 @@ class HeldOutRun:
     @property
     def line(self) -> str:
         """The check in one line."""
+        measured = f"measured {self.measured:.4f}"
+        if self.predicted is None or self.error_percent is None:
+            return f"held-out run: unsupported, somewhere in {self.range_text}, {measured}"
         return (
-            f"held-out run: predicted {self.predicted:.4f} "
-            f"[{self.interval.low:.4f}, {self.interval.high:.4f}], "
-            f"measured {self.measured:.4f}, error {self.error_percent:+.2f}%"
+            f"held-out run: predicted {self.predicted:.4f} {self.range_text}, {measured}, "
+            f"error {self.error_percent:+.2f}%"
         )
+
+    @property
+    def range_text(self) -> str:
+        """The interval, in the digits that mean something."""
+        digits = ".2g" if self.predicted is None else ".4f"
+        return f"[{self.interval.low:{digits}}, {self.interval.high:{digits}}]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +86,10 @@ class HeldOutCheck:
 
     @property
     def limits(self) -> tuple[Limit, ...]:
-        """That an interval missed, where one did."""
-        return (Limit(LimitCode.MISSED, self._how_missed()),) if self.missed else ()
+        """That an interval missed, and that the forecast is not of the runs' own sizes."""
+        missed = (Limit(LimitCode.MISSED, self._how_missed()),) if self.missed else ()
+        fallback = first_of(LimitCode.FALLBACK, self.forecast.limits)
+        return (*missed, fallback) if fallback else missed
 
     def _how_missed(self) -> str:
         level = f"{100 * self.confidence_level:g}%"
@@ -88,7 +98,7 @@ class HeldOutCheck:
             side = "ABOVE" if run.measured > run.interval.high else "BELOW"
             return (
                 f"THE FORECAST MISSED: the measured loss {run.measured:.4f} lies {side} "
-                f"the {level} interval [{run.interval.low:.4f}, {run.interval.high:.4f}]. "
+                f"the {level} interval {run.range_text}. "
                 "Do not trust larger forecasts of this ladder before you know why."
             )
         return (
@@ -131,19 +141,23 @@ def forecast_to_come(
     seed: int = 0,
 ) -> Forecast:
     """The forecast of runs by their params and tokens, or where the records know no law of those,
-    by their train_flops.
+    by their train_flops, which is then a limit of the forecast.
 
     ``runs`` maps these columns to values, one a run. Raises ForecastError where the records cannot
     answer.
     """
+    fallback: tuple[Limit, ...] = ()
     if "params" in runs and "tokens" in runs:
         targets = Targets.runs([*runs["params"]], [*runs["tokens"]])
         try:
             return forecast(records, targets, law=law, seed=seed)
-        except ForecastError:
+        except ForecastError as error:
             if "train_flops" not in runs:
                 raise
-    return forecast(records, Targets.flops(*runs["train_flops"]), law=law, seed=seed)
+            text = f"forecast by budget, since by params and tokens there is none ({error})"
+            fallback = (Limit(LimitCode.FALLBACK, text),)
+    made = forecast(records, Targets.flops(*runs["train_flops"]), law=law, seed=seed)
+    return replace(made, limits=fallback + made.limits)
 
 
 def check_held_out(
@@ -167,7 +181,7 @@ def check_held_out(
     names = _names(measured)
     runs = []
     for i in range(len(measured)):
-        target = made.targets[_target_of(measured, i, made)]
+        target = made.targets[_target_of(measured, i, made)].in_meaningful_digits()
         if confidence_level not in target.intervals:
             have = ", ".join(f"{level:g}" for level in target.intervals or LEVELS)
             raise ForecastError(

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.forecasting.result import Forecast
+from analysis.forecasting.result import Forecast, TargetForecast
 from scaling.columns import MUST_AGREE
 from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.limits import Limit, LimitCode
@@ -31,11 +31,11 @@ SAME_TARGET = 0.02  # of log size, tokens or compute: runs meet a plan to within
 
 @dataclass(frozen=True, kw_only=True)
 class SealedTarget:
-    """One prediction: where, its median, and the interval at each confidence level."""
+    """One prediction: where, its median if it has one, and the interval at each level."""
 
     at: Mapping[str, float]
     asked: tuple[str, ...]  # the quantities of `at` that were asked for: a run matches by these
-    median: float
+    median: float | None  # None where the runs supported an order of magnitude only
     intervals: Mapping[str, tuple[float, float]]  # "0.9" -> (low, high)
     decades_beyond: float
 
@@ -93,9 +93,9 @@ class Verdict:
     seal: str
     at: Mapping[str, float]
     run: str
-    predicted: float
+    predicted: float | None
     measured: float
-    error: float  # log(predicted / measured): above zero means predicted too high
+    error: float | None  # log(predicted / measured): above zero means predicted too high
     inside: Mapping[str, bool]  # by confidence level
 
     @property
@@ -106,9 +106,11 @@ class Verdict:
             f"{'inside' if ok else 'OUTSIDE'} {100 * float(level):.10g}%"
             for level, ok in self.inside.items()
         )
+        head, measured = f"{self.seal} at {where}", f"measured {self.measured:.4f}"
+        if self.predicted is None or self.error is None:
+            return f"{head}: an order of magnitude only, {measured} ({held})"
         return (
-            f"{self.seal} at {where}: predicted {self.predicted:.4f}, measured "
-            f"{self.measured:.4f}, error {self.error:+.2%} ({held})"
+            f"{head}: predicted {self.predicted:.4f}, {measured}, error {self.error:+.2%} ({held})"
         )
 
 
@@ -139,7 +141,7 @@ def seal_forecast(
             },
             decades_beyond=target.decades_beyond,
         )
-        for target in forecast.targets
+        for target in map(TargetForecast.in_meaningful_digits, forecast.targets)
     )
     for target in targets:
         _require_within(target, where)
@@ -234,13 +236,14 @@ def record_line(standings: Sequence[SealStanding]) -> str:
     said = f"{len(standings)} sealed forecasts: {len(verdicts)} verdicts, {waiting} waiting"
     if not verdicts:
         return said
-    error = float(np.mean([abs(verdict.error) for verdict in verdicts]))
+    errors = [abs(verdict.error) for verdict in verdicts if verdict.error is not None]
     levels = dict.fromkeys(level for verdict in verdicts for level in verdict.inside)
     hits = []
     for level in levels:
         own = [verdict.inside[level] for verdict in verdicts if level in verdict.inside]
         hits.append(f"{sum(own)} of {len(own)} inside the {100 * float(level):g}% interval")
-    return f"{said}; mean error {error:.2%}; {', '.join(hits)}"
+    mean = [f"mean error {np.mean(errors):.2%}"] if errors else []
+    return "; ".join([said, *mean, ", ".join(hits)])
 
 
 def _measured_on(records: Records) -> dict[str, str]:
@@ -290,7 +293,7 @@ def _verdict(seal: Seal, target: SealedTarget, run: str, loss: float) -> Verdict
         run=run,
         predicted=target.median,
         measured=loss,
-        error=float(np.log(target.median / loss)),
+        error=None if target.median is None else float(np.log(target.median / loss)),
         inside={level: low <= loss <= high for level, (low, high) in target.intervals.items()},
     )
 

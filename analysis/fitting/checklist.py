@@ -53,7 +53,7 @@ def checklist_card(fit: Fit, records: Records) -> Card:
     return Card(
         {
             "law": fit.law.name,
-            "form": _formula_in_words(law),
+            "form": law.form,
             "columns": list(fit.columns),
             "objective": _objective(fit).in_words,
             "weights": fit.weights,
@@ -153,11 +153,6 @@ def _readable(law: type[Law], model: Model, theta: Any) -> dict[str, Any]:
 
 def _objective(fit: Fit) -> Objective:
     return Objective(name=fit.objective, delta=fit.huber_delta)
-
-
-def _formula_in_words(law: type[Law]) -> str:
-    lines = [line.strip() for line in (law.__doc__ or law.name).splitlines()]
-    return "; ".join(line for line in lines if line.startswith(("L(", "(L", "D' =", "N' =")))
 
 
 def _counting_in_words(fit: Fit, records: Records) -> str:

@@ -19,6 +19,7 @@ from analysis.fitting.search import Optimum, find_optimum
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
+from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
@@ -30,7 +31,7 @@ _FLOOR_SHARE_OF_REPLICAS = 0.05
 
 def fit_law(
     records: Records,
-    law: str | type[Law] = "power_law",
+    law: str | type[Law] = PowerLaw,
     *,
     objective: str | Objective = "huber",
     huber_delta: float = 1e-3,
@@ -103,9 +104,9 @@ def _fit_free(
     verdict = judge(problem, model, objective, optimum)
     best = {k: float(v) for k, v in model.to_constants(optimum.theta).items()}
     start = optimum.theta
-    if verdict.floor_at_zero:
+    if verdict.floor_at_zero and problem.law.floor is not None:
         best[problem.law.floor] = 0.0
-        start = _with_small_floor(problem, model, objective)
+        start = _with_small_floor(problem, problem.law.floor, model, objective)
     draws, drawn = None, None
     if bootstrap:
         draws = _draw(problem, model, objective, start, bootstrap, resampling, seed)
@@ -193,10 +194,12 @@ def _assemble(
     )
 
 
-def _with_small_floor(problem: Problem, model: Model, objective: Objective) -> FloatArray:
+def _with_small_floor(
+    problem: Problem, floor: str, model: Model, objective: Objective
+) -> FloatArray:
     """A start for replicas whose floor may be positive although the best one is zero."""
-    floor = _FLOOR_SHARE_OF_REPLICAS * float(np.exp(problem.log_loss.min()))
-    held = replace(problem, fixed={**problem.fixed, problem.law.floor: floor})
+    small = _FLOOR_SHARE_OF_REPLICAS * float(np.exp(problem.log_loss.min()))
+    held = replace(problem, fixed={**problem.fixed, floor: small})
     held_model = held.model()
     constants = held_model.to_constants(find_optimum(held, held_model, objective).theta)
     return model.to_coordinates(constants)

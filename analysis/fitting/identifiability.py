@@ -47,7 +47,9 @@ def judge(problem: Problem, model: Model, objective: Objective, optimum: Optimum
             f"floor not identified: the runs fit about as well with {law.floor} = 0, so "
             f"{law.floor} and forecasts far beyond the runs rest on the form of the law",
         )
-    edge = np.abs(optimum.theta) >= 0.999 * model.limits
+    low, high = model.limits
+    inset = 0.0005 * (high - low)
+    edge = (optimum.theta <= low + inset) | (optimum.theta >= high - inset)
     runaway = [n for n, at in zip(model.free, edge, strict=True) if at and n not in gone]
     if runaway:
         status = FitStatus.AT_BOUND
@@ -114,6 +116,7 @@ def floor_is_bounded(
 def _value_with_floor(
     problem: Problem, model: Model, objective: Objective, optimum: Optimum, floor: float
 ) -> float:
+    assert problem.law.floor is not None  # only a law with a floor is asked for one
     held = problem.model(held={problem.law.floor: floor})
     constants = {name: np.asarray(v) for name, v in model.to_constants(optimum.theta).items()}
     theta = held.to_coordinates(constants)[None]

@@ -17,11 +17,10 @@ import numpy.typing as npt
 
 from analysis.fitting.penalties import Objective
 from scaling.arrays import FloatArray
-from scaling.laws.base import Law
+from scaling.laws.base import Law, Power
 
-#: logs and exponents beyond these are overflow in the making; the search is kept inside
+#: logs beyond this are overflow in the making; the search is kept inside
 LARGEST_LOG = 600.0
-LARGEST_EXPONENT = 10.0
 
 
 class Derivatives(Protocol):
@@ -38,7 +37,7 @@ class Model(Protocol):
 
     law: type[Law]
     free: tuple[str, ...]
-    limits: FloatArray  # (p,) the search keeps every coordinate between minus and plus this
+    limits: FloatArray  # (2, p) the search keeps every coordinate between the two
 
     def log_prediction(self, theta: FloatArray) -> FloatArray:
         """Predicted log loss, (batch, p) -> (batch, runs)."""
@@ -72,19 +71,9 @@ def model_of(
     tied: Mapping[str, Tie] | None = None,
 ) -> Model:
     """The fast model where the law has one, else the general one."""
-    if law.name in _POWERS and not tied:
+    if law.powers and not tied:
         return SumOfPowers(law, inputs, fixed)
     return AnyLaw(law, inputs, fixed, tied)
-
-
-@dataclass(frozen=True)
-class _Power:
-    """A term coefficient * input**(sign * exponent)."""
-
-    coefficient: str
-    input_index: int
-    exponent: str
-    sign: float
 
 
 @dataclass(frozen=True)
@@ -95,18 +84,6 @@ class _Term:
     range: tuple[float, float]  # of the second feature
     spread: FloatArray  # S_k, (2, p)
     offset: FloatArray  # (2,)
-
-
-_POWERS: dict[str, tuple[_Power, ...]] = {
-    "power_law": (_Power("a", 0, "b", 1.0),),
-    "chinchilla": (_Power("A", 0, "alpha", -1.0), _Power("B", 1, "beta", -1.0)),
-    "overtraining": (_Power("A", 0, "alpha", -1.0), _Power("B", 1, "alpha", -1.0)),
-    "shape_law": (
-        _Power("A", 0, "alpha", -1.0),
-        _Power("G", 1, "gamma", -1.0),
-        _Power("B", 2, "beta", -1.0),
-    ),
-}
 
 
 class _Coordinates:
@@ -121,7 +98,7 @@ class _Coordinates:
         given = {*self.fixed, *self.tied}
         self.free = tuple(name for name in law.constant_names() if name not in given)
         self.is_log = np.array([name in law.positive for name in self.free], dtype=bool)
-        self.limits = np.where(self.is_log, LARGEST_LOG, LARGEST_EXPONENT)
+        self.limits = self._limits()
 
     def to_constants(self, theta: FloatArray) -> dict[str, FloatArray]:
         """All constants, fixed ones included."""
@@ -138,6 +115,13 @@ class _Coordinates:
         with np.errstate(divide="ignore"):
             logs = np.log(np.where(self.is_log, columns, 1.0))
         return np.where(self.is_log, np.maximum(logs, -LARGEST_LOG), columns)
+
+    def _limits(self) -> FloatArray:
+        bounds = self.law.bounds()
+        ends = np.array([bounds[name] for name in self.free]).reshape(-1, 2).T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.clip(np.log(ends), -LARGEST_LOG, LARGEST_LOG)
+        return np.where(self.is_log, logs, ends)
 
     def _natural(self, theta: FloatArray) -> FloatArray:
         exponentiated = np.exp(np.where(self.is_log, theta, 0.0))
@@ -171,16 +155,18 @@ class SumOfPowers(_Coordinates):
         logs = [np.log(values) for values in inputs]
         self._centres = [float(values.mean()) for values in logs]
         self._centred = [v - c for v, c in zip(logs, self._centres, strict=True)]
-        self._terms = [self._term(power) for power in _POWERS[law.name]]
+        self._terms = [self._term(power) for power in law.powers]
         self._floor_spread = np.zeros(len(self.free))
         self._floor_offset = 0.0
-        self._has_floor = fixed.get(law.floor) != 0.0
+        self._has_floor = law.floor is not None and fixed.get(law.floor) != 0.0
+        if law.floor is None:
+            return
         if law.floor not in fixed:
             self._floor_spread[self.free.index(law.floor)] = 1.0
         elif self._has_floor:
             self._floor_offset = float(np.log(fixed[law.floor]))
 
-    def _term(self, power: _Power) -> _Term:
+    def _term(self, power: Power) -> _Term:
         x, centre = self._centred[power.input_index], self._centres[power.input_index]
         signed = power.sign * x
         spread, offset = np.zeros((2, len(self.free))), np.zeros(2)
@@ -347,9 +333,13 @@ class AnyLaw(_Coordinates):
         at = self._log_loss(shifted)
         return at.real, at.imag / self._TINY
 
+    def slopes(self, theta: FloatArray) -> FloatArray:
+        """Derivatives of the predicted log loss, (batch, p) -> (batch, runs, p)."""
+        return np.stack([self._slopes(theta, j)[1] for j in range(len(self.free))], axis=-1)
+
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Derivatives of the predicted log loss at one point, (runs, p)."""
-        return np.stack([self._slopes(theta[None], j)[1][0] for j in range(len(self.free))], 1)
+        return np.asarray(self.slopes(theta[None])[0])
 
     def derivatives(
         self, objective: Objective, basis: FloatArray | None = None, *, exact: bool = True
@@ -363,7 +353,7 @@ class AnyLaw(_Coordinates):
         ) -> tuple[FloatArray, FloatArray, FloatArray]:
             f = self.log_prediction(theta)
             value, slope, curvature = objective.weighted(f, log_loss, weights)
-            jacobian = np.stack([self._slopes(theta, j)[1] for j in range(p)], axis=-1)
+            jacobian = self.slopes(theta)
             gradient = np.einsum("bn,bnj->bj", slope, jacobian)
             hessian = np.einsum("bn,bnj,bnk->bjk", curvature, jacobian, jacobian, optimize=True)
             for k in range(p if exact else 0):

@@ -84,7 +84,7 @@ def minimise(
             noise = noise[go] if len(noise) > 1 else noise
         length = np.sqrt(np.einsum("bj,bj->b", step, step))
         step = step * np.minimum(1.0, longest_step / np.maximum(length, 1e-300))[:, None]
-        trial = np.clip(theta + step @ basis.T, -model.limits, model.limits)
+        trial = np.clip(theta + step @ basis.T, *model.limits)
         new_value, new_gradient, new_hessian = evaluate(trial, w, y)
         better = new_value <= value  # False where the trial is not finite
         damping = np.where(

@@ -12,6 +12,7 @@ from analysis.tuning.rungs import health_limits
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
+from scaling.laws.curves import PowerLaw
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
@@ -131,7 +132,7 @@ def _columns(law: type[Law], x: str | None) -> tuple[str, ...]:
     if len(law.inputs) > 1:
         raise FitError(
             f"--x {x}: {law.name} reads {', '.join(law.inputs)}; --x is for laws of one input "
-            "such as power_law"
+            f"such as {PowerLaw.name}"
         )
     return (x,)
 
@@ -220,11 +221,9 @@ def _check_enough(
             )
     if law.inputs[:2] == ("params", "tokens") and "beta" not in fixed and "alpha" not in fixed:
         _check_not_collinear(used, inputs[0], inputs[1])
-    if law.name == "data_constrained" and not (inputs[1] > 1.5 * inputs[2]).any():
-        raise FitError(
-            f"{used.source}: no run repeats its data (tokens above 1.5 unique_tokens), so "
-            "data_constrained cannot be told from chinchilla; fit --law chinchilla"
-        )
+    reason = law.unanswerable(inputs)
+    if reason is not None:
+        raise FitError(f"{used.source}: {reason}")
 
 
 def _check_not_collinear(used: Records, params: FloatArray, tokens: FloatArray) -> None:
@@ -237,7 +236,7 @@ def _check_not_collinear(used: Records, params: FloatArray, tokens: FloatArray) 
             what = f"tokens are one power of params ({slope:.2f}) in all runs"
         raise FitError(
             f"{used.source}: {what}, so the effects of size and data cannot be told apart; add "
-            "runs with other ratios, or fit --law power_law to loss against train_flops"
+            f"runs with other ratios, or fit --law {PowerLaw.name} to loss against train_flops"
         )
 
 
@@ -256,7 +255,7 @@ def _spread_limits(inputs: tuple[FloatArray, ...]) -> list[Limit]:
 def _check_floor(
     used: Records, law: type[Law], loss: FloatArray, fixed: Mapping[str, float]
 ) -> None:
-    floor = fixed.get(law.floor)
+    floor = None if law.floor is None else fixed.get(law.floor)
     below = 0 if floor is None else int((loss <= floor).sum())
     if below:
         raise FitError(

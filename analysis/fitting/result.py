@@ -135,6 +135,10 @@ class Fit:
         constants = self.law.constants()
         return {
             "law": self.law.name,
+            "reference": {
+                "citation": self.law.reference.citation,
+                "bibtex": self.law.reference.bibtex,
+            },
             "columns": list(self.columns),
             "constants": {k: _finite(v._asdict()) for k, v in self.constants.items()},
             "derived": {k: _finite(v._asdict()) for k, v in self.derived.items()},

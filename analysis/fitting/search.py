@@ -10,7 +10,6 @@ from analysis.fitting.newton import Solution, minimise, whitening
 from analysis.fitting.penalties import Objective
 from analysis.fitting.problem import Problem
 from analysis.fitting.result import Search
-from analysis.fitting.starts import projected_starts
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 
@@ -104,7 +103,7 @@ def _ranked_starts(problem: Problem, model: Model, objective: Objective) -> Floa
     some = slice(None) if few is None else few
     inputs = tuple(values[some] for values in problem.inputs)
     y, w = problem.log_loss[some], problem.weights[some]
-    grid = projected_starts(problem.law, inputs, np.exp(y), w, problem.fixed)
+    grid = problem.law.starts(inputs, np.exp(y), w, problem.fixed)
     theta = model.to_coordinates(grid)
     theta = theta[np.isfinite(theta).all(axis=1)]
     coarse = model if few is None else problem.model(few)

@@ -12,12 +12,12 @@ import numpy as np
 from analysis.forecasting.calibration import Calibration
 from analysis.forecasting.ladder import FRONTIER_SCALE, Ladder
 from analysis.forecasting.members.candidates import Candidate
-from analysis.forecasting.members.curve_forms import CurveForm, curve_starts
+from analysis.forecasting.members.form import Form
 from analysis.forecasting.members.map_fit import Problem, Solution, solve
-from analysis.forecasting.members.surface_forms import SurfaceForm, surface_starts
 from analysis.forecasting.noise import RunNoise, run_noise
 from analysis.intervals import DECADE
 from scaling.arrays import FloatArray
+from scaling.errors import ForecastError
 
 SMALLEST_SLOPE = 1e-4  # log loss a decade: a ladder that has gone flat
 NEAREST = 0.02  # decades; a target inside the data is still this far from certainty
@@ -28,6 +28,7 @@ class MemberFit:
     """One candidate fitted to one ladder."""
 
     candidate: Candidate
+    form: Form  # the candidate's, on this ladder
     centre: FloatArray  # (inputs,)
     lowest: float  # the lowest log loss, zero of the form's scale
     solution: Solution
@@ -35,14 +36,12 @@ class MemberFit:
     def log_loss(self, log_inputs: FloatArray) -> FloatArray:
         """Predicted log loss (points,)."""
         x = log_inputs - self.centre
-        return np.asarray(
-            self.candidate.form.evaluate(self.solution.theta[None], x)[0][0] + self.lowest
-        )
+        return np.asarray(self.form.values(self.solution.theta[None], x)[0] + self.lowest)
 
     def log_loss_and_variance(self, log_inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Predicted log loss (points,) and its variance from the uncertain parameters."""
         x = log_inputs - self.centre
-        value, jacobian = self.candidate.form.evaluate(self.solution.theta[None], x)
+        value, jacobian = self.form.evaluate(self.solution.theta[None], x)
         gradient = jacobian[0]
         variance = np.einsum("mp,pq,mq->m", gradient, self.solution.covariance, gradient)
         return value[0] + self.lowest, variance
@@ -130,8 +129,9 @@ def _given_weights(members: Sequence[MemberFit]) -> FloatArray:
 
 def _fit(ladder: Ladder, candidate: Candidate) -> MemberFit:
     centre, lowest = ladder.centre, float(ladder.log_loss.min())
+    form = candidate.form.on(centre, lowest)
     problem = Problem(
-        evaluate=candidate.form.evaluate,
+        evaluate=form.evaluate,
         x=ladder.log_inputs - centre,
         y=ladder.log_loss - lowest,
         weights=ladder.weights(candidate.eta),
@@ -139,12 +139,14 @@ def _fit(ladder: Ladder, candidate: Candidate) -> MemberFit:
         prior_sd=candidate.prior_sd,
         cluster=ladder.cluster,
     )
-    if isinstance(candidate.form, SurfaceForm):
-        starts = surface_starts(candidate.form, problem.x, problem.y, problem.weights)
-    else:
-        starts = curve_starts(candidate.form, problem.x, problem.y, problem.weights)
+    starts = form.starts(problem.x, problem.y, problem.weights)
+    if not len(starts):
+        raise ForecastError(
+            f"no start of {candidate.law.name} leads to a finite fit; choose another"
+        )
+    solution = solve(problem, starts)
     return MemberFit(
-        candidate=candidate, centre=centre, lowest=lowest, solution=solve(problem, starts)
+        candidate=candidate, form=form, centre=centre, lowest=lowest, solution=solution
     )
 
 
@@ -204,12 +206,12 @@ def _tuning_variance(
 def noise_factor(ensemble: Ensemble, log_inputs: FloatArray) -> FloatArray:
     """How much noisier than a well-split run each target is: badly split runs scatter more."""
     first = ensemble.members[0]
-    form = first.candidate.form
-    if isinstance(form, CurveForm):
+    if len(ensemble.ladder.inputs) == 1:
         return np.ones(len(log_inputs))
     x = log_inputs - first.centre
     total = x.sum(axis=1)
-    best_params = form.best_split(first.solution.theta[None], total)[0]
+    best_params = first.form.best_split(first.solution.theta[None], total)[0]
+    best_params = np.where(np.isfinite(best_params), best_params, x[:, 0])  # no split is best
     best = np.column_stack([best_params, total - best_params]) + first.centre
     excess = np.maximum(first.log_loss(log_inputs) - first.log_loss(best), 0.0)
     return np.asarray(np.sqrt(1 + (excess / FRONTIER_SCALE) ** 2))

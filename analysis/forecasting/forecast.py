@@ -37,6 +37,7 @@ from analysis.intervals import LEVELS, Interval, checked_levels
 from scaling.arrays import FloatArray
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
+from scaling.laws.base import Law
 from scaling.limits import Limit
 from scaling.records import Records
 
@@ -57,7 +58,7 @@ def forecast(
     records: Records,
     targets: Targets,
     *,
-    law: str = "auto",
+    law: str | type[Law] = "auto",
     x: str | None = None,
     confidence_levels: Sequence[float] = LEVELS,
     draws: int = 2000,
@@ -66,7 +67,7 @@ def forecast(
 ) -> Forecast:
     """The loss of new runs at ``targets``, with intervals at every level.
 
-    ``law`` is "auto" (all candidates, weighted) or the name of one law. ``x`` names the one input
+    ``law`` is "auto" (all candidates, weighted), or one law or its name. ``x`` names the one input
     column to forecast along. ``backtests`` is how many times the largest runs are hidden in turn
     to learn weights and width. Losses are nats per token.
 
@@ -79,8 +80,8 @@ def forecast(
     question = pose(records, tuple(targets.columns), law, x, furthest=furthest)
     forecaster, points = _answerable(question, targets, backtests)
     answer = log_forecast(forecaster, points.log_inputs, points.log_compute, draws=draws, seed=seed)
-    floors = _pinned_floors(question, points)
     against = target_limits(forecaster, answer)
+    floors = _pinned_floors(question, points, [not found for found in against])
     return Forecast(
         targets=tuple(
             _target_forecast(i, answer, points, forecaster, levels, against[i])
@@ -89,8 +90,8 @@ def forecast(
         source=records.source,
         data_hash=records.data_hash,
         runs=len(question.ladder),
-        law=law,
-        laws=tuple(c.name for c in question.candidates),
+        law=law if isinstance(law, str) else law.name,
+        laws={c.name: c.law.name for c in question.candidates},
         evidence=evidence(forecaster),
         limits=question.limits + left_out(records, question.ladder) + limits(forecaster, answer),
         noise=_noise(question, forecaster),
@@ -105,7 +106,7 @@ def forecast_points(
     points: pd.DataFrame,
     *,
     levels: Sequence[float] = (0.9,),
-    law: str = "auto",
+    law: str | type[Law] = "auto",
     x: str | None = None,
     draws: int = 2000,
     seed: int = 0,
@@ -133,11 +134,11 @@ def forecast_points(
 def with_predictions(points: pd.DataFrame, answer: Forecast) -> pd.DataFrame:
     """``points`` with the columns ``median``, ``low_90``, ``high_90`` ... of their forecast.
 
-    Every column and the order of rows stay as they are. Rows that the runs cannot support have
-    only the digits that mean something; the forecast says which they are, and why.
+    Every column and the order of rows stay as they are. Rows that the runs cannot support have no
+    median, and intervals of the digits that mean something; the forecast says why.
     """
     targets = [target.in_meaningful_digits() for target in answer.targets]
-    added: dict[str, list[float]] = {"median": [t.median for t in targets]}
+    added: dict[str, list[float | None]] = {"median": [t.median for t in targets]}
     for level in targets[0].intervals:
         added[f"low_{100 * level:g}"] = [t.intervals[level].low for t in targets]
         added[f"high_{100 * level:g}"] = [t.intervals[level].high for t in targets]
@@ -214,7 +215,7 @@ def _target_forecast(
     levels: tuple[float, ...],
     against: tuple[Limit, ...],
 ) -> TargetForecast:
-    losses = np.exp(answer.draws[i])
+    losses, centre = np.exp(answer.draws[i]), float(np.exp(answer.centre[i]))
     ranges = {}
     for level in levels:
         low, high = np.quantile(losses, [(1 - level) / 2, (1 + level) / 2])
@@ -223,7 +224,7 @@ def _target_forecast(
     names = [m.candidate.name for m in ensemble.members]
     return TargetForecast(
         at=points.described[i],
-        median=float(np.exp(answer.centre[i])),
+        median=None if against else centre,
         intervals=ranges,
         decades_beyond=float(answer.distance[i]),
         limits=against,
@@ -244,6 +245,7 @@ def _target_forecast(
         rehearsed_error=_percent(weighing.mean_error[i]),
         furthest_rehearsal=furthest_rehearsal(forecaster),
         draws=losses,
+        centre=centre,
     )
 
 
@@ -261,17 +263,22 @@ def _noise(question: Question, forecaster: Forecaster) -> NewRunNoise:
     )
 
 
-def _pinned_floors(question: Question, points: Points) -> dict[float, tuple[float, ...]]:
-    """Median losses at the targets if the floor were known: floor (nats) -> medians."""
-    floored = [c for c in question.candidates if c.form.parameters[0] == "floor"][:1]
+def _pinned_floors(
+    question: Question, points: Points, supported: Sequence[bool]
+) -> dict[float, tuple[float | None, ...]]:
+    """Median losses at the targets if the floor were known: floor (nats) -> medians, None where
+    a target is not supported."""
+    floored = [c for c in question.candidates if "floor" in c.form.parameters[:1]][:1]
     ladder = question.ladder.thinned()
     lowest = float(np.exp(ladder.log_loss.min()))
-    pinned = {}
+    pinned: dict[float, tuple[float | None, ...]] = {}
     for share in PINNED_SHARES:
         for candidate in floored:
             priors = ((float(np.log(share)), 1e-3), *candidate.priors[1:])
             fixed = replace(candidate, priors=priors, first_weight=1.0)
             member = fit_members(ladder, (fixed,), question.calibration).members[0]
             medians = np.exp(member.log_loss(points.log_inputs))
-            pinned[share * lowest] = tuple(float(m) for m in medians)
+            pinned[share * lowest] = tuple(
+                float(m) if is_read else None for m, is_read in zip(medians, supported, strict=True)
+            )
     return pinned

@@ -14,7 +14,6 @@ from analysis.forecasting.calibration import Calibration
 from analysis.forecasting.ensemble import Ensemble, Spread, combine, fit_members, noise_factor
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.members.candidates import Candidate
-from analysis.forecasting.members.surface_forms import SurfaceForm
 from analysis.forecasting.noise import RunNoise
 from analysis.forecasting.rolling_origin import Rehearsal, Weighing, rehearse, weigh
 from analysis.intervals import DECADE
@@ -79,10 +78,9 @@ def prepare(
 
     ``distance`` (decades) is how far the targets lie: one-input rehearsals look as far.
     """
-    surface = isinstance(candidates[0].form, SurfaceForm)
     thin = ladder.thinned()
     ensemble = fit_members(thin, candidates, calibration)
-    if surface:
+    if len(ladder.inputs) == 2:
         cuts, reach = surface_cuts(ladder)[:backtests], np.inf
         rehearsals = rehearse(ladder, candidates, calibration, cuts, reach=reach)
     else:

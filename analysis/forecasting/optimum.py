@@ -3,16 +3,21 @@
 import numpy as np
 
 from analysis.forecasting.ensemble import Ensemble, MemberFit
-from analysis.forecasting.members.surface_forms import SurfaceForm
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 
 
 def best_log_params(ensemble: Ensemble, log_compute: FloatArray) -> FloatArray:
     """Log of the compute-optimal model size at each budget (budgets,), averaged over the laws."""
-    each = [
-        best_for_law(ensemble, m, m.solution.theta[None], log_compute)[0] for m in ensemble.members
-    ]
+    each = []
+    for member in ensemble.members:
+        best = best_for_law(ensemble, member, member.solution.theta[None], log_compute)[0]
+        if np.isnan(best).any():
+            raise ForecastError(
+                f"{member.candidate.name}: no split of a budget is best, more of one input always "
+                "helps more; ask for sizes and tokens (--params with --tokens)"
+            )
+        each.append(best)
     return np.asarray(ensemble.first_weights @ np.array(each))
 
 
@@ -20,8 +25,7 @@ def best_for_law(
     ensemble: Ensemble, member: MemberFit, theta: FloatArray, log_compute: FloatArray
 ) -> FloatArray:
     """Optimal log params (batch, budgets) of one law for parameters theta (batch, p)."""
-    form = member.candidate.form
-    if not isinstance(form, SurfaceForm):
+    if len(ensemble.ladder.inputs) == 1:
         raise ForecastError(f"{member.candidate.name} has one input: it knows no optimal split")
     total = log_compute - ensemble.ladder.log_flops_ratio - member.centre.sum()
-    return np.asarray(form.best_split(theta, total) + member.centre[0])
+    return np.asarray(member.form.best_split(theta, total) + member.centre[0])

@@ -51,7 +51,7 @@ class TargetForecast:
     """
 
     at: Mapping[str, float]  # the target: params, tokens, train_flops, or one named column
-    median: float  # nats per token
+    median: float | None  # nats per token; None where it is not supported, and read nowhere
     intervals: Mapping[float, Interval]  # confidence level -> range for a new run's loss
     decades_beyond: float  # how far outside the data, 0 inside
     limits: tuple[Limit, ...]  # why its median is no number to read, where it is none
@@ -65,6 +65,8 @@ class TargetForecast:
     rehearsed_error: float | None  # percent, mean absolute at this distance
     furthest_rehearsal: float  # decades
     draws: FloatArray = field(repr=False, compare=False, default_factory=lambda: np.empty(0))
+    centre: float = field(repr=False, compare=False, default=np.nan)
+    """Of the draws, supported or not: what skill is scored by, and nothing shows."""
 
     @property
     def supported(self) -> bool:
@@ -72,8 +74,8 @@ class TargetForecast:
         return first_of(LimitCode.UNSUPPORTED, self.limits) is None
 
     def in_meaningful_digits(self) -> "TargetForecast":
-        """The same where it is supported; else median and intervals rounded to the second digit
-        of the narrowest interval's half width, so that no digit says more than the runs do."""
+        """The same where it is supported; else intervals rounded to the second digit of the
+        narrowest one's half width, so that no digit says more than the runs do."""
         if self.supported:
             return self
         half = min((i.high - i.low) / 2 for i in self.intervals.values())
@@ -82,7 +84,7 @@ class TargetForecast:
             level: Interval(round(i.low, places), round(i.high, places))
             for level, i in self.intervals.items()
         }
-        return replace(self, median=round(self.median, places), intervals=ranges)
+        return replace(self, intervals=ranges)
 
     @property
     def evidence(self) -> str:
@@ -119,11 +121,11 @@ class Forecast:
     data_hash: str
     runs: int
     law: str  # what was asked for: "auto" or a name
-    laws: tuple[str, ...]  # the candidate laws that took part
+    laws: Mapping[str, str]  # the candidates that took part -> the law that each is a fit of
     evidence: tuple[str, ...]  # sentences: what backtests at these distances found
     limits: tuple[Limit, ...]
     noise: NewRunNoise
-    pinned_floors: Mapping[float, tuple[float, ...]]  # floor -> medians at the targets under it
+    pinned_floors: Mapping[float, tuple[float | None, ...]]  # floor -> medians at the targets
     floor_identified: bool
     seed: int
 
@@ -133,7 +135,7 @@ class Forecast:
         shown = tuple(target.in_meaningful_digits() for target in self.targets)
         document = asdict(replace(self, targets=shown))
         for target in document["targets"]:
-            del target["draws"]
+            del target["draws"], target["centre"]
             target["intervals"] = {str(k): list(v) for k, v in target["intervals"].items()}
         document["pinned_floors"] = {str(k): list(v) for k, v in self.pinned_floors.items()}
         return json.dumps(document, indent=2)
@@ -150,7 +152,7 @@ class Forecast:
             rebuilt = {"intervals": ranges, "weight_reasons": reasons, "limits": limits}
             targets.append(TargetForecast(**{**target, **rebuilt}))
         floors = {float(k): tuple(v) for k, v in document["pinned_floors"].items()}
-        lists = {k: tuple(document[k]) for k in ("laws", "evidence")}
+        lists = {k: tuple(document[k]) for k in ("evidence",)}
         lists["limits"] = limits_from(document["limits"])
         noise = NewRunNoise(**document["noise"])
         changed = {"targets": tuple(targets), "noise": noise, "pinned_floors": floors, **lists}

@@ -4,6 +4,7 @@ A table with sizes and tokens that vary independently is a surface L(N, D), and 
 budget is its lowest point there. Otherwise a budget is answered by the best runs as a curve L(C).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,13 +20,14 @@ from analysis.forecasting.ladder import (
     Ladder,
     best_of_budget,
     evaluation_noise,
+    flops_limits,
     health_weights,
     log_flops,
     surface_ladder,
 )
 from analysis.forecasting.members.candidates import (
-    LAW_NAMES,
     Candidate,
+    candidate_of,
     curve_candidates,
     surface_candidates,
 )
@@ -33,6 +35,8 @@ from analysis.tuning.gap import TuningGap, checked_gap, with_open_checks
 from analysis.tuning.rungs import health_limits
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
+from scaling.laws.base import Law
+from scaling.laws.registry import LAWS
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
@@ -65,7 +69,7 @@ class Question:
 def pose(
     records: Records,
     wanted: tuple[str, ...],
-    law: str,
+    law: str | type[Law],
     x: str | None,
     *,
     furthest: float = 0.0,
@@ -74,20 +78,19 @@ def pose(
 
     ``furthest`` is the largest log value asked for along a curve.
     """
-    if law != "auto" and law not in LAW_NAMES:
-        raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(LAW_NAMES)}')
+    asked = _asked(law)
     if x is not None:
-        return _curve(records, x, law, furthest)
+        return _curve(records, x, asked, furthest)
     by_size = with_open_checks(records)
     if wanted == ("train_flops",):
-        if law != "auto" and not _of_surface(law):
-            return _curve(records, "train_flops", law, furthest)
+        if asked is not None and not _of_surface(asked):
+            return _curve(records, "train_flops", asked, furthest)
         reason = _no_surface(by_size)
         if reason is None:
-            return _surface(by_size, law)
-        if _of_surface(law):
-            raise ForecastError(f"{records.source}: {reason}; --law {law} needs a surface")
-        return _curve(records, "train_flops", law, furthest, reason)
+            return _surface(by_size, asked)
+        if asked is not None:
+            raise ForecastError(f"{records.source}: {reason}; --law {asked.name} needs a surface")
+        return _curve(records, "train_flops", None, furthest, reason)
     if set(wanted) == {"params", "tokens"}:
         reason = _no_surface(by_size)
         if reason is not None:
@@ -95,8 +98,8 @@ def pose(
                 f"{records.source}: {reason}; add such runs, or forecast along one column: "
                 "scaling forecast --x"
             )
-        return _surface(by_size, law)
-    return _curve(records, wanted[0], law, furthest)
+        return _surface(by_size, asked)
+    return _curve(records, wanted[0], asked, furthest)
 
 
 def check_distance(distance: FloatArray) -> None:
@@ -108,18 +111,39 @@ def check_distance(distance: FloatArray) -> None:
         )
 
 
-def _of_surface(law: str) -> bool:
-    return any(c.law == law for c in surface_candidates())
-
-
-def _chosen(candidates: tuple[Candidate, ...], law: str) -> tuple[Candidate, ...]:
+def _asked(law: str | type[Law]) -> type[Law] | None:
+    """The one law that is to answer; None for all candidates."""
     if law == "auto":
+        return None
+    kind = LAWS.get(law) if isinstance(law, str) else law
+    if kind is None or not (_of_surface(kind) or _of_curve(kind)):
+        names = [name for name, known in LAWS.items() if _of_surface(known) or _of_curve(known)]
+        raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(names)}')
+    return kind
+
+
+def _of_surface(law: type[Law]) -> bool:
+    return law.inputs == ("params", "tokens")
+
+
+def _of_curve(law: type[Law]) -> bool:
+    return len(law.inputs) == 1
+
+
+def _chosen(
+    candidates: tuple[Candidate, ...],
+    law: type[Law] | None,
+    answers: Callable[[type[Law]], bool],
+) -> tuple[Candidate, ...]:
+    """The candidates of one law, or the one that it makes of itself; all if none is asked for."""
+    if law is None:
         return candidates
-    chosen = tuple(c for c in candidates if c.law == law)
-    if not chosen:
-        names = ", ".join(dict.fromkeys(c.law for c in candidates))
-        raise ForecastError(f'no law "{law}" answers this question; choose auto or one of: {names}')
-    return chosen
+    if not answers(law):
+        names = ", ".join(name for name, known in LAWS.items() if answers(known))
+        raise ForecastError(
+            f'no law "{law.name}" answers this question; choose auto or one of: {names}'
+        )
+    return tuple(c for c in candidates if c.law is law) or (candidate_of(law),)
 
 
 def _no_surface(records: Records) -> str | None:
@@ -148,7 +172,7 @@ def _well_tuned(ladder: Ladder, tuning: TuningGap) -> Ladder:
     return replace(ladder, log_loss=ladder.log_loss - tuning.expected, tuning=tuning, health=None)
 
 
-def _surface(records: Records, law: str) -> Question:
+def _surface(records: Records, law: type[Law] | None) -> Question:
     usable = records.usable("params", "tokens")
     ladder = surface_ladder(usable)
     tuning = checked_gap(usable, ladder.log_compute)
@@ -157,15 +181,15 @@ def _surface(records: Records, law: str) -> Question:
         ladder, limits = _well_tuned(ladder, tuning), limits + tuning.limits
     return Question(
         ladder=ladder,
-        candidates=_chosen(surface_candidates(), law),
+        candidates=_chosen(surface_candidates(), law, _of_surface),
         calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
-        limits=limits + _check_fall(records, ladder),
+        limits=limits + flops_limits(usable) + _check_fall(records, ladder),
         evaluation_noise=evaluation_noise(usable),
     )
 
 
 def _curve(
-    records: Records, x: str, law: str, furthest: float, no_surface: str | None = None
+    records: Records, x: str, law: type[Law] | None, furthest: float, no_surface: str | None = None
 ) -> Question:
     """The question of one column; ``no_surface`` is why the usual surface cannot answer it."""
     usable = records.usable(x)
@@ -198,7 +222,7 @@ def _curve(
     is_far = x == "train_flops" or furthest > ladder.log_compute.max() + FAR * np.log(10)
     return Question(
         ladder=ladder,
-        candidates=_chosen(curve_candidates(exponent, far=is_far), law),
+        candidates=_chosen(curve_candidates(exponent, far=is_far), law, _of_curve),
         calibration=FAR_CURVE if is_far else NEAR_CURVE,
         limits=fallback + health_limits(usable) + _check_fall(records, ladder),
         evaluation_noise=evaluation_noise(usable),

@@ -8,7 +8,6 @@ import numpy.typing as npt
 from analysis.forecasting.ensemble import Ensemble
 from analysis.forecasting.forecaster import Forecaster, LogForecast
 from analysis.forecasting.ladder import Ladder
-from analysis.forecasting.members.surface_forms import SurfaceForm
 from analysis.intervals import DECADE
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
@@ -101,14 +100,13 @@ def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[Limit, ...]:
         text = "the runs do not identify an irreducible loss; see what pinned floors would give"
         found.append(Limit(LimitCode.FLOOR_NOT_IDENTIFIED, text))
     first = forecaster.ensemble.members[0]
-    if isinstance(first.candidate.form, SurfaceForm):
-        _, _, alpha, beta, _ = first.candidate.form.constants(first.solution.theta[None])
-        if max(alpha[0], beta[0]) > STEEP_EXPONENT:
-            text = (
-                f"fitted exponents are steep ({alpha[0]:.2f}, {beta[0]:.2f}): "
-                "the smallest runs may be under-trained"
-            )
-            found.append(Limit(LimitCode.STEEP, text))
+    exponents = first.form.exponents(first.solution.theta)
+    if max(exponents, default=0.0) > STEEP_EXPONENT:
+        text = (
+            f"fitted exponents are steep ({', '.join(f'{v:.2f}' for v in exponents)}): "
+            "the smallest runs may be under-trained"
+        )
+        found.append(Limit(LimitCode.STEEP, text))
     return tuple(found)
 
 
@@ -161,7 +159,7 @@ def left_out(records: Records, ladder: Ladder) -> tuple[Limit, ...]:
 
 def floor_identified(ensemble: Ensemble) -> bool:
     """Whether the runs, not the prior, say where the floor of the loss is."""
-    floored = [m for m in ensemble.members if m.candidate.form.parameters[0] == "floor"]
+    floored = [m for m in ensemble.members if m.form.parameters[0] == "floor"]
     if not floored:
         return False
     sd = float(np.sqrt(floored[0].solution.covariance[0, 0]))

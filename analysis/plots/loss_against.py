@@ -1,5 +1,7 @@
 """Loss against compute (or another column): runs, law with its band, forecast, held-out runs."""
 
+from functools import partial
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -12,6 +14,7 @@ from analysis.plots.style import (
     HELD_OUT,
     MANY_POINTS,
     MEASURED,
+    ROUGH,
     axes_or_new,
     label_axes,
     loss_axis,
@@ -35,7 +38,8 @@ def plot_loss_against(
     """Losses of the usable runs against ``x``, with what was fitted to them and forecast from them.
 
     ``fit`` is of a law of that one column; its band is the uncertainty of the law. The range of
-    ``forecast`` is for a new run. Both at ``confidence_level``.
+    ``forecast`` is for a new run. Both at ``confidence_level``. The line of the forecast ends at
+    the last target that the runs support; beyond it a hatched range is an order of magnitude.
     """
     ax = axes_or_new(ax)
     used = records.usable(x)
@@ -75,40 +79,43 @@ def _draw_law(ax: Axes, fit: Fit, used: Records, x: str, confidence_level: float
 
 
 def _draw_forecast(ax: Axes, forecast: Forecast, x: str, confidence_level: float) -> list[float]:
+    """The median with its range as far as targets are supported, and beyond only a pale range."""
     targets = sorted((t for t in forecast.targets if x in t.at), key=lambda t: t.at[x])
     where = [t.at[x] for t in targets]
-    ranges = [t.intervals[confidence_level] for t in targets]
-    ax.plot(
-        where,
-        [t.median for t in targets],
-        color=FORECAST,
-        lw=1.8,
-        ls=(0, (5, 2)),
-        label="forecast",
-        zorder=4,
-    )
-    ax.fill_between(
-        where,
-        [r.low for r in ranges],
-        [r.high for r in ranges],
-        color=FORECAST,
-        alpha=0.18,
-        lw=0,
-        label=f"new run, {100 * confidence_level:g}% interval",
-        zorder=1,
-    )
+    medians = [t.median for t in targets]
+    supported = np.array([median is not None for median in medians])
+    last = int(np.max(np.flatnonzero(supported), initial=-1)) + 1
+    level = f"{100 * confidence_level:g}% interval"
+    if last:
+        ax.plot(
+            where[:last],
+            [np.nan if median is None else median for median in medians[:last]],
+            color=FORECAST,
+            lw=1.8,
+            ls=(0, (5, 2)),
+            label="forecast",
+            zorder=4,
+        )
+    low, high = np.array([t.intervals[confidence_level] for t in targets]).T
+    fill = partial(ax.fill_between, where, low, high, lw=0, zorder=1)
+    if last:
+        fill(where=supported, color=FORECAST, alpha=0.18, label=f"new run, {level}")
+    if not supported.all():
+        rough = ~supported  # and its neighbours, so that the ranges meet
+        rough = rough | np.r_[rough[1:], False] | np.r_[False, rough[:-1]]
+        label = f"order of magnitude only, {level}"
+        fill(where=rough, facecolor="none", edgecolor=ROUGH, hatch="////", label=label)
     return where
 
 
 def _draw_held_out(ax: Axes, check: HeldOutCheck, x: str) -> list[float]:
     runs = [run for run in check.runs if x in run.at]
     where = [run.at[x] for run in runs]
-    predicted = np.array([run.predicted for run in runs])
     ends = np.array([[run.interval.low, run.interval.high] for run in runs]).reshape(-1, 2)
-    ax.errorbar(
+    ax.errorbar(  # the interval alone: no mark stands for a median
         where,
-        predicted,
-        yerr=[predicted - ends[:, 0], ends[:, 1] - predicted],
+        ends[:, 0],
+        yerr=[np.zeros(len(ends)), ends[:, 1] - ends[:, 0]],
         fmt="none",
         ecolor=HELD_OUT,
         elinewidth=1.8,

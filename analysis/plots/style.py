@@ -28,6 +28,7 @@ from scaling.columns import COLUMNS, label, loss_label
 MEASURED = "#0072B2"
 FITTED = "#222222"
 FORECAST = "#D55E00"
+ROUGH = "#F0B48A"  # FORECAST made pale: what is no more than an order of magnitude
 HELD_OUT = "#009E73"
 MUTED = "#777777"
 

@@ -85,15 +85,21 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
 
 
 def _what_is_drawn(findings: Findings, level: str) -> str:
-    said = ["Points are runs."]
+    told = ["Points are runs."]
     if findings.law_of(findings.x):
-        said.append("The black line is the law fitted to the best of them.")
-    if findings.forecast:
-        said.append(
+        told.append("The black line is the law fitted to the best of them.")
+    supported = [t.supported for t in findings.forecast.targets] if findings.forecast else []
+    if any(supported):
+        told.append(
             "The dashed line is the forecast; the shaded range around it should hold a new run "
             f"{level} of the time."
         )
-    return " ".join([*said, "Both axes are logarithmic."])
+    if not all(supported):
+        begins = "Where the line ends" if any(supported) else "Beyond the runs"
+        told.append(
+            f"{begins}, the runs support no number: the hatched range is an order of magnitude."
+        )
+    return " ".join([*told, "Both axes are logarithmic."])
 
 
 def _loss(findings: Findings, ax: Axes) -> None:

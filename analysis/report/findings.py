@@ -26,7 +26,9 @@ from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVELS
 from analysis.tuning.rungs import LadderHealth, ladder_health
 from scaling.errors import ForecastError, RecordError, ScalingError
+from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
+from scaling.laws.surfaces import Chinchilla
 from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
 
@@ -232,7 +234,9 @@ def _laws_to_fit(
                 fit_once = partial(fit_once, objective="least_squares")
                 fitted = fit_once(bootstrap=bootstrap)
             floor = fitted.law.floor
-            if not fitted.floor_identified or fitted.law.constants()[floor] == 0:
+            if floor is not None and (
+                not fitted.floor_identified or fitted.law.constants()[floor] == 0
+            ):
                 # with a floor that is anybody's guess the other constants are too
                 held = fit_once(bootstrap=bootstrap, fix={floor: 0.0})
                 fitted = replace(held, limits=(FLOOR_HELD, *held.limits))
@@ -241,12 +245,12 @@ def _laws_to_fit(
         return fit
 
     if x is not None:
-        name = "power_law" if law == "auto" else law
+        name = PowerLaw.name if law == "auto" else law
         about = f"loss along {x}"
         return {about: fitting(name, about, lambda: records)}
     surface = "loss as a function of model size and tokens, over all usable runs"
     curve = "loss as a function of compute, over the runs that no cheaper run beats"
-    plan = {"power_law": curve, "chinchilla": surface}
+    plan = {PowerLaw.name: curve, Chinchilla.name: surface}
     if law != "auto":
         plan = {law: curve if law_named(law).inputs == ("train_flops",) else surface}
     return {

@@ -9,7 +9,16 @@ import pandas as pd
 
 from analysis.evaluation.sealed import SealStanding
 from analysis.report.findings import Findings
-from analysis.report.tables import HEADS, NO_INTERVAL, Table, loss_head, or_dash, size_cell
+from analysis.report.tables import (
+    HEADS,
+    NO_INTERVAL,
+    NOT_SUPPORTED,
+    Table,
+    loss_head,
+    or_dash,
+    range_cell,
+    size_cell,
+)
 from analysis.text.numbers import MINUS, loss_in_words, percent_in_words
 from analysis.text.tuning import gap_text
 from scaling.limits import LimitCode, texts
@@ -124,14 +133,14 @@ def seals_table(standings: Sequence[SealStanding], confidence_level: float = 0.9
                 seal.name,
                 seal.sealed_at[:16].replace("T", " "),
                 _place(target.at, target.asked),
-                f"{target.median:.4f}",
-                f"{span[0]:.4f} to {span[1]:.4f}",
+                NOT_SUPPORTED if target.median is None else f"{target.median:.4f}",
+                range_cell(span, target.median),
             )
             for verdict in own:
                 inside = verdict.inside.get(level, next(iter(verdict.inside.values())))
                 if not inside:
                     missed.append(len(rows))
-                error = percent_in_words(100 * verdict.error, signed=True)
+                error = or_dash(verdict.error, lambda v: percent_in_words(100 * v, signed=True))
                 rows.append(
                     (*said, f"{verdict.measured:.4f}", error, "inside" if inside else "OUTSIDE")
                 )

@@ -11,6 +11,7 @@ from analysis.report.findings import FACTORS, Findings, gather_findings
 from analysis.report.tables import NO_INTERVAL, constants_table
 from analysis.report.write import save_report
 from analysis.text.numbers import factor_in_words
+from scaling.limits import LimitCode, texts
 from scaling.records import Records
 
 
@@ -43,6 +44,10 @@ class Study:
             lines += ["", *check.line.splitlines()]
             beyond = max(run.decades_beyond for run in check.runs)
             lines.append(f"  at {factor_in_words(beyond)} the largest fitted run")
+            lines += [
+                f"  limit: {sentence}"
+                for sentence in texts(check.limits, without=(LimitCode.MISSED,))
+            ]
             if check.warning:
                 bar = "!" * 78
                 lines += [bar, check.warning, bar]
@@ -54,9 +59,9 @@ class Study:
             target = self.findings.target(factor)
             if target is not None:
                 low, high = target.intervals[level]
-                said = f"{target.median:.3f} [{low:.3f}, {high:.3f}]"
-                if not target.supported:
-                    said = f"unsupported, somewhere in [{low:.2g}, {high:.2g}]"
+                said = f"unsupported, somewhere in [{low:.2g}, {high:.2g}]"
+                if target.median is not None:
+                    said = f"{target.median:.3f} [{low:.3f}, {high:.3f}]"
                 lines.append(
                     f"forecast at {factor:g} times the largest fitted run: {said} "
                     f"({target.decades_beyond:.1f} decades beyond the data)"

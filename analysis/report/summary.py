@@ -143,7 +143,7 @@ def _reach(findings: Findings, factor: float, target: TargetForecast) -> str:
     where = (
         f"{factor:g} times the largest fitted run ({x_in_words(target.at[findings.x], findings.x)})"
     )
-    if not target.supported:
+    if target.median is None:
         return (
             f"{where} would end somewhere between {rough_in_words(low)} and "
             f"{rough_in_words(high)} ({_level(findings)} interval); "
@@ -166,7 +166,7 @@ def _how_to_split(findings: Findings) -> list[Statement]:
             (split.shown(end) for end in ranges[findings.confidence_level])
             for ranges in (split.params_range, split.tokens_range)
         )
-        if not split.supported:
+        if split.params is None or split.tokens is None:
             sentences.append(
                 f"At {factor:g} times the runs say no more than {count_in_words(n_low)} to "
                 f"{count_in_words(n_high)} parameters on {count_in_words(d_low)} to "
@@ -192,13 +192,21 @@ def _held_out(findings: Findings) -> list[Statement]:
             else "No run was held out, so this forecast has not been put to that test."
         )
         return [Statement(heading="The held-out check", text=text)]
-    errors = ", ".join(percent_in_words(r.error_percent, signed=True) for r in check.runs)
+    known = [r.error_percent for r in check.runs if r.error_percent is not None]
+    errors = ", ".join(percent_in_words(error, signed=True) for error in known)
     beyond = max(run.decades_beyond for run in check.runs)
     what = "run was" if len(check.runs) == 1 else "runs were"
     text = (
         f"{len(check.runs)} {what} hidden from every fit, at {factor_in_words(beyond)} the largest "
-        f"fitted one ({beyond:.2f} decades beyond the data). The prediction was off by {errors}."
+        f"fitted one ({beyond:.2f} decades beyond the data)."
     )
+    text += f" The prediction was off by {errors}." if known else ""
+    if len(known) < len(check.runs):
+        text += (
+            " So far out the runs support an interval and no prediction."
+            if not known
+            else (f" {len(check.runs) - len(known)} lie too far out for more than an interval.")
+        )
     if check.warning:
         return [Statement(heading="The held-out check", text=f"{check.warning} {text}", warns=True)]
     text += f" The measured loss lies inside the {_level(findings)} interval."

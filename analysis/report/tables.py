@@ -25,6 +25,7 @@ from scaling.records import Records
 MOST_ROWS = 40
 MOST_SEEDS_LISTED = 4
 NOT_IDENTIFIED = "not identified by these runs"
+NOT_SUPPORTED = "not supported"
 NO_INTERVAL = "\u2013"
 
 
@@ -110,6 +111,14 @@ def size_cell(value: float, column: str) -> str:
     return flops_in_words(value, 3) if column == "train_flops" else count_in_words(value)
 
 
+def range_cell(interval: tuple[float, float], median: float | None) -> str:
+    """An interval of losses as a cell; an order of magnitude where there is no median."""
+    low, high = interval
+    if median is None:
+        return f"{rough_in_words(low)} to {rough_in_words(high)}"
+    return f"{low:.4f} to {high:.4f}"
+
+
 def _losses(losses: np.ndarray) -> str:
     finite = losses[np.isfinite(losses)]
     if not len(finite):
@@ -138,7 +147,9 @@ def constants_table(fitted: FittedLaw) -> Table:
 
 def floor_is_identified(fit: Fit) -> bool:
     """Whether the irreducible loss may be printed: the fit says that nothing limits it."""
-    return fit.status is FitStatus.CONVERGED and fit.fixed.get(fit.law.floor) != 0
+    floor = fit.law.floor
+    held_at_zero = floor is not None and fit.fixed.get(floor) == 0
+    return fit.status is FitStatus.CONVERGED and not held_at_zero
 
 
 def forecast_table(findings: Findings) -> Table:
@@ -155,7 +166,7 @@ def forecast_table(findings: Findings) -> Table:
             (
                 f"{factor:g}\u00d7",
                 x_in_words(target.at[findings.x], findings.x, spelt_out=False),
-                loss_in_words(target.median) if target.supported else "not supported",
+                _median(target.median),
                 f"{write(low)} to {write(high)}",
                 f"{target.decades_beyond:.1f}",
                 "none" if error is None else f"{target.origins:.1f}",
@@ -173,6 +184,10 @@ def forecast_table(findings: Findings) -> Table:
         "Their mean error",
     )
     return Table(head=head, rows=tuple(rows))
+
+
+def _median(value: float | None) -> str:
+    return NOT_SUPPORTED if value is None else loss_in_words(value)
 
 
 def shares_table(findings: Findings) -> Table:
@@ -218,10 +233,7 @@ def pinned_table(findings: Findings) -> Table:
     rows = [
         (
             loss_in_words(floor),
-            *(
-                (loss_in_words if made.targets[i].supported else rough_in_words)(medians[i])
-                for i in at
-            ),
+            *(_median(medians[i]) for i in at),
         )
         for floor, medians in made.pinned_floors.items()
     ]
@@ -235,8 +247,9 @@ def splits_table(findings: Findings) -> Table:
     for factor, split in zip(FACTORS, findings.splits, strict=False):
         ranges = (split.params_range[level], split.tokens_range[level])
         n, d = (" to ".join(count_in_words(split.shown(v)) for v in ends) for ends in ranges)
-        best = (count_in_words(v) for v in (split.params, split.tokens))
-        n_best, d_best = best if split.supported else ("not supported",) * 2
+        n_best, d_best = (
+            NOT_SUPPORTED if v is None else count_in_words(v) for v in (split.params, split.tokens)
+        )
         budget = f"{flops_in_words(split.train_flops)} FLOP"
         rows.append((f"{factor:g}\u00d7", budget, n_best, n, d_best, d))
     percent = f"{100 * level:g}% interval"
@@ -258,10 +271,10 @@ def held_out_table(findings: Findings) -> Table:
             )
             or flops_in_words(run.at["train_flops"]),
             f"{run.decades_beyond:.2f}",
-            f"{run.predicted:.4f}",
-            f"{run.interval.low:.4f} to {run.interval.high:.4f}",
+            NOT_SUPPORTED if run.predicted is None else f"{run.predicted:.4f}",
+            range_cell(run.interval, run.predicted),
             f"{run.measured:.4f}",
-            percent_in_words(run.error_percent, signed=True),
+            or_dash(run.error_percent, lambda v: percent_in_words(v, signed=True)),
             "inside" if run.is_inside else "OUTSIDE",
         )
         for run in check.runs
@@ -313,7 +326,8 @@ def card_rows(fit: Fit) -> tuple[tuple[str, str], ...]:
     """The checklist card as name and text, without what stands elsewhere in the report."""
     if fit.card is None:
         return ()
-    hidden = () if floor_is_identified(fit) else (fit.law.floor,)
+    floor = fit.law.floor
+    hidden = () if floor is None or floor_is_identified(fit) else (floor,)
     skipped = {"constants"}
     said = {k: _card_text(v, hidden) for k, v in fit.card.items() if k not in skipped and v != []}
     return tuple((name[:1].upper() + name[1:], text) for name, text in said.items() if text)

@@ -15,7 +15,7 @@ def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
     rows = [
         [
             f"{answer.loss:g}",
-            _budget(answer.median, answer.supported),
+            "unsupported" if answer.median is None else _budget(answer.median, answer.supported),
             *(
                 "[{}, {}]".format(*(_budget(end, answer.supported) for end in answer.ranges[level]))
                 for level in levels
@@ -34,6 +34,13 @@ def _budget(value: float, is_supported: bool) -> str:
     return f"{value:.3g}" if is_supported else f"{value:.0e}"
 
 
+def _best(split: OptimalSplit) -> list[str]:
+    """Size, tokens and tokens per parameter of a split, if its digits mean something."""
+    if split.params is None or split.tokens is None:
+        return ["unsupported"] * 3
+    return [f"{v:.3g}" for v in (split.params, split.tokens, split.tokens / split.params)]
+
+
 def splits_text(splits: Sequence[OptimalSplit]) -> str:
     """The best size and tokens of each budget, and which law says so."""
     levels = list(splits[0].params_range)
@@ -41,8 +48,7 @@ def splits_text(splits: Sequence[OptimalSplit]) -> str:
     header += [f"{name} {100 * level:.10g}%" for level in levels for name in ("N", "D")]
     rows = []
     for split in splits:
-        best = (split.params, split.tokens, split.tokens / split.params)
-        cells = [f"{split.budget:.3g}", *(f"{split.shown(v):.3g}" for v in best)]
+        cells = [f"{split.budget:.3g}", *_best(split)]
         cells.append(f"{split.train_flops:.3g}")
         for level in levels:
             for span in (split.params_range[level], split.tokens_range[level]):

@@ -37,9 +37,8 @@ def forecast_text(forecast: Forecast) -> str:
     ]
     if not forecast.floor_identified and forecast.pinned_floors:
         pinned = "; ".join(
-            f"{floor:.2f} -> {', '.join(_loss(median, t.supported) for median, t in pairs)}"
+            f"{floor:.2f} -> {', '.join(_median(median) for median in medians)}"
             for floor, medians in forecast.pinned_floors.items()
-            for pairs in [list(zip(medians, forecast.targets, strict=True))]
         )
         lines.append(f"medians if the floor were: {pinned}")
     lines += [*section("evidence", forecast.evidence), *section("limits", texts(forecast.limits))]
@@ -48,19 +47,16 @@ def forecast_text(forecast: Forecast) -> str:
 
 def _target_cells(target: TargetForecast, levels: Sequence[float]) -> list[str]:
     """A target's row: four decimals where they are supported, else two digits and no median."""
-    if target.supported:
-        ranges = [
-            interval_text(target.intervals[level], _places(target.median)) for level in levels
-        ]
-        return [target_label(target.at), _loss(target.median, True), *ranges]
-    ranges = [
-        "[{}, {}]".format(*(_loss(v, False) for v in target.intervals[level])) for level in levels
-    ]
-    return [target_label(target.at), "unsupported", *ranges]
+    median = target.median
+    if median is None:
+        ranges = ["[{:.2g}, {:.2g}]".format(*target.intervals[level]) for level in levels]
+    else:
+        ranges = [interval_text(target.intervals[level], _places(median)) for level in levels]
+    return [target_label(target.at), _median(median), *ranges]
 
 
-def _loss(value: float, is_supported: bool) -> str:
-    return f"{value:.{_places(value)}f}" if is_supported else f"{value:.2g}"
+def _median(value: float | None) -> str:
+    return "unsupported" if value is None else f"{value:.{_places(value)}f}"
 
 
 def _places(loss: float) -> int:

@@ -61,7 +61,7 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
     runs.import_: (options.importing,),
     forecast.fit: (
         options.source,
-        options.law("power_law"),
+        options.law(None),
         options.fitting,
         options.output,
         options.json_output,

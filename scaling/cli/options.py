@@ -134,15 +134,15 @@ def experiment(command: argparse.ArgumentParser) -> None:
     command.add_argument("experiment", metavar="EXPERIMENT", help="the name of a sweep")
 
 
-def law(default: str, along: bool = True) -> Options:
-    """Which law, and where it may run ``along`` one column, which."""
+def law(default: str | None, along: bool = True) -> Options:
+    """Which law, and where it may run ``along`` one column, which; None is the library's own."""
 
     def add(command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--law",
             default=default,
             metavar="NAME",
-            help="which law; an unknown name lists all (%(default)s)",
+            help=f"which law; an unknown name lists all ({default or 'the power law of compute'})",
         )
         if along:
             command.add_argument(

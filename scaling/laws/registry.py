@@ -1,4 +1,4 @@
-"""Scaling laws as values: each law is a frozen dataclass of its constants.
+"""The laws there are, by name; and the way in for one that is written elsewhere.
 
 Glossary, one symbol, one meaning, everywhere in the project:
 
@@ -7,29 +7,35 @@ Glossary, one symbol, one meaning, everywhere in the project:
     U  unique_tokens  distinct training tokens
     C  train_flops    FLOP spent on training
     L  loss           validation cross-entropy, nats per token
-    E, c              floor: the loss that no scale removes, nats per token
+    E, c              irreducible loss: what no scale removes, nats per token
 
 Constants are floats, or arrays of draws: the truth of a test, a best fit and a whole bootstrap
 share one type. ``law.loss(...)`` has the shape of the constants followed by the shape of the
-inputs. A new law is one dataclass and one entry in `LAWS`.
+inputs. A new law is one dataclass and one entry in `LAWS`, or one call of `register_law`; what
+it must fulfil is in `scaling.laws.conformance`.
 """
 
 from scaling.errors import FitError
 from scaling.laws.base import Law
-from scaling.laws.curves import M4, BrokenPowerLaw, PowerLaw, ShiftedPowerLaw, TwiceBrokenPowerLaw
+from scaling.laws.curves import (
+    M4,
+    BrokenPowerLaw,
+    PowerLaw,
+    PurePowerLaw,
+    SaturatingPowerLaw,
+    ShiftedPowerLaw,
+    TwiceBrokenPowerLaw,
+)
+from scaling.laws.farseer import Farseer
 from scaling.laws.surfaces import Chinchilla, DataConstrained, Overtraining, ShapeLaw, Skaling
 
 LAWS: dict[str, type[Law]] = {
-    "power_law": PowerLaw,
-    "shifted_power_law": ShiftedPowerLaw,
-    "m4": M4,
-    "broken_power_law": BrokenPowerLaw,
-    "broken_power_law_2": TwiceBrokenPowerLaw,
-    "chinchilla": Chinchilla,
-    "skaling": Skaling,
-    "overtraining": Overtraining,
-    "data_constrained": DataConstrained,
-    "shape_law": ShapeLaw,
+    law.name: law
+    for law in (
+        *(PowerLaw, PurePowerLaw, ShiftedPowerLaw, SaturatingPowerLaw, M4),
+        *(BrokenPowerLaw, TwiceBrokenPowerLaw),
+        *(Chinchilla, Skaling, Overtraining, Farseer, DataConstrained, ShapeLaw),
+    )
 }
 
 
@@ -40,3 +46,19 @@ def law_named(name: "str | type[Law]") -> type[Law]:
     if name not in LAWS:
         raise FitError(f'unknown law "{name}"; the laws are {", ".join(LAWS)}')
     return LAWS[name]
+
+
+def register_law(law: type[Law]) -> type[Law]:
+    """Make a law known by its name to fits, forecasts, reports and documents; works as a decorator.
+
+    Raises FitError for a name that another law has.
+    """
+    if LAWS.get(law.name, law) is not law:
+        raise FitError(f'a law "{law.name}" exists already: {LAWS[law.name].form}; choose a name')
+    LAWS[law.name] = law
+    return law
+
+
+def unregister_law(law: type[Law]) -> None:
+    """Forget a law that was registered."""
+    LAWS.pop(law.name, None)

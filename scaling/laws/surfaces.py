@@ -1,13 +1,68 @@
 """Laws of several inputs: model size, tokens, distinct tokens, width and depth."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from itertools import product
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from scaling.arrays import FloatArray
-from scaling.laws.base import Constant, Law, before_inputs
+from scaling.laws.base import (
+    NATS,
+    Constant,
+    Law,
+    Power,
+    Symbol,
+    before_inputs,
+    runs_at_all,
+)
+from scaling.laws.reference import Reference
+from scaling.laws.starts import Grid, crossed
+
+_EXPONENTS = (0.08, 0.15, 0.25, 0.4, 0.6, 0.9)
+_HOFFMANN = Reference(
+    "hoffmann2022training",
+    (
+        *("Jordan Hoffmann", "Sebastian Borgeaud", "Arthur Mensch", "Elena Buchatskaya"),
+        *("Trevor Cai", "Eliza Rutherford", "Diego de Las Casas", "Lisa Anne Hendricks"),
+        *("Johannes Welbl", "Aidan Clark", "Tom Hennigan", "Eric Noland", "Katie Millican"),
+        *("George van den Driessche", "Bogdan Damoc", "Aurelia Guy", "Simon Osindero"),
+        *("Karen Simonyan", "Erich Elsen", "Jack W. Rae", "Oriol Vinyals", "Laurent Sifre"),
+    ),
+    "Training Compute-Optimal Large Language Models",
+    2022,
+    "2203.15556",
+)
+_MUENNIGHOFF = Reference(
+    "muennighoff2023scaling",
+    (
+        *("Niklas Muennighoff", "Alexander M. Rush", "Boaz Barak", "Teven Le Scao"),
+        *("Aleksandra Piktus", "Nouamane Tazi", "Sampo Pyysalo", "Thomas Wolf", "Colin Raffel"),
+    ),
+    "Scaling Data-Constrained Language Models",
+    2023,
+    "2305.16264",
+)
+_GADRE = Reference(
+    "gadre2024overtraining",
+    ("Gadre", "others"),
+    "Language models scale reliably with over-training and on downstream tasks",
+    2024,
+    "2403.08540",
+)
+_MCLEISH = Reference(
+    "mcleish2025gemstones",
+    ("McLeish", "others"),
+    "Gemstones: A Model Suite for Multi-Faceted Scaling Laws",
+    2025,
+    "2502.06857",
+)
+_FLOOR = Symbol("loss that no scale removes", NATS)
+_OF_SIZE = Symbol("amplitude of the term in model size", "nats per token times params**alpha")
+_OF_DATA = Symbol("amplitude of the term in data", "nats per token times tokens**beta")
+_ALPHA, _BETA = Symbol("exponent of model size"), Symbol("exponent of tokens")
 
 
 class _TwoInputLaw(Law):
@@ -54,14 +109,37 @@ class Chinchilla(_TwoInputLaw):
     alpha: Constant
     beta: Constant
     name: ClassVar[str] = "chinchilla"
+    form: ClassVar[str] = "L(N, D) = E + A N**-alpha + B D**-beta"
+    reference: ClassVar[Reference] = _HOFFMANN
+    symbols: ClassVar[Mapping[str, Symbol]] = {
+        "E": _FLOOR,
+        "A": _OF_SIZE,
+        "B": _OF_DATA,
+        "alpha": _ALPHA,
+        "beta": _BETA,
+    }
     linear: ClassVar[tuple[str, ...]] = ("E", "A", "B")
     positive: ClassVar[tuple[str, ...]] = ("E", "A", "B")
-    floor: ClassVar[str] = "E"
+    floor: ClassVar[str | None] = "E"
+    powers: ClassVar[tuple[Power, ...]] = (
+        Power("A", 0, "alpha", -1.0),
+        Power("B", 1, "beta", -1.0),
+    )
 
     @staticmethod
     def formula(n: Any, d: Any, E: Any, A: Any, B: Any, alpha: Any, beta: Any) -> Any:  # noqa: N803
         """E + A n**-alpha + B d**-beta."""
         return E + A * n**-alpha + B * d**-beta
+
+    @classmethod
+    def guesses(cls, inputs: tuple[FloatArray, ...], loss: FloatArray) -> Grid:
+        """Every pair of usual exponents."""
+        return crossed(alpha=_EXPONENTS, beta=_EXPONENTS)
+
+    @classmethod
+    def example(cls) -> Self:
+        """The constants of Hoffmann et al. 2022, rounded."""
+        return cls(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
 
     def _balance(self) -> tuple[Any, Any, Any]:
         return self.alpha, self.beta, np.asarray(self.B) / self.A
@@ -73,9 +151,10 @@ class Skaling(_TwoInputLaw):
 
         L(N, D) = E + A (N**-alpha + R D**-beta)**k
 
-    k = 1 is Chinchilla; E = 0 and beta = 1 give the joint law of Kaplan et al. 2020, "Scaling
-    Laws for Neural Language Models", arXiv:2001.08361. Here it has a floor, and both exponents
-    are free.
+    Videau, Youbi-Idrissi, Lopez-Paz and Ahuja 2026, "Skaling: Chinchilla's Exponents Meet Kaplan's
+    Coupling", arXiv:2608.07222, who write (A N**-alpha + B D**-beta)**k + E; here their A**k is A
+    and their B / A is R. k = 1 is Chinchilla; E = 0 and beta = 1 give the joint law of Kaplan et
+    al. 2020, "Scaling Laws for Neural Language Models", arXiv:2001.08361.
     """
 
     E: Constant
@@ -85,14 +164,46 @@ class Skaling(_TwoInputLaw):
     beta: Constant
     k: Constant
     name: ClassVar[str] = "skaling"
+    form: ClassVar[str] = "L(N, D) = E + A (N**-alpha + R D**-beta)**k"
+    reference: ClassVar[Reference] = Reference(
+        "videau2026skaling",
+        ("Mathurin Videau", "Badr Youbi-Idrissi", "David Lopez-Paz", "Kartik Ahuja"),
+        "Skaling: Chinchilla's Exponents Meet Kaplan's Coupling",
+        2026,
+        "2608.07222",
+    )
+    symbols: ClassVar[Mapping[str, Symbol]] = {
+        "E": _FLOOR,
+        "A": Symbol("amplitude", "nats per token times params**(alpha k)"),
+        "R": Symbol("weight of data beside model size", "tokens**beta per params**alpha"),
+        "alpha": Symbol("exponent of model size; alpha k far from the crossover"),
+        "beta": Symbol("exponent of tokens; beta k far from the crossover"),
+        "k": Symbol("coupling: 1 where size and data act apart"),
+    }
     linear: ClassVar[tuple[str, ...]] = ("E", "A")
     positive: ClassVar[tuple[str, ...]] = ("E", "A", "R", "k")
-    floor: ClassVar[str] = "E"
+    floor: ClassVar[str | None] = "E"
 
     @staticmethod
     def formula(n: Any, d: Any, E: Any, A: Any, R: Any, alpha: Any, beta: Any, k: Any) -> Any:  # noqa: N803
         """E + A (n**-alpha + R d**-beta)**k."""
         return E + A * (n**-alpha + R * d**-beta) ** k
+
+    @classmethod
+    def guesses(cls, inputs: tuple[FloatArray, ...], loss: FloatArray) -> Grid:
+        """Slopes far from the crossover (alpha k, beta k), the balance of the two, and k."""
+        guesses = product((0.2, 0.35, 0.6), (0.2, 0.35, 0.6), (0.3, 1.0, 3.0), (0.35, 0.6, 1.0))
+        table = np.array(list(guesses))
+        k = table[:, 3]
+        alpha, beta = table[:, 0] / k, table[:, 1] / k
+        centre_n, centre_d = (float(np.log(v).mean()) for v in inputs)
+        ratio = table[:, 2] * np.exp(beta * centre_d - alpha * centre_n)
+        return {"alpha": alpha, "beta": beta, "R": ratio, "k": k}
+
+    @classmethod
+    def example(cls) -> Self:
+        """Made up."""
+        return cls(E=1.5, A=30.0, R=20.0, alpha=0.6, beta=0.62, k=0.5)
 
     def _balance(self) -> tuple[Any, Any, Any]:
         return self.alpha, self.beta, self.R
@@ -114,14 +225,36 @@ class Overtraining(_TwoInputLaw):
     B: Constant
     alpha: Constant
     name: ClassVar[str] = "overtraining"
+    form: ClassVar[str] = "L(N, D) = E + A N**-alpha + B D**-alpha"
+    reference: ClassVar[Reference] = _GADRE
+    symbols: ClassVar[Mapping[str, Symbol]] = {
+        "E": _FLOOR,
+        "A": _OF_SIZE,
+        "B": Symbol("amplitude of the term in data", "nats per token times tokens**alpha"),
+        "alpha": Symbol("exponent of model size and of tokens"),
+    }
     linear: ClassVar[tuple[str, ...]] = ("E", "A", "B")
     positive: ClassVar[tuple[str, ...]] = ("E", "A", "B")
-    floor: ClassVar[str] = "E"
+    floor: ClassVar[str | None] = "E"
+    powers: ClassVar[tuple[Power, ...]] = (
+        Power("A", 0, "alpha", -1.0),
+        Power("B", 1, "alpha", -1.0),
+    )
 
     @staticmethod
     def formula(n: Any, d: Any, E: Any, A: Any, B: Any, alpha: Any) -> Any:  # noqa: N803
         """E + A n**-alpha + B d**-alpha."""
         return E + A * n**-alpha + B * d**-alpha
+
+    @classmethod
+    def guesses(cls, inputs: tuple[FloatArray, ...], loss: FloatArray) -> Grid:
+        """Usual exponents and wider."""
+        return crossed(alpha=[0.05, *_EXPONENTS, 1.5])
+
+    @classmethod
+    def example(cls) -> Self:
+        """Made up."""
+        return cls(E=1.84, A=166.0, B=287.0, alpha=0.273)
 
     def _balance(self) -> tuple[Any, Any, Any]:
         return self.alpha, self.alpha, np.asarray(self.B) / self.A
@@ -152,10 +285,21 @@ class DataConstrained(Law):
     r_d: Constant
     r_n: Constant
     name: ClassVar[str] = "data_constrained"
+    form: ClassVar[str] = (
+        "L(N, D, U) = E + A N'**-alpha + B D'**-beta; "
+        "D' = U + U r_d (1 - exp(-(D/U - 1)/r_d)); "
+        "N' = V + V r_n (1 - exp(-(N/V - 1)/r_n)), V = min(N, optimal size for U tokens)"
+    )
+    reference: ClassVar[Reference] = _MUENNIGHOFF
+    symbols: ClassVar[Mapping[str, Symbol]] = {
+        **Chinchilla.symbols,
+        "r_d": Symbol("repeats after which the value of data has decayed"),
+        "r_n": Symbol("excess of size after which the value of parameters has decayed"),
+    }
     inputs: ClassVar[tuple[str, ...]] = ("params", "tokens", "unique_tokens")
     linear: ClassVar[tuple[str, ...]] = ()
     positive: ClassVar[tuple[str, ...]] = ("E", "A", "B", "alpha", "beta", "r_d", "r_n")
-    floor: ClassVar[str] = "E"
+    floor: ClassVar[str | None] = "E"
 
     @staticmethod
     def formula(n: Any, d: Any, u: Any, E: Any, A: Any, B: Any, *rest: Any) -> Any:  # noqa: N803
@@ -169,6 +313,52 @@ class DataConstrained(Law):
         faded_n = useful * (1 + r_n * -np.expm1(-(n / useful - 1) / r_n))
         faded_d = unique * (1 + r_d * -np.expm1(-(d / unique - 1) / r_d))
         return E + A * faded_n**-alpha + B * faded_d**-beta
+
+    @classmethod
+    def solved(cls) -> tuple[str, ...]:
+        """Without the excess-parameter term, which ties A to B, it is linear in all three."""
+        return ("E", "A", "B")
+
+    @classmethod
+    def guesses(cls, inputs: tuple[FloatArray, ...], loss: FloatArray) -> Grid:
+        """A few exponents, and repeats that fade soon or late."""
+        return crossed(alpha=[0.15, 0.3, 0.5], beta=[0.15, 0.3, 0.5], r_d=[2.0, 10.0], r_n=[5.0])
+
+    @classmethod
+    def terms(cls, inputs: tuple[FloatArray, ...], guesses: Grid, count: int) -> FloatArray:
+        """The terms of E, A and B, (starts, runs, 3), with every parameter fed."""
+        n, d, u = inputs
+        unique = np.minimum(u, d)
+        r_d = guesses["r_d"][:, None]
+        faded = unique * (1 - r_d * np.expm1(-(d / unique - 1) / r_d))
+        terms = [n ** -guesses["alpha"][:, None], faded ** -guesses["beta"][:, None]]
+        return np.stack([np.ones((count, len(n))), *terms], axis=-1)
+
+    @classmethod
+    def unanswerable(cls, inputs: tuple[FloatArray, ...]) -> str | None:
+        """Runs that repeat no data say nothing of repeats."""
+        if (inputs[1] > 1.5 * inputs[2]).any():
+            return None
+        return (
+            f"no run repeats its data (tokens above 1.5 unique_tokens), so {cls.name} cannot be "
+            f"told from {Chinchilla.name}; fit --law {Chinchilla.name}"
+        )
+
+    @classmethod
+    def example(cls) -> Self:
+        """The constants of Muennighoff et al. 2023, rounded."""
+        return cls(E=1.87, A=521.0, B=1488.0, alpha=0.353, beta=0.353, r_d=15.4, r_n=5.3)
+
+    @classmethod
+    def example_runs(cls) -> dict[str, FloatArray]:
+        """Sizes, tokens and stocks of distinct tokens no larger than the tokens seen."""
+        runs = runs_at_all(
+            params=np.geomspace(1e7, 1e10, 6),
+            tokens=np.geomspace(1e8, 1e11, 6),
+            unique_tokens=np.geomspace(1e8, 1e10, 4),
+        )
+        possible = runs["unique_tokens"] <= runs["tokens"]
+        return {name: values[possible] for name, values in runs.items()}
 
     def derived(self) -> dict[str, Constant]:
         """The exponents of the compute-optimal split while data are fresh."""
@@ -197,13 +387,48 @@ class ShapeLaw(Law):
     gamma: Constant
     beta: Constant
     name: ClassVar[str] = "shape_law"
+    form: ClassVar[str] = "L(w, l, D) = E + A w**-alpha + G l**-gamma + B D**-beta"
+    reference: ClassVar[Reference] = _MCLEISH
+    symbols: ClassVar[Mapping[str, Symbol]] = {
+        "E": _FLOOR,
+        "A": Symbol("amplitude of the term in width", "nats per token times width**alpha"),
+        "G": Symbol("amplitude of the term in depth", "nats per token times layers**gamma"),
+        "B": _OF_DATA,
+        "alpha": Symbol("exponent of width"),
+        "gamma": Symbol("exponent of depth"),
+        "beta": _BETA,
+    }
     inputs: ClassVar[tuple[str, ...]] = ("width", "depth", "tokens")
     linear: ClassVar[tuple[str, ...]] = ("E", "A", "G", "B")
     positive: ClassVar[tuple[str, ...]] = ("E", "A", "G", "B")
-    floor: ClassVar[str] = "E"
+    floor: ClassVar[str | None] = "E"
+    powers: ClassVar[tuple[Power, ...]] = (
+        Power("A", 0, "alpha", -1.0),
+        Power("G", 1, "gamma", -1.0),
+        Power("B", 2, "beta", -1.0),
+    )
 
     @staticmethod
     def formula(w: Any, depth: Any, d: Any, E: Any, A: Any, G: Any, B: Any, *rest: Any) -> Any:  # noqa: N803
         """E + A w**-alpha + G depth**-gamma + B d**-beta."""
         alpha, gamma, beta = rest
         return E + A * w**-alpha + G * depth**-gamma + B * d**-beta
+
+    @classmethod
+    def guesses(cls, inputs: tuple[FloatArray, ...], loss: FloatArray) -> Grid:
+        """Exponents of width and depth up to one, of data as usual."""
+        return crossed(alpha=[0.2, 0.5, 1.0], gamma=[0.2, 0.5, 1.0], beta=[0.15, 0.3, 0.5])
+
+    @classmethod
+    def example(cls) -> Self:
+        """Made up."""
+        return cls(E=1.6, A=20.0, G=1.5, B=400.0, alpha=0.6, gamma=0.9, beta=0.3)
+
+    @classmethod
+    def example_runs(cls) -> dict[str, FloatArray]:
+        """Five widths, five depths, five token budgets."""
+        return runs_at_all(
+            width=[128, 256, 512, 1024, 2048],
+            depth=[2, 4, 8, 16, 32],
+            tokens=np.geomspace(1e9, 1e12, 5),
+        )

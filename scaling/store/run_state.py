@@ -12,6 +12,7 @@ STATE = "scaling.state"
 REASON = "scaling.reason"
 KIND = "scaling.kind"
 DRIVER = "scaling.driver"
+SETTLEMENT = "scaling.settlement"
 PARENT = "mlflow.parentRunId"
 
 

@@ -23,6 +23,11 @@ class RunWriter:
         self._facts = dict(facts)
         shipper.add(spool)
 
+    @property
+    def store_run_id(self) -> str | None:
+        """The store's own name of the run; None until it has arrived there."""
+        return self._spool.store_run_id
+
     def write(self, operation: Mapping[str, Any]) -> None:
         """Put one line on its way; StoreError for a full disk or a run that the store refused."""
         self._spool.append({"at": now_ms(), **operation})
@@ -32,6 +37,12 @@ class RunWriter:
         """Further facts: params in MLflow's pages, columns of the record."""
         self._facts.update(facts)
         self.write({"op": "facts", "params": as_params(facts)})
+
+    def log_progress(self, facts: Mapping[str, Fact]) -> None:
+        """Columns of the record that change while it trains, as they are by now; no params of
+        MLflow's, which never change."""
+        self._facts.update(facts)
+        self.write({"op": "facts", "tags": {RECORD: record_json(self._facts)}})
 
     def log_traceback(self, text: str) -> None:
         """The traceback of what went wrong in this run; `RunStore.tracebacks` reads it back."""

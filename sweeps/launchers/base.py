@@ -49,8 +49,8 @@ class Launcher(Protocol):
     """Does tasks in order on the processes that the config asks for, and yields what happens.
 
     `work` and the tasks are picklable. Leaving the iterator early, as Ctrl-C does, ends what runs.
-    Where `launch.nodes` are several, tasks are dataclasses, and the launcher gives the work each
-    one's nodes as its field `allocation`.
+    Where `launch.resources.nodes` are several, tasks are dataclasses, and the launcher gives the
+    work each one's nodes as its field `allocation`.
     Raises ConfigError where the resources asked for do not exist.
     """
 

@@ -14,7 +14,7 @@ from sweeps.planning.plan import SweepPlan
 #: The facts by which a person tells two configs apart; others follow from these.
 _TELLING = (
     "data", "tokenizer", "vocab_size", "context", "width", "depth", "mlp", "tied_head", "precision",
-    "tokens", "seed", "schedule", "recipe_hash",
+    "planned_tokens", "seed", "schedule", "recipe_hash",
 )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ def excluded_runs(plan: SweepPlan) -> dict[str, str]:
 
     from scaling.records import Records
 
-    table = pd.DataFrame([{"run_id": run.run_id, **run.facts()} for run in plan.runs])
+    rows = [{"run_id": run.run_id, **run.facts_when_finished()} for run in plan.runs]
+    table = pd.DataFrame(rows)
     reasons: dict[str, str] = {}
     for index, exclusion in enumerate(plan.config.exclude):
         chosen = Records(table, source="exclude")

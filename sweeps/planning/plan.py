@@ -99,9 +99,13 @@ class SweepPlan:
             "wall_seconds": round(self.wall_seconds, 1),
             **further,
             "runs": [
-                {"run_id": run.run_id, "name": run.name, **run.facts(), "settings": settings}
+                {
+                    "run_id": run.run_id,
+                    "name": run.name,
+                    **run.facts_when_finished(),
+                    "settings": dataclasses.asdict(run.settings),
+                }
                 for run in self.runs
-                for settings in [dataclasses.asdict(run.settings)]
             ],
         }
         return json.dumps(document, indent=2)

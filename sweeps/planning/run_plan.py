@@ -124,37 +124,48 @@ class RunPlan:
     @property
     def marginal_flops(self) -> int:
         """FLOP that this run adds: without the part of its trunk that a shorter branch paid."""
-        return (self.tokens - self._paid_tokens) * self.shape.flops_per_token()
+        return self._marginal_tokens(self.tokens) * self.shape.flops_per_token()
 
-    @property
-    def _paid_tokens(self) -> int:
-        return self.branch.paid_steps * self.batch_tokens if self.branch else 0
+    def _marginal_tokens(self, tokens: int) -> int:
+        """What is its own of so many tokens."""
+        paid = self.branch.paid_steps * self.batch_tokens if self.branch else 0
+        return max(0, tokens - paid)
+
+    def progress(self, steps: int) -> dict[str, int | bool]:
+        """The columns of the records table that change with training, after so many steps of it:
+        what was spent by then, whatever was planned."""
+        tokens = steps * self.batch_tokens
+        conventions = {
+            f"flops_{convention}": tokens * self.shape.flops_per_token(convention)
+            for convention in FlopConvention
+        }
+        return {
+            "steps": steps,
+            "tokens": tokens,
+            "unique_tokens": min(tokens, self.data.train_tokens),
+            "train_flops": tokens * self.shape.flops_per_token(),
+            **conventions,
+            "marginal_flops": self._marginal_tokens(tokens) * self.shape.flops_per_token(),
+            "cooled_down": steps == self.settings.steps,
+        }
 
     def facts(self) -> dict[str, float | int | str | bool]:
         """The columns of the records table that are known before training."""
         shape, settings, data = self.shape, self.settings, self.data
-        conventions = {
-            f"flops_{convention}": self.tokens * shape.flops_per_token(convention)
-            for convention in FlopConvention
-        }
         return {
             **shape.facts(),
             "held_out": self.held_out,
-            "tokens": self.tokens,
-            "unique_tokens": min(self.tokens, data.train_tokens),
-            "train_flops": self.train_flops,
-            **conventions,
+            "planned_steps": settings.steps,
+            "planned_tokens": self.tokens,
+            "planned_train_flops": self.train_flops,
             "precision": self.precision,
             "batch_tokens": self.batch_tokens,
-            "steps": settings.steps,
             "learning_rate": settings.learning_rate,
             "learning_rate_capped": settings.learning_rate_capped,
             "weight_decay": settings.hidden.weight_decay,
             "beta2": settings.beta2,
             "warmup_tokens": settings.warmup_steps * self.batch_tokens,
             "schedule": settings.schedule,
-            "cooled_down": True,
-            "marginal_flops": self.marginal_flops,
             **self._branch_facts(),
             "seed": self.seed,
             "family": self.family,
@@ -168,6 +179,10 @@ class RunPlan:
             "recipe": self.recipe,
             "recipe_hash": self.recipe_hash,
         }
+
+    def facts_when_finished(self) -> dict[str, float | int | str | bool]:
+        """What its record will say of its plan and its training once all of it is done."""
+        return {**self.facts(), **self.progress(self.settings.steps)}
 
     def _branch_facts(self) -> dict[str, float | int | str | bool]:
         if self.branch is None:

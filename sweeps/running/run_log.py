@@ -6,12 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from scaling.columns import NATS_PER_TOKEN
-from scaling.errors import StoreError
 from scaling.store.run_state import RunState
 from scaling.store.run_writer import RunWriter
+from scaling.store.settlement import Settlement
 from sweeps.planning.run_plan import RunPlan
 from sweeps.running.crash import Crash
-from sweeps.running.early_stop import OutcomeSettled, Settlement
+from sweeps.running.early_stop import OutcomeSettled, StopRequests
 from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.task import Task
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_FLUSHES = 5.0  # a batched write costs some 30 ms: once every few seconds is free
 _SECONDS_BETWEEN_PROGRESS = 0.2
 _SECONDS_BETWEEN_PULSES = 0.5
+_SECONDS_BETWEEN_REQUESTS = 10.0  # a look at the store for what the driver asks
 
 
 class TaskLog:
@@ -31,7 +32,9 @@ class TaskLog:
         self._open: dict[str, tuple[RunPlan, RunWriter, Curve]] = {}
         self.ended: set[str] = set()
         self.pulse = Pulse(self._say_alive)
-        self._looked = time.perf_counter()
+        self._stop_requests: StopRequests | None = None
+        if task.may_settle:
+            self._stop_requests = StopRequests(self._ask, _SECONDS_BETWEEN_REQUESTS)
 
     def start(self, runs: Sequence[RunPlan]) -> None:
         """Open the runs that are wanted and not open yet."""
@@ -39,7 +42,15 @@ class TaskLog:
             if run.run_id in self._task.todo and run.run_id not in self._open:
                 self._send(RunEvent(kind=EventKind.STARTED, run=run))
                 writer = self._task.store.start_run(run.run_id, run.name, run.facts())
-                self._open[run.run_id] = (run, writer, Curve(run, writer, self._send))
+                curve = Curve(run, writer, self._send)
+                curve.flush()
+                self._open[run.run_id] = (run, writer, curve)
+
+    def count_seconds(self, runs: Sequence[RunPlan], seconds: float) -> None:
+        """Runs of one stack have trained for so long, together."""
+        for run in runs:
+            if run.run_id in self._open:
+                self._open[run.run_id][2].count_seconds(seconds, replicas=len(runs))
 
     def add(self, run: RunPlan, point: "CurvePoint") -> None:
         """A point of a run's curve."""
@@ -52,17 +63,19 @@ class TaskLog:
             self._send(RunEvent(kind=EventKind.ALIVE, run=run))
 
     def _look(self) -> None:
-        """Now and then ask whether all that trains here is settled; then end it."""
-        judge, now = self._task.judge, time.perf_counter()
-        if judge is None or not self._task.may_settle or now - self._looked < judge.every_seconds:
-            return
-        self._looked = now
-        with suppress(StoreError):  # a store that is away settles nothing
-            for _, _, curve in self._open.values():
-                curve.flush()
-            settled = judge(self._task.store, list(self._open))
-            if self._open and settled.keys() >= self._open.keys():
-                raise OutcomeSettled(settled)
+        """End the training once the driver has asked for the end of all that trains here."""
+        asked = self._stop_requests.latest if self._stop_requests else {}
+        if self._open and asked.keys() >= self._open.keys():
+            raise OutcomeSettled(asked)
+
+    def _ask(self) -> Mapping[str, Settlement]:
+        writers = {run_id: writer for run_id, (_, writer, _) in dict(self._open).items()}
+        return self._task.store.settlements(writers)
+
+    def close(self) -> None:
+        """The task has ended, in whatever way."""
+        if self._stop_requests:
+            self._stop_requests.close()
 
     def settle(self, settlements: Mapping[str, Settlement]) -> None:
         """Close the open runs with their forecasts, which are no measurements."""
@@ -101,6 +114,7 @@ class TaskLog:
                 continue
             if run.run_id in self._open:
                 with suppress(Exception):  # the store may be what went wrong; the event tells it
+                    self._open[run.run_id][2].flush()
                     self.keep_traceback(run, crash)
                     self._open[run.run_id][1].fail(RunState.FAILED, crash.reason)
             self._send(RunEvent(kind=EventKind.FAILED, run=run, reason=crash.reason))
@@ -154,6 +168,7 @@ class Curve:
         self._run, self._writer, self._send = run, writer, send
         self._points: list[dict[str, float]] = []
         self._step = 0
+        self._seconds, self._replicas = 0.0, 1
         self._start = self._flushed = self._shown = time.perf_counter()
 
     def add(self, point: "CurvePoint") -> None:
@@ -184,9 +199,20 @@ class Curve:
         if now - self._flushed > _SECONDS_BETWEEN_FLUSHES:
             self.flush()
 
+    def count_seconds(self, seconds: float, replicas: int) -> None:
+        """It has trained for so long by now, as one of so many runs."""
+        self._seconds, self._replicas = seconds, replicas
+
     def flush(self) -> None:
-        """Write what has not been written yet."""
+        """Write what has not been written yet, and what was spent up to the last point."""
         if self._points:
             self._writer.log_curve(self._points)
             self._points = []
+        self._writer.log_progress(
+            {
+                **self._run.progress(self._step),
+                "wall_seconds": self._seconds,
+                "device_seconds": self._seconds / self._replicas,
+            }
+        )
         self._flushed = time.perf_counter()

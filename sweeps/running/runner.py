@@ -21,7 +21,7 @@ from sweeps.planning.packing import Pack, pack_runs
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
 from sweeps.running.driver_lock import DriverLock
-from sweeps.running.early_stop import Judge
+from sweeps.running.early_stop import EarlyStop, Judge
 from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.task import Task
 from sweeps.running.worker import train_task
@@ -57,7 +57,7 @@ def run_sweep(
     run that fails does not stop the others; those whose worker dies go on from their last
     checkpoint, `launch.policy.tries` times at most. Safe to interrupt: what is finished stays, the
     rest is trained by the next call; SIGTERM counts as Ctrl-C, after which workers save their
-    states. `workers` overrides the config's number; `judge` stops cells whose outcome is settled
+    states. `workers` overrides the config's number; `judge` stops runs whose outcome is settled
     (`sweeps.running.early_stop`). Raises StoreError where another process drives the same sweep.
     """
     store = store.with_parent({"sweep": plan.name, "runs": len(plan.runs)})
@@ -114,13 +114,17 @@ class _Walk:
         launch = launch.changed(checkpoints={"folder": str(folder)})
         for run in self._plan.runs:
             if self._states[run.run_id] in self._final:
-                self._on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=run.tokens))
+                tokens = self._known.get(run.run_id, {}).get("tokens", 0)
+                self._on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=tokens))
+        early_stop = EarlyStop(self._judge, self._store)
         do = find_launcher(launch.engine)
         happenings = do(self._tasks(launch), train_task, launch, self._after_loss)
         try:
             for happening in happenings:
+                early_stop.hear(happening)
                 if isinstance(happening, TaskMessage):
                     self._take(happening.message)
+                early_stop.look(self._states)
             with suppress(StoreError):  # a job that was preempted has left a try open
                 self._store.close_cut_off(reason="went on in another try")
         finally:
@@ -143,7 +147,7 @@ class _Walk:
             launch=launch,
             store=self._store,
             health=health,
-            judge=self._judge,
+            stops_settled=self._judge is not None,
         )
         checked = frozenset(run.run_id for run in carriers)
         unchecked = [  # they had finished before the check was asked for
@@ -200,7 +204,7 @@ class _Walk:
                         RunEvent(
                             kind=EventKind(state.value),
                             run=run,
-                            tokens=run.tokens,
+                            tokens=facts.get("tokens", 0),
                             loss=facts.get("loss"),
                             seconds=facts.get("wall_seconds", 0.0),
                             reason=facts.get("reason", ""),
@@ -214,6 +218,7 @@ class _Walk:
             for run in runs:
                 if run.run_id not in closed:
                     writer = self._store.start_run(run.run_id, run.name, run.facts())
+                    writer.log_progress(run.progress(0))
                     writer.fail(RunState.FAILED, reason)
         for run in runs:
             self._take(RunEvent(kind=kind, run=run, reason=said))

@@ -12,7 +12,6 @@ from sweeps.config.sweep import HealthConfig
 from sweeps.multi_device.rendezvous import Allocation
 from sweeps.planning.packing import Pack
 from sweeps.planning.run_plan import RunPlan
-from sweeps.running.early_stop import Judge
 
 if TYPE_CHECKING:
     from sweeps.data.corpus import Corpus
@@ -33,8 +32,8 @@ class Task:
     trained, those that finished without it."""
     health: HealthConfig = HealthConfig()
     """How that check is done."""
-    judge: Judge | None = None
-    """Who stops runs whose outcome is settled; none: they train to the end."""
+    stops_settled: bool = False
+    """Whether the driver may ask for the end of runs whose outcome is settled."""
     allocation: Allocation | None = None
     """The nodes of the task, from its launcher, where it has several."""
 
@@ -56,7 +55,7 @@ class Task:
         """Whether its runs can be stopped: none is to be measured, and nothing else goes on."""
         kept = any(run.held_out or run.run_id in self.checked for run in self.runs)
         alone = len(self.pack.columns) == 1 and self.launch.world_size == 1
-        return self.judge is not None and alone and not kept
+        return self.stops_settled and alone and not kept
 
     @property
     def checkpoint_folder(self) -> Path:

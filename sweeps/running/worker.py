@@ -36,6 +36,8 @@ def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
             raise CorpusError(f"worker on {socket.gethostname()}: {error}") from error
     except Exception as error:  # whatever went wrong ends these runs, not the sweep
         log.fail(Crash.of(error))
+    finally:
+        log.close()
 
 
 def _train(task: Task, log: TaskLog) -> None:
@@ -58,7 +60,13 @@ def _train_whole(task: Task, log: TaskLog) -> None:
     def end(trained: "Mapping[RunPlan, TrainedRun]") -> None:
         log.end(trained, check_trained(task, launch, trained, corpus, log))
 
-    listener = Listener(on_start=log.start, on_point=log.add, on_pulse=log.pulse, on_end=end)
+    listener = Listener(
+        on_start=log.start,
+        on_point=log.add,
+        on_seconds=log.count_seconds,
+        on_pulse=log.pulse,
+        on_end=end,
+    )
     while True:
         shared = SharedTraining(
             pack=task.pack,

@@ -79,13 +79,14 @@ class TrainedRun:
     """The training curve, from the first step."""
 
     def record(self, plan: RunPlan) -> dict[str, float | int | str | bool | None]:
-        """The columns of the records table that training has added to the plan's facts."""
+        """The columns of the records table that a whole training adds to the plan's facts."""
         device_seconds = self.train_seconds / self.replicas
         branch = {"fork_state_hash": self.fork_state_hash} if self.fork_state_hash else {}
         # None where tokens stand for no text, or the loss is not that of each token.
         bytes_ = plan.data.bytes_per_token if plan.loss_kind in NATS_PER_TOKEN else None
         notes = {"notes": "; ".join(self.notes)} if self.notes else {}
         return {
+            **plan.progress(plan.settings.steps),
             "loss": self.loss,
             "loss_stderr": self.loss_stderr,
             "bits_per_byte": bytes_ and self.loss / math.log(2) / bytes_,
@@ -113,6 +114,9 @@ class Listener:
     """Before the runs of one horizon go on from what is trained already."""
     on_point: Callable[[RunPlan, CurvePoint], None] = lambda run, point: None
     """A new point of a run's curve; a branch's curve begins with its trunk's."""
+    on_seconds: Callable[[Sequence[RunPlan], float], None] = lambda runs, seconds: None
+    """How long the runs of one horizon have trained by the points that follow: as in
+    `TrainedRun.train_seconds`."""
     on_pulse: Callable[[], None] = lambda: None
     """Often, while there is nothing else to hear: at each step, and through a measurement."""
     on_end: Callable[[Mapping[RunPlan, TrainedRun]], None] = lambda trained: None
@@ -281,6 +285,7 @@ class _PackTraining:
             self._listener.on_pulse()
 
     def _tell(self, runs: Sequence[RunPlan], told: list[int]) -> None:
+        self._listener.on_seconds(runs, self._stack.seconds - self._stack.paid_seconds)
         for replica, (run, curve) in enumerate(zip(runs, self._stack.points, strict=True)):
             for point in curve[told[replica] :]:
                 self._listener.on_point(run, point)

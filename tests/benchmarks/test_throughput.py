@@ -87,7 +87,7 @@ def test_it_writes_json(throughput, monkeypatch, tmp_path, capsys):
 )
 def test_it_runs_with_torch_and_lightning_alone(tmp_path, options, row):
     absent = (
-        *("mlflow", "pandas", "jsonargparse", "pyarrow", "lmfit", "tokenizers", "sqlalchemy"),
+        *("mlflow", "pandas", "pyarrow", "lmfit", "tokenizers", "sqlalchemy"),
         *("scipy", "matplotlib", "seaborn", "jinja2", "rich", "ray", "submitit"),
     )
     probe = (

@@ -5,9 +5,10 @@ import pytest
 
 from scaling.errors import RecordError
 from scaling.laws.curves import PowerLaw
-from scaling.simulate import EXAMPLES, grid_of_runs, isoflop_runs, simulate_records
+from scaling.laws.surfaces import Chinchilla
+from scaling.simulate import grid_of_runs, isoflop_runs, simulate_records
 
-CHINCHILLA = EXAMPLES["chinchilla"]
+CHINCHILLA = Chinchilla.example()
 RUNS = grid_of_runs([1e7, 1e8, 1e9], [5, 20, 80])
 
 

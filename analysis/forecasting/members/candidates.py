@@ -11,13 +11,20 @@ import numpy as np
 
 from analysis.forecasting.members import curve_forms as curve
 from analysis.forecasting.members import surface_forms as surface
-from analysis.forecasting.members.curve_forms import CurveForm
-from analysis.forecasting.members.surface_forms import SurfaceForm
+from analysis.forecasting.members.form import Form, LawForm
 from scaling.arrays import FloatArray
+from scaling.laws.base import FLOOR_PRIOR, Law, Prior
+from scaling.laws.curves import (
+    M4,
+    BrokenPowerLaw,
+    PowerLaw,
+    PurePowerLaw,
+    SaturatingPowerLaw,
+    ShiftedPowerLaw,
+)
+from scaling.laws.surfaces import Chinchilla, Overtraining, Skaling
 
-Prior = tuple[float, float]  # mean, standard deviation
-
-FLOOR: Prior = (float(np.log(0.6)), 0.5)
+FLOOR = FLOOR_PRIOR
 AMPLITUDE: Prior = (-1.5, 2.0)
 # Published joint fits: .24 to .27 (Gadre et al. 2024), .35 and .37 (Hoffmann et al. refitted).
 EXPONENT: Prior = (float(np.log(0.3)), 0.2)
@@ -40,8 +47,8 @@ class Candidate:
     """One member of the ensemble."""
 
     name: str
-    law: str  # the public law it is a fit of
-    form: SurfaceForm | CurveForm
+    law: type[Law]  # what it is a fit of, alone or with a term for badly tuned or largest runs
+    form: Form
     priors: tuple[Prior, ...]
     eta: float  # weights rise as compute ** eta
     first_weight: float  # its share before any backtest
@@ -57,7 +64,7 @@ class Candidate:
         return np.array([sd for _, sd in self.priors])
 
 
-Row = tuple[str, str, SurfaceForm | CurveForm, tuple[Prior, ...], float, float]
+Row = tuple[str, type[Law], Form, tuple[Prior, ...], float, float]
 
 
 def _candidates(*rows: Row) -> tuple[Candidate, ...]:
@@ -74,12 +81,12 @@ def surface_candidates() -> tuple[Candidate, ...]:
     coupled = (*additive, COUPLING)
     bending, badly_tuned = (*coupled, BEND), (*coupled, EXCESS, EXCESS_RATE)
     return _candidates(
-        ("coupled", "skaling", surface.COUPLED, coupled, 0.25, 0.20),
-        ("bending, large runs", "skaling", surface.BENDING, bending, 0.6, 0.20),
-        ("bending, all runs alike", "skaling", surface.BENDING, bending, 0.0, 0.20),
-        ("badly tuned small runs", "skaling", surface.BADLY_TUNED, badly_tuned, 0.0, 0.10),
-        ("additive", "chinchilla", surface.ADDITIVE, additive, 0.25, 0.15),
-        ("shared exponent", "overtraining", surface.SHARED, additive[:4], 0.25, 0.15),
+        ("coupled", Skaling, surface.COUPLED, coupled, 0.25, 0.20),
+        ("bending, large runs", Skaling, surface.BENDING, bending, 0.6, 0.20),
+        ("bending, all runs alike", Skaling, surface.BENDING, bending, 0.0, 0.20),
+        ("badly tuned small runs", Skaling, surface.BADLY_TUNED, badly_tuned, 0.0, 0.10),
+        ("additive", Chinchilla, surface.ADDITIVE, additive, 0.25, 0.15),
+        ("shared exponent", Overtraining, surface.SHARED, additive[:4], 0.25, 0.15),
     )
 
 
@@ -123,21 +130,31 @@ def curve_candidates(typical_exponent: float = 0.35, *, far: bool = False) -> tu
     power = ((0.0, 2.0), exponent(0.5, 0.7))
     bounded = (*floored, (0.5, 1.0), (0.0, 0.7))
     rows = (
-        ("power law with floor", "power_law", curve.FLOORED, floored, fast),
-        ("shifted power law", "shifted_power_law", curve.SHIFTED, shifted, slow),
-        ("saturating power law", "saturating_power_law", curve.SATURATING, saturating, fast),
-        ("broken power law", "broken_power_law", curve.BROKEN, broken, slow),
+        ("power law with floor", PowerLaw, curve.FLOORED, floored, fast),
+        ("shifted power law", ShiftedPowerLaw, curve.SHIFTED, shifted, slow),
+        ("saturating power law", SaturatingPowerLaw, curve.SATURATING, saturating, fast),
+        ("broken power law", BrokenPowerLaw, curve.BROKEN, broken, slow),
         (
             "broken power law with floor",
-            "broken_power_law",
+            BrokenPowerLaw,
             curve.FLOORED_BROKEN,
             (*floored, *bend),
             slow,
         ),
-        ("power law without floor", "pure_power_law", curve.POWER, power, fast),
-        ("bounded power law (M4)", "m4", curve.BOUNDED, bounded, slow),
+        ("power law without floor", PurePowerLaw, curve.POWER, power, fast),
+        ("bounded power law (M4)", M4, curve.BOUNDED, bounded, slow),
     )
     return _candidates(*((*row, weights[row[0]]) for row in rows))
 
 
-LAW_NAMES = tuple(dict.fromkeys(c.law for c in (*surface_candidates(), *curve_candidates())))
+def candidate_of(law: type[Law]) -> Candidate:
+    """The candidate that any law makes of itself: its own formula, starts and priors."""
+    form = LawForm(law=law)
+    return Candidate(
+        name=law.name.replace("_", " "),
+        law=law,
+        form=form,
+        priors=tuple(law.prior(name) for name in form.constants),
+        eta=0.25,
+        first_weight=1.0,
+    )

@@ -5,8 +5,8 @@ relative to the lowest loss seen, with its analytic Jacobian. With x = e^t:
 
     power          B x^-c                          Hestness et al. 2017 (arXiv:1712.00409)
     floored        E + A x^-c
-    shifted        E + A (x + s)^-c                M3 of Alabdulmohsin et al. 2022 (2209.06640)
-    saturating     B (1/x + g)^c                   levels off without a floor term
+    shifted        E + A (x + s)^-c
+    saturating     B (1/x + g)^c                   M3 of Alabdulmohsin et al. 2022 (2209.06640)
     broken         ln L = a - c0 t - c1 f ln(1 + e^((t - d)/f))    Caballero et al. 2023, one break
     floored broken E + the broken law              Caballero et al. 2023 (arXiv:2210.14891)
     bounded        (L - E) / (L0 - L)^k = A x^-c   M4 of Alabdulmohsin et al. 2022
@@ -17,18 +17,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.forecasting.members.form import Form, ValueAndJacobian
 from scaling.arrays import FloatArray
-
-ValueAndJacobian = tuple[FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurveForm:
+class CurveForm(Form):
     """One law of one log input: its parameters by name, and how to evaluate it."""
 
     name: str
     parameters: tuple[str, ...]
-    evaluate: Callable[[FloatArray, FloatArray], ValueAndJacobian]
+    equation: Callable[[FloatArray, FloatArray], ValueAndJacobian]
+
+    def evaluate(self, theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
+        """See `Form`."""
+        return self.equation(theta, x)
+
+    def starts(self, x: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
+        """See `Form`."""
+        return _starts(self, x, y, w)
 
 
 def _columns(theta: FloatArray) -> tuple[FloatArray, ...]:
@@ -131,22 +138,22 @@ def _bounded(theta: FloatArray, t: FloatArray) -> ValueAndJacobian:
     return _on_floor(floor, height + log_p, [by_u, -by_u * fall, np.ones_like(by_u), by_log_k])
 
 
-POWER = CurveForm(name="power", parameters=("a", "log_c"), evaluate=_power)
-FLOORED = CurveForm(name="floored", parameters=("floor", "a", "log_c"), evaluate=_floored)
-SHIFTED = CurveForm(name="shifted", parameters=("floor", "a", "log_c", "log_s"), evaluate=_shifted)
-SATURATING = CurveForm(name="saturating", parameters=("a", "log_c", "log_g"), evaluate=_saturating)
-BROKEN = CurveForm(name="broken", parameters=("a", "log_c0", "c1", "d", "log_f"), evaluate=_broken)
+POWER = CurveForm(name="power", parameters=("a", "log_c"), equation=_power)
+FLOORED = CurveForm(name="floored", parameters=("floor", "a", "log_c"), equation=_floored)
+SHIFTED = CurveForm(name="shifted", parameters=("floor", "a", "log_c", "log_s"), equation=_shifted)
+SATURATING = CurveForm(name="saturating", parameters=("a", "log_c", "log_g"), equation=_saturating)
+BROKEN = CurveForm(name="broken", parameters=("a", "log_c0", "c1", "d", "log_f"), equation=_broken)
 FLOORED_BROKEN = CurveForm(
     name="floored broken",
     parameters=("floor", "a", "log_c0", "c1", "d", "log_f"),
-    evaluate=_floored_broken,
+    equation=_floored_broken,
 )
 BOUNDED = CurveForm(
-    name="bounded", parameters=("floor", "a", "log_c", "height", "log_k"), evaluate=_bounded
+    name="bounded", parameters=("floor", "a", "log_c", "height", "log_k"), equation=_bounded
 )
 
 
-def curve_starts(form: CurveForm, t: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
+def _starts(form: CurveForm, t: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
     """Starting points (batch, p): four floors, a line through the logs of what is above each.
 
     Broken laws also try three places for the break and both signs of the bend.

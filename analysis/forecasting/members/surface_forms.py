@@ -23,9 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.forecasting.members.form import Form, ValueAndJacobian
 from scaling.arrays import FloatArray
-
-ValueAndJacobian = tuple[FloatArray, FloatArray]
 
 # Log compute beside the mean of the largest quarter of the runs:
 BEND_AT = -1.2  # half a decade below it
@@ -35,20 +34,30 @@ LARGEST_LOG_EXCESS = 1.0  # a search may stray where the excess overflows
 
 
 @dataclass(frozen=True, kw_only=True)
-class SurfaceForm:
+class SurfaceForm(Form):
     """One law of log params and log tokens: its parameters by name, and how to evaluate it."""
 
     name: str
     parameters: tuple[str, ...]
-    evaluate: Callable[[FloatArray, FloatArray], ValueAndJacobian]
+    equation: Callable[[FloatArray, FloatArray], ValueAndJacobian]
     constants: Callable[[FloatArray], tuple[FloatArray, ...]]  # theta -> a, b, alpha, beta, k
 
-    def best_split(self, theta: FloatArray, total: FloatArray) -> FloatArray:
-        """The centred log params that minimise the loss where log params + log tokens = total.
+    def evaluate(self, theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
+        """See `Form`."""
+        return self.equation(theta, x)
 
-        ``theta`` (batch, p) and ``total`` (points,) give (batch, points). Closed form: at the
-        optimum one more unit of log params saves as much as one more unit of log tokens.
-        """
+    def starts(self, x: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
+        """See `Form`."""
+        return _starts(self, x, y, w)
+
+    def exponents(self, theta: FloatArray) -> tuple[float, ...]:
+        """Those of size and of data, alpha and beta."""
+        _, _, alpha, beta, _ = self.constants(theta[None])
+        return float(alpha[0]), float(beta[0])
+
+    def best_split(self, theta: FloatArray, total: FloatArray) -> FloatArray:
+        """In closed form: at the optimum one more unit of log params saves as much as one more
+        unit of log tokens."""
         a, b, alpha, beta, k = (c[:, None] for c in self.constants(theta))
         log_ratio = np.log(alpha) - np.log(beta)
         return np.asarray((a - b + k * log_ratio + beta * total) / (alpha + beta))
@@ -113,36 +122,36 @@ def _case(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
 COUPLED = SurfaceForm(
     name="coupled",
     parameters=("floor", "a", "b", "mu", "d", "kappa"),
-    evaluate=_case,
+    equation=_case,
     constants=_coupled_constants,
 )
 BENDING = SurfaceForm(
     name="bending",
     parameters=("floor", "a", "b", "mu", "d", "kappa", "bend"),
-    evaluate=_bending,
+    equation=_bending,
     constants=_coupled_constants,
 )
 BADLY_TUNED = SurfaceForm(
     name="badly tuned small runs",
     parameters=("floor", "a", "b", "mu", "d", "kappa", "log_excess", "log_rate"),
-    evaluate=_badly_tuned,
+    equation=_badly_tuned,
     constants=_coupled_constants,
 )
 ADDITIVE = SurfaceForm(
     name="additive",
     parameters=("floor", "a", "b", "mu", "d"),
-    evaluate=_case,
+    equation=_case,
     constants=_additive_constants,
 )
 SHARED = SurfaceForm(
     name="shared exponent",
     parameters=("floor", "a", "b", "mu"),
-    evaluate=_case,
+    equation=_case,
     constants=_shared_constants,
 )
 
 
-def surface_starts(form: SurfaceForm, x: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
+def _starts(form: SurfaceForm, x: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
     """Starting points (batch, p): a grid of exponents, floor and amplitudes by least squares.
 
     For given exponents the additive law is linear in (E, A, B), so these three come from one

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scaling.cli.inputs import assignments, read
-from scaling.cli.outlooks import heading_of
+from scaling.cli.outlooks import outlook_lines
 from scaling.errors import ConfigError
 
 Arguments = argparse.Namespace
@@ -63,15 +63,12 @@ def stored_sweeps() -> list[str]:
 
 
 def outlooks_of(source: str) -> Mapping[str, str]:
-    """Where the running cells of a sweep are heading, by run id; nothing for a table."""
-    from scaling.store.run_state import RunState
+    """Where the running runs of a sweep are heading, by run id; nothing for a table."""
     from scaling.store.run_store import RunStore
 
     if not source.startswith("mlflow:"):
         return {}
-    store = RunStore.find(source.removeprefix("mlflow:"))
-    running = [run for run, state in store.states().items() if state is RunState.RUNNING]
-    return {run_id: one.line for run_id, one in heading_of(store, running).items()}
+    return outlook_lines(RunStore.find(source.removeprefix("mlflow:")))
 
 
 def _require_free(host: str, port: int) -> None:

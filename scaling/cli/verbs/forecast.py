@@ -21,6 +21,7 @@ def fit(arguments: Arguments) -> None:
     from analysis.approaches.side_by_side import cross_checks
     from analysis.fitting.fit import fit_law
     from analysis.text.fitting import fit_json, fit_text
+    from scaling.laws.curves import PowerLaw
 
     records = load(arguments)
     if arguments.frontier:
@@ -29,7 +30,7 @@ def fit(arguments: Arguments) -> None:
         records = unbeaten_runs(records)
     fitted = fit_law(
         records,
-        arguments.law,
+        arguments.law or PowerLaw,
         objective=arguments.objective,
         huber_delta=arguments.huber_delta,
         fix=assignments(arguments.fix, "--fix", float),
@@ -75,10 +76,11 @@ def allocate(arguments: Arguments) -> None:
     from analysis.decisions.optimal_split import optimal_splits
     from analysis.text.decisions import splits_text
     from analysis.text.tables import results_json
+    from scaling.laws.surfaces import Chinchilla
 
     records, levels = load(arguments), _levels(arguments)
     if arguments.inference_tokens or arguments.unique_tokens is not None:
-        if arguments.law not in ("auto", "chinchilla"):
+        if arguments.law not in ("auto", Chinchilla.name):
             raise ConfigError(
                 f"--law {arguments.law} knows neither inference nor limited data; leave --law out"
             )
@@ -98,7 +100,8 @@ def allocate(arguments: Arguments) -> None:
             confidence_levels=levels,
             seed=arguments.seed,
         )
-    answer(results_json(splits), lambda: splits_text(splits), arguments)
+    shown = [split.in_meaningful_digits() for split in splits]
+    answer(results_json(shown), lambda: splits_text(splits), arguments)
 
 
 def backtest(arguments: Arguments) -> None:

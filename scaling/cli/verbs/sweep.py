@@ -5,7 +5,7 @@ import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from scaling.cli.outlooks import judge_of
+from scaling.cli.outlooks import judge_of, outlook_lines
 from scaling.cli.outputs import answer, show
 from scaling.errors import ConfigError, StoreError
 
@@ -145,19 +145,8 @@ def may_spend(planned: "SweepPlan", arguments: Arguments) -> None:
 
 
 def standing_of(planned: "SweepPlan", store: "RunStore") -> "SweepStanding":
-    """The ledger of a sweep, with a forecast of every cell that is training."""
+    """The ledger of a sweep, with the outlook of every run that is training."""
     from sweeps.status.ledger import sweep_standing
 
     standing = sweep_standing(planned, store)
-    if not standing.running:
-        return standing
-    from analysis.forecasting.unfinished_runs import forecast_running
-
-    finished = {c.run_id: c.loss for c in standing.finished_like_running() if c.loss}
-    seen = standing.running + standing.finished_like_running()
-    heading = forecast_running(
-        store.curves(run_ids={cell.run_id for cell in seen}),
-        {cell.run_id: cell.steps for cell in seen},
-        finished,
-    )
-    return standing.with_outlooks({run_id: one.line for run_id, one in heading.items()})
+    return standing.with_outlooks(outlook_lines(store)) if standing.running else standing

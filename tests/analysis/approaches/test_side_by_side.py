@@ -8,14 +8,14 @@ from analysis.approaches.isoflop import fit_isoflop
 from scaling.errors import FitError
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode
-from scaling.simulate import EXAMPLES, grid_of_runs, isoflop_runs, simulate_records
+from scaling.simulate import grid_of_runs, isoflop_runs, simulate_records
 
 
 def codes(answer):
     return [limit.code for limit in answer.limits]
 
 
-LAW = EXAMPLES["chinchilla"]
+LAW = Chinchilla.example()
 BUDGETS = np.geomspace(1e18, 1e21, 6)
 AROUND = np.geomspace(0.4, 2.5, 7)
 EXPONENT = LAW.derived()["optimal_params_exponent"]

@@ -8,14 +8,15 @@ import pytest
 from analysis.fitting.bootstrap import WEBB_POINTS, cluster_counts
 from analysis.fitting.fit import fit_law
 from scaling.laws.curves import PowerLaw
-from scaling.simulate import EXAMPLES, example_runs, simulate_records
+from scaling.laws.surfaces import Chinchilla
+from scaling.simulate import simulate_records
 
-TRUTH = EXAMPLES["chinchilla"]
+TRUTH = Chinchilla.example()
 
 
 def noisy(relative_noise=0.004, **more):
     return simulate_records(
-        TRUTH, example_runs("chinchilla"), relative_noise=relative_noise, **{"seed": 1, **more}
+        TRUTH, Chinchilla.example_runs(), relative_noise=relative_noise, **{"seed": 1, **more}
     )
 
 

@@ -5,22 +5,24 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from analysis.fitting.fit import fit_law
 from analysis.fitting.result import FitStatus
 from scaling.errors import FitError, RecordError, ScalingError
+from scaling.laws.curves import PowerLaw
+from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode, first_of
 from scaling.records import records_from_table
-from scaling.simulate import EXAMPLES, example_runs, grid_of_runs, simulate_records
+from scaling.simulate import grid_of_runs, simulate_records
 
-CHINCHILLA, POWER = EXAMPLES["chinchilla"], EXAMPLES["power_law"]
+CHINCHILLA, POWER = Chinchilla.example(), PowerLaw.example()
 QUICK = {"bootstrap": 0, "card": False}
 
 
 def grid(**noise):
-    return simulate_records(CHINCHILLA, example_runs("chinchilla"), **noise)
+    return simulate_records(CHINCHILLA, Chinchilla.example_runs(), **noise)
 
 
 def changed(records, **columns):
@@ -131,7 +133,7 @@ def test_diverged_and_held_out_runs_stay_out():
     ],
 )
 def test_a_wrong_option_is_one_line(match, options):
-    records = simulate_records(POWER, example_runs("power_law"))
+    records = simulate_records(POWER, PowerLaw.example_runs())
     law = options.pop("law", "power_law")
     refused(match, records, law, **options)
 
@@ -152,7 +154,7 @@ def test_too_few_budgets_do_not_identify_a_floor():
 
 
 def test_a_wide_clean_ladder_does_identify_its_floor():
-    records = simulate_records(POWER, example_runs("power_law"), relative_noise=0.002, seed=1)
+    records = simulate_records(POWER, PowerLaw.example_runs(), relative_noise=0.002, seed=1)
     fit = fit_law(records, objective="least_squares", bootstrap=200, card=False)
     assert fit.status is FitStatus.CONVERGED and fit.limits == ()
     assert fit.constants["c"].low > 1.0
@@ -195,10 +197,7 @@ numbers = st.one_of(
 
 @settings(
     max_examples=40,
-    derandomize=True,
-    deadline=None,
     phases=[Phase.explicit, Phase.generate],  # shrinking would take minutes
-    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(
     rows=st.lists(st.tuples(numbers, numbers, st.floats(0.01, 20)), min_size=1, max_size=10),
@@ -222,7 +221,7 @@ def test_any_table_gives_a_finite_law_or_one_line(rows, law, objective):
     assert fit.status.value in str(fit)
 
 
-@settings(max_examples=15, derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=15, phases=[Phase.explicit, Phase.generate])
 @given(
     budgets=st.integers(3, 10),
     noise=st.floats(0, 0.1),

@@ -10,11 +10,13 @@ from analysis.fitting.fit import fit_law
 from analysis.fitting.lmfit_bridge import profile_intervals
 from analysis.fitting.result import Fit, FitStatus
 from scaling.errors import FitError
+from scaling.laws.curves import PowerLaw
+from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode, first_of
-from scaling.simulate import EXAMPLES, example_runs, simulate_records
+from scaling.simulate import simulate_records
 
-TRUTH = EXAMPLES["chinchilla"]
-RECORDS = simulate_records(TRUTH, example_runs("chinchilla"), relative_noise=0.003, seed=5)
+TRUTH = Chinchilla.example()
+RECORDS = simulate_records(TRUTH, Chinchilla.example_runs(), relative_noise=0.003, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +114,7 @@ def test_a_fixed_constant_stays_and_the_rest_adapts():
 
 
 def test_fixing_the_floor_at_zero_gives_a_pure_power_law():
-    records = simulate_records(
-        EXAMPLES["power_law"].__class__(a=900.0, b=-0.15, c=0.0), example_runs("power_law")
-    )
+    records = simulate_records(PowerLaw(a=900.0, b=-0.15, c=0.0), PowerLaw.example_runs())
     fit = fit_law(records, fix={"c": 0.0}, bootstrap=20, card=False)
     assert fit.law.c == 0.0
     assert fit.law.b == pytest.approx(-0.15, rel=1e-9)  # noiseless

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.forecasting.unfinished_runs import forecast_running
+from analysis.forecasting.unfinished_runs import forecast_running, outlooks
 
 SETTLED = 0.01
 STEPS = {f"r{i}": 500 + 100 * i for i in range(8)}
@@ -27,7 +27,7 @@ def finished():
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_a_running_cell_is_forecast_from_how_the_others_fell(finished, share):
+def test_a_running_run_is_forecast_from_how_the_others_fell(finished, share):
     curves, final = finished
     running = pd.concat([curves, curve("r7", 1.7, upto=share)])
     forecast = forecast_running(running, STEPS, final)["r7"]
@@ -56,7 +56,7 @@ def test_near_the_start_the_sweeps_own_forecast_decides(finished):
     )
     running = pd.concat([loose, curve("r7", 1.7, upto=0.1)])
     told = {"r7": (np.log(1.65), 0.005)}
-    forecast = forecast_running(running, STEPS, final, cell_forecast=told)["r7"]
+    forecast = forecast_running(running, STEPS, final, law_forecast=told)["r7"]
     assert forecast.predicted == pytest.approx(1.65, rel=0.01)
 
 
@@ -140,3 +140,70 @@ def test_a_settled_outcome_moves_by_less_than_the_settled_width():
     # of so many runs
     allowed = 0.1 + 3 * np.sqrt(0.09 / settled.sum())
     assert np.mean(outcomes[settled, 2] > SETTLED) <= allowed
+
+
+class Sweep:
+    """A store of six finished runs, one held-out one, and one in training; all fall alike."""
+
+    def __init__(self):
+        self.known, self.points, self.asked = {}, [], []
+        for number in range(6):
+            self.add(f"r{number}", "finished", 3.0 - 0.2 * number)
+        self.add("r6", "finished", 1.8, held_out=True)
+        self.add("r7", "running", 1.7, upto=0.5)
+
+    def add(self, run_id, status, loss, upto=1.0, **facts):
+        steps = round(STEPS[run_id] * upto)
+        facts |= {"status": status, "planned_steps": STEPS[run_id], "steps": steps}
+        facts |= {"loss": loss} if status == "finished" else {}
+        self.known[run_id] = {"params": 1000 * 2 ** int(run_id[1:]), "data": "text"} | facts
+        self.points.append(curve(run_id, loss, upto=upto))
+
+    def facts(self):
+        return self.known
+
+    def curves(self, run_ids):
+        self.asked.append(set(run_ids))
+        points = pd.concat(self.points)
+        return points[points["run_id"].isin(run_ids)]
+
+
+def test_the_outlook_of_a_running_run_is_the_forecast_from_the_finished_runs_alike():
+    sweep = Sweep()
+    (found,) = outlooks(sweep).values()
+    final = {run_id: sweep.known[run_id]["loss"] for run_id in list(sweep.known)[:6]}
+    curves = pd.concat([*sweep.points[:6], sweep.points[7]])
+    assert found == forecast_running(curves, STEPS, final)["r7"]
+    assert found.finished_runs == 6
+
+
+def test_no_outlook_sees_a_held_out_loss_or_curve_or_tells_of_a_held_out_run():
+    sweep, changed = Sweep(), Sweep()
+    changed.known["r6"]["loss"] = 99.0
+    assert outlooks(changed) == outlooks(sweep)
+    assert not any("r6" in asked for asked in sweep.asked)
+    sweep.known["r7"]["held_out"] = True
+    assert outlooks(sweep) == {}
+
+
+def test_an_outlook_does_not_depend_on_what_else_is_asked_about():
+    sweep, alone = Sweep(), Sweep()
+    alone.add("r6", "running", 1.8, upto=0.8)
+    assert outlooks(alone).keys() == {"r6", "r7"}
+    assert outlooks(alone, ["r7"]) == outlooks(sweep) == {"r7": outlooks(alone)["r7"]}
+
+
+@pytest.mark.parametrize("column", ["data", "tokenizer_hash", "eval_hash", "schedule"])
+def test_runs_that_were_measured_against_something_else_tell_nothing(column):
+    sweep = Sweep()
+    for number in range(4):
+        sweep.known[f"r{number}"][column] = "another"
+    assert outlooks(sweep) == {}  # two are left, and three are the fewest
+
+
+def test_the_nearest_in_size_are_compared_by_the_ratio_of_sizes(monkeypatch):
+    monkeypatch.setattr("analysis.forecasting.unfinished_runs.MOST_COMPARED", 3)
+    sweep = Sweep()
+    sweep.known["r7"]["params"] = 12_000  # by difference r2 with its 4,000 would be nearer
+    assert outlooks(sweep)["r7"].finished_runs == 3
+    assert sweep.asked == [{"r7", "r3", "r4", "r5"}]

@@ -87,6 +87,28 @@ def test_the_forecast_and_the_held_out_run_are_drawn_as_they_are(ladder, ax):
     assert "held-out run, measured" in labels(ax)
 
 
+def test_the_line_of_the_forecast_ends_at_the_last_target_that_the_runs_support(ladder, ax):
+    made = forecast(ladder, Targets.flops(2e20, 1e21, 3e21, 1e25, 1e26), draws=200)
+    assert [t.supported for t in made.targets] == [True, True, True, False, False]
+    plot_loss_against(ladder, forecast=made, ax=ax)
+    (line,) = ax.lines
+    assert line.get_xdata()[-1] == pytest.approx(3e21)  # rounding of exp(log)
+    assert len(line.get_xdata()) == 3
+    supported, rough = ax.collections[1:]
+    assert supported.get_paths()[0].vertices[:, 0].max() == pytest.approx(3e21)
+    assert rough.get_hatch() and not supported.get_hatch()
+    reach = rough.get_paths()[0].vertices[:, 0]
+    assert (reach.min(), reach.max()) == pytest.approx((3e21, 1e26))  # the ranges meet
+    assert "order of magnitude only, 90% interval" in labels(ax)
+
+
+def test_a_forecast_without_support_has_a_hatched_range_and_no_line(ladder, ax):
+    made = forecast(ladder, Targets.flops(1e25, 1e26), draws=200)
+    plot_loss_against(ladder, forecast=made, ax=ax)
+    assert not ax.lines
+    assert labels(ax) == ["runs used by fits", "order of magnitude only, 90% interval"]
+
+
 def test_isoflop_curves_have_one_colour_a_budget_and_follow_the_law(ladder, surface_fit, ax):
     plot_isoflop(ladder, fit=surface_fit, ax=ax)
     assert len(labels(ax)) == len(ax.lines) == 5

@@ -1,6 +1,8 @@
-"""Facts about stopping cells whose outcome is settled: a forecast is kept, and never a loss."""
+"""Facts about stopping runs whose outcome is settled: a forecast is kept, and never a loss."""
 
 import dataclasses
+import json
+import threading
 
 import pandas as pd
 import pytest
@@ -11,12 +13,13 @@ from scaling.errors import ConfigError
 from scaling.records import records_from_table
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
+from scaling.store.settlement import Settlement
 from sweeps.config.sweep import HealthConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.planning.exclusions import final_states
 from sweeps.planning.plan import plan_sweep
-from sweeps.running.early_stop import Settlement
+from sweeps.running.driver_lock import DriverLock
 from sweeps.running.events import EventKind
 from sweeps.running.runner import run_sweep
 from sweeps.running.task import Task
@@ -54,17 +57,29 @@ def plan_of(tmp_path, **changed):
 
 
 class OneRun:
-    """A store and a writer for one run, in memory."""
+    """A store and a writer for one run, in memory; a driver may ask for its end."""
 
-    def __init__(self):
+    def __init__(self, *, asks=False):
         self.state, self.reason, self.record, self.points = None, "", {}, []
+        self.asks, self.looks = asks, 0
+        self.seen = threading.Event()
 
     def start_run(self, run_id, name, facts):
         self.state, self.record = RunState.RUNNING, dict(facts)
         return self
 
+    def settlements(self, writers):
+        self.looks += 1
+        if self.looks > 1:  # the worker has taken in the answer to the first look
+            self.seen.set()
+        found = Settlement(reason="known", facts=FORECAST)
+        return dict.fromkeys(writers, found) if self.asks else {}
+
     def log_curve(self, points):
         self.points += points
+
+    def log_progress(self, facts):
+        self.record |= facts
 
     def log_facts(self, facts):
         self.record |= facts
@@ -76,31 +91,29 @@ class OneRun:
         self.state, self.reason = state, reason
 
 
-@dataclasses.dataclass
-class Always:
-    """Calls everything settled."""
-
-    every_seconds: float = 0.0
-
-    def __call__(self, store, run_ids):
-        return {run_id: Settlement(reason="known", facts=FORECAST) for run_id in run_ids}
+@pytest.fixture(autouse=True)
+def looks_at_once(monkeypatch):
+    monkeypatch.setattr("sweeps.running.run_log._SECONDS_BETWEEN_REQUESTS", 0.001)
 
 
-class Never(Always):
-    def __call__(self, store, run_ids):
-        return {}
-
-
-def trained(plan, judge, run=None, **task):
-    store, events = OneRun(), []
+def trained(plan, *, asks, run=None, **task):
+    """A run in training under a driver that asks for its end, or does not."""
+    store, events = OneRun(asks=asks), []
     one = Task.of_one(run or plan.runs[0], plan.config.data, plan.config.launch, store)
-    train_task(dataclasses.replace(one, judge=judge, **task), events.append)
+    one = dataclasses.replace(one, stops_settled=True, **task)
+
+    def send(event):
+        events.append(event)
+        if event.kind is EventKind.STARTED and one.may_settle:
+            assert store.seen.wait(60)  # not a clock: training is held until it has been asked
+
+    train_task(one, send)
     signs = (EventKind.PROGRESS, EventKind.ALIVE)
     return store, [event.kind for event in events if event.kind not in signs]
 
 
 def test_a_settled_run_keeps_its_curve_and_a_forecast_and_no_loss(tmp_path):
-    store, kinds = trained(plan_of(tmp_path), Always())
+    store, kinds = trained(plan_of(tmp_path), asks=True)
     assert kinds == [EventKind.STARTED, EventKind.SETTLED]
     assert (store.state, store.reason) == (RunState.SETTLED, "known")
     assert FORECAST.items() <= store.record.items()
@@ -110,10 +123,10 @@ def test_a_settled_run_keeps_its_curve_and_a_forecast_and_no_loss(tmp_path):
 
 def test_a_settled_run_goes_on_to_the_same_loss_once_it_is_wanted(tmp_path):
     plan = plan_of(tmp_path)
-    whole, _ = trained(plan, None, run=plan.runs[0])
-    trained(plan, Always())
+    whole, _ = trained(plan, asks=False, run=plan.runs[0])
+    trained(plan, asks=True)
     assert list((tmp_path / "checkpoints").iterdir())  # it goes on from here
-    again, kinds = trained(plan, Never())
+    again, kinds = trained(plan, asks=False)
     assert kinds[-1] is EventKind.FINISHED
     assert again.record["loss"] == whole.record["loss"]
 
@@ -121,10 +134,10 @@ def test_a_settled_run_goes_on_to_the_same_loss_once_it_is_wanted(tmp_path):
 def test_runs_that_must_be_measured_are_never_stopped(tmp_path):
     plan = plan_of(tmp_path, held_out=[{"width": 16, "tokens": 6000}])
     (held_out,) = (run for run in plan.runs if run.held_out)
-    assert trained(plan, Always(), run=held_out)[0].state is RunState.FINISHED
+    assert trained(plan, asks=True, run=held_out)[0].state is RunState.FINISHED
     carrier = plan.runs[0]
     health = HealthConfig(check_learning_rate=True, seeds=1)
-    store, _ = trained(plan, Always(), checked=frozenset([carrier.run_id]), health=health)
+    store, _ = trained(plan, asks=True, checked=frozenset([carrier.run_id]), health=health)
     assert store.state is RunState.FINISHED
     assert "health" in store.record
 
@@ -132,7 +145,7 @@ def test_runs_that_must_be_measured_are_never_stopped(tmp_path):
 def test_trunks_and_runs_on_several_devices_are_never_stopped(tmp_path):
     wsd = plan_of(tmp_path, schedule="wsd", grid={"width": 16, "tokens": [4000, 6000], "seed": 1})
     pack = dataclasses.replace(
-        Task.of_one(wsd.runs[0], wsd.config.data, wsd.config.launch, OneRun()), judge=Always()
+        Task.of_one(wsd.runs[0], wsd.config.data, wsd.config.launch, OneRun()), stops_settled=True
     )
     assert pack.may_settle
     both = dataclasses.replace(pack.pack, replicas=(wsd.runs,))
@@ -165,10 +178,53 @@ def test_stopping_is_off_unless_a_width_is_given(tmp_path):
         plan_of(tmp_path, launch={"policy": {"stop_settled_relative_width": 0.0}})
 
 
-@pytest.mark.slow
-def test_a_sweep_stops_the_cell_whose_outcome_its_finished_cells_tell(
-    tmp_path, monkeypatch, capsys
+def log_curve(store, run, loss, share=1.0, finish=True):
+    """A run with the curve that falls to this loss; in training where it is not finished."""
+    writer = store.start_run(run.run_id, run.name, run.facts())
+    steps = range(1, round(run.settings.steps * share) + 1)
+    writer.log_curve([{"step": step, "train_loss": loss + 2.0 / step} for step in steps])
+    writer.log_progress(run.progress(steps[-1]))
+    writer.finish({"loss": loss} | run.progress(steps[-1])) if finish else writer.flush()
+
+
+def test_status_dashboard_and_judge_give_one_outlook_that_sees_no_held_out_loss(
+    tmp_path, tracking_uri, capsys
 ):
+    """Beside three finished runs a held-out one has finished, with another loss in each store."""
+    from scaling.cli.verbs.dashboard import outlooks_of
+
+    answers = []
+    for held_out_loss in (2.0, 9.0):
+        changes = {"held_out": [{"width": 16, "tokens": 6000}], "name": f"held{held_out_loss:g}"}
+        config = mapping(tmp_path, **changes)
+        path = tmp_path / f"{changes['name']}.json"
+        path.write_text(json.dumps(config))
+        plan = plan_of(tmp_path, **changes)
+        store = RunStore.open(plan.name).with_parent({})
+        *done, last = (run for run in plan.runs if not run.held_out)
+        for number, run in enumerate(done):
+            log_curve(store, run, 2.0 + number / 100)
+        for run in plan.runs:
+            if run.held_out:
+                log_curve(store, run, held_out_loss)
+        log_curve(store, last, 2.0, share=0.6, finish=False)
+        with DriverLock(store):
+            assert main(["status", str(path)]) == 0
+            text = capsys.readouterr().out
+            assert main(["status", str(path), "--json"]) == 0
+            document = json.loads(capsys.readouterr().out)
+            (shown,) = outlooks_of(f"mlflow:{plan.name}").values()
+            (judged,) = CurveJudge(relative_width=9.0)(store, [last.run_id]).values()
+        (cell,) = [cell for cell in document["runs"] if cell["run_id"] == last.run_id]
+        assert cell["outlook"].startswith("60% done, heading for ")
+        assert cell["outlook"] == shown == judged.reason.split(": its outcome")[0]
+        assert shown in " ".join(text.split())  # a narrow screen breaks lines
+        answers.append((shown, judged))
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.slow
+def test_a_sweep_stops_the_run_whose_outcome_its_finished_runs_tell(tmp_path, monkeypatch, capsys):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     stops = {"policy": {"stop_settled_relative_width": 0.5}}
@@ -176,7 +232,7 @@ def test_a_sweep_stops_the_cell_whose_outcome_its_finished_cells_tell(
     store = RunStore.open(plan.name, uri)
     judge = CurveJudge(relative_width=0.5, every_seconds=0.5)
     outcome = run_sweep(plan, store, judge=judge)
-    # three finished cells are the fewest that tell where the fourth is heading
+    # three finished runs are the fewest that tell where the fourth is heading
     assert sorted(outcome.states.values()) == ["finished"] * 3 + ["settled"], outcome.reasons
     (stopped,) = (run for run, state in outcome.states.items() if state is RunState.SETTLED)
     assert "heading for" in outcome.reasons[stopped]
@@ -190,7 +246,7 @@ def test_a_sweep_stops_the_cell_whose_outcome_its_finished_cells_tell(
     run_sweep(plan, store, judge=judge, on_event=events.append)
     assert {event.kind for event in events} == {EventKind.SKIPPED}
     assert sweep_standing(plan, store).counts == {"finished": 3, "settled": 1}
-    # turned off, the cell counts as left to train, and goes on to its measurement
+    # turned off, the run counts as left to train, and goes on to its measurement
     wanted = plan_of(tmp_path, tokens=150_000)
     standing = sweep_standing(wanted, store)
     assert standing.counts == {"finished": 3, "planned": 1} and standing.flops_left

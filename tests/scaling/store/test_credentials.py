@@ -39,7 +39,7 @@ def test_no_file_and_no_output_holds_the_password(engine, tmp_path, tiny_mapping
             env=environment,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=300,
         )
 
     try:

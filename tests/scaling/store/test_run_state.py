@@ -3,7 +3,7 @@
 import pytest
 
 from scaling.store.run_state import RANK, RunState
-from sweeps.config.launch import LaunchConfig
+from sweeps.config.launch import LaunchConfig, PolicyConfig
 from sweeps.planning.exclusions import final_states
 from sweeps.running.events import EventKind
 
@@ -27,7 +27,7 @@ def test_each_state_says_whether_it_is_an_end_and_whether_anything_is_left_to_do
 
 
 def test_a_settled_run_is_final_only_while_a_sweep_stops_settled_runs():
-    stops = LaunchConfig(stop_settled_relative_width=0.01)
+    stops = LaunchConfig(policy=PolicyConfig(stop_settled_relative_width=0.01))
     assert final_states(stops) == {state for state in RunState if state.is_final}
     assert final_states(LaunchConfig()) == final_states(stops) - {RunState.SETTLED}
 

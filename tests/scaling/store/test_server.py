@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -34,32 +33,26 @@ def points(first, last):
     return [{"step": step, "train_loss": 3.0 / step} for step in range(first, last)]
 
 
-def arrives(writer):
-    """Whether a writer's lines reach the store within a minute of its return."""
-    deadline = time.monotonic() + 60
-    while not writer.flush() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return writer.flush()
-
-
-def test_a_server_that_is_away_for_a_while_loses_nothing_and_delays_nobody(server):
+def test_a_server_that_is_away_for_a_while_loses_nothing_and_delays_nobody(
+    server, state_folder, eventually
+):
     store = RunStore.open("served", server.uri)
     writer = store.start_run("abc", "d32", FACTS)
     writer.log_curve(points(1, 50))
     assert writer.flush()
     server.stop()
-    start = time.monotonic()
+    (spool,) = (state_folder / "spool" / store.key).iterdir()
     for first in range(50, 1000, 50):
+        before = spool.stat().st_size
         writer.log_curve(points(first, first + 50))
-    assert time.monotonic() - start < 0.5  # lines of a file: a millisecond each
-    writer.finish(RECORD)  # returns without the server
+        assert spool.stat().st_size > before  # a line of a file: nobody waits for the server
+    writer.finish(RECORD)  # returns without it
     other = store.start_run("abd", "d48", FACTS)  # the sweep goes on
     other.finish(RECORD)
     with pytest.raises(StoreError, match="does not answer"):
         store.facts()
     server.start()
-    assert arrives(writer)
-    assert arrives(other)
+    assert eventually(writer.flush) and eventually(other.flush)
     assert store.states() == {"abc": RunState.FINISHED, "abd": RunState.FINISHED}
     curve = store.curves(run_ids=["abc"])
     assert curve["step"].tolist() == list(range(1, 1000))
@@ -103,7 +96,7 @@ def test_a_process_that_dies_while_the_server_is_away_leaves_its_run_to_the_next
     store = RunStore.open("served", server.uri)
     server.stop()
     command = [sys.executable, "-c", DIES_WHILE_AWAY, server.uri, store.experiment_id]
-    subprocess.run(command, cwd=Path.cwd(), timeout=120)
+    subprocess.run(command, cwd=Path.cwd(), timeout=300)
     with pytest.raises(StoreError, match="does not answer"):
         store.replay()
     server.start()
@@ -126,14 +119,12 @@ def log_from_16_processes(uri):
     store = RunStore.open("crowd", uri)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sweeps.launchers.warm"])
-    start = time.perf_counter()
     crowd = [context.Process(target=log_two_runs, args=(store, n)) for n in range(16)]
     for process in crowd:
         process.start()
     for process in crowd:
         process.join()
     store.replay()
-    print(f"16 writers, 32 runs, 3,200 points: {time.perf_counter() - start:.1f} s")
     assert [process.exitcode for process in crowd] == [0] * 16
     assert set(store.states().values()) == {RunState.FINISHED}
     assert len(store.curves()) == 16 * 2 * 100

@@ -130,6 +130,32 @@ UNREAD_BY_LAUNCH = {
 }
 
 
+#: Read whatever the engine, the device and the number of devices. Where `cuda_graph: false` or
+#: `deterministic: true` meets a CPU, what they demand is so anyway.
+READ_BY_EVERY_LAUNCH = """
+    engine workers device
+    resources.devices resources.threads
+    speed.inner_steps speed.pack speed.micro_sequences speed.compile speed.cuda_graph
+    speed.deterministic speed.flops_per_second
+    checkpoints.folder checkpoints.seconds
+    policy.tries policy.hang_seconds
+"""
+
+
+def test_of_every_launch_setting_it_is_known_which_launches_read_it():
+    leaves = set()
+    for kind, place in parts().items():
+        if place.startswith("launch"):
+            leaves |= {f"{place}.{name}" for name in kind.field_types()} - parts_by_place().keys()
+    assert {
+        f"launch.{key}" for key in READ_BY_EVERY_LAUNCH.split()
+    } | UNREAD_BY_LAUNCH.keys() == leaves
+
+
+def parts_by_place():
+    return {place: kind for kind, place in parts().items()}
+
+
 @pytest.mark.parametrize("key", UNREAD_BY_LAUNCH)
 def test_a_launch_setting_that_the_launch_does_not_read_is_refused(key):
     there, value = UNREAD_BY_LAUNCH[key]

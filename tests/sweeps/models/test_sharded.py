@@ -57,14 +57,16 @@ def on_ranks(work, *arguments, count=2):
     for process in processes:
         process.start()
     found = {}
-    while len(found) < count and any(process.is_alive() for process in processes):
+    while len(found) < count:
+        alive = any(process.is_alive() for process in processes)  # asked before the last look
         try:
             rank, answer = answers.get(timeout=0.1)
             found[rank] = pickle.loads(answer)
         except queue.Empty:
-            pass
+            if not alive:
+                break
     for process in processes:
-        process.join(timeout=60)
+        process.join(timeout=300)
     return [found.get(rank) for rank in range(count)]
 
 

@@ -146,7 +146,7 @@ def test_a_run_longer_than_the_text_is_refused_unless_repeats_are_allowed(tiny_m
     data = tiny_mapping["data"] | {"max_epochs": 100}
     plan = planned(tiny_mapping, grid={"width": 16, "tokens": 1e6}, data=data, held_out=[])
     (run,) = plan.runs
-    assert run.facts()["unique_tokens"] == run.data.train_tokens < run.tokens
+    assert run.facts_when_finished()["unique_tokens"] == run.data.train_tokens < run.tokens
 
 
 def test_a_run_that_would_end_within_its_warm_up_is_refused(tiny_mapping):

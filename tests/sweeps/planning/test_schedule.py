@@ -166,7 +166,7 @@ def test_each_seed_has_a_trunk_of_its_own(tiny_mapping):
 
 def test_a_branch_states_what_it_shares_and_what_it_costs(tiny_mapping):
     short, *_, long = wsd_plan(tiny_mapping).runs
-    facts = long.facts()
+    facts = long.facts_when_finished()
     assert facts["trunk"] == facts["parent"] == short.facts()["trunk"] == long.trunk_id
     assert facts["fork_tokens"] == long.settings.fork_step * long.batch_tokens
     assert facts["decay_share"] == pytest.approx(0.2, abs=0.5 / long.settings.steps)  # whole steps

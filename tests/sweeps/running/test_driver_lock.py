@@ -1,8 +1,8 @@
 """Facts about the lock that lets one process at a time drive a sweep."""
 
 import json
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,8 +40,12 @@ def test_a_second_driver_is_refused_with_the_first_one_s_place_and_a_later_one_i
 
 
 @pytest.mark.parametrize(("seconds_ago", "refused"), [(10, True), (600, False)])
-def test_a_driver_on_another_machine_counts_while_it_says_that_it_lives(seconds_ago, refused):
-    elsewhere = {"host": "another", "pid": 7, "at": time.time() - seconds_ago}
+def test_a_driver_on_another_machine_counts_while_it_says_that_it_lives(
+    monkeypatch, seconds_ago, refused
+):
+    now = 1_800_000_000.0
+    monkeypatch.setattr(driver_lock, "time", SimpleNamespace(time=lambda: now))
+    elsewhere = {"host": "another", "pid": 7, "at": now - seconds_ago}
     assert is_driven(SweepStore(json.dumps(elsewhere))) is refused
     if refused:
         with pytest.raises(StoreError, match="by process 7 on another"):

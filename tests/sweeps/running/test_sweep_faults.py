@@ -68,12 +68,6 @@ class Sweep:
         assert {one["status"] for one in facts.values()} == {RunState.FINISHED}
         return {run_id: one["loss"] for run_id, one in facts.items()}
 
-    def wait_until(self, condition, seconds=120):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
     def has_state(self):
         return any((self.folder / "checkpoints").glob("*.trunk"))
 
@@ -96,17 +90,18 @@ def expected(tmp_path_factory, text):
     return sweep.losses()
 
 
-def test_sigterm_to_the_driver_ends_all_in_order_and_the_next_call_goes_on(tmp_path, text):
-    # Runs of some seconds, so that the signal meets one in training, and no state but on request.
+def test_sigterm_to_the_driver_ends_all_in_order_and_the_next_call_goes_on(
+    tmp_path, text, eventually
+):
+    # Runs of some seconds, so that the signal meets one in training.
     (calm := tmp_path / "calm").mkdir()
-    settings = {"tokens": 600_000, "seeds": 1, "checkpoints": {"seconds": 600}}
+    settings = {"tokens": 600_000, "seeds": 1}
     sweep, undisturbed = Sweep(tmp_path, text, **settings), Sweep(calm, text, **settings)
     driver = sweep.start()
-    sweep.wait_until(lambda: "running" in _states(sweep))
-    time.sleep(1.0)  # it is said to run a moment before its first step
+    eventually(sweep.has_state)
     workers = children(driver.pid)
     driver.send_signal(signal.SIGTERM)
-    _, messages = driver.communicate(timeout=60)
+    _, messages = driver.communicate(timeout=300)
     assert driver.returncode == 130
     assert "Traceback" not in messages
     assert "run it again" in messages
@@ -123,11 +118,13 @@ def _states(sweep):
         return set()
 
 
-def test_sigkill_of_workers_and_of_the_driver_costs_no_run_and_no_digit(tmp_path, text, expected):
+def test_sigkill_of_workers_and_of_the_driver_costs_no_run_and_no_digit(
+    tmp_path, text, expected, eventually
+):
     sweep = Sweep(tmp_path, text)
     driver = sweep.start()
     for _ in range(3):
-        sweep.wait_until(sweep.has_state)
+        eventually(sweep.has_state)
         workers = children(driver.pid)
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
@@ -206,17 +203,19 @@ def test_a_full_disk_of_spools_is_one_line_a_run_and_is_mended_by_room(
     assert sweep.losses() == expected
 
 
-def test_a_server_that_is_away_in_the_middle_of_a_sweep_loses_nothing(tmp_path, text, expected):
+def test_a_server_that_is_away_in_the_middle_of_a_sweep_loses_nothing(
+    tmp_path, text, expected, eventually
+):
     server = TrackingServer(tmp_path)
     server.start()
     try:
         sweep = Sweep(tmp_path, text, tracking_uri=server.uri)
         driver = sweep.start()
-        sweep.wait_until(lambda: RunState.FINISHED in _states(sweep))
+        eventually(lambda: RunState.FINISHED in _states(sweep))
         server.stop()
         time.sleep(8)  # longer than a run takes: several end while nobody listens
         server.start()
-        _, messages = driver.communicate(timeout=200)
+        _, messages = driver.communicate(timeout=300)
         if driver.returncode:  # all was trained before the server was back: the rest is spooled
             assert "does not answer" in messages
             assert sweep.run()[0] == 0

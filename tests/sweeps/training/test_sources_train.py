@@ -28,6 +28,9 @@ class OneRun:
     def log_curve(self, points):
         pass
 
+    def log_progress(self, facts):
+        pass
+
     def finish(self, record):
         self.state, self.record = RunState.FINISHED, self.record | dict(record)
 

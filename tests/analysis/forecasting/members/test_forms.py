@@ -4,13 +4,30 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from analysis.fitting.law_on_runs import AnyLaw
 from analysis.forecasting.members import curve_forms as curve
 from analysis.forecasting.members import surface_forms as surface
-from analysis.forecasting.members.candidates import curve_candidates, surface_candidates
-from analysis.forecasting.members.curve_forms import curve_starts
+from analysis.forecasting.members.candidates import (
+    candidate_of,
+    curve_candidates,
+    surface_candidates,
+)
 from analysis.forecasting.members.map_fit import Problem, cluster_worth, solve
-from analysis.forecasting.members.surface_forms import surface_starts
+from scaling.laws.curves import (
+    M4,
+    BrokenPowerLaw,
+    PowerLaw,
+    PurePowerLaw,
+    SaturatingPowerLaw,
+    ShiftedPowerLaw,
+)
+from scaling.laws.registry import LAWS
+from scaling.laws.surfaces import Chinchilla, Overtraining, Skaling
 
+CANDIDATES = (*surface_candidates(), *curve_candidates())
+FORECASTABLE = [
+    law for law in LAWS.values() if law.inputs == ("params", "tokens") or len(law.inputs) == 1
+]
 CURVES = (
     curve.POWER,
     curve.FLOORED,
@@ -69,9 +86,7 @@ def test_the_bounded_form_solves_its_implicit_equation():
     np.testing.assert_allclose(left, a - np.exp(log_c) * t, atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    "candidate", (*surface_candidates(), *curve_candidates()), ids=lambda c: c.name
-)
+@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda c: c.name)
 def test_a_noiseless_fit_returns_the_curve_that_made_the_data(candidate):
     rng = np.random.default_rng(1)
     is_surface = candidate.form in SURFACES
@@ -86,10 +101,94 @@ def test_a_noiseless_fit_returns_the_curve_that_made_the_data(candidate):
         prior_mean=candidate.prior_mean,
         prior_sd=candidate.prior_sd,
     )
-    starts = (surface_starts if is_surface else curve_starts)(candidate.form, x, y, np.ones(60))
+    starts = candidate.form.starts(x, y, np.ones(60))
     solution = solve(problem, starts)
     # the prior pulls by a few runs' worth at the smallest residual scale, 5e-4
     assert np.max(np.abs(solution.residuals)) < 1e-3
+
+
+def law_of_the_coordinates(candidate, theta):
+    """The candidate's law in its own constants, for runs centred at one and a lowest loss of 1."""
+    values = dict(zip(candidate.form.parameters, theta, strict=True))
+    e = {name: np.exp(value) for name, value in values.items()}
+    if candidate.form in SURFACES:
+        a, b, alpha, beta, k = (float(c[0]) for c in candidate.form.constants(theta[None]))
+        size, data = {"E": e["floor"], "A": np.exp(a)}, {"B": np.exp(b)}
+        if candidate.law is Overtraining:
+            return Overtraining(**size, **data, alpha=alpha)
+        if candidate.law is Chinchilla:
+            return Chinchilla(**size, **data, alpha=alpha, beta=beta)
+        return Skaling(**size, R=np.exp((b - a) / k), alpha=alpha / k, beta=beta / k, k=k)
+    if candidate.law is BrokenPowerLaw:
+        bend = {"c0": e["log_c0"], "c1": values["c1"], "d1": e["d"], "f1": e["log_f"]}
+        return BrokenPowerLaw(a=e.get("floor", 0.0), b=e["a"], **bend)
+    if candidate.law is SaturatingPowerLaw:
+        return SaturatingPowerLaw(a=e["a"], g=e["log_g"], k=e["log_c"])
+    if candidate.law is M4:
+        k, height = e["log_k"], e["height"]
+        a = e["a"] * height ** (1 - k)
+        return M4(a=a, b=-e["log_c"], c=e["floor"], L0=e["floor"] + height, k=k)
+    power = {"a": e["a"], "b": -e["log_c"]}
+    if candidate.law is PurePowerLaw:
+        return PurePowerLaw(**power)
+    if candidate.law is ShiftedPowerLaw:
+        return ShiftedPowerLaw(**power, c=e["floor"], s=e["log_s"])
+    return PowerLaw(**power, c=e["floor"])
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda c: c.name)
+def test_a_candidate_is_the_law_that_it_names(candidate):
+    rng = np.random.default_rng(4)
+    x = rng.uniform(-4, 1, size=(20, 2 if candidate.form in SURFACES else 1))
+    theta = candidate.prior_mean.copy()
+    # two candidates are the coupled law and a term of their own: here that term is nought
+    for name, nought in (("bend", 0.0), ("log_excess", -800.0)):
+        if name in candidate.form.parameters:
+            theta[candidate.form.parameters.index(name)] = nought
+    mine = candidate.form.evaluate(theta[None], x)[0][0]
+    law = law_of_the_coordinates(candidate, theta)
+    np.testing.assert_allclose(mine, np.log(law.loss(*np.exp(x).T)), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("law", FORECASTABLE, ids=lambda law: law.name)
+def test_a_law_of_its_own_making_predicts_what_its_formula_says(law):
+    candidate, runs = candidate_of(law), law.example_runs()
+    log_x = np.log(np.column_stack([runs[name] for name in law.inputs]))
+    centre, lowest = log_x.mean(axis=0), 0.7
+    form = candidate.form.on(centre, lowest)
+    model = AnyLaw(law, tuple(np.exp(log_x).T), {})
+    coordinates = dict(
+        zip(law.constant_names(), model.to_coordinates(law.example().constants()), strict=True)
+    )
+    if law.floor is not None:
+        coordinates[law.floor] -= lowest
+        assert form.parameters[0] == "floor"
+    theta = np.array([[coordinates[name] for name in form.constants]])
+    value, jacobian = form.evaluate(theta, log_x - centre)
+    losses = law.example().loss(*np.exp(log_x).T)
+    np.testing.assert_allclose(value[0] + lowest, np.log(losses), rtol=1e-12, atol=1e-12)
+    for j in range(theta.shape[1]):
+        step = 1e-6 * max(abs(theta[0, j]), 1e-2) * np.eye(theta.shape[1])[j]
+        up, down = (form.values(theta + s, log_x - centre)[0] for s in (step, -step))
+        slope = (up - down) / (2 * step[j])
+        # central differences: rounding over the step
+        np.testing.assert_allclose(jacobian[0, :, j], slope, atol=2e-7)
+
+
+def test_the_best_split_that_is_searched_is_the_one_in_closed_form():
+    law = Chinchilla.example()
+    form = candidate_of(Chinchilla).form.on(np.zeros(2), 0.0)
+    theta = np.array([[np.log(law.E), np.log(law.A), np.log(law.B), law.alpha, law.beta]])
+    flops = np.array([1e18, 1e21])
+    found = form.best_split(theta, np.log(flops / 6))[0]
+    # a parabola over two steps of 0.05 in ln params
+    np.testing.assert_allclose(found, np.log(law.optimal_params(flops)), atol=1e-3)
+
+
+def test_a_law_that_would_spend_all_on_data_has_no_best_split():
+    form = candidate_of(Chinchilla).form.on(np.zeros(2), 0.0)
+    theta = np.array([[0.0, -700.0, 3.0, 0.3, 0.3]])  # the term in size is nought
+    assert np.isnan(form.best_split(theta, np.array([40.0]))).all()
 
 
 def test_one_wild_run_moves_the_fit_less_than_its_own_error_over_the_runs():
@@ -98,7 +197,7 @@ def test_one_wild_run_moves_the_fit_less_than_its_own_error_over_the_runs():
     x = rng.uniform(-5, 0.5, size=(40, 2))
     y = candidate.form.evaluate(candidate.prior_mean[None], x)[0][0]
     y = y + 0.003 * rng.normal(size=40)
-    starts = surface_starts(candidate.form, x, y, np.ones(40))
+    starts = candidate.form.starts(x, y, np.ones(40))
 
     def fitted(losses):
         problem = Problem(

@@ -1,5 +1,6 @@
 """Tokenizing: the shards hold the text, and a process that is killed loses nothing."""
 
+import itertools
 import json
 import signal
 import subprocess
@@ -172,11 +173,11 @@ def test_runs_killed_at_random_moments_end_with_the_same_bytes(whole, tmp_path):
     rng = np.random.default_rng(0)
     for trial in range(8):
         out = tmp_path / str(trial)
-        while True:
+        for kills in itertools.count(1):  # later and later, so that it ends on any machine
             command = [sys.executable, "-c", KILLED, str(text), str(out), "replace", "-1"]
             process = subprocess.Popen(command, cwd=ROOT)
             try:
-                process.wait(timeout=0.3 + 1.2 * rng.random())
+                process.wait(timeout=kills * (0.3 + 1.2 * rng.random()))
                 break
             except subprocess.TimeoutExpired:
                 process.kill()

@@ -107,7 +107,7 @@ def test_a_killed_worker_costs_nothing_but_time(setting, steps):
     context = multiprocessing.get_context("fork")
     process = context.Process(target=train_and_be_killed, args=(setting, steps))
     process.start()
-    process.join(timeout=60)
+    process.join(timeout=300)
     assert process.exitcode == -signal.SIGKILL
     assert list(setting[2].iterdir())
     assert_same(train(setting), expected)
@@ -122,7 +122,7 @@ def test_sigkill_at_random_moments_leaves_the_curve_equal_to_the_last_bit(settin
         process.start()
         time.sleep(wait)
         process.kill()
-        process.join(timeout=60)
+        process.join(timeout=300)
     assert_same(train(setting), expected)
 
 

@@ -1,0 +1,152 @@
+"""Facts about what the runs do not support: nothing that people see gives a median for it."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.decisions.budget_for_loss import budget_for_loss
+from analysis.decisions.constrained_split import constrained_splits
+from analysis.decisions.optimal_split import optimal_splits
+from analysis.evaluation.held_out import check_held_out
+from analysis.evaluation.sealed import score_seal, seal_forecast, standing_of
+from analysis.forecasting.forecast import forecast, with_predictions
+from analysis.forecasting.result import Forecast
+from analysis.forecasting.targets import Targets
+from analysis.report.figures import draw_figures
+from analysis.report.findings import gather_findings
+from analysis.report.state_tables import seals_table
+from analysis.report.study import Study
+from analysis.report.write import render_report
+from analysis.text.decisions import budgets_text, splits_text
+from analysis.text.evaluation import standing_text
+from analysis.text.forecasting import forecast_text
+from analysis.text.numbers import loss_in_words
+from analysis.text.tables import result_json, results_json
+from scaling.laws.surfaces import Chinchilla
+from scaling.records import records_from_table
+from scaling.simulate import isoflop_runs, simulate_records
+
+TRUTH = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
+HELD_OUT = 1e23  # 4 decades beyond runs that span one
+SHOWN_BY = ("text", "plots", "report")
+
+
+@pytest.fixture(scope="module")
+def short():
+    """Runs over one decade, and a held-out one four decades beyond."""
+    sizes = [0.35, 0.7, 1.4, 2.8]
+    seen = isoflop_runs([1e18, 2e18, 4e18, 1e19], sizes, TRUTH)
+    table = simulate_records(TRUTH, seen, relative_noise=0.003, seed=5).table.assign(held_out=False)
+    hidden = simulate_records(TRUTH, isoflop_runs([HELD_OUT], [1.0], TRUTH)).table
+    hidden = hidden.assign(held_out=True, run_id="hidden")
+    return records_from_table(pd.concat([table, hidden], ignore_index=True), source="short.csv")
+
+
+@pytest.fixture(scope="module")
+def far(short):
+    """One target that the runs support, and one that they do not."""
+    return forecast(short, Targets.flops(2e19, 1e24), draws=200)
+
+
+@pytest.fixture(scope="module")
+def findings(short):
+    return gather_findings(short, bootstrap=20, with_backtest=False)
+
+
+def spellings(value):
+    """A loss as any of the pages would write it."""
+    return {f"{value:.4f}", f"{value:.3f}", loss_in_words(value), repr(value)}
+
+
+def test_a_target_without_support_has_no_median_in_the_library(far):
+    near, beyond = far.targets
+    assert (near.supported, near.median) == (True, near.centre)
+    assert (beyond.supported, beyond.median) == (False, None)
+    for medians in far.pinned_floors.values():
+        assert [median is None for median in medians] == [False, True]
+
+
+def test_nor_in_json_or_text_or_a_table_of_points(far):
+    document = json.loads(far.to_json())
+    assert [target["median"] is None for target in document["targets"]] == [False, True]
+    assert all("centre" not in target for target in document["targets"])
+    assert Forecast.from_json(far.to_json()).targets[1].median is None
+    points = with_predictions(pd.DataFrame({"C": [2e19, 1e24]}), far)
+    assert points["median"].isna().tolist() == [False, True]
+    for text in (forecast_text(far), far.to_json(), points.to_csv()):
+        assert not any(said in text for said in spellings(far.targets[1].centre))
+        assert str(far.targets[0].median)[:5] in text  # but for rounding
+
+
+def test_a_budget_or_a_split_without_support_has_none_either(short):
+    budget = budget_for_loss(short, 1.76, draws=200)
+    assert (budget.supported, budget.median) == (False, None)
+    assert json.loads(result_json(budget.in_meaningful_digits()))["median"] is None
+    assert "unsupported" in budgets_text([budget])
+    for splits in (
+        optimal_splits(short, 1e24, draws=200),
+        constrained_splits(short, 1e24, inference_tokens=1e9, bootstrap=50),
+    ):
+        (split,) = splits
+        assert split.params is split.tokens is split.loss is None
+        assert splits_text(splits).count("unsupported") >= 3
+        (shown,) = json.loads(results_json([split.in_meaningful_digits()]))
+        ends = [*shown["params_range"]["0.9"], *shown["tokens_range"]["0.9"]]
+        assert all(end == float(f"{end:.0e}") for end in ends)
+
+
+def test_a_held_out_run_too_far_out_is_compared_with_an_interval_alone(short):
+    check = check_held_out(short)
+    (run,) = check.runs
+    assert run.predicted is run.error_percent is None
+    assert "unsupported, somewhere in" in check.line
+    assert run.is_inside
+
+
+def test_a_sealed_forecast_without_support_is_held_to_its_interval_alone(short, far):
+    seal = seal_forecast(far, "bet", short, asked=("train_flops",))
+    assert [target.median is None for target in seal.targets] == [False, True]
+    run = {"params": 1e12, "tokens": 1e12, "train_flops": 1e24, "loss": 1.75, "run_id": "landed"}
+    landed = records_from_table(pd.concat([short.table, pd.DataFrame([run])], ignore_index=True))
+    (verdict,) = score_seal(replace(seal, targets=seal.targets[1:]), landed)
+    assert verdict.predicted is verdict.error is None
+    standing = standing_of(seal, landed)
+    for text in (standing_text(standing), str(seals_table([standing]).rows), seal.to_json()):
+        assert not any(said in text for said in spellings(far.targets[1].centre))
+    assert "order of magnitude only" in standing_text(standing)
+
+
+def test_no_page_of_the_report_or_of_a_study_gives_one(findings, tmp_path):
+    targets = findings.forecast.targets
+    beyond = [target for target in targets if not target.supported]
+    assert beyond and len(beyond) < len(targets)
+    html = re.sub(r'src="data:[^"]*"', "", render_report(findings))
+    study = Study(findings=findings, report=tmp_path, sealed=None).to_text()
+    shown = [f for f in (10.0, 100.0) if findings.target(f) in beyond]
+    assert shown
+    for factor in shown:
+        centre = findings.target(factor).centre
+        ends = {loss_in_words(end) for end in findings.target(factor).intervals[0.9]}
+        for page in (html, study):
+            assert not any(said in page for said in spellings(centre) - ends)
+
+
+def test_the_caption_says_where_the_line_ends(findings):
+    captions = {
+        name: picture.caption for name, picture in draw_figures(findings).items() if name == "loss"
+    }
+    assert "Where the line ends, the runs support no number" in captions["loss"]
+    near = [target for target in findings.forecast.targets if target.supported]
+    supported = replace(findings, forecast=replace(findings.forecast, targets=tuple(near)))
+    assert "support no number" not in draw_figures(supported)["loss"].caption
+
+
+def test_what_people_see_is_made_of_medians_that_may_be_missing():
+    root = Path(__file__).parents[2] / "analysis"
+    pages = [root / "dashboard.py", *(p for name in SHOWN_BY for p in (root / name).rglob("*.py"))]
+    for page in pages:  # the centre and the draws have no support to look at
+        assert not re.search(r"\.(centre|draws)\b(?! is (not )?None)", page.read_text()), page
