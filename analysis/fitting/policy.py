@@ -23,6 +23,7 @@ from analysis.fitting.problem import pose
 from analysis.fitting.result import Choice, Fit
 from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray
+from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
@@ -82,15 +83,20 @@ def fit_as_reported(
     kind = law_named(law)
     runs, chosen_runs = _runs(records, kind, x, frontier)
     how: dict[str, Any] = {"fix": dict(fix or {}), "x": x, "weights": weights, "cluster": cluster}
-    problem = pose(
-        runs,
-        kind,
-        x=x,
-        fixed=how["fix"],
-        weights=weights,
-        cluster=cluster,
-        tied=tied_constants(kind, expressions or {}),
-    )
+    try:
+        problem = pose(
+            runs,
+            kind,
+            x=x,
+            fixed=how["fix"],
+            weights=weights,
+            cluster=cluster,
+            tied=tied_constants(kind, expressions or {}),
+        )
+    except FitError as error:
+        if chosen_runs.chosen == ALL_RUNS or frontier:
+            raise
+        raise FitError(f"{error}; beaten runs are fitted too with --all-runs") from error
     chosen_objective = _objective(objective, huber_delta, problem.configurations)
     how |= {"objective": chosen_objective.chosen, "bounds": bounds, "expressions": expressions}
     how |= {"bootstrap": bootstrap, "confidence_level": confidence_level, "seed": seed}
