@@ -25,7 +25,7 @@ from analysis.text.forecasting import forecast_text
 from analysis.text.numbers import in_print
 from analysis.text.tuning import trend_sentences
 from scaling.errors import ScalingError
-from scaling.limits import LimitCode
+from scaling.limits import LimitCode, texts
 from scaling.records import Records
 
 BOOTSTRAP = 200  # enough for an interval on a screen; the report takes more
@@ -199,6 +199,8 @@ def _rehearsed(findings: Findings, pictures: Mapping[str, Picture]) -> None:
         if findings.held_out.warning:
             st.warning(_plain(findings.held_out.warning))
         _table(tables.held_out_table(findings))
+        for sentence in texts(findings.held_out.limits, without=(LimitCode.MISSED,)):
+            st.caption(_plain(sentence))
     st.subheader("Rehearsals: the largest runs hidden in turn")
     if findings.backtest is None:
         st.info(_plain(findings.refusal(LimitCode.NO_BACKTEST) or "none was made"))

@@ -21,6 +21,8 @@ class LimitCode(StrEnum):
     """Runs count less, since the learning-rate check of their shape found a loss gap."""
     TUNING_TAKEN_OFF = "tuning taken off"
     """What the learning-rate checks say that bad tuning added was taken off the losses."""
+    FILLED_IN = "filled in"
+    """A fact that some runs lack was computed from others by a convention."""
     FEW_RUNS = "few runs"
     """The answer rests on so few runs, sizes or budgets that it is rough, or untestable."""
     NARROW_RATIO = "narrow ratio"

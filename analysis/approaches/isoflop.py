@@ -37,7 +37,7 @@ class IsoflopFit:
     profiles: tuple[Profile, ...]
     exponent: float
     exponent_interval: Interval
-    exponent_of_cubics: float
+    exponent_of_cubics: float  # budgets of fewer than five sizes count with their parabola
     coefficient: float
     confidence_level: float
     limits: tuple[Limit, ...]

@@ -91,7 +91,8 @@ def _repeating(records: Records) -> bool:
     """Whether the runs themselves tell what repeated tokens are worth."""
     if "unique_tokens" not in records or "tokens" not in records:
         return False
-    epochs = records.column("tokens") / records.column("unique_tokens")
+    used = records.usable("tokens", "unique_tokens")
+    epochs = used.column("tokens") / used.column("unique_tokens")
     return int(np.sum(epochs > 1.01)) >= FEWEST_REPEATING
 
 

@@ -5,7 +5,7 @@ The strict order is `forecast_held_out` before the runs are measured, its result
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -86,8 +86,10 @@ class HeldOutCheck:
 
     @property
     def limits(self) -> tuple[Limit, ...]:
-        """That an interval missed, where one did."""
-        return (Limit(LimitCode.MISSED, self._how_missed()),) if self.missed else ()
+        """That an interval missed, and that the forecast is not of the runs' own sizes."""
+        missed = (Limit(LimitCode.MISSED, self._how_missed()),) if self.missed else ()
+        fallback = first_of(LimitCode.FALLBACK, self.forecast.limits)
+        return (*missed, fallback) if fallback else missed
 
     def _how_missed(self) -> str:
         level = f"{100 * self.confidence_level:g}%"
@@ -139,19 +141,23 @@ def forecast_to_come(
     seed: int = 0,
 ) -> Forecast:
     """The forecast of runs by their params and tokens, or where the records know no law of those,
-    by their train_flops.
+    by their train_flops, which is then a limit of the forecast.
 
     ``runs`` maps these columns to values, one a run. Raises ForecastError where the records cannot
     answer.
     """
+    fallback: tuple[Limit, ...] = ()
     if "params" in runs and "tokens" in runs:
         targets = Targets.runs([*runs["params"]], [*runs["tokens"]])
         try:
             return forecast(records, targets, law=law, seed=seed)
-        except ForecastError:
+        except ForecastError as error:
             if "train_flops" not in runs:
                 raise
-    return forecast(records, Targets.flops(*runs["train_flops"]), law=law, seed=seed)
+            text = f"forecast by budget, since by params and tokens there is none ({error})"
+            fallback = (Limit(LimitCode.FALLBACK, text),)
+    made = forecast(records, Targets.flops(*runs["train_flops"]), law=law, seed=seed)
+    return replace(made, limits=fallback + made.limits)
 
 
 def check_held_out(

@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.tuning.gap import TuningGap
 from scaling.arrays import FloatArray
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 BoolArray = npt.NDArray[np.bool_]
@@ -150,13 +151,28 @@ def health_weights(usable: Records) -> FloatArray | None:
 
 
 def log_flops(usable: Records) -> FloatArray:
-    """Log FLOP as recorded; 6 N D where a run has none."""
+    """Log FLOP as recorded; 6 N D where a run has none, of which `flops_limits` speaks."""
     compute = np.log(6 * usable.column("params") * usable.column("tokens"))
-    if "train_flops" not in usable:
-        return np.asarray(compute)
-    given = usable.column("train_flops")
-    known = np.isfinite(given) & (given > 0)
+    known = _flops_known(usable)
+    given = usable.column("train_flops") if "train_flops" in usable else np.ones(len(usable))
     return np.where(known, np.log(np.where(known, given, 1.0)), compute)
+
+
+def flops_limits(usable: Records) -> tuple[Limit, ...]:
+    """That some runs say nothing of their compute, where others do."""
+    unknown = int(np.sum(~_flops_known(usable)))
+    if not 0 < unknown < len(usable):  # of a table without any its reader tells
+        return ()
+    runs = "1 run" if unknown == 1 else f"{unknown} runs"
+    text = f"train_flops of {runs} computed from C = 6 N D, of the others as recorded"
+    return (Limit(LimitCode.FILLED_IN, text),)
+
+
+def _flops_known(usable: Records) -> BoolArray:
+    if "train_flops" not in usable:
+        return np.zeros(len(usable), dtype=bool)
+    given = usable.column("train_flops")
+    return np.asarray(np.isfinite(given) & (given > 0))
 
 
 def surface_ladder(usable: Records) -> Ladder:

@@ -20,6 +20,7 @@ from analysis.forecasting.ladder import (
     Ladder,
     best_of_budget,
     evaluation_noise,
+    flops_limits,
     health_weights,
     log_flops,
     surface_ladder,
@@ -182,7 +183,7 @@ def _surface(records: Records, law: type[Law] | None) -> Question:
         ladder=ladder,
         candidates=_chosen(surface_candidates(), law, _of_surface),
         calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
-        limits=limits + _check_fall(records, ladder),
+        limits=limits + flops_limits(usable) + _check_fall(records, ladder),
         evaluation_noise=evaluation_noise(usable),
     )
 

@@ -11,6 +11,7 @@ from analysis.report.findings import FACTORS, Findings, gather_findings
 from analysis.report.tables import NO_INTERVAL, constants_table
 from analysis.report.write import save_report
 from analysis.text.numbers import factor_in_words
+from scaling.limits import LimitCode, texts
 from scaling.records import Records
 
 
@@ -43,6 +44,10 @@ class Study:
             lines += ["", *check.line.splitlines()]
             beyond = max(run.decades_beyond for run in check.runs)
             lines.append(f"  at {factor_in_words(beyond)} the largest fitted run")
+            lines += [
+                f"  limit: {sentence}"
+                for sentence in texts(check.limits, without=(LimitCode.MISSED,))
+            ]
             if check.warning:
                 bar = "!" * 78
                 lines += [bar, check.warning, bar]

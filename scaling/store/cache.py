@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.store.mlflow_client import connect, one_line_errors, pages
-from scaling.store.sql_reads import LayoutError, run_tags, run_times, speaks_sql
+from scaling.store.sql_reads import or_slowly, run_tags, run_times, speaks_sql
 from scaling.store.state_folder import state_folder
 
 _PREFIX = "scaling."
@@ -41,7 +41,7 @@ def read_tries(tracking_uri: str, experiment_id: str, key: str) -> list[Try]:
     cache = _Cache(state_folder("cache") / f"{key}.json")
     known = cache.read()
     if speaks_sql(tracking_uri):
-        with suppress(LayoutError):
+        with or_slowly(tracking_uri):
             return cache.keep(_from_sql(tracking_uri, experiment_id, known), known)
     return cache.keep(_from_server(tracking_uri, experiment_id, known), known)
 

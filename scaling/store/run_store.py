@@ -12,7 +12,6 @@ import json
 import math
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +41,7 @@ from scaling.store.run_state import (
 from scaling.store.run_writer import RunWriter, as_params, final_metrics, now_ms, record_json
 from scaling.store.settlement import Settlement
 from scaling.store.spool import Shipper, Spool, Unavailable, left_behind, ship
-from scaling.store.sql_reads import LayoutError, curve_points, experiments, run_tags, speaks_sql
+from scaling.store.sql_reads import curve_points, experiments, or_slowly, run_tags, speaks_sql
 from scaling.store.state_folder import state_folder
 from scaling.store.tracebacks import PREFIX, traceback_of, traceback_tags
 from scaling.store.tracking_uri import resolve_tracking_uri, without_credentials, without_secrets
@@ -319,7 +318,7 @@ class RunStore:
     def _tags(self, runs: Iterable[str], prefix: str) -> dict[str, dict[str, str]]:
         """The tags of few runs whose key starts so, by MLflow id, past the cache."""
         if speaks_sql(self.tracking_uri):
-            with suppress(LayoutError):
+            with or_slowly(self.tracking_uri):
                 return run_tags(self.tracking_uri, self.experiment_id, prefix, list(runs))
         client = connect(self.tracking_uri)
         with one_line_errors(self.tracking_uri):
@@ -327,7 +326,7 @@ class RunStore:
 
     def _points(self, metric: str, runs: Iterable[str]) -> list[tuple[str, int, float]]:
         if speaks_sql(self.tracking_uri):
-            with suppress(LayoutError):
+            with or_slowly(self.tracking_uri):
                 return curve_points(self.tracking_uri, metric, list(runs))
         client = connect(self.tracking_uri)
         with one_line_errors(self.tracking_uri):
@@ -378,7 +377,7 @@ def sweep_ids(uri: str) -> dict[str, str]:
     if not _database_exists(uri):
         return {}
     if speaks_sql(uri):
-        with suppress(LayoutError):
+        with or_slowly(uri):
             return experiments(uri)
     client = connect(uri)
     with one_line_errors(uri):

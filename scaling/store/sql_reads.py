@@ -7,13 +7,14 @@ since MLflow 1. Nothing is written. Where the layout is not the one expected the
 to MLflow's client (`LayoutError`).
 """
 
+import logging
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import quote
 
-from scaling.store.tracking_uri import with_credentials
+from scaling.store.tracking_uri import with_credentials, without_secrets
 
 _SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 _BUSY_SECONDS = 20.0  # as long as MLflow itself waits for a writer
@@ -22,6 +23,26 @@ _CHUNK = 500  # names in one IN (...)
 
 class LayoutError(Exception):
     """The database does not look like one of MLflow's; ask MLflow instead."""
+
+
+_TOLD: set[str] = set()  # the databases of which it was said that they are read slowly
+
+
+@contextmanager
+def or_slowly(tracking_uri: str) -> Iterator[None]:
+    """Passes over a LayoutError, for MLflow's client to read instead; says so once a database."""
+    try:
+        yield
+    except LayoutError as error:
+        if tracking_uri not in _TOLD:
+            _TOLD.add(tracking_uri)
+            reason = str(error).strip().splitlines()[0]
+            logging.getLogger(__name__).warning(
+                "scaling: %s: its tables are not those of MLflow (%s); "
+                "read through MLflow's client, which takes seconds",
+                without_secrets(tracking_uri),
+                without_secrets(reason),
+            )
 
 
 def speaks_sql(tracking_uri: str) -> bool:

@@ -6,7 +6,9 @@ import pytest
 
 from analysis.evaluation.held_out import check_held_out, forecast_held_out
 from analysis.forecasting.result import Forecast
+from analysis.text.forecasting import forecast_text
 from scaling.errors import ForecastError
+from scaling.limits import LimitCode, first_of
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +84,25 @@ def test_nothing_held_out_and_nothing_measured_are_said_apart(ladder):
         forecast_held_out(ladder.where("held_out == false"))
     with pytest.raises(ForecastError, match="no held-out run has finished"):
         check_held_out(with_hidden_loss(ladder, float("nan")))
+
+
+def one_size_a_budget(records):
+    """The ladder with one model size, whose runs say nothing of size and tokens apart."""
+    return replace(records, table=records.table.assign(params=1e8))
+
+
+def test_a_forecast_by_budget_for_want_of_sizes_says_so(ladder):
+    made = forecast_held_out(one_size_a_budget(ladder))
+    fallback = first_of(LimitCode.FALLBACK, made.limits)
+    assert "by budget" in fallback.text and "only one model size" in fallback.text
+    assert fallback.text in forecast_text(made)
+    assert fallback in check_held_out(one_size_a_budget(ladder)).limits
+    assert first_of(LimitCode.FALLBACK, forecast_held_out(ladder).limits) is None
+
+
+def test_compute_that_some_runs_lack_is_said_to_be_computed(ladder):
+    table = ladder.table.copy()
+    table.loc[table.index[:3], "train_flops"] = float("nan")
+    filled = first_of(LimitCode.FILLED_IN, forecast_held_out(replace(ladder, table=table)).limits)
+    assert filled.text == "train_flops of 3 runs computed from C = 6 N D, of the others as recorded"
+    assert first_of(LimitCode.FILLED_IN, forecast_held_out(ladder).limits) is None

@@ -3,9 +3,10 @@
 import pytest
 
 from scaling.store import cache as store_cache
+from scaling.store import run_store
 from scaling.store.run_state import RunState
-from scaling.store.run_store import RunStore
-from scaling.store.sql_reads import run_tags
+from scaling.store.run_store import RunStore, sweep_ids
+from scaling.store.sql_reads import LayoutError, run_tags
 from scaling.store.state_folder import state_folder
 
 RECORD = {"loss": 2.0, "params": 1e4, "tokens": 1e6, "train_flops": 7.5e10}
@@ -93,3 +94,29 @@ def test_a_damaged_cache_is_no_cache(store):
     before = store.facts()
     (state_folder("cache") / f"{store.key}.json").write_text('[["half a')
     assert store.facts() == before
+
+
+def test_a_database_that_must_be_read_slowly_is_said_to_be_once(database, monkeypatch, caplog):
+    def other_layout(uri):
+        raise LayoutError("no such table: experiments")
+
+    quick = sweep_ids(database)
+    monkeypatch.setattr(run_store, "experiments", other_layout)
+    assert sweep_ids(database) == sweep_ids(database) == quick  # MLflow's client says the same
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "no such table: experiments" in message and "takes seconds" in message
+
+
+def test_what_a_run_has_spent_is_read_anew_while_it_trains_and_kept_once_it_has_ended(store, asked):
+    writer = store.start_run("a", "a", {"planned_tokens": 100})
+    for tokens in (0, 40):
+        writer.log_progress({"tokens": tokens})
+        assert writer.flush()
+        assert store.facts()["a"]["tokens"] == tokens
+    writer.log_progress({"tokens": 60})
+    writer.fail(RunState.FAILED, "broken")
+    asked.clear()
+    for _ in range(2):  # from the store, then from the cache
+        facts = store.facts()["a"]
+        assert (facts["tokens"], facts["planned_tokens"]) == (60, 100)
+    assert asked[-1] == []
