@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.intervals import Interval
+from analysis.intervals import LEVEL, Interval
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode
@@ -43,7 +43,7 @@ def fit_envelope(
     *,
     bins_per_decade: int = 3,
     bootstrap: int = 1000,
-    confidence_level: float = 0.95,
+    confidence_level: float = LEVEL,
     seed: int = 0,
 ) -> EnvelopeFit:
     """The size of the best run in each slice of compute, as a power of compute.

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.evaluation.sealed import SealStanding
+from analysis.intervals import LEVEL
 from analysis.report.findings import Findings
 from analysis.report.tables import (
     HEADS,
@@ -119,7 +120,7 @@ def _status(records: Records) -> "pd.Series":
     return records.table["status"].fillna("finished").astype(str)
 
 
-def seals_table(standings: Sequence[SealStanding], confidence_level: float = 0.9) -> Table:
+def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEVEL) -> Table:
     """Every sealed prediction with its verdict, or what it is waiting for; oldest first."""
     level = str(confidence_level)
     rows: list[tuple[str, ...]] = []

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from analysis.decisions.constrained_split import constrained_splits
 
 from analysis.decisions.budget_for_loss import budget_for_loss
-from analysis.decisions.constrained_split import constrained_splits
 from analysis.decisions.optimal_split import optimal_splits
 from analysis.evaluation.held_out import check_held_out
 from analysis.evaluation.sealed import score_seal, seal_forecast, standing_of
