@@ -18,6 +18,7 @@ from analysis.forecasting.setup import check_distance
 from analysis.forecasting.support import too_far
 from analysis.forecasting.targets import Targets
 from analysis.intervals import DECADE, LEVELS, Interval, checked_levels
+from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
@@ -55,8 +56,9 @@ def constrained_splits(
     if not (np.isfinite(inference_tokens) and inference_tokens >= 0):
         raise ForecastError(f"{inference_tokens:g} inference tokens; give zero or a finite number")
     levels = checked_levels(confidence_levels, bootstrap)
-    fit, law, draws, said = _law(records, unique_tokens is not None, bootstrap, seed)
-    ladder = surface_ladder(records.usable(*fit.columns))
+    ready = screen(records)
+    fit, law, draws, said = _law(ready, unique_tokens is not None, bootstrap, seed)
+    ladder = surface_ladder(ready.with_values(*fit.columns))
     ratio = float(np.exp(ladder.log_flops_ratio))
     how = {"inference_tokens": inference_tokens, "unique_tokens": unique_tokens}
     return tuple(

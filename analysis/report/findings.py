@@ -25,6 +25,7 @@ from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVELS
 from analysis.tuning.rungs import LadderHealth, ladder_health
+from analysis.tuning.screening import screen
 from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
@@ -114,7 +115,9 @@ def gather_findings(
     Raises RecordError where no run is usable at all.
     """
     column = x or "train_flops"
-    used = records.usable(column)
+    records.require(column)
+    ready = screen(records)
+    used = ready.with_values(column)
     if not len(used):
         raise RecordError(f"{records.source}: no usable run with {column} and a loss to report on")
     questions = _Questions(
@@ -134,7 +137,7 @@ def gather_findings(
             refusals.append(Limit(code, f"{about}: {error}" if about else str(error)))
             return None
 
-    plans = _laws_to_fit(records, law, x)
+    plans = _laws_to_fit(ready, law, x)
     fits = [
         ask(partial(fit, bootstrap, confidence_level, seed), LimitCode.NO_FIT, about)
         for about, fit in plans.items()
