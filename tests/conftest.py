@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+# So that what a contract asserts is explained as it is in a test.
+pytest.register_assert_rewrite("tests.conformance")
+
 # Small tensors gain nothing from a second thread, and on a busy machine two collapse.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -196,3 +196,29 @@ def test_programs_that_tests_keep_in_strings_import_what_exists():
                 with suppress(SyntaxError, ValueError):
                     gone |= {one for one in our_imports(ast.parse(node.value)) if not exists(*one)}
     assert not gone
+
+
+def law_names_in(source: Path, names: set[str]) -> list[str]:
+    """Where a file asks for a law by its name: the name as a string, or a comparison of names."""
+    found = []
+    for node in ast.walk(ast.parse(source.read_text())):
+        is_name = isinstance(node, ast.Constant) and node.value in names
+        compared = isinstance(node, ast.Compare) and any(
+            isinstance(side, ast.Attribute)
+            and side.attr == "name"
+            and ast.unparse(side.value).split(".")[-1] in ("law", "kind")
+            for side in (node.left, *node.comparators)
+        )
+        if is_name or compared:
+            found.append(f"{source.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+def test_nobody_outside_the_laws_asks_for_a_law_by_name():
+    from scaling.laws.registry import LAWS
+
+    home = ROOT / "scaling" / "laws"
+    elsewhere = [source for source in sources(*MAY_IMPORT) if home not in source.parents]
+    assert [line for source in elsewhere for line in law_names_in(source, set(LAWS))] == []
+    # and the check sees what it looks for: the registry's own tests name laws
+    assert law_names_in(ROOT / "tests" / "scaling" / "laws" / "test_laws.py", set(LAWS))

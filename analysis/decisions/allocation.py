@@ -7,13 +7,17 @@ import numpy as np
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
-from scaling.laws.surfaces import DataConstrained
+from scaling.laws.surfaces import Chinchilla, DataConstrained
 
 #: FLOP per parameter and token: training (forward and backward) and inference (forward)
 TRAINING_FLOP, INFERENCE_FLOP = 6.0, 2.0
 _GOLDEN = (np.sqrt(5) - 1) / 2
 #: sizes are searched this far (in ln N) around a first guess
 _REACH = 12.0
+#: tokens per parameter from which the search for a law without a closed form starts
+_USUAL_RATIO = 20.0
+#: and how far around it (in ln N): ratios up to 20,000 times smaller or larger
+_REACH_OF_A_RATIO = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +59,18 @@ def allocate(
     if law.inputs[:2] != ("params", "tokens"):
         raise ForecastError(
             f"{law.name} does not tell size from data, so it cannot split a budget; "
-            "fit --law chinchilla"
+            f"fit --law {Chinchilla.name}"
         )
     if unique_tokens is not None and not isinstance(law, DataConstrained):
         raise ForecastError(
-            f"{law.name} counts a repeated token like a fresh one; fit --law data_constrained to "
-            "split a budget with limited data"
+            f"{law.name} counts a repeated token like a fresh one; fit --law "
+            f"{DataConstrained.name} to split a budget with limited data"
         )
     if isinstance(law, DataConstrained) and unique_tokens is None:
         return allocate(law.with_fresh_data(), flops, inference_tokens=inference_tokens)
-    if inference_tokens == 0 and unique_tokens is None:
-        params = np.asarray(law.optimal_params(flops))  # type: ignore[attr-defined]
+    closed_form = getattr(law, "optimal_params", None)
+    if closed_form is not None and inference_tokens == 0 and unique_tokens is None:
+        params = np.asarray(closed_form(flops))
     else:
         params = _lowest_loss(law, flops, inference_tokens, unique_tokens)
     tokens = _tokens(params, flops, inference_tokens)
@@ -99,8 +104,9 @@ def _lowest_loss(
 ) -> FloatArray:
     """Golden-section search over ln N, all draws at once; loss along a budget has one minimum."""
     base = law.with_fresh_data() if isinstance(law, DataConstrained) else law
-    centre = np.log(np.asarray(base.optimal_params(flops)))  # type: ignore[attr-defined]
-    low, high = centre - _REACH, centre + _REACH
+    centre = np.log(_first_guess(base, flops))
+    reach = _REACH if hasattr(base, "optimal_params") else _REACH_OF_A_RATIO
+    low, high = centre - reach, centre + reach
     if inference_tokens > 0:
         high = np.minimum(high, np.log(flops / (INFERENCE_FLOP * inference_tokens)))
         if np.any(high <= low):
@@ -120,4 +126,18 @@ def _lowest_loss(
         high, low = np.where(go_left, right, high), np.where(go_left, low, left)
         left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         at_left, at_right = loss(left), loss(right)
+    if reach < _REACH and np.any(np.abs(low - centre) > 0.99 * reach):
+        raise ForecastError(
+            f"{law.name} finds no split of {flops:.3g} FLOP best: more of one input always helps "
+            "more; choose a law in which both fade"
+        )
     return np.asarray(np.exp((low + high) / 2))
+
+
+def _first_guess(law: Law, flops: float) -> FloatArray:
+    """The optimal size without further limits, or where a law knows none that of a usual ratio."""
+    closed_form = getattr(law, "optimal_params", None)
+    if closed_form is not None:
+        return np.asarray(closed_form(flops))
+    draws = np.shape(next(iter(law.constants().values())))
+    return np.full(draws, np.sqrt(flops / (TRAINING_FLOP * _USUAL_RATIO)))

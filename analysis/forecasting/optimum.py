@@ -9,9 +9,15 @@ from scaling.errors import ForecastError
 
 def best_log_params(ensemble: Ensemble, log_compute: FloatArray) -> FloatArray:
     """Log of the compute-optimal model size at each budget (budgets,), averaged over the laws."""
-    each = [
-        best_for_law(ensemble, m, m.solution.theta[None], log_compute)[0] for m in ensemble.members
-    ]
+    each = []
+    for member in ensemble.members:
+        best = best_for_law(ensemble, member, member.solution.theta[None], log_compute)[0]
+        if np.isnan(best).any():
+            raise ForecastError(
+                f"{member.candidate.name}: no split of a budget is best, more of one input always "
+                "helps more; ask for sizes and tokens (--params with --tokens)"
+            )
+        each.append(best)
     return np.asarray(ensemble.first_weights @ np.array(each))
 
 

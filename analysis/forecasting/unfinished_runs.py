@@ -3,7 +3,7 @@
 Runs of one sweep share a schedule, so they fall alike when time is counted as the share of the run
 that is done: the log-ratio of final loss to loss at that share varies little between them. The
 finished runs of the sweep say what it is and how much it varies; the sweep's own forecast of the
-cell, where there is one, is averaged in by its precision. Near the start the forecast decides,
+run, where there is one, is averaged in by its precision. Near the start the forecast decides,
 near the end the curve.
 
 Curves of one schedule fall together once normalised: Qiu et al. 2025, "Scaling Collapse Reveals
@@ -11,6 +11,7 @@ Universal Dynamics in Compute-Optimally Trained Neural Networks", arXiv:2507.021
 is taken at equal shares of the run and nothing is subtracted, since the floor is seldom known.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ ALIKE = (*MUST_AGREE, "schedule")
 
 @dataclass(frozen=True, kw_only=True)
 class RunningForecast:
-    """The final loss that a running cell is heading for."""
+    """The final loss that a running run is heading for."""
 
     run_id: str
     share_done: float  # of the planned steps
@@ -79,14 +80,14 @@ def outlooks(
         and known.get("planned_steps")
         and (run_ids is None or run_id in run_ids)
     ]
-    finished = [
-        run_id
-        for run_id, known in facts.items()
-        if known["status"] == "finished" and known.get("loss") and known.get("steps")
-    ]
+    finished: dict[tuple[Any, ...], list[str]] = {}
+    for run_id, known in facts.items():
+        if known["status"] == "finished" and known.get("loss") and known.get("steps"):
+            finished.setdefault(_kind(known), []).append(run_id)
     groups: dict[tuple[str, ...], list[str]] = {}
     for run_id in running:
-        groups.setdefault(_nearest(facts, run_id, finished), []).append(run_id)
+        alike = finished.get(_kind(facts[run_id]), [])
+        groups.setdefault(_nearest(facts, run_id, alike), []).append(run_id)
     groups.pop((), None)
     if not groups:
         return {}
@@ -103,17 +104,21 @@ def outlooks(
     return found
 
 
+def _kind(facts: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What runs agree in that tell of each other."""
+    return tuple(facts.get(column) for column in ALIKE)
+
+
 def _nearest(
-    facts: Mapping[str, Mapping[str, Any]], run_id: str, finished: Collection[str]
+    facts: Mapping[str, Mapping[str, Any]], run_id: str, others: Collection[str]
 ) -> tuple[str, ...]:
-    """The finished runs that tell how this one will go on, the nearest in size first."""
-    own = facts[run_id]
+    """The runs that are nearest to this one in size, by ratio, the nearest first."""
+    size = math.log(facts[run_id]["params"])
 
     def distance(other: str) -> tuple[float, str]:
-        return abs(float(np.log(facts[other]["params"] / own["params"]))), other
+        return abs(math.log(facts[other]["params"]) - size), other
 
-    alike = [r for r in finished if all(facts[r].get(c) == own.get(c) for c in ALIKE)]
-    return tuple(sorted(alike, key=distance)[:MOST_COMPARED])
+    return tuple(sorted(others, key=distance)[:MOST_COMPARED])
 
 
 def forecast_running(
@@ -121,23 +126,23 @@ def forecast_running(
     planned_steps: Mapping[str, int],
     final_loss: Mapping[str, float],
     *,
-    cell_forecast: Mapping[str, tuple[float, float]] | None = None,
+    law_forecast: Mapping[str, tuple[float, float]] | None = None,
     confidence_level: float = 0.9,
     settled_width: float = 0.005,
 ) -> dict[str, RunningForecast]:
     """Forecasts of the runs in ``curves`` that have no final loss yet, by run id.
 
     ``curves`` has columns run_id, step, train_loss; ``planned_steps`` is each run's length;
-    ``final_loss`` holds the finished runs. ``cell_forecast`` is (log loss, its standard error)
+    ``final_loss`` holds the finished runs. ``law_forecast`` is (log loss, its standard error)
     from the sweep's law. A run appears only if it has a few points of curve and at least three
     finished runs of the sweep were seen at the same share.
 
     The rule for ``outcome_settled``: the half width of the interval at ``confidence_level``, in log
     loss, is below ``settled_width`` (half a percent). Then the rest of the run can move the final
-    loss by less than one seed does, so a planner that only wants the loss may stop the cell. As
+    loss by less than one seed does, so a planner that only wants the loss may stop the run. As
     the interval rests on t quantiles of how finished runs of this sweep went on from the same
     share, three finished runs settle hardly anything: six or more are needed in practice, and a
-    schedule that falls late (a decay at the end) keeps a cell open until its decay has begun in
+    schedule that falls late (a decay at the end) keeps a run open until its decay has begun in
     the share of the run that the finished ones show.
     """
     by_run = {str(run_id): points for run_id, points in curves.groupby("run_id", sort=False)}
@@ -152,7 +157,7 @@ def forecast_running(
         if here is None or len(ratios) < FEWEST_FINISHED:
             continue
         centre, spread, freedom = _centre_and_spread(ratios)
-        law = (cell_forecast or {}).get(run_id)
+        law = (law_forecast or {}).get(run_id)
         mean, error = _combined(here + centre, spread, law)
         half = _t_quantile(0.5 + confidence_level / 2, freedom) * error
         found[run_id] = RunningForecast(

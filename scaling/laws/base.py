@@ -25,6 +25,7 @@ Prior = tuple[float, float]  # mean, standard deviation
 LARGEST_EXPONENT = 10.0
 #: what forecasts assume of a constant of which a law says nothing; see `Law.prior`
 FLOOR_PRIOR: Prior = (float(np.log(0.6)), 0.5)
+_FLOOR_SHARES = (0.1, 0.5, 0.8, 0.95)
 _LOOSE_LOG, _LOOSE = (0.0, 30.0), (0.0, 3.0)
 _RANGES = {
     "train_flops": (1e16, 1e22),
@@ -140,10 +141,11 @@ class Law:
 
     @classmethod
     def guesses(cls, inputs: tuple[FloatArray, ...], loss: FloatArray) -> Grid:
-        """Guesses of the constants that are not ``solved``, one array each; from bounds alone
-        where a law knows no better."""
+        """Guesses of the constants that are not ``solved``, one array each; where a law knows no
+        better, from their bounds, and a floor below the lowest loss."""
         guessed = {k: ends for k, ends in cls.bounds().items() if k not in cls.solved()}
-        return guesses_within(guessed, inputs) if guessed else {}
+        floors = {} if cls.floor is None else {cls.floor: [s * loss.min() for s in _FLOOR_SHARES]}
+        return guesses_within(guessed, inputs, floors) if guessed else {}
 
     @classmethod
     def terms(cls, inputs: tuple[FloatArray, ...], guesses: Grid, count: int) -> FloatArray:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from scaling.arrays import FloatArray
-from scaling.laws.base import NATS, Constant, Law, Prior, Symbol
+from scaling.laws.base import NATS, Constant, Law, Prior, Symbol, runs_at_all
 from scaling.laws.reference import Reference
 from scaling.laws.starts import Grid, crossed
 
@@ -111,8 +111,15 @@ class Farseer(Law):
 
     @classmethod
     def example(cls) -> Self:
-        """Made up, near what the authors' grid gives."""
-        return cls(E=1.5, B=300.0, A=0.32, e=0.1, b=0.7, a=-0.13, gamma=0.07, beta=0.05, alpha=0.17)
+        """Near what the authors' runs give, in nats."""
+        return cls(
+            E=1.5, B=350.0, A=0.3, e=0.1, b=0.84, a=-0.16, gamma=0.05, beta=-0.12, alpha=0.02
+        )
+
+    @classmethod
+    def example_runs(cls) -> dict[str, FloatArray]:
+        """The authors' range: large models on few tokens may be worse than small ones."""
+        return runs_at_all(params=np.geomspace(1e8, 1e10, 7), tokens=np.geomspace(1e10, 1e13, 7))
 
 
 def _power_slope(log_n: Any, q: Any) -> Any:

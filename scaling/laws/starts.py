@@ -27,17 +27,21 @@ def crossed(**axes: Sequence[float]) -> Grid:
 
 
 def guesses_within(
-    bounds: Mapping[str, tuple[float, float]], inputs: tuple[FloatArray, ...]
+    bounds: Mapping[str, tuple[float, float]],
+    inputs: tuple[FloatArray, ...],
+    known: Mapping[str, Sequence[float]],
 ) -> Grid:
-    """Guesses for constants of which nothing but their bounds is known.
+    """Guesses for constants of which nothing but their bounds is known, beside ``known`` ones.
 
     Between two finite bounds: four values. From zero up: a tenth, one, ten, and the middle of each
     input, whose unit the constant may have. Otherwise: exponents of either sign.
     """
     middles = [float(np.exp(np.log(values).mean())) for values in inputs]
-    axes = {}
+    axes: dict[str, Sequence[float]] = {}
     for name, (low, high) in bounds.items():
-        if low == 0 and np.isinf(high):
+        if name in known:
+            axes[name] = known[name]
+        elif low == 0 and np.isinf(high):
             axes[name] = [0.1, 1.0, 10.0, *middles]
         elif low < 0 < high:
             axes[name] = [v for v in (-0.6, -0.2, 0.2, 0.6) if low < v < high]
@@ -46,8 +50,10 @@ def guesses_within(
             axes[name] = list(np.linspace(*ends, 6)[1:-1])
     grid = crossed(**axes)
     count = int(np.prod([len(values) for values in axes.values()]))
-    kept = np.linspace(0, count - 1, min(count, _MOST_GUESSES)).astype(np.int64)
-    return {name: values[kept] for name, values in grid.items()}
+    if count > _MOST_GUESSES:  # at random: every n-th would leave out whole values of an axis
+        kept = np.random.default_rng(0).choice(count, _MOST_GUESSES, replace=False)
+        grid = {name: values[kept] for name, values in grid.items()}
+    return grid
 
 
 def distinct(grid: Grid) -> Grid:

@@ -19,7 +19,7 @@ from sweeps.running.driver_lock import is_driven
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellStanding:
+class RunStanding:
     """One planned run: its state, and what is known of it so far."""
 
     run_id: str
@@ -33,14 +33,14 @@ class CellStanding:
     planned_tokens: int
     planned_steps: int
     planned_train_flops: int
-    flops_to_spend: int  # without what it shares with another run of the plan
+    flops_left: int  # without what it shares with another run of the plan, or has spent by now
     loss: float | None  # validation loss, nats per token; None until finished
     wall_seconds: float | None
     seconds_left: float  # of one process; estimated; 0 where nothing is left to do
     tries: int  # how often it was started
     reason: str  # why it diverged, failed, or is excluded
     traceback: str = ""  # of an error of ours that it keeps
-    outlook: str = ""  # where a running cell is heading
+    outlook: str = ""  # where a running run is heading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class SweepStanding:
     """Every run of a plan with its state."""
 
     sweep: str
-    cells: tuple[CellStanding, ...]
+    runs: tuple[RunStanding, ...]
     workers: int
     devices_per_worker: int  # they share each run
     price_per_device_hour: float | None
@@ -59,22 +59,22 @@ class SweepStanding:
     @property
     def counts(self) -> dict[str, int]:
         """How many runs are in each state; states without runs are left out."""
-        return dict(Counter(cell.state.value for cell in self.cells))
+        return dict(Counter(run.state.value for run in self.runs))
 
     @property
     def flops_left(self) -> int:
         """FLOP of the runs that are neither finished, diverged nor excluded."""
-        return sum(cell.flops_to_spend for cell in self.cells if not cell.state.is_final)
+        return sum(run.flops_left for run in self.runs)
 
     @property
     def device_hours_left(self) -> float:
         """Estimated hours of one device that are still to be spent."""
-        return sum(cell.seconds_left for cell in self.cells) * self.devices_per_worker / 3600
+        return sum(run.seconds_left for run in self.runs) * self.devices_per_worker / 3600
 
     @property
     def wall_seconds_left(self) -> float:
         """Estimated wall time that is left with the config's workers."""
-        seconds = [cell.seconds_left for cell in self.cells]
+        seconds = [run.seconds_left for run in self.runs]
         return max(max(seconds, default=0.0), sum(seconds) / self.workers)
 
     @property
@@ -84,14 +84,14 @@ class SweepStanding:
         return None if price is None else price * self.device_hours_left
 
     @property
-    def running(self) -> tuple[CellStanding, ...]:
-        """The cells that train at this moment."""
-        return tuple(cell for cell in self.cells if cell.state is RunState.RUNNING)
+    def running(self) -> tuple[RunStanding, ...]:
+        """The runs that train at this moment."""
+        return tuple(run for run in self.runs if run.state is RunState.RUNNING)
 
     def with_outlooks(self, outlooks: dict[str, str]) -> "SweepStanding":
-        """The same standing, which tells of running cells (by run id) where they are heading."""
-        cells = (replace(c, outlook=outlooks.get(c.run_id, c.outlook)) for c in self.cells)
-        return replace(self, cells=tuple(cells))
+        """The same standing, which tells of running runs (by run id) where they are heading."""
+        runs = (replace(run, outlook=outlooks.get(run.run_id, "")) for run in self.runs)
+        return replace(self, runs=tuple(runs))
 
     def to_json(self) -> str:
         """The standing as one JSON document."""
@@ -103,7 +103,7 @@ class SweepStanding:
             "wall_seconds_left": self.wall_seconds_left,
             "cost_left": self.cost_left,
             "earlier_runs": self.earlier and asdict(self.earlier),
-            "cells": [vars(cell) for cell in self.cells],
+            "runs": [vars(run) for run in self.runs],
         }
         return json.dumps(document, indent=2)
 
@@ -116,7 +116,7 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
     tracebacks = store.tracebacks(crashed) if crashed else {}
     excluded, final = excluded_runs(plan), final_states(plan.config.launch)
     throughput = Throughput.measured(known.values(), plan.config.launch.speed.flops_per_second)
-    cells = []
+    standings = []
     for run in plan.runs:
         facts = dict(known.get(run.run_id, {}))
         if run.run_id in excluded:
@@ -127,11 +127,11 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
         elif facts.get("status") == RunState.SETTLED and RunState.SETTLED not in final:
             reason = "was stopped as settled; `scaling run` goes on with it"
             facts |= {"status": RunState.PLANNED, "reason": reason}
-        cells.append(_cell(run, facts, throughput, tracebacks.get(run.run_id, "")))
+        standings.append(_standing(run, facts, throughput, tracebacks.get(run.run_id, "")))
     budget = plan.config.budget
     return SweepStanding(
         sweep=plan.name,
-        cells=tuple(cells),
+        runs=tuple(standings),
         workers=plan.config.launch.workers,
         devices_per_worker=plan.config.launch.world_size,
         price_per_device_hour=budget.price_per_device_hour,
@@ -140,11 +140,14 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
     )
 
 
-def _cell(
+def _standing(
     run: RunPlan, facts: dict[str, Any], throughput: Throughput, traceback: str
-) -> CellStanding:
+) -> RunStanding:
     state = RunState(facts.get("status", RunState.PLANNED))
-    return CellStanding(
+    left = 0 if state.is_final else run.marginal_flops
+    if state is RunState.RUNNING:
+        left -= facts.get("marginal_flops", 0)
+    return RunStanding(
         run_id=run.run_id,
         name=run.name,
         state=state,
@@ -156,10 +159,10 @@ def _cell(
         planned_tokens=run.tokens,
         planned_steps=run.settings.steps,
         planned_train_flops=run.train_flops,
-        flops_to_spend=run.marginal_flops,
+        flops_left=left,
         loss=facts.get("loss"),
         wall_seconds=facts.get("wall_seconds"),
-        seconds_left=0.0 if state.is_final else throughput.seconds(run),
+        seconds_left=throughput.seconds(run) * left / run.marginal_flops,
         tries=facts.get("tries", 0),
         reason=facts.get("reason", ""),
         traceback=traceback,

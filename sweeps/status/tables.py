@@ -10,7 +10,7 @@ from scaling.store.run_state import RunState
 from sweeps.planning.cost import PlanCost
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.recipe import recipe_of
-from sweeps.status.ledger import CellStanding, SweepStanding
+from sweeps.status.ledger import RunStanding, SweepStanding
 
 _WIDTH = 120
 _SCREENFUL = 60  # runs that are listed one by one
@@ -157,62 +157,62 @@ def cost_text(cost: PlanCost) -> str:
 def standing_text(standing: SweepStanding, *, every_run: bool = False) -> str:
     """The runs of a plan with their states, and what is left.
 
-    A sweep of more than a screenful is told size by size, with its running cells and its reasons.
+    A sweep of more than a screenful is told size by size, with its running runs and its reasons.
     """
     end = _summary(standing) + (f"\n{standing.earlier.line}" if standing.earlier else "")
-    if count := sum(bool(cell.traceback) for cell in standing.cells):
-        runs = "1 run keeps a traceback" if count == 1 else f"{count} runs keep tracebacks"
-        end += f"\n{runs}; read with `scaling status CONFIG --tracebacks`, or --json"
-    if every_run or len(standing.cells) <= _SCREENFUL:
-        return _cells(standing.cells) + end
-    running = _cells(standing.running) if standing.running else ""
-    return _sizes(standing.cells) + running + _reasons(standing.cells) + end
+    if count := sum(bool(run.traceback) for run in standing.runs):
+        which = "1 run keeps a traceback" if count == 1 else f"{count} runs keep tracebacks"
+        end += f"\n{which}; read with `scaling status CONFIG --tracebacks`, or --json"
+    if every_run or len(standing.runs) <= _SCREENFUL:
+        return _runs(standing.runs) + end
+    running = _runs(standing.running) if standing.running else ""
+    return _sizes(standing.runs) + running + _reasons(standing.runs) + end
 
 
 def tracebacks_text(standing: SweepStanding) -> str:
     """The tracebacks that runs keep, those of equal text once, under the runs' names."""
-    runs: dict[str, list[str]] = {}
-    for cell in standing.cells:
-        if cell.traceback:
-            runs.setdefault(cell.traceback, []).append(f"{cell.name} ({cell.run_id})")
-    return "".join(f"\n\n{', '.join(names)}:\n{text.rstrip()}" for text, names in runs.items())
+    found: dict[str, list[str]] = {}
+    for run in standing.runs:
+        if run.traceback:
+            found.setdefault(run.traceback, []).append(f"{run.name} ({run.run_id})")
+    return "".join(f"\n\n{', '.join(names)}:\n{text.rstrip()}" for text, names in found.items())
 
 
-def _cells(cells: Sequence[CellStanding]) -> str:
+def _runs(runs: Sequence[RunStanding]) -> str:
     rows = [
         (
-            cell.name,
-            cell.state.value,
-            _loss(cell),
-            "" if cell.wall_seconds is None else f"{cell.wall_seconds:.0f}",
-            cell.outlook or cell.reason,
+            run.name,
+            run.state.value,
+            _loss(run),
+            "" if run.wall_seconds is None else f"{run.wall_seconds:.0f}",
+            run.outlook or run.reason,
         )
-        for cell in cells
+        for run in runs
     ]
     columns = ("run", "state", "loss", "seconds", "remark")
     return _table(columns, rows, left_aligned=("run", "state", "remark"))
 
 
-def _sizes(cells: Sequence[CellStanding]) -> str:
+def _sizes(runs: Sequence[RunStanding]) -> str:
     """A row a model size, smallest first: how many runs are in each state."""
-    sizes: dict[int, list[CellStanding]] = {}
-    for cell in cells:
-        sizes.setdefault(cell.params, []).append(cell)
-    states = [state for state in RunState if any(cell.state is state for cell in cells)]
+    sizes: dict[int, list[RunStanding]] = {}
+    for run in runs:
+        sizes.setdefault(run.params, []).append(run)
+    states = [state for state in RunState if any(run.state is state for run in runs)]
     rows = [
         (
             f"{params:,}",
             len(group),
-            *(sum(cell.state is state for cell in group) or "" for state in states),
-            duration(sum(cell.seconds_left for cell in group)),
+            *(sum(run.state is state for run in group) or "" for state in states),
+            duration(sum(run.seconds_left for run in group)),
         )
         for params, group in sorted(sizes.items())
     ]
     return _table(("params", "runs", *(state.value for state in states), "left"), rows)
 
 
-def _reasons(cells: Sequence[CellStanding]) -> str:
-    counts = Counter((cell.state.value, cell.reason) for cell in cells if cell.reason)
+def _reasons(runs: Sequence[RunStanding]) -> str:
+    counts = Counter((run.state.value, run.reason) for run in runs if run.reason)
     rows = [(count, state, reason) for (state, reason), count in counts.most_common(20)]
     if not rows:
         return ""
@@ -233,11 +233,11 @@ def _summary(standing: SweepStanding) -> str:
     )
 
 
-def _loss(cell: CellStanding) -> str:
+def _loss(run: RunStanding) -> str:
     """A held-out run's loss stays unread here: a forecast should be written down first."""
-    if cell.loss is None:
+    if run.loss is None:
         return ""
-    return "held out" if cell.held_out else f"{cell.loss:.4f}"
+    return "held out" if run.held_out else f"{run.loss:.4f}"
 
 
 def duration(seconds: float) -> str:

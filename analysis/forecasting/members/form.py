@@ -42,17 +42,21 @@ class Form:
         """The centred log params that minimise the loss where log params + log tokens = total.
 
         ``theta`` (batch, p) and ``total`` (points,) give (batch, points). On a grid, then to the
-        bottom of the parabola through its three lowest points.
+        bottom of the parabola through its three lowest points. NaN for a law that would spend
+        all on one of the two.
         """
         steps = np.arange(-_SPLIT_REACH, _SPLIT_REACH + _SPLIT_STEP / 2, _SPLIT_STEP)
         log_params = total[:, None] / 2 + steps  # (points, steps)
         x = np.stack([log_params, total[:, None] - log_params], axis=-1)
         losses = self.values(theta, x.reshape(-1, 2)).reshape(len(theta), *log_params.shape)
-        at = np.clip(np.argmin(losses, axis=2), 1, len(steps) - 2)[..., None]
+        lowest = np.argmin(losses, axis=2)
+        inside = (lowest > 0) & (lowest < len(steps) - 1)
+        at = np.clip(lowest, 1, len(steps) - 2)[..., None]
         left, mid, right = (np.take_along_axis(losses, at + i, axis=2)[..., 0] for i in (-1, 0, 1))
         bend = np.maximum(left - 2 * mid + right, 1e-300)
         shift = np.clip((left - right) / (2 * bend), -1, 1)
-        return np.asarray(total / 2 + steps[at[..., 0]] + shift * _SPLIT_STEP)
+        found = total / 2 + steps[at[..., 0]] + shift * _SPLIT_STEP
+        return np.where(inside, found, np.nan)
 
     def exponents(self, theta: FloatArray) -> tuple[float, ...]:
         """The powers with which the loss falls far out; none where the form has no such numbers."""

@@ -1,11 +1,14 @@
 """Facts about splitting a budget."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from analysis.decisions.allocation import allocate
 from scaling.errors import ForecastError
 from scaling.laws.curves import PowerLaw
+from scaling.laws.farseer import Farseer
 from scaling.laws.surfaces import Chinchilla, DataConstrained
 
 LAW, REPEATS = Chinchilla.example(), DataConstrained.example()
@@ -16,6 +19,22 @@ def test_without_inference_it_is_the_closed_form():
     assert best.params == pytest.approx(LAW.optimal_params(1e21))
     assert 6 * best.params * best.tokens == pytest.approx(1e21)
     assert best.loss == pytest.approx(LAW.loss(best.params, best.tokens))
+
+
+@pytest.mark.parametrize("tokens_to_serve", [0.0, 1e11])
+def test_a_law_without_a_closed_form_is_split_where_no_neighbour_is_better(tokens_to_serve):
+    law = Farseer.example()
+    best = allocate(law, 1e21, inference_tokens=tokens_to_serve)
+    for factor in (0.9, 1.1):
+        params = best.params * factor
+        tokens = (1e21 - 2 * params * tokens_to_serve) / (6 * params)
+        assert law.loss(params, tokens) > best.loss
+
+
+def test_a_law_that_would_spend_all_on_one_input_is_refused():
+    runaway = dataclasses.replace(Farseer.example(), e=0.0, b=-0.5, a=0.0, gamma=0.0, alpha=0.0)
+    with pytest.raises(ForecastError, match="farseer finds no split of 1e\\+21 FLOP best"):
+        allocate(runaway, 1e21)
 
 
 def test_the_search_finds_the_closed_form_when_inference_is_negligible():

@@ -27,7 +27,7 @@ def finished():
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_a_running_cell_is_forecast_from_how_the_others_fell(finished, share):
+def test_a_running_run_is_forecast_from_how_the_others_fell(finished, share):
     curves, final = finished
     running = pd.concat([curves, curve("r7", 1.7, upto=share)])
     forecast = forecast_running(running, STEPS, final)["r7"]
@@ -56,7 +56,7 @@ def test_near_the_start_the_sweeps_own_forecast_decides(finished):
     )
     running = pd.concat([loose, curve("r7", 1.7, upto=0.1)])
     told = {"r7": (np.log(1.65), 0.005)}
-    forecast = forecast_running(running, STEPS, final, cell_forecast=told)["r7"]
+    forecast = forecast_running(running, STEPS, final, law_forecast=told)["r7"]
     assert forecast.predicted == pytest.approx(1.65, rel=0.01)
 
 

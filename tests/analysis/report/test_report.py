@@ -3,6 +3,7 @@
 import base64
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from analysis.evaluation.sealed import Seal, SealedTarget, SealStanding, Verdict
 from analysis.report import gather_findings, render_report, write_report, write_study
+from analysis.report.references import references_for
 from analysis.report.state_tables import seals_table
 from analysis.report.tables import (
     NOT_IDENTIFIED,
@@ -20,6 +22,7 @@ from analysis.report.tables import (
 )
 from analysis.text.numbers import loss_in_words
 from scaling.errors import RecordError
+from scaling.laws.registry import law_named
 from scaling.records import records_from_table
 
 
@@ -101,6 +104,27 @@ def test_the_summary_and_the_table_show_the_held_out_check(findings, html):
     assert f"{run.measured:.4f}" in html
     assert f"{run.predicted:.4f}" in html
     assert "lies inside the 90% interval" in html
+
+
+def cites_every_candidate(found, page):
+    text = Page(page).text
+    for candidate, name in found.forecast.laws.items():
+        source = law_named(name).reference
+        (line,) = [cited.line for cited in references_for(found) if cited.reference == source]
+        assert f'"{candidate}" in the forecast' in line
+        assert line in text and source.title in source.bibtex
+        assert source.bibtex in unescape(page)
+
+
+def test_the_report_cites_the_source_of_every_candidate_of_a_surface(findings, html):
+    assert set(findings.forecast.laws.values()) == {"skaling", "chinchilla", "overtraining"}
+    cites_every_candidate(findings, html)
+
+
+def test_the_report_cites_the_source_of_every_candidate_of_a_curve(floorless):
+    found = gather_findings(floorless, bootstrap=50, with_backtest=False)
+    assert len(set(found.forecast.laws.values())) == 6  # seven candidates, two of one law
+    cites_every_candidate(found, render_report(found))
 
 
 def test_dropped_runs_are_listed_with_their_reasons(html):

@@ -1,4 +1,4 @@
-"""Facts about stopping cells whose outcome is settled: a forecast is kept, and never a loss."""
+"""Facts about stopping runs whose outcome is settled: a forecast is kept, and never a loss."""
 
 import dataclasses
 import json
@@ -215,7 +215,7 @@ def test_status_dashboard_and_judge_give_one_outlook_that_sees_no_held_out_loss(
             document = json.loads(capsys.readouterr().out)
             (shown,) = outlooks_of(f"mlflow:{plan.name}").values()
             (judged,) = CurveJudge(relative_width=9.0)(store, [last.run_id]).values()
-        (cell,) = [cell for cell in document["cells"] if cell["run_id"] == last.run_id]
+        (cell,) = [cell for cell in document["runs"] if cell["run_id"] == last.run_id]
         assert cell["outlook"].startswith("60% done, heading for ")
         assert cell["outlook"] == shown == judged.reason.split(": its outcome")[0]
         assert shown in " ".join(text.split())  # a narrow screen breaks lines
@@ -224,9 +224,7 @@ def test_status_dashboard_and_judge_give_one_outlook_that_sees_no_held_out_loss(
 
 
 @pytest.mark.slow
-def test_a_sweep_stops_the_cell_whose_outcome_its_finished_cells_tell(
-    tmp_path, monkeypatch, capsys
-):
+def test_a_sweep_stops_the_run_whose_outcome_its_finished_runs_tell(tmp_path, monkeypatch, capsys):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     stops = {"policy": {"stop_settled_relative_width": 0.5}}
@@ -234,7 +232,7 @@ def test_a_sweep_stops_the_cell_whose_outcome_its_finished_cells_tell(
     store = RunStore.open(plan.name, uri)
     judge = CurveJudge(relative_width=0.5, every_seconds=0.5)
     outcome = run_sweep(plan, store, judge=judge)
-    # three finished cells are the fewest that tell where the fourth is heading
+    # three finished runs are the fewest that tell where the fourth is heading
     assert sorted(outcome.states.values()) == ["finished"] * 3 + ["settled"], outcome.reasons
     (stopped,) = (run for run, state in outcome.states.items() if state is RunState.SETTLED)
     assert "heading for" in outcome.reasons[stopped]
@@ -248,7 +246,7 @@ def test_a_sweep_stops_the_cell_whose_outcome_its_finished_cells_tell(
     run_sweep(plan, store, judge=judge, on_event=events.append)
     assert {event.kind for event in events} == {EventKind.SKIPPED}
     assert sweep_standing(plan, store).counts == {"finished": 3, "settled": 1}
-    # turned off, the cell counts as left to train, and goes on to its measurement
+    # turned off, the run counts as left to train, and goes on to its measurement
     wanted = plan_of(tmp_path, tokens=150_000)
     standing = sweep_standing(wanted, store)
     assert standing.counts == {"finished": 3, "planned": 1} and standing.flops_left

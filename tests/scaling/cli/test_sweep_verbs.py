@@ -109,7 +109,7 @@ def test_a_running_run_is_listed_with_where_it_is_heading(config, tiny_mapping, 
     assert writer.flush()
     with DriverLock(store):
         assert main(["status", config, "--set", seeds, "--json"]) == 0
-    cells = {cell["run_id"]: cell for cell in json.loads(capsys.readouterr().out)["cells"]}
+    cells = {cell["run_id"]: cell for cell in json.loads(capsys.readouterr().out)["runs"]}
     assert cells[last.run_id]["state"] == "running"
     assert cells[last.run_id]["outlook"].startswith("60% done, heading for ")
     assert not any(cells[run.run_id]["outlook"] for run in done)

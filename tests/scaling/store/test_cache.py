@@ -105,3 +105,18 @@ def test_a_database_that_must_be_read_slowly_is_said_to_be_once(database, monkey
     assert sweep_ids(database) == sweep_ids(database) == quick  # MLflow's client says the same
     (message,) = [record.getMessage() for record in caplog.records]
     assert "no such table: experiments" in message and "takes seconds" in message
+
+
+def test_what_a_run_has_spent_is_read_anew_while_it_trains_and_kept_once_it_has_ended(store, asked):
+    writer = store.start_run("a", "a", {"planned_tokens": 100})
+    for tokens in (0, 40):
+        writer.log_progress({"tokens": tokens})
+        assert writer.flush()
+        assert store.facts()["a"]["tokens"] == tokens
+    writer.log_progress({"tokens": 60})
+    writer.fail(RunState.FAILED, "broken")
+    asked.clear()
+    for _ in range(2):  # from the store, then from the cache
+        facts = store.facts()["a"]
+        assert (facts["tokens"], facts["planned_tokens"]) == (60, 100)
+    assert asked[-1] == []

@@ -16,6 +16,8 @@ from scaling.store.mlflow_client import connect
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from scaling.store.tracking_uri import resolve_tracking_uri
+from tests.conformance.memory_store import MemoryStore
+from tests.conformance.store import StoreContract
 
 FACTS = {"width": 32, "depth": 1, "seed": 7, "recipe": "tiny/1"}
 RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}
@@ -31,10 +33,10 @@ def database(tmp_path_factory):
 
 @pytest.fixture
 def store(database, request):
-    return RunStore.open(request.node.name, database)
+    return RunStore.open(request.node.nodeid, database)
 
 
-def test_a_finished_run_reads_back_with_every_digit(store):
+def test_a_finished_run_is_a_row_of_the_records_with_every_digit(store):
     writer = store.start_run("abc", "d32", FACTS)
     writer.log_curve([{"step": step, "train_loss": 3.0 - step / 10} for step in range(5)])
     writer.finish(RECORD)
@@ -59,12 +61,6 @@ def test_facts_that_are_added_after_the_end_reach_every_reader(store, monkeypatc
     assert "health" not in facts["other"]
 
 
-def test_a_run_is_visible_while_it_trains(store):
-    assert store.start_run("abc", "d32", FACTS).flush()
-    assert store.states() == {"abc": RunState.RUNNING}
-    assert len(store.read_records().usable()) == 0
-
-
 def test_a_diverged_run_keeps_its_reason_and_stays_out_of_fits(store):
     store.start_run("abc", "d32", FACTS).fail(RunState.DIVERGED, "loss is nan at step 3")
     records = store.read_records()
@@ -81,18 +77,6 @@ def test_a_settled_run_is_killed_to_mlflow_and_has_a_forecast_and_no_loss(store)
     assert store.read_records().usable().dropped_by_reason == {"settled": 1}
     (told,) = connect(store.tracking_uri).search_runs([store.experiment_id])
     assert told.info.status == "KILLED"
-
-
-def test_a_run_started_twice_counts_once_and_the_cut_off_try_is_closed(store):
-    store.start_run("abc", "d32", FACTS).flush()
-    assert store.close_cut_off(reason="killed") == ("abc",)
-    assert store.facts()["abc"]["reason"] == "killed"
-    store.start_run("abc", "d32", FACTS).finish(RECORD)
-    assert store.states() == {"abc": RunState.FINISHED}
-    store.start_run("abc", "d32", FACTS).flush()  # a third try does not hide the finished one
-    assert store.states() == {"abc": RunState.FINISHED}
-    assert store.facts()["abc"]["tries"] == 3
-    assert len(store.read_records()) == 1
 
 
 def test_a_curve_longer_than_one_batch_is_stored_whole(store):
@@ -188,6 +172,23 @@ def server(tmp_path):
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=300)
+
+
+class TestSqlite(StoreContract):
+    """On the store of every other test here."""
+
+
+@pytest.mark.slow
+class TestServer(StoreContract):
+    @pytest.fixture
+    def store(self, server):
+        return RunStore.open("served", server)
+
+
+class TestMemory(StoreContract):
+    @pytest.fixture
+    def store(self):
+        return MemoryStore()
 
 
 @pytest.mark.slow

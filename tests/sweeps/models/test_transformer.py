@@ -1,15 +1,14 @@
-"""Facts about the model: its counts are the arithmetic's, and it starts at the uniform loss."""
+"""Facts about the decoder: what every family keeps, and what its operations compute."""
 
 import math
 
 import pytest
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-from scaling.compute import FlopConvention
 from scaling.errors import ConfigError
 from scaling.shape import TransformerShape
+from sweeps.config.model import ModelConfig
+from sweeps.models.decoder import DecoderFamily
 from sweeps.models.operations import (
     NORM_EPSILON,
     add_product,
@@ -18,31 +17,37 @@ from sweeps.models.operations import (
     project_heads,
     rms_norm,
 )
+from sweeps.models.registry import FAMILIES
 from sweeps.models.transformer import Transformer
 from sweeps.objectives.cross_entropy import token_losses
+from tests.conformance.family import FamilyContract
 
-SHAPES = [
-    TransformerShape(
-        width=width,
-        depth=depth,
-        head_size=head_size,
-        context=context,
-        vocab_size=vocab_size,
-        mlp=mlp,
-        tied_head=tied_head,
-    )
-    for width, depth, head_size, context, vocab_size, mlp, tied_head in [
-        (32, 2, 16, 64, 16, "relu2", False),
-        (8, 1, 8, 16, 64, "relu2", False),
-        (48, 1, 16, 64, 256, "relu2", False),
-        (64, 3, 32, 128, 96, "relu2", False),
-        (96, 2, 8, 24, 256, "relu2", False),
-        (24, 4, 2, 7, 33, "relu2", False),
-        (32, 2, 16, 64, 16, "swiglu", False),
-        (48, 2, 16, 24, 96, "relu2", True),
-        (40, 3, 8, 24, 96, "swiglu", True),
-    ]
+FAMILY = DecoderFamily()
+SIZES = [
+    ({"head_size": 16, "context": 64}, 32, 2, 16),
+    ({"head_size": 8, "context": 16}, 8, 1, 64),
+    ({"head_size": 16, "context": 64}, 48, 1, 256),
+    ({"head_size": 32, "context": 128}, 64, 3, 96),
+    ({"head_size": 8, "context": 24}, 96, 2, 256),
+    ({"head_size": 2, "context": 7}, 24, 4, 33),
+    ({"head_size": 16, "context": 64, "mlp": "swiglu"}, 32, 2, 16),
+    ({"head_size": 16, "context": 24, "tied_head": True}, 48, 2, 96),
+    ({"head_size": 8, "context": 24, "mlp": "swiglu", "tied_head": True}, 40, 3, 96),
 ]
+SHAPES = [
+    FAMILY.shape(ModelConfig(**model), width=width, depth=depth, vocab_size=vocab_size)
+    for model, width, depth, vocab_size in SIZES
+]
+
+
+class TestDecoderFamily(FamilyContract):
+    family = FAMILY
+    sizes = SIZES
+
+
+def test_every_family_is_held_to_the_contract():
+    tested = {contract.family.name for contract in FamilyContract.__subclasses__()}
+    assert tested >= FAMILIES.keys()
 
 
 def random_tokens(shape, replicas=1, sequences=3, extra=0, seed=0):
@@ -61,66 +66,14 @@ def scrambled(shape, seeds=(1,)):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_the_model_has_exactly_the_parameters_the_arithmetic_says(shape):
+def test_each_group_of_matrices_has_the_parameters_the_arithmetic_says(shape):
     model = Transformer(shape, [0])
-    assert sum(weights.numel() for weights in model.parameters()) == shape.params
     sizes = {name: matrix.numel() for name, matrix in model.matrices().items()}
     assert sizes["embedding"] == shape.params_embedding
     assert sizes.get("head", 0) == shape.params_head
     attention = sum(size for name, size in sizes.items() if "attention" in name)
     assert attention == shape.params_attention
     assert sum(size for name, size in sizes.items() if "mlp" in name) == shape.params_mlp
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("replicas", [1, 3])
-def test_flops_per_token_equal_the_frameworks_counter(shape, replicas):
-    model = Transformer(shape, range(replicas))
-    tokens = random_tokens(shape, replicas)
-    # The fused kernels of a CPU are not in the counter's registry: attention would count nothing.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model(tokens).sum().backward()
-    counted = counter.get_total_flops()
-    assert counted == shape.flops_per_token(FlopConvention.FULL) * tokens.numel()
-
-
-@pytest.mark.parametrize("shape", [shape for shape in SHAPES if not shape.tied_head], ids=str)
-def test_the_loss_before_the_first_step_is_the_logarithm_of_the_vocabulary(shape):
-    tokens = random_tokens(shape)
-    losses, _ = token_losses(Transformer(shape, [1])(tokens), tokens.flatten(1))
-    assert losses.mean().item() == pytest.approx(math.log(shape.vocab_size), abs=1e-5)
-
-
-def test_tokens_that_pad_the_vocabulary_get_no_probability_and_no_gradient():
-    shape = next(shape for shape in SHAPES if not shape.tied_head)
-    used = shape.vocab_size - 3
-    model = Transformer(shape, [1], used_vocab_size=used)
-    tokens = random_tokens(shape) % used
-    losses, _ = token_losses(model(tokens), tokens.flatten(1))
-    assert losses.mean().item() == pytest.approx(math.log(used), abs=1e-5)
-    losses.sum().backward()
-    head = model.weights.grad[0, -shape.params_head :].view(shape.width, shape.vocab_size)
-    assert not head[:, used:].any()
-    assert head[:, :used].any()
-
-
-def test_no_position_sees_the_future():
-    shape = SHAPES[2]
-    model, tokens = scrambled(shape), random_tokens(shape, sequences=1)
-    changed = tokens.clone()
-    changed[..., 20:] = (changed[..., 20:] + 1) % shape.vocab_size
-    before, after = model(tokens), model(changed)
-    # Equal to the last bit where inputs are equal; different at once where they are not.
-    assert torch.equal(before[:, :20], after[:, :20])
-    assert not torch.allclose(before[:, 20], after[:, 20])
-
-
-def test_sequences_do_not_see_each_other():
-    shape = SHAPES[2]
-    model, tokens = scrambled(shape), random_tokens(shape, sequences=2)
-    alone = model(tokens[:, :1])
-    together = model(tokens)[:, : shape.context]
-    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)  # float32 sums, reordered
 
 
 def turns_of(length, pairs, seed=0):
@@ -142,25 +95,6 @@ def test_only_relative_positions_matter():
     products = query @ key.transpose(-1, -2)
     torch.testing.assert_close(products[..., 6:, 6:], products[..., :2, :2], rtol=0, atol=1e-4)
     assert not torch.allclose(products[..., 6:, :2], products[..., :2, :2], rtol=0, atol=1e-1)
-
-
-def test_replicas_do_not_touch_each_other():
-    shape = SHAPES[1]
-    stack, tokens = Transformer(shape, [1, 2]), random_tokens(shape, replicas=2)
-    alone = Transformer(shape, [2])
-    assert torch.equal(stack.weights[1], alone.weights[0])
-    with torch.no_grad():
-        stack.weights[0] = float("nan")
-    together = stack(tokens)[1]
-    assert torch.equal(together, alone(tokens[1:])[0])
-
-
-def test_optimizer_groups_cover_every_parameter_once():
-    shape = SHAPES[3]
-    model = Transformer(shape, [0])
-    columns = [column for group in model.groups.values() for column in range(shape.params)[group]]
-    assert columns == list(range(shape.params))
-    assert model.weights[0, model.groups["hidden"]].numel() == shape.params_blocks
 
 
 def test_a_tied_head_starts_near_the_uniform_loss():

@@ -14,6 +14,7 @@ from sweeps.objectives.causal import Causal
 from sweeps.objectives.registry import CAUSAL
 from sweeps.planning.packing import Pack, pack_runs, replicas_for
 from sweeps.planning.plan import plan_sweep
+from sweeps.running.events import EventKind
 from sweeps.training.pack import (
     Listener,
     build_model,
@@ -23,6 +24,7 @@ from sweeps.training.pack import (
     train_runs,
 )
 from sweeps.training.step import Step
+from tests.conformance.memory_store import MemoryStore
 
 
 def with_learning_rate(run, factor):
@@ -248,28 +250,7 @@ def test_every_replica_is_a_run_of_its_own_in_the_store(setting, monkeypatch):
     from sweeps.running import worker
 
     runs, corpus, launch = setting()
-    events, kept = [], {}
-
-    class Writer:
-        def __init__(self, run_id):
-            self.run_id = run_id
-
-        def log_curve(self, points):
-            pass
-
-        def log_progress(self, facts):
-            pass
-
-        def finish(self, record):
-            kept[self.run_id] = record
-
-        def fail(self, state, reason):
-            kept[self.run_id] = state
-
-    class Store:
-        def start_run(self, run_id, name, facts):
-            return Writer(run_id)
-
+    events, store = [], MemoryStore()
     wild = with_learning_rate(runs[1], 1e38)
     pack = Pack(replicas=((runs[0],), (wild,), (runs[2],)))
     monkeypatch.setattr("sweeps.data.corpus.load_corpus", lambda data, context: corpus)
@@ -278,12 +259,14 @@ def test_every_replica_is_a_run_of_its_own_in_the_store(setting, monkeypatch):
         todo=frozenset(run.run_id for run in pack.runs),
         data=None,
         launch=launch,
-        store=Store(),
+        store=store,
     )
     worker.train_task(task, events.append)
-    assert kept[wild.run_id] is RunState.DIVERGED
-    assert kept[runs[0].run_id]["loss"] != kept[runs[2].run_id]["loss"]
-    assert kept[runs[0].run_id]["replicas"] == 3
-    signs = ("progress", "alive")  # how many of them depends on the machine
-    kinds = [event.kind.value for event in events if event.kind.value not in signs]
+    assert store.states()[wild.run_id] is RunState.DIVERGED
+    first, second = (store.records[run.run_id] for run in (runs[0], runs[2]))
+    assert first["loss"] != second["loss"]
+    assert first["replicas"] == 3
+    # How often a run says that it is at work depends on the machine.
+    on_the_way = (EventKind.PROGRESS, EventKind.ALIVE)
+    kinds = [event.kind.value for event in events if event.kind not in on_the_way]
     assert kinds == ["started"] * 3 + ["finished", "diverged", "finished"]

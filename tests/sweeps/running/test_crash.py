@@ -62,7 +62,7 @@ def test_a_crash_in_training_keeps_its_traceback_in_the_record(one_run, monkeypa
     assert (facts["status"], facts["reason"]) == (RunState.FAILED, reason)
     assert_whole(store.tracebacks([run_id])[run_id])
     standing = sweep_standing(plan, store)
-    assert_whole(json.loads(standing.to_json())["cells"][0]["traceback"])
+    assert_whole(json.loads(standing.to_json())["runs"][0]["traceback"])
     assert "1 run keeps a traceback; read with `scaling status" in standing_text(standing)
 
 
@@ -102,10 +102,10 @@ def test_a_later_check_that_crashes_keeps_its_traceback_until_one_succeeds(one_r
     with monkeypatch.context() as broken:
         broken.setattr("sweeps.training.learning_rate_check.check_learning_rate", crash_deep_inside)
         train_task(later, lambda event: None)
-    assert_whole(sweep_standing(plan, store).cells[0].traceback)
+    assert_whole(sweep_standing(plan, store).runs[0].traceback)
     train_task(later, lambda event: None)
     assert store.facts()[run_id]["health"] in ("ok", "soft", "edge", "cap")
-    assert sweep_standing(plan, store).cells[0].traceback == ""
+    assert sweep_standing(plan, store).runs[0].traceback == ""
 
 
 def test_a_mistake_that_the_input_explains_needs_no_traceback(one_run, text_files):

@@ -9,8 +9,9 @@ import pytest
 from scaling.store.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
+from sweeps.launchers.base import TaskLost, TaskMessage
 from sweeps.launchers.local import work_through
+from sweeps.objectives.causal import Causal
 from sweeps.planning.packing import Pack
 from sweeps.planning.plan import plan_sweep
 from sweeps.running import run_log, runner, worker
@@ -18,93 +19,9 @@ from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.runner import run_sweep
 from sweeps.running.task import Task
 from sweeps.training.stop import Stopped
+from tests.conformance.memory_store import MemoryStore
 
-
-class MemoryStore:
-    """A run store without MLflow."""
-
-    def __init__(self):
-        self.kept, self.curves, self.records, self.reasons = {}, {}, {}, {}
-
-    key = "memory"
-    said = ""
-
-    def with_parent(self, facts):
-        return self
-
-    def driver(self):
-        return self.said
-
-    def set_driver(self, driver):
-        self.said = driver
-
-    def replay(self):
-        return 0
-
-    def close_cut_off(self, run_ids=None, reason=""):
-        cut_off = [
-            run_id
-            for run_id, state in self.kept.items()
-            if state is RunState.RUNNING and (run_ids is None or run_id in run_ids)
-        ]
-        for run_id in cut_off:
-            self.kept[run_id] = RunState.FAILED
-            self.reasons[run_id] = reason
-        return tuple(cut_off)
-
-    def states(self):
-        return dict(self.kept)
-
-    def facts(self):
-        return {
-            run_id: self.records.get(run_id, {}) | {"status": state}
-            for run_id, state in self.kept.items()
-        }
-
-    def add_facts(self, run_id, facts, *, traceback=""):
-        self.records[run_id] |= facts
-
-    def start_run(self, run_id, name, facts):
-        self.kept[run_id] = RunState.RUNNING
-        return MemoryWriter(self, run_id, facts)
-
-
-class MemoryWriter:
-    def __init__(self, store, run_id, facts):
-        self.store, self.run_id, self.facts = store, run_id, dict(facts)
-
-    def log_curve(self, points):
-        self.store.curves.setdefault(self.run_id, []).extend(points)
-
-    def log_traceback(self, text):
-        pass
-
-    def log_progress(self, facts):
-        self.facts |= facts
-
-    def finish(self, record):
-        self.store.kept[self.run_id] = RunState.FINISHED
-        self.store.records[self.run_id] = self.facts | dict(record)
-
-    def fail(self, state, reason):
-        self.store.kept[self.run_id] = state
-        self.store.records[self.run_id] = self.facts
-        self.store.reasons[self.run_id] = reason
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    """Train here instead of in worker processes, which would import torch for seconds."""
-
-    def work_here(tasks, work, launch, again):
-        for task in tasks:
-            messages = []
-            work(task, messages.append)
-            yield from (TaskMessage(task=task, message=message) for message in messages)
-            yield TaskEnded(task=task)
-
-    monkeypatch.setattr(runner, "find_launcher", lambda engine: work_here)
-    load_corpus.cache_clear()
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 @pytest.fixture
@@ -149,7 +66,8 @@ def test_a_new_cell_is_all_that_a_grown_sweep_trains(plan, tiny_mapping):
 def test_failed_and_cut_off_runs_are_trained_again_and_diverged_ones_are_not(plan):
     store = MemoryStore()
     states = (RunState.FAILED, RunState.RUNNING, RunState.DIVERGED)
-    store.kept = {run.run_id: state for run, state in zip(plan.runs, states, strict=True)}
+    for run, state in zip(plan.runs, states, strict=True):
+        store.start_run(run.run_id, run.name, run.facts()).state = state
     outcome = run_sweep(plan, store)
     assert [outcome.states[run.run_id] for run in plan.runs] == [
         RunState.FINISHED,
@@ -188,7 +106,7 @@ def test_a_lost_worker_fails_its_run_alone(plan, monkeypatch):
     store = MemoryStore()
     outcome = run_sweep(plan, store)
     first = plan.runs[0].run_id
-    assert store.kept[first] is outcome.states[first] is RunState.FAILED
+    assert store.states()[first] is outcome.states[first] is RunState.FAILED
     assert store.reasons[first] == "worker died, in each of 3 tries"
     assert outcome.count(RunState.PLANNED) == 2
 
@@ -205,7 +123,7 @@ def test_a_lost_pack_is_tried_again_for_the_runs_of_it_that_have_not_ended(plan,
         for run in (first, second):
             yield TaskMessage(task=task, message=RunEvent(kind=EventKind.STARTED, run=run))
             store.start_run(run.run_id, run.name, run.facts())
-        store.kept[first.run_id] = RunState.FINISHED  # word of it never came
+        store.counts(first.run_id).finish({"loss": 3.0})  # word of it never came
         left = again(TaskLost(task=task, reason="worker died"))
         tried.append(left.todo)
         assert store.reasons == {second.run_id: "worker died"}
@@ -216,7 +134,7 @@ def test_a_lost_pack_is_tried_again_for_the_runs_of_it_that_have_not_ended(plan,
     monkeypatch.setattr(runner, "find_launcher", lambda engine: lose_then_train)
     outcome = run_sweep(plan, store)
     assert tried == [{second.run_id}]
-    assert list(store.records) == [second.run_id]  # the first was not measured twice
+    assert store.facts()[first.run_id]["tries"] == 1  # it was not measured twice
     assert outcome.count(RunState.FINISHED) == 2
 
 
@@ -343,7 +261,7 @@ def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow)
     mapping = tiny_mapping | {
         "grid": {"width": [16], "tokens": 4000},
         "held_out": [],
-        "health": {"check_learning_rate": slow != "evaluation", "seeds": 1},
+        "health": {} if slow == "evaluation" else {"check_learning_rate": True, "seeds": 1},
     }
     plan = plan_sweep(config_from_mapping(mapping))
     now, signs = [0.0], []
@@ -357,8 +275,8 @@ def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow)
 
         return slowly
 
-    where = evaluation if slow == "evaluation" else plain_loop
-    name = "token_losses" if slow == "evaluation" else "batch_of"
+    where = Causal if slow == "evaluation" else plain_loop
+    name = "sequence_losses" if slow == "evaluation" else "batch_of"
     monkeypatch.setattr(where, name, take_a_second(getattr(where, name)))
     launch = plan.config.launch.changed(
         checkpoints={"folder": "unused"}, speed={"inner_steps": 1000}

@@ -74,7 +74,7 @@ def test_a_run_that_fails_midway_has_spent_what_its_curve_tells(one_run, monkeyp
     assert 0 < facts["train_flops"] < run.train_flops
     assert not facts["cooled_down"]
     assert facts["wall_seconds"] == facts["device_seconds"] > 0
-    (cell,) = sweep_standing(plan, store).cells
+    (cell,) = sweep_standing(plan, store).runs
     assert (cell.tokens, cell.planned_tokens) == (facts["tokens"], run.tokens)
     assert (cell.train_flops, cell.planned_train_flops) == (facts["train_flops"], run.train_flops)
 

@@ -20,33 +20,7 @@ from sweeps.training.checkpoints.stack_state import CurvePoint
 from sweeps.training.pack import Listener, train_pack, train_runs
 from sweeps.training.step import Step
 from sweeps.training.stop import Stopped
-
-
-class Writer:
-    """A run in a store that remembers how it ended."""
-
-    def __init__(self, ends, run_id):
-        self.ends, self.run_id = ends, run_id
-
-    def log_curve(self, points):
-        pass
-
-    def log_progress(self, facts):
-        pass
-
-    def finish(self, record):
-        self.ends[self.run_id] = record
-
-    def fail(self, state, reason):
-        self.ends[self.run_id] = (state, reason)
-
-
-class Store:
-    def __init__(self):
-        self.ends = {}
-
-    def start_run(self, run_id, name, facts):
-        return Writer(self.ends, run_id)
+from tests.conformance.memory_store import MemoryStore
 
 
 @pytest.fixture
@@ -113,9 +87,10 @@ def test_a_loss_or_gradient_that_is_not_finite_ends_its_replica_alone(planned, s
 def test_a_diverged_run_says_at_which_step(planned, spoil):
     (run, *_), _, config = planned()
     spoil(0, 17, "gradient")
-    store, events = Store(), []
+    store, events = MemoryStore(), []
     train_task(Task.of_one(run, config.data, config.launch, store), events.append)
-    assert store.ends[run.run_id] == (RunState.DIVERGED, "the loss was not finite at step 17")
+    assert store.states() == {run.run_id: RunState.DIVERGED}
+    assert store.reasons == {run.run_id: "the loss was not finite at step 17"}
     assert events[-1].kind is EventKind.DIVERGED
 
 
@@ -124,8 +99,8 @@ def test_changed_data_fail_a_resumed_run_and_its_state_waits_for_them(
     planned, text_files, tmp_path, changed
 ):
     runs, _, config = planned()
-    task = Task.of_one(runs[0], config.data, config.launch, Store())
-    undisturbed = Store()
+    task = Task.of_one(runs[0], config.data, config.launch, MemoryStore())
+    undisturbed = MemoryStore()
     train_task(dataclasses.replace(task, store=undisturbed), lambda event: None)
     points = []
 
@@ -147,17 +122,19 @@ def test_changed_data_fail_a_resumed_run_and_its_state_waits_for_them(
     else:
         data = dataclasses.replace(data, tokenizer="ascii-96")
     load_corpus.cache_clear()
-    store = Store()
+    store = MemoryStore()
     train_task(dataclasses.replace(task, data=data, store=store), lambda event: None)
-    state, reason = store.ends[runs[0].run_id]
-    assert state is RunState.FAILED
-    assert reason == "the text has changed since the sweep was planned; plan it again"
+    assert store.states() == {runs[0].run_id: RunState.FAILED}
+    assert (
+        store.reasons[runs[0].run_id]
+        == "the text has changed since the sweep was planned; plan it again"
+    )
     assert {path: path.read_bytes() for path in (tmp_path / "states").iterdir()} == states
     (text_files / "00.txt").write_text(before)
     load_corpus.cache_clear()
     train_task(task, lambda event: None)
-    ended = task.store.ends[runs[0].run_id]
-    assert ended["loss"] == undisturbed.ends[runs[0].run_id]["loss"]
+    (ended,), (expected,) = task.store.records.values(), undisturbed.records.values()
+    assert ended["loss"] == expected["loss"]
 
 
 def stop_at(steps):
@@ -245,10 +222,10 @@ def test_memory_too_small_on_one_of_several_devices_begins_again_in_micro_batche
         "sweeps.running.worker.other_ranks",
         lambda shared, nodes: begun.append(shared) or other_ranks(shared, nodes),
     )
-    store = Store()
+    store = MemoryStore()
     train_task(Task.of_one(run, config.data, config.launch, store), lambda event: None)
     assert [shared.launch.speed.micro_sequences for shared in begun] == [None, 1]
-    record = store.ends[run.run_id]
+    record = store.records[run.run_id]
     assert record["notes"] == "out of memory: micro-batches of 1 sequences after 2"
     alone = config.launch.changed(
         resources={"devices": 1, "strategy": "auto"}, speed={"micro_sequences": 1}
@@ -271,14 +248,10 @@ def limit_memory(monkeypatch, limit):
 
 def test_points_that_are_told_again_are_stored_once(planned):
     (run, *_), _, _ = planned()
-    stored = []
-
-    class Keeper(Writer):
-        def log_curve(self, points):
-            stored.extend(point["step"] for point in points)
-
-    curve = Curve(run, Keeper({}, run.run_id), lambda event: None)
+    store = MemoryStore()
+    writer = store.start_run(run.run_id, run.name, {"run_id": run.run_id})
+    curve = Curve(run, writer, lambda event: None)
     for step in (5, 10, 5, 10, 15):
         curve.add(CurvePoint(step=step, tokens=step, loss=1.0, learning_rate=0.1))
     curve.flush()
-    assert stored == [5, 10, 15]
+    assert [point["step"] for point in store.curves[run.run_id]] == [5, 10, 15]

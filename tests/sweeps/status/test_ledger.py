@@ -1,4 +1,4 @@
-"""Facts about the ledger: exclusions, changed configs, running cells, and watching it."""
+"""Facts about the ledger: exclusions, changed configs, running runs, and watching it."""
 
 import io
 import json
@@ -51,11 +51,9 @@ def test_an_excluded_run_is_in_the_ledger_with_its_reason_and_costs_nothing(tiny
     plan = plan_sweep(config_from_mapping(tiny_mapping | {"exclude": exclude}))
     standing = sweep_standing(plan, KnownStore("excluded"))
     assert standing.counts == {"excluded": 1, "planned": 2}
-    (cell,) = [cell for cell in standing.cells if cell.state is RunState.EXCLUDED]
+    (cell,) = [cell for cell in standing.runs if cell.state is RunState.EXCLUDED]
     assert (cell.reason, cell.seconds_left) == ("too small for the law", 0.0)
-    assert standing.flops_left == sum(
-        c.planned_train_flops for c in standing.cells if c is not cell
-    )
+    assert standing.flops_left == sum(c.planned_train_flops for c in standing.runs if c is not cell)
     assert "too small for the law" in standing_text(standing)
 
 
@@ -73,7 +71,7 @@ def test_failed_and_diverged_runs_tell_their_reasons_and_how_often_they_were_tri
         second.run_id: second.facts() | {"status": "diverged", "reason": "not finite", "tries": 1},
     }
     standing = sweep_standing(plan, KnownStore("reasons", known))
-    cells = {cell.run_id: cell for cell in standing.cells}
+    cells = {cell.run_id: cell for cell in standing.runs}
     assert (cells[first.run_id].reason, cells[first.run_id].tries) == ("out of memory", 3)
     assert cells[second.run_id].seconds_left == 0.0  # the same would come out
     assert cells[first.run_id].seconds_left > 0.0  # it is tried again
@@ -89,7 +87,7 @@ def test_a_run_counts_as_running_while_its_driver_lives_and_as_planned_after(pla
         assert sweep_standing(plan, store).counts == {"running": 1, "planned": 2}
     standing = sweep_standing(plan, store)
     assert standing.counts == {"planned": 3}
-    assert "cut off" in standing.cells[0].reason
+    assert "cut off" in standing.runs[0].reason
 
 
 def test_a_config_that_changed_after_a_partial_run_says_which_runs_stay_valid(tiny_mapping):
@@ -134,3 +132,18 @@ def test_watching_shows_the_ledger_anew_until_nothing_is_left(plan):
     shown = screen.getvalue()
     for line in ("tiny: 3 planned", "2 planned", "1 planned"):
         assert line in shown
+
+
+def test_what_a_running_run_has_spent_is_not_left_to_spend(plan):
+    run = plan.runs[0]
+    spent = run.progress(run.settings.steps // 2)
+    store = KnownStore("half done", {run.run_id: run.facts() | spent | {"status": "running"}})
+    whole = sweep_standing(plan, KnownStore("not begun"))
+    with DriverLock(store):
+        half = sweep_standing(plan, store)
+    assert whole.flops_left - half.flops_left == spent["marginal_flops"] > 0
+    left = half.runs[0].flops_left / run.marginal_flops
+    assert half.runs[0].seconds_left == pytest.approx(whole.runs[0].seconds_left * left)
+    assert half.runs[0].tokens == spent["tokens"] < half.runs[0].planned_tokens
+    # cut off, it may begin again: all of it counts as left
+    assert sweep_standing(plan, store).flops_left == whole.flops_left

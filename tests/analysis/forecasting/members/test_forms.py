@@ -185,6 +185,12 @@ def test_the_best_split_that_is_searched_is_the_one_in_closed_form():
     np.testing.assert_allclose(found, np.log(law.optimal_params(flops)), atol=1e-3)
 
 
+def test_a_law_that_would_spend_all_on_data_has_no_best_split():
+    form = candidate_of(Chinchilla).form.on(np.zeros(2), 0.0)
+    theta = np.array([[0.0, -700.0, 3.0, 0.3, 0.3]])  # the term in size is nought
+    assert np.isnan(form.best_split(theta, np.array([40.0]))).all()
+
+
 def test_one_wild_run_moves_the_fit_less_than_its_own_error_over_the_runs():
     candidate = surface_candidates()[0]
     rng = np.random.default_rng(2)

@@ -166,17 +166,8 @@ class TestCorpus:
         far = corpus.windows_read(1, 2**34, 2**34 + 4, "cpu")
         assert not torch.equal(far, corpus.windows_read(1, 0, 4, "cpu"))
 
-    def test_the_validation_set_is_fixed_and_not_a_run_of_the_same_seed(self, source):
-        config = self.config(source)
-        first, again = load_corpus(config, 24), load_corpus.__wrapped__(config, 24)
-        assert first.facts == again.facts
-        np.testing.assert_array_equal(first.held_back, again.held_back)
-        train = first.windows_read(config.seed, 0, 200, "cpu").numpy()
-        assert not {row.tobytes() for row in train} & {row.tobytes() for row in first.held_back}
-
-    def test_another_language_has_another_hash_and_another_entropy(self, source):
+    def test_another_language_has_another_entropy(self, source):
         facts = [load_corpus(self.config(source, seed=seed), 12).facts for seed in (0, 1)]
-        assert facts[0].data_hash != facts[1].data_hash
         assert facts[0].entropy != facts[1].entropy
         assert facts[0].bytes_per_token is None
 

@@ -1,0 +1,71 @@
+"""Every source of training data keeps the contract of sources."""
+
+import numpy as np
+import pytest
+
+from sweeps.config.data import BigramTasksData, MarkovData, ShardsData, TextData
+from sweeps.data.corpus import LOADERS, load_corpus
+from tests.conformance.source import SourceContract
+
+CONTEXT = 16
+
+
+def load(config):
+    return load_corpus.__wrapped__(config, CONTEXT)  # as another process would
+
+
+class TestText(SourceContract):
+    config = TextData
+
+    def load(self, place, *, other=False):
+        place.mkdir(exist_ok=True)
+        for number in range(40):
+            letters = np.random.default_rng(number).integers(97, 123, 1000).astype(np.uint8)
+            text = letters.tobytes() + b"!" * (other and number == 3)
+            (place / f"{number:02}.txt").write_bytes(text)
+        return load(TextData(files=(f"{place}/*.txt",), validation_windows=16))
+
+
+class TestShards(SourceContract):
+    config = ShardsData
+
+    def load(self, place, *, other=False):
+        place.mkdir(exist_ok=True)
+        for seed, (name, count) in enumerate({"train_0": 1000, "train_1": 777, "val": 500}.items()):
+            tokens = np.random.default_rng(seed).integers(0, 100, count).astype(np.uint16)
+            tokens[5] = 7 if other and seed == 1 else tokens[5]
+            tokens.tofile(place / f"{name}.bin")
+        return load(
+            ShardsData(
+                files=(f"{place}/train_*.bin",),
+                validation_files=(f"{place}/val.bin",),
+                vocab_size=100,
+            )
+        )
+
+
+class TestMarkov(SourceContract):
+    config = MarkovData
+
+    def load(self, place, *, other=False):
+        return load(MarkovData(symbols=8, seed=int(other), validation_windows=200))
+
+
+class TestBigramTasks(SourceContract):
+    config = BigramTasksData
+
+    def load(self, place, *, other=False):
+        return load(BigramTasksData(symbols=8, tasks=5, seed=int(other), validation_windows=200))
+
+
+def test_every_source_is_held_to_the_contract():
+    tested = {contract.config for contract in SourceContract.__subclasses__()}
+    assert tested >= LOADERS.keys()
+
+
+def test_the_contract_notices_training_on_the_validation_set(tmp_path):
+    corpus = TestMarkov().load(tmp_path)
+    train = corpus.windows_read(0, 0, 3, "cpu").numpy()
+    object.__setattr__(corpus, "held_back", train)
+    with pytest.raises(AssertionError):
+        TestMarkov().test_the_validation_set_is_fixed_and_nobody_trains_on_it(corpus, tmp_path)
