@@ -8,7 +8,9 @@ import numpy as np
 
 from scaling.errors import ForecastError
 
-#: The confidence levels at which results are given unless others are asked for.
+#: The confidence level of one interval unless another is asked for.
+LEVEL = 0.9
+#: The confidence levels at which forecasts are given unless others are asked for.
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 #: A factor of ten, in natural logs.
 DECADE = float(np.log(10))

@@ -57,6 +57,8 @@ class LimitCode(StrEnum):
     """The answer lies beyond the data, by what the text says."""
     UNBOUNDED = "unbounded"
     """The loss is not reached, or not surely: a floor above it is not ruled out."""
+    ONE_LAW = "one law"
+    """One law answers for a part of the question; the ranges lack what others would say."""
     FALLBACK = "fallback"
     """Another way than the usual one gave the answer; the text says which, and why."""
 

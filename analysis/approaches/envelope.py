@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.intervals import Interval
+from analysis.intervals import LEVEL, Interval
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
@@ -44,7 +44,7 @@ def fit_envelope(
     *,
     bins_per_decade: int = 3,
     bootstrap: int = 1000,
-    confidence_level: float = 0.95,
+    confidence_level: float = LEVEL,
     seed: int = 0,
 ) -> EnvelopeFit:
     """The size of the best run in each slice of compute, as a power of compute.

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fitting.bootstrap import WEBB_POINTS
-from analysis.intervals import Interval
+from analysis.intervals import LEVEL, Interval
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
@@ -61,7 +61,7 @@ def fit_isoflop(
     records: Records,
     *,
     bootstrap: int = 1000,
-    confidence_level: float = 0.95,
+    confidence_level: float = LEVEL,
     seed: int = 0,
 ) -> IsoflopFit:
     """Minima of loss over ln(params) at each budget, and the power of compute they follow.

@@ -1,12 +1,12 @@
 """Approaches 1 and 2 beside a joint fit: do simpler readings of the runs give the same exponent?"""
 
+import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from analysis.approaches.envelope import EnvelopeFit, fit_envelope
 from analysis.approaches.isoflop import IsoflopFit, fit_isoflop
-from analysis.intervals import Interval
+from analysis.intervals import LEVEL, Interval
 from scaling.errors import ScalingError
 from scaling.limits import Limit, LimitCode, texts
 from scaling.records import Records
@@ -26,16 +26,14 @@ class CrossCheck:
         """The check in one line."""
         if self.exponent is None or self.interval is None:
             return f"{self.approach}: no answer ({'; '.join(texts(self.limits))})"
+        if not all(map(math.isfinite, self.interval)):
+            return f"{self.approach}: optimal size ~ C^{self.exponent:.3f}, no interval"
         low, high = self.interval
         return f"{self.approach}: optimal size ~ C^{self.exponent:.3f} [{low:.3f}, {high:.3f}]"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The check as JSON-ready values."""
-        return asdict(self)
-
 
 def cross_checks(
-    records: Records, *, confidence_level: float = 0.95, bootstrap: int = 1000, seed: int = 0
+    records: Records, *, confidence_level: float = LEVEL, bootstrap: int = 1000, seed: int = 0
 ) -> tuple[CrossCheck, CrossCheck]:
     """The envelope (Approach 1) and the IsoFLOP profiles (Approach 2) of these runs.
 

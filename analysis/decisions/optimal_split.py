@@ -2,11 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from analysis.decisions.demand import (
+    INFERENCE_SHARE,
+    Demand,
+    demand_for,
+    with_effective_data,
+)
 from analysis.forecasting.forecaster import Forecaster, prepare
-from analysis.forecasting.optimum import best_for_law, best_log_params
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import check_distance, pose
 from analysis.forecasting.support import furthest_rehearsal, span, too_far
@@ -29,7 +35,6 @@ class OptimalSplit:
     train_flops: float  # of the training; less than the budget where inference is part of it
     params: float | None  # None, as tokens, where its digits mean nothing
     tokens: float | None
-    loss: float | None  # of the law, where one law answers; ask `forecast` for one with intervals
     params_range: Mapping[float, Interval]  # confidence level -> range
     tokens_range: Mapping[float, Interval]
     decades_beyond: float  # outside the data, in compute, size or tokens; 0 inside
@@ -57,64 +62,98 @@ class OptimalSplit:
 def optimal_splits(
     records: Records,
     *train_flops: float,
+    inference_tokens: float = 0.0,
+    unique_tokens: float | None = None,
     law: str = "auto",
     confidence_levels: Sequence[float] = LEVELS,
     draws: int = 2000,
     seed: int = 0,
     backtests: int = 5,
 ) -> tuple[OptimalSplit, ...]:
-    """The compute-optimal params and tokens at each budget, by the weighted candidate laws.
+    """The best params and training tokens for each budget in FLOP, by the weighted candidate laws.
 
-    C = r N D, with r the FLOP per parameter and token of the table's own largest runs. Raises
-    ForecastError where size and tokens do not vary independently in the runs.
+    C = r N D, with r the FLOP per parameter and token of the table's own largest runs.
+    ``inference_tokens`` are served by the model out of the same budget; ``unique_tokens`` is how
+    many distinct tokens there are to train on (`analysis.decisions.demand` says how both enter).
+    Raises ForecastError where size and tokens do not vary independently in the runs.
     """
     budgets = Targets.flops(*train_flops).columns["train_flops"]
     levels = checked_levels(confidence_levels, draws)
+    demand, repeating = demand_for(records, inference_tokens, unique_tokens)
     question = pose(records, ("params", "tokens"), law, None)
     forecaster = prepare(
-        question.ladder,
+        with_effective_data(question, repeating, demand),
         question.candidates,
         question.calibration,
         backtests=backtests,
         distance=0.0,
     )
-    log_compute = np.log(budgets)
-    ladder = forecaster.ladder
-    log_best = best_log_params(forecaster.ensemble, log_compute)
-    inputs = np.column_stack([log_best, log_compute - ladder.log_flops_ratio - log_best])
-    beyond = ladder.distance(inputs, log_compute)
+    log_total = np.log(budgets) - forecaster.ladder.log_flops_ratio
+    log_best = _centre(forecaster, demand, np.log(budgets))
+    log_trained = demand.log_tokens(log_total, log_best) + log_best
+    inputs = np.column_stack([log_best, log_trained - log_best])
+    beyond = question.ladder.distance(inputs, log_trained + forecaster.ladder.log_flops_ratio)
     check_distance(beyond)
-    log_params = _draws(forecaster, log_compute, beyond, draws, np.random.default_rng([seed, 2]))
-    log_tokens = log_compute[:, None] - ladder.log_flops_ratio - log_params
+    rng = np.random.default_rng([seed, 2])
+    log_params = _draws(forecaster, demand, np.log(budgets), beyond, draws, rng)
+    log_tokens = demand.log_tokens(log_total[:, None], log_params)
     names = "; ".join(c.name for c in question.candidates)  # some hold a comma
-    said = f"weighted laws ({names})" if len(question.candidates) > 1 else names
+    answered_by = f"weighted laws ({names})" if len(question.candidates) > 1 else names
     spanned, rehearsed = span(forecaster), furthest_rehearsal(forecaster)
-    splits = []
-    for i, budget in enumerate(budgets):
-        against = too_far(float(beyond[i]), spanned, rehearsed)
-        ranges = [
-            {level: _range(values[i], level) for level in levels}
-            for values in (log_params, log_tokens)
-        ]
-        splits.append(
-            OptimalSplit(
-                budget=float(budget),
-                train_flops=float(budget),
-                loss=None,
-                params=None if against else float(np.exp(np.median(log_params[i]))),
-                tokens=None if against else float(np.exp(np.median(log_tokens[i]))),
-                params_range=ranges[0],
-                tokens_range=ranges[1],
-                decades_beyond=float(beyond[i]),
-                law=said,
-                limits=question.limits + against,
-            )
+    shared = question.limits + demand.limits
+    return tuple(
+        _split(
+            float(budget),
+            float(INFERENCE_SHARE * inference_tokens * np.exp(forecaster.ladder.log_flops_ratio)),
+            log_params[i],
+            log_tokens[i],
+            levels,
+            decades_beyond=float(beyond[i]),
+            law=answered_by,
+            limits=shared + too_far(float(beyond[i]), spanned, rehearsed),
         )
-    return tuple(splits)
+        for i, budget in enumerate(budgets)
+    )
+
+
+def _split(
+    budget: float,
+    flops_served_per_param: float,
+    log_params: FloatArray,
+    log_tokens: FloatArray,
+    levels: Sequence[float],
+    **known: Any,
+) -> OptimalSplit:
+    """The medians and ranges of draws (draws,) at one budget; no medians where unsupported."""
+    params = float(np.exp(np.median(log_params)))
+    split = OptimalSplit(
+        budget=budget,
+        train_flops=budget - flops_served_per_param * params,
+        params=params,
+        tokens=float(np.exp(np.median(log_tokens))),
+        params_range={level: _range(log_params, level) for level in levels},
+        tokens_range={level: _range(log_tokens, level) for level in levels},
+        **known,
+    )
+    if split.supported:
+        return split
+    trained = split.shown(split.train_flops) if flops_served_per_param else budget
+    return replace(split, params=None, tokens=None, train_flops=trained)
+
+
+def _centre(forecaster: Forecaster, demand: Demand, log_budget: FloatArray) -> FloatArray:
+    """Log of the best model size at each budget (budgets,), averaged over the laws."""
+    ensemble = forecaster.ensemble
+    each = [
+        demand.best_log_params(ensemble, m, m.solution.theta[None], log_budget)[0]
+        for m in ensemble.members
+    ]
+    return np.asarray(ensemble.first_weights @ np.array(each))
 
 
 def _draws(
     forecaster: Forecaster,
+    demand: Demand,
     log_compute: FloatArray,
     beyond: FloatArray,
     draws: int,
@@ -135,7 +174,8 @@ def _draws(
         for member, count in zip(ensemble.members, counts, strict=True):
             covariance = widen * member.solution.covariance
             theta = rng.multivariate_normal(member.solution.theta, covariance, size=count)
-            parts.append(best_for_law(ensemble, member, theta, log_compute[i : i + 1])[:, 0])
+            best_of = demand.best_log_params(ensemble, member, theta, log_compute[i : i + 1])
+            parts.append(best_of[:, 0])
         best[i] = np.concatenate(parts)
     return best
 

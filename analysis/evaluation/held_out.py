@@ -12,7 +12,7 @@ import numpy as np
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
-from analysis.intervals import LEVELS, Interval
+from analysis.intervals import LEVEL, LEVELS, Interval
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, first_of
@@ -164,7 +164,7 @@ def check_held_out(
     records: Records,
     sealed: Forecast | None = None,
     *,
-    confidence_level: float = 0.9,
+    confidence_level: float = LEVEL,
     law: str = "auto",
     x: str | None = None,
     seed: int = 0,

@@ -57,7 +57,8 @@ def checklist_card(fit: Fit, records: Records) -> Card:
             "columns": list(fit.columns),
             "objective": _objective(fit).in_words,
             "weights": fit.weights,
-            "fixed constants": dict(fit.fixed),
+            "chosen": [choice.line for choice in fit.choices],
+            "fixed constants": fit.fixed_by_hand,
             "data": {"source": fit.source, "hash": fit.data_hash, "notes": list(records.notes)},
             "runs used": fit.n_runs,
             "configurations": fit.n_configurations,
@@ -111,7 +112,7 @@ def _by_counting(fit: Fit, records: Records) -> dict[str, Any]:
         except ScalingError as error:
             answers[name] = {"no fit": str(error)}
             continue
-        answers[name] = _readable(problem.law, model, optimum.theta)
+        answers[name] = _readable(fit, model, optimum.theta)
     return answers if len(answers) > 1 else {}
 
 
@@ -132,7 +133,7 @@ def _near(fit: Fit, problem: Problem, model: Model, goal: Objective) -> dict[str
                 longest_step=0.3 * float(np.sqrt(weights.sum())),
                 max_iterations=100,
             ).theta
-    return _readable(problem.law, model, theta[0])
+    return _readable(fit, model, theta[0])
 
 
 def _inside(law: Law, problem: Problem) -> dict[str, float]:
@@ -145,10 +146,12 @@ def _inside(law: Law, problem: Problem) -> dict[str, float]:
     }
 
 
-def _readable(law: type[Law], model: Model, theta: Any) -> dict[str, Any]:
-    found = law(**{k: float(v) for k, v in model.to_constants(theta).items()})
+def _readable(fit: Fit, model: Model, theta: Any) -> dict[str, Any]:
+    """Constants and what follows from them; nothing for what the fit itself does not tell."""
+    found = type(fit.law)(**{k: float(v) for k, v in model.to_constants(theta).items()})
+    unknown = fit.untold
     numbers = {**found.constants(), **found.derived()}
-    return {name: _number(float(value)) for name, value in numbers.items()}
+    return {k: None if k in unknown else _number(float(v)) for k, v in numbers.items()}
 
 
 def _objective(fit: Fit) -> Objective:

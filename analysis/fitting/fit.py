@@ -16,6 +16,7 @@ from analysis.fitting.penalties import Objective, objective_named
 from analysis.fitting.problem import Problem, pose, weights_in_words
 from analysis.fitting.result import Fit, FitStatus
 from analysis.fitting.search import Optimum, find_optimum
+from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
@@ -43,7 +44,7 @@ def fit_law(
     bootstrap: int = 1000,
     resampling: Resampling | None = None,
     cluster: str | None = None,
-    confidence_level: float = 0.95,
+    confidence_level: float = LEVEL,
     seed: int = 0,
     card: bool = True,
 ) -> Fit:
@@ -118,6 +119,7 @@ def _fit_free(
         optimum=optimum,
         status=verdict.status,
         limits=verdict.limits,
+        unidentified=verdict.unidentified,
         draws=draws,
         drawn=drawn,
         seed=seed,
@@ -157,6 +159,7 @@ def _assemble(
     optimum: Optimum,
     status: FitStatus,
     limits: tuple[Limit, ...],
+    unidentified: Mapping[str, str],
     draws: Draws | None,
     drawn: Mapping[str, FloatArray] | None,
     seed: int,
@@ -179,6 +182,7 @@ def _assemble(
         fixed=dict(problem.fixed),
         status=status,
         limits=limits,
+        unidentified=unidentified,
         n_runs=len(used),
         n_configurations=problem.configurations,
         dropped=used.dropped_by_reason,

@@ -1,5 +1,6 @@
-"""Which constants the runs do not pin down, and how that limits a fit."""
+"""Which constants the runs do not pin down, why, and how that limits a fit."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from scaling.limits import Limit, LimitCode
 #: a constant that moves no prediction by this much (log loss per unit of its log) has vanished
 _VANISHED = 1e-5
 _LARGEST_CONDITION = 1e8
+#: why constants are none where the floor is not identified
+HIDDEN_FLOOR = "it holds for one value of {} only, which the runs do not tell"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,67 +28,65 @@ class Verdict:
     status: FitStatus
     limits: tuple[Limit, ...]
     floor_at_zero: bool
+    unidentified: Mapping[str, str]  # constant -> why no number of it means anything
 
 
 def judge(problem: Problem, model: Model, objective: Objective, optimum: Optimum) -> Verdict:
     """Convergence, constants at a bound, directions without information, and the floor."""
     status, limits = FitStatus.CONVERGED, list(problem.limits)
+    unknown: dict[str, str] = {}
 
-    def limited(code: LimitCode, text: str) -> None:
+    def limited(code: LimitCode, text: str, names: Iterable[str] = (), why: str = "") -> None:
         limits.append(Limit(code, text))
+        unknown.update(dict.fromkeys(names, why))
 
-    law = problem.law
+    floor, search = problem.law.floor, optimum.search
     sizes = np.sqrt(np.mean(model.jacobian(optimum.theta) ** 2, axis=0))
     gone = [n for n, size in zip(model.free, sizes, strict=True) if size < _VANISHED]
-    floor_at_zero = law.floor in gone
-    others = [name for name in gone if name != law.floor]
-    floor_is_free = law.floor in model.free
-    if floor_is_free and not floor_is_bounded(problem, model, objective, optimum):
+    others = [name for name in gone if name != floor]
+    if floor in model.free and not floor_is_bounded(problem, model, objective, optimum):
         status = FitStatus.FLOOR_NOT_IDENTIFIED
-        limited(
-            LimitCode.FLOOR_NOT_IDENTIFIED,
-            f"floor not identified: the runs fit about as well with {law.floor} = 0, so "
-            f"{law.floor} and forecasts far beyond the runs rest on the form of the law",
-        )
+        text = f"floor not identified: the runs fit about as well with {floor} = 0, so {floor} and "
+        text += "forecasts far beyond the runs rest on the form of the law"
+        limited(LimitCode.FLOOR_NOT_IDENTIFIED, text, model.free, HIDDEN_FLOOR.format(floor))
+        unknown[str(floor)] = "the runs fit about as well with a floor of zero"
+    runaway = [name for name in _runaway(model, optimum) if name not in gone]
+    if runaway:
+        status = FitStatus.AT_BOUND
+        text = f"{', '.join(runaway)} ran to the limit of the search: the runs do not look like "
+        text += problem.law.name
+        limited(LimitCode.AT_BOUND, text, runaway, "it ran to the limit of the search")
+    if gone:
+        status = FitStatus.AT_BOUND
+        text = f"{', '.join(gone)} ended at the edge of what is allowed (zero): the runs ask for "
+        text += "no such term"
+        why = "it moves no prediction: the runs ask for no such term"
+        limited(LimitCode.AT_BOUND, text, others, why)
+    if not gone and not runaway and search.condition_number > _LARGEST_CONDITION:
+        status = FitStatus.UNIDENTIFIED
+        names = _confounded(model, optimum, problem.weights)
+        together = f"{', '.join(names)} can change together without changing any prediction"
+        text = f"constants not identified: {together} (condition number "
+        limited(LimitCode.CONFOUNDED, f"{text}{search.condition_number:.1e})", names, together)
+    if not optimum.converged:
+        status = FitStatus.NOT_CONVERGED
+        text = "not converged: the search stopped before the gradient vanished (gradient norm "
+        text += f"{search.gradient_norm:.1e})"
+        limited(LimitCode.NOT_CONVERGED, text, model.free, "the search did not converge")
+    if search.starts_agreeing == 1 and search.starts > 1:
+        text = f"only 1 of {search.starts} starts reached the best optimum; others may exist"
+        limited(LimitCode.LONE_START, text)
+    return Verdict(
+        status=status, limits=tuple(limits), floor_at_zero=floor in gone, unidentified=unknown
+    )
+
+
+def _runaway(model: Model, optimum: Optimum) -> list[str]:
+    """The constants that ended at the limit of the search."""
     low, high = model.limits
     inset = 0.0005 * (high - low)
     edge = (optimum.theta <= low + inset) | (optimum.theta >= high - inset)
-    runaway = [n for n, at in zip(model.free, edge, strict=True) if at and n not in gone]
-    if runaway:
-        status = FitStatus.AT_BOUND
-        limited(
-            LimitCode.AT_BOUND,
-            f"{', '.join(runaway)} ran to the limit of the search: the runs do not look like "
-            f"{law.name}",
-        )
-    if floor_at_zero or others:
-        status = FitStatus.AT_BOUND
-        names = ", ".join(gone)
-        limited(
-            LimitCode.AT_BOUND,
-            f"{names} ended at the edge of what is allowed (zero): the runs ask for no such term",
-        )
-    if not gone and not runaway and optimum.search.condition_number > _LARGEST_CONDITION:
-        status = FitStatus.UNIDENTIFIED
-        names = ", ".join(_confounded(model, optimum, problem.weights))
-        limited(
-            LimitCode.CONFOUNDED,
-            f"constants not identified: {names} can change together without changing any "
-            f"prediction (condition number {optimum.search.condition_number:.1e})",
-        )
-    if not optimum.converged:
-        status = FitStatus.NOT_CONVERGED
-        limited(
-            LimitCode.NOT_CONVERGED,
-            "not converged: the search stopped before the gradient vanished "
-            f"(gradient norm {optimum.search.gradient_norm:.1e})",
-        )
-    if optimum.search.starts_agreeing == 1 and optimum.search.starts > 1:
-        limited(
-            LimitCode.LONE_START,
-            f"only 1 of {optimum.search.starts} starts reached the best optimum; others may exist",
-        )
-    return Verdict(status=status, limits=tuple(limits), floor_at_zero=floor_at_zero)
+    return [name for name, at in zip(model.free, edge, strict=True) if at]
 
 
 def floor_is_bounded(

@@ -1,8 +1,8 @@
 """What a fit learned, and how far to trust it."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -27,12 +27,27 @@ class FitStatus(StrEnum):
 
 
 class Estimate(NamedTuple):
-    """A number with its bootstrap standard error and interval; NaN where there are no draws."""
+    """A number with its bootstrap standard error and interval; NaN where there are no draws, and
+    throughout where the runs do not tell the number (`Fit.unidentified` says why)."""
 
     estimate: float
     stderr: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One decision behind a fit (see `analysis.fitting.policy`): on what, what, and why."""
+
+    about: str  # "runs", "objective" or "floor"
+    chosen: str
+    because: str
+
+    @property
+    def line(self) -> str:
+        """The decision in one line."""
+        return f"{self.about}: {self.chosen} ({self.because})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +78,9 @@ class Fit:
     tied: Mapping[str, str] = field(default_factory=dict)  # constant -> expression
     status: FitStatus
     limits: tuple[Limit, ...]  # everything that limits the numbers above
+    #: constants that the runs do not tell -> why; ``law`` holds numbers for them that no one reads
+    unidentified: Mapping[str, str] = field(default_factory=dict)
+    choices: tuple[Choice, ...] = ()  # what a policy decided; empty where the caller decided all
     n_runs: int
     n_configurations: int
     dropped: Mapping[str, int]  # reason -> runs
@@ -92,7 +110,7 @@ class Fit:
         """
         level = self.confidence_level if confidence_level is None else confidence_level
         if not 0 < level < 1:
-            raise FitError(f"confidence level {level} is not between 0 and 1; 0.95 is usual")
+            raise FitError(f"confidence level {level} is not between 0 and 1; 0.9 is usual")
         tail = (1 - level) / 2
         with np.errstate(all="ignore"):  # draws that nothing holds may overflow: an infinite end
             values = np.asarray(quantity(self._need_draws()), dtype=np.float64)
@@ -104,35 +122,81 @@ class Fit:
     @property
     def constants(self) -> dict[str, Estimate]:
         """Every constant with standard error and interval at ``confidence_level``."""
-        return self._estimates(lambda law: law.constants())
+        return self._estimates(lambda law: law.constants(), self.unidentified)
 
     @property
     def derived(self) -> dict[str, Estimate]:
         """What follows from the constants, such as the optimal-size exponent."""
-        return self._estimates(lambda law: law.derived())
+        return self._estimates(lambda law: law.derived(), self.unidentified_derived)
 
     @property
     def floor_identified(self) -> bool:
         """Whether these runs say where the loss levels off, or the floor was fixed by hand."""
-        return self.law.floor in self.fixed or self.status is FitStatus.CONVERGED
+        return self.law.floor not in self.unidentified
 
-    def __str__(self) -> str:
-        level = f"{100 * self.confidence_level:g}%"
+    @property
+    def unidentified_derived(self) -> dict[str, str]:
+        """Derived numbers that move with a constant that the runs do not tell -> why."""
+        with np.errstate(all="ignore"):
+            numbers = self.law.derived()
+            moved: dict[str, str] = {}
+            for name, why in self.unidentified.items():
+                value = float(self.law.constants()[name])
+                there = replace(self.law, **{name: 1.01 * value + 1e-6})  # type: ignore[type-var]
+                changed = (k for k, v in there.derived().items() if v != numbers[k])
+                moved |= dict.fromkeys(changed, why)
+            return moved
+
+    @property
+    def untold(self) -> dict[str, str]:
+        """Every constant and derived number that the runs do not tell -> why."""
+        return {**self.unidentified, **self.unidentified_derived}
+
+    @property
+    def fixed_by_hand(self) -> dict[str, float]:
+        """The constants that the caller held, without a floor that a policy holds."""
+        return {k: v for k, v in self.fixed.items() if k not in self.unidentified}
+
+    def spread(self, name: str, confidence_levels: Sequence[float]) -> dict[float, Interval]:
+        """The intervals of one constant or derived number, by level; empty without draws."""
+        if self.draws is None or not np.isfinite((self.constants | self.derived)[name].estimate):
+            return {}
+        return {
+            level: self.interval(lambda law: (law.constants() | law.derived())[name], level)
+            for level in confidence_levels
+        }
+
+    def to_text(self, confidence_levels: Sequence[float] = ()) -> str:
+        """What the fit may be read for, as text; intervals as in `to_dict`."""
+        levels = tuple(confidence_levels) or (self.confidence_level,)
+        why = self.untold
         lines = [f"{self.law.name}: {self.n_runs} runs, {self.objective}, status: {self.status}"]
+        lines += [f"  {choice.line}" for choice in self.choices]
         for name, value in (self.constants | self.derived).items():
-            spread = f"  {level} [{value.low:.5g}, {value.high:.5g}]" if self.draws else ""
-            estimate = f"{value.estimate:12.6g}"
-            if value.estimate in self.bounds.get(name, ()):
-                spread = "  at its bound"
-            elif name == self.law.floor and not self.floor_identified:
-                estimate, spread = "not identified by these runs", ""
-            lines.append(f"  {name:24s} {estimate}{spread}")
+            shown = f"{value.estimate:12.6g}"
+            if name in why:
+                shown = "not identified by these runs"
+            elif value.estimate in self.bounds.get(name, ()):
+                shown += "  at its bound"
+            elif name in self.fixed:
+                shown += "  held fixed"
+            else:
+                for level, (low, high) in self.spread(name, levels).items():
+                    shown += f"  {100 * level:g}% [{low:.5g}, {high:.5g}]"
+            lines.append(f"  {name:24s} {shown}")
+        if self.draws is not None:
+            lines.append("  intervals are of the fitted law, if it is right; not of a new run")
         lines += [f"  limit: {limit.text}" for limit in self.limits]
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fit as JSON-ready values; numbers keep every digit."""
-        constants = self.law.constants()
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def to_dict(self, confidence_levels: Sequence[float] = ()) -> dict[str, Any]:
+        """What the fit may be read for, as JSON-ready values: every digit of what the runs tell,
+        null for what they do not. Intervals are at ``confidence_levels``, or the fit's own."""
+        levels = tuple(confidence_levels) or (self.confidence_level,)
+        floor = self.constants.get(self.law.floor or "")
         return {
             "law": self.law.name,
             "reference": {
@@ -140,13 +204,17 @@ class Fit:
                 "bibtex": self.law.reference.bibtex,
             },
             "columns": list(self.columns),
-            "constants": {k: _finite(v._asdict()) for k, v in self.constants.items()},
-            "derived": {k: _finite(v._asdict()) for k, v in self.derived.items()},
+            "choices": {c.about: {"chosen": c.chosen, "because": c.because} for c in self.choices},
+            "constants": self._numbers(self.constants, self.unidentified, levels),
+            "derived": self._numbers(self.derived, self.unidentified_derived, levels),
+            "floor": None if floor is None else _or_none(floor.estimate),
+            "floor_identified": self.floor_identified,
+            "intervals_of": "the fitted law, if it is right; not of a new run",
             "objective": self.objective,
             "huber_delta": self.huber_delta,
             "objective_value": self.objective_value,
             "weights": self.weights,
-            "fixed": dict(self.fixed),
+            "fixed": self.fixed_by_hand,
             "bounds": {k: [_or_none(v) for v in ends] for k, ends in self.bounds.items()},
             "tied": dict(self.tied),
             "status": self.status.value,
@@ -165,18 +233,41 @@ class Fit:
             "card": self.card,
             "log_residuals": list(self.log_residuals),
             "rows": list(self.rows),
-            "draws": None
-            if self.draws is None
-            else {k: np.asarray(v).tolist() for k, v in self.draws.constants().items()},
-            "law_constants": {k: float(v) for k, v in constants.items()},
+        }
+
+    def _numbers(
+        self, estimates: Mapping[str, Estimate], why: Mapping[str, str], levels: tuple[float, ...]
+    ) -> dict[str, dict[str, Any]]:
+        """Each number with its intervals, or with the reason why it is none."""
+        return {
+            name: {
+                "estimate": _or_none(value.estimate),
+                "stderr": _or_none(value.stderr),
+                "intervals": {
+                    str(level): [_or_none(end) for end in ends]
+                    for level, ends in self.spread(name, levels).items()
+                },
+                "identified": name not in why,
+                **({"because": why[name]} if name in why else {}),
+            }
+            for name, value in estimates.items()
         }
 
     def to_json(self, *, draws: bool = True) -> str:
-        """The fit as one JSON document; `from_json` restores it, without draws if left out."""
-        document = self.to_dict()
-        if not draws:
-            document["draws"] = None
-        return json.dumps(document, indent=1, allow_nan=False)
+        """`to_dict`, and under "reload" the raw state that `from_json` restores, draws included
+        unless they are left out. Its numbers are no answers: those are "constants"."""
+        drawn = None
+        if draws and self.draws is not None:
+            drawn = {k: np.asarray(v).tolist() for k, v in self.draws.constants().items()}
+        reload = {
+            "law_constants": {k: float(v) for k, v in self.law.constants().items()},
+            "draws": None
+            if drawn is None
+            else {k: np.asarray(v).tolist() for k, v in drawn.items()},
+            "fixed": dict(self.fixed),
+            "unidentified": dict(self.unidentified),
+        }
+        return json.dumps({**self.to_dict(), "reload": reload}, indent=1, allow_nan=False)
 
     def save(self, path: str | Path) -> None:
         """Write fit.json."""
@@ -188,12 +279,16 @@ class Fit:
         try:
             document = json.loads(text)
             law = law_named(document["law"])
-            draws = document["draws"]
+            state = document["reload"]
+            draws = state["draws"]
             return cls(
-                law=law(**document["law_constants"]),
+                law=law(**state["law_constants"]),
                 draws=None if draws is None else law(**{k: np.array(v) for k, v in draws.items()}),
                 search=Search(**{k: _restored(v) for k, v in document["search"].items()}),
                 status=FitStatus(document["status"]),
+                fixed=state["fixed"],
+                unidentified=state["unidentified"],
+                choices=tuple(Choice(about=k, **v) for k, v in document["choices"].items()),
                 limits=limits_from(document["limits"]),
                 columns=tuple(document["columns"]),
                 log_residuals=tuple(document["log_residuals"]),
@@ -220,12 +315,17 @@ class Fit:
             raise FitError("this fit has no bootstrap draws, so no intervals; refit with bootstrap")
         return self.draws
 
-    def _estimates(self, numbers: Callable[[Law], Mapping[str, Any]]) -> dict[str, Estimate]:
+    def _estimates(
+        self, numbers: Callable[[Law], Mapping[str, Any]], unknown: Mapping[str, str]
+    ) -> dict[str, Estimate]:
+        nothing = Estimate(np.nan, np.nan, np.nan, np.nan)
         with np.errstate(all="ignore"):  # as in interval
             best = {k: float(v) for k, v in numbers(self.law).items()}
             if self.draws is None:
-                return {k: Estimate(v, np.nan, np.nan, np.nan) for k, v in best.items()}
-            return {k: self._estimate(best[k], v) for k, v in numbers(self.draws).items()}
+                found = {k: Estimate(v, np.nan, np.nan, np.nan) for k, v in best.items()}
+            else:
+                found = {k: self._estimate(best[k], v) for k, v in numbers(self.draws).items()}
+        return {k: nothing if k in unknown else v for k, v in found.items()}
 
     def _estimate(self, best: float, drawn: Any) -> Estimate:
         values = np.atleast_1d(np.asarray(drawn, dtype=np.float64))
@@ -240,7 +340,6 @@ _PLAIN = (
     "huber_delta",
     "objective_value",
     "weights",
-    "fixed",
     "tied",
     "n_runs",
     "n_configurations",

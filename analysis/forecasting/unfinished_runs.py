@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray
 from scaling.columns import MUST_AGREE
 
@@ -127,7 +128,7 @@ def forecast_running(
     final_loss: Mapping[str, float],
     *,
     law_forecast: Mapping[str, tuple[float, float]] | None = None,
-    confidence_level: float = 0.9,
+    confidence_level: float = LEVEL,
     settled_width: float = 0.005,
 ) -> dict[str, RunningForecast]:
     """Forecasts of the runs in ``curves`` that have no final loss yet, by run id.

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from analysis.approaches.frontier import budget_numbers
+from analysis.fitting.frontier import budget_numbers
 from analysis.fitting.result import Fit
 from analysis.plots.style import MUTED, axes_or_new, label_axes, loss_axis, shades, size_axis
 from analysis.text.numbers import flops_in_math

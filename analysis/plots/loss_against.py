@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from analysis.evaluation.held_out import HeldOutCheck
 from analysis.fitting.result import Fit
 from analysis.forecasting.result import Forecast
+from analysis.intervals import LEVEL
 from analysis.plots.style import (
     FITTED,
     FORECAST,
@@ -33,7 +34,7 @@ def plot_loss_against(
     fit: Fit | None = None,
     forecast: Forecast | None = None,
     held_out: HeldOutCheck | None = None,
-    confidence_level: float = 0.9,
+    confidence_level: float = LEVEL,
     ax: Axes | None = None,
 ) -> Axes:
     """Losses of the usable runs against ``x``, with what was fitted to them and forecast from them.

@@ -11,13 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from analysis.fitting.policy import FittedLaw
 from analysis.plots.backtest import plot_backtest_coverage, plot_backtest_errors
 from analysis.plots.isoflop import has_isoflop, plot_isoflop
 from analysis.plots.loss_against import plot_loss_against
 from analysis.plots.loss_curves import plot_loss_curves
 from analysis.plots.residuals import plot_residuals
 from analysis.plots.style import figure_style
-from analysis.report.findings import Findings, FittedLaw
+from analysis.report.findings import Findings
 from analysis.report.summary import x_noun
 
 # small enough that the letters stay readable where a phone shows the picture at half its size

@@ -5,30 +5,26 @@ own, and the report prints its sentence.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from analysis.approaches.frontier import unbeaten_runs
 from analysis.decisions.optimal_split import OptimalSplit, optimal_splits
 from analysis.evaluation.backtest import Backtest, backtest
 from analysis.evaluation.held_out import HeldOutCheck, check_held_out, held_out_runs
 from analysis.evaluation.sealed import SealStanding
-from analysis.fitting.bootstrap import FEWEST_CLUSTERS_FOR_PAIRS
-from analysis.fitting.fit import fit_law
-from analysis.fitting.result import Fit
+from analysis.fitting.policy import FittedLaw, fit_as_reported
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.forecasting.targets import Targets
-from analysis.intervals import LEVELS
+from analysis.intervals import LEVEL, LEVELS
 from analysis.tuning.rungs import LadderHealth, ladder_health
 from analysis.tuning.screening import screen
 from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.laws.curves import PowerLaw
-from scaling.laws.registry import law_named
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
@@ -37,22 +33,7 @@ FACTORS = (10.0, 100.0)  # times the largest fitted run: what a planner asks fir
 JUST_BEYOND = 1.03  # where the drawn forecast begins; at 1 it would be inside the data
 CURVE_POINTS = 12  # of the drawn forecast, up to the larger factor; every sixth is a factor of ten
 
-FLOOR_HELD = Limit(
-    LimitCode.FLOOR_HELD,
-    "the runs do not say where the loss levels off: the floor is held at zero here, and one above "
-    "zero, which they do not exclude, would change the other constants and widen their intervals",
-)
-
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FittedLaw:
-    """A fit, the runs that it was made from, and what the law is about."""
-
-    fit: Fit
-    records: Records
-    about: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +80,7 @@ def gather_findings(
     *,
     law: str = "auto",
     x: str | None = None,
-    confidence_level: float = 0.9,
+    confidence_level: float = LEVEL,
     bootstrap: int = 1000,
     seed: int = 0,
     sealed: Forecast | None = None,
@@ -137,10 +118,17 @@ def gather_findings(
             refusals.append(Limit(code, f"{about}: {error}" if about else str(error)))
             return None
 
-    plans = _laws_to_fit(ready, law, x)
+    fit = partial(
+        fit_as_reported,
+        ready,
+        x=x,
+        bootstrap=bootstrap,
+        confidence_level=confidence_level,
+        seed=seed,
+    )
     fits = [
-        ask(partial(fit, bootstrap, confidence_level, seed), LimitCode.NO_FIT, about)
-        for about, fit in plans.items()
+        ask(partial(fit, name), LimitCode.NO_FIT, f"the law {name}")
+        for name in _laws_to_fit(law, x)
     ]
     hidden = len(held_out_runs(records))
     return Findings(
@@ -219,46 +207,8 @@ class _Questions:
         return backtest(self.records, law=self.law, x=self.x, seed=self.seed)
 
 
-def _laws_to_fit(
-    records: Records, law: str, x: str | None
-) -> dict[str, Callable[[int, float, int], FittedLaw]]:
-    """What each law is about -> how to fit it."""
-
-    def fitting(name: str, about: str, runs: Callable[[], Records]) -> Callable[..., FittedLaw]:
-        def fit(bootstrap: int, confidence_level: float, seed: int) -> FittedLaw:
-            chosen = runs()
-            fit_once = partial(
-                fit_law, chosen, name, x=x, confidence_level=confidence_level, seed=seed
-            )
-            fitted = fit_once(bootstrap=bootstrap)
-            if fitted.n_configurations < FEWEST_CLUSTERS_FOR_PAIRS:
-                # the narrow Huber penalty passes through points of so small a ladder, and its
-                # resamples then too: intervals would shrink to nothing
-                fit_once = partial(fit_once, objective="least_squares")
-                fitted = fit_once(bootstrap=bootstrap)
-            floor = fitted.law.floor
-            if floor is not None and (
-                not fitted.floor_identified or fitted.law.constants()[floor] == 0
-            ):
-                # with a floor that is anybody's guess the other constants are too
-                held = fit_once(bootstrap=bootstrap, fix={floor: 0.0})
-                fitted = replace(held, limits=(FLOOR_HELD, *held.limits))
-            return FittedLaw(fit=fitted, records=chosen, about=about)
-
-        return fit
-
-    if x is not None:
-        name = PowerLaw.name if law == "auto" else law
-        about = f"loss along {x}"
-        return {about: fitting(name, about, lambda: records)}
-    surface = "loss as a function of model size and tokens, over all usable runs"
-    curve = "loss as a function of compute, over the runs that no cheaper run beats"
-    plan = {PowerLaw.name: curve, Chinchilla.name: surface}
+def _laws_to_fit(law: str, x: str | None) -> tuple[str, ...]:
+    """The names of the laws that a report fits."""
     if law != "auto":
-        plan = {law: curve if law_named(law).inputs == ("train_flops",) else surface}
-    return {
-        about: fitting(
-            name, about, (lambda: unbeaten_runs(records)) if about == curve else (lambda: records)
-        )
-        for name, about in plan.items()
-    }
+        return (law,)
+    return (PowerLaw.name,) if x is not None else (PowerLaw.name, Chinchilla.name)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.evaluation.sealed import SealStanding
+from analysis.intervals import LEVEL
 from analysis.report.findings import Findings
 from analysis.report.tables import (
     HEADS,
@@ -112,7 +113,7 @@ def _standing_row(
     )
 
 
-def seals_table(standings: Sequence[SealStanding], confidence_level: float = 0.9) -> Table:
+def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEVEL) -> Table:
     """Every sealed prediction with its verdict, or what it is waiting for; oldest first."""
     level = str(confidence_level)
     rows: list[tuple[str, ...]] = []

@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.evaluation.held_out import forecast_held_out, held_out_runs
 from analysis.evaluation.sealed import SealStanding, record_line
+from analysis.intervals import LEVEL
 from analysis.report.findings import FACTORS, Findings, gather_findings
 from analysis.report.tables import NO_INTERVAL, constants_table
 from analysis.report.write import save_report
@@ -35,6 +36,7 @@ class Study:
                 f"  {name:{width}}  {value}" + (f"  [{spread}]" if spread != NO_INTERVAL else "")
                 for name, value, spread in rows
             ]
+            lines += [f"  {choice.line}" for choice in fit.choices]
             lines += [f"  limit: {limit.text}" for limit in fit.limits]
         lines += [f"not answered: {limit.text}" for limit in self.findings.limits]
         lines += self._forecast_lines()
@@ -74,7 +76,7 @@ def write_study(
     folder: str | Path,
     *,
     title: str | None = None,
-    confidence_level: float = 0.9,
+    confidence_level: float = LEVEL,
     seed: int = 0,
     curves: pd.DataFrame | None = None,
     seals: tuple[SealStanding, ...] = (),

@@ -98,7 +98,7 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
         )
     if surface is not None and surface.fit.draws is not None:
         exponent = surface.fit.derived.get("optimal_params_exponent")
-        if exponent is not None:
+        if exponent is not None and np.isfinite(exponent.estimate):
             said.append(
                 "The compute-optimal model size grows as compute to the power "
                 f"{number_in_words(exponent.estimate, 2)} "

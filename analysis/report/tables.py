@@ -1,14 +1,15 @@
 """The tables of the report: rows of text, ready to print."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.result import Fit, FitStatus
-from analysis.report.findings import FACTORS, Findings, FittedLaw
+from analysis.fitting.policy import FittedLaw
+from analysis.fitting.result import Fit
+from analysis.report.findings import FACTORS, Findings
 from analysis.report.formula import constant_name
 from analysis.report.summary import x_in_words
 from analysis.text.numbers import (
@@ -127,12 +128,13 @@ def _losses(losses: np.ndarray) -> str:
 
 
 def constants_table(fitted: FittedLaw) -> Table:
-    """The constants and what follows from them; a floor only where the runs identify it."""
+    """The constants and what follows from them, of those that the runs identify."""
     fit = fitted.fit
-    level = f"{100 * fit.confidence_level:g}% interval"
+    level = f"{100 * fit.confidence_level:g}% interval of the law"
+    unknown = fit.untold
     rows = []
     for name, value in (fit.constants | fit.derived).items():
-        if name == fit.law.floor and not floor_is_identified(fit):
+        if name in unknown:
             rows.append((constant_name(name), NOT_IDENTIFIED, NO_INTERVAL))
         elif name in fit.fixed:
             rows.append((constant_name(name), number_in_words(fit.fixed[name]), "held fixed"))
@@ -141,13 +143,6 @@ def constants_table(fitted: FittedLaw) -> Table:
             shown = spread if np.isfinite(value.low) else "no bootstrap"
             rows.append((constant_name(name), number_in_words(value.estimate), shown))
     return Table(head=("Constant", "Estimate", level), rows=tuple(rows))
-
-
-def floor_is_identified(fit: Fit) -> bool:
-    """Whether the irreducible loss may be printed: the fit says that nothing limits it."""
-    floor = fit.law.floor
-    held_at_zero = floor is not None and fit.fixed.get(floor) == 0
-    return fit.status is FitStatus.CONVERGED and not held_at_zero
 
 
 def forecast_table(findings: Findings) -> Table:
@@ -324,22 +319,18 @@ def card_rows(fit: Fit) -> tuple[tuple[str, str], ...]:
     """The checklist card as name and text, without what stands elsewhere in the report."""
     if fit.card is None:
         return ()
-    floor = fit.law.floor
-    hidden = () if floor is None or floor_is_identified(fit) else (floor,)
     skipped = {"constants"}
-    said = {k: _card_text(v, hidden) for k, v in fit.card.items() if k not in skipped and v != []}
+    said = {k: _card_text(v) for k, v in fit.card.items() if k not in skipped and v != []}
     return tuple((name[:1].upper() + name[1:], text) for name, text in said.items() if text)
 
 
-def _card_text(value: Any, hidden: Sequence[str]) -> str:
+def _card_text(value: Any) -> str:
     if isinstance(value, Mapping):
-        shown = {k: v for k, v in value.items() if k not in hidden}
+        shown = {k: v for k, v in value.items() if v is not None}
         nested = any(isinstance(v, Mapping) for v in shown.values())
-        return ("\n" if nested else ", ").join(
-            f"{k}: {_card_text(v, hidden)}" for k, v in shown.items()
-        )
+        return ("\n" if nested else ", ").join(f"{k}: {_card_text(v)}" for k, v in shown.items())
     if isinstance(value, list | tuple):
-        return "; ".join(_card_text(v, hidden) for v in value) or "none"
+        return "; ".join(_card_text(v) for v in value) or "none"
     if isinstance(value, float):
         return number_in_words(value)
     return "\u2013" if value is None else str(value)

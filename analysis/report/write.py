@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.evaluation.sealed import SealStanding, record_line
 from analysis.forecasting.result import Forecast
+from analysis.intervals import LEVEL
 from analysis.report import state_tables, tables
 from analysis.report.figures import draw_figures
 from analysis.report.findings import FACTORS, Findings, gather_findings
@@ -31,7 +32,7 @@ def write_report(
     title: str | None = None,
     law: str = "auto",
     x: str | None = None,
-    confidence_level: float = 0.9,
+    confidence_level: float = LEVEL,
     bootstrap: int = 1000,
     seed: int = 0,
     sealed: Forecast | None = None,

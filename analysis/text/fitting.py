@@ -2,16 +2,24 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from analysis.approaches.side_by_side import CrossCheck
 from analysis.fitting.checklist import Card
 from analysis.fitting.result import Fit
+from analysis.text.tables import plain_values
 from scaling.limits import texts
 
 
-def fit_text(fit: Fit, checks: Sequence[CrossCheck] = (), with_card: bool = False) -> str:
+def fit_text(
+    fit: Fit,
+    checks: Sequence[CrossCheck] = (),
+    confidence_levels: Sequence[float] = (),
+    *,
+    with_card: bool = False,
+) -> str:
     """The fit, the cross-checks that were asked for, and the checklist card if wanted."""
-    lines = [str(fit)]
+    lines = [fit.to_text(confidence_levels)]
     for check in checks:
         lines.append(f"  {check.line}")
         if check.exponent is not None:  # else its line says why there is none
@@ -21,9 +29,11 @@ def fit_text(fit: Fit, checks: Sequence[CrossCheck] = (), with_card: bool = Fals
     return "\n".join(lines)
 
 
-def fit_json(fit: Fit, checks: Sequence[CrossCheck] = ()) -> str:
-    """The fit without its bootstrap draws, and the cross-checks, as one JSON document."""
-    document = json.loads(fit.to_json(draws=False))
+def fit_json(
+    fit: Fit, checks: Sequence[CrossCheck] = (), confidence_levels: Sequence[float] = ()
+) -> str:
+    """What the fit may be read for, and the cross-checks, as one JSON document."""
+    document = fit.to_dict(confidence_levels)
     if checks:
-        document["cross_checks"] = [check.to_dict() for check in checks]
-    return json.dumps(document, indent=1)
+        document["cross_checks"] = [asdict(check) for check in checks]
+    return json.dumps(plain_values(document), indent=1, allow_nan=False)

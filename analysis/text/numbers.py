@@ -21,7 +21,9 @@ def count_in_words(value: float, *, spelt_out: bool = False) -> str:
 
 
 def flops_in_words(value: float, digits: int = 2) -> str:
-    """Compute as a power of ten, in plain text."""
+    """Compute as a power of ten, in plain text; 0 of a run that has just begun."""
+    if value == 0:
+        return "0"
     mantissa, power = _scientific(value, digits)
     return f"{mantissa} {TIMES} 10{str(power).translate(_SUPERSCRIPTS)}"
 

@@ -19,10 +19,13 @@ Value = TypeVar("Value")
 def load(arguments: Arguments) -> "Records":
     """The runs that SOURCE names: a file, or mlflow:EXPERIMENT."""
     columns = assignments(arguments.columns, "--columns", str)
-    records = read(arguments.source, columns, arguments.where)
-    if getattr(arguments, "x", None):
-        arguments.x = _our_name(arguments.x, records)
-    return records
+    return read(arguments.source, columns, arguments.where)
+
+
+def load_along(arguments: Arguments) -> "tuple[Records, str | None]":
+    """The runs that SOURCE names, and our name for the column that --x names, if it does."""
+    records = load(arguments)
+    return records, _our_name(arguments.x, records) if arguments.x else None
 
 
 def _our_name(column: str, records: "Records") -> str:

@@ -155,11 +155,11 @@ def law(default: str | None, along: bool = True) -> Options:
 def fitting(command: argparse.ArgumentParser) -> None:
     """How a law is fitted."""
     command.add_argument(
-        "--objective", default="huber", metavar="NAME", help="what is minimised (%(default)s)"
+        "--objective",
+        metavar="NAME",
+        help="what is minimised (default: huber, or least_squares where configurations are few)",
     )
-    command.add_argument(
-        "--huber-delta", type=float, default=1e-3, help="Huber threshold (%(default)s)"
-    )
+    command.add_argument("--huber-delta", type=float, help="Huber threshold (0.001)")
     command.add_argument(
         "--fix",
         action="append",
@@ -190,20 +190,21 @@ def fitting(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--weights", metavar="HOW", help="stderr, compute, or a column of weights (default: equal)"
     )
-    command.add_argument(
-        "--frontier",
-        action="store_true",
-        help="fit the runs that no cheaper run beats: what L(C) is about on a table of many sizes",
-    )
+    runs = command.add_mutually_exclusive_group()
+    for flag, is_frontier, text in (
+        ("--frontier", True, "the runs that no cheaper run beats (default for laws of compute)"),
+        ("--all-runs", False, "all usable runs (default for other laws)"),
+    ):
+        runs.add_argument(
+            flag, dest="frontier", action="store_const", const=is_frontier, help=f"fit {text}"
+        )
     command.add_argument("--card", action="store_true", help="print the checklist card too")
     command.add_argument(
         "--cross-checks",
         action="store_true",
         help="print the optimal-size exponent by envelope and IsoFLOP profiles too",
     )
-    command.add_argument(
-        "--level", type=float, default=0.95, help="confidence level of intervals (%(default)s)"
-    )
+    _levels(command, "of the fitted law")
 
 
 def forecasting(command: argparse.ArgumentParser) -> None:
@@ -222,19 +223,20 @@ def forecasting(command: argparse.ArgumentParser) -> None:
         help="points to predict, by columns of params and tokens, of train_flops, or of --x; "
         "-o FILE.csv repeats the table with median, low_90 and high_90",
     )
-    _levels(command)
+    _levels(command, "of a new run")
     command.add_argument(
         "--seal", metavar="NAME", help="keep the forecast for `scaling verify NAME`"
     )
     command.add_argument("--draws", type=int, default=2000, help="draws (%(default)s)")
 
 
-def _levels(command: argparse.ArgumentParser) -> None:
+def _levels(command: argparse.ArgumentParser, what: str) -> None:
     command.add_argument(
         "--level",
         type=float,
         action="append",
-        help="confidence level of the intervals, a share; repeatable (default: 0.9)",
+        metavar="SHARE",
+        help=f"confidence level of the intervals {what}; repeatable (default: 0.9)",
     )
 
 
@@ -253,7 +255,7 @@ def allocation(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--unique-tokens", metavar="U", type=float, help="distinct tokens there are to train on"
     )
-    _levels(command)
+    _levels(command, "of the best size and tokens")
 
 
 def figure(command: argparse.ArgumentParser) -> None:

@@ -186,7 +186,7 @@ def test_an_empty_store_and_one_that_is_away_are_told_in_one_line(runs, tmp_path
 @quiet
 def test_runs_that_have_just_begun_have_a_standing_and_nothing_else(tmp_path):
     path = tmp_path / "young.csv"
-    path.write_text("run_id,params,tokens,loss,status\na,1e6,1e8,,running\n")
+    path.write_text("run_id,params,tokens,loss,status\na,1e6,0,,running\n")
     test = page([str(path)])
     assert not test.exception
     assert "no usable run" in shown(test) and "running 1" in shown(test)

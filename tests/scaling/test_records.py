@@ -230,3 +230,15 @@ def test_runs_on_several_training_sets_share_no_law():
     )
     with pytest.raises(RecordError, match="the runs differ in data"):
         records_from_table(table).usable("params")
+
+
+def test_a_run_that_has_just_begun_may_have_seen_no_token_and_a_finished_one_may_not():
+    row = {"params": 1e6, "tokens": 0, "train_flops": 0, "loss": None, "status": "running"}
+    done = row | {"tokens": 1e8, "train_flops": 6e14, "loss": 2.0, "status": "finished"}
+    records = records_from_table(pd.DataFrame([row, done]))
+    assert records.column("tokens").tolist() == [0, 1e8]
+    assert records.usable("params", "tokens").dropped_by_reason == {"running": 1}
+    with pytest.raises(RecordError, match="tokens is 0; it must be above zero"):
+        records_from_table(pd.DataFrame([row | {"status": "finished", "loss": 2.0}, done]))
+    with pytest.raises(RecordError, match="tokens is -1; it must be above zero"):
+        records_from_table(pd.DataFrame([row | {"tokens": -1}, done]))

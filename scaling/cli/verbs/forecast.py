@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from scaling.cli.inputs import assignments, curves_of, load, points
+from scaling.cli.inputs import assignments, curves_of, load, load_along, points
 from scaling.cli.outputs import answer, save, save_table, show
 from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
@@ -19,33 +19,38 @@ Arguments = argparse.Namespace
 def fit(arguments: Arguments) -> None:
     """Fit one law to the runs in SOURCE; print its constants with intervals and their status."""
     from analysis.approaches.side_by_side import cross_checks
-    from analysis.fitting.fit import fit_law
+    from analysis.fitting.policy import fit_as_reported
     from analysis.text.fitting import fit_json, fit_text
     from scaling.laws.curves import PowerLaw
 
-    records = load(arguments)
-    if arguments.frontier:
-        from analysis.approaches.frontier import unbeaten_runs
-
-        records = unbeaten_runs(records)
-    fitted = fit_law(
+    (records, x), levels = load_along(arguments), _levels(arguments)
+    fitted = fit_as_reported(
         records,
         arguments.law or PowerLaw,
+        frontier=arguments.frontier,
         objective=arguments.objective,
         huber_delta=arguments.huber_delta,
         fix=assignments(arguments.fix, "--fix", float),
         bounds=assignments(arguments.bound, "--bound", _bounds),
         expressions=assignments(arguments.tie, "--tie", str),
-        x=arguments.x,
+        x=x,
         bootstrap=arguments.bootstrap,
         cluster=arguments.cluster,
         weights=arguments.weights,
-        confidence_level=arguments.level,
+        confidence_level=levels[0],
         seed=arguments.seed,
-    )
+    ).fit
     save(fitted.to_json(), arguments)  # with the bootstrap draws, so that it can be loaded again
-    checks = cross_checks(records, seed=arguments.seed) if arguments.cross_checks else ()
-    show(fit_json(fitted, checks), lambda: fit_text(fitted, checks, arguments.card), arguments)
+    checks = (
+        cross_checks(records, confidence_level=levels[0], seed=arguments.seed)
+        if arguments.cross_checks
+        else ()
+    )
+    show(
+        fit_json(fitted, checks, levels),
+        lambda: fit_text(fitted, checks, levels, with_card=arguments.card),
+        arguments,
+    )
 
 
 def forecast(arguments: Arguments) -> None:
@@ -60,9 +65,10 @@ def forecast(arguments: Arguments) -> None:
     if arguments.target_loss:
         _budgets_for_losses(arguments)
         return
-    records, targets = load(arguments), _targets(arguments)
+    records, x = load_along(arguments)
+    targets = _targets(arguments, x)
     answered = forecast_runs(
-        records, targets, confidence_levels=_levels(arguments), **_how(arguments)
+        records, targets, confidence_levels=_levels(arguments), **_how(arguments, x)
     )
     if arguments.seal is not None:
         asked = tuple(targets.columns)
@@ -72,34 +78,19 @@ def forecast(arguments: Arguments) -> None:
 
 def allocate(arguments: Arguments) -> None:
     """Split budgets between model size and tokens, with intervals; inference and data limits."""
-    from analysis.decisions.constrained_split import constrained_splits
     from analysis.decisions.optimal_split import optimal_splits
     from analysis.text.decisions import splits_text
     from analysis.text.tables import results_json
-    from scaling.laws.surfaces import Chinchilla
 
-    records, levels = load(arguments), _levels(arguments)
-    if arguments.inference_tokens or arguments.unique_tokens is not None:
-        if arguments.law not in ("auto", Chinchilla.name):
-            raise ConfigError(
-                f"--law {arguments.law} knows neither inference nor limited data; leave --law out"
-            )
-        splits = constrained_splits(
-            records,
-            *arguments.flops,
-            inference_tokens=arguments.inference_tokens,
-            unique_tokens=arguments.unique_tokens,
-            confidence_levels=levels,
-            seed=arguments.seed,
-        )
-    else:
-        splits = optimal_splits(
-            records,
-            *arguments.flops,
-            law=arguments.law,
-            confidence_levels=levels,
-            seed=arguments.seed,
-        )
+    splits = optimal_splits(
+        load(arguments),
+        *arguments.flops,
+        inference_tokens=arguments.inference_tokens,
+        unique_tokens=arguments.unique_tokens,
+        law=arguments.law,
+        confidence_levels=_levels(arguments),
+        seed=arguments.seed,
+    )
     shown = [split.in_meaningful_digits() for split in splits]
     answer(results_json(shown), lambda: splits_text(splits), arguments)
 
@@ -109,7 +100,8 @@ def backtest(arguments: Arguments) -> None:
     from analysis.evaluation.backtest import backtest as run_backtest
     from analysis.text.evaluation import backtest_text
 
-    scored = run_backtest(load(arguments), law=arguments.law, x=arguments.x, seed=arguments.seed)
+    records, x = load_along(arguments)
+    scored = run_backtest(records, law=arguments.law, x=x, seed=arguments.seed)
     if arguments.figure:
         from analysis.plots.backtest import save_backtest_figure
 
@@ -156,8 +148,8 @@ def _predict_points(arguments: Arguments) -> None:
     """Every point of a table, answered as columns beside its own, or with --json as a forecast."""
     from analysis.forecasting.forecast import forecast_points, with_predictions
 
-    table, levels = points(arguments.at), _levels(arguments)
-    answered = forecast_points(load(arguments), table, levels=levels, **_how(arguments))
+    (records, x), table = load_along(arguments), points(arguments.at)
+    answered = forecast_points(records, table, levels=_levels(arguments), **_how(arguments, x))
     predicted = with_predictions(table, answered)
     if arguments.output or not arguments.json:
         save_table(predicted, arguments)
@@ -180,22 +172,23 @@ def _budgets_for_losses(arguments: Arguments) -> None:
     from analysis.text.decisions import budgets_text
     from analysis.text.tables import results_json
 
-    records = load(arguments)
-    budgets = [
-        budget_for_loss(records, loss, confidence_levels=_levels(arguments), **_how(arguments))
-        for loss in arguments.target_loss
-    ]
+    records, x = load_along(arguments)
+    how = {"confidence_levels": _levels(arguments), **_how(arguments, x)}
+    budgets = [budget_for_loss(records, loss, **how) for loss in arguments.target_loss]
     shown = [budget.in_meaningful_digits() for budget in budgets]
     answer(results_json(shown), lambda: budgets_text(budgets), arguments)
 
 
 def _levels(arguments: Arguments) -> tuple[float, ...]:
-    return tuple(arguments.level or (0.9,))
+    """The levels that --level names, or the usual one."""
+    from analysis.intervals import LEVEL
+
+    return tuple(arguments.level or (LEVEL,))
 
 
-def _how(arguments: Arguments) -> dict[str, Any]:
+def _how(arguments: Arguments, x: str | None) -> dict[str, Any]:
     """How a forecast is made, whatever it is asked for."""
-    return {name: getattr(arguments, name) for name in ("law", "x", "draws", "seed")}
+    return {"x": x, **{name: getattr(arguments, name) for name in ("law", "draws", "seed")}}
 
 
 def _bounds(text: str) -> tuple[float | None, float | None]:
@@ -206,12 +199,12 @@ def _bounds(text: str) -> tuple[float | None, float | None]:
     return low, high
 
 
-def _targets(arguments: Arguments) -> "Targets":
-    """The points to predict that --flops, --params with --tokens, or --x with --values name."""
+def _targets(arguments: Arguments, x: str | None) -> "Targets":
+    """The points to predict that --flops, --params with --tokens, or ``x`` with --values name."""
     from analysis.forecasting.targets import Targets
 
-    if arguments.x and arguments.values:
-        return Targets.along(arguments.x, *arguments.values)
+    if x and arguments.values:
+        return Targets.along(x, *arguments.values)
     if arguments.params and arguments.tokens:
         if len(arguments.params) != len(arguments.tokens):
             raise ConfigError("--params and --tokens pair up: give as many of one as of the other")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.cli.inputs import config_path, curves_of, load
+from scaling.cli.inputs import config_path, curves_of, load_along
 from scaling.cli.outlooks import judge_of
 from scaling.cli.verbs.seals import seal, seals_to_report
 from scaling.cli.verbs.sweep import may_spend
@@ -23,11 +23,12 @@ def report(arguments: Arguments) -> None:
     """Write the budget-planning report on SOURCE as one HTML file."""
     from analysis.report import write_report
 
+    records, x = load_along(arguments)
     path = write_report(
-        load(arguments),
+        records,
         arguments.output,
         law=arguments.law,
-        x=arguments.x,
+        x=x,
         seed=arguments.seed,
         curves=curves_of(arguments.source),
         seals=seals_to_report(),

@@ -28,13 +28,14 @@ def test_the_document_has_the_keys_that_programs_read(fit):
     document = json.loads(fit.to_json())
     assert document["law"] == "chinchilla"
     assert set(document["constants"]) == {"E", "A", "B", "alpha", "beta"}
-    assert set(document["constants"]["E"]) == {"estimate", "stderr", "low", "high"}
+    assert set(document["constants"]["E"]) == {"estimate", "stderr", "intervals", "identified"}
     assert document["objective"] == "least_squares"
     assert document["status"] == "converged"
     assert document["n_runs"] == 49
     assert document["dropped"] == {}
     exponent = document["derived"]["optimal_params_exponent"]
-    assert exponent["low"] < exponent["estimate"] < exponent["high"]
+    low, high = exponent["intervals"]["0.9"]
+    assert low < exponent["estimate"] < high
 
 
 def test_a_fit_survives_writing_and_reading(fit, tmp_path):

@@ -155,10 +155,16 @@ def test_predictions_that_cannot_be_written_are_one_line(ask, tmp_path):
 
 @pytest.mark.parametrize("runs", [upside_down(), table(loss=2.0)], ids=["rises", "flat"])
 def test_a_fit_says_that_more_compute_does_not_help(ask, runs):
-    code, out, _ = ask("fit", runs, "--bootstrap", "0")
+    code, out, _ = ask("fit", runs, "--all-runs", "--bootstrap", "0")
     assert code == 0
     assert "does not fall with train_flops" in out
     assert "does not fall" not in ask("fit", table(), "--bootstrap", "0")[1]
+
+
+def test_runs_that_only_rise_have_no_frontier_to_fit(ask):
+    code, out, err = ask("fit", upside_down(), "--bootstrap", "0")
+    assert (code, out, len(err.strip().splitlines())) == (2, "", 1)
+    assert "beaten by a run of no more compute" in err and "--all-runs" in err
 
 
 def test_rows_that_take_no_part_are_counted(ask):

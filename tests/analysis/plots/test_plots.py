@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.approaches.frontier import unbeaten_runs
 from analysis.evaluation.backtest import backtest
 from analysis.evaluation.held_out import check_held_out
 from analysis.fitting.fit import fit_law
+from analysis.fitting.frontier import unbeaten_runs
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
 from analysis.plots import (

@@ -27,6 +27,7 @@ def test_counts_can_be_spelt_out():
 
 def test_compute_is_a_power_of_ten():
     assert flops_in_words(2.4e11) == "2.4 \u00d7 10\u00b9\u00b9"
+    assert flops_in_words(0.0) == "0"  # what a run has spent that has just begun
 
 
 def test_losses_keep_four_digits():

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.approaches.frontier import unbeaten_runs
 from analysis.decisions.budget_for_loss import budget_for_loss
 from analysis.decisions.optimal_split import optimal_splits
 from analysis.evaluation.backtest import backtest
 from analysis.evaluation.held_out import check_held_out
 from analysis.fitting.fit import fit_law
+from analysis.fitting.policy import fit_as_reported
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
 from analysis.report.figures import draw_figures
@@ -105,7 +105,7 @@ def screenings(monkeypatch):
 
 QUESTIONS = {
     "fit": lambda ladder: fit_law(ladder, "chinchilla", bootstrap=10),
-    "fit of the frontier": lambda ladder: fit_law(unbeaten_runs(ladder), bootstrap=10),
+    "fit as reported": lambda ladder: fit_as_reported(ladder, bootstrap=10),
     "forecast by budget": lambda ladder: forecast(ladder, Targets.flops(1e21), draws=200),
     "forecast by size": lambda ladder: forecast(ladder, Targets.runs([1e9], [1e11]), draws=200),
     "forecast along a column": lambda ladder: forecast(

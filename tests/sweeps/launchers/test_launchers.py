@@ -18,25 +18,13 @@ from sweeps.launchers.engines import find_launcher
 from sweeps.launchers.local import work_through
 from sweeps.launchers.slurm import queue as slurm
 from sweeps.launchers.versions import require_versions, versions
-from sweeps.training.stop import Stopped
-
-
-def answers(happenings):
-    return sorted(event.message for event in happenings if isinstance(event, TaskMessage))
-
-
-def double(task, send):
-    send(2 * task)
-
-
-def die_once(task, send):
-    """Kill the worker on the first try of a task; a file remembers it."""
-    number, folder = task
-    mark = Path(folder, str(number))
-    if not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    send(number)
+from tests.conformance.launcher import (
+    LauncherContract,
+    answers,
+    die_once,
+    double,
+    go_on_until_stopped,
+)
 
 
 def hang(task, send):
@@ -55,16 +43,6 @@ def swallow_memory(task, send):
         send("no memory")
 
 
-def go_on_until_stopped(task, send):
-    try:
-        while True:
-            send(os.getpid())
-            time.sleep(0.05)
-    except Stopped:
-        Path(task).write_text("saved")
-        raise
-
-
 def launcher_of(engine, **launch):
     """The launcher with its config bound."""
     config = LaunchConfig(engine=engine).changed(**launch)
@@ -73,16 +51,18 @@ def launcher_of(engine, **launch):
     )
 
 
-def test_a_lost_task_is_done_by_another_worker_and_the_others_go_on(tmp_path):
-    tasks = [(number, str(tmp_path)) for number in range(4)]
-    (tmp_path / "1").touch(), (tmp_path / "3").touch()  # only 0 and 2 die
-    happenings = list(
-        work_through(tasks, die_once, workers=2, threads=1, again=lambda lost: lost.task)
-    )
-    assert answers(happenings) == [0, 1, 2, 3]
-    lost = [event for event in happenings if isinstance(event, TaskLost)]
-    assert sorted(event.task[0] for event in lost) == [0, 2]
-    assert {event.reason for event in lost} == {"worker was killed (SIGKILL; out of memory?)"}
+class TestLocal(LauncherContract):
+    @pytest.fixture(autouse=True)
+    def patience(self, monkeypatch):
+        monkeypatch.setattr(local, "_GRACE_SECONDS", 300.0)  # whatever a busy machine takes
+
+    def launch(self, tasks, work, folder, again=lambda lost: None):
+        return work_through(tasks, work, workers=2, threads=1, again=again)
+
+
+def test_a_killed_worker_is_named_with_its_likely_cause(tmp_path):
+    happenings = work_through([str(tmp_path / "ill")], die_once, workers=1, threads=1)
+    assert [event.reason for event in happenings] == ["worker was killed (SIGKILL; out of memory?)"]
 
 
 def test_a_hung_worker_is_ended_and_its_task_lost(monkeypatch):
@@ -111,16 +91,6 @@ def test_a_worker_that_is_asked_to_stop_saves_first_and_its_task_is_lost(tmp_pat
     (lost,) = [event for event in happenings if isinstance(event, TaskLost)]
     assert lost.reason == "worker was asked to stop (SIGTERM)"
     assert saved.read_text() == "saved"
-
-
-def test_leaving_early_lets_workers_save_and_ends_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "_GRACE_SECONDS", 300.0)  # whatever a busy machine takes
-    saved = tmp_path / "state"
-    happenings = work_through([str(saved)], go_on_until_stopped, workers=1, threads=1)
-    worker = next(happenings).message
-    happenings.close()
-    assert saved.read_text() == "saved"
-    assert not Path(f"/proc/{worker}").exists()
 
 
 DRIVER = """
@@ -162,22 +132,6 @@ def test_a_worker_of_other_versions_is_refused_in_one_line():
     require_versions(versions())
     with pytest.raises(ConfigError, match=r"has torch .*, the driver 0.1; install"):
         require_versions(versions() | {"torch": "0.1"})
-
-
-def test_submitit_runs_the_same_tasks_on_this_machine(tmp_path):
-    pytest.importorskip("submitit", reason="the slurm extra is not installed")
-    launch = launcher_of("slurm", slurm={"cluster": "local", "folder": str(tmp_path)}, workers=2)
-    happenings = launch([1, 2, 3], double)
-    assert answers(happenings) == [2, 4, 6]
-    assert sum(isinstance(event, TaskEnded) for event in happenings) == 3
-
-
-@pytest.mark.slow
-def test_a_killed_submitit_job_is_tried_again(tmp_path):
-    launch = launcher_of("slurm", slurm={"cluster": "local", "folder": str(tmp_path / "jobs")})
-    happenings = launch([(7, str(tmp_path))], die_once, again=lambda lost: lost.task)
-    assert answers(happenings) == [7]
-    assert sum(isinstance(event, TaskLost) for event in happenings) == 1
 
 
 @pytest.mark.parametrize(("state", "is_hung"), [("R", True), ("PD", False), ("S", False)])

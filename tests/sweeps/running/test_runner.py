@@ -1,8 +1,6 @@
 """Facts about running a plan: what is skipped, what is kept, and what a failure leaves behind."""
 
 import dataclasses
-import os
-import signal
 
 import pytest
 
@@ -10,7 +8,6 @@ from scaling.store.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.launchers.base import TaskLost, TaskMessage
-from sweeps.launchers.local import work_through
 from sweeps.objectives.causal import Causal
 from sweeps.planning.packing import Pack
 from sweeps.planning.plan import plan_sweep
@@ -161,21 +158,6 @@ def test_a_worker_that_is_asked_to_stop_leaves_its_state_to_the_next(plan, tmp_p
     ends = [store.records[run.run_id]["loss"] for store in (undisturbed, resumed)]
     assert ends[0] == ends[1]
     assert not list((tmp_path / "states").iterdir())
-
-
-def double_or_die(task, send):
-    """Work for real processes: sends twice the number; 13 kills the worker."""
-    if task == 13:
-        os.kill(os.getpid(), signal.SIGKILL)
-    send(2 * task)
-
-
-def test_workers_do_all_tasks_and_a_dead_one_is_replaced():
-    events = list(work_through([1, 13, 2, 3], double_or_die, workers=1, threads=1))
-    answers = [event.message for event in events if isinstance(event, TaskMessage)]
-    assert answers == [2, 4, 6]
-    (lost,) = [event for event in events if isinstance(event, TaskLost)]
-    assert lost == TaskLost(task=13, reason="worker was killed (SIGKILL; out of memory?)")
 
 
 def test_the_cheapest_run_of_each_shape_carries_its_learning_rate_check(tiny_mapping):

@@ -18,6 +18,7 @@ from sweeps.launchers.slurm import queue as slurm
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.runner import run_sweep
 from sweeps.training.stop import Stopped
+from tests.conformance.launcher import LauncherContract, double
 
 pytestmark = pytest.mark.slow
 
@@ -59,8 +60,14 @@ def hang_or_double(task, send):
     send(task)
 
 
-def double(task, send):
-    send(2 * task)
+class TestSubmitit(LauncherContract):
+    def launch(self, tasks, work, folder, again=lambda lost: None):
+        return launch(tasks, work, folder, again)
+
+
+def test_what_jobs_leave_on_disk_is_removed(tmp_path):
+    list(launch([1], double, tmp_path / "jobs"))
+    assert not list((tmp_path / "jobs").glob("*.messages"))
 
 
 def test_a_preempted_job_saves_its_state_and_goes_on_from_it_without_being_lost(tmp_path):
@@ -71,16 +78,6 @@ def test_a_preempted_job_saves_its_state_and_goes_on_from_it_without_being_lost(
     assert [one.message for one in rest if isinstance(one, TaskMessage)][-1] == "saved"
     assert not [one for one in rest if isinstance(one, TaskLost)]
     assert isinstance(rest[-1], TaskEnded)
-
-
-def test_leaving_early_lets_jobs_save_and_ends_them(tmp_path):
-    state = tmp_path / "state"
-    happenings = launch([str(state)], go_on_until_stopped, tmp_path / "jobs")
-    worker = next(happenings).message
-    happenings.close()
-    assert state.read_text() == "saved"
-    assert not Path(f"/proc/{worker}").exists()
-    assert not list((tmp_path / "jobs").glob("*.messages"))
 
 
 def test_a_hung_job_is_ended_and_the_others_go_on(tmp_path):

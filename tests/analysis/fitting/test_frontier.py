@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.approaches.frontier import budget_numbers, unbeaten_runs
+from analysis.fitting.frontier import budget_numbers, unbeaten_runs
 from scaling.records import records_from_table
 
 

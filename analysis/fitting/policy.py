@@ -1,0 +1,151 @@
+"""Which constants of a law the toolkit stands by: one policy for every page, verb and file.
+
+    runs       a law of compute speaks of the runs that no cheaper run beats, others of all runs
+    objective  Huber, but least squares where configurations are few: the narrow Huber penalty
+               passes through single points of so small a ladder, and its resamples then too, so
+               that intervals shrink to nothing
+    floor      fitted where the runs tell it, else held at zero: with a floor that is anybody's
+               guess the other constants are too
+
+The caller may make each of these choices instead. What was chosen, and why, is in `Fit.choices`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from analysis.fitting.bootstrap import FEWEST_CLUSTERS_FOR_PAIRS
+from analysis.fitting.checklist import checklist_card
+from analysis.fitting.fit import fit_law
+from analysis.fitting.frontier import unbeaten_runs
+from analysis.fitting.lmfit_bridge import Bounds, tied_constants
+from analysis.fitting.problem import pose
+from analysis.fitting.result import Choice, Fit
+from analysis.intervals import LEVEL
+from analysis.tuning.screening import screen
+from scaling.arrays import FloatArray
+from scaling.errors import FitError
+from scaling.laws.base import Law
+from scaling.laws.curves import PowerLaw
+from scaling.laws.registry import law_named
+from scaling.limits import Limit, LimitCode
+from scaling.records import Records
+
+ALL_RUNS, UNBEATEN_RUNS = "all usable runs", "the runs that no cheaper run beats"
+FITTED, HELD_AT_ZERO = "fitted", "held at zero"
+BY_THE_CALLER = "asked for"
+FLOOR_UNTOLD = "the runs do not say where the loss levels off"
+FLOOR_HELD = Limit(
+    LimitCode.FLOOR_HELD,
+    f"{FLOOR_UNTOLD}: the floor is held at zero here, and one above "
+    "zero, which they do not exclude, would change the other constants and widen their intervals",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedLaw:
+    """A fit and the runs that it was made from."""
+
+    fit: Fit
+    records: Records
+
+    @property
+    def about(self) -> str:
+        """What the law is about, in words."""
+        names = {"params": "model size", "train_flops": "compute"}
+        inputs = [names.get(name, name) for name in self.fit.columns]
+        runs = next(choice.chosen for choice in self.fit.choices if choice.about == "runs")
+        return f"loss as a function of {' and '.join(inputs)}, over {runs}"
+
+
+def fit_as_reported(
+    records: Records,
+    law: str | type[Law] = PowerLaw,
+    *,
+    frontier: bool | None = None,
+    objective: str | None = None,
+    huber_delta: float | None = None,
+    fix: Mapping[str, float] | None = None,
+    bounds: Bounds | None = None,
+    expressions: Mapping[str, str] | None = None,
+    x: str | None = None,
+    weights: str | Sequence[float] | FloatArray | None = None,
+    cluster: str | None = None,
+    bootstrap: int = 1000,
+    confidence_level: float = LEVEL,
+    seed: int = 0,
+) -> FittedLaw:
+    """The law's constants as fit, report, dashboard and JSON give them.
+
+    ``frontier`` and ``objective`` None leave these choices to the policy; a floor that ``fix``,
+    ``bounds`` or ``expressions`` name is the caller's. The other arguments are those of
+    `analysis.fitting.fit.fit_law`, whose errors are raised here too.
+    """
+    kind = law_named(law)
+    if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
+        records = screen(records)
+    runs, chosen_runs = _runs(records, kind, x, frontier)
+    how: dict[str, Any] = {"fix": dict(fix or {}), "x": x, "weights": weights, "cluster": cluster}
+    try:
+        problem = pose(
+            runs,
+            kind,
+            x=x,
+            fixed=how["fix"],
+            weights=weights,
+            cluster=cluster,
+            tied=tied_constants(kind, expressions or {}),
+        )
+    except FitError as error:
+        if chosen_runs.chosen == ALL_RUNS or frontier:
+            raise
+        raise FitError(f"{error}; beaten runs are fitted too with --all-runs") from error
+    chosen_objective = _objective(objective, huber_delta, problem.configurations)
+    how |= {"objective": chosen_objective.chosen, "bounds": bounds, "expressions": expressions}
+    how |= {"bootstrap": bootstrap, "confidence_level": confidence_level, "seed": seed}
+    how |= {} if huber_delta is None else {"huber_delta": huber_delta}
+    fit = fit_law(runs, kind, **how, card=False)
+    chosen_floor = _floor(fit, (*how["fix"], *(bounds or {}), *(expressions or {})))
+    if chosen_floor.chosen == HELD_AT_ZERO and (floor := kind.floor) is not None:
+        fit = fit_law(runs, kind, **{**how, "fix": {**how["fix"], floor: 0.0}}, card=False)
+        untold = {**fit.unidentified, floor: FLOOR_UNTOLD}
+        fit = replace(fit, unidentified=untold, limits=(FLOOR_HELD, *fit.limits))
+    fit = replace(fit, choices=(chosen_runs, chosen_objective, chosen_floor))
+    return FittedLaw(fit=replace(fit, card=checklist_card(fit, runs).entries), records=runs)
+
+
+def _runs(
+    records: Records, kind: type[Law], x: str | None, frontier: bool | None
+) -> tuple[Records, Choice]:
+    of_compute = (x or kind.inputs[0]) == "train_flops"
+    if frontier is None:
+        because = "a law of compute speaks of its best use" if of_compute else "the law reads them"
+    else:
+        because = BY_THE_CALLER
+    if of_compute if frontier is None else frontier:
+        return unbeaten_runs(records), Choice(about="runs", chosen=UNBEATEN_RUNS, because=because)
+    return records, Choice(about="runs", chosen=ALL_RUNS, because=because)
+
+
+def _objective(asked: str | None, huber_delta: float | None, configurations: int) -> Choice:
+    if asked is not None or huber_delta is not None:
+        return Choice(about="objective", chosen=asked or "huber", because=BY_THE_CALLER)
+    if configurations < FEWEST_CLUSTERS_FOR_PAIRS:
+        because = (
+            f"{configurations} configurations, fewer than {FEWEST_CLUSTERS_FOR_PAIRS}: a Huber "
+            "penalty would pass through single points"
+        )
+        return Choice(about="objective", chosen="least_squares", because=because)
+    because = f"{configurations} configurations: outliers count less"
+    return Choice(about="objective", chosen="huber", because=because)
+
+
+def _floor(fit: Fit, decided: Sequence[str]) -> Choice:
+    floor = fit.law.floor
+    if floor is None:
+        return Choice(about="floor", chosen="none", because="the law has no floor")
+    if floor in decided:
+        return Choice(about="floor", chosen="set by hand", because=BY_THE_CALLER)
+    if fit.floor_identified and fit.law.constants()[floor] != 0:
+        return Choice(about="floor", chosen=FITTED, because="the runs rule out a floor of zero")
+    return Choice(about="floor", chosen=HELD_AT_ZERO, because=FLOOR_UNTOLD)

@@ -1,0 +1,157 @@
+"""Facts about the policy of fits: verb, report, dashboard and JSON give one answer."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.fitting.fit import fit_law
+from analysis.fitting.policy import ALL_RUNS, HELD_AT_ZERO, UNBEATEN_RUNS, fit_as_reported
+from analysis.fitting.result import Fit, FitStatus
+from analysis.report import gather_findings, render_report
+from analysis.report.tables import NOT_IDENTIFIED, constants_table
+from analysis.text.numbers import number_in_words
+from scaling.cli import main
+from scaling.laws.curves import PowerLaw
+from scaling.laws.surfaces import Chinchilla
+from scaling.records import read_records, records_from_table
+from scaling.simulate import simulate_records
+
+CHINCHILLA = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
+DRAWS = 40  # resamples: enough to tell whether two intervals are one
+
+
+def small_ladder() -> pd.DataFrame:
+    """Four budgets of two sizes and two seeds, one decade: nothing tells a floor."""
+    params = np.repeat([1e4, 2e4, 3e4, 6e4], 2)
+    tokens = np.array([4e5, 2e5, 8e5, 4e5, 1.6e6, 8e5, 3.2e6, 1.6e6])
+    law = Chinchilla(E=0.0, A=20.0, B=30.0, alpha=0.2, beta=0.2)
+    noise = np.exp(0.004 * np.random.default_rng(3).standard_normal(16))
+    table = pd.DataFrame({"params": np.tile(params, 2), "tokens": np.tile(tokens, 2)})
+    loss = law.loss(table["params"], table["tokens"]) * noise
+    return table.assign(train_flops=6 * table["params"] * table["tokens"], loss=loss)
+
+
+def wide_ladder() -> pd.DataFrame:
+    """49 runs over six decades: the floor is told."""
+    sizes, tokens = np.meshgrid(np.geomspace(1e7, 1e10, 7), np.geomspace(1e8, 1e12, 7))
+    runs = {"params": sizes.ravel(), "tokens": tokens.ravel()}
+    table = simulate_records(CHINCHILLA, runs, relative_noise=0.003, seed=5).table
+    return table.assign(train_flops=6 * table["params"] * table["tokens"])
+
+
+def curve_with_floor() -> pd.DataFrame:
+    """Loss by compute alone, with a floor that the runs tell."""
+    law = PowerLaw(a=900.0, b=-0.15, c=1.8)
+    return simulate_records(
+        law, {"train_flops": np.geomspace(1e15, 1e22, 30)}, relative_noise=0.001, seed=1
+    ).table
+
+
+@pytest.fixture(scope="module", params=[small_ladder, wide_ladder, curve_with_floor])
+def path(request, tmp_path_factory):
+    target = tmp_path_factory.mktemp("policy") / "runs.csv"
+    request.param().to_csv(target, index=False)
+    return str(target)
+
+
+def test_fit_report_and_json_give_the_same_constants(path, capsys, tmp_path):
+    records = read_records(path)
+    found = gather_findings(records, with_backtest=False, bootstrap=DRAWS)
+    assert found.laws
+    page = re.sub("<[^>]+>", " ", render_report(found))
+    for fitted in found.laws:
+        kept = tmp_path / "fit.json"
+        options = ["--law", fitted.fit.law.name, "--bootstrap", str(DRAWS), "-o", str(kept)]
+        assert main(["fit", path, *options]) == 0
+        text, document = capsys.readouterr().out, json.loads(kept.read_text())
+        shown = document["constants"] | document["derived"]
+        rows = constants_table(fitted).rows
+        for (constant, value), row in zip(shown.items(), rows, strict=True):
+            line = next(one for one in text.splitlines() if one.strip().startswith(constant + " "))
+            if not value["identified"]:
+                assert row[1] == NOT_IDENTIFIED
+                assert "not identified" in line and not re.search(r"\d", line)
+                continue
+            assert f"{value['estimate']:.6g}" in line
+            assert row[1] == number_in_words(value["estimate"])
+            assert row[1] in page
+            low, high = value["intervals"]["0.9"]
+            assert f"[{low:.5g}, {high:.5g}]" in line
+            assert row[2] == f"{number_in_words(low)} to {number_in_words(high)}"
+        for choice in fitted.fit.choices:
+            assert choice.line in text
+            assert document["choices"][choice.about]["chosen"] == choice.chosen
+
+
+def test_a_floor_that_the_runs_do_not_tell_has_no_digits_in_any_document():
+    table = small_ladder()
+    records = records_from_table(table)
+    fitted = fit_as_reported(records, "chinchilla", bootstrap=20).fit
+    document = fitted.to_dict()
+    assert document["floor"] is None and document["floor_identified"] is False
+    entry = document["constants"]["E"]
+    assert (entry["estimate"], entry["stderr"], entry["intervals"]) == (None, None, {})
+    assert entry["identified"] is False and "level" in entry["because"]
+    assert document["choices"]["floor"]["chosen"] == HELD_AT_ZERO
+    assert document["fixed"] == {}
+    assert all(row["E"] is None for row in document["card"]["by Huber delta"].values())
+    assert np.isnan(fitted.constants["E"].estimate)
+    assert np.isfinite(fitted.constants["alpha"].estimate)
+
+
+def test_constants_beside_a_floor_that_nobody_knows_are_no_numbers():
+    flops = np.repeat(np.geomspace(1e17, 1e18, 4), 2)
+    law = PowerLaw(a=900.0, b=-0.15, c=1.8)
+    records = simulate_records(law, {"train_flops": flops}, relative_noise=0.005, seed=1)
+    fit = fit_law(records, objective="least_squares", bootstrap=20, card=False)
+    assert not fit.floor_identified
+    assert set(fit.unidentified) == {"a", "b", "c"}
+    assert all(value["estimate"] is None for value in fit.to_dict()["constants"].values())
+    assert np.isfinite(fit.law.loss(1e18))  # what lies inside the runs does not hang on the floor
+
+
+def test_numbers_that_follow_from_an_untold_constant_are_untold():
+    records = records_from_table(wide_ladder())
+    fit = fit_law(records, "chinchilla", bootstrap=0, card=False)
+    assert fit.untold == {}
+    only_floor = Fit.from_json(fit.to_json())
+    object.__setattr__(only_floor, "unidentified", {"E": "why"})
+    assert np.isfinite(only_floor.derived["optimal_params_exponent"].estimate)
+    object.__setattr__(only_floor, "unidentified", {"alpha": "why"})
+    assert np.isnan(only_floor.derived["optimal_params_exponent"].estimate)
+    assert only_floor.untold["optimal_params_exponent"] == "why"
+
+
+def test_the_raw_state_survives_and_the_shown_values_stay_empty():
+    fit = fit_as_reported(records_from_table(small_ladder()), "chinchilla", bootstrap=20).fit
+    back = Fit.from_json(fit.to_json())
+    assert back.to_json() == fit.to_json()
+    assert back.choices == fit.choices and back.law.E == 0.0
+    assert json.loads(back.to_json())["constants"]["E"]["estimate"] is None
+
+
+def test_each_choice_can_be_made_by_hand():
+    records = records_from_table(small_ladder())
+    chosen = fit_as_reported(records, bootstrap=0).fit
+    assert [choice.chosen for choice in chosen.choices] == [
+        UNBEATEN_RUNS,
+        "least_squares",
+        HELD_AT_ZERO,
+    ]
+    other = fit_as_reported(
+        records, frontier=False, objective="huber", fix={"c": 1.0}, bootstrap=0
+    ).fit
+    assert [choice.chosen for choice in other.choices] == [ALL_RUNS, "huber", "set by hand"]
+    assert other.n_runs == 16 and other.constants["c"].estimate == 1.0
+    same = fit_law(records, fix={"c": 1.0}, bootstrap=0, card=False)
+    assert other.law == same.law
+
+
+def test_a_floor_that_the_runs_tell_is_fitted():
+    fit = fit_as_reported(records_from_table(wide_ladder()), "chinchilla", bootstrap=0).fit
+    assert fit.status is FitStatus.CONVERGED
+    assert fit.choices[-1].chosen == "fitted"
+    assert fit.to_dict()["floor"] == fit.law.E
