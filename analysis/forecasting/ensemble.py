@@ -211,7 +211,8 @@ def noise_factor(ensemble: Ensemble, log_inputs: FloatArray) -> FloatArray:
     x = log_inputs - first.centre
     total = x.sum(axis=1)
     best_params = first.form.best_split(first.solution.theta[None], total)[0]
-    best_params = np.where(np.isfinite(best_params), best_params, x[:, 0])  # no split is best
+    none_is_best = first.form.without_best_split(best_params, total)
+    best_params = np.where(none_is_best, x[:, 0], best_params)
     best = np.column_stack([best_params, total - best_params]) + first.centre
     excess = np.maximum(first.log_loss(log_inputs) - first.log_loss(best), 0.0)
     return np.asarray(np.sqrt(1 + (excess / FRONTIER_SCALE) ** 2))

@@ -12,7 +12,8 @@ def best_log_params(ensemble: Ensemble, log_compute: FloatArray) -> FloatArray:
     each = []
     for member in ensemble.members:
         best = best_for_law(ensemble, member, member.solution.theta[None], log_compute)[0]
-        if np.isnan(best).any():
+        centred = best - member.centre[0]
+        if member.form.without_best_split(centred, _total(ensemble, member, log_compute)).any():
             raise ForecastError(
                 f"{member.candidate.name}: no split of a budget is best, more of one input always "
                 "helps more; ask for sizes and tokens (--params with --tokens)"
@@ -27,5 +28,10 @@ def best_for_law(
     """Optimal log params (batch, budgets) of one law for parameters theta (batch, p)."""
     if len(ensemble.ladder.inputs) == 1:
         raise ForecastError(f"{member.candidate.name} has one input: it knows no optimal split")
-    total = log_compute - ensemble.ladder.log_flops_ratio - member.centre.sum()
+    total = _total(ensemble, member, log_compute)
     return np.asarray(member.form.best_split(theta, total) + member.centre[0])
+
+
+def _total(ensemble: Ensemble, member: MemberFit, log_compute: FloatArray) -> FloatArray:
+    """Centred log params and log tokens of a budget, added up."""
+    return np.asarray(log_compute - ensemble.ladder.log_flops_ratio - member.centre.sum())

@@ -98,7 +98,7 @@ def page(sources, **feeds):
                 error=0.077,
                 inside={"0.9": False},
             )
-            return (SealStanding(seal=seal, verdicts=(verdict,), refusal=None),)
+            return (SealStanding(seal=seal, verdicts=(verdict,), limits=()),)
 
         curves = pd.DataFrame(
             [{"run_id": "r0", "step": s, "train_loss": 3 - s / 10} for s in range(1, 9)]

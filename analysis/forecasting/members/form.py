@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.fitting.law_on_runs import AnyLaw
 from scaling.arrays import FloatArray
@@ -10,7 +11,7 @@ from scaling.laws.base import Law
 
 ValueAndJacobian = tuple[FloatArray, FloatArray]
 
-_SPLIT_REACH, _SPLIT_STEP = 12.0, 0.05  # ln params around an even split
+_SPLIT_REACH, _SPLIT_STEP = 5.0, 0.05  # ln params around an even split; a factor of 150
 _MOST_STARTS = 12
 
 
@@ -42,8 +43,8 @@ class Form:
         """The centred log params that minimise the loss where log params + log tokens = total.
 
         ``theta`` (batch, p) and ``total`` (points,) give (batch, points). On a grid, then to the
-        bottom of the parabola through its three lowest points. NaN for a law that would spend
-        all on one of the two.
+        bottom of the parabola through its three lowest points. A law that would spend all on
+        one of the two is given an end of the grid; see `without_best_split`.
         """
         steps = np.arange(-_SPLIT_REACH, _SPLIT_REACH + _SPLIT_STEP / 2, _SPLIT_STEP)
         log_params = total[:, None] / 2 + steps  # (points, steps)
@@ -55,8 +56,15 @@ class Form:
         left, mid, right = (np.take_along_axis(losses, at + i, axis=2)[..., 0] for i in (-1, 0, 1))
         bend = np.maximum(left - 2 * mid + right, 1e-300)
         shift = np.clip((left - right) / (2 * bend), -1, 1)
-        found = total / 2 + steps[at[..., 0]] + shift * _SPLIT_STEP
-        return np.where(inside, found, np.nan)
+        found = np.where(inside, steps[at[..., 0]] + shift * _SPLIT_STEP, steps[lowest])
+        return np.asarray(total / 2 + found)
+
+    def without_best_split(
+        self, log_params: FloatArray, total: FloatArray
+    ) -> npt.NDArray[np.bool_]:
+        """Where the best split that was found is an end of what was searched, so that there is
+        none."""
+        return np.abs(log_params - total / 2) >= _SPLIT_REACH - _SPLIT_STEP / 2
 
     def exponents(self, theta: FloatArray) -> tuple[float, ...]:
         """The powers with which the loss falls far out; none where the form has no such numbers."""

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.forecasting.members.form import Form, ValueAndJacobian
 from scaling.arrays import FloatArray
@@ -61,6 +62,12 @@ class SurfaceForm(Form):
         a, b, alpha, beta, k = (c[:, None] for c in self.constants(theta))
         log_ratio = np.log(alpha) - np.log(beta)
         return np.asarray((a - b + k * log_ratio + beta * total) / (alpha + beta))
+
+    def without_best_split(
+        self, log_params: FloatArray, total: FloatArray
+    ) -> npt.NDArray[np.bool_]:
+        """Nowhere: both terms fade."""
+        return np.zeros(log_params.shape, dtype=bool)
 
 
 def _coupled_constants(theta: FloatArray) -> tuple[FloatArray, ...]:

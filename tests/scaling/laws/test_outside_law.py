@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import pytest
 
 from analysis.fitting.fit import fit_law
@@ -15,6 +16,7 @@ from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
 from analysis.report import gather_findings, render_report
 from scaling.cli import main
+from scaling.errors import ForecastError
 from scaling.laws.base import Constant, Law, Symbol
 from scaling.laws.conformance import check_law
 from scaling.laws.document import laws_document
@@ -116,6 +118,20 @@ def test_it_forecasts_and_its_interval_holds_the_truth(records):
         assert TRUTH.loss(n * factor, d / factor) > TRUTH.loss(n, d) * (1 - 1e-3)
     assert answer.laws == {"product": "product"}
     assert Forecast.from_json(answer.to_json()).laws == answer.laws
+
+
+def test_a_law_without_a_best_split_forecasts_runs_but_no_budget(records):
+    """One power of each, multiplied: all of a budget belongs to the steeper one."""
+
+    def formula(n, d, f, k, p, u, v):
+        return f + k * p * n**-u * d**-v
+
+    changed = {"name": "undivided", "formula": staticmethod(formula)}
+    undivided = type("Undivided", (Product,), changed)
+    with pytest.raises(ForecastError, match="undivided: no split of a budget is best"):
+        forecast(records, Targets.flops(BUDGET), law=undivided, backtests=0)
+    answer = forecast(records, Targets.runs([1e10], [1e12]), law=undivided, backtests=0)
+    assert np.isfinite(answer.targets[0].intervals[0.9].high)
 
 
 def test_the_command_line_knows_it(table, capsys):

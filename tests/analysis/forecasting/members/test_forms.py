@@ -183,12 +183,14 @@ def test_the_best_split_that_is_searched_is_the_one_in_closed_form():
     found = form.best_split(theta, np.log(flops / 6))[0]
     # a parabola over two steps of 0.05 in ln params
     np.testing.assert_allclose(found, np.log(law.optimal_params(flops)), atol=1e-3)
+    assert not form.without_best_split(found, np.log(flops / 6)).any()
 
 
 def test_a_law_that_would_spend_all_on_data_has_no_best_split():
     form = candidate_of(Chinchilla).form.on(np.zeros(2), 0.0)
     theta = np.array([[0.0, -700.0, 3.0, 0.3, 0.3]])  # the term in size is nought
-    assert np.isnan(form.best_split(theta, np.array([40.0]))).all()
+    total = np.array([40.0])
+    assert form.without_best_split(form.best_split(theta, total), total).all()
 
 
 def test_one_wild_run_moves_the_fit_less_than_its_own_error_over_the_runs():
