@@ -1,7 +1,7 @@
 """Confidence intervals and their levels: one type and one default for the whole analysis."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,8 @@ from scaling.errors import ForecastError
 LEVEL = 0.9
 #: The confidence levels at which forecasts are given unless others are asked for.
 LEVELS = (0.5, 0.8, 0.9, 0.95)
+#: Two levels this close are one: 1 - .1 and .9 differ in the last digit.
+SAME_LEVEL = 1e-9
 #: A factor of ten, in natural logs.
 DECADE = float(np.log(10))
 
@@ -39,3 +41,20 @@ def checked_levels(levels: Sequence[float], draws: int) -> tuple[float, ...]:
                 "take more draws or a lower level"
             )
     return tuple(dict.fromkeys(float(level) for level in levels))
+
+
+def interval_at(intervals: Mapping[float, Interval], level: float) -> Interval:
+    """The interval at a confidence level, whatever arithmetic the level came from.
+
+    Raises ForecastError naming the levels that there are.
+    """
+    for known, ends in intervals.items():
+        if math.isclose(known, level, abs_tol=SAME_LEVEL):
+            return ends
+    have = ", ".join(f"{known:g}" for known in intervals) or "none"
+    raise ForecastError(f"confidence level {level:g} is not in the forecast (it has {have})")
+
+
+def intervals_from(document: Mapping[str, Sequence[float]]) -> dict[float, Interval]:
+    """The intervals of a JSON document, by level as a number again."""
+    return {float(level): Interval(*ends) for level, ends in document.items()}

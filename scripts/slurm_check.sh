@@ -53,7 +53,7 @@ wait_until() {  # SECONDS WHAT COMMAND...: until the command succeeds, which set
     done
 }
 say() { echo "== $((SECONDS - begun)) s: $*"; }
-scaling() { exec timeout --kill-after=20 150 "$python" -m scaling "$@"; }
+scaling() { exec timeout --kill-after=20 900 "$python" -m scaling "$@"; }
 drive() { scaling run "$folder/sweep.yaml" "$@" & driver=$!; }  # `wait` hears signals at once
 sweep() { drive "$@"; wait "$driver"; }
 
@@ -97,7 +97,7 @@ mungekey --create --keyfile="$folder/munge/key"
 munged --force --foreground --socket="$folder/munge/socket" --key-file="$folder/munge/key" \
     --log-file="$folder/log/munge.log" --pid-file="$folder/munge/pid" --seed-file="$folder/munge/seed" \
     2>"$folder/log/munge.out" &
-wait_until 20 "munge" test -S "$folder/munge/socket"
+wait_until 300 "munge" test -S "$folder/munge/socket"
 slurmctld -D >"$folder/log/ctld.out" 2>&1 &
 node() {  # what it runs knows by CHECK_NODE or SLURMD_NODENAME whose it is
     mkdir -p "$folder/spool/$1"
@@ -106,7 +106,7 @@ node() {  # what it runs knows by CHECK_NODE or SLURMD_NODENAME whose it is
 node "$host"
 node localhost
 idle() { [ "$(sinfo -h -N -p two -t idle -o %N 2>/dev/null | wc -l)" = 2 ]; }
-wait_until 40 "two idle nodes" idle
+wait_until 300 "two idle nodes" idle
 say "two nodes are idle"
 if ss -Hltn 2>/dev/null | grep -E ':1681[789] ' | grep -v '^LISTEN *[0-9]* *[0-9]* *127\.0\.0\.'; then
     echo "slurm_check: a server of Slurm listens beyond loopback"; exit 1
@@ -165,11 +165,11 @@ finished() {
 again="ended without a result; try 2 of 3 follows"
 raw() { squeue -h -j "$1" -o %A; }  # the number of a member of a job array
 drive >"$folder/driver" 2>&1
-wait_until 60 "a job that trains" training
+wait_until 300 "a job that trains" training
 preempted=$job
 # scancel calls the job unalterable, and tries again for a minute, although the signal has come
 timeout 3 scancel --quiet --signal=USR2 "$(raw "$preempted")" || true
-wait_until 60 "another job that trains" training "$preempted"
+wait_until 300 "another job that trains" training "$preempted"
 kill -KILL $(ours "SLURM_JOB_ID=$(raw "$job")")
 finished
 grep -h "Caught signal SIGUSR2.*preempted" "$folder/jobs/${preempted}"_*.err
@@ -193,9 +193,9 @@ sweep "${long[@]}" --set name=whole "${two[@]}"
 for dead in localhost "$host"; do
     say "node $dead dies under a run of two nodes"
     drive "${long[@]}" --set name="without-$dead" "${two[@]}" >"$folder/driver" 2>&1
-    wait_until 60 "a run of two nodes that trains" training
+    wait_until 300 "a run of two nodes that trains" training
     kill -KILL $(ours "CHECK_NODE=$dead") $(ours "SLURMD_NODENAME=$dead")
-    wait_until 60 "word of the loss" grep -q "$again" "$folder/driver"
+    wait_until 300 "word of the loss" grep -q "$again" "$folder/driver"
     node "$dead"
     finished
     [ "$(grep -c "seed 1: job" "$folder/driver")" = 1 ]
@@ -204,10 +204,10 @@ done
 
 say "a node is taken down under a run of two nodes, for longer than a run may be silent"
 drive "${long[@]}" --set name=down "${two[@]}" --set launch.policy.hang_seconds=10 >"$folder/driver" 2>&1
-wait_until 60 "a run of two nodes that trains" training
+wait_until 300 "a run of two nodes that trains" training
 scontrol update nodename=localhost state=down reason=check
 waits() { [ "$(squeue -h -j "$job" -o %t)" = PD ]; }
-wait_until 60 "the job in the queue again" waits
+wait_until 300 "the job in the queue again" waits
 sleep 20
 waits
 scontrol update nodename=localhost state=resume

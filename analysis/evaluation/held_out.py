@@ -12,7 +12,7 @@ import numpy as np
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
-from analysis.intervals import LEVEL, LEVELS, Interval
+from analysis.intervals import LEVEL, Interval, interval_at
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, first_of
@@ -182,17 +182,12 @@ def check_held_out(
     runs = []
     for i in range(len(measured)):
         target = made.targets[_target_of(measured, i, made)].in_meaningful_digits()
-        if confidence_level not in target.intervals:
-            have = ", ".join(f"{level:g}" for level in target.intervals or LEVELS)
-            raise ForecastError(
-                f"confidence level {confidence_level:g} is not in the forecast (it has {have})"
-            )
         runs.append(
             HeldOutRun(
                 run=names[i],
                 at=dict(target.at) | _inputs(measured, i),
                 predicted=target.median,
-                interval=target.intervals[confidence_level],
+                interval=interval_at(target.intervals, confidence_level),
                 measured=float(losses[i]),
                 decades_beyond=target.decades_beyond,
             )

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.forecasting.result import Forecast, TargetForecast
+from analysis.intervals import Interval, intervals_from
 from analysis.tuning.screening import screen
 from scaling.columns import MUST_AGREE
 from scaling.errors import ForecastError, RecordError, ScalingError
@@ -37,7 +38,7 @@ class SealedTarget:
     at: Mapping[str, float]
     asked: tuple[str, ...]  # the quantities of `at` that were asked for: a run matches by these
     median: float | None  # None where the runs supported an order of magnitude only
-    intervals: Mapping[str, tuple[float, float]]  # "0.9" -> (low, high)
+    intervals: Mapping[float, Interval]  # by confidence level
     decades_beyond: float
 
 
@@ -76,9 +77,7 @@ class Seal:
                 at=target["at"],
                 asked=tuple(target["asked"]),
                 median=target["median"],
-                intervals={
-                    level: (low, high) for level, (low, high) in target["intervals"].items()
-                },
+                intervals=intervals_from(target["intervals"]),
                 decades_beyond=target["decades_beyond"],
             )
             for target in document["targets"]
@@ -97,14 +96,14 @@ class Verdict:
     predicted: float | None
     measured: float
     error: float | None  # log(predicted / measured): above zero means predicted too high
-    inside: Mapping[str, bool]  # by confidence level
+    inside: Mapping[float, bool]  # by confidence level
 
     @property
     def line(self) -> str:
         """The verdict as a sentence."""
         where = ", ".join(f"{name} {value:.4g}" for name, value in self.at.items())
         held = ", ".join(
-            f"{'inside' if ok else 'OUTSIDE'} {100 * float(level):.10g}%"
+            f"{'inside' if ok else 'OUTSIDE'} {100 * level:.10g}%"
             for level, ok in self.inside.items()
         )
         head, measured = f"{self.seal} at {where}", f"measured {self.measured:.4f}"
@@ -137,9 +136,7 @@ def seal_forecast(
             at=dict(target.at),
             asked=tuple(asked) or tuple(target.at),
             median=target.median,
-            intervals={
-                str(level): (span.low, span.high) for level, span in target.intervals.items()
-            },
+            intervals=dict(target.intervals),
             decades_beyond=target.decades_beyond,
         )
         for target in map(TargetForecast.in_meaningful_digits, forecast.targets)
@@ -242,7 +239,7 @@ def record_line(standings: Sequence[SealStanding]) -> str:
     hits = []
     for level in levels:
         own = [verdict.inside[level] for verdict in verdicts if level in verdict.inside]
-        hits.append(f"{sum(own)} of {len(own)} inside the {100 * float(level):g}% interval")
+        hits.append(f"{sum(own)} of {len(own)} inside the {100 * level:g}% interval")
     mean = [f"mean error {np.mean(errors):.2%}"] if errors else []
     return "; ".join([said, *mean, ", ".join(hits)])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.intervals import Interval
+from analysis.intervals import Interval, intervals_from
 from scaling.arrays import FloatArray
 from scaling.limits import Limit, LimitCode, first_of, limits_from
 
@@ -146,7 +146,7 @@ class Forecast:
         document: dict[str, Any] = json.loads(text)
         targets = []
         for target in document["targets"]:
-            ranges = {float(k): Interval(*v) for k, v in target["intervals"].items()}
+            ranges = intervals_from(target["intervals"])
             reasons = {k: WeightReason(**v) for k, v in target["weight_reasons"].items()}
             limits = limits_from(target["limits"])
             rebuilt = {"intervals": ranges, "weight_reasons": reasons, "limits": limits}

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from analysis.evaluation.held_out import HeldOutCheck
 from analysis.fitting.result import Fit
 from analysis.forecasting.result import Forecast
-from analysis.intervals import LEVEL
+from analysis.intervals import LEVEL, interval_at
 from analysis.plots.style import (
     FITTED,
     FORECAST,
@@ -98,7 +98,7 @@ def _draw_forecast(ax: Axes, forecast: Forecast, x: str, confidence_level: float
             label="forecast",
             zorder=4,
         )
-    low, high = np.array([t.intervals[confidence_level] for t in targets]).T
+    low, high = np.array([interval_at(t.intervals, confidence_level) for t in targets]).T
     fill = partial(ax.fill_between, where, low, high, lw=0, zorder=1)
     if last:
         fill(where=supported, color=FORECAST, alpha=0.18, label=f"new run, {level}")

@@ -115,14 +115,15 @@ def _standing_row(
 
 def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEVEL) -> Table:
     """Every sealed prediction with its verdict, or what it is waiting for; oldest first."""
-    level = str(confidence_level)
     rows: list[tuple[str, ...]] = []
     missed = []
     for standing in standings:
         seal, verdicts = standing.seal, list(standing.verdicts)
         for target in seal.targets:
             own = [verdict for verdict in verdicts if verdict.at == target.at]
-            span = target.intervals.get(level) or next(iter(target.intervals.values()))
+            first = next(iter(target.intervals))
+            level = confidence_level if confidence_level in target.intervals else first
+            span = target.intervals[level]
             said = (
                 seal.name,
                 seal.sealed_at[:16].replace("T", " "),
@@ -131,7 +132,7 @@ def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEV
                 range_cell(span, target.median),
             )
             for verdict in own:
-                inside = verdict.inside.get(level, next(iter(verdict.inside.values())))
+                inside = verdict.inside[level]
                 if not inside:
                     missed.append(len(rows))
                 error = or_dash(verdict.error, lambda v: percent_in_words(100 * v, signed=True))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.evaluation.held_out import forecast_held_out, held_out_runs
 from analysis.evaluation.sealed import SealStanding, record_line
-from analysis.intervals import LEVEL
+from analysis.intervals import LEVEL, interval_at
 from analysis.report.findings import FACTORS, Findings, gather_findings
 from analysis.report.tables import NO_INTERVAL, constants_table
 from analysis.report.write import save_report
@@ -60,7 +60,7 @@ class Study:
         for factor in FACTORS:
             target = self.findings.target(factor)
             if target is not None:
-                low, high = target.intervals[level]
+                low, high = interval_at(target.intervals, level)
                 said = f"unsupported, somewhere in [{low:.2g}, {high:.2g}]"
                 if target.median is not None:
                     said = f"{target.median:.3f} [{low:.3f}, {high:.3f}]"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.forecasting.result import TargetForecast
+from analysis.intervals import interval_at
 from analysis.report.findings import FACTORS, Findings
 from analysis.text.numbers import (
     count_in_words,
@@ -140,7 +141,7 @@ def _support(findings: Findings) -> str:
 
 
 def _reach(findings: Findings, factor: float, target: TargetForecast) -> str:
-    low, high = target.intervals[findings.confidence_level]
+    low, high = interval_at(target.intervals, findings.confidence_level)
     where = (
         f"{factor:g} times the largest fitted run ({x_in_words(target.at[findings.x], findings.x)})"
     )

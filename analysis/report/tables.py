@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.fitting.policy import FittedLaw
 from analysis.fitting.result import Fit
+from analysis.intervals import interval_at
 from analysis.report.findings import FACTORS, Findings
 from analysis.report.formula import constant_name
 from analysis.report.summary import x_in_words
@@ -152,7 +153,7 @@ def forecast_table(findings: Findings) -> Table:
         target = findings.target(factor)
         if target is None:
             continue
-        low, high = target.intervals[findings.confidence_level]
+        low, high = interval_at(target.intervals, findings.confidence_level)
         write = loss_in_words if target.supported else rough_in_words
         error = target.rehearsed_error
         rows.append(
@@ -238,7 +239,7 @@ def splits_table(findings: Findings) -> Table:
     """Compute-optimal size and tokens at each budget."""
     level, rows = findings.confidence_level, []
     for factor, split in zip(FACTORS, findings.splits, strict=False):
-        ranges = (split.params_range[level], split.tokens_range[level])
+        ranges = (interval_at(split.params_range, level), interval_at(split.tokens_range, level))
         n, d = (" to ".join(count_in_words(split.shown(v)) for v in ends) for ends in ranges)
         n_best, d_best = (
             NOT_SUPPORTED if v is None else count_in_words(v) for v in (split.params, split.tokens)

@@ -66,6 +66,7 @@ def splits_text(splits: Sequence[OptimalSplit]) -> str:
         [
             *table_lines(header, rows),
             "",
+            "ranges are of the best size and tokens, not of a run's loss",
             f"answered by: {splits[0].law}",
             f"decades beyond the data: {beyond} ({FARTHEST})",
             *against,

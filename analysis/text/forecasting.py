@@ -25,6 +25,7 @@ def forecast_text(forecast: Forecast) -> str:
         f"forecast from {forecast.runs} runs of {forecast.source}",
         "",
         *table_lines(header, rows),
+        "intervals are of the loss of a new run",
         "",
         *(f"{target_label(target.at)}: {_standing(target)}" for target in forecast.targets[:MOST]),
         *([f"({FARTHEST})"] if surface else []),

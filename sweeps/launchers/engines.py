@@ -10,7 +10,7 @@ def find_launcher(engine: str) -> Launcher:
 
         return launch_ray
     if engine == "slurm":
-        from sweeps.launchers.slurm.queue import launch_slurm
+        from sweeps.launchers.slurm.launch import launch_slurm
 
         return launch_slurm
     from sweeps.launchers.local import launch_local

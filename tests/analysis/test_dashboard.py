@@ -65,6 +65,7 @@ def page(sources, **feeds):
 
         from analysis.dashboard import Feeds, show_dashboard
         from analysis.evaluation.sealed import Seal, SealedTarget, SealStanding, Verdict
+        from analysis.intervals import Interval
         from scaling.errors import StoreError
         from scaling.records import read_records
 
@@ -75,7 +76,7 @@ def page(sources, **feeds):
                 at={"train_flops": 1e21},
                 asked=("train_flops",),
                 median=2.5,
-                intervals={"0.9": (2.4, 2.6)},
+                intervals={0.9: Interval(2.4, 2.6)},
                 decades_beyond=1.0,
             )
             seal = Seal(
@@ -96,7 +97,7 @@ def page(sources, **feeds):
                 predicted=2.5,
                 measured=2.7,
                 error=0.077,
-                inside={"0.9": False},
+                inside={0.9: False},
             )
             return (SealStanding(seal=seal, verdicts=(verdict,), limits=()),)
 

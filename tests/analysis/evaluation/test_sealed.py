@@ -9,6 +9,7 @@ import pytest
 from analysis.evaluation.sealed import Seal, record_line, score_seal, seal_forecast, standings_of
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
+from analysis.intervals import Interval
 from analysis.text.evaluation import standings_text
 from scaling.errors import ForecastError, RecordError
 from scaling.records import records_from_table
@@ -49,7 +50,7 @@ def test_a_landed_run_is_scored_against_what_was_sealed(seal):
     (verdict,) = score_seal(seal, ladder([{**NEW, "loss": NEW_LOSS}]))
     assert verdict.measured == NEW_LOSS
     assert verdict.error == pytest.approx(np.log(seal.targets[0].median / NEW_LOSS))
-    assert verdict.inside["0.9"]
+    assert verdict.inside[0.9]
     assert "inside 90%" in verdict.line
 
 
@@ -136,6 +137,6 @@ def test_runs_without_what_was_asked_for_are_refused(seal):
 
 
 def test_a_level_is_said_in_full(seal):
-    target = replace(seal.targets[0], intervals={"0.999": (1.0, 3.0)})
+    target = replace(seal.targets[0], intervals={0.999: Interval(1.0, 3.0)})
     (verdict,) = score_seal(replace(seal, targets=(target,)), ladder([{**NEW, "loss": NEW_LOSS}]))
     assert "inside 99.9%" in verdict.line

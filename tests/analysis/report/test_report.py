@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.evaluation.sealed import Seal, SealedTarget, SealStanding, Verdict
+from analysis.intervals import Interval
 from analysis.report import gather_findings, render_report, write_report, write_study
 from analysis.report.references import references_for
 from analysis.report.state_tables import seals_table
@@ -266,7 +267,7 @@ def test_sealed_forecasts_and_verdicts_are_a_section_where_there_are_any(finding
         at={"params": 1e9, "tokens": 2e10},
         asked=("params", "tokens"),
         median=2.5,
-        intervals={"0.9": (2.4, 2.6)},
+        intervals={0.9: Interval(2.4, 2.6)},
         decades_beyond=1.0,
     )
     seal = Seal(
@@ -287,7 +288,7 @@ def test_sealed_forecasts_and_verdicts_are_a_section_where_there_are_any(finding
         predicted=2.5,
         measured=2.7,
         error=float(np.log(2.7 / 2.5)),
-        inside={"0.9": False},
+        inside={0.9: False},
     )
     standing = SealStanding(seal=seal, verdicts=(verdict,), limits=())
     table = seals_table((standing,))

@@ -16,7 +16,6 @@ from sweeps.launchers import local
 from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
 from sweeps.launchers.engines import find_launcher
 from sweeps.launchers.local import work_through
-from sweeps.launchers.slurm import queue as slurm
 from sweeps.launchers.versions import require_versions, versions
 from tests.conformance.launcher import (
     LauncherContract,
@@ -132,42 +131,6 @@ def test_a_worker_of_other_versions_is_refused_in_one_line():
     require_versions(versions())
     with pytest.raises(ConfigError, match=r"has torch .*, the driver 0.1; install"):
         require_versions(versions() | {"torch": "0.1"})
-
-
-@pytest.mark.parametrize(("state", "is_hung"), [("R", True), ("PD", False), ("S", False)])
-def test_a_slurm_job_that_waits_again_is_not_taken_for_hung(tmp_path, monkeypatch, state, is_hung):
-    ended = []
-    handle = SimpleNamespace(
-        job_id="7_0", done=lambda: bool(ended), cancel=lambda: ended.append("7_0")
-    )
-    launch = LaunchConfig(engine="slurm").changed(policy={"hang_seconds": 1.0})
-    queue = slurm._Queue(SimpleNamespace(cluster="slurm"), tmp_path, double, launch)
-    queue.jobs = [slurm._Job("cell", handle, tmp_path / "cell.messages", -1e9, started=True)]
-    listed = subprocess.CompletedProcess([], 0, stdout=f"6 R\n7_0 {state}\n7_1 PD\n")
-    monkeypatch.setattr(slurm.subprocess, "run", lambda *_, **__: listed)
-    queue._next_look = time.monotonic()
-    lost = [event.reason for event in queue.look()]
-    assert lost == (["hung: no sign of life for 1 s"] if is_hung else [])
-    assert bool(ended) == is_hung
-
-
-def test_a_slurm_job_that_is_queued_again_after_its_end_is_ended(tmp_path, monkeypatch):
-    handle = SimpleNamespace(job_id="7_0", done=lambda: True, exception=lambda: None)
-    queue = slurm._Queue(SimpleNamespace(cluster="slurm"), tmp_path, double, LaunchConfig())
-    queue.jobs = [slurm._Job("cell", handle, tmp_path / "cell.messages", 0.0)]
-    assert [type(event) for event in queue.look()] == [TaskEnded]
-    listings = iter(["7_0 CG\n8_0 PD\n", "7_0 PD\n8_0 PD\n", "8_0 PD\n"])
-    ended = []
-
-    def run(command, **_):
-        ended.extend(command[2:] if command[0] == "scancel" else [])
-        out = next(listings) if command[0] == "squeue" else ""
-        return subprocess.CompletedProcess(command, 0, stdout=out)
-
-    monkeypatch.setattr(slurm.subprocess, "run", run)
-    queue.cancel()
-    assert ended == ["7_0"]  # and not what others have queued
-    assert next(listings, None) is None
 
 
 def test_slurm_on_a_machine_without_it_says_what_to_do(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
-from sweeps.launchers.slurm.queue import _Cell
+from sweeps.launchers.slurm.job import JobFiles, SlurmJob
 from sweeps.multi_device import rendezvous
 from sweeps.multi_device.rendezvous import Allocation, serve_node
 from sweeps.multi_device.shared_training import SharedTraining, other_ranks
@@ -181,7 +181,7 @@ def test_a_task_of_several_nodes_without_them_is_refused(tiny_config):
         pass
 
 
-def be_node(node, cell, answers):
+def be_node(node, job, answers):
     """A task of a Slurm job of two nodes, as its environment says."""
     os.environ.update(
         {
@@ -194,8 +194,7 @@ def be_node(node, cell, answers):
             "SLURM_NODEID": str(node),
         }
     )
-    cell()
-    answers.put(node)
+    answers.put((node, job()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,18 +238,19 @@ def test_two_tasks_of_a_slurm_job_train_what_two_devices_of_one_node_do(
     launch = LaunchConfig(engine="slurm", device="cpu")
     launch = launch.changed(resources={"nodes": 2, "strategy": strategy})
     task = TaskOnNodes(shared_training(tiny_config, launch))
-    messages = tmp_path / "job.messages"
-    cell = _Cell(train_shared, task, messages, {}, launch)
-    assert (tmp_path / "job.key").stat().st_mode & 0o777 == 0o600
+    files = JobFiles.new(tmp_path, nodes=2)
+    job = SlurmJob(train_shared, task, files, {}, launch)
+    assert files.key.stat().st_mode & 0o777 == 0o600
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    tasks = [context.Process(target=be_node, args=(node, cell, answers)) for node in (0, 1)]
+    tasks = [context.Process(target=be_node, args=(node, job, answers)) for node in (0, 1)]
     for task in tasks:
         task.start()
     for task in tasks:
-        task.join(timeout=120)
+        task.join(timeout=300)
     assert [task.exitcode for task in tasks] == [0, 0]
-    with messages.open("rb") as file:
+    assert dict(answers.get() for _ in tasks) == {0: None, 1: None}
+    with files.messages.open("rb") as file:
         assert pickle.load(file) is None  # the first task alone has written
         found = pickle.load(file)
         assert not file.read()

@@ -14,7 +14,7 @@ from sweeps.config.launch import LaunchConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.corpus import load_corpus
 from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
-from sweeps.launchers.slurm import queue as slurm
+from sweeps.launchers.slurm import launch as slurm
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.runner import run_sweep
 from sweeps.training.stop import Stopped
@@ -68,6 +68,11 @@ class TestSubmitit(LauncherContract):
 def test_what_jobs_leave_on_disk_is_removed(tmp_path):
     list(launch([1], double, tmp_path / "jobs"))
     assert not list((tmp_path / "jobs").glob("*.messages"))
+    happenings = launch([str(tmp_path / "state")], go_on_until_stopped, tmp_path / "jobs")
+    next(happenings)
+    happenings.close()
+    for left in ("*.messages", "*.stop", "submitted"):
+        assert not list((tmp_path / "jobs").glob(left))
 
 
 def test_a_preempted_job_saves_its_state_and_goes_on_from_it_without_being_lost(tmp_path):
@@ -89,6 +94,20 @@ def test_a_hung_job_is_ended_and_the_others_go_on(tmp_path):
     assert [one.task for one in rest if isinstance(one, TaskEnded)] == ["well"]
 
 
+def break_or_misconfigure(task, send):
+    """Fail as our own code may, or as a user's mistake does that only the node can see."""
+    if task == "broken":
+        raise ValueError("scaling.errors.ConfigError: a name in a traceback is no mistake")
+    raise ConfigError("the node has no text; mount it")
+
+
+def test_a_user_s_mistake_in_a_job_ends_the_launch_and_a_fault_of_the_work_is_a_lost_task(tmp_path):
+    (lost,) = launch(["broken"], break_or_misconfigure, tmp_path / "jobs")
+    assert lost.reason.endswith("ended without a result")
+    with pytest.raises(ConfigError, match=r"^the node has no text; mount it$"):
+        list(launch(["mistaken"], break_or_misconfigure, tmp_path / "jobs"))
+
+
 def test_a_worker_of_other_versions_ends_the_launch_in_one_line(tmp_path, monkeypatch):
     here = slurm.versions()
     monkeypatch.setattr(slurm, "versions", lambda: here | {"torch": "0.1"})
@@ -98,7 +117,7 @@ def test_a_worker_of_other_versions_ends_the_launch_in_one_line(tmp_path, monkey
 
 def sweep(tiny_mapping, folder, **settings):
     settings = tiny_mapping["launch"] | {"workers": 2, "speed": {"pack": 1}} | settings
-    settings["checkpoints"] = str(folder / "checkpoints")
+    settings["checkpoints"] = {"folder": str(folder / "checkpoints")}
     return plan_sweep(config_from_mapping(tiny_mapping | {"launch": settings}))
 
 

@@ -1,0 +1,64 @@
+"""Facts about confidence levels: one type, one default, found whatever arithmetic made them."""
+
+import json
+
+import pytest
+
+from analysis.evaluation.sealed import Seal, SealedTarget
+from analysis.intervals import LEVEL, Interval, interval_at, intervals_from
+from scaling.cli import options
+from scaling.errors import ForecastError
+
+
+def test_a_level_is_found_whatever_arithmetic_it_came_from():
+    intervals = {0.5: Interval(2.0, 3.0), 0.9: Interval(1.0, 4.0)}
+    assert 3 * 0.3 != 0.9  # what a caller may well pass
+    assert interval_at(intervals, 3 * 0.3) == (1.0, 4.0)
+
+
+def test_a_level_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(ForecastError, match=r"level 0.99 is not in the forecast \(it has 0.9\)"):
+        interval_at({0.9: Interval(1.0, 4.0)}, 0.99)
+
+
+def test_levels_are_numbers_again_after_a_file():
+    document = json.loads(json.dumps({0.9: Interval(1.0, 4.0)}))
+    assert intervals_from(document) == {0.9: Interval(1.0, 4.0)}
+
+
+def test_a_seal_keeps_its_digest_through_a_file():
+    target = SealedTarget(
+        at={"train_flops": 1e21},
+        asked=("train_flops",),
+        median=2.5,
+        intervals={0.5: Interval(2.4, 2.6), 0.9: Interval(2.3, 2.7)},
+        decades_beyond=1.0,
+    )
+    seal = Seal(
+        name="bet",
+        sealed_at="2026-01-02T03:04:05+00:00",
+        source="ladder.csv",
+        data_hash="0",
+        seen_runs=(),
+        recipe="",
+        code_version="1",
+        law="auto",
+        targets=(target,),
+    )
+    back = Seal.from_json(seal.to_json())
+    assert back == seal and back.digest == seal.digest
+    assert interval_at(back.targets[0].intervals, LEVEL) == (2.3, 2.7)
+
+
+def test_every_verb_with_levels_has_the_default_of_the_library():
+    import argparse
+
+    for group, required in (
+        (options.fitting, []),
+        (options.forecasting, []),
+        (options.allocation, ["--flops", "1"]),
+    ):
+        parser = argparse.ArgumentParser()
+        group(parser)
+        assert parser.parse_args(required).level is None  # left to the library's LEVEL
+        assert f"default: {LEVEL:g}" in " ".join(parser.format_help().split())
