@@ -33,9 +33,6 @@ LONGEST_FILE = 450  # lines
 LONGEST_FUNCTION = 60  # lines
 LONG_FOR_A_REASON = {
     "analysis/fitting/newton.py:minimise": "one loop whose arrays shrink together as fits end",
-    "analysis/approaches/isoflop.py:fit_isoflop": "TO SHORTEN",
-    "analysis/report/findings.py:gather_findings": "TO SHORTEN",
-    "sweeps/config/sweep.py:__post_init__": "TO SHORTEN",
 }
 ENGINES = {
     "mlflow": "scaling/store/mlflow_client.py",

@@ -78,30 +78,14 @@ def fit_isoflop(
     used = screen(records, "params", "train_flops")
     rng = np.random.default_rng(seed)
     flops, params, loss = (used.column(c) for c in ("train_flops", "params", "loss"))
-    profiles, minima, cubics, centres, off_centre = [], [], [], [], []
+    profiles: list[Profile] = []
+    minima: list[_Minimum] = []
     for rows in _budgets(flops):
-        budget = float(np.exp(np.log(flops[rows]).mean()))
-        x, y = np.log(params[rows]), loss[rows]
-        reason = _why_not_one_budget(flops[rows]) or _why_not_bracketed(x, y)
-        draws = np.full(bootstrap, np.nan)
-        at, value = np.nan, np.nan
-        if reason is None:
-            at, value = _lowest(x, y)
-            draws = _resampled_minima(x, y, bootstrap, rng)
-            minima.append(np.r_[at, draws])
-            cubics.append(_lowest_of_cubic(x, y))
-            centres.append(np.log(budget))
-            off_centre.append(abs(at - (x.min() + x.max()) / 2) / np.ptp(x))
-        profiles.append(
-            Profile(
-                train_flops=budget,
-                n_runs=len(rows),
-                optimal_params=float(np.exp(at)),
-                optimal_params_interval=_interval(np.exp(draws), confidence_level),
-                optimal_loss=float(value),
-                limits=() if reason is None else (Limit(LimitCode.NO_BRACKET, reason),),
-            )
+        profile, minimum = _profile(
+            flops[rows], np.log(params[rows]), loss[rows], bootstrap, confidence_level, rng
         )
+        profiles.append(profile)
+        minima += [] if minimum is None else [minimum]
     if len(minima) < 2:
         reasons = "; ".join(
             f"C {p.train_flops:.3g}: {limit.text}" for p in profiles[:4] for limit in p.limits
@@ -110,8 +94,9 @@ def fit_isoflop(
             f"{used.source}: {len(minima)} budgets have a bracketed minimum, two are needed "
             f"({reasons}); add sizes on both sides of the best one"
         )
-    slopes, offsets = _lines(np.array(centres), np.stack(minima))
-    cubic_slope = float(_lines(np.array(centres), np.array(cubics)[:, None])[0][0])
+    centres = np.array([m.log_budget for m in minima])
+    slopes, offsets = _lines(centres, np.stack([m.draws for m in minima]))
+    cubic_slope = float(_lines(centres, np.array([[m.of_cubic] for m in minima]))[0][0])
     interval = _interval(slopes[1:], confidence_level)
     return IsoflopFit(
         profiles=tuple(profiles),
@@ -120,8 +105,50 @@ def fit_isoflop(
         exponent_of_cubics=cubic_slope,
         coefficient=float(np.exp(offsets[0])),
         confidence_level=confidence_level,
-        limits=_limits(profiles, off_centre, float(slopes[0]), cubic_slope),
+        limits=_limits(profiles, [m.off_centre for m in minima], float(slopes[0]), cubic_slope),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Minimum:
+    """A bracketed minimum, over ln(params)."""
+
+    log_budget: float
+    draws: FloatArray  # (1 + resamples,) the minimum, then those of resampled runs
+    of_cubic: float
+    off_centre: float  # its distance from the middle of the sizes, as a share of their span
+
+
+def _profile(
+    flops: FloatArray,
+    x: FloatArray,
+    y: FloatArray,
+    bootstrap: int,
+    confidence_level: float,
+    rng: np.random.Generator,
+) -> tuple[Profile, _Minimum | None]:
+    """One budget from its runs' compute, ln(params) and loss, each (runs,)."""
+    log_budget = float(np.log(flops).mean())
+    reason = _why_not_one_budget(flops) or _why_not_bracketed(x, y)
+    at, value, draws, minimum = np.nan, np.nan, np.full(bootstrap, np.nan), None
+    if reason is None:
+        at, value = _lowest(x, y)
+        draws = _resampled_minima(x, y, bootstrap, rng)
+        minimum = _Minimum(
+            log_budget=log_budget,
+            draws=np.r_[at, draws],
+            of_cubic=_lowest_of_cubic(x, y),
+            off_centre=abs(at - (x.min() + x.max()) / 2) / np.ptp(x),
+        )
+    profile = Profile(
+        train_flops=float(np.exp(log_budget)),
+        n_runs=len(x),
+        optimal_params=float(np.exp(at)),
+        optimal_params_interval=_interval(np.exp(draws), confidence_level),
+        optimal_loss=float(value),
+        limits=() if reason is None else (Limit(LimitCode.NO_BRACKET, reason),),
+    )
+    return profile, minimum
 
 
 def _budgets(flops: FloatArray) -> list[npt.NDArray[np.int64]]:

@@ -103,31 +103,18 @@ def gather_findings(
         raise RecordError(f"{records.source}: no usable run with {column} and a loss to report on")
     questions = _Questions(
         records=records,
+        ready=ready,
         law=law,
         x=x,
         largest=float(used.column(column).max()),
         confidence_level=confidence_level,
-        seed=seed,
-    )
-    refusals: list[Limit] = []
-
-    def ask(call: Callable[[], Answer], code: LimitCode, about: str = "") -> Answer | None:
-        try:
-            return call()
-        except ScalingError as error:
-            refusals.append(Limit(code, f"{about}: {error}" if about else str(error)))
-            return None
-
-    fit = partial(
-        fit_as_reported,
-        ready,
-        x=x,
         bootstrap=bootstrap,
-        confidence_level=confidence_level,
         seed=seed,
     )
+    refusals = _Refusals()
+    ask = refusals.ask
     fits = [
-        ask(partial(fit, name), LimitCode.NO_FIT, f"the law {name}")
+        ask(partial(questions.fit, name), LimitCode.NO_FIT, f"the law {name}")
         for name in _laws_to_fit(law, x)
     ]
     hidden = len(held_out_runs(records))
@@ -144,10 +131,25 @@ def gather_findings(
         backtest=ask(questions.backtest, LimitCode.NO_BACKTEST) if with_backtest else None,
         curves=curves,
         health=ask(partial(ladder_health, records, curves), LimitCode.NO_HEALTH),
-        limits=tuple(refusals),
+        limits=tuple(refusals.limits),
         confidence_level=confidence_level,
         seals=seals,
     )
+
+
+class _Refusals:
+    """What could not be answered, and why."""
+
+    def __init__(self) -> None:
+        self.limits: list[Limit] = []
+
+    def ask(self, call: Callable[[], Answer], code: LimitCode, about: str = "") -> Answer | None:
+        """The answer; None where there is none, and then its reason is kept."""
+        try:
+            return call()
+        except ScalingError as error:
+            self.limits.append(Limit(code, f"{about}: {error}" if about else str(error)))
+            return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,11 +158,24 @@ class _Questions:
     cannot answer."""
 
     records: Records
+    ready: Records  # the same, screened
     law: str
     x: str | None
     largest: float  # x of the largest usable run
     confidence_level: float
+    bootstrap: int
     seed: int
+
+    def fit(self, name: str) -> FittedLaw:
+        """The constants of one law."""
+        return fit_as_reported(
+            self.ready,
+            name,
+            x=self.x,
+            bootstrap=self.bootstrap,
+            confidence_level=self.confidence_level,
+            seed=self.seed,
+        )
 
     @property
     def _levels(self) -> tuple[float, ...]:
