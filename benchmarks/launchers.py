@@ -22,7 +22,7 @@ from scaling.store.run_store import RunStore
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.launchers.base import TaskEnded, TaskLost
-from sweeps.launchers.engines import find_launcher
+from sweeps.launchers.registry import find_launcher
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.runner import run_sweep

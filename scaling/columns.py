@@ -95,7 +95,6 @@ COLUMNS: dict[str, Column] = {
     "lr_curvature": Column("second derivative of the loss in ln learning rate, nats"),
     "lr_gap": Column("loss that the rule costs against the best learning rate, relative"),
     "lr_gap_stderr": Column("standard error of lr_gap from the validation sequences"),
-    "health_weight": Column("weight of a run in fits for the health of its learning rate, 0 to 1"),
     "clipped_share": Column("share of the steps after warm-up whose gradient was scaled down"),
     "spikes": Column("jumps of the training loss above what the 50 steps before explain"),
     # of runs that were stopped because their outcome was settled; no fit reads these

@@ -21,7 +21,6 @@ from scaling.arrays import FloatArray
 from scaling.columns import COLUMNS, MUST_AGREE, canonical_name
 from scaling.errors import RecordError
 from scaling.limits import LimitCode
-from scaling.rung_health import EDGE_REASON, Health, spread_health
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -44,6 +43,7 @@ class Records:
     notes: tuple[str, ...] = ()
     source: str = "records"
     names: Mapping[str, str] = field(default_factory=dict)  # our name -> the source's spelling
+    screened: bool = False  # whether they are what `usable` left
 
     def __len__(self) -> int:
         return len(self.table)
@@ -71,7 +71,8 @@ class Records:
     ) -> "Records":
         """The runs where ``mask`` (runs,) holds; the others join ``dropped`` with the reason."""
         keep = np.asarray(mask, dtype=bool)
-        gone = tuple(DroppedRun(name, reason, code) for name in _row_names(self, ~keep))
+        left_out = replace(self, table=self.table[~keep]).row_names
+        gone = tuple(DroppedRun(name, reason, code) for name in left_out)
         return replace(self, table=self.table[keep], dropped=self.dropped + gone)
 
     def where(self, condition: str) -> "Records":
@@ -84,33 +85,48 @@ class Records:
         wanted = set(run_ids)
         return self.select(self.table["run_id"].isin(wanted), "not in this plan")
 
-    def usable(self, *columns: str) -> "Records":
-        """The runs that a fit on these columns (and loss) may use.
+    @property
+    def status(self) -> pd.Series:
+        """Where each run stands; a table that does not say holds finished runs."""
+        if "status" not in self:
+            return pd.Series("finished", index=self.table.index)
+        return self.table["status"].fillna("finished").astype(str)
 
-        Left out, each with its reason: runs that did not finish, runs that the plan holds out, runs
-        with a blank or non-finite value, runs of a shape whose learning-rate check failed to
-        bracket the optimum. Where it found the rule off, `loss_stderr` is widened
-        (`scaling.rung_health`). Raises RecordError for a missing column, and where the runs left
-        differ in tokenizer, evaluation set, data or objective.
+    @property
+    def is_finished(self) -> BoolArray:
+        """Whether each run (runs,) came to its planned end."""
+        return np.asarray(self.status == "finished", dtype=bool)
+
+    @property
+    def row_names(self) -> list[str]:
+        """How a person finds each row: by run id, or by line in the file (the header is line 1)."""
+        if "run_id" in self:
+            return [str(run_id) for run_id in self.table["run_id"]]
+        return [f"row {int(label) + 2}" for label in self.table.index]
+
+    def usable(self, *columns: str) -> "Records":
+        """The runs that have finished, are not held out, and have these columns and a loss.
+
+        The others are left out, each with its reason. Raises RecordError for a missing column, and
+        where the runs left differ in tokenizer, evaluation set, data or objective.
         """
-        needed = tuple(dict.fromkeys((*columns, "loss")))
-        self.require(*needed)
+        self.require(*columns, "loss")
         kept = self
-        if "health" in self:
-            kept = replace(self, table=spread_health(self.table))
-            at_edge = kept.table["health"] == Health.EDGE
-            kept = kept.select(~at_edge, EDGE_REASON, LimitCode.EDGE_LEFT_OUT)
-        if "status" in self:
-            status = kept.table["status"].fillna("finished").astype(str)
-            for state in sorted(set(status) - {"finished"}):
-                kept = kept.select(kept.table["status"].fillna("finished") != state, state)
+        for state in sorted(set(self.status) - {"finished"}):
+            kept = kept.select(kept.status != state, state)
         if "held_out" in self:
             kept = kept.select(~kept.table["held_out"].astype(bool), "held out by the plan")
-        for name in needed:
+        kept = kept.with_values(*columns, "loss")
+        kept.require_comparable()
+        return replace(kept, screened=True)
+
+    def with_values(self, *columns: str) -> "Records":
+        """The runs whose values in these columns are finite and above zero."""
+        kept = self
+        for name in dict.fromkeys(columns):
             values = kept.column(name)
             kept = kept.select(np.isfinite(values), f"{name} is blank or not finite")
             kept = kept.select(kept.column(name) > 0, f"{name} is not above zero")
-        kept.require_comparable()
         return kept
 
     @property
@@ -284,9 +300,7 @@ def _without_copies(records: Records) -> Records:
 def _typed(records: Records) -> pd.DataFrame:
     """Numbers as floats, flags as booleans; RecordError at the first value that is neither."""
     table = records.table.copy()
-    ended = np.ones(len(table), dtype=bool)  # a run that has just begun has seen no token
-    if "status" in records:
-        ended = (table["status"].fillna("finished") == "finished").to_numpy()
+    ended = records.is_finished  # a run that has just begun has seen no token
     for name in table.columns:
         kind = COLUMNS[name].kind if name in COLUMNS else None
         if kind == "flag":
@@ -297,7 +311,7 @@ def _typed(records: Records) -> pd.DataFrame:
             values = table[name].to_numpy(dtype=np.float64)
             bad = np.flatnonzero((values < 0) | ((values == 0) & ended))
             if len(bad):
-                value, row = table[name].iloc[bad[0]], _row_names(records, bad[:1])[0]
+                value, row = table[name].iloc[bad[0]], records.row_names[bad[0]]
                 raise RecordError(
                     f"{records.source} {row}: {name} is {value:g}; it must be above zero "
                     f'(leave the row out with --where "{name} > 0")'
@@ -341,13 +355,6 @@ def _fill_by_6nd(records: Records) -> Records:
     return replace(
         records, table=table, notes=(*records.notes, f"{missing} computed from C = 6 N D")
     )
-
-
-def _row_names(records: Records, which: npt.NDArray[np.bool_ | np.intp]) -> list[str]:
-    """How a person finds these rows: by run id, or by line in the file (the header is line 1)."""
-    if "run_id" in records:
-        return [f"run {run_id}" for run_id in records.table["run_id"].to_numpy()[which]]
-    return [f"row {int(label) + 2}" for label in records.table.index.to_numpy()[which]]
 
 
 _CONDITION = re.compile(r"^\s*(?P<column>.+?)\s*(?P<op>==|!=|<=|>=|<|>|=)\s*(?P<value>.+?)\s*$")

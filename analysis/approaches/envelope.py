@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.intervals import LEVEL, Interval
+from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode
@@ -55,7 +56,7 @@ def fit_envelope(
     Read it as a check: the best of several noisy runs is lucky, and its size comes from a coarse
     grid. Raises FitError with fewer than three runs on the envelope.
     """
-    used = records.usable("params", "train_flops")
+    used = screen(records, "params", "train_flops")
     flops, params, loss = (used.column(c) for c in ("train_flops", "params", "loss"))
     on = _envelope(flops, loss, bins_per_decade)
     if len(on) < 3:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from analysis.fitting.bootstrap import WEBB_POINTS
 from analysis.intervals import LEVEL, Interval
+from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode, texts
@@ -74,7 +75,7 @@ def fit_isoflop(
     approximation, biased when the sizes are off-centre or far apart (see ``limits``).
     Raises FitError with fewer than two budgets left.
     """
-    used = records.usable("params", "train_flops")
+    used = screen(records, "params", "train_flops")
     rng = np.random.default_rng(seed)
     flops, params, loss = (used.column(c) for c in ("train_flops", "params", "loss"))
     profiles, minima, cubics, centres, off_centre = [], [], [], [], []

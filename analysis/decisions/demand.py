@@ -18,7 +18,6 @@ from analysis.forecasting.ensemble import Ensemble, MemberFit
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.optimum import best_for_law
 from analysis.forecasting.setup import Question
-from analysis.tuning.gap import with_open_checks
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.laws.surfaces import DataConstrained
@@ -169,13 +168,11 @@ def _fitted_repetition(records: Records) -> DataConstrained | None:
     return law
 
 
-def with_effective_data(
-    question: Question, records: Records, law: DataConstrained | None, demand: Demand
-) -> Ladder:
+def with_effective_data(question: Question, law: DataConstrained | None, demand: Demand) -> Ladder:
     """The ladder at the sizes and tokens that its repeated data are worth."""
     if law is None or demand.repetition is None:
         return question.ladder
-    used = with_open_checks(records).usable("params", "tokens")
+    used = question.used
     tokens = used.column("tokens")
     unique = used.column("unique_tokens")
     log_unique = np.log(np.where(np.isfinite(unique), np.minimum(unique, tokens), tokens))

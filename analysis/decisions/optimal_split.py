@@ -82,7 +82,7 @@ def optimal_splits(
     demand, repeating = demand_for(records, inference_tokens, unique_tokens)
     question = pose(records, ("params", "tokens"), law, None)
     forecaster = prepare(
-        with_effective_data(question, records, repeating, demand),
+        with_effective_data(question, repeating, demand),
         question.candidates,
         question.calibration,
         backtests=backtests,

@@ -178,7 +178,7 @@ def check_held_out(
         raise ForecastError(f"{records.source}: no held-out run has finished; run the sweep first")
     made = sealed or forecast_held_out(records, law=law, x=x, seed=seed)
     losses = measured.column("loss")
-    names = _names(measured)
+    names = measured.row_names
     runs = []
     for i in range(len(measured)):
         target = made.targets[_target_of(measured, i, made)].in_meaningful_digits()
@@ -197,9 +197,7 @@ def check_held_out(
 
 def _measured(records: Records) -> Records:
     hidden = held_out_runs(records)
-    if "status" in hidden:
-        status = hidden.table["status"].fillna("finished").astype(str)
-        hidden = hidden.select(status == "finished", "not finished")
+    hidden = hidden.select(hidden.is_finished, "not finished")
     loss = hidden.column("loss")
     return hidden.select(np.isfinite(loss) & (loss > 0), "no loss")
 
@@ -211,7 +209,7 @@ def _target_of(measured: Records, i: int, made: Forecast) -> int:
         if shared and all(_same(measured.column(n)[i], target.at[n]) for n in shared):
             return number
     raise ForecastError(
-        f"{measured.source}: the forecast was not made for {_names(measured)[i]}; "
+        f"{measured.source}: the forecast was not made for {measured.row_names[i]}; "
         "forecast the held-out runs again before you measure them"
     )
 
@@ -229,9 +227,3 @@ def _inputs(measured: Records, i: int) -> dict[str, float]:
     names = [n for n in ("params", "tokens", "train_flops") if n in measured]
     values: dict[str, FloatArray] = {name: measured.column(name) for name in names}
     return {name: float(column[i]) for name, column in values.items()}
-
-
-def _names(measured: Records) -> list[str]:
-    if "run_id" in measured:
-        return [str(name) for name in measured.table["run_id"]]
-    return [f"row {int(label) + 2}" for label in measured.table.index]

@@ -22,6 +22,7 @@ import pandas as pd
 
 from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.intervals import Interval, intervals_from
+from analysis.tuning.screening import screen
 from scaling.columns import MUST_AGREE
 from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.limits import Limit, LimitCode
@@ -245,7 +246,7 @@ def record_line(standings: Sequence[SealStanding]) -> str:
 
 def _measured_on(records: Records) -> dict[str, str]:
     """What the losses of the usable runs were measured on, as far as the table says."""
-    usable = records.usable()
+    usable = screen(records)
     known = {name: usable.table[name].dropna() for name in MUST_AGREE if name in usable}
     return {name: str(values.iloc[0]) for name, values in known.items() if len(values)}
 
@@ -299,16 +300,12 @@ def _runs_at(target: SealedTarget, records: Records) -> list[tuple[str, float]]:
     """(run, loss) of the finished runs at this target, held-out ones too."""
     if any(name not in records for name in (*target.asked, "loss")):
         return []
-    losses = records.column("loss")
-    here = np.isfinite(losses)
-    if "status" in records:
-        here &= (records.table["status"].fillna("finished") == "finished").to_numpy()
+    losses, names = records.column("loss"), records.row_names
+    here = np.isfinite(losses) & records.is_finished
     for name in target.asked:
         with np.errstate(invalid="ignore", divide="ignore"):
             here &= np.abs(np.log(records.column(name) / target.at[name])) < SAME_TARGET
-    column = records.table["run_id"] if "run_id" in records else records.table.index
-    labels = column.to_numpy()
-    return [(str(labels[i]), float(losses[i])) for i in np.flatnonzero(here)]
+    return [(names[i], float(losses[i])) for i in np.flatnonzero(here)]
 
 
 def code_version() -> str:

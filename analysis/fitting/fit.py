@@ -88,7 +88,7 @@ def fit_law(
         fit = replace(fit, tied=dict(expressions or {}))
     fit = replace(fit, weights=weights_in_words(weights, problem))
     if card:
-        fit = replace(fit, card=checklist_card(fit, records).entries)
+        fit = replace(fit, card=checklist_card(fit, problem.records).entries)
     return fit
 
 

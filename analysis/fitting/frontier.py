@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.records import Records
 
@@ -30,7 +31,7 @@ def unbeaten_runs(records: Records) -> Records:
     runs would bend the frontier down. A law L(C) speaks of these runs. The others join
     ``dropped`` with a reason.
     """
-    used = records.usable("train_flops")
+    used = screen(records, "train_flops")
     budgets = budget_numbers(used.column("train_flops"))
     log_loss = np.log(used.column("loss"))
     sizes = [used.column(name) for name in ("params", "tokens") if name in used]

@@ -22,6 +22,7 @@ from analysis.fitting.lmfit_bridge import Bounds, tied_constants
 from analysis.fitting.problem import pose
 from analysis.fitting.result import Choice, Fit
 from analysis.intervals import LEVEL
+from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
@@ -81,6 +82,8 @@ def fit_as_reported(
     `analysis.fitting.fit.fit_law`, whose errors are raised here too.
     """
     kind = law_named(law)
+    if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
+        records = screen(records)
     runs, chosen_runs = _runs(records, kind, x, frontier)
     how: dict[str, Any] = {"fix": dict(fix or {}), "x": x, "weights": weights, "cluster": cluster}
     try:

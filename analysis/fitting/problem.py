@@ -9,6 +9,7 @@ import numpy.typing as npt
 from analysis.fitting.law_on_runs import Model, Tie, model_of
 from analysis.fitting.result import Fit
 from analysis.tuning.rungs import health_limits
+from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
@@ -67,7 +68,7 @@ def pose(
     columns = _columns(law, x)
     _check_fixed(law, fixed)
     records, weight_column = _with_weights(records, weights)
-    used = records.usable(*columns, *([weight_column] if weight_column else []))
+    used = screen(records, *columns, *([weight_column] if weight_column else []))
     inputs = tuple(used.column(name) for name in columns)
     loss = used.column("loss")
     labels, configurations = _configurations(inputs, len(used))

@@ -93,7 +93,7 @@ def forecast(
         law=law if isinstance(law, str) else law.name,
         laws={c.name: c.law.name for c in question.candidates},
         evidence=evidence(forecaster),
-        limits=question.limits + left_out(records, question.ladder) + limits(forecaster, answer),
+        limits=question.limits + left_out(question.used) + limits(forecaster, answer),
         noise=_noise(question, forecaster),
         pinned_floors=floors,
         floor_identified=floor_identified(forecaster.ensemble),

@@ -31,8 +31,9 @@ from analysis.forecasting.members.candidates import (
     curve_candidates,
     surface_candidates,
 )
-from analysis.tuning.gap import TuningGap, checked_gap, with_open_checks
+from analysis.tuning.gap import TuningGap, checked_gap
 from analysis.tuning.rungs import health_limits
+from analysis.tuning.screening import weighed, with_open_checks, without_edges
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
@@ -55,6 +56,7 @@ class Question:
     """The runs as a ladder, the laws that will be fitted to it, and what must be said of both."""
 
     ladder: Ladder
+    used: Records  # the runs behind the ladder; those left out are in its ``dropped``
     candidates: tuple[Candidate, ...]
     calibration: Calibration
     limits: tuple[Limit, ...]
@@ -80,26 +82,28 @@ def pose(
     """
     asked = _asked(law)
     if x is not None:
-        return _curve(records, x, asked, furthest)
-    by_size = with_open_checks(records)
+        records.require(x)
+    ready = weighed(records)
+    if x is not None:
+        return _curve(ready, x, asked, furthest)
     if wanted == ("train_flops",):
         if asked is not None and not _of_surface(asked):
-            return _curve(records, "train_flops", asked, furthest)
-        reason = _no_surface(by_size)
+            return _curve(ready, "train_flops", asked, furthest)
+        reason, by_size = _by_size(ready)
         if reason is None:
             return _surface(by_size, asked)
         if asked is not None:
             raise ForecastError(f"{records.source}: {reason}; --law {asked.name} needs a surface")
-        return _curve(records, "train_flops", None, furthest, reason)
+        return _curve(ready, "train_flops", None, furthest, reason)
     if set(wanted) == {"params", "tokens"}:
-        reason = _no_surface(by_size)
+        reason, by_size = _by_size(ready)
         if reason is not None:
             raise ForecastError(
                 f"{records.source}: {reason}; add such runs, or forecast along one column: "
                 "scaling forecast --x"
             )
         return _surface(by_size, asked)
-    return _curve(records, wanted[0], asked, furthest)
+    return _curve(ready, wanted[0], asked, furthest)
 
 
 def check_distance(distance: FloatArray) -> None:
@@ -146,11 +150,15 @@ def _chosen(
     return tuple(c for c in candidates if c.law is law) or (candidate_of(law),)
 
 
-def _no_surface(records: Records) -> str | None:
-    """Why these runs do not pin down a law of size and tokens; None if they do."""
-    if "params" not in records or "tokens" not in records:
-        return "the table has no params and tokens"
-    usable = records.usable("params", "tokens")
+def _by_size(ready: Records) -> tuple[str | None, Records]:
+    """Why these runs do not pin down a law of size and tokens (None if they do), and the runs."""
+    if "params" not in ready or "tokens" not in ready:
+        return "the table has no params and tokens", ready
+    usable = with_open_checks(ready).with_values("params", "tokens")
+    return _no_surface(usable), usable
+
+
+def _no_surface(usable: Records) -> str | None:
     if len(usable) < FEWEST_RUNS:
         return f"{len(usable)} usable runs with params and tokens (a surface needs {FEWEST_RUNS})"
     n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
@@ -172,8 +180,7 @@ def _well_tuned(ladder: Ladder, tuning: TuningGap) -> Ladder:
     return replace(ladder, log_loss=ladder.log_loss - tuning.expected, tuning=tuning, health=None)
 
 
-def _surface(records: Records, law: type[Law] | None) -> Question:
-    usable = records.usable("params", "tokens")
+def _surface(usable: Records, law: type[Law] | None) -> Question:
     ladder = surface_ladder(usable)
     tuning = checked_gap(usable, ladder.log_compute)
     limits = health_limits(usable, weighed=tuning is None)
@@ -181,20 +188,21 @@ def _surface(records: Records, law: type[Law] | None) -> Question:
         ladder, limits = _well_tuned(ladder, tuning), limits + tuning.limits
     return Question(
         ladder=ladder,
+        used=usable,
         candidates=_chosen(surface_candidates(), law, _of_surface),
         calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
-        limits=limits + flops_limits(usable) + _check_fall(records, ladder),
+        limits=limits + flops_limits(usable) + _check_fall(usable, ladder),
         evaluation_noise=evaluation_noise(usable),
     )
 
 
 def _curve(
-    records: Records, x: str, law: type[Law] | None, furthest: float, no_surface: str | None = None
+    ready: Records, x: str, law: type[Law] | None, furthest: float, no_surface: str | None = None
 ) -> Question:
     """The question of one column; ``no_surface`` is why the usual surface cannot answer it."""
-    usable = records.usable(x)
+    usable = without_edges(ready).with_values(x)
     if not len(usable):
-        raise ForecastError(f"{records.source}: no usable run has a {x} and a loss")
+        raise ForecastError(f"{ready.source}: no usable run has a {x} and a loss")
     log_x, log_loss = np.log(usable.column(x)), np.log(usable.column("loss"))
     health = health_weights(usable)
     if x == "train_flops":
@@ -204,7 +212,7 @@ def _curve(
     points = len(np.unique(log_x))
     if points < FEWEST_CURVE_POINTS:
         raise ForecastError(
-            f"{records.source}: {points} distinct value{'s' if points > 1 else ''} of {x}; "
+            f"{ready.source}: {points} distinct value{'s' if points > 1 else ''} of {x}; "
             f"a forecast along it needs {FEWEST_CURVE_POINTS} (6 or more to rehearse it)"
         )
     ladder = Ladder(
@@ -222,9 +230,10 @@ def _curve(
     is_far = x == "train_flops" or furthest > ladder.log_compute.max() + FAR * np.log(10)
     return Question(
         ladder=ladder,
+        used=usable,
         candidates=_chosen(curve_candidates(exponent, far=is_far), law, _of_curve),
         calibration=FAR_CURVE if is_far else NEAR_CURVE,
-        limits=fallback + health_limits(usable) + _check_fall(records, ladder),
+        limits=fallback + health_limits(usable) + _check_fall(usable, ladder),
         evaluation_noise=evaluation_noise(usable),
     )
 

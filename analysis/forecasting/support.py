@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from analysis.forecasting.ensemble import Ensemble
 from analysis.forecasting.forecaster import Forecaster, LogForecast
-from analysis.forecasting.ladder import Ladder
 from analysis.intervals import DECADE
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
@@ -149,10 +148,9 @@ def _backtest_limits(forecaster: Forecaster, answer: LogForecast) -> list[Limit]
     return found
 
 
-def left_out(records: Records, ladder: Ladder) -> tuple[Limit, ...]:
+def left_out(used: Records) -> tuple[Limit, ...]:
     """Which rows took no part, and why; shapes whose check failed have a limit of their own."""
-    dropped = records.usable(*ladder.inputs).dropped
-    counted = Counter(run.reason for run in dropped if run.code is LimitCode.LEFT_OUT)
+    counted = Counter(run.reason for run in used.dropped if run.code is LimitCode.LEFT_OUT)
     reasons = ", ".join(f"{why} ({count})" for why, count in counted.items())
     return (Limit(LimitCode.LEFT_OUT, f"left out: {reasons}"),) if reasons else ()
 

@@ -8,6 +8,7 @@ from analysis.fitting.frontier import budget_numbers
 from analysis.fitting.result import Fit
 from analysis.plots.style import MUTED, axes_or_new, label_axes, loss_axis, shades, size_axis
 from analysis.text.numbers import flops_in_math
+from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.records import Records
 
@@ -24,7 +25,7 @@ def plot_isoflop(records: Records, *, fit: Fit | None = None, ax: Axes | None = 
     budgets with a single model size are left out.
     """
     ax = axes_or_new(ax)
-    used = records.usable("params", "tokens", "train_flops")
+    used = screen(records, "params", "tokens", "train_flops")
     params, tokens, flops, loss = (
         used.column(name) for name in ("params", "tokens", "train_flops", "loss")
     )
@@ -63,7 +64,7 @@ def has_isoflop(records: Records) -> bool:
     """Whether some budget was spent on several model sizes, so that there is a figure to draw."""
     if not all(name in records for name in ("params", "tokens", "train_flops")):
         return False
-    used = records.usable("params", "tokens", "train_flops")
+    used = screen(records, "params", "tokens", "train_flops")
     budgets, params = budget_numbers(used.column("train_flops")), used.column("params")
     return any(_sizes(params[budgets == b]) >= FEWEST_SIZES for b in np.unique(budgets))
 

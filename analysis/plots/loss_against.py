@@ -21,6 +21,7 @@ from analysis.plots.style import (
     loss_axis,
     size_axis,
 )
+from analysis.tuning.screening import screen
 from scaling.records import Records
 
 GRID_POINTS = 80
@@ -43,7 +44,7 @@ def plot_loss_against(
     the last target that the runs support; beyond it a hatched range is an order of magnitude.
     """
     ax = axes_or_new(ax)
-    used = records.usable(x)
+    used = screen(records, x)
     shown = [*used.column(x)]
     ax.scatter(
         used.column(x),

@@ -17,6 +17,7 @@ from analysis.plots.style import (
     size_axis,
 )
 from analysis.text.numbers import count_in_words
+from analysis.tuning.screening import screen
 from scaling.errors import FitError
 from scaling.records import Records
 
@@ -32,7 +33,7 @@ def plot_residuals(
     one size on one side, says that the law or the recipe misses something.
     """
     ax = axes_or_new(ax)
-    used = records.usable(*fit.columns)
+    used = screen(records, *fit.columns)
     if len(used) != len(fit.log_residuals):
         raise FitError(
             f"{records.source}: {len(used)} usable runs, but the fit used "

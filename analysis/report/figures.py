@@ -45,10 +45,10 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
         )
     }
     surface = findings.law_of("params", "tokens")
-    if findings.x == "train_flops" and has_isoflop(findings.records):
+    if findings.x == "train_flops" and has_isoflop(findings.used):
         drawn = "Lines are the fitted law at that budget. " if surface else ""
         pictures["isoflop"] = _picture(
-            lambda ax: plot_isoflop(findings.records, fit=surface.fit if surface else None, ax=ax),
+            lambda ax: plot_isoflop(findings.used, fit=surface.fit if surface else None, ax=ax),
             "Which size at which budget",
             f"One colour is one compute budget, spent on models of different size. {drawn}"
             "The lowest point of a colour is the best size for that budget; where the lowest "
@@ -106,7 +106,7 @@ def _what_is_drawn(findings: Findings, level: str) -> str:
 def _loss(findings: Findings, ax: Axes) -> None:
     law = findings.law_of(findings.x)
     plot_loss_against(
-        findings.records,
+        findings.used,
         x=findings.x,
         fit=law.fit if law else None,
         forecast=findings.forecast,

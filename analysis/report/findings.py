@@ -22,6 +22,7 @@ from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVEL, LEVELS
 from analysis.tuning.rungs import LadderHealth, ladder_health
+from analysis.tuning.screening import screen
 from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
@@ -95,7 +96,9 @@ def gather_findings(
     Raises RecordError where no run is usable at all.
     """
     column = x or "train_flops"
-    used = records.usable(column)
+    records.require(column)
+    ready = screen(records)
+    used = ready.with_values(column)
     if not len(used):
         raise RecordError(f"{records.source}: no usable run with {column} and a loss to report on")
     questions = _Questions(
@@ -117,7 +120,7 @@ def gather_findings(
 
     fit = partial(
         fit_as_reported,
-        records,
+        ready,
         x=x,
         bootstrap=bootstrap,
         confidence_level=confidence_level,

@@ -5,7 +5,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from analysis.evaluation.sealed import SealStanding
 from analysis.intervals import LEVEL
@@ -75,13 +74,13 @@ def health_reasons(findings: Findings) -> tuple[str, ...]:
 
 def state_counts(records: Records) -> Mapping[str, int]:
     """How many runs are in each state."""
-    return dict(Counter(_status(records)))
+    return dict(Counter(records.status))
 
 
 def standing_table(records: Records, outlooks: Mapping[str, str]) -> Table:
     """Every run with its state, what is going on first; ``outlooks`` say, by run id, where running
     cells are heading. A held-out loss stays unread."""
-    table = records.table.assign(status=_status(records))
+    table = records.table.assign(status=records.status)
     sizes = [c for c in ("params", "tokens", "train_flops") if c in records]
     if sizes:
         table = table.sort_values([*reversed(sizes)], kind="stable")
@@ -112,12 +111,6 @@ def _standing_row(
         shown if np.isfinite(loss) else NO_INTERVAL,
         outlooks.get(str(row.get("run_id"))) or (reason if isinstance(reason, str) else ""),
     )
-
-
-def _status(records: Records) -> "pd.Series":
-    if "status" not in records:
-        return pd.Series("finished", index=records.table.index)
-    return records.table["status"].fillna("finished").astype(str)
 
 
 def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEVEL) -> Table:

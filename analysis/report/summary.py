@@ -16,6 +16,7 @@ from analysis.text.numbers import (
     percent_in_words,
     rough_in_words,
 )
+from analysis.tuning.screening import screen
 from scaling.columns import loss_unit
 from scaling.limits import LimitCode, texts
 
@@ -87,7 +88,7 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
     surface = findings.law_of("params", "tokens")
     said = []
     if law is not None:
-        used = law.records.usable(findings.x).column(findings.x)
+        used = screen(law.records, findings.x).column(findings.x)
         first, last = (float(law.fit.law.loss(v)) for v in (used.min(), used.max()))
         which = "best runs" if findings.x == "train_flops" else "runs"
         factor = factor_in_words(float(np.log10(used.max() / used.min())))

@@ -99,10 +99,8 @@ def _with_state(records: Records) -> pd.DataFrame:
     state = pd.Series("used", index=table.index)
     if "held_out" in records:
         state[table["held_out"].astype(bool)] = "held out"
-    if "status" in records:
-        status = table["status"].fillna("finished").astype(str)
-        status = status.replace("settled", "settled: stopped, not measured")
-        state[status != "finished"] = status[status != "finished"]
+    status = records.status.replace("settled", "settled: stopped, not measured")
+    state[~records.is_finished] = status[~records.is_finished]
     return table.assign(state=state)
 
 

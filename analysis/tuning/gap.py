@@ -20,16 +20,13 @@ import numpy.typing as npt
 from scaling.arrays import FloatArray
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
-from scaling.rung_health import Health, rung_columns
+from scaling.rung_health import rung_columns
 
 IntArray = npt.NDArray[np.intp]
 
 DECADES_TO_HALVE = (0.2, 0.3, 0.5, 0.8, 1.3, 2.0, 4.0, np.inf, -3.0)  # the last grows
 SCATTER = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.03)  # of shapes around the trend, in ln loss
 LARGEST_GAP = 0.03  # standard deviation of A before any check
-FEWEST_LEFT = 8  # runs: a surface fitted to fewer says little, and to five nothing
-FEWEST_SIZES = 3  # of models, for the same reason
-MANY_OPEN = 0.35  # share of the runs whose check was left open
 WORTH_A_WORD = 0.002  # of the loss; checks of well-tuned runs err by .1%
 SMALLEST_ERROR = 0.0005  # of a measured gap: what one validation set cannot tell
 
@@ -67,28 +64,6 @@ class TuningGap:
 
     def _shape(self, log_compute: FloatArray) -> FloatArray:
         return _falling(self.decay, np.asarray(log_compute) - self.log_smallest)
-
-
-def with_open_checks(records: Records) -> Records:
-    """The records with shapes whose best learning rate was not found kept in, if they are many.
-
-    A few are left out, as in any fit (`Records.usable`). Where more than a third of the runs would
-    go, or fewer than eight or three sizes be left, a forecast needs their span more: what the
-    checks found is the least that they lost, and counts as a gap with an error as large as itself.
-    """
-    if "health" not in records or "lr_gap_stderr" not in records:
-        return records
-    gap, stderr = records.column("lr_gap"), records.column("lr_gap_stderr")
-    is_open = (records.table["health"] == Health.EDGE).to_numpy() & np.isfinite(gap)
-    table = records.table.assign(
-        health=records.table["health"].where(~is_open, Health.SOFT.value),
-        lr_gap_stderr=np.where(is_open, np.hypot(gap, stderr), stderr),
-    )
-    kept = replace(records, table=table)
-    left, whole = records.usable(), len(kept.usable())
-    sizes = left.table["params"].round(-2).nunique() if "params" in left else FEWEST_SIZES
-    enough = len(left) >= max(FEWEST_LEFT, (1 - MANY_OPEN) * whole) and sizes >= FEWEST_SIZES
-    return records if enough else kept
 
 
 def checked_gap(usable: Records, log_compute: FloatArray) -> TuningGap | None:

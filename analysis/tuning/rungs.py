@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.tuning.screening import EDGE_REASON, spread_health
 from analysis.tuning.trends import (
     LearningRateTrend,
     curve_deviations,
@@ -21,7 +22,7 @@ from analysis.tuning.trends import (
 from scaling.errors import FitError, RecordError
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
-from scaling.rung_health import EDGE_REASON, Health, rung_columns, spread_health
+from scaling.rung_health import Health, rung_columns
 
 #: What a fit does with a rung, by what its check found; formatted with its weight.
 _REASONS = {
@@ -128,8 +129,8 @@ def ladder_health(records: Records, curves: pd.DataFrame | None = None) -> Ladde
 def health_limits(used: Records, *, weighed: bool = True) -> tuple[Limit, ...]:
     """What fits and forecasts made of the health of the runs.
 
-    ``used`` is what `Records.usable` left. Runs that count less are spoken of only where the fit
-    is ``weighed`` by health.
+    ``used`` is what `analysis.tuning.screening.screen` left. Runs that count less are spoken of
+    only where the fit is ``weighed`` by health.
     """
     limits = []
     if left_out := used.dropped_for(LimitCode.EDGE_LEFT_OUT):
@@ -154,9 +155,7 @@ def _finished(records: Records) -> pd.DataFrame:
     table = records.table
     if "health" not in table:
         table = table.assign(health=None)
-    if "status" in table:
-        table = table[table["status"].fillna("finished") == "finished"]
-    return spread_health(table)
+    return spread_health(table[records.is_finished])
 
 
 def _deviations(table: pd.DataFrame, curves: pd.DataFrame | None) -> dict[str, float]:

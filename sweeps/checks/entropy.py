@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sweeps.checks.finding import Bench, Finding
 from sweeps.config.data import BigramTasksData, GeneratedData, MarkovData
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.training.plain_loop import planned_for, train_plainly
 
 _STANDARD_ERRORS = 3.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sweeps.config.sweep import SweepConfig
-from sweeps.data.corpus import Corpus
+from sweeps.data.sources.base import Corpus
 from sweeps.planning.run_plan import RunPlan
 from sweeps.training.plain_loop import planned_for
 

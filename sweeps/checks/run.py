@@ -22,7 +22,7 @@ from sweeps.checks.start import check_initial_loss
 from sweeps.checks.transfer import check_transfer
 from sweeps.checks.wider import check_wider
 from sweeps.config.sweep import SweepConfig
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.training.pack import settle_process
 
 Family = Callable[[Bench], Iterator[Finding]]

@@ -2,7 +2,7 @@
 
 `data: {source: markov, symbols: 8}` in a file is `MarkovData(symbols=8)` in code. A source that is
 not of this package is a further subclass with a `source` name of its own, and a loader in
-`sweeps.data.corpus.LOADERS`.
+`sweeps.data.registry.LOADERS`.
 """
 
 import math

@@ -105,7 +105,7 @@ def main(file: str) -> None:
     """Train as the rank that the environment names."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # rank 0 hears it; all leave together
     threading.Thread(target=_end_with_first, daemon=True).start()
-    from sweeps.data.corpus import load_corpus
+    from sweeps.data.registry import load_corpus
     from sweeps.training.pack import settle_process, train_pack
 
     training: SharedTraining = pickle.loads(Path(file).read_bytes())

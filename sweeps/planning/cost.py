@@ -12,6 +12,11 @@ from sweeps.planning.run_plan import RunPlan
 from sweeps.planning.throughput import Throughput
 
 
+def money(device_hours: float, price_per_device_hour: float | None) -> float | None:
+    """What so many hours of one device cost, in the price's currency; None without a price."""
+    return None if price_per_device_hour is None else price_per_device_hour * device_hours
+
+
 @dataclass(frozen=True, kw_only=True)
 class RungCost:
     """What the runs of one model size that are still to be trained will take."""
@@ -44,8 +49,7 @@ class PlanCost:
     @property
     def money(self) -> float | None:
         """In the currency; None without a price."""
-        price = self.price_per_device_hour
-        return None if price is None else price * self.device_hours
+        return money(self.device_hours, self.price_per_device_hour)
 
     def document(self) -> dict[str, Any]:
         """What a JSON document says of it."""

@@ -10,7 +10,8 @@ from typing import Any
 
 from scaling.errors import ConfigError
 from sweeps.config.sweep import Grid, SweepConfig
-from sweeps.data.corpus import CorpusFacts, load_corpus
+from sweeps.data.registry import load_corpus
+from sweeps.data.sources.base import CorpusFacts
 from sweeps.models.family import Shape
 from sweeps.models.registry import find_family
 from sweeps.objectives.registry import find_objective

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from scaling.compute import FlopConvention
-from sweeps.data.corpus import CorpusFacts
+from sweeps.data.sources.base import CorpusFacts
 from sweeps.models.family import ModelOptions, Shape
 from sweeps.objectives.registry import find_objective
 from sweeps.planning.settings import TrainingSettings

@@ -13,7 +13,7 @@ from sweeps.running.run_log import Pulse, TaskLog
 from sweeps.running.task import Task
 
 if TYPE_CHECKING:
-    from sweeps.data.corpus import Corpus
+    from sweeps.data.sources.base import Corpus
     from sweeps.training.learning_rate_check import LearningRateCheck
     from sweeps.training.pack import TrainedRun
 

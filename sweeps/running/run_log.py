@@ -126,7 +126,7 @@ def _store(
     writer: RunWriter,
     health: Mapping[str, float | str],
 ) -> RunEvent:
-    from sweeps.data.sources.known_entropy import entropy_leak
+    from sweeps.data.sources.generated import entropy_leak
 
     if trained.diverged_at_step is not None:
         reason = f"the loss was not finite at step {trained.diverged_at_step}"

@@ -15,7 +15,7 @@ from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.base import TaskLost, TaskMessage
-from sweeps.launchers.engines import find_launcher
+from sweeps.launchers.registry import find_launcher
 from sweeps.planning.exclusions import excluded_runs, final_states
 from sweeps.planning.packing import Pack, pack_runs
 from sweeps.planning.plan import SweepPlan

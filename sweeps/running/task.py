@@ -14,7 +14,7 @@ from sweeps.planning.packing import Pack
 from sweeps.planning.run_plan import RunPlan
 
 if TYPE_CHECKING:
-    from sweeps.data.corpus import Corpus
+    from sweeps.data.sources.base import Corpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Task:
 
         Raises CorpusError where it is not what the sweep was planned with.
         """
-        from sweeps.data.corpus import load_corpus
+        from sweeps.data.registry import load_corpus
         from sweeps.training.pack import settle_process
 
         settle_process(self.launch.resources.threads)

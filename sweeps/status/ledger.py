@@ -11,6 +11,7 @@ from typing import Any
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.planning.changed_config import EarlierRuns, earlier_runs
+from sweeps.planning.cost import money
 from sweeps.planning.exclusions import excluded_runs, final_states
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
@@ -78,10 +79,9 @@ class SweepStanding:
         return max(max(seconds, default=0.0), sum(seconds) / self.workers)
 
     @property
-    def cost_left(self) -> float | None:
+    def money_left(self) -> float | None:
         """Estimated money that is still to be spent; None without a price."""
-        price = self.price_per_device_hour
-        return None if price is None else price * self.device_hours_left
+        return money(self.device_hours_left, self.price_per_device_hour)
 
     @property
     def running(self) -> tuple[RunStanding, ...]:
@@ -101,7 +101,7 @@ class SweepStanding:
             "flops_left": self.flops_left,
             "device_hours_left": self.device_hours_left,
             "wall_seconds_left": self.wall_seconds_left,
-            "cost_left": self.cost_left,
+            "money_left": self.money_left,
             "earlier_runs": self.earlier and asdict(self.earlier),
             "runs": [vars(run) for run in self.runs],
         }

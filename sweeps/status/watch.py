@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sweeps.status.ledger import SweepStanding
-from sweeps.status.tables import standing_text
+from sweeps.status.text import standing_text
 
 _SECONDS = 2.0
 

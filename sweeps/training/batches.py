@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from sweeps.data.batch import Batch
-from sweeps.data.corpus import Corpus
+from sweeps.data.sources.base import Corpus
 from sweeps.objectives.base import Objective
 from sweeps.objectives.registry import find_objective
 from sweeps.planning.run_plan import RunPlan

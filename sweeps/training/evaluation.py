@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sweeps.data.corpus import Corpus
+from sweeps.data.sources.base import Corpus
 from sweeps.models.stacked import StackModel
 from sweeps.objectives.base import Objective
 from sweeps.planning.run_plan import RunPlan

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from scaling.arrays import FloatArray
 from scaling.rung_health import Health
-from sweeps.data.corpus import Corpus
+from sweeps.data.sources.base import Corpus
 from sweeps.models.family import Shape
 from sweeps.planning.run_plan import RunPlan
 from sweeps.planning.settings import with_learning_rate_factor

@@ -16,7 +16,7 @@ from torch import Tensor
 from scaling.columns import NATS_PER_TOKEN
 from scaling.compute import model_flops_utilization
 from sweeps.config.launch import LaunchConfig
-from sweeps.data.corpus import Corpus
+from sweeps.data.sources.base import Corpus
 from sweeps.objectives.registry import find_objective
 from sweeps.planning.packing import Pack
 from sweeps.planning.run_plan import RunPlan

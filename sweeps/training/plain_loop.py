@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sweeps.config.sweep import Grid, SweepConfig
 from sweeps.data.batch import Batch
-from sweeps.data.corpus import Corpus
+from sweeps.data.sources.base import Corpus
 from sweeps.models.stacked import StackedWeights
 from sweeps.objectives.registry import find_objective
 from sweeps.planning.plan import plan_sweep

@@ -22,7 +22,7 @@ from torch import Tensor
 from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
 from sweeps.data.batch import Batch
-from sweeps.data.corpus import Corpus
+from sweeps.data.sources.base import Corpus
 from sweeps.models.registry import find_family
 from sweeps.models.stacked import ShardedModel, StackedWeights
 from sweeps.objectives.registry import find_objective

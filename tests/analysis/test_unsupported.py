@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from analysis.decisions.constrained_split import constrained_splits
 
 from analysis.decisions.budget_for_loss import budget_for_loss
 from analysis.decisions.optimal_split import optimal_splits
@@ -89,10 +88,10 @@ def test_a_budget_or_a_split_without_support_has_none_either(short):
     assert "unsupported" in budgets_text([budget])
     for splits in (
         optimal_splits(short, 1e24, draws=200),
-        constrained_splits(short, 1e24, inference_tokens=1e9, bootstrap=50),
+        optimal_splits(short, 1e24, inference_tokens=1e9, draws=200),
     ):
         (split,) = splits
-        assert split.params is split.tokens is split.loss is None
+        assert split.params is split.tokens is None
         assert splits_text(splits).count("unsupported") >= 3
         (shown,) = json.loads(results_json([split.in_meaningful_digits()]))
         ends = [*shown["params_range"]["0.9"], *shown["tokens_range"]["0.9"]]

@@ -6,7 +6,7 @@ import pytest
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Sweeps train here instead of in worker processes, which would import torch for seconds."""
-    from sweeps.data.corpus import load_corpus
+    from sweeps.data.registry import load_corpus
     from sweeps.launchers.base import TaskEnded, TaskMessage
     from sweeps.running import runner
 

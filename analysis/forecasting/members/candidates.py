@@ -1,9 +1,4 @@
-"""The candidate laws of a forecast: a form, weak priors, how runs are weighted, a first weight.
-
-Priors are on coordinates relative to the lowest loss seen and to the runs of largest compute, so
-they hold for any ladder: exponents near 0.3, a floor near 0.6 of the lowest loss, both loosely.
-They say what published ladders have in common, and a few runs outweigh them.
-"""
+"""The candidate laws of a forecast: a form, priors, how runs are weighted, a first weight."""
 
 from dataclasses import dataclass
 
@@ -12,8 +7,18 @@ import numpy as np
 from analysis.forecasting.members import curve_forms as curve
 from analysis.forecasting.members import surface_forms as surface
 from analysis.forecasting.members.form import Form, LawForm
+from analysis.forecasting.members.priors import (
+    AMPLITUDE,
+    BEND,
+    COUPLING,
+    EXCESS,
+    EXCESS_RATE,
+    EXPONENT,
+    EXPONENT_RATIO,
+    FLOOR,
+)
 from scaling.arrays import FloatArray
-from scaling.laws.base import FLOOR_PRIOR, Law, Prior
+from scaling.laws.base import Law, Prior
 from scaling.laws.curves import (
     M4,
     BrokenPowerLaw,
@@ -23,23 +28,6 @@ from scaling.laws.curves import (
     ShiftedPowerLaw,
 )
 from scaling.laws.surfaces import Chinchilla, Overtraining, Skaling
-
-FLOOR = FLOOR_PRIOR
-AMPLITUDE: Prior = (-1.5, 2.0)
-# Published joint fits: .24 to .27 (Gadre et al. 2024), .35 and .37 (Hoffmann et al. refitted).
-EXPONENT: Prior = (float(np.log(0.3)), 0.2)
-# Published optima put 45 to 57% of log compute into size: ln(alpha / beta) from -.3 to .2. Two
-# standard deviations either way are 40 to 60%: other data may differ more.
-EXPONENT_RATIO: Prior = (0.0, 0.2)
-# Coupling far from additive is more often a sign of badly trained small runs than of a law: it does
-# not carry on beyond them (docs/log.md).
-COUPLING: Prior = (-0.15, 0.25)
-# Exponents of compute are about .17: the fall may quicken or slow down by a quarter at the edge.
-BEND: Prior = (0.0, 0.04)
-# A decade and a half below the largest runs bad tuning costs 2% of the loss, within a factor of e;
-# it halves every half decade of compute, within a factor of 1.5.
-EXCESS: Prior = (-4.0, 1.0)
-EXCESS_RATE: Prior = (-0.4, 0.4)
 
 
 @dataclass(frozen=True, kw_only=True)

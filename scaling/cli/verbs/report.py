@@ -42,9 +42,9 @@ def study(arguments: Arguments) -> None:
     from scaling.store.run_store import RunStore
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.plan import plan_sweep
+    from sweeps.planning.text import plan_text
     from sweeps.running.runner import run_sweep
-    from sweeps.status.progress import SweepProgress
-    from sweeps.status.tables import plan_text
+    from sweeps.status.live_display import SweepProgress
 
     planned = plan_sweep(load_config(config_path(arguments.config), arguments.set))
     print(plan_text(planned), file=sys.stderr)
@@ -74,7 +74,7 @@ def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) ->
     from analysis.evaluation.held_out import forecast_to_come
     from scaling.store.seals import sealed_names
     from sweeps.running.runner import run_sweep
-    from sweeps.status.progress import SweepProgress
+    from sweeps.status.live_display import SweepProgress
 
     held_out = [run for run in planned.runs if run.held_out]
     if not held_out:

@@ -20,7 +20,7 @@ def collect(arguments: Arguments) -> None:
 
 def import_(arguments: Arguments) -> None:
     """Copy past runs from FILE, such as a Weights & Biases export, into the run store."""
-    from scaling.store.importing import import_records
+    from scaling.store.import_runs import import_records
     from scaling.store.run_store import RunStore
 
     count = import_records(load(arguments), RunStore.open(arguments.sweep))

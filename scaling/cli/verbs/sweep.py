@@ -23,10 +23,10 @@ def plan(arguments: Arguments) -> None:
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.cost import check_budget
     from sweeps.planning.plan import plan_sweep
-    from sweeps.status.tables import cost_text, plan_text
+    from sweeps.planning.text import cost_text, plan_text
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
-    cost = cost_left(planned)
+    cost = plan_cost_left(planned)
     document = planned.to_json(cost=cost.document())
     answer(document, lambda: f"{plan_text(planned)}\n\n{cost_text(cost)}", arguments)
     check_budget(cost, planned.config.budget)
@@ -39,8 +39,8 @@ def run(arguments: Arguments) -> None:
     from sweeps.planning.changed_config import earlier_runs
     from sweeps.planning.plan import plan_sweep
     from sweeps.running.runner import run_sweep
-    from sweeps.status.progress import SweepProgress
-    from sweeps.status.tables import standing_text
+    from sweeps.status.live_display import SweepProgress
+    from sweeps.status.text import standing_text
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     may_spend(planned, arguments)
@@ -59,7 +59,7 @@ def status(arguments: Arguments) -> None:
     from scaling.store.run_store import RunStore
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.plan import plan_sweep
-    from sweeps.status.tables import standing_text, tracebacks_text
+    from sweeps.status.text import standing_text, tracebacks_text
     from sweeps.status.watch import watch
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
@@ -115,7 +115,7 @@ def tokenize(arguments: Arguments) -> None:
     show(json.dumps(document, indent=2), lambda: text, arguments)
 
 
-def cost_left(planned: "SweepPlan") -> "PlanCost":
+def plan_cost_left(planned: "SweepPlan") -> "PlanCost":
     """What is still to be spent, by the runs of the sweep that have finished, if it has any."""
     from scaling.store.run_store import RunStore
     from sweeps.planning.cost import plan_cost
@@ -131,7 +131,7 @@ def may_spend(planned: "SweepPlan", arguments: Arguments) -> None:
     """Refuse what the budget forbids; ask a person about what is large."""
     from sweeps.planning.cost import check_budget
 
-    cost, budget = cost_left(planned), planned.config.budget
+    cost, budget = plan_cost_left(planned), planned.config.budget
     check_budget(cost, budget)
     most = budget.ask_above_device_hours
     if most is None or cost.device_hours <= most or arguments.yes:

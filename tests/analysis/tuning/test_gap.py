@@ -5,7 +5,8 @@ import pytest
 
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
-from analysis.tuning.gap import checked_gap, tuning_gap, with_open_checks
+from analysis.tuning.gap import checked_gap, tuning_gap
+from analysis.tuning.screening import screen, weighed, with_open_checks
 from benchmarks.simulated_ladders import simulated_ladders
 from scaling.limits import LimitCode, first_of
 from scaling.records import records_from_table
@@ -47,9 +48,9 @@ def test_a_gap_within_its_error_is_taken_off_in_part():
 
 def test_shapes_whose_best_rate_was_not_found_stay_in_where_a_third_of_the_runs_would_go():
     few, many = checked("mistuned", 3), checked("mistuned", 6)
-    assert len(with_open_checks(few).usable()) == len(few.usable()) < len(few)
-    kept = with_open_checks(many)
-    assert len(kept.usable()) == len(many)
+    assert len(with_open_checks(weighed(few))) == len(screen(few)) < len(few)
+    kept = with_open_checks(weighed(many))
+    assert len(kept) == len(many)
     edges = many.table["health"] == "edge"
     gap, stderr = kept.column("lr_gap")[edges], kept.column("lr_gap_stderr")[edges]
     assert np.all(stderr >= gap)

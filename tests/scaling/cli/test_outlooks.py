@@ -16,7 +16,7 @@ from scaling.store.run_store import RunStore
 from scaling.store.settlement import Settlement
 from sweeps.config.sweep import HealthConfig
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.planning.exclusions import final_states
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.driver_lock import DriverLock

@@ -25,7 +25,7 @@ from sweeps.checks.run import CheckReport, bench_for
 from sweeps.checks.start import check_initial_loss
 from sweeps.checks.transfer import FACTORS, best_rate
 from sweeps.checks.wider import check_wider
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.models.operations import rms_norm
 from sweeps.training.learning_rate_check import count_spikes
 from sweeps.training.pack import train_run

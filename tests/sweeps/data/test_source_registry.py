@@ -13,7 +13,7 @@ import pytest
 from scaling.errors import ConfigError, CorpusError
 from sweeps.config.data import SOURCES, DataConfig, ShardsData, TextData
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.data.corpus import LOADERS, load_corpus
+from sweeps.data.registry import LOADERS, load_corpus
 from sweeps.planning.plan import plan_sweep
 from sweeps.training.pack import train_run
 
@@ -111,7 +111,7 @@ def test_another_process_knows_a_source_from_elsewhere_by_its_config(counting, t
             sys.executable,
             "-c",
             "import pickle, sys; config = pickle.load(sys.stdin.buffer)\n"
-            "from sweeps.data.corpus import load_corpus\n"
+            "from sweeps.data.registry import load_corpus\n"
             "print(load_corpus(config, 16).facts.data_hash)",
         ],
         input=pickle.dumps(config),
@@ -125,7 +125,7 @@ def test_another_process_knows_a_source_from_elsewhere_by_its_config(counting, t
 
 def test_every_source_has_a_loader_and_a_type_without_one_is_refused():
     assert set(SOURCES.values()) == set(LOADERS)
-    with pytest.raises(CorpusError, match=r"no loader; enter one in sweeps.data.corpus.LOADERS"):
+    with pytest.raises(CorpusError, match=r"no loader; enter one in sweeps.data.registry.LOADERS"):
         load_corpus(DataConfig(), 16)
 
 

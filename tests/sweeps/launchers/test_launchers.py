@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 from scaling.errors import ConfigError
-from sweeps.config.launch import LaunchConfig
+from sweeps.config.launch import ENGINES, LaunchConfig
 from sweeps.launchers import local
 from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
-from sweeps.launchers.engines import find_launcher
 from sweeps.launchers.local import work_through
+from sweeps.launchers.registry import LAUNCHERS, find_launcher
 from sweeps.launchers.versions import require_versions, versions
 from tests.conformance.launcher import (
     LauncherContract,
@@ -144,3 +144,9 @@ def test_ray_without_a_cluster_says_how_to_start_one():
     pytest.importorskip("ray")
     with pytest.raises(ConfigError, match="ray start --head"):
         launcher_of("ray", address="127.0.0.1:9")([1], double)
+
+
+def test_the_config_offers_the_launchers_that_there_are():
+    assert set(LAUNCHERS) == set(ENGINES)
+    with pytest.raises(ConfigError, match="local, ray, slurm"):
+        find_launcher("kubernetes")

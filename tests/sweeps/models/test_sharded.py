@@ -13,7 +13,7 @@ import torch
 
 from scaling.errors import ConfigError
 from sweeps.config.yaml_file import config_from_mapping, merged
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.planning.packing import Pack, pack_runs
 from sweeps.planning.plan import plan_sweep
 from sweeps.training.checkpoints.pack_states import PackStates

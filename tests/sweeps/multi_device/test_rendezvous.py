@@ -14,7 +14,7 @@ import pytest
 from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.launchers.slurm.job import JobFiles, SlurmJob
 from sweeps.multi_device import rendezvous
 from sweeps.multi_device.rendezvous import Allocation, serve_node

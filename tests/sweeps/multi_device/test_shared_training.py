@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scaling.errors import ConfigError
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.multi_device.shared_training import SharedTraining, other_ranks
 from sweeps.planning.packing import Pack
 from sweeps.planning.plan import plan_sweep

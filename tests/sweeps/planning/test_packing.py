@@ -9,7 +9,7 @@ from scaling.store.run_state import RunState
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.batch import Batch
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.objectives.causal import Causal
 from sweeps.objectives.registry import CAUSAL
 from sweeps.planning.packing import Pack, pack_runs, replicas_for
@@ -253,7 +253,7 @@ def test_every_replica_is_a_run_of_its_own_in_the_store(setting, monkeypatch):
     events, store = [], MemoryStore()
     wild = with_learning_rate(runs[1], 1e38)
     pack = Pack(replicas=((runs[0],), (wild,), (runs[2],)))
-    monkeypatch.setattr("sweeps.data.corpus.load_corpus", lambda data, context: corpus)
+    monkeypatch.setattr("sweeps.data.registry.load_corpus", lambda data, context: corpus)
     task = worker.Task(
         pack=pack,
         todo=frozenset(run.run_id for run in pack.runs),

@@ -11,7 +11,7 @@ import pytest
 from scaling.errors import ConfigError
 from sweeps.config.yaml_file import config_from_mapping, load_config
 from sweeps.planning.plan import plan_sweep
-from sweeps.status.tables import plan_text
+from sweeps.planning.text import plan_text
 
 ROOT = Path(__file__).parents[3]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -186,6 +186,6 @@ def test_planning_imports_no_torch():
 
 
 def _forget_corpora():
-    from sweeps.data.corpus import load_corpus
+    from sweeps.data.registry import load_corpus
 
     load_corpus.cache_clear()

@@ -15,7 +15,7 @@ from sweeps.planning.recipe import (
     trunk_settings_for,
 )
 from sweeps.planning.schedule import split_horizons
-from sweeps.status.tables import plan_text
+from sweeps.planning.text import plan_text
 
 SHAPE = TransformerShape(width=32, depth=2, head_size=16, context=64, vocab_size=256)
 RECIPE = find_recipe("cpt-adamw-tiny/1", {"schedule": "wsd"})

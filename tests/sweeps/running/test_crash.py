@@ -9,13 +9,13 @@ from scaling.cli import main
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.events import EventKind
 from sweeps.running.task import Task
 from sweeps.running.worker import train_task
 from sweeps.status.ledger import sweep_standing
-from sweeps.status.tables import standing_text
+from sweeps.status.text import standing_text
 
 
 def crash_deep_inside(*arguments, **options):

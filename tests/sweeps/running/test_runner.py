@@ -6,7 +6,7 @@ import pytest
 
 from scaling.store.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.launchers.base import TaskLost, TaskMessage
 from sweeps.objectives.causal import Causal
 from sweeps.planning.packing import Pack

@@ -10,7 +10,7 @@ from scaling.records import read_records
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.task import Task
 from sweeps.running.worker import train_task

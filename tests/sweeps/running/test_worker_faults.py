@@ -7,7 +7,7 @@ import torch
 
 from scaling.store.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping, merged
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.multi_device.shared_training import other_ranks
 from sweeps.objectives.causal import Causal
 from sweeps.planning.packing import Pack

@@ -13,7 +13,7 @@ from sweeps.planning.changed_config import earlier_runs
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.driver_lock import DriverLock
 from sweeps.status.ledger import sweep_standing
-from sweeps.status.tables import standing_text
+from sweeps.status.text import standing_text
 from sweeps.status.watch import watch
 
 

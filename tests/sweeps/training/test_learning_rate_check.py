@@ -10,7 +10,7 @@ import torch
 from scaling.errors import ConfigError
 from scaling.rung_health import Health
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.planning.plan import plan_sweep
 from sweeps.training.learning_rate_check import check_learning_rate, count_spikes, judge, rungs
 

@@ -6,7 +6,7 @@ import pytest
 from scaling.errors import ConfigError
 from scaling.store.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.data.sources.markov_chains import MarkovChain
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.events import EventKind

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.planning.plan import plan_sweep
 from sweeps.training.stack import Stack
 

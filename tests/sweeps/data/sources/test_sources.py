@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sweeps.config.data import BigramTasksData, MarkovData, ShardsData, TextData
-from sweeps.data.corpus import LOADERS, load_corpus
+from sweeps.data.registry import LOADERS, load_corpus
 from tests.conformance.source import SourceContract
 
 CONTEXT = 16

@@ -9,7 +9,7 @@ import pytest
 
 from scaling.errors import CorpusError
 from sweeps.config.data import TextData
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.data.tokens.bpe import END_OF_DOCUMENT, read_bpe, train_bpe
 from sweeps.data.tokens.tokenizer import DOCUMENT_END
 

@@ -10,7 +10,7 @@ import torch
 
 from scaling.errors import CorpusError
 from sweeps.config.data import ShardsData
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.data.sources.window_order import LongOrder
 from sweeps.data.tokens.shards import fingerprint, open_shard
 

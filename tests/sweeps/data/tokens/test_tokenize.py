@@ -12,7 +12,7 @@ import pytest
 
 from scaling.errors import CorpusError
 from sweeps.config.data import ShardsData
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.data.tokens.bpe import read_bpe, train_bpe
 from sweeps.data.tokens.shards import MANIFEST, TRAIN, VALIDATION
 from sweeps.data.tokens.tokenize import tokenize_corpus

@@ -12,7 +12,7 @@ from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
 from sweeps.launchers.slurm import launch as slurm
 from sweeps.planning.plan import plan_sweep

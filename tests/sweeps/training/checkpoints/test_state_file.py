@@ -11,7 +11,7 @@ import torch
 
 from scaling.errors import ConfigError
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.data.corpus import load_corpus
+from sweeps.data.registry import load_corpus
 from sweeps.planning.packing import pack_runs
 from sweeps.planning.plan import plan_sweep
 from sweeps.training.checkpoints.state_file import CheckpointClock, CheckpointFile

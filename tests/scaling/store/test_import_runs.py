@@ -3,7 +3,7 @@
 import pandas as pd
 
 from scaling.records import read_records
-from scaling.store.importing import import_records
+from scaling.store.import_runs import import_records
 from scaling.store.run_store import RunStore
 
 

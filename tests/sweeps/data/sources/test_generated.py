@@ -9,8 +9,8 @@ import torch
 
 from scaling.errors import ConfigError, CorpusError
 from sweeps.config.data import SOURCES, BigramTasksData, MarkovData
-from sweeps.data.corpus import load_corpus
-from sweeps.data.sources.known_entropy import entropy_leak
+from sweeps.data.registry import load_corpus
+from sweeps.data.sources.generated import entropy_leak
 from sweeps.data.sources.markov_chains import bigram_tasks, markov_chain, whole_weights
 from sweeps.data.sources.philox import philox
 

@@ -6,16 +6,10 @@ from typing import Any
 
 from scaling.errors import CorpusError
 from sweeps.config.data import BigramTasksData, DataConfig, MarkovData, ShardsData, TextData
-from sweeps.data.sources.base import (
-    Corpus,
-    CorpusFacts,
-    WindowOrder,
-)
-from sweeps.data.sources.known_entropy import load_bigram_tasks, load_markov
-from sweeps.data.sources.text import load_text, split_documents
+from sweeps.data.sources.base import Corpus
+from sweeps.data.sources.generated import load_bigram_tasks, load_markov
+from sweeps.data.sources.text import load_text
 from sweeps.data.sources.token_shards import load_shards
-
-__all__ = ["Corpus", "CorpusFacts", "WindowOrder", "load_corpus", "split_documents"]
 
 
 @functools.lru_cache(maxsize=2)

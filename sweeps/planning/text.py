@@ -1,19 +1,15 @@
-"""Plans and standings as tables for a terminal. It only arranges what they hold."""
+"""A plan, its recipe and its cost as tables for a terminal."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from scaling.store.run_state import RunState
 from sweeps.planning.cost import PlanCost
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.recipe import recipe_of
-from sweeps.status.ledger import RunStanding, SweepStanding
 
-_WIDTH = 120
-_SCREENFUL = 60  # runs that are listed one by one
+_WIDTH = 120  # columns of a terminal
 
 
 def plan_text(plan: SweepPlan) -> str:
@@ -45,7 +41,7 @@ def plan_text(plan: SweepPlan) -> str:
         f"{plan.config.launch.workers}; "
         f"data {plan.runs[0].data.data_hash}"
     )
-    return _table(columns, rows) + recipe_text(plan) + total + _saving(plan) + _determinism(plan)
+    return table(columns, rows) + recipe_text(plan) + total + _saving(plan) + _determinism(plan)
 
 
 def recipe_text(plan: SweepPlan) -> str:
@@ -86,7 +82,7 @@ def recipe_text(plan: SweepPlan) -> str:
             f"{recipe.anchor_tokens_per_param:g} tokens/param decays\n"
         )
     rule += "\n"
-    return _table(columns, rows) + rule
+    return table(columns, rows) + rule
 
 
 def _determinism(plan: SweepPlan) -> str:
@@ -136,7 +132,7 @@ def _branch_text(plan: SweepPlan) -> str:
             f"{run.marginal_flops / run.train_flops:.0%}",
         )
         rows[row] = None  # once for all seeds
-    return _table(columns, list(rows))
+    return table(columns, list(rows))
 
 
 def cost_text(cost: PlanCost) -> str:
@@ -147,97 +143,11 @@ def cost_text(cost: PlanCost) -> str:
     ]
     basis = "measured on finished runs" if cost.is_measured else "guessed; nothing has finished"
     money = "" if cost.money is None else f", {cost.money:.4g} {cost.currency}"
-    table = _table(("params", "runs left", "FLOP", "device time"), rows) if rows else ""
-    return table + (
+    sizes = table(("params", "runs left", "FLOP", "device time"), rows) if rows else ""
+    return sizes + (
         f"left to spend: {cost.flops:.3g} FLOP, {duration(3600 * cost.device_hours)} of one "
         f"device{money} ({basis})"
     )
-
-
-def standing_text(standing: SweepStanding, *, every_run: bool = False) -> str:
-    """The runs of a plan with their states, and what is left.
-
-    A sweep of more than a screenful is told size by size, with its running runs and its reasons.
-    """
-    end = _summary(standing) + (f"\n{standing.earlier.line}" if standing.earlier else "")
-    if count := sum(bool(run.traceback) for run in standing.runs):
-        which = "1 run keeps a traceback" if count == 1 else f"{count} runs keep tracebacks"
-        end += f"\n{which}; read with `scaling status CONFIG --tracebacks`, or --json"
-    if every_run or len(standing.runs) <= _SCREENFUL:
-        return _runs(standing.runs) + end
-    running = _runs(standing.running) if standing.running else ""
-    return _sizes(standing.runs) + running + _reasons(standing.runs) + end
-
-
-def tracebacks_text(standing: SweepStanding) -> str:
-    """The tracebacks that runs keep, those of equal text once, under the runs' names."""
-    found: dict[str, list[str]] = {}
-    for run in standing.runs:
-        if run.traceback:
-            found.setdefault(run.traceback, []).append(f"{run.name} ({run.run_id})")
-    return "".join(f"\n\n{', '.join(names)}:\n{text.rstrip()}" for text, names in found.items())
-
-
-def _runs(runs: Sequence[RunStanding]) -> str:
-    rows = [
-        (
-            run.name,
-            run.state.value,
-            _loss(run),
-            "" if run.wall_seconds is None else f"{run.wall_seconds:.0f}",
-            run.outlook or run.reason,
-        )
-        for run in runs
-    ]
-    columns = ("run", "state", "loss", "seconds", "remark")
-    return _table(columns, rows, left_aligned=("run", "state", "remark"))
-
-
-def _sizes(runs: Sequence[RunStanding]) -> str:
-    """A row a model size, smallest first: how many runs are in each state."""
-    sizes: dict[int, list[RunStanding]] = {}
-    for run in runs:
-        sizes.setdefault(run.params, []).append(run)
-    states = [state for state in RunState if any(run.state is state for run in runs)]
-    rows = [
-        (
-            f"{params:,}",
-            len(group),
-            *(sum(run.state is state for run in group) or "" for state in states),
-            duration(sum(run.seconds_left for run in group)),
-        )
-        for params, group in sorted(sizes.items())
-    ]
-    return _table(("params", "runs", *(state.value for state in states), "left"), rows)
-
-
-def _reasons(runs: Sequence[RunStanding]) -> str:
-    counts = Counter((run.state.value, run.reason) for run in runs if run.reason)
-    rows = [(count, state, reason) for (state, reason), count in counts.most_common(20)]
-    if not rows:
-        return ""
-    return _table(("runs", "state", "reason"), rows, left_aligned=("state", "reason"))
-
-
-def _summary(standing: SweepStanding) -> str:
-    counts = ", ".join(f"{count} {state}" for state, count in standing.counts.items())
-    if not standing.flops_left:
-        return f"{standing.sweep}: {counts}"
-    money = ""
-    if standing.cost_left is not None:
-        money = f", {standing.cost_left:,.2f} {standing.currency}"
-    return (
-        f"{standing.sweep}: {counts}; left: {standing.flops_left:.3g} FLOP, about "
-        f"{duration(standing.wall_seconds_left)} on {standing.workers} "
-        f"({duration(3600 * standing.device_hours_left)} of device time{money})"
-    )
-
-
-def _loss(run: RunStanding) -> str:
-    """A held-out run's loss stays unread here: a forecast should be written down first."""
-    if run.loss is None:
-        return ""
-    return "held out" if run.held_out else f"{run.loss:.4f}"
 
 
 def duration(seconds: float) -> str:
@@ -249,15 +159,16 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _table(
+def table(
     columns: Sequence[str], rows: Sequence[Sequence[object]], left_aligned: Sequence[str] = ("",)
 ) -> str:
-    table = Table(box=None, pad_edge=False, header_style="")
+    """Columns under their headers, to the right unless ``left_aligned``, and an empty line."""
+    grid = Table(box=None, pad_edge=False, header_style="")
     for column in columns:
-        table.add_column(column, justify="left" if column in left_aligned else "right")
+        grid.add_column(column, justify="left" if column in left_aligned else "right")
     for row in rows:
-        table.add_row(*map(str, row))
+        grid.add_row(*map(str, row))
     console = Console(width=_WIDTH, no_color=True, force_terminal=False)
     with console.capture() as capture:
-        console.print(table, highlight=False)
+        console.print(grid, highlight=False)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n\n"
