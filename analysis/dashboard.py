@@ -14,6 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from analysis.evaluation.sealed import SealStanding, record_line
+from analysis.fitting.policy import RESAMPLES
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
 from analysis.report import state_tables, tables
@@ -28,7 +29,7 @@ from scaling.errors import ScalingError
 from scaling.limits import LimitCode, texts
 from scaling.records import Records
 
-BOOTSTRAP = 200  # enough for an interval on a screen; the report takes more
+BOOTSTRAP = RESAMPLES  # as the report, whose numbers these are
 REFRESH_SECONDS = 10
 _STYLE = """<style>
 .scaling-table { overflow-x: auto; margin: .3rem 0 1rem; }

@@ -34,6 +34,7 @@ from scaling.records import Records
 ALL_RUNS, UNBEATEN_RUNS = "all usable runs", "the runs that no cheaper run beats"
 FITTED, HELD_AT_ZERO = "fitted", "held at zero"
 BY_THE_CALLER = "asked for"
+RESAMPLES = 1000  # behind every interval, on whatever page
 FLOOR_UNTOLD = "the runs do not say where the loss levels off"
 FLOOR_HELD = Limit(
     LimitCode.FLOOR_HELD,
@@ -71,7 +72,7 @@ def fit_as_reported(
     x: str | None = None,
     weights: str | Sequence[float] | FloatArray | None = None,
     cluster: str | None = None,
-    bootstrap: int = 1000,
+    bootstrap: int = RESAMPLES,
     confidence_level: float = LEVEL,
     seed: int = 0,
 ) -> FittedLaw:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.fitting.frontier import SAME_BUDGET
 from analysis.tuning.gap import TuningGap
 from scaling.arrays import FloatArray
 from scaling.limits import Limit, LimitCode
@@ -116,9 +117,6 @@ class Ladder:
         after = np.clip(np.searchsorted(x, wanted), 1, len(x) - 1)
         nearest = np.where(wanted - x[after - 1] < x[after] - wanted, after - 1, after)
         return self.select(order[np.unique(nearest)])
-
-
-SAME_BUDGET = 0.02  # log compute; planned budgets are met to within rounding of the steps
 
 
 def _configurations(usable: Records) -> npt.NDArray[np.intp]:

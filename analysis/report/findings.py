@@ -16,7 +16,7 @@ from analysis.decisions.optimal_split import OptimalSplit, optimal_splits
 from analysis.evaluation.backtest import Backtest, backtest
 from analysis.evaluation.held_out import HeldOutCheck, check_held_out, held_out_runs
 from analysis.evaluation.sealed import SealStanding
-from analysis.fitting.policy import FittedLaw, fit_as_reported
+from analysis.fitting.policy import RESAMPLES, FittedLaw, fit_as_reported
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.forecasting.targets import Targets
@@ -81,7 +81,7 @@ def gather_findings(
     law: str = "auto",
     x: str | None = None,
     confidence_level: float = LEVEL,
-    bootstrap: int = 1000,
+    bootstrap: int = RESAMPLES,
     seed: int = 0,
     sealed: Forecast | None = None,
     curves: pd.DataFrame | None = None,

@@ -7,6 +7,7 @@ import jinja2
 import pandas as pd
 
 from analysis.evaluation.sealed import SealStanding, record_line
+from analysis.fitting.policy import RESAMPLES
 from analysis.forecasting.result import Forecast
 from analysis.intervals import LEVEL
 from analysis.report import state_tables, tables
@@ -33,7 +34,7 @@ def write_report(
     law: str = "auto",
     x: str | None = None,
     confidence_level: float = LEVEL,
-    bootstrap: int = 1000,
+    bootstrap: int = RESAMPLES,
     seed: int = 0,
     sealed: Forecast | None = None,
     curves: pd.DataFrame | None = None,
