@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweeps.config.data import StoredData
-from sweeps.data.corpus import LOADERS
+from sweeps.data.registry import LOADERS
 from sweeps.data.sources.base import CorpusFacts, StreamCorpus, hash_of, spaced_windows
 
 
