@@ -9,8 +9,8 @@ from scaling.errors import CorpusError
 from sweeps.config.data import BYTE_TOKENIZERS, TextData
 from sweeps.data.documents.files import Document, read_documents
 from sweeps.data.registry import load_corpus
+from sweeps.data.sources.base import WindowOrder
 from sweeps.data.sources.text import split_documents
-from sweeps.data.sources.window_order import WindowOrder
 from sweeps.data.tokens.tokenizer import TOKENIZERS
 
 

@@ -9,7 +9,7 @@ import torch
 
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
-from sweeps.data.sources.window_order import WindowOrder
+from sweeps.data.sources.base import WindowOrder
 from sweeps.models.transformer import Transformer
 from sweeps.objectives.cross_entropy import token_losses
 from sweeps.objectives.registry import CAUSAL
