@@ -9,7 +9,7 @@ quickstart: .venv/ready  ## train a small ladder, hide its largest run, forecast
 	$(BIN)/scaling study quickstart
 
 test: check  ## lint, types and the fast tests: what CI runs
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-all: check  ## the slow tests too
 	$(BIN)/python -m pytest -q -m "slow or not slow"

@@ -56,7 +56,7 @@ class LimitCode(StrEnum):
     EXTRAPOLATED = "extrapolated"
     """The answer lies beyond the data, by what the text says."""
     UNBOUNDED = "unbounded"
-    """The loss is not reached, or not surely: a floor above it is not ruled out."""
+    """The answer, or an end of its range, lies at no finite place; the text says why."""
     ONE_LAW = "one law"
     """One law answers for a part of the question; the ranges lack what others would say."""
     FALLBACK = "fallback"

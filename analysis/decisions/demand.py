@@ -16,7 +16,7 @@ import numpy as np
 from analysis.fitting.fit import fit_law
 from analysis.forecasting.ensemble import Ensemble, MemberFit
 from analysis.forecasting.ladder import Ladder
-from analysis.forecasting.optimum import best_for_law
+from analysis.forecasting.optimum import best_for_law, without_best_split
 from analysis.forecasting.setup import Question
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
@@ -89,10 +89,14 @@ class Demand:
     ) -> FloatArray:
         """Best log params (batch, budgets) of one law for parameters theta (batch, p).
 
-        The optimum of training alone, moved by as much as a search finds that the demand moves
+        Infinite where the law would put ever more of the budget into size, or into tokens. The
+        optimum of training alone, moved by as much as a search finds that the demand moves
         it: the search's own error cancels, and a vanishing demand moves nothing.
         """
         alone = best_for_law(ensemble, member, theta, log_budget)
+        endless = without_best_split(ensemble, member, alone, log_budget)
+        side = np.sign(alone - (log_budget - ensemble.ladder.log_flops_ratio) / 2)
+        alone = np.where(endless, side * np.inf, alone)
         if self.inference_tokens == 0 and self.unique_tokens is None:
             return alone
         log_total = log_budget - ensemble.ladder.log_flops_ratio

@@ -13,6 +13,7 @@ from analysis.decisions.demand import (
     with_effective_data,
 )
 from analysis.forecasting.forecaster import Forecaster, prepare
+from analysis.forecasting.optimum import no_best_split
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import check_distance, pose
 from analysis.forecasting.support import furthest_rehearsal, span, too_far
@@ -97,6 +98,7 @@ def optimal_splits(
     rng = np.random.default_rng([seed, 2])
     log_params = _draws(forecaster, demand, np.log(budgets), beyond, draws, rng)
     log_tokens = demand.log_tokens(log_total[:, None], log_params)
+    log_tokens = np.where(log_params == np.inf, -np.inf, log_tokens)
     names = "; ".join(c.name for c in question.candidates)  # some hold a comma
     answered_by = f"weighted laws ({names})" if len(question.candidates) > 1 else names
     spanned, rehearsed = span(forecaster), furthest_rehearsal(forecaster)
@@ -110,7 +112,9 @@ def optimal_splits(
             levels,
             decades_beyond=float(beyond[i]),
             law=answered_by,
-            limits=shared + too_far(float(beyond[i]), spanned, rehearsed),
+            limits=shared
+            + too_far(float(beyond[i]), spanned, rehearsed)
+            + _endless(float(budget), log_params[i]),
         )
         for i, budget in enumerate(budgets)
     )
@@ -144,10 +148,12 @@ def _split(
 def _centre(forecaster: Forecaster, demand: Demand, log_budget: FloatArray) -> FloatArray:
     """Log of the best model size at each budget (budgets,), averaged over the laws."""
     ensemble = forecaster.ensemble
-    each = [
-        demand.best_log_params(ensemble, m, m.solution.theta[None], log_budget)[0]
-        for m in ensemble.members
-    ]
+    each = []
+    for member in ensemble.members:
+        best = demand.best_log_params(ensemble, member, member.solution.theta[None], log_budget)[0]
+        if not np.isfinite(best).all():
+            raise no_best_split(member)
+        each.append(best)
     return np.asarray(ensemble.first_weights @ np.array(each))
 
 
@@ -180,6 +186,22 @@ def _draws(
     return best
 
 
+def _endless(budget: float, log_params: FloatArray) -> tuple[Limit, ...]:
+    """What draws without a best split limit, at one budget."""
+    share = 1 - float(np.mean(np.isfinite(log_params)))
+    if share == 0:
+        return ()
+    text = (
+        f"{budget:.3g} FLOP: in {share:.2g} of the draws no split is best, more of one input "
+        "always helps more; a range that reaches them has no end there"
+    )
+    return (Limit(LimitCode.UNBOUNDED, text),)
+
+
 def _range(logs: FloatArray, level: float) -> Interval:
-    low, high = np.exp(np.quantile(logs, [(1 - level) / 2, (1 + level) / 2]))
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    if np.isfinite(logs).all():
+        low, high = np.exp(np.quantile(logs, ends))
+    else:  # between a finite and an infinite draw nothing can be interpolated
+        low, high = np.exp(np.quantile(logs, ends, method="inverted_cdf"))
     return Interval(float(low), float(high))

@@ -1,6 +1,7 @@
 """The compute-optimal model size that the fitted laws of a forecast imply."""
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.forecasting.ensemble import Ensemble, MemberFit
 from scaling.arrays import FloatArray
@@ -11,15 +12,27 @@ def best_log_params(ensemble: Ensemble, log_compute: FloatArray) -> FloatArray:
     """Log of the compute-optimal model size at each budget (budgets,), averaged over the laws."""
     each = []
     for member in ensemble.members:
-        best = best_for_law(ensemble, member, member.solution.theta[None], log_compute)[0]
-        centred = best - member.centre[0]
-        if member.form.without_best_split(centred, _total(ensemble, member, log_compute)).any():
-            raise ForecastError(
-                f"{member.candidate.name}: no split of a budget is best, more of one input always "
-                "helps more; ask for sizes and tokens (--params with --tokens)"
-            )
-        each.append(best)
+        best = best_for_law(ensemble, member, member.solution.theta[None], log_compute)
+        if without_best_split(ensemble, member, best, log_compute).any():
+            raise no_best_split(member)
+        each.append(best[0])
     return np.asarray(ensemble.first_weights @ np.array(each))
+
+
+def no_best_split(member: MemberFit) -> ForecastError:
+    """What is said of a law that would put ever more of a budget into one input."""
+    return ForecastError(
+        f"{member.candidate.name}: no split of a budget is best, more of one input always "
+        "helps more; ask for sizes and tokens (--params with --tokens)"
+    )
+
+
+def without_best_split(
+    ensemble: Ensemble, member: MemberFit, log_params: FloatArray, log_compute: FloatArray
+) -> npt.NDArray[np.bool_]:
+    """Where (batch, budgets) what `best_for_law` found is an end of what it searched."""
+    total = _total(ensemble, member, log_compute)
+    return member.form.without_best_split(log_params - member.centre[0], total)
 
 
 def best_for_law(

@@ -9,6 +9,7 @@ from analysis.decisions.optimal_split import optimal_splits
 from scaling.errors import ForecastError
 from scaling.laws.surfaces import Chinchilla, DataConstrained
 from scaling.limits import LimitCode
+from scaling.records import read_records
 from scaling.simulate import isoflop_runs, simulate_records
 
 LAW = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
@@ -115,3 +116,12 @@ def test_decay_is_fitted_where_the_runs_repeat_their_data():
 def test_a_demand_that_no_budget_meets_is_refused(runs, match, demand):
     with pytest.raises(ForecastError, match=match):
         split(runs, **demand)
+
+
+def test_a_law_that_may_have_no_best_split_gives_a_range_without_end_and_says_so(published):
+    runs = read_records(published / "scalebench" / "farseer_scaling_law_train.csv")
+    (found,) = optimal_splits(runs, 1e24, law="farseer", draws=200, confidence_levels=(0.9,))
+    assert LimitCode.UNBOUNDED in {limit.code for limit in found.limits}
+    assert found.params_range[0.9].high == np.inf
+    assert np.isfinite(found.params_range[0.9].low)
+    assert found.tokens_range[0.9].low == 0

@@ -224,7 +224,7 @@ def test_any_table_gives_a_finite_law_or_one_line(rows, law, objective):
 @settings(max_examples=15, phases=[Phase.explicit, Phase.generate])
 @given(
     budgets=st.integers(3, 10),
-    noise=st.floats(0, 0.1),
+    noise=st.floats(0, 0.1, allow_subnormal=False),  # training flushes them to zero
     decades=st.floats(0.1, 6),
     seed=st.integers(0, 100),
 )

@@ -26,7 +26,14 @@ def hoffmann(published):
 
 @pytest.fixture(scope="module")
 def huber_fit(hoffmann):
-    return fit_law(hoffmann, "chinchilla", objective="huber", bootstrap=4000, card=False)
+    return fit_law(
+        hoffmann,
+        "chinchilla",
+        objective="huber",
+        bootstrap=4000,
+        confidence_level=0.95,  # as published
+        card=False,
+    )
 
 
 def constants_of(fit):
