@@ -125,6 +125,7 @@ def test_the_published_resamples_refit_to_the_published_draws(hoffmann, huber_fi
         np.testing.assert_allclose(found[name], values, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_mean_objective_with_default_tolerances_stops_at_the_wrong_exponent(hoffmann):
     """Why nothing here averages: the usual script, started as published, ends near 0.45."""
     from scipy.optimize import minimize

@@ -129,6 +129,7 @@ def test_a_question_screens_the_runs_once(question, ladder, screenings):
     assert len(screenings) == 1
 
 
+@pytest.mark.slow
 def test_a_report_screens_once_for_its_fits_and_tables_and_once_per_further_question(
     ladder, screenings
 ):

@@ -274,6 +274,7 @@ def test_text_becomes_shards_that_a_sweep_can_name(tmp_path, capsys):
     assert main(["tokenize", str(tmp_path / "*.absent"), "-o", folder]) == 2
 
 
+@pytest.mark.slow
 def test_all_sealed_forecasts_are_verified_from_their_own_sources(
     runs, tracking_uri, tmp_path, monkeypatch, capsys
 ):

@@ -109,6 +109,7 @@ def sleep_long(task, send):
 """
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_driver_is_killed(tmp_path, eventually):
     (tmp_path / "orphan_work.py").write_text(WORK)
     (tmp_path / "driver.py").write_text(

@@ -170,6 +170,7 @@ def killed_at(steps, pack, corpus, launch, folder):
     train(pack, corpus, launch, folder, Listener(on_point=die))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "steps",
     [
