@@ -39,9 +39,9 @@ def judged_by_the_clock(source: str) -> list[int]:
 
 def test_the_rule_on_clocks_sees_what_it_forbids():
     timed = "start = time.monotonic()\nwork()\ntaken = time.monotonic() - start\nassert taken < 2"
-    assert judged_by_the_clock(timed) == [4]
-    assert judged_by_the_clock("while True:\n    assert time.time() < deadline") == [2]
-    assert judged_by_the_clock("clock.monotonic = lambda: 3.0\nassert work() == 4") == []
+    waiting = "while True:\n    assert time.time() < deadline"
+    own_clock = "clock.monotonic = lambda: 3.0\nassert work() == 4"
+    assert [judged_by_the_clock(code) for code in (timed, waiting, own_clock)] == [[4], [2], []]
 
 
 def test_no_test_reads_a_clock_to_pass():

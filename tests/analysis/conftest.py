@@ -7,6 +7,8 @@ matplotlib.use("Agg")
 import pandas as pd  # noqa: E402
 import pytest  # noqa: E402
 
+from analysis.evaluation.sealed import Seal, SealedTarget  # noqa: E402
+from analysis.intervals import Interval  # noqa: E402
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, records_from_table  # noqa: E402
 from scaling.simulate import isoflop_runs, simulate_records  # noqa: E402
@@ -34,3 +36,26 @@ def ladder() -> Records:
     diverged = fitted.tail(1).assign(status="diverged", loss=float("nan"), run_id="diverged")
     table = pd.concat([fitted, hidden, diverged], ignore_index=True)
     return records_from_table(table, source="ladder.csv")
+
+
+@pytest.fixture
+def seal():
+    """A forecast of one run that was sealed before it was trained."""
+    target = SealedTarget(
+        at={"params": 1e9, "tokens": 2e10},
+        asked=("params", "tokens"),
+        median=2.5,
+        intervals={0.5: Interval(2.45, 2.55), 0.9: Interval(2.4, 2.6)},
+        decades_beyond=1.0,
+    )
+    return Seal(
+        name="bet",
+        sealed_at="2026-01-02T03:04:05+00:00",
+        source="ladder.csv",
+        data_hash="0",
+        seen_runs=(),
+        recipe="",
+        code_version="1",
+        law="auto",
+        targets=(target,),
+    )

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.evaluation.sealed import Seal, SealedTarget, SealStanding, Verdict
-from analysis.intervals import Interval
+from analysis.evaluation.sealed import SealStanding, Verdict
 from analysis.report import gather_findings, render_report, write_report, write_study
 from analysis.report.references import references_for
 from analysis.report.state_tables import seals_table
@@ -261,26 +260,10 @@ def test_a_table_of_another_kind_of_loss_never_speaks_of_nats():
     assert "Loss (error rate)" in html
 
 
-def test_sealed_forecasts_and_verdicts_are_a_section_where_there_are_any(findings, html):
+def test_sealed_forecasts_and_verdicts_are_a_section_where_there_are_any(findings, html, seal):
     assert "Sealed forecasts" not in html
-    target = SealedTarget(
-        at={"params": 1e9, "tokens": 2e10},
-        asked=("params", "tokens"),
-        median=2.5,
-        intervals={0.9: Interval(2.4, 2.6)},
-        decades_beyond=1.0,
-    )
-    seal = Seal(
-        name="bet",
-        sealed_at="2026-01-02T03:04:05+00:00",
-        source="ladder.csv",
-        data_hash="0",
-        seen_runs=(),
-        recipe="",
-        code_version="1",
-        law="auto",
-        targets=(target, replace(target, at={"params": 2e9, "tokens": 4e10})),
-    )
+    (target,) = seal.targets
+    seal = replace(seal, targets=(target, replace(target, at={"params": 2e9, "tokens": 4e10})))
     verdict = Verdict(
         seal="bet",
         at=target.at,
