@@ -114,7 +114,10 @@ def _standing_row(
 
 
 def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEVEL) -> Table:
-    """Every sealed prediction with its verdict, or what it is waiting for; oldest first."""
+    """Every sealed prediction with its verdict, or what it is waiting for; oldest first.
+
+    A seal without an interval at ``confidence_level`` shows its first one, and says which it is.
+    """
     rows: list[tuple[str, ...]] = []
     missed = []
     for standing in standings:
@@ -123,13 +126,13 @@ def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEV
             own = [verdict for verdict in verdicts if verdict.at == target.at]
             first = next(iter(target.intervals))
             level = confidence_level if confidence_level in target.intervals else first
-            span = target.intervals[level]
+            span = range_cell(target.intervals[level], target.median)
             said = (
                 seal.name,
                 seal.sealed_at[:16].replace("T", " "),
                 _place(target.at, target.asked),
                 NOT_SUPPORTED if target.median is None else f"{target.median:.4f}",
-                range_cell(span, target.median),
+                span if level == confidence_level else f"{span} ({100 * level:g}%)",
             )
             for verdict in own:
                 inside = verdict.inside[level]

@@ -303,3 +303,14 @@ def test_the_report_shows_the_health_of_each_rung_and_what_fits_made_of_it(ladde
 def test_a_report_on_runs_without_health_says_that_nobody_looked(ladder):
     page = render_report(gather_findings(ladder, bootstrap=0, with_backtest=False))
     assert "says nothing of the health of its rungs" in page
+
+
+def test_a_seal_without_the_level_that_is_shown_says_which_it_shows(seal):
+    (row,) = seals_table(
+        (SealStanding(seal=seal, verdicts=(), limits=()),), confidence_level=0.8
+    ).rows
+    assert any(cell.endswith("(50%)") for cell in row)
+    (row,) = seals_table(
+        (SealStanding(seal=seal, verdicts=(), limits=()),), confidence_level=0.9
+    ).rows
+    assert not any("%" in cell for cell in row)
