@@ -8,7 +8,6 @@ counts only runs that the forecast did not see.
 """
 
 import hashlib
-import importlib.metadata
 import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ from scaling.columns import MUST_AGREE
 from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
+from scaling.version import installed_version
 
 SAME_TARGET = 0.02  # of log size, tokens or compute: runs meet a plan to within whole steps
 
@@ -310,11 +310,9 @@ def _runs_at(target: SealedTarget, records: Records) -> list[tuple[str, float]]:
 
 def code_version() -> str:
     """The installed version and, in a clone, the commit and whether files were changed."""
-    try:
-        version = importlib.metadata.version("scaling-forecast")
-    except importlib.metadata.PackageNotFoundError:
-        version = "uninstalled"
-    root = Path(__file__).parent.parent
+    root, installed = Path(__file__).parents[2], installed_version()
+    if not (root / ".git").exists():  # else git would describe whatever the folder lies in
+        return installed
     try:
         described = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty"],
@@ -324,5 +322,5 @@ def code_version() -> str:
             check=True,
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return version
-    return f"{version} ({described})"
+        return installed
+    return f"{installed} ({described})"

@@ -9,13 +9,20 @@ from typing import NoReturn
 from scaling.cli import options
 from scaling.cli.verbs import dashboard, forecast, report, runs, seals, sweep
 from scaling.errors import ScalingError
+from scaling.version import installed_version
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code is 0, or 2 after a mistake that the input explains."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
     try:
-        arguments.verb(arguments)
+        if arguments.version:
+            print(installed_version())
+        elif arguments.verb is None:
+            parser.print_help()
+        else:
+            arguments.verb(arguments)
     except ScalingError as error:
         print(f"scaling: {error}", file=sys.stderr)
         return 2
@@ -40,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="scaling",
         description="Train ladders of language models, fit scaling laws, forecast larger runs.",
     )
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser.set_defaults(verb=None)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     for verb, groups in VERBS.items():
         summary = (verb.__doc__ or "").splitlines()[0]
         command = verbs.add_parser(verb.__name__.rstrip("_"), help=summary, description=summary)

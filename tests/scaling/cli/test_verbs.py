@@ -15,6 +15,7 @@ from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
 from scaling.cli import VERBS, main
 from scaling.records import read_records
+from scaling.version import installed_version
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,6 +45,14 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--huber-delta" in done.stdout
+
+
+def test_the_bare_command_prints_its_help_and_version_the_installed_one(capsys):
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    assert all(verb.__name__.rstrip("_") in printed for verb in VERBS)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == installed_version()
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
@@ -398,7 +407,6 @@ def test_a_mistake_is_one_line_and_exit_code_two(
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["fitt"],
         ["fit"],
         ["fit", "runs.csv", "--lwa", "m4"],
