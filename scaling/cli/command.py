@@ -14,13 +14,13 @@ from scaling.version import installed_version
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code is 0, or 2 after a mistake that the input explains."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    command_line = parser()
+    arguments = command_line.parse_args(argv)
     try:
         if arguments.version:
             print(installed_version())
         elif arguments.verb is None:
-            parser.print_help()
+            command_line.print_help()
         else:
             arguments.verb(arguments)
     except ScalingError as error:
@@ -42,21 +42,22 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def parser() -> argparse.ArgumentParser:
+    """Every verb with its options."""
+    command_line = _Parser(
         prog="scaling",
         description="Train ladders of language models, fit scaling laws, forecast larger runs.",
     )
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    parser.set_defaults(verb=None)
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+    command_line.add_argument("--version", action="store_true", help="print the version and exit")
+    command_line.set_defaults(verb=None)
+    verbs = command_line.add_subparsers(title="verbs", metavar="VERB")
     for verb, groups in VERBS.items():
         summary = (verb.__doc__ or "").splitlines()[0]
         command = verbs.add_parser(verb.__name__.rstrip("_"), help=summary, description=summary)
         command.set_defaults(verb=verb)
         for add_options in groups:
             add_options(command)
-    return parser
+    return command_line
 
 
 #: Each verb with the groups of options that it takes.

@@ -49,7 +49,9 @@ class Recipe:
     """How the learning rate goes with batch and tokens: a name of LEARNING_RATE_RULES, or custom
     where the two exponents are given."""
     learning_rate_batch_exponent: float = 0.70
+    """Power of the batch, over its reference, by which the learning rate grows."""
     learning_rate_tokens_exponent: float = -0.27
+    """Power of the training tokens, over their reference, by which it goes."""
     max_hidden_learning_rate: float = 0.06
     """Cap on the learning rate of hidden matrices."""
     embedding_learning_rate_factor: float = 20.0
@@ -60,9 +62,11 @@ class Recipe:
     base_batch_tokens: float = 65536.0
     """Batch at 1e9 tokens; grows as the square root of the horizon."""
     min_batch_sequences: int = 4
+    """Sequences of the smallest batch."""
     warmup_share: float = 0.05
     """Linear warm-up as a share of the steps."""
     min_warmup_steps: int = 10
+    """Steps of the shortest warm-up."""
     schedule: Schedule = "linear"
     """linear: from the peak to zero over all steps after warm-up. wsd: constant, then to zero over
     the last `decay_share`; horizons within `max_trunk_span` share a trunk."""
@@ -83,6 +87,7 @@ class Recipe:
     schedule's peak is such that its mean learning rate is the same. None: it is every schedule's
     peak. `linear` has a mean of a half, `wsd` one of .84."""
     beta1: float = 0.9
+    """Share of the first moment that AdamW keeps from one step to the next."""
     beta2_steps: float = 46.0
     """1 - beta2 = this over the steps, within [0.001, 0.05]: a half-life of 1.5% of the run."""
     epsilon: float = 1e-10

@@ -1,0 +1,302 @@
+"""The pages under docs/reference that follow from the code: `python -m docs.generate` writes them.
+
+Each page is one function without arguments that gives its text; `PAGES` names them, and
+tests/docs/test_reference.py holds the committed pages against them.
+"""
+
+import argparse
+import ast
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from scaling.cli.command import parser
+from scaling.columns import COLUMNS
+from scaling.laws.base import Law
+from scaling.laws.registry import LAWS
+from scaling.limits import LimitCode
+from sweeps.config.section import Section
+from sweeps.config.sweep import SweepConfig
+
+FOLDER = Path(__file__).parent / "reference"
+_WRITTEN = "Written by `python -m docs.generate` from {source}: change that, not this page.\n"
+#: Units of config keys, by the last part of the key.
+_UNITS = {
+    "tokens": "tokens",
+    "tokens_per_param": "tokens per parameter",
+    "flops": "FLOP",
+    "flops_per_second": "FLOP/s",
+    "seconds": "s",
+    "hang_seconds": "s",
+    "memory_gb": "GB",
+    "device_hours": "device hours",
+    "ask_above_device_hours": "device hours",
+    "cost": "`budget.currency`",
+    "price_per_device_hour": "`budget.currency` an hour",
+    "context": "tokens",
+    "batch_tokens": "tokens",
+    "inner_steps": "optimizer steps",
+    "micro_sequences": "sequences",
+    "validation_windows": "sequences",
+    "max_epochs": "passes over the data",
+}
+
+
+def laws_page() -> str:
+    """Every law that is registered: form, inputs, constants with units and bounds, source."""
+    laws = _own(LAWS)
+    head = (
+        "# Laws\n\n" + _WRITTEN.format(source="`scaling/laws/registry.py`") + "\n"
+        "N is the number of parameters, D the training tokens, U the distinct ones, C the training "
+        "FLOP,\nw the width, l the number of layers; L is the loss in nats per token.\n"
+    )
+    contents = [f"- [{law.name}](#{_anchor(law.name)}): {_first_line(law)}" for law in laws]
+    return "\n".join([head, *contents, *(law_section(law) for law in laws)]) + "\n"
+
+
+def law_section(law: type[Law]) -> str:
+    """What the reference says of one law."""
+    bounds, rows = law.bounds(), []
+    for name in law.constant_names():
+        symbol, searched = law.symbols[name], _range(*bounds[name])
+        rows.append([f"`{name}`", symbol.meaning, symbol.unit or "-", searched])
+    forms = "\n".join(f"    {part.strip()}" for part in law.form.split(";"))
+    inputs = ", ".join(f"`{name}`" for name in law.inputs)
+    floor = f"`{law.floor}`" if law.floor else "no constant of its own"
+    return "\n".join(
+        [
+            f"\n## {law.name}\n",
+            f"{_first_line(law)}\n",
+            f"{forms}\n",
+            f"Inputs: {inputs}. Irreducible loss: {floor}.\n",
+            _table(["constant", "meaning", "unit", "searched"], rows),
+            f"\nSource: {law.reference.citation}.\n",
+            f"```bibtex\n{law.reference.bibtex}\n```",
+        ]
+    )
+
+
+def columns_page() -> str:
+    """Every column of the runs table: what it holds, and the spellings that are understood."""
+    rows = [
+        [f"`{name}`", column.meaning, column.kind, _codes(column.aliases)]
+        for name, column in COLUMNS.items()
+    ]
+    return (
+        "# Columns of the runs table\n\n"
+        + _WRITTEN.format(source="`scaling/columns.py`")
+        + "\nOne row is one run. A fit needs `loss` and one of `train_flops`, or `params` and "
+        "`tokens`.\nA spelling of one letter must match in case; longer ones match whatever their "
+        "case, blanks, dots\nand underscores. `--columns OURS=THEIRS` maps any other name. Columns "
+        "that are not listed are kept,\nand may be the input of `--x` and `--where`.\n\n"
+        + _table(["column", "meaning", "kind", "other spellings"], rows)
+        + "\n"
+    )
+
+
+def config_page() -> str:
+    """Every key of a sweep's config, and the names that keys take from a registry."""
+    from sweeps.config.launch import ENGINES
+    from sweeps.models.registry import FAMILIES
+    from sweeps.objectives.registry import OBJECTIVES
+    from sweeps.planning.recipe import RECIPES, Recipe
+
+    parts = [
+        "# Config keys\n",
+        _WRITTEN.format(source="the dataclasses of `sweeps/config/`"),
+        "A config is one YAML file; `scaling plan CONFIG` says what it means. Any key may be given "
+        "on the command\nline too: `--set launch.workers=4`. `null` sets a key back to its default."
+        " A list of one may be written\nwithout brackets.\n",
+        *_sections(SweepConfig, ""),
+        "\n## recipe.overrides\n",
+        "The constants of a recipe that `recipe.overrides` may replace.\n",
+        _fields_table(Recipe, "", skipped=("name",)),
+        "\n## Names\n",
+    ]
+    named = {
+        "`model.family`": [family.name for family in _own(FAMILIES)],
+        "`objective`": [objective.name for objective in _own(OBJECTIVES)],
+        "`recipe.name`": list(RECIPES),
+        "`launch.engine`": list(ENGINES),
+    }
+    return "\n".join([*parts, _table(["key", "names"], [[k, _codes(v)] for k, v in named.items()])])
+
+
+def verbs_page() -> str:
+    """Every verb of the command line with its arguments and options."""
+    (verbs,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
+    parts = [
+        "# Verbs\n",
+        _WRITTEN.format(source="`scaling/cli/command.py` and `scaling/cli/options.py`"),
+        "SOURCE is a table or `mlflow:EXPERIMENT`. A mistake is one line that says what, where and "
+        "what next,\nwith exit code 2. With `--json` a verb prints exactly one JSON document on "
+        "standard output.\n",
+        *(f"- [{name}](#{name}): {verb.description}" for name, verb in verbs.choices.items()),
+    ]
+    for name, verb in verbs.choices.items():
+        own = [action for action in verb._actions if action.dest != "help"]
+        rows = [[_spelling(action), _help(action)] for action in own]
+        parts += [f"\n## {name}\n", f"{verb.description}\n", _usage(name, own), ""]
+        parts += [_table(["argument", "meaning"], rows)]
+    return "\n".join(parts) + "\n"
+
+
+def limits_page() -> str:
+    """Every code that a limit of an answer may have."""
+    rows = [
+        [f"`{code.value}`", f"`{code.name}`", _documented(LimitCode)[code.name]]
+        for code in LimitCode
+    ]
+    return (
+        "# Limits of an answer\n\n"
+        + _WRITTEN.format(source="`scaling/limits.py`")
+        + "\nEvery result, and every JSON document, has a field `limits`: a list of a `code` to "
+        "branch on and a `text`\nto read.\n\n" + _table(["code", "member", "meaning"], rows) + "\n"
+    )
+
+
+#: Each page by the name of its file in docs/reference.
+PAGES = {
+    "columns.md": columns_page,
+    "config.md": config_page,
+    "laws.md": laws_page,
+    "limits.md": limits_page,
+    "verbs.md": verbs_page,
+}
+
+
+def page(file_name: str) -> str:
+    """The text of a page, as its file holds it."""
+    return re.sub(r"\n{3,}", "\n\n", PAGES[file_name]()).rstrip() + "\n"
+
+
+def _sections(kind: type[Section], place: str) -> Iterator[str]:
+    """A table a section of the config, from the top of the tree down."""
+    variants = kind.variants()
+    if len(variants) > 1:
+        yield f"\n## {place}\n\n{_first_paragraph(kind)} `{place}.{kind.tag}` names one of these.\n"
+        for name, variant in _own_items(variants):
+            yield f"\n### {kind.tag}: {name}\n\n{_first_paragraph(variant)}\n"
+            yield _fields_table(variant, place)
+        return
+    yield f"\n## {place or 'At the top'}\n\n{_first_paragraph(kind)}\n"
+    yield _fields_table(kind, place)
+    seen = set()
+    for name, held in kind.field_types().items():
+        inner = next((a for a in (held, *get_args(held)) if _is_section(a)), None)
+        if inner is not None and inner not in seen:  # cells and held_out are grids too
+            seen.add(inner)
+            yield from _sections(inner, f"{place}.{name}" if place else name)
+
+
+def _fields_table(kind: type, place: str, skipped: tuple[str, ...] = ()) -> str:
+    texts, rows = _documented(kind), []
+    for item in fields(cast(Any, kind)):
+        key = f"{place}.{item.name}" if place else item.name
+        if item.name not in skipped:
+            unit = _UNITS.get(item.name, "-")
+            rows.append([f"`{key}`", _default(item), unit, texts.get(item.name, "")])
+    return _table(["key", "default", "unit", "meaning"], rows)
+
+
+def _documented(kind: type) -> dict[str, str]:
+    """The docstring under each field of a class and its bases, by the field's name."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if base is object or base.__module__.split(".")[0] not in ("scaling", "sweeps"):
+            continue
+        (node,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        body = cast(ast.ClassDef, node).body
+        for field, text in zip(body, body[1:], strict=False):
+            target = field.target if isinstance(field, ast.AnnAssign) else None
+            target = field.targets[0] if isinstance(field, ast.Assign) else target
+            if isinstance(target, ast.Name) and isinstance(text, ast.Expr):
+                found[target.id] = inspect.cleandoc(cast(ast.Constant, text.value).value)
+    return found
+
+
+def _default(item: Field[Any]) -> str:
+    value = item.default if item.default_factory is MISSING else item.default_factory()
+    if value is MISSING:
+        return "required"
+    if isinstance(value, Section):
+        return "see below"
+    if value is None or value == () or value == {}:
+        return "none"
+    words = {True: "true", False: "false"}
+    shown = list(value) if isinstance(value, tuple) else value
+    return f"`{words[shown] if isinstance(shown, bool) else shown}`"
+
+
+def _is_section(held: object) -> bool:
+    return isinstance(held, type) and issubclass(held, Section)
+
+
+def _usage(name: str, actions: Iterable[argparse.Action]) -> str:
+    asked = [action for action in actions if not action.option_strings]
+    words = [f"[{a.metavar}]" if a.nargs in ("?", "*") else str(a.metavar) for a in asked]
+    return f"    scaling {' '.join([name, *words])}"
+
+
+def _spelling(action: argparse.Action) -> str:
+    value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+    if not action.option_strings:
+        return f"`{action.metavar}`"
+    return " ".join(f"`{option}{value}`" for option in action.option_strings)
+
+
+def _help(action: argparse.Action) -> str:
+    text = (action.help or "") % {"default": action.default}
+    return text + (" (required)" if action.option_strings and action.required else "")
+
+
+def _own(registry: Mapping[str, Any]) -> list[Any]:
+    return [member for _, member in _own_items(registry)]
+
+
+def _own_items(registry: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The members that this package defines, without those that other code has registered."""
+    kinds = {k: m if isinstance(m, type) else type(m) for k, m in registry.items()}
+    own = ("scaling.", "sweeps.")
+    return [(k, registry[k]) for k, kind in kinds.items() if kind.__module__.startswith(own)]
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "-"
+
+
+def _first_line(kind: type) -> str:
+    return inspect.cleandoc(kind.__doc__ or kind.__name__).splitlines()[0]
+
+
+def _first_paragraph(kind: type) -> str:
+    return " ".join(inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].split())
+
+
+def _anchor(name: str) -> str:
+    """The anchor that Sphinx and GitHub both give a heading of this name."""
+    return name.lower()
+
+
+def _range(low: float, high: float) -> str:
+    return "above 0" if (low, high) == (0, float("inf")) else f"{low:g} to {high:g}"
+
+
+if __name__ == "__main__":
+    for file_name in PAGES:
+        (FOLDER / file_name).write_text(page(file_name), encoding="utf-8")
+        print(f"docs/reference/{file_name}", file=sys.stderr)
