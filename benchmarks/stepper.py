@@ -11,10 +11,11 @@ from typing import NamedTuple
 import torch
 
 from scaling.shape import TransformerShape
+from sweeps.config.recipe import find_recipe
 from sweeps.data.batch import Batch
 from sweeps.models.transformer import Transformer
 from sweeps.objectives.registry import CAUSAL
-from sweeps.planning.recipe import find_recipe, settings_for
+from sweeps.planning.recipe import settings_for
 from sweeps.training.adamw import PackedAdamW
 from sweeps.training.step import Step
 

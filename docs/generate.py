@@ -5,46 +5,25 @@ tests/docs/test_reference.py holds the committed pages against them.
 """
 
 import argparse
-import ast
 import inspect
 import re
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from scaling.cli.command import parser
 from scaling.columns import COLUMNS
 from scaling.laws.base import Law
 from scaling.laws.registry import LAWS
 from scaling.limits import LimitCode
+from sweeps.config.describe import field_docstrings, settings_of
 from sweeps.config.section import Section
 from sweeps.config.sweep import SweepConfig
 
 FOLDER = Path(__file__).parent / "reference"
 _WRITTEN = "Written by `python -m docs.generate` from {source}: change that, not this page.\n"
-#: Units of config keys, by the last part of the key.
-_UNITS = {
-    "tokens": "tokens",
-    "tokens_per_param": "tokens per parameter",
-    "flops": "FLOP",
-    "flops_per_second": "FLOP/s",
-    "seconds": "s",
-    "hang_seconds": "s",
-    "memory_gb": "GB",
-    "device_hours": "device hours",
-    "ask_above_device_hours": "device hours",
-    "cost": "`budget.currency`",
-    "price_per_device_hour": "`budget.currency` an hour",
-    "context": "tokens",
-    "batch_tokens": "tokens",
-    "inner_steps": "optimizer steps",
-    "micro_sequences": "sequences",
-    "validation_windows": "sequences",
-    "max_epochs": "passes over the data",
-}
 
 
 def laws_page() -> str:
@@ -102,9 +81,9 @@ def columns_page() -> str:
 def config_page() -> str:
     """Every key of a sweep's config, and the names that keys take from a registry."""
     from sweeps.config.launch import ENGINES
+    from sweeps.config.recipe import RECIPES, Recipe
     from sweeps.models.registry import FAMILIES
     from sweeps.objectives.registry import OBJECTIVES
-    from sweeps.planning.recipe import RECIPES, Recipe
 
     parts = [
         "# Config keys\n",
@@ -149,7 +128,7 @@ def verbs_page() -> str:
 def limits_page() -> str:
     """Every code that a limit of an answer may have."""
     rows = [
-        [f"`{code.value}`", f"`{code.name}`", _documented(LimitCode)[code.name]]
+        [f"`{code.value}`", f"`{code.name}`", field_docstrings(LimitCode)[code.name]]
         for code in LimitCode
     ]
     return (
@@ -195,33 +174,15 @@ def _sections(kind: type[Section], place: str) -> Iterator[str]:
 
 
 def _fields_table(kind: type, place: str, skipped: tuple[str, ...] = ()) -> str:
-    texts, rows = _documented(kind), []
-    for item in fields(cast(Any, kind)):
-        key = f"{place}.{item.name}" if place else item.name
-        if item.name not in skipped:
-            unit = _UNITS.get(item.name, "-")
-            rows.append([f"`{key}`", _default(item), unit, texts.get(item.name, "")])
+    rows = [
+        [f"`{item.key}`", _default(item.default), item.unit or "-", item.reason]
+        for item in settings_of(kind, place)
+        if item.name not in skipped
+    ]
     return _table(["key", "default", "unit", "meaning"], rows)
 
 
-def _documented(kind: type) -> dict[str, str]:
-    """The docstring under each field of a class and its bases, by the field's name."""
-    found: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        if base is object or base.__module__.split(".")[0] not in ("scaling", "sweeps"):
-            continue
-        (node,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-        body = cast(ast.ClassDef, node).body
-        for field, text in zip(body, body[1:], strict=False):
-            target = field.target if isinstance(field, ast.AnnAssign) else None
-            target = field.targets[0] if isinstance(field, ast.Assign) else target
-            if isinstance(target, ast.Name) and isinstance(text, ast.Expr):
-                found[target.id] = inspect.cleandoc(cast(ast.Constant, text.value).value)
-    return found
-
-
-def _default(item: Field[Any]) -> str:
-    value = item.default if item.default_factory is MISSING else item.default_factory()
+def _default(value: Any) -> str:
     if value is MISSING:
         return "required"
     if isinstance(value, Section):

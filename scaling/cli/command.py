@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
 
 #: Each verb with the groups of options that it takes.
 VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] = {
+    sweep.config: (options.describing, options.output),
     sweep.plan: (options.config, options.output, options.json_output),
     sweep.tokenize: (options.tokenizing, options.required_output, options.json_output),
     sweep.run: (options.config, options.spending, options.output, options.json_output),

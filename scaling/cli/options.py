@@ -18,6 +18,20 @@ def config(command: argparse.ArgumentParser) -> None:
     )
 
 
+def describing(command: argparse.ArgumentParser) -> None:
+    """Which config is printed, and how."""
+    form = command.add_mutually_exclusive_group()
+    form.add_argument(
+        "--schema", action="store_true", help="the JSON schema instead, by which editors complete"
+    )
+    form.add_argument(
+        "--data",
+        default="text",
+        metavar="SOURCE",
+        help="the source of data whose settings are no comments (%(default)s)",
+    )
+
+
 def source(command: argparse.ArgumentParser) -> None:
     """A table of runs, and how to read it."""
     command.add_argument(

@@ -74,7 +74,7 @@ class DataConfig(Section, place="data"):
     def check_tokenizer(self, name: str | None) -> None:
         """Refuse a tokenizer that is neither known nor a file."""
         if name is not None and not name.endswith(".json"):
-            self.check_choice("tokenizer", (*BYTE_TOKENIZERS, "a path of a tokenizer.json"))
+            self.check_word("tokenizer", (*BYTE_TOKENIZERS, "a path of a tokenizer.json"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +128,7 @@ class ShardsData(StoredData, source="shards"):
     """Tokens as `scaling tokenize` or nanoGPT-style tools write them."""
 
     instead = {"validation_share": "`scaling tokenize` split them, or give data.validation_files"}
+    choices = {"token_type": TOKEN_TYPES}
 
     files: tuple[str, ...] = ()
     """A folder that `scaling tokenize` wrote, or globs of training shards."""
@@ -145,7 +146,7 @@ class ShardsData(StoredData, source="shards"):
         """Refuse unknown kinds of tokens."""
         super().__post_init__()
         self.check_positive("vocab_size")
-        self.check_choice("token_type", TOKEN_TYPES)
+        self.check_choice("token_type")
         self.check_tokenizer(self.tokenizer)
 
 

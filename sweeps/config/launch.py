@@ -16,6 +16,8 @@ STRATEGIES = ("auto", "ddp", "fsdp")
 class ResourcesConfig(Section, place="launch.resources"):
     """What one run takes, and how its devices share it. Ray and Slurm reserve it."""
 
+    choices = {"strategy": STRATEGIES}
+
     devices: int = 1
     """GPUs (or processes, on a CPU) that share each batch of one run; of each of its nodes."""
     nodes: int = 1
@@ -31,7 +33,7 @@ class ResourcesConfig(Section, place="launch.resources"):
     def __post_init__(self) -> None:
         """Refuse what no run can take."""
         self.check_positive("devices", "nodes", "threads", "memory_gb")
-        self.check_choice("strategy", STRATEGIES)
+        self.check_choice("strategy")
         if self.world_size == 1 and self.strategy != "auto":
             raise ConfigError(
                 f"{self.key('strategy')} {self.strategy} shares a run among "
@@ -123,6 +125,8 @@ class LaunchConfig(Section, place="launch"):
     is refused.
     """
 
+    choices = {"engine": ENGINES, "device": DEVICES}
+
     engine: str = "local"
     """`local` (processes of this machine), `ray` (a Ray cluster) or `slurm` (job arrays through
     submitit)."""
@@ -147,8 +151,7 @@ class LaunchConfig(Section, place="launch"):
     def __post_init__(self) -> None:
         """Refuse unknown places, and what the engine of this launch does not use."""
         self.check_positive("workers")
-        self.check_choice("engine", ENGINES)
-        self.check_choice("device", DEVICES)
+        self.check_choice("engine", "device")
         for name, engine in (("address", "ray"), ("slurm", "slurm")):
             if self.engine != engine:
                 self.check_unused(

@@ -13,6 +13,8 @@ PRECISIONS = ("fp32", "bf16")
 class ModelConfig(Section, place="model"):
     """What all models of the sweep have in common."""
 
+    choices = {"mlp": MLPS, "precision": PRECISIONS}
+
     family: str = "slt-dec/1"
     """The kind of model: a name of sweeps.models.registry."""
     head_size: int = 16
@@ -39,5 +41,4 @@ class ModelConfig(Section, place="model"):
             raise ConfigError(
                 f"{self.key('head_size')} is {self.head_size}; rotary embedding needs an even one"
             )
-        self.check_choice("mlp", MLPS)
-        self.check_choice("precision", PRECISIONS)
+        self.check_choice("mlp", "precision")

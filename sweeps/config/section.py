@@ -20,6 +20,11 @@ class Section:
     """The key under which it lies; empty where it lies under several, as a grid does."""
     tag: ClassVar[str] = ""
     """The setting that says which variant it is, for example `source`; empty where there is one."""
+    open_keys: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The keys that a field takes whose type is a dict, by its name; a field that is not among them
+    takes any."""
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The words that a field may hold, where they are few, by its name."""
 
     def __init_subclass__(cls, *, place: str | None = None) -> None:
         """Note the key; a subclass that names none lies where its base does."""
@@ -82,7 +87,12 @@ class Section:
             if value is not None and not value >= 0:
                 raise ConfigError(f"{self.key(name)} is {value:g}; it is 0 or more")
 
-    def check_choice(self, name: str, choices: tuple[str, ...]) -> None:
+    def check_choice(self, *names: str) -> None:
+        """Refuse words that are none of a field's `choices`."""
+        for name in names:
+            self.check_word(name, self.choices[name])
+
+    def check_word(self, name: str, choices: tuple[str, ...]) -> None:
         """Refuse a word that is none of these."""
         value = getattr(self, name)
         if value not in choices:

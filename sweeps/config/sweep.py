@@ -1,17 +1,13 @@
 """What a sweep is: one YAML file, mirrored one to one by frozen dataclasses."""
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 from scaling.errors import ConfigError
 from sweeps.config.data import DataConfig, TextData
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.model import ModelConfig
+from sweeps.config.recipe import CONSTANTS, SCHEDULES, Recipe, find_recipe
 from sweeps.config.section import Section
-
-#: Learning rate over a run; `sweeps.planning.schedule` says what each does.
-Schedule = Literal["linear", "wsd"]
-SCHEDULES: tuple[str, ...] = get_args(Schedule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +50,10 @@ class Grid(Section):
 class RecipeConfig(Section, place="recipe"):
     """The rules that turn a size and a horizon into hyper-parameters."""
 
+    open_keys = {"overrides": CONSTANTS}
+
     name: str = "cpt-adamw/1"
-    """A named recipe of sweeps.planning.recipe."""
+    """A named recipe of sweeps.config.recipe."""
     overrides: dict[str, float | str] = field(default_factory=dict)
     """Constants of the recipe to replace; they enter the recipe's hash."""
 
@@ -132,6 +130,8 @@ class Exclusion(Section):
 class SweepConfig(Section):
     """A ladder of models to train."""
 
+    choices = {"schedule": SCHEDULES}
+
     name: str
     """The sweep's name, which is the MLflow experiment's."""
     grid: Grid = field(default_factory=Grid)
@@ -165,7 +165,7 @@ class SweepConfig(Section):
         if not self.name.strip():
             raise ConfigError("name is empty; a sweep needs a name")
         if self.schedule is not None:
-            self.check_choice("schedule", SCHEDULES)
+            self.check_choice("schedule")
             if self.recipe.overrides.get("schedule", self.schedule) != self.schedule:
                 raise ConfigError(
                     f'schedule is "{self.schedule}" and recipe.overrides.schedule is '
@@ -173,6 +173,7 @@ class SweepConfig(Section):
                 )
         self._check_grids()
         self._check_between_parts()
+        recipe_of(self)
 
     def _check_between_parts(self) -> None:
         """Refuse what one part of the config leaves another without a use for."""
@@ -208,3 +209,11 @@ class SweepConfig(Section):
                 raise ConfigError(
                     f"{label} needs exactly one of tokens, tokens_per_param, flops; given: {given}"
                 )
+
+
+def recipe_of(config: SweepConfig) -> Recipe:
+    """The recipe of a sweep: the one that it names, with its overrides and its schedule."""
+    overrides = dict(config.recipe.overrides)
+    if config.schedule is not None:
+        overrides["schedule"] = config.schedule
+    return find_recipe(config.recipe.name, overrides)

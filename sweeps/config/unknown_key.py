@@ -1,7 +1,7 @@
 """What to say of a key that a config does not know: where it lies, or what was meant."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sweeps.config.section import Section
@@ -39,9 +39,15 @@ def unknown_key(
     for key in [str(key) for key in value] if isinstance(value, Mapping) else []:
         if elsewhere := kind.key(key) if key in siblings else _whole_keys(tree, key):
             return f"{start}its {key} is {elsewhere}"
-    if near := difflib.get_close_matches(name, siblings, n=1, cutoff=0.4):
-        return f'{start}did you mean "{near[0]}"?'
-    return f"{start}known: {', '.join(siblings)}"
+    return start + nearest(name, siblings)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say of a word that is none of these: the one that was meant, or all of them."""
+    words = list(known)
+    if near := difflib.get_close_matches(name, words, n=1, cutoff=0.4):
+        return f'did you mean "{near[0]}"?'
+    return f"known: {', '.join(words)}"
 
 
 def _whole_keys(tree: list[_Known], name: str) -> str:
@@ -59,3 +65,5 @@ def _tree(kind: type[Section], place: str) -> Iterator[_Known]:
             yield _Known(name, key + note, f"{part}_{name}" if part else "")
             if isinstance(held, type) and issubclass(held, Section):
                 yield from _tree(held, key)
+            for inner in member.open_keys.get(name, ()):
+                yield _Known(inner, f"{key}.{inner}{note}", f"{name}_{inner}")

@@ -9,19 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling.errors import ConfigError
-from sweeps.config.sweep import Grid, SweepConfig
+from sweeps.config.recipe import Recipe
+from sweeps.config.sweep import Grid, SweepConfig, recipe_of
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.base import CorpusFacts
 from sweeps.models.family import Shape
 from sweeps.models.registry import find_family
 from sweeps.objectives.registry import find_objective
-from sweeps.planning.recipe import (
-    Recipe,
-    horizon_settings_for,
-    recipe_of,
-    settings_for,
-    trunk_settings_for,
-)
+from sweeps.planning.recipe import horizon_settings_for, settings_for, trunk_settings_for
 from sweeps.planning.run_plan import Branch, RunPlan
 from sweeps.planning.schedule import split_horizons
 from sweeps.planning.settings import TrainingSettings

@@ -9,7 +9,7 @@ and differ in their decay branches alone (Haegele et al. 2024, arXiv:2405.18392)
 import math
 from collections.abc import Sequence
 
-from sweeps.config.sweep import Schedule
+from sweeps.config.recipe import Schedule
 
 
 def schedule_factor(

@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from sweeps.config.sweep import Schedule
+from sweeps.config.recipe import Schedule
 from sweeps.planning.schedule import schedule_factor
 
 

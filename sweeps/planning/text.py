@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from sweeps.config.sweep import recipe_of
 from sweeps.planning.cost import PlanCost
 from sweeps.planning.plan import SweepPlan
-from sweeps.planning.recipe import recipe_of
 
 _WIDTH = 120  # columns of a terminal
 

@@ -9,9 +9,9 @@ from scaling.laws.registry import LAWS
 from scaling.limits import LimitCode
 from sweeps.config.data import SOURCES
 from sweeps.config.launch import ENGINES
+from sweeps.config.recipe import RECIPES
 from sweeps.models.registry import FAMILIES
 from sweeps.objectives.registry import OBJECTIVES
-from sweeps.planning.recipe import RECIPES
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from scaling.cli.outlooks import judge_of, outlook_lines
-from scaling.cli.outputs import answer, show
+from scaling.cli.outputs import answer, save, show
 from scaling.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
@@ -16,6 +16,20 @@ if TYPE_CHECKING:
     from sweeps.status.ledger import SweepStanding
 
 Arguments = argparse.Namespace
+
+
+def config(arguments: Arguments) -> None:
+    """Print a config with every setting, its default and what it is; --schema for editors."""
+    import json
+
+    from sweeps.config.commented import commented_config
+    from sweeps.config.schema import config_schema
+
+    schema = arguments.schema
+    text = json.dumps(config_schema(), indent=2) if schema else commented_config(arguments.data)
+    save(text.rstrip("\n"), arguments)
+    if not arguments.output:
+        print(text.rstrip("\n"))
 
 
 def plan(arguments: Arguments) -> None:

@@ -7,13 +7,8 @@ import pytest
 
 from scaling.errors import ConfigError
 from scaling.shape import TransformerShape
-from sweeps.planning.recipe import (
-    LEARNING_RATE_RULES,
-    RECIPES,
-    batch_sequences_for,
-    find_recipe,
-    settings_for,
-)
+from sweeps.config.recipe import LEARNING_RATE_RULES, RECIPES, find_recipe
+from sweeps.planning.recipe import batch_sequences_for, settings_for
 from sweeps.planning.settings import with_learning_rate_factor
 
 

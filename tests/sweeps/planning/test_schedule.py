@@ -6,14 +6,10 @@ import math
 import pytest
 
 from scaling.shape import TransformerShape
+from sweeps.config.recipe import find_recipe
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.plan import plan_sweep
-from sweeps.planning.recipe import (
-    find_recipe,
-    horizon_settings_for,
-    settings_for,
-    trunk_settings_for,
-)
+from sweeps.planning.recipe import horizon_settings_for, settings_for, trunk_settings_for
 from sweeps.planning.schedule import split_horizons
 from sweeps.planning.text import plan_text
 

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from scaling.shape import TransformerShape
-from sweeps.planning.recipe import RECIPES, settings_for
+from sweeps.config.recipe import RECIPES
+from sweeps.planning.recipe import settings_for
 from sweeps.training.adamw import PackedAdamW
 
 SHAPE = TransformerShape(width=32, depth=1, head_size=16, context=64, vocab_size=16)
