@@ -3,8 +3,9 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -42,9 +43,15 @@ ENGINES = {
 }
 
 
+@cache
+def nodes_of(source: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(source.read_text())))
+
+
+@cache
 def imported_packages(source: Path) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(source.read_text())):
+    for node in nodes_of(source):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -52,14 +59,16 @@ def imported_packages(source: Path) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
+@cache
 def sources(*packages: str) -> list[Path]:
     return [source for package in packages for source in sorted((ROOT / package).rglob("*.py"))]
 
 
+@cache
 def imported_rooms(source: Path) -> set[tuple[str, ...]]:
     """What a file imports of our packages, as parts of dotted names; imports for types too."""
     names = set()
-    for node in ast.walk(ast.parse(source.read_text())):
+    for node in nodes_of(source):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -118,7 +127,7 @@ def test_files_and_functions_are_short_enough_to_read():
         text, name = source.read_text(), str(source.relative_to(ROOT))
         if len(text.splitlines()) > LONGEST_FILE:
             too_long.append(name)
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes_of(source):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 where = f"{name}:{node.name}"
                 lines = (node.end_lineno or 0) - node.lineno + 1
@@ -160,9 +169,9 @@ def test_importing_scaling_and_analysis_stays_light(heavy):
     assert subprocess.run([sys.executable, "-c", probe], cwd=ROOT).returncode == 0
 
 
-def our_imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+def our_imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
     """What a piece of source takes out of our packages: (module, name in it or nothing)."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found = [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -179,7 +188,7 @@ def exists(module: str, name: str) -> bool:
     inside = path / name
     if not file.is_file() or not name or inside.is_dir() or inside.with_suffix(".py").is_file():
         return file.is_file()
-    nodes = ast.walk(ast.parse(file.read_text()))
+    nodes = nodes_of(file)
     names = {getattr(node, "name", getattr(node, "id", None)) for node in nodes}
     return name in names
 
@@ -188,17 +197,18 @@ def test_programs_that_tests_keep_in_strings_import_what_exists():
     """They run in processes of their own, many of them only where an engine is installed."""
     gone = set()
     for source in sources("tests", "benchmarks"):
-        for node in ast.walk(ast.parse(source.read_text())):
+        for node in nodes_of(source):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 with suppress(SyntaxError, ValueError):
-                    gone |= {one for one in our_imports(ast.parse(node.value)) if not exists(*one)}
+                    program = ast.walk(ast.parse(node.value))
+                    gone |= {one for one in our_imports(program) if not exists(*one)}
     assert not gone
 
 
 def law_names_in(source: Path, names: set[str]) -> list[str]:
     """Where a file asks for a law by its name: the name as a string, or a comparison of names."""
     found = []
-    for node in ast.walk(ast.parse(source.read_text())):
+    for node in nodes_of(source):
         is_name = isinstance(node, ast.Constant) and node.value in names
         compared = isinstance(node, ast.Compare) and any(
             isinstance(side, ast.Attribute)

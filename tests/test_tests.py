@@ -21,6 +21,8 @@ def reads_clock(node: ast.AST) -> bool:
 def judged_by_the_clock(source: str) -> list[int]:
     """The lines of assertions on a reading of a clock, itself or by a name that carries one."""
     tree = ast.parse(source)
+    if not reads_clock(tree):
+        return []
     assignments = [node for node in ast.walk(tree) if isinstance(node, ast.Assign | ast.AugAssign)]
     carriers: set[str] = set()
 

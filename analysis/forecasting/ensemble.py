@@ -13,7 +13,7 @@ from analysis.forecasting.calibration import Calibration
 from analysis.forecasting.ladder import FRONTIER_SCALE, Ladder
 from analysis.forecasting.members.candidates import Candidate
 from analysis.forecasting.members.form import Form
-from analysis.forecasting.members.map_fit import Problem, Solution, solve
+from analysis.forecasting.members.map_fit import Problem, Solution, solve_once
 from analysis.forecasting.noise import RunNoise, run_noise
 from analysis.intervals import DECADE
 from scaling.arrays import FloatArray
@@ -139,12 +139,17 @@ def _fit(ladder: Ladder, candidate: Candidate) -> MemberFit:
         prior_sd=candidate.prior_sd,
         cluster=ladder.cluster,
     )
-    starts = form.starts(problem.x, problem.y, problem.weights)
-    if not len(starts):
-        raise ForecastError(
-            f"no start of {candidate.law.name} leads to a finite fit; choose another"
-        )
-    solution = solve(problem, starts)
+    posed = (candidate.form, *centre, lowest)
+
+    def starts() -> FloatArray:
+        found = form.starts(problem.x, problem.y, problem.weights)
+        if not len(found):
+            raise ForecastError(
+                f"no start of {candidate.law.name} leads to a finite fit; choose another"
+            )
+        return found
+
+    solution = solve_once(problem, starts, posed)
     return MemberFit(
         candidate=candidate, form=form, centre=centre, lowest=lowest, solution=solution
     )

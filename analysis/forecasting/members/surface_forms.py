@@ -122,7 +122,9 @@ def _badly_tuned(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
 def _case(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
     """The law with the parameters that ``theta`` lacks at zero."""
     given = theta.shape[1]
-    value, jacobian = _bending(np.pad(theta, ((0, 0), (0, 7 - given))), x)
+    whole = np.zeros((len(theta), 7))
+    whole[:, :given] = theta
+    value, jacobian = _bending(whole, x)
     return value, jacobian[..., :given]
 
 
