@@ -1,26 +1,72 @@
-"""What reads records: fits, forecasts, backtests, figures, reports.
+"""What reads records: fits, forecasts, backtests, decisions, figures, reports.
 
-    from analysis import fit_law, fit_isoflop, checklist_card
+    from analysis import Targets, fit_law, forecast
+    from scaling import read_records
+
+    records = read_records("runs.csv")
+    fit = fit_law(records, "chinchilla")
+    print(forecast(records, Targets.flops(1e21, 1e22)))
 
 Each name is imported when it is first used, so that ``import analysis`` stays light.
 """
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+from scaling.lazy import offer
+
+if TYPE_CHECKING:
+    from analysis.approaches.envelope import EnvelopeFit as EnvelopeFit
+    from analysis.approaches.envelope import fit_envelope as fit_envelope
+    from analysis.approaches.isoflop import IsoflopFit as IsoflopFit
+    from analysis.approaches.isoflop import fit_isoflop as fit_isoflop
+    from analysis.approaches.side_by_side import CrossCheck as CrossCheck
+    from analysis.approaches.side_by_side import cross_checks as cross_checks
+    from analysis.decisions.budget_for_loss import BudgetForLoss as BudgetForLoss
+    from analysis.decisions.budget_for_loss import budget_for_loss as budget_for_loss
+    from analysis.decisions.optimal_split import OptimalSplit as OptimalSplit
+    from analysis.decisions.optimal_split import optimal_splits as optimal_splits
+    from analysis.evaluation.backtest import Backtest as Backtest
+    from analysis.evaluation.backtest import backtest as backtest
+    from analysis.evaluation.held_out import HeldOutCheck as HeldOutCheck
+    from analysis.evaluation.held_out import check_held_out as check_held_out
+    from analysis.evaluation.held_out import forecast_held_out as forecast_held_out
+    from analysis.evaluation.sealed import Seal as Seal
+    from analysis.evaluation.sealed import SealStanding as SealStanding
+    from analysis.evaluation.sealed import seal_forecast as seal_forecast
+    from analysis.evaluation.sealed import standing_of as standing_of
+    from analysis.fitting.checklist import checklist_card as checklist_card
+    from analysis.fitting.lmfit_bridge import profile_intervals as profile_intervals
+    from analysis.fitting.policy import fit_law as fit_law
+    from analysis.fitting.result import Fit as Fit
+    from analysis.fitting.result import FitStatus as FitStatus
+    from analysis.forecasting.forecast import forecast as forecast
+    from analysis.forecasting.forecast import forecast_points as forecast_points
+    from analysis.forecasting.forecast import with_predictions as with_predictions
+    from analysis.forecasting.result import Forecast as Forecast
+    from analysis.forecasting.targets import Targets as Targets
+    from analysis.intervals import Interval as Interval
+    from analysis.report.write import write_report as write_report
+    from analysis.tuning.rungs import LadderHealth as LadderHealth
+    from analysis.tuning.rungs import ladder_health as ladder_health
 
 _HOMES = {
-    "fit_law": "analysis.fitting.fit",
-    "profile_intervals": "analysis.fitting.lmfit_bridge",
-    "Fit": "analysis.fitting.result",
-    "FitStatus": "analysis.fitting.result",
-    "Interval": "analysis.fitting.result",
-    "fit_isoflop": "analysis.approaches.isoflop",
-    "fit_envelope": "analysis.approaches.envelope",
-    "checklist_card": "analysis.fitting.checklist",
+    "analysis.intervals": ("Interval",),
+    "analysis.tuning.rungs": ("LadderHealth", "ladder_health"),
+    "analysis.fitting.result": ("Fit", "FitStatus"),
+    "analysis.fitting.policy": ("fit_law",),
+    "analysis.fitting.checklist": ("checklist_card",),
+    "analysis.fitting.lmfit_bridge": ("profile_intervals",),
+    "analysis.forecasting.targets": ("Targets",),
+    "analysis.forecasting.result": ("Forecast",),
+    "analysis.forecasting.forecast": ("forecast", "forecast_points", "with_predictions"),
+    "analysis.approaches.envelope": ("EnvelopeFit", "fit_envelope"),
+    "analysis.approaches.isoflop": ("IsoflopFit", "fit_isoflop"),
+    "analysis.approaches.side_by_side": ("CrossCheck", "cross_checks"),
+    "analysis.evaluation.backtest": ("Backtest", "backtest"),
+    "analysis.evaluation.held_out": ("HeldOutCheck", "check_held_out", "forecast_held_out"),
+    "analysis.evaluation.sealed": ("Seal", "SealStanding", "seal_forecast", "standing_of"),
+    "analysis.decisions.optimal_split": ("OptimalSplit", "optimal_splits"),
+    "analysis.decisions.budget_for_loss": ("BudgetForLoss", "budget_for_loss"),
+    "analysis.report.write": ("write_report",),
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'analysis' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__all__, __getattr__, __dir__ = offer("analysis", _HOMES)

@@ -29,7 +29,7 @@ import numpy as np  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
 
 from analysis.fitting.bootstrap import bootstrap, cluster_counts  # noqa: E402
-from analysis.fitting.fit import fit_law  # noqa: E402
+from analysis.fitting.fit import fit_as_asked  # noqa: E402
 from analysis.fitting.law_on_runs import model_of  # noqa: E402
 from analysis.fitting.penalties import objective_named  # noqa: E402
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
@@ -79,7 +79,7 @@ def simulated(runs: int) -> Records:
 
 def side_by_side(records: Records, loop_refits: int) -> dict:
     """Seconds a refit of the batch and of the loop, and how good the batch's objectives are."""
-    fit = fit_law(records, "chinchilla", bootstrap=0, card=False)
+    fit = fit_as_asked(records, "chinchilla", bootstrap=0, card=False)
     inputs = (records.column("params"), records.column("tokens"))
     log_loss = np.log(records.column("loss"))
     model = model_of(Chinchilla, inputs, {})
@@ -196,7 +196,7 @@ def growth() -> list[dict]:
     for runs, draws in ((240, 500), (240, 1000), (1000, 1000), (3000, 1000), (10_000, 1000)):
         records = simulated(runs)
         started = time.perf_counter()
-        fit = fit_law(records, "chinchilla", bootstrap=draws, resampling="pairs", card=False)
+        fit = fit_as_asked(records, "chinchilla", bootstrap=draws, resampling="pairs", card=False)
         seconds = time.perf_counter() - started
         rows.append(
             {

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.evaluation.scores import covered, interval_score
-from analysis.fitting.fit import fit_law
+from analysis.fitting.fit import fit_as_asked
 from analysis.forecasting.calibration import SURFACE
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.forecaster import log_forecast, prepare
@@ -86,13 +86,13 @@ def ours(law: str) -> Method:
 
 
 def bootstrap_of(law: str, *, residuals: bool) -> Method:
-    """One law by `fit_law`; its bootstrap as the interval, with or without residuals added."""
+    """One law by `fit_as_asked`; its bootstrap as the interval, with or without residuals added."""
 
     def answer(split: Split) -> Answer:
         curve = len(split.inputs) == 1
         x = split.inputs[0] if curve else None
         with np.errstate(all="ignore"):
-            fit = fit_law(split.seen, law, x=x, bootstrap=BOOTSTRAP, card=False)
+            fit = fit_as_asked(split.seen, law, x=x, bootstrap=BOOTSTRAP, card=False)
             inputs = [split.hidden[name].to_numpy(float) for name in split.inputs]
             draws = np.log(fit.draws.loss(*inputs))  # (draws, hidden)
             centre = fit.law.loss(*inputs)

@@ -1,1 +1,39 @@
-"""What spends compute: sweep configs, plans, models, data, training."""
+"""What spends compute: sweep configs, plans, models, data, training.
+
+    from scaling import RunStore
+    from sweeps import load_config, plan_sweep, run_sweep
+
+    plan = plan_sweep(load_config("configs/quickstart.yaml"))
+    run_sweep(plan, RunStore.open(plan.name))
+
+Each name is imported when it is first used, so that ``import sweeps`` stays light.
+"""
+
+from typing import TYPE_CHECKING
+
+from scaling.lazy import offer
+
+if TYPE_CHECKING:
+    from sweeps.checks.run import CheckReport as CheckReport
+    from sweeps.checks.run import run_checks as run_checks
+    from sweeps.config.sweep import SweepConfig as SweepConfig
+    from sweeps.config.yaml_file import config_from_mapping as config_from_mapping
+    from sweeps.config.yaml_file import load_config as load_config
+    from sweeps.planning.plan import SweepPlan as SweepPlan
+    from sweeps.planning.plan import plan_sweep as plan_sweep
+    from sweeps.planning.run_plan import RunPlan as RunPlan
+    from sweeps.running.runner import SweepOutcome as SweepOutcome
+    from sweeps.running.runner import run_sweep as run_sweep
+    from sweeps.status.ledger import SweepStanding as SweepStanding
+    from sweeps.status.ledger import sweep_standing as sweep_standing
+
+_HOMES = {
+    "sweeps.config.sweep": ("SweepConfig",),
+    "sweeps.config.yaml_file": ("config_from_mapping", "load_config"),
+    "sweeps.planning.run_plan": ("RunPlan",),
+    "sweeps.planning.plan": ("SweepPlan", "plan_sweep"),
+    "sweeps.checks.run": ("CheckReport", "run_checks"),
+    "sweeps.running.runner": ("SweepOutcome", "run_sweep"),
+    "sweeps.status.ledger": ("SweepStanding", "sweep_standing"),
+}
+__all__, __getattr__, __dir__ = offer("sweeps", _HOMES)

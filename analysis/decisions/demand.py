@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.fitting.fit import fit_law
+from analysis.fitting.fit import fit_as_asked
 from analysis.forecasting.ensemble import Ensemble, MemberFit
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.optimum import best_for_law, without_best_split
@@ -167,7 +167,7 @@ def _fitted_repetition(records: Records) -> DataConstrained | None:
     epochs = records.column("tokens") / records.column("unique_tokens")
     if int(np.sum(epochs > MORE_THAN_ONE_EPOCH)) < FEWEST_REPEATING:
         return None
-    law = fit_law(records, DataConstrained, bootstrap=0, card=False).law
+    law = fit_as_asked(records, DataConstrained, bootstrap=0, card=False).law
     assert isinstance(law, DataConstrained)
     return law
 

@@ -30,7 +30,7 @@ FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
 _FLOOR_SHARE_OF_REPLICAS = 0.05
 
 
-def fit_law(
+def fit_as_asked(
     records: Records,
     law: str | type[Law] = PowerLaw,
     *,
@@ -48,7 +48,7 @@ def fit_law(
     seed: int = 0,
     card: bool = True,
 ) -> Fit:
-    """The law that fits these runs best, with bootstrap draws of it.
+    """The best fit, with bootstrap draws, by the caller's own choices (`fit_law` makes them itself).
 
     ``objective``: huber, least_squares, absolute, raw_least_squares or asymmetric (see
     `analysis.fitting.penalties`); ``fix`` holds constants at values, ``bounds`` keeps them between
@@ -195,6 +195,7 @@ def _assemble(
         data_hash=used.data_hash,
         log_residuals=tuple(float(r) for r in problem.log_loss - predicted),
         rows=tuple(str(label) for label in used.table.index),
+        records=used,
     )
 
 

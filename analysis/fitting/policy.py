@@ -11,12 +11,12 @@ The caller may make each of these choices instead. What was chosen, and why, is 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from analysis.fitting.bootstrap import FEWEST_CLUSTERS_FOR_PAIRS
 from analysis.fitting.checklist import checklist_card
-from analysis.fitting.fit import fit_law
+from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.frontier import unbeaten_runs
 from analysis.fitting.lmfit_bridge import Bounds, tied_constants
 from analysis.fitting.problem import pose
@@ -43,23 +43,7 @@ FLOOR_HELD = Limit(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class FittedLaw:
-    """A fit and the runs that it was made from."""
-
-    fit: Fit
-    records: Records
-
-    @property
-    def about(self) -> str:
-        """What the law is about, in words."""
-        names = {"params": "model size", "train_flops": "compute"}
-        inputs = [names.get(name, name) for name in self.fit.columns]
-        runs = next(choice.chosen for choice in self.fit.choices if choice.about == "runs")
-        return f"loss as a function of {' and '.join(inputs)}, over {runs}"
-
-
-def fit_as_reported(
+def fit_law(
     records: Records,
     law: str | type[Law] = PowerLaw,
     *,
@@ -75,44 +59,60 @@ def fit_as_reported(
     bootstrap: int = RESAMPLES,
     confidence_level: float = LEVEL,
     seed: int = 0,
-) -> FittedLaw:
-    """The law's constants as fit, report, dashboard and JSON give them.
+) -> Fit:
+    """The constants of one law with their intervals, as `scaling fit` and every page give them.
 
-    ``frontier`` and ``objective`` None leave these choices to the policy; a floor that ``fix``,
-    ``bounds`` or ``expressions`` name is the caller's. The other arguments are those of
-    `analysis.fitting.fit.fit_law`, whose errors are raised here too.
+    Which runs take part (``frontier``: those that no cheaper run beats, or all), what is minimised
+    (``objective``, ``huber_delta``) and what becomes of a floor that the runs do not tell are
+    decided here where they are None, and said in ``Fit.choices``. A floor that ``fix``, ``bounds``
+    or ``expressions`` name is the caller's.
+
+    ``law`` is a law or its name (`scaling.laws.LAWS`); ``fix`` holds constants, ``bounds``
+    keeps them between two (None for an open end), ``expressions`` ties them to others
+    ({"beta": "alpha"}). ``x`` names the column that stands for the input of a one-input law.
+    ``weights``: "stderr" (inverse squared relative loss_stderr), "compute" (rising with
+    train_flops), a column, or one number per run. ``bootstrap`` draws, behind every interval,
+    resample configurations, or the groups of the column ``cluster``; 0 for none.
+
+    Losses are nats per token, sizes counts, compute FLOP. Raises FitError or RecordError where
+    the runs cannot answer; what limits a usable answer is in ``Fit.limits``.
     """
     kind = law_named(law)
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
         records = screen(records)
     runs, chosen_runs = _runs(records, kind, x, frontier)
     how: dict[str, Any] = {"fix": dict(fix or {}), "x": x, "weights": weights, "cluster": cluster}
-    try:
-        problem = pose(
-            runs,
-            kind,
-            x=x,
-            fixed=how["fix"],
-            weights=weights,
-            cluster=cluster,
-            tied=tied_constants(kind, expressions or {}),
-        )
-    except FitError as error:
-        if chosen_runs.chosen == ALL_RUNS or frontier:
-            raise
-        raise FitError(f"{error}; beaten runs are fitted too with --all-runs") from error
-    chosen_objective = _objective(objective, huber_delta, problem.configurations)
+    advise = chosen_runs.chosen == UNBEATEN_RUNS and not frontier
+    configurations = _configurations(runs, kind, expressions or {}, how, advise)
+    chosen_objective = _objective(objective, huber_delta, configurations)
     how |= {"objective": chosen_objective.chosen, "bounds": bounds, "expressions": expressions}
     how |= {"bootstrap": bootstrap, "confidence_level": confidence_level, "seed": seed}
     how |= {} if huber_delta is None else {"huber_delta": huber_delta}
-    fit = fit_law(runs, kind, **how, card=False)
+    fit = fit_as_asked(runs, kind, **how, card=False)
     chosen_floor = _floor(fit, (*how["fix"], *(bounds or {}), *(expressions or {})))
     if chosen_floor.chosen == HELD_AT_ZERO and (floor := kind.floor) is not None:
-        fit = fit_law(runs, kind, **{**how, "fix": {**how["fix"], floor: 0.0}}, card=False)
+        fit = fit_as_asked(runs, kind, **{**how, "fix": {**how["fix"], floor: 0.0}}, card=False)
         untold = {**fit.unidentified, floor: FLOOR_UNTOLD}
         fit = replace(fit, unidentified=untold, limits=(FLOOR_HELD, *fit.limits))
     fit = replace(fit, choices=(chosen_runs, chosen_objective, chosen_floor))
-    return FittedLaw(fit=replace(fit, card=checklist_card(fit, runs).entries), records=runs)
+    return replace(fit, card=checklist_card(fit, runs).entries)
+
+
+def _configurations(
+    runs: Records,
+    kind: type[Law],
+    expressions: Mapping[str, str],
+    how: Mapping[str, Any],
+    advise: bool,
+) -> int:
+    """How many configurations the runs have; FitError, with advice, where they are too few."""
+    asked = {"fixed" if name == "fix" else name: value for name, value in how.items()}
+    try:
+        return pose(runs, kind, tied=tied_constants(kind, expressions), **asked).configurations
+    except FitError as error:
+        if not advise:
+            raise
+        raise FitError(f"{error}; beaten runs are fitted too with --all-runs") from error
 
 
 def _runs(

@@ -14,6 +14,7 @@ from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.registry import law_named
 from scaling.limits import Limit, limits_from
+from scaling.records import Records
 
 
 class FitStatus(StrEnum):
@@ -93,7 +94,17 @@ class Fit:
     data_hash: str
     log_residuals: tuple[float, ...] = field(repr=False)  # ln observed - ln predicted, per run
     rows: tuple[str, ...] = field(default=(), repr=False)  # labels of the runs, as log_residuals
-    card: Mapping[str, Any] | None = field(default=None, repr=False)  # see diagnostics
+    card: Mapping[str, Any] | None = field(default=None, repr=False)  # see checklist
+    #: the runs that it was made from; None of a fit that was read from a file
+    records: Records | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def about(self) -> str:
+        """What the law is about, in words."""
+        names = {"params": "model size", "train_flops": "compute"}
+        inputs = " and ".join(names.get(name, name) for name in self.columns)
+        runs = [f", over {choice.chosen}" for choice in self.choices if choice.about == "runs"]
+        return f"loss as a function of {inputs}{''.join(runs)}"
 
     def interval(
         self, quantity: Callable[[Law], Any], confidence_level: float | None = None

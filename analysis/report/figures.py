@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from analysis.fitting.policy import FittedLaw
+from analysis.fitting.result import Fit
 from analysis.plots.backtest import plot_backtest_coverage, plot_backtest_errors
 from analysis.plots.isoflop import has_isoflop, plot_isoflop
 from analysis.plots.loss_against import plot_loss_against
@@ -48,7 +48,7 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
     if findings.x == "train_flops" and has_isoflop(findings.used):
         drawn = "Lines are the fitted law at that budget. " if surface else ""
         pictures["isoflop"] = _picture(
-            lambda ax: plot_isoflop(findings.used, fit=surface.fit if surface else None, ax=ax),
+            lambda ax: plot_isoflop(findings.used, fit=surface, ax=ax),
             "Which size at which budget",
             f"One colour is one compute budget, spent on models of different size. {drawn}"
             "The lowest point of a colour is the best size for that budget; where the lowest "
@@ -57,7 +57,7 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
     for i, law in enumerate(findings.laws):
         pictures[f"residuals {i}"] = _picture(
             partial(_residuals, law, findings.x),
-            f"Residuals of {law.fit.law.name.replace('_', ' ')}",
+            f"Residuals of {law.law.name.replace('_', ' ')}",
             "How far each measured loss lies above the fitted one. A curve, or one size that "
             "stays on one side, would say that the law or the training recipe misses something.",
         )
@@ -108,7 +108,7 @@ def _loss(findings: Findings, ax: Axes) -> None:
     plot_loss_against(
         findings.used,
         x=findings.x,
-        fit=law.fit if law else None,
+        fit=law,
         forecast=findings.forecast,
         held_out=findings.held_out,
         confidence_level=findings.confidence_level,
@@ -116,8 +116,9 @@ def _loss(findings: Findings, ax: Axes) -> None:
     )
 
 
-def _residuals(law: FittedLaw, x: str, ax: Axes) -> None:
-    plot_residuals(law.fit, law.records, x=x, ax=ax)
+def _residuals(fit: Fit, x: str, ax: Axes) -> None:
+    assert fit.records is not None  # made here, not read from a file
+    plot_residuals(fit, fit.records, x=x, ax=ax)
 
 
 def _picture(draw: Callable[[Axes], object], title: str, caption: str) -> Picture:

@@ -16,7 +16,8 @@ from analysis.decisions.optimal_split import OptimalSplit, optimal_splits
 from analysis.evaluation.backtest import Backtest, backtest
 from analysis.evaluation.held_out import HeldOutCheck, check_held_out, held_out_runs
 from analysis.evaluation.sealed import SealStanding
-from analysis.fitting.policy import RESAMPLES, FittedLaw, fit_as_reported
+from analysis.fitting.policy import RESAMPLES, fit_law
+from analysis.fitting.result import Fit
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.forecasting.targets import Targets
@@ -43,7 +44,7 @@ class Findings:
     records: Records  # all runs
     used: Records  # those that fits may use; the others are in its ``dropped``
     x: str  # the column that forecasts run along
-    laws: tuple[FittedLaw, ...]
+    laws: tuple[Fit, ...]
     forecast: Forecast | None  # along x, up to the largest factor
     splits: tuple[OptimalSplit, ...]
     held_out: HeldOutCheck | None
@@ -64,9 +65,9 @@ class Findings:
         """The largest x that fits use."""
         return float(self.used.column(self.x).max())
 
-    def law_of(self, *inputs: str) -> FittedLaw | None:
+    def law_of(self, *inputs: str) -> Fit | None:
         """The law of these record columns, if one was fitted."""
-        return next((law for law in self.laws if law.fit.columns == inputs), None)
+        return next((law for law in self.laws if law.columns == inputs), None)
 
     def target(self, factor: float) -> TargetForecast | None:
         """The forecast at ``factor`` times the largest fitted run; None where there is none."""
@@ -166,9 +167,9 @@ class _Questions:
     bootstrap: int
     seed: int
 
-    def fit(self, name: str) -> FittedLaw:
+    def fit(self, name: str) -> Fit:
         """The constants of one law."""
-        return fit_as_reported(
+        return fit_law(
             self.ready,
             name,
             x=self.x,

@@ -49,14 +49,14 @@ def references_for(findings: Findings) -> tuple[Cited, ...]:
     """The source of every law fitted or forecast with, then of the steps taken."""
     uses: dict[Reference, list[str]] = {}
     for fitted in findings.laws:
-        _use(uses, type(fitted.fit.law), f"the law {fitted.fit.law.name}")
+        _use(uses, type(fitted.law), f"the law {fitted.law.name}")
     for candidate, law in (findings.forecast.laws if findings.forecast else {}).items():
         _use(uses, law_named(law), f'"{candidate}" in the forecast')
     cited = [Cited(reference, tuple(said)) for reference, said in uses.items()]
     if findings.laws:
         how = "Huber loss of log residuals, summed, with bootstrap intervals"
         cited += [Cited(_REPLICATION, (how,)), Cited(_MISFITTING, ("what a fit must report",))]
-    if any(fitted.fit.draws is not None for fitted in findings.laws):
+    if any(fitted.draws is not None for fitted in findings.laws):
         cited.append(Cited(_BOOTSTRAP, ("percentile intervals",)))
     if findings.backtest is not None:
         cited.append(Cited(_SCORES, ("how intervals are scored",)))

@@ -27,10 +27,9 @@ class Study:
     def to_text(self) -> str:
         """The laws with intervals, the held-out check, the forecast, and the report's path."""
         lines = []
-        for law in self.findings.laws:
-            fit = law.fit
-            lines.append(f"{fit.law.name}: {law.about} ({fit.n_runs} runs)")
-            rows = constants_table(law).rows
+        for fit in self.findings.laws:
+            lines.append(f"{fit.law.name}: {fit.about} ({fit.n_runs} runs)")
+            rows = constants_table(fit).rows
             width = max(len(name) for name, _, _ in rows)
             lines += [
                 f"  {name:{width}}  {value}" + (f"  [{spread}]" if spread != NO_INTERVAL else "")

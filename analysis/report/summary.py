@@ -16,7 +16,6 @@ from analysis.text.numbers import (
     percent_in_words,
     rough_in_words,
 )
-from analysis.tuning.screening import screen
 from scaling.columns import loss_unit
 from scaling.limits import LimitCode, texts
 
@@ -87,9 +86,9 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
     law = findings.law_of(findings.x)
     surface = findings.law_of("params", "tokens")
     said = []
-    if law is not None:
-        used = screen(law.records, findings.x).column(findings.x)
-        first, last = (float(law.fit.law.loss(v)) for v in (used.min(), used.max()))
+    if law is not None and law.records is not None:
+        used = law.records.column(findings.x)
+        first, last = (float(law.law.loss(v)) for v in (used.min(), used.max()))
         which = "best runs" if findings.x == "train_flops" else "runs"
         factor = factor_in_words(float(np.log10(used.max() / used.min())))
         said.append(
@@ -97,8 +96,8 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
             f"{loss_in_words(last)} {loss_unit(law.records.loss_kind)} as "
             f"{x_noun(findings.x)} grows {factor}."
         )
-    if surface is not None and surface.fit.draws is not None:
-        exponent = surface.fit.derived.get("optimal_params_exponent")
+    if surface is not None and surface.draws is not None:
+        exponent = surface.derived.get("optimal_params_exponent")
         if exponent is not None and np.isfinite(exponent.estimate):
             said.append(
                 "The compute-optimal model size grows as compute to the power "

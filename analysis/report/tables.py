@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.policy import FittedLaw
 from analysis.fitting.result import Fit
 from analysis.intervals import interval_at
 from analysis.report.findings import FACTORS, Findings
@@ -128,9 +127,8 @@ def _losses(losses: np.ndarray) -> str:
     return f"{loss_in_words(finite.min())} to {loss_in_words(finite.max())}"
 
 
-def constants_table(fitted: FittedLaw) -> Table:
+def constants_table(fit: Fit) -> Table:
     """The constants and what follows from them, of those that the runs identify."""
-    fit = fitted.fit
     level = f"{100 * fit.confidence_level:g}% interval of the law"
     unknown = fit.untold
     rows = []

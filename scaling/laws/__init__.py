@@ -1,1 +1,45 @@
-"""Scaling laws as values: each says its form, symbols, units and source."""
+"""Scaling laws: each a value that says all of itself; `LAWS` lists them by name.
+
+    from scaling.laws import Chinchilla, LAWS
+
+Each name is imported when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from scaling.lazy import offer
+
+if TYPE_CHECKING:
+    from scaling.laws.base import Law as Law
+    from scaling.laws.conformance import check_law as check_law
+    from scaling.laws.curves import M4 as M4
+    from scaling.laws.curves import BrokenPowerLaw as BrokenPowerLaw
+    from scaling.laws.curves import PowerLaw as PowerLaw
+    from scaling.laws.curves import PurePowerLaw as PurePowerLaw
+    from scaling.laws.curves import SaturatingPowerLaw as SaturatingPowerLaw
+    from scaling.laws.curves import ShiftedPowerLaw as ShiftedPowerLaw
+    from scaling.laws.curves import TwiceBrokenPowerLaw as TwiceBrokenPowerLaw
+    from scaling.laws.farseer import Farseer as Farseer
+    from scaling.laws.registry import LAWS as LAWS
+    from scaling.laws.registry import law_named as law_named
+    from scaling.laws.registry import register_law as register_law
+    from scaling.laws.surfaces import Chinchilla as Chinchilla
+    from scaling.laws.surfaces import DataConstrained as DataConstrained
+    from scaling.laws.surfaces import Overtraining as Overtraining
+    from scaling.laws.surfaces import ShapeLaw as ShapeLaw
+    from scaling.laws.surfaces import Skaling as Skaling
+
+_HOMES = {
+    "scaling.laws.base": ("Law",),
+    "scaling.laws.curves": (
+        *("M4", "BrokenPowerLaw", "PowerLaw", "PurePowerLaw", "SaturatingPowerLaw"),
+        *("ShiftedPowerLaw", "TwiceBrokenPowerLaw"),
+    ),
+    "scaling.laws.farseer": ("Farseer",),
+    "scaling.laws.surfaces": (
+        *("Chinchilla", "DataConstrained", "Overtraining", "ShapeLaw", "Skaling"),
+    ),
+    "scaling.laws.registry": ("LAWS", "law_named", "register_law"),
+    "scaling.laws.conformance": ("check_law",),
+}
+__all__, __getattr__, __dir__ = offer("scaling.laws", _HOMES)

@@ -19,12 +19,12 @@ Arguments = argparse.Namespace
 def fit(arguments: Arguments) -> None:
     """Fit one law to the runs in SOURCE; print its constants with intervals and their status."""
     from analysis.approaches.side_by_side import cross_checks
-    from analysis.fitting.policy import fit_as_reported
+    from analysis.fitting.policy import fit_law
     from analysis.text.fitting import fit_json, fit_text
     from scaling.laws.curves import PowerLaw
 
     (records, x), levels = load_along(arguments), _levels(arguments)
-    fitted = fit_as_reported(
+    fitted = fit_law(
         records,
         arguments.law or PowerLaw,
         frontier=arguments.frontier,
@@ -39,7 +39,7 @@ def fit(arguments: Arguments) -> None:
         weights=arguments.weights,
         confidence_level=levels[0],
         seed=arguments.seed,
-    ).fit
+    )
     save(fitted.to_json(), arguments)  # with the bootstrap draws, so that it can be loaded again
     checks = (
         cross_checks(records, confidence_level=levels[0], seed=arguments.seed)

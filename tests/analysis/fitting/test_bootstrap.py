@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.fitting.bootstrap import WEBB_POINTS, cluster_counts
-from analysis.fitting.fit import fit_law
+from analysis.fitting.fit import fit_as_asked
 from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
 from scaling.simulate import simulate_records
@@ -27,7 +27,7 @@ def width(fit):
 
 def test_the_same_seed_gives_the_same_draws_and_another_seed_others():
     one, two, other = (
-        fit_law(noisy(), "chinchilla", bootstrap=50, seed=s, card=False) for s in (3, 3, 4)
+        fit_as_asked(noisy(), "chinchilla", bootstrap=50, seed=s, card=False) for s in (3, 3, 4)
     )
     np.testing.assert_array_equal(one.draws.alpha, two.draws.alpha)
     assert (one.draws.alpha != other.draws.alpha).all()
@@ -35,20 +35,20 @@ def test_the_same_seed_gives_the_same_draws_and_another_seed_others():
 
 def test_more_noise_widens_the_interval():
     small, large = (
-        fit_law(noisy(n), "chinchilla", bootstrap=200, card=False) for n in (0.001, 0.01)
+        fit_as_asked(noisy(n), "chinchilla", bootstrap=200, card=False) for n in (0.001, 0.01)
     )
     assert width(large) > 3 * width(small)
 
 
 def test_a_higher_level_gives_a_wider_interval():
-    fit = fit_law(noisy(), "chinchilla", bootstrap=400, card=False)
+    fit = fit_as_asked(noisy(), "chinchilla", bootstrap=400, card=False)
     levels = [fit.interval(lambda law: law.E, level) for level in (0.5, 0.8, 0.95)]
     widths = [high - low for low, high in levels]
     assert widths[0] < widths[1] < widths[2]
 
 
 def test_intervals_of_predictions_have_the_shape_of_the_points():
-    fit = fit_law(noisy(), "chinchilla", bootstrap=100, card=False)
+    fit = fit_as_asked(noisy(), "chinchilla", bootstrap=100, card=False)
     low, high = fit.interval(lambda law: law.loss(params=[1e9, 1e10, 1e11], tokens=1e12))
     best = fit.law.loss(params=[1e9, 1e10, 1e11], tokens=1e12)
     assert low.shape == (3,)
@@ -60,9 +60,9 @@ def test_copies_of_a_configuration_are_resampled_together():
     once = noisy(relative_noise=1e-6, run_noise=0.004)
     copied = noisy(relative_noise=1e-6, run_noise=0.004, replicates=8)
     settings = {"objective": "least_squares", "bootstrap": 400, "card": False}
-    one = fit_law(once, "chinchilla", **settings)
-    eight = fit_law(copied, "chinchilla", **settings)
-    rows_apart = fit_law(copied, "chinchilla", cluster="run_id", **settings)
+    one = fit_as_asked(once, "chinchilla", **settings)
+    eight = fit_as_asked(copied, "chinchilla", **settings)
+    rows_apart = fit_as_asked(copied, "chinchilla", cluster="run_id", **settings)
     assert eight.n_configurations == one.n_configurations == 49
     # 400 draws: a width is known to about 5%
     assert width(eight) == pytest.approx(width(one), rel=0.25)
@@ -72,11 +72,12 @@ def test_copies_of_a_configuration_are_resampled_together():
 def test_a_cluster_column_is_resampled_whole():
     records = noisy()
     trunks = replace(records, table=records.table.assign(trunk=np.arange(49) // 2))
-    fit = fit_law(trunks, "chinchilla", cluster="trunk", bootstrap=50, card=False)
+    fit = fit_as_asked(trunks, "chinchilla", cluster="trunk", bootstrap=50, card=False)
     assert fit.resampling == "pairs"
     few = replace(records, table=records.table.assign(trunk=np.arange(49) // 7))
     assert (
-        fit_law(few, "chinchilla", cluster="trunk", bootstrap=50, card=False).resampling == "wild"
+        fit_as_asked(few, "chinchilla", cluster="trunk", bootstrap=50, card=False).resampling
+        == "wild"
     )
 
 
@@ -95,8 +96,8 @@ def test_webb_weights_have_mean_zero_and_variance_one():
 @pytest.mark.parametrize("resampling", ["wild", "normal"])
 def test_other_kinds_of_draws_agree_with_pairs_on_many_clean_runs(resampling):
     settings = {"objective": "least_squares", "bootstrap": 600, "card": False}
-    pairs = fit_law(noisy(), "chinchilla", resampling="pairs", **settings)
-    other = fit_law(noisy(), "chinchilla", resampling=resampling, **settings)
+    pairs = fit_as_asked(noisy(), "chinchilla", resampling="pairs", **settings)
+    other = fit_as_asked(noisy(), "chinchilla", resampling=resampling, **settings)
     assert other.resampling == resampling
     # 49 runs, five constants: the kinds agree to about a quarter
     assert width(other) == pytest.approx(width(pairs), rel=0.35)
@@ -105,7 +106,7 @@ def test_other_kinds_of_draws_agree_with_pairs_on_many_clean_runs(resampling):
 def test_a_fit_without_draws_says_so_when_asked_for_an_interval():
     from scaling.errors import FitError
 
-    fit = fit_law(noisy(), "chinchilla", bootstrap=0, card=False)
+    fit = fit_as_asked(noisy(), "chinchilla", bootstrap=0, card=False)
     assert np.isnan(fit.constants["E"].low)
     with pytest.raises(FitError, match="no bootstrap draws"):
         fit.interval(lambda law: law.E)
@@ -122,7 +123,9 @@ def coverage(fits, truth, quantity):
 @pytest.mark.slow
 def test_ninety_percent_intervals_cover_the_truth_about_ninety_times_in_a_hundred():
     fits = [
-        fit_law(noisy(seed=s), "chinchilla", objective="least_squares", bootstrap=300, card=False)
+        fit_as_asked(
+            noisy(seed=s), "chinchilla", objective="least_squares", bootstrap=300, card=False
+        )
         for s in range(200)
     ]
     # three standard deviations of binomial(200, 0.9) are 13; percentile intervals of pairs are a
@@ -138,7 +141,7 @@ def test_few_budgets_keep_their_coverage_with_the_wild_bootstrap():
     fits = []
     for seed in range(200):
         records = simulate_records(truth, runs, relative_noise=0.003, seed=seed)
-        fits.append(fit_law(records, objective="least_squares", bootstrap=300, card=False))
+        fits.append(fit_as_asked(records, objective="least_squares", bootstrap=300, card=False))
     assert {fit.resampling for fit in fits} == {"wild"}
     covered = coverage(fits, truth, lambda law: law.loss(1e21))
     assert 155 <= covered <= 193  # as above

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from analysis.fitting.fit import fit_law
+from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.result import FitStatus
 from scaling.errors import FitError, RecordError, ScalingError
 from scaling.laws.curves import PowerLaw
@@ -31,14 +31,14 @@ def changed(records, **columns):
 
 def refused(match, *arguments, **options):
     with pytest.raises(ScalingError, match=match) as caught:
-        fit_law(*arguments, **{**QUICK, **options})
+        fit_as_asked(*arguments, **{**QUICK, **options})
     assert "\n" not in str(caught.value)
 
 
 def test_nan_and_infinite_losses_are_left_out_with_a_reason():
     loss = grid(relative_noise=0.001).column("loss").copy()
     loss[[3, 7]], loss[11] = np.nan, np.inf
-    fit = fit_law(changed(grid(), loss=loss), "chinchilla", **QUICK)
+    fit = fit_as_asked(changed(grid(), loss=loss), "chinchilla", **QUICK)
     assert fit.n_runs == 46
     assert fit.dropped == {"loss is blank or not finite": 3}
 
@@ -69,7 +69,7 @@ def test_tokens_that_are_a_power_of_params_are_refused():
 
 def test_a_narrow_range_of_ratios_is_said():
     narrow = simulate_records(CHINCHILLA, grid_of_runs(np.geomspace(1e7, 1e10, 6), [10, 20, 40]))
-    fit = fit_law(narrow, "chinchilla", objective="least_squares", **QUICK)
+    fit = fit_as_asked(narrow, "chinchilla", objective="least_squares", **QUICK)
     assert any("tokens per parameter span a factor of 4" in limit.text for limit in fit.limits)
 
 
@@ -85,7 +85,7 @@ def test_fewer_than_three_sizes_are_refused(column):
 def test_exact_copies_of_rows_are_left_out_with_a_reason():
     once = grid().table[["params", "tokens", "loss"]]
     twice = records_from_table(pd.concat([once, once]))
-    fit = fit_law(twice, "chinchilla", objective="least_squares", **QUICK)
+    fit = fit_as_asked(twice, "chinchilla", objective="least_squares", **QUICK)
     assert fit.n_runs == 49
     assert fit.dropped == {"exact copy of an earlier row": 49}
 
@@ -106,7 +106,7 @@ def test_mixed_tokenizers_or_evaluation_sets_are_refused(column):
 def test_diverged_and_held_out_runs_stay_out():
     status = ["finished"] * 47 + ["diverged"] * 2
     held_out = [False] * 40 + [True] * 9
-    fit = fit_law(changed(grid(), status=status, held_out=held_out), "chinchilla", **QUICK)
+    fit = fit_as_asked(changed(grid(), status=status, held_out=held_out), "chinchilla", **QUICK)
     assert fit.n_runs == 40
     assert fit.dropped == {"diverged": 2, "held out by the plan": 7}
 
@@ -147,7 +147,7 @@ def test_data_constrained_needs_a_run_that_repeats_data():
 def test_too_few_budgets_do_not_identify_a_floor():
     flops = np.repeat(np.geomspace(1e17, 1e18, 4), 2)
     records = simulate_records(POWER, {"train_flops": flops}, relative_noise=0.005, seed=1)
-    fit = fit_law(records, objective="least_squares", bootstrap=200, card=False)
+    fit = fit_as_asked(records, objective="least_squares", bootstrap=200, card=False)
     assert fit.status in (FitStatus.FLOOR_NOT_IDENTIFIED, FitStatus.AT_BOUND)
     assert first_of(LimitCode.FLOOR_NOT_IDENTIFIED, fit.limits)
     assert "floor not identified" in str(fit)
@@ -155,7 +155,7 @@ def test_too_few_budgets_do_not_identify_a_floor():
 
 def test_a_wide_clean_ladder_does_identify_its_floor():
     records = simulate_records(POWER, PowerLaw.example_runs(), relative_noise=0.002, seed=1)
-    fit = fit_law(records, objective="least_squares", bootstrap=200, card=False)
+    fit = fit_as_asked(records, objective="least_squares", bootstrap=200, card=False)
     assert fit.status is FitStatus.CONVERGED and fit.limits == ()
     assert fit.constants["c"].low > 1.0
 
@@ -163,7 +163,9 @@ def test_a_wide_clean_ladder_does_identify_its_floor():
 def test_losses_that_bend_downwards_put_the_floor_at_zero():
     flops = np.geomspace(1e17, 1e20, 12)
     table = pd.DataFrame({"train_flops": flops, "loss": 5 - 0.3 * np.log10(flops / 1e17) ** 1.5})
-    fit = fit_law(records_from_table(table), objective="least_squares", bootstrap=100, card=False)
+    fit = fit_as_asked(
+        records_from_table(table), objective="least_squares", bootstrap=100, card=False
+    )
     assert fit.status is FitStatus.AT_BOUND
     assert fit.law.c == 0.0
     assert np.isfinite(fit.draws.loss(1e21)).all()
@@ -171,7 +173,7 @@ def test_losses_that_bend_downwards_put_the_floor_at_zero():
 
 def test_as_many_runs_as_constants_leave_nothing_to_judge_by():
     records = simulate_records(POWER, {"train_flops": [1e17, 1e18, 1e19]})
-    fit = fit_law(records, bootstrap=20, card=False)
+    fit = fit_as_asked(records, bootstrap=20, card=False)
     assert first_of(LimitCode.FEW_RUNS, fit.limits)
 
 
@@ -183,7 +185,7 @@ def test_a_million_rows_are_fitted_with_intervals():
     loss = CHINCHILLA.loss(n, d) * np.exp(0.01 * rng.standard_normal(len(n)))
     # a bare table: the point is the fit, not the reader
     records = replace(grid(), table=pd.DataFrame({"params": n, "tokens": d, "loss": loss}))
-    fit = fit_law(records, "chinchilla", objective="least_squares", bootstrap=100, card=False)
+    fit = fit_as_asked(records, "chinchilla", objective="least_squares", bootstrap=100, card=False)
     assert fit.resampling == "normal"
     for name, estimate in fit.constants.items():
         # four standard errors
@@ -210,7 +212,7 @@ def test_any_table_gives_a_finite_law_or_one_line(rows, law, objective):
     table["train_flops"] = 6 * table["params"] * table["tokens"]
     try:
         records = records_from_table(table)
-        fit = fit_law(records, law, objective=objective, bootstrap=10, card=False)
+        fit = fit_as_asked(records, law, objective=objective, bootstrap=10, card=False)
     except (FitError, RecordError) as error:
         assert "\n" not in str(error)
         return
@@ -231,6 +233,6 @@ def test_any_table_gives_a_finite_law_or_one_line(rows, law, objective):
 def test_any_ladder_gives_draws_that_predict_finite_losses(budgets, noise, decades, seed):
     flops = np.geomspace(1e17, 1e17 * 10**decades, budgets)
     records = simulate_records(POWER, {"train_flops": flops}, relative_noise=noise, seed=seed)
-    fit = fit_law(records, bootstrap=20, card=False)
+    fit = fit_as_asked(records, bootstrap=20, card=False)
     low, high = fit.interval(lambda law: law.loss(flops))
     assert np.isfinite(low).all() and (low <= high).all()

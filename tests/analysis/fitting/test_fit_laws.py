@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.fitting.fit import fit_law
+from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.law_on_runs import AnyLaw, model_of
 from analysis.fitting.penalties import OBJECTIVES, objective_named
 from scaling.laws.registry import LAWS
@@ -28,7 +28,7 @@ def inputs_of(name):
 
 @pytest.mark.parametrize("name", LAWS)
 def test_a_noiseless_fit_returns_the_law_that_made_the_data(name):
-    fit = fit_law(records_of(name), name, objective="least_squares", bootstrap=0, card=False)
+    fit = fit_as_asked(records_of(name), name, objective="least_squares", bootstrap=0, card=False)
     truth = LAWS[name].example().constants()
     for constant, value in fit.law.constants().items():
         # the losses carry 1e-16; the conditioning of the law multiplies it, worst for m4
@@ -39,7 +39,7 @@ def test_a_noiseless_fit_returns_the_law_that_made_the_data(name):
 def test_a_fit_to_noisy_losses_predicts_within_the_noise(name):
     noise = 0.003
     records = records_of(name, relative_noise=noise, seed=1)
-    fit = fit_law(records, name, objective="least_squares", bootstrap=0, card=False)
+    fit = fit_as_asked(records, name, objective="least_squares", bootstrap=0, card=False)
     inputs = inputs_of(name)
     error = np.log(fit.law.loss(*inputs) / LAWS[name].example().loss(*inputs))
     constants, runs = len(fit.law.constants()), len(inputs[0])
@@ -52,7 +52,7 @@ def test_a_fit_to_noisy_losses_predicts_within_the_noise(name):
 @pytest.mark.parametrize("name", [SLOW.get(n, n) for n in sorted(set(LAWS) - FLAT)])
 def test_intervals_from_noisy_losses_hold_the_truth(name):
     records = records_of(name, relative_noise=0.003, seed=1)
-    fit = fit_law(
+    fit = fit_as_asked(
         records, name, objective="least_squares", bootstrap=200, card=False, confidence_level=0.999
     )
     truth = LAWS[name].example().constants()
@@ -68,8 +68,8 @@ def test_counting_in_billions_changes_no_exponent(name):
     law = LAWS[name]
     table = records.table.assign(**{c: records.table[c] / 1e9 for c in law.inputs})
     settings = {"objective": "least_squares", "bootstrap": 0, "card": False}
-    one = fit_law(records, name, **settings).law.constants()
-    two = fit_law(replace(records, table=table), name, **settings).law.constants()
+    one = fit_as_asked(records, name, **settings).law.constants()
+    two = fit_as_asked(replace(records, table=table), name, **settings).law.constants()
     for exponent in {"alpha", "beta", "b", "k"} & set(one):
         assert two[exponent] == pytest.approx(one[exponent], rel=1e-5)  # solver tolerance
     assert two[law.floor] == pytest.approx(one[law.floor], rel=1e-5)
@@ -140,8 +140,8 @@ def test_weights_of_two_equal_a_second_copy_of_the_runs():
     records = records_of("chinchilla", relative_noise=0.003, seed=2)
     twice = np.where(np.arange(len(records)) < 20, 2.0, 1.0)
     copied = records.table.loc[records.table.index.repeat(twice.astype(int))]
-    weighted = fit_law(records, "chinchilla", weights=twice, bootstrap=0, card=False)
-    doubled = fit_law(
+    weighted = fit_as_asked(records, "chinchilla", weights=twice, bootstrap=0, card=False)
+    doubled = fit_as_asked(
         replace(records, table=copied.reset_index(drop=True)), "chinchilla", bootstrap=0, card=False
     )
     for name, value in weighted.law.constants().items():
@@ -151,7 +151,7 @@ def test_weights_of_two_equal_a_second_copy_of_the_runs():
 def test_the_order_of_runs_does_not_matter():
     records = records_of("chinchilla", relative_noise=0.003, seed=2)
     shuffled = replace(records, table=records.table.sample(frac=1, random_state=0))
-    one, two = (fit_law(r, "chinchilla", bootstrap=0, card=False) for r in (records, shuffled))
+    one, two = (fit_as_asked(r, "chinchilla", bootstrap=0, card=False) for r in (records, shuffled))
     for name, value in one.law.constants().items():
         assert two.law.constants()[name] == pytest.approx(value, rel=1e-6)  # solver tolerance
 
@@ -162,8 +162,8 @@ def test_an_outlier_moves_least_squares_far_more_than_huber():
     spoiled.loc[30, "loss"] *= 1.3
 
     def shift(objective):
-        clean = fit_law(records, "chinchilla", objective=objective, bootstrap=0, card=False)
-        dirty = fit_law(
+        clean = fit_as_asked(records, "chinchilla", objective=objective, bootstrap=0, card=False)
+        dirty = fit_as_asked(
             replace(records, table=spoiled),
             "chinchilla",
             objective=objective,
@@ -183,7 +183,7 @@ def test_the_asymmetric_penalty_resists_badly_tuned_runs():
     truth = Chinchilla.example().loss(*inputs_of("chinchilla"))
 
     def bias(objective):
-        law = fit_law(spoiled, "chinchilla", objective=objective, bootstrap=0, card=False).law
+        law = fit_as_asked(spoiled, "chinchilla", objective=objective, bootstrap=0, card=False).law
         return np.mean(np.log(law.loss(*inputs_of("chinchilla")) / truth))
 
     assert abs(bias("asymmetric")) < 0.5 * abs(bias("least_squares"))

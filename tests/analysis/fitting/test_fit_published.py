@@ -7,7 +7,7 @@ fit (the published headline), and squared log error. Every test says which one i
 import numpy as np
 import pytest
 
-from analysis.fitting.fit import fit_law
+from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.law_on_runs import model_of
 from analysis.fitting.newton import minimise, whitening
 from analysis.fitting.penalties import objective_named
@@ -26,7 +26,7 @@ def hoffmann(published):
 
 @pytest.fixture(scope="module")
 def huber_fit(hoffmann):
-    return fit_law(
+    return fit_as_asked(
         hoffmann,
         "chinchilla",
         objective="huber",
@@ -57,7 +57,7 @@ def test_every_start_reaches_the_huber_optimum(huber_fit):
 
 
 def test_least_absolute_deviations_give_the_published_headline(hoffmann):
-    fit = fit_law(hoffmann, "chinchilla", objective="absolute", bootstrap=0, card=False)
+    fit = fit_as_asked(hoffmann, "chinchilla", objective="absolute", bootstrap=0, card=False)
     # own computation in the data's README: four digits; the headline itself to 3e-5
     assert constants_of(fit) == pytest.approx(
         [482.007, 2085.39, 1.816863, 0.347813, 0.365853], rel=5e-5
@@ -66,7 +66,7 @@ def test_least_absolute_deviations_give_the_published_headline(hoffmann):
 
 
 def test_squared_log_error_gives_its_own_constants(hoffmann):
-    fit = fit_law(hoffmann, "chinchilla", objective="least_squares", bootstrap=0, card=False)
+    fit = fit_as_asked(hoffmann, "chinchilla", objective="least_squares", bootstrap=0, card=False)
     assert constants_of(fit) == pytest.approx([593.3, 4876, 1.8646, 0.3603, 0.4059], rel=2e-4)
 
 
@@ -187,7 +187,7 @@ def test_the_overtraining_law_has_the_published_errors(
     used = (~large & (table["token_multiplier"] == 20)) | (
         smallest & (table["token_multiplier"] == 320)
     )
-    fit = fit_law(
+    fit = fit_as_asked(
         records.select(used, "not among the five published runs"),
         "overtraining",
         objective="raw_least_squares",
@@ -211,7 +211,7 @@ def test_learning_curves_extrapolate_as_the_reference_power_law_does(published, 
     for curve in table["curve_id"].unique():
         rows = table[table["curve_id"] == curve]
         shown, hidden = rows[rows["is_train"] == 1], rows[rows["is_train"] == 0]
-        fit = fit_law(
+        fit = fit_as_asked(
             Records(table=shown),
             x="seen_examples",
             objective="least_squares",
@@ -230,7 +230,7 @@ def test_farseer_predicts_its_authors_larger_runs_five_times_better_than_chinchi
     )
 
     def error(law):
-        fit = fit_law(seen, law, objective="least_squares", bootstrap=0, card=False)
+        fit = fit_as_asked(seen, law, objective="least_squares", bootstrap=0, card=False)
         assert fit.status.value == "converged"
         predicted = fit.law.loss(larger.column("params"), larger.column("tokens"))
         return float(np.abs(predicted / larger.column("loss") - 1).mean())

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fitting.fit import fit_law
-from analysis.fitting.policy import ALL_RUNS, HELD_AT_ZERO, UNBEATEN_RUNS, fit_as_reported
+from analysis.fitting.fit import fit_as_asked
+from analysis.fitting.policy import ALL_RUNS, HELD_AT_ZERO, UNBEATEN_RUNS, fit_law
 from analysis.fitting.result import Fit, FitStatus
 from analysis.report import gather_findings, render_report
 from analysis.report.tables import NOT_IDENTIFIED, constants_table
@@ -64,7 +64,7 @@ def test_fit_report_and_json_give_the_same_constants(path, capsys, tmp_path):
     page = re.sub("<[^>]+>", " ", render_report(found))
     for fitted in found.laws:
         kept = tmp_path / "fit.json"
-        options = ["--law", fitted.fit.law.name, "--bootstrap", str(DRAWS), "-o", str(kept)]
+        options = ["--law", fitted.law.name, "--bootstrap", str(DRAWS), "-o", str(kept)]
         assert main(["fit", path, *options]) == 0
         text, document = capsys.readouterr().out, json.loads(kept.read_text())
         shown = document["constants"] | document["derived"]
@@ -81,7 +81,7 @@ def test_fit_report_and_json_give_the_same_constants(path, capsys, tmp_path):
             low, high = value["intervals"]["0.9"]
             assert f"[{low:.5g}, {high:.5g}]" in line
             assert row[2] == f"{number_in_words(low)} to {number_in_words(high)}"
-        for choice in fitted.fit.choices:
+        for choice in fitted.choices:
             assert choice.line in text
             assert document["choices"][choice.about]["chosen"] == choice.chosen
 
@@ -89,7 +89,7 @@ def test_fit_report_and_json_give_the_same_constants(path, capsys, tmp_path):
 def test_a_floor_that_the_runs_do_not_tell_has_no_digits_in_any_document():
     table = small_ladder()
     records = records_from_table(table)
-    fitted = fit_as_reported(records, "chinchilla", bootstrap=20).fit
+    fitted = fit_law(records, "chinchilla", bootstrap=20)
     document = fitted.to_dict()
     assert document["floor"] is None and document["floor_identified"] is False
     entry = document["constants"]["E"]
@@ -106,7 +106,7 @@ def test_constants_beside_a_floor_that_nobody_knows_are_no_numbers():
     flops = np.repeat(np.geomspace(1e17, 1e18, 4), 2)
     law = PowerLaw(a=900.0, b=-0.15, c=1.8)
     records = simulate_records(law, {"train_flops": flops}, relative_noise=0.005, seed=1)
-    fit = fit_law(records, objective="least_squares", bootstrap=20, card=False)
+    fit = fit_as_asked(records, objective="least_squares", bootstrap=20, card=False)
     assert not fit.floor_identified
     assert set(fit.unidentified) == {"a", "b", "c"}
     assert all(value["estimate"] is None for value in fit.to_dict()["constants"].values())
@@ -115,7 +115,7 @@ def test_constants_beside_a_floor_that_nobody_knows_are_no_numbers():
 
 def test_numbers_that_follow_from_an_untold_constant_are_untold():
     records = records_from_table(wide_ladder())
-    fit = fit_law(records, "chinchilla", bootstrap=0, card=False)
+    fit = fit_as_asked(records, "chinchilla", bootstrap=0, card=False)
     assert fit.untold == {}
     only_floor = Fit.from_json(fit.to_json())
     object.__setattr__(only_floor, "unidentified", {"E": "why"})
@@ -126,7 +126,7 @@ def test_numbers_that_follow_from_an_untold_constant_are_untold():
 
 
 def test_the_raw_state_survives_and_the_shown_values_stay_empty():
-    fit = fit_as_reported(records_from_table(small_ladder()), "chinchilla", bootstrap=20).fit
+    fit = fit_law(records_from_table(small_ladder()), "chinchilla", bootstrap=20)
     back = Fit.from_json(fit.to_json())
     assert back.to_json() == fit.to_json()
     assert back.choices == fit.choices and back.law.E == 0.0
@@ -135,23 +135,21 @@ def test_the_raw_state_survives_and_the_shown_values_stay_empty():
 
 def test_each_choice_can_be_made_by_hand():
     records = records_from_table(small_ladder())
-    chosen = fit_as_reported(records, bootstrap=0).fit
+    chosen = fit_law(records, bootstrap=0)
     assert [choice.chosen for choice in chosen.choices] == [
         UNBEATEN_RUNS,
         "least_squares",
         HELD_AT_ZERO,
     ]
-    other = fit_as_reported(
-        records, frontier=False, objective="huber", fix={"c": 1.0}, bootstrap=0
-    ).fit
+    other = fit_law(records, frontier=False, objective="huber", fix={"c": 1.0}, bootstrap=0)
     assert [choice.chosen for choice in other.choices] == [ALL_RUNS, "huber", "set by hand"]
     assert other.n_runs == 16 and other.constants["c"].estimate == 1.0
-    same = fit_law(records, fix={"c": 1.0}, bootstrap=0, card=False)
+    same = fit_as_asked(records, fix={"c": 1.0}, bootstrap=0, card=False)
     assert other.law == same.law
 
 
 def test_a_floor_that_the_runs_tell_is_fitted():
-    fit = fit_as_reported(records_from_table(wide_ladder()), "chinchilla", bootstrap=0).fit
+    fit = fit_law(records_from_table(wide_ladder()), "chinchilla", bootstrap=0)
     assert fit.status is FitStatus.CONVERGED
     assert fit.choices[-1].chosen == "fitted"
     assert fit.to_dict()["floor"] == fit.law.E

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.fitting.checklist import checklist_card
-from analysis.fitting.fit import fit_law
+from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.lmfit_bridge import profile_intervals
 from analysis.fitting.result import Fit, FitStatus
 from scaling.errors import FitError
@@ -21,7 +21,7 @@ RECORDS = simulate_records(TRUTH, Chinchilla.example_runs(), relative_noise=0.00
 
 @pytest.fixture(scope="module")
 def fit():
-    return fit_law(RECORDS, "chinchilla", objective="least_squares", bootstrap=100, seed=3)
+    return fit_as_asked(RECORDS, "chinchilla", objective="least_squares", bootstrap=100, seed=3)
 
 
 def test_the_document_has_the_keys_that_programs_read(fit):
@@ -55,7 +55,7 @@ def test_draws_can_be_left_out_of_the_document(fit):
 
 
 def test_a_fit_without_draws_survives_too():
-    fit = fit_law(RECORDS, "chinchilla", bootstrap=0, card=False, bounds={"E": (0.0, None)})
+    fit = fit_as_asked(RECORDS, "chinchilla", bootstrap=0, card=False, bounds={"E": (0.0, None)})
     assert Fit.from_json(fit.to_json()).to_json() == fit.to_json()
 
 
@@ -101,14 +101,14 @@ def test_the_card_refits_with_other_counts_of_parameters():
     embedding = 512.0 * np.sqrt(RECORDS.column("params") / 50)
     table = RECORDS.table.assign(params_embedding=embedding)
     records = type(RECORDS)(table=table)
-    fit = fit_law(records, "chinchilla", bootstrap=0)
+    fit = fit_as_asked(records, "chinchilla", bootstrap=0)
     counted = fit.card["by counting of parameters"]
     assert set(counted) == {"all parameters", "without embedding"}
     assert counted["without embedding"]["alpha"] < counted["all parameters"]["alpha"]
 
 
 def test_a_fixed_constant_stays_and_the_rest_adapts():
-    fit = fit_law(RECORDS, "chinchilla", fix={"E": 1.5}, bootstrap=50, card=False)
+    fit = fit_as_asked(RECORDS, "chinchilla", fix={"E": 1.5}, bootstrap=50, card=False)
     assert fit.law.E == 1.5
     assert (fit.draws.E == 1.5).all()
     assert fit.law.alpha < 0.33
@@ -116,23 +116,25 @@ def test_a_fixed_constant_stays_and_the_rest_adapts():
 
 def test_fixing_the_floor_at_zero_gives_a_pure_power_law():
     records = simulate_records(PowerLaw(a=900.0, b=-0.15, c=0.0), PowerLaw.example_runs())
-    fit = fit_law(records, fix={"c": 0.0}, bootstrap=20, card=False)
+    fit = fit_as_asked(records, fix={"c": 0.0}, bootstrap=20, card=False)
     assert fit.law.c == 0.0
     assert fit.law.b == pytest.approx(-0.15, rel=1e-9)  # noiseless
 
 
 def test_fixing_at_the_optimum_changes_nothing():
-    free = fit_law(RECORDS, "chinchilla", bootstrap=0, card=False)
-    held = fit_law(RECORDS, "chinchilla", fix={"alpha": free.law.alpha}, bootstrap=0, card=False)
+    free = fit_as_asked(RECORDS, "chinchilla", bootstrap=0, card=False)
+    held = fit_as_asked(
+        RECORDS, "chinchilla", fix={"alpha": free.law.alpha}, bootstrap=0, card=False
+    )
     assert held.objective_value == pytest.approx(free.objective_value, rel=1e-9)
     assert pytest.approx(free.law.B, rel=1e-5) == held.law.B  # solver tolerance
 
 
 def test_a_bound_that_binds_is_a_status_and_holds_in_every_draw():
-    free = fit_law(RECORDS, "chinchilla", bootstrap=0, card=False)
+    free = fit_as_asked(RECORDS, "chinchilla", bootstrap=0, card=False)
     edge = free.law.E + 0.02
-    fit = fit_law(RECORDS, "chinchilla", bounds={"E": (edge, None)}, bootstrap=100, card=False)
-    held = fit_law(RECORDS, "chinchilla", fix={"E": edge}, bootstrap=0, card=False)
+    fit = fit_as_asked(RECORDS, "chinchilla", bounds={"E": (edge, None)}, bootstrap=100, card=False)
+    held = fit_as_asked(RECORDS, "chinchilla", fix={"E": edge}, bootstrap=0, card=False)
     assert fit.status is FitStatus.AT_BOUND
     assert first_of(LimitCode.AT_BOUND, fit.limits)
     assert edge == fit.law.E
@@ -141,15 +143,17 @@ def test_a_bound_that_binds_is_a_status_and_holds_in_every_draw():
 
 
 def test_a_bound_that_does_not_bind_changes_nothing():
-    free = fit_law(RECORDS, "chinchilla", bootstrap=0, card=False)
-    fit = fit_law(RECORDS, "chinchilla", bounds={"E": (0, 3), "alpha": (0, 1)}, **{"bootstrap": 0})
+    free = fit_as_asked(RECORDS, "chinchilla", bootstrap=0, card=False)
+    fit = fit_as_asked(
+        RECORDS, "chinchilla", bounds={"E": (0, 3), "alpha": (0, 1)}, **{"bootstrap": 0}
+    )
     assert fit.law == free.law
     assert fit.status is FitStatus.CONVERGED
 
 
 def test_tying_the_exponents_gives_the_overtraining_law():
-    tied = fit_law(RECORDS, "chinchilla", expressions={"beta": "alpha"}, bootstrap=20)
-    shared = fit_law(RECORDS, "overtraining", bootstrap=0, card=False)
+    tied = fit_as_asked(RECORDS, "chinchilla", expressions={"beta": "alpha"}, bootstrap=20)
+    shared = fit_as_asked(RECORDS, "overtraining", bootstrap=0, card=False)
     assert tied.law.beta == tied.law.alpha
     assert tied.law.alpha == pytest.approx(shared.law.alpha, rel=1e-6)  # solver tolerance
     np.testing.assert_array_equal(tied.draws.alpha, tied.draws.beta)
@@ -168,15 +172,6 @@ def test_profile_intervals_agree_with_the_bootstrap_on_clean_runs(fit):
 
 
 def test_profile_intervals_are_refused_where_lmfit_would_mislead():
-    fit = fit_law(RECORDS, "chinchilla", objective="huber", bootstrap=0, card=False)
+    fit = fit_as_asked(RECORDS, "chinchilla", objective="huber", bootstrap=0, card=False)
     with pytest.raises(FitError, match="need a plain least-squares fit, not huber"):
         profile_intervals(fit, RECORDS)
-
-
-def test_the_package_offers_its_main_calls():
-    import analysis
-    import analysis.fitting.fit
-
-    assert analysis.fit_law is fit_law
-    with pytest.raises(AttributeError):
-        _ = analysis.no_such_name

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from analysis.evaluation.backtest import backtest
 from analysis.evaluation.held_out import check_held_out
-from analysis.fitting.fit import fit_law
+from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.frontier import unbeaten_runs
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
@@ -31,7 +31,7 @@ def ax():
 
 @pytest.fixture(scope="module")
 def surface_fit(ladder):
-    return fit_law(ladder, "chinchilla", bootstrap=0, card=False)
+    return fit_as_asked(ladder, "chinchilla", bootstrap=0, card=False)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_axis_labels_come_from_the_table_of_columns(ladder, ax):
 
 def test_the_band_is_the_interval_of_the_fit(ladder, ax):
     runs = unbeaten_runs(ladder)
-    fit = fit_law(runs, "power_law", bootstrap=100, card=False)
+    fit = fit_as_asked(runs, "power_law", bootstrap=100, card=False)
     plot_loss_against(ladder, fit=fit, ax=ax)
     (line,) = ax.lines
     x, y = line.get_data()

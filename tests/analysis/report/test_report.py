@@ -155,7 +155,7 @@ def test_an_unidentified_floor_is_never_printed(floorless):
     (law,) = found.laws
     rows = {row[0]: row for row in constants_table(law).rows}
     assert rows["c"][1] == NOT_IDENTIFIED
-    assert not [text for _, text in card_rows(law.fit) if re.search(r"\bc:", text)]
+    assert not [text for _, text in card_rows(law) if re.search(r"\bc:", text)]
 
 
 def test_an_identified_floor_is_printed_with_its_interval(findings, truth):
@@ -167,8 +167,8 @@ def test_an_identified_floor_is_printed_with_its_interval(findings, truth):
 
 def test_intervals_of_constants_hold_their_estimates(floorless):
     (law,) = gather_findings(floorless, bootstrap=200).laws
-    assert law.fit.fixed == {"c": 0.0}  # the best floor is zero; draws of the same law
-    for value in (v for k, v in law.fit.constants.items() if k != "c"):
+    assert law.fixed == {"c": 0.0}  # the best floor is zero; draws of the same law
+    for value in (v for k, v in law.constants.items() if k != "c"):
         assert value.low <= value.estimate <= value.high
 
 
@@ -184,7 +184,7 @@ def test_intervals_of_a_small_ladder_do_not_shrink_to_nothing():
         }
     )
     found = gather_findings(records_from_table(table), bootstrap=200, with_backtest=False)
-    a = found.law_of("train_flops").fit.constants["a"]
+    a = found.law_of("train_flops").constants["a"]
     # the Huber penalty passes through single points of eight: its interval is 0.4% wide. Means of
     # two seeds that lie 0.1% off their line over one decade leave the amplitude open by percents
     assert a.high / a.low > 1.05

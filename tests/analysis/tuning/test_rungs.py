@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fitting.fit import fit_law
+from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.problem import pose_again
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
@@ -77,15 +77,17 @@ def test_a_forecast_leaves_a_mistuned_rung_out_and_says_so():
 
 
 def test_a_fit_leaves_a_mistuned_rung_out_and_says_so():
-    fitted = fit_law(records_from_table(a_ladder("edge", 0.05)), "chinchilla", bootstrap=0)
+    fitted = fit_as_asked(records_from_table(a_ladder("edge", 0.05)), "chinchilla", bootstrap=0)
     assert fitted.n_runs == 20
     assert "4 runs are left out: edge" in str(fitted)
 
 
 def test_a_fit_says_that_its_weights_follow_health_and_can_be_made_again():
-    soft = fit_law(records_from_table(a_ladder("soft", 0.005)), "chinchilla", bootstrap=0)
+    soft = fit_as_asked(records_from_table(a_ladder("soft", 0.005)), "chinchilla", bootstrap=0)
     assert soft.weights == "by rung health" and soft.card["weights"] == "by rung health"
-    assert fit_law(records_from_table(a_ladder()), "chinchilla", bootstrap=0).weights == "equal"
+    assert (
+        fit_as_asked(records_from_table(a_ladder()), "chinchilla", bootstrap=0).weights == "equal"
+    )
     again = pose_again(soft, records_from_table(a_ladder("soft", 0.005)))
     assert np.unique(np.round(again.weights / again.weights.max(), 9)).tolist() == [0.5, 1.0]
 

@@ -8,8 +8,8 @@ from analysis.decisions.budget_for_loss import budget_for_loss
 from analysis.decisions.optimal_split import optimal_splits
 from analysis.evaluation.backtest import backtest
 from analysis.evaluation.held_out import check_held_out
-from analysis.fitting.fit import fit_law
-from analysis.fitting.policy import fit_as_reported
+from analysis.fitting.fit import fit_as_asked
+from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
 from analysis.report.figures import draw_figures
@@ -51,7 +51,7 @@ def test_a_shape_at_the_edge_is_left_out_whole_and_the_reason_is_kept(rungs):
     used = screen(records, "train_flops")
     assert 24 not in used.table["width"].to_numpy()
     assert used.dropped_by_reason == {EDGE_REASON: 2}
-    assert fit_law(records, bootstrap=0).dropped == {EDGE_REASON: 2}
+    assert fit_as_asked(records, bootstrap=0).dropped == {EDGE_REASON: 2}
 
 
 def test_a_soft_shape_stays_with_its_uncertainty_widened_by_the_gap(rungs):
@@ -66,8 +66,8 @@ def test_a_soft_shape_stays_with_its_uncertainty_widened_by_the_gap(rungs):
 
 def test_a_fit_follows_healthy_shapes_and_says_that_others_count_less(rungs):
     rungs["loss"] *= np.where(rungs["width"] == 24, 1.05, 1.0)
-    plain = fit_law(records_from_table(rungs), objective="least_squares", bootstrap=0)
-    aware = fit_law(
+    plain = fit_as_asked(records_from_table(rungs), objective="least_squares", bootstrap=0)
+    aware = fit_as_asked(
         records_from_table(checked(rungs, 24, "soft", 0.05)),
         objective="least_squares",
         bootstrap=0,
@@ -104,8 +104,8 @@ def screenings(monkeypatch):
 
 
 QUESTIONS = {
-    "fit": lambda ladder: fit_law(ladder, "chinchilla", bootstrap=10),
-    "fit as reported": lambda ladder: fit_as_reported(ladder, bootstrap=10),
+    "fit": lambda ladder: fit_as_asked(ladder, "chinchilla", bootstrap=10),
+    "fit as reported": lambda ladder: fit_law(ladder, bootstrap=10),
     "forecast by budget": lambda ladder: forecast(ladder, Targets.flops(1e21), draws=200),
     "forecast by size": lambda ladder: forecast(ladder, Targets.runs([1e9], [1e11]), draws=200),
     "forecast along a column": lambda ladder: forecast(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fitting.policy import fit_as_reported
+from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
 from scaling.cli import VERBS, main
@@ -67,7 +67,7 @@ def test_fit_prints_what_the_library_call_returns(runs, capsys):
     options = ["--law", "chinchilla", "--bootstrap", "50", "--level", "0.9", "--level", "0.5"]
     assert main(["fit", runs, *options, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    fitted = fit_as_reported(read_records(runs), "chinchilla", bootstrap=50).fit
+    fitted = fit_law(read_records(runs), "chinchilla", bootstrap=50)
     assert printed["constants"]["alpha"]["estimate"] == fitted.law.alpha
     spread = printed["constants"]["alpha"]["intervals"]
     assert spread["0.9"] == list(fitted.interval(lambda law: law.alpha, 0.9))

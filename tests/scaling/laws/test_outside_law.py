@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pytest
 
-from analysis.fitting.fit import fit_law
+from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.result import Fit
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.result import Forecast
@@ -93,7 +93,7 @@ def test_it_conforms():
 
 
 def test_it_is_fitted_from_starts_that_follow_from_its_bounds(records):
-    fit = fit_law(records, "product", objective="least_squares", bootstrap=40, card=False)
+    fit = fit_as_asked(records, "product", objective="least_squares", bootstrap=40, card=False)
     for name, value in TRUTH.constants().items():
         low, high = fit.interval(lambda law, name=name: getattr(law, name), 0.999)
         assert low <= value <= high  # 99.9% of 40 draws is their range; one seed
