@@ -5,6 +5,7 @@
     +-- CorpusError      the text that a run trains on
     +-- RecordError      a table of runs
     +-- StoreError       the tracking store (MLflow)
+    |   +-- NotStoredError   it answers, and holds no such sweep
     +-- FitError         runs from which no usable law can be fitted
     +-- ForecastError    a question that the runs cannot answer
     +-- CheckError       an invariant of the training that does not hold on this machine
@@ -32,6 +33,10 @@ class RecordError(ScalingError):
 
 class StoreError(ScalingError):
     """A tracking store that cannot be reached, or holds something else."""
+
+
+class NotStoredError(StoreError):
+    """A sweep that the store does not hold; perhaps not yet."""
 
 
 class FitError(ScalingError):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.errors import StoreError
+from scaling.errors import NotStoredError, StoreError
 from scaling.store.cache import EXCLUDED, Try, read_tries
 from scaling.store.mlflow_client import (
     artifact_errors,
@@ -88,16 +88,16 @@ class RunStore:
 
     @classmethod
     def find(cls, sweep: str, tracking_uri: str | None = None) -> "RunStore":
-        """The store of a sweep that exists; StoreError names the nearest one otherwise."""
+        """The store of a sweep that exists; NotStoredError names the nearest one otherwise."""
         uri = resolve_tracking_uri(tracking_uri)
         if not _database_exists(uri):
-            raise StoreError(
+            raise NotStoredError(
                 f"{uri}: no such database; run a sweep first or set MLFLOW_TRACKING_URI"
             )
         found = sweep_ids(uri)
         if sweep not in found:
             near = difflib.get_close_matches(sweep, found, n=1) or list(found)
-            raise StoreError(
+            raise NotStoredError(
                 f'{without_credentials(uri)}: no experiment "{sweep}"'
                 + (f'; did you mean "{near[0]}"?' if near else "; run a sweep first")
             )

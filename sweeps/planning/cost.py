@@ -1,12 +1,14 @@
 """What a plan still costs, rung by rung, and whether its budget allows that."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from scaling.errors import ConfigError
+from scaling.store.run_state import RunState
 from sweeps.config.sweep import BudgetConfig
 from sweeps.planning.exclusions import excluded_runs, final_states
+from sweeps.planning.packing import runs_with_states
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
 from sweeps.planning.throughput import Throughput
@@ -33,6 +35,7 @@ class PlanCost:
 
     rungs: tuple[RungCost, ...]  # by ascending size
     is_measured: bool  # from finished runs; otherwise a guess from the sizes
+    store_error: str = ""  # why the run store could not be asked what is done; empty: it was
     price_per_device_hour: float | None
     currency: str
 
@@ -60,37 +63,70 @@ class PlanCost:
             "currency": self.currency,
             "price_per_device_hour": self.price_per_device_hour,
             "is_measured": self.is_measured,
+            "store_error": self.store_error,
             "rungs": [asdict(rung) for rung in self.rungs],
         }
 
 
-def plan_cost(plan: SweepPlan, known: Iterable[Mapping[str, Any]] = ()) -> PlanCost:
-    """The cost of the runs that are not settled, from what finished runs took.
+def flops_to_spend(
+    plan: SweepPlan, known: Mapping[str, Mapping[str, Any]], *, driven: bool
+) -> dict[str, int]:
+    """The FLOP that each run of a plan that has not ended, by run id, has still to be given.
 
-    `known` holds the facts of the runs in the store (`RunStore.facts`), none before the first.
+    What an unfinished run has spent counts as done where it goes on: while its sweep is `driven`,
+    and where its state lies in `launch.checkpoints.folder`. Else it begins again.
     """
-    facts = list(known)
-    final = final_states(plan.config.launch)
-    settled = {one["run_id"] for one in facts if one["status"] in final}
-    settled |= set(excluded_runs(plan))
-    throughput = Throughput.measured(facts, plan.config.launch.speed.flops_per_second)
+    final, excluded = final_states(plan.config.launch), excluded_runs(plan)
+    wanted = [run for run in plan.runs if run.run_id not in excluded]
+    kept = runs_with_states(wanted, plan.config.launch)
+    left = {}
+    for run in wanted:
+        facts = known.get(run.run_id, {})
+        status = facts.get("status", RunState.PLANNED)
+        goes_on = run.run_id in kept or (driven and status == RunState.RUNNING)
+        spent = facts.get("marginal_flops", 0) if goes_on else 0
+        if status not in final:
+            left[run.run_id] = max(0, run.marginal_flops - spent)
+    return left
+
+
+def plan_cost(
+    plan: SweepPlan,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    driven: bool = False,
+    store_error: str = "",
+) -> PlanCost:
+    """The cost of what the runs of a plan have still to be trained, from what finished ones took.
+
+    `known` holds the facts of the runs in the store (`RunStore.facts`), none before the first;
+    `driven` says whether somebody trains them at this moment, `store_error` why nobody knows.
+    """
+    facts = dict(known or {})
+    left = flops_to_spend(plan, facts, driven=driven)
+    throughput = Throughput.measured(facts.values(), plan.config.launch.speed.flops_per_second)
     sizes: dict[int, list[RunPlan]] = {}
     for run in plan.runs:
-        if run.run_id not in settled:
+        if run.run_id in left:
             sizes.setdefault(run.shape.params, []).append(run)
-    rungs = tuple(
-        RungCost(
-            params=params,
-            runs=len(runs),
-            flops=sum(run.marginal_flops for run in runs),
-            device_hours=sum(map(throughput.seconds, runs)) * plan.config.launch.world_size / 3600,
+    rungs = []
+    for params, runs in sorted(sizes.items()):
+        seconds = sum(
+            throughput.seconds(run) * left[run.run_id] / run.marginal_flops for run in runs
         )
-        for params, runs in sorted(sizes.items())
-    )
+        rungs.append(
+            RungCost(
+                params=params,
+                runs=len(runs),
+                flops=sum(left[run.run_id] for run in runs),
+                device_hours=seconds * plan.config.launch.world_size / 3600,
+            )
+        )
     budget = plan.config.budget
     return PlanCost(
-        rungs=rungs,
+        rungs=tuple(rungs),
         is_measured=throughput.is_measured,
+        store_error=store_error,
         price_per_device_hour=budget.price_per_device_hour,
         currency=budget.currency,
     )

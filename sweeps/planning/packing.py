@@ -6,7 +6,7 @@ replicas of one stack they share every kernel launch, which is most of the cost 
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,10 @@ _CUDA_TOKENS = 65536  # a step of this many tokens keeps one GPU busy
 _CUDA_WIDEST = 320  # a single wider model fills it by itself
 
 
+#: The runs of one replica: a trunk with its branches, the shortest first.
+Row = tuple[RunPlan, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pack:
     """Runs trained together, as a table: a row a replica of the stack, a column a horizon.
@@ -27,7 +31,7 @@ class Pack:
     A row of several runs is a trunk with its branches, the shortest first.
     """
 
-    replicas: tuple[tuple[RunPlan, ...], ...]
+    replicas: tuple[Row, ...]
 
     @property
     def columns(self) -> tuple[tuple[RunPlan, ...], ...]:
@@ -61,12 +65,8 @@ def pack_runs(runs: Sequence[RunPlan], launch: LaunchConfig) -> tuple[Pack, ...]
 
     As many replicas share a pack as `replicas_for` says, but no worker is left without one.
     """
-    trunks: dict[str, list[RunPlan]] = {}
-    for run in runs:
-        trunks.setdefault(run.trunk_id, []).append(run)
-    alike: dict[object, list[tuple[RunPlan, ...]]] = {}
-    for trunk in trunks.values():
-        row = tuple(sorted(trunk, key=lambda run: run.settings.steps))
+    alike: dict[object, list[Row]] = {}
+    for row in _rows(runs):
         alike.setdefault(tuple(map(_signature, row)), []).append(row)
     packs = [
         Pack(replicas=tuple(rows[first : first + size]))
@@ -82,6 +82,28 @@ def pack_runs(runs: Sequence[RunPlan], launch: LaunchConfig) -> tuple[Pack, ...]
         packs.extend(largest.halves())
     order = {run.run_id: place for place, run in enumerate(runs)}
     return tuple(sorted(packs, key=lambda pack: min(order[run.run_id] for run in pack.runs)))
+
+
+def _rows(runs: Iterable[RunPlan]) -> list[Row]:
+    """The runs by the trunk that they share, each by ascending horizon."""
+    trunks: dict[str, list[RunPlan]] = {}
+    for run in runs:
+        trunks.setdefault(run.trunk_id, []).append(run)
+    return [tuple(sorted(trunk, key=lambda run: run.settings.steps)) for trunk in trunks.values()]
+
+
+def state_name(row: Row) -> str:
+    """What the states of a replica are called on disk: they belong to its runs alone."""
+    ids = " ".join(run.run_id for run in row)
+    return hashlib.sha256(ids.encode()).hexdigest()[:16]
+
+
+def runs_with_states(runs: Iterable[RunPlan], launch: LaunchConfig) -> frozenset[str]:
+    """Run ids of those that would go on from a state in `launch.checkpoints.folder`."""
+    folder = Path(launch.checkpoints.folder)
+    kept = {path.name.split(".")[0] for path in folder.glob("*.*")}
+    rows = (row for row in _rows(runs) if state_name(row) in kept)
+    return frozenset(run.run_id for row in rows for run in row)
 
 
 def _signature(run: RunPlan) -> object:

@@ -142,6 +142,8 @@ def cost_text(cost: PlanCost) -> str:
         for rung in cost.rungs
     ]
     basis = "measured on finished runs" if cost.is_measured else "guessed; nothing has finished"
+    if cost.store_error:
+        basis = f"guessed, and all runs counted: the run store was not asked: {cost.store_error}"
     money = "" if cost.money is None else f", {cost.money:.4g} {cost.currency}"
     sizes = table(("params", "runs left", "FLOP", "device time"), rows) if rows else ""
     return sizes + (

@@ -11,7 +11,7 @@ from typing import Any
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.planning.changed_config import EarlierRuns, earlier_runs
-from sweeps.planning.cost import money
+from sweeps.planning.cost import flops_to_spend, money
 from sweeps.planning.exclusions import excluded_runs, final_states
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
@@ -115,6 +115,7 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
     crashed = [run_id for run_id, facts in known.items() if facts.get("has_traceback")]
     tracebacks = store.tracebacks(crashed) if crashed else {}
     excluded, final = excluded_runs(plan), final_states(plan.config.launch)
+    left = flops_to_spend(plan, known, driven=driven)
     throughput = Throughput.measured(known.values(), plan.config.launch.speed.flops_per_second)
     standings = []
     for run in plan.runs:
@@ -127,7 +128,8 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
         elif facts.get("status") == RunState.SETTLED and RunState.SETTLED not in final:
             reason = "was stopped as settled; `scaling run` goes on with it"
             facts |= {"status": RunState.PLANNED, "reason": reason}
-        standings.append(_standing(run, facts, throughput, tracebacks.get(run.run_id, "")))
+        traceback = tracebacks.get(run.run_id, "")
+        standings.append(_standing(run, facts, throughput, left.get(run.run_id, 0), traceback))
     budget = plan.config.budget
     return SweepStanding(
         sweep=plan.name,
@@ -141,12 +143,9 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
 
 
 def _standing(
-    run: RunPlan, facts: dict[str, Any], throughput: Throughput, traceback: str
+    run: RunPlan, facts: dict[str, Any], throughput: Throughput, left: int, traceback: str
 ) -> RunStanding:
     state = RunState(facts.get("status", RunState.PLANNED))
-    left = 0 if state.is_final else run.marginal_flops
-    if state is RunState.RUNNING:
-        left -= facts.get("marginal_flops", 0)
     return RunStanding(
         run_id=run.run_id,
         name=run.name,

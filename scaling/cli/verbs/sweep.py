@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scaling.cli.outlooks import judge_of, outlook_lines
 from scaling.cli.outputs import answer, save, show
-from scaling.errors import ConfigError, StoreError
+from scaling.errors import ConfigError, NotStoredError, StoreError
 
 if TYPE_CHECKING:
     from scaling.store.run_store import RunStore
@@ -130,15 +130,18 @@ def tokenize(arguments: Arguments) -> None:
 
 
 def plan_cost_left(planned: "SweepPlan") -> "PlanCost":
-    """What is still to be spent, by the runs of the sweep that have finished, if it has any."""
+    """What is still to be spent, by what the store says of the sweep, if it can be asked."""
     from scaling.store.run_store import RunStore
     from sweeps.planning.cost import plan_cost
+    from sweeps.running.driver_lock import is_driven
 
     try:
-        known = RunStore.find(planned.name).facts().values()
-    except StoreError:  # nothing was ever trained, or it cannot be asked: then it is a guess
+        store = RunStore.find(planned.name)
+        return plan_cost(planned, store.facts(), driven=is_driven(store))
+    except NotStoredError:  # nothing was ever trained
         return plan_cost(planned)
-    return plan_cost(planned, known)
+    except StoreError as error:
+        return plan_cost(planned, store_error=str(error))
 
 
 def may_spend(planned: "SweepPlan", arguments: Arguments) -> None:

@@ -4,20 +4,16 @@ A replica's state belongs to its runs alone, so a pack that is put together anew
 added or taken away) goes on from what its members had reached.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.errors import ConfigError
 from sweeps.training.checkpoints.state_file import CheckpointFile
 from sweeps.config.launch import LaunchConfig
-from sweeps.planning.packing import Pack
-from sweeps.planning.run_plan import RunPlan
+from sweeps.planning.packing import Pack, Row, state_name
 from sweeps.training.devices.process_group import gathered, rank
 from sweeps.training.checkpoints.stack_state import StackState
 from sweeps.training.devices.strategy import is_sharded
-
-Row = tuple[RunPlan, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,11 +109,10 @@ def _refuse_other_shares(path: Path) -> None:
 
 def _file(row: Row, folder: Path, kind: str) -> CheckpointFile:
     run = row[0]
-    ids = " ".join(run.run_id for run in row)
     return CheckpointFile(
-        path=folder / f"{hashlib.sha256(ids.encode()).hexdigest()[:16]}.{kind}",
+        path=folder / f"{state_name(row)}.{kind}",
         identity={
-            "runs": ids,
+            "runs": " ".join(run.run_id for run in row),
             "data": run.data.data_hash,
             "validation set": run.data.eval_hash,
             "tokenizer": run.data.tokenizer_hash,

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from scaling.cli.command import main
+from scaling.errors import StoreError
 from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.plan import plan_sweep
@@ -66,6 +67,15 @@ def test_a_plan_s_document_says_what_it_costs_and_from_what_that_is_known(config
     seconds = sum(run.train_flops for run in left) / (small.train_flops / 3.6)
     assert cost["device_hours"] == pytest.approx(seconds / 3600)
     assert cost["money"] == pytest.approx(3.0 * seconds / 3600)
+
+
+def test_a_plan_says_that_the_store_could_not_be_asked(config, capsys, monkeypatch):
+    def away(name):
+        raise StoreError("http://server: no answer")
+
+    monkeypatch.setattr(RunStore, "find", away)
+    assert main(["plan", config]) == 0
+    assert "the run store was not asked: http://server: no answer" in capsys.readouterr().out
 
 
 class Terminal(io.StringIO):
