@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all check format clean
+.PHONY: quickstart test test-all check format dist clean
 
 quickstart: .venv/ready  ## train a small ladder, hide its largest run, forecast it, write a report
 	$(BIN)/scaling study quickstart
@@ -23,8 +23,12 @@ format: .venv/ready  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+dist: .venv/ready  ## the wheel and the source distribution, in dist/
+	rm -rf build dist *.egg-info  # what an earlier build left would come along
+	$(BIN)/python -m build
+
 clean:  ## remove what the build made; runs and databases stay
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build dist *.egg-info
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from scaling.errors import ConfigError
@@ -75,12 +74,6 @@ def points(path: str) -> "DataFrame":
         name = header[header.duplicated()].iloc[0]
         raise ConfigError(f'{path}: two columns are named "{name}"; rename one')
     return rows.iloc[1:].set_axis(header.to_list(), axis=1).reset_index(drop=True)
-
-
-def config_path(name: str) -> str:
-    """A config file by its path, or by its name in configs/."""
-    shipped = Path("configs") / f"{name}.yaml"
-    return str(shipped) if shipped.is_file() and not Path(name).is_file() else name
 
 
 def assignments(

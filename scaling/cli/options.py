@@ -8,7 +8,9 @@ Options = Callable[[argparse.ArgumentParser], None]
 
 def config(command: argparse.ArgumentParser) -> None:
     """A sweep's YAML file."""
-    command.add_argument("config", metavar="CONFIG", help="a YAML file such as configs/*.yaml")
+    command.add_argument(
+        "config", metavar="CONFIG", help="a YAML file, or a shipped config such as quickstart"
+    )
     command.add_argument(
         "--set",
         action="append",

@@ -12,6 +12,7 @@ import yaml
 
 from scaling.errors import ConfigError
 from sweeps.config.section import Section
+from sweeps.config.shipped import config_file
 from sweeps.config.sweep import SweepConfig
 from sweeps.config.unknown_key import unknown_key
 
@@ -19,12 +20,14 @@ from sweeps.config.unknown_key import unknown_key
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SweepConfig:
     """The sweep that a YAML file describes, with `key.path=value` overrides applied.
 
+    The file is given by its path; one that comes with the project also by its name (quickstart).
+
     Raises ConfigError, in one line that begins with the path, for a file that cannot be read, an
     unknown key (naming where it belongs, or the nearest known one), a value of the wrong type, and
     whatever a part of the config refuses.
     """
     try:
-        raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
+        raw = yaml.load(config_file(path).read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}; is the path right?") from error
     except UnicodeDecodeError as error:

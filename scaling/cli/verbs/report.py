@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.cli.inputs import config_path, curves_of, load_along
+from scaling.cli.inputs import curves_of, load_along
 from scaling.cli.outlooks import judge_of
 from scaling.cli.verbs.seals import seal, seals_to_report
 from scaling.cli.verbs.sweep import may_spend
@@ -46,7 +46,7 @@ def study(arguments: Arguments) -> None:
     from sweeps.running.runner import run_sweep
     from sweeps.status.live_display import SweepProgress
 
-    planned = plan_sweep(load_config(config_path(arguments.config), arguments.set))
+    planned = plan_sweep(load_config(arguments.config, arguments.set))
     print(plan_text(planned), file=sys.stderr)
     may_spend(planned, arguments)
     store = RunStore.open(planned.name)

@@ -432,7 +432,7 @@ def test_a_launch_beyond_its_budget_or_large_and_unconfirmed_is_refused_before_i
 ):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setattr("sys.stdin", io.StringIO())  # no terminal: nobody to ask
-    command = ["run", str(ROOT / "configs" / "quickstart.yaml"), "--set"]
+    command = ["run", "quickstart", "--set"]
     assert main([*command, "budget.flops=1"]) == 2
     assert "more than budget.flops 1; drop or exclude runs" in capsys.readouterr().err
     assert main([*command, "budget.ask_above_device_hours=1e-6"]) == 2

@@ -214,7 +214,7 @@ def test_a_text_too_short_for_the_checks_is_refused(tiny_config):
 @pytest.mark.slow
 def test_the_check_command_prints_one_document_and_exits_with_zero(capsys):
     load_corpus.cache_clear()
-    assert main(["check", "configs/quickstart.yaml", "--quick", "--json"]) == 0
+    assert main(["check", "quickstart", "--quick", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     verdicts = {found["check"]: found["verdict"] for found in document["findings"]}
     assert verdicts["packed equals single"] == "pass"

@@ -76,7 +76,7 @@ def test_a_mistake_is_one_line_that_begins_with_the_file(write, text, message):
 
 
 def test_a_missing_file_and_a_binary_one_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="No such file"):
+    with pytest.raises(ConfigError, match="no such file"):
         load_config(tmp_path / "nowhere.yaml")
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00")

@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 
 from scaling.errors import ConfigError
+from sweeps.config.shipped import shipped_configs
 from sweeps.config.yaml_file import config_from_mapping, load_config
 from sweeps.planning.plan import plan_sweep
 from sweeps.planning.text import plan_text
 
 ROOT = Path(__file__).parents[3]
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 
 def planned(mapping, **changes):
     return plan_sweep(config_from_mapping(mapping | changes))
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_shipped_config_loads_and_plans(path):
-    plan = plan_sweep(load_config(path))
+@pytest.mark.parametrize("name", shipped_configs())
+def test_every_shipped_config_loads_and_plans(name):
+    plan = plan_sweep(load_config(name))
     assert len({run.run_id for run in plan.runs}) == len(plan.runs) >= 3
     assert any(run.held_out for run in plan.runs)
     assert plan.wall_seconds > 0
