@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from scaling.errors import ForecastError
 
 #: The confidence level of one interval unless another is asked for.
@@ -14,8 +12,6 @@ LEVEL = 0.9
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 #: Two levels this close are one: 1 - .1 and .9 differ in the last digit.
 SAME_LEVEL = 1e-9
-#: A factor of ten, in natural logs.
-DECADE = float(np.log(10))
 
 
 class Interval(NamedTuple):

@@ -1,7 +1,10 @@
-"""The array type that the whole project computes with."""
+"""The array type that the whole project computes with, and the unit of distances in logs."""
 
 import numpy as np
 import numpy.typing as npt
 
 #: Double-precision numbers of any shape; a signature says the shape beside it.
 FloatArray = npt.NDArray[np.float64]
+
+#: A factor of ten, in natural logs.
+DECADE = float(np.log(10))

@@ -18,7 +18,7 @@ COMPOSITION_ROOT = ROOT / "scaling" / "cli"  # the one place that sees every pac
 FLOORS = {
     "scaling": (
         *("version", "lazy", "arrays", "errors", "columns", "limits", "rung_health", "records"),
-        *("compute", "shape", "laws", "simulate", "store", "cli", "__main__"),
+        *("compute", "shape", "laws", "answerable", "simulate", "store", "cli", "__main__"),
     ),
     "sweeps": (
         *("config", "data", "models", "objectives", "planning", "training", "multi_device"),

@@ -13,22 +13,18 @@ import numpy.typing as npt
 
 from analysis.evaluation.scores import covered, interval_score
 from analysis.forecasting.forecaster import (
-    FEWEST_CURVE_RUNS,
-    FEWEST_SURFACE_RUNS,
     log_forecast,
     prepare,
 )
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.setup import FURTHEST_DECADES, Question, pose
-from analysis.intervals import DECADE, LEVELS
+from analysis.intervals import LEVELS
+from scaling.answerable import backtest_cuts, no_backtest
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, limits_from
 from scaling.records import Records
 
-BUDGETS_HIDDEN = (1, 2, 3)
-RATIOS_HIDDEN = (2.0, 4.0, 10.0, 30.0, 100.0, 1000.0)
-BUDGET_WIDTH = 0.1 * DECADE  # runs this close in compute are one budget
 BANDS = (0.0, 0.15, 0.5, 1.0, 2.0, FURTHEST_DECADES)  # decades
 LARGEST_SAMPLE = 400  # hidden points scored at one origin; a learning curve holds thousands
 
@@ -151,12 +147,10 @@ def backtest(
     """
     question = _question(records, law, x)
     ladder = question.ladder
-    cuts = _cuts(ladder, smallest=FEWEST_SURFACE_RUNS if question.is_surface else FEWEST_CURVE_RUNS)
+    cuts = backtest_cuts(ladder.log_compute, is_surface=question.is_surface)
     if not cuts:
-        raise ForecastError(
-            f"{records.source}: {len(ladder)} runs are too few to hide the largest and forecast "
-            f"from the rest (it needs {FEWEST_SURFACE_RUNS if question.is_surface else 6} left)"
-        )
+        reason = no_backtest(len(ladder), is_surface=question.is_surface)
+        raise ForecastError(f"{records.source}: {reason}")
     origins, scored = [], []
     for hides, cut in cuts:
         seen, hidden = ladder.select(ladder.log_compute <= cut), _sample(ladder, cut)
@@ -188,27 +182,6 @@ def _question(records: Records, law: str, x: str | None) -> Question:
     if x is not None:
         return pose(records, (x,), law, x)
     return pose(records, ("train_flops",), law, None)
-
-
-def _cuts(ladder: Ladder, smallest: int) -> list[tuple[str, float]]:
-    """What to hide, in words, and the log compute up to which runs are seen."""
-    compute = np.sort(ladder.log_compute)
-    steps = np.flatnonzero(np.diff(compute) > BUDGET_WIDTH)
-    below_budget = compute[steps][::-1]  # the largest log compute below each budget from the top
-    wanted = [
-        (f"the largest {k} budget{'s' if k > 1 else ''}", float(below_budget[k - 1]) + 1e-9)
-        for k in BUDGETS_HIDDEN
-        if k <= len(below_budget)
-    ]
-    wanted += [
-        (f"the last factor of {r:g}", float(compute[-1] - np.log(r)) + 1e-9) for r in RATIOS_HIDDEN
-    ]
-    cuts: dict[int, tuple[str, float]] = {}
-    for hides, cut in wanted:
-        seen = int(np.sum(compute <= cut))
-        if smallest <= seen < len(compute) and compute[seen - 1] - compute[0] > np.log(2):
-            cuts.setdefault(seen, (hides, cut))
-    return sorted(cuts.values(), key=lambda labelled: -labelled[1])
 
 
 def _sample(ladder: Ladder, cut: float) -> Ladder:

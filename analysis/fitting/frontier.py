@@ -6,22 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.tuning.screening import screen
-from scaling.arrays import FloatArray
+from scaling.answerable import budget_numbers
 from scaling.records import Records
-
-SAME_BUDGET = 0.02  # log compute; planned budgets are met to within rounding of the steps
-
-
-def budget_numbers(train_flops: FloatArray) -> npt.NDArray[np.int64]:
-    """The budget that each run (runs,) belongs to, numbered from the smallest.
-
-    Runs within about 2% of the next cheaper one share its budget.
-    """
-    order = np.argsort(train_flops, kind="stable")
-    steps = np.diff(np.log(train_flops[order]), prepend=np.log(train_flops).min())
-    numbers = np.empty(len(order), dtype=np.int64)
-    numbers[order] = np.cumsum(steps > SAME_BUDGET)
-    return numbers
 
 
 def unbeaten_runs(records: Records) -> Records:

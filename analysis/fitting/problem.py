@@ -10,6 +10,7 @@ from analysis.fitting.law_on_runs import Model, Tie, model_of
 from analysis.fitting.result import Fit
 from analysis.tuning.rungs import health_limits
 from analysis.tuning.screening import screen
+from scaling.answerable import no_law
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
@@ -17,9 +18,6 @@ from scaling.laws.curves import PowerLaw
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
-#: ln(D) must leave its straight line against ln(N) by this much somewhere, or the two are one
-_LEAST_SPREAD = 0.05
-_FEWEST_SIZES = 3
 #: how fast weights fall with compute in `weights="compute"`: 2 decades lower counts a third
 _COMPUTE_WEIGHT_POWER = 0.25
 
@@ -74,7 +72,11 @@ def pose(
     labels, configurations = _configurations(inputs, len(used))
     given = {*fixed, *(tied or {})}
     free = [name for name in law.constant_names() if name not in given]
-    _check_enough(used, law, columns, inputs, configurations, free, fixed)
+    if len(used) == 0:
+        raise FitError(f"{used.source}: no usable run is left{_why(used)}")
+    reason = no_law(law, columns, inputs, configurations, tuple(free), tuple(fixed), _why(used))
+    if reason is not None:
+        raise FitError(f"{used.source}: {reason}")
     _check_floor(used, law, loss, fixed)
     limits = []
     if configurations == len(free):
@@ -193,52 +195,6 @@ def _configurations(inputs: tuple[FloatArray, ...], runs: int) -> tuple[npt.NDAr
     labels = np.empty(runs, np.int64)
     labels[order] = np.cumsum(fresh) - 1
     return labels, int(fresh.sum())
-
-
-def _check_enough(
-    used: Records,
-    law: type[Law],
-    columns: tuple[str, ...],
-    inputs: tuple[FloatArray, ...],
-    configurations: int,
-    free: list[str],
-    fixed: Mapping[str, float],
-) -> None:
-    if len(used) == 0:
-        raise FitError(f"{used.source}: no usable run is left{_why(used)}")
-    if configurations < len(free):
-        raise FitError(
-            f"{used.source}: {law.name} has {len(free)} free constants ({', '.join(free)}), but "
-            f"the usable runs have only {configurations} different "
-            f"configuration{'s' if configurations > 1 else ''}{_why(used)}; add runs, --fix "
-            "constants or choose a simpler law"
-        )
-    for name, values in zip(columns, inputs, strict=True):
-        sizes = len(np.unique(np.round(np.log(values), 9)))
-        if sizes < _FEWEST_SIZES and not (sizes == 2 and fixed) and name != "unique_tokens":
-            raise FitError(
-                f"{used.source}: {sizes} different value{'s' if sizes > 1 else ''} of {name}; "
-                f"{law.name} needs at least {_FEWEST_SIZES} to tell a power from a floor"
-            )
-    if law.inputs[:2] == ("params", "tokens") and "beta" not in fixed and "alpha" not in fixed:
-        _check_not_collinear(used, inputs[0], inputs[1])
-    reason = law.unanswerable(inputs)
-    if reason is not None:
-        raise FitError(f"{used.source}: {reason}")
-
-
-def _check_not_collinear(used: Records, params: FloatArray, tokens: FloatArray) -> None:
-    log_n, log_d = np.log(params), np.log(tokens)
-    slope, intercept = np.polyfit(log_n - log_n.mean(), log_d, 1)
-    off_line = log_d - intercept - slope * (log_n - log_n.mean())
-    if np.ptp(off_line) < _LEAST_SPREAD:
-        what = "tokens per parameter are the same in all runs"
-        if np.ptp(log_d - log_n) >= _LEAST_SPREAD:
-            what = f"tokens are one power of params ({slope:.2f}) in all runs"
-        raise FitError(
-            f"{used.source}: {what}, so the effects of size and data cannot be told apart; add "
-            f"runs with other ratios, or fit --law {PowerLaw.name} to loss against train_flops"
-        )
 
 
 def _spread_limits(inputs: tuple[FloatArray, ...]) -> list[Limit]:

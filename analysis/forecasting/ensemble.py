@@ -15,8 +15,7 @@ from analysis.forecasting.members.candidates import Candidate
 from analysis.forecasting.members.form import Form
 from analysis.forecasting.members.map_fit import Problem, Solution, solve_once
 from analysis.forecasting.noise import RunNoise, run_noise
-from analysis.intervals import DECADE
-from scaling.arrays import FloatArray
+from scaling.arrays import DECADE, FloatArray
 from scaling.errors import ForecastError
 
 SMALLEST_SLOPE = 1e-4  # log loss a decade: a ladder that has gone flat

@@ -16,14 +16,9 @@ from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.members.candidates import Candidate
 from analysis.forecasting.noise import RunNoise
 from analysis.forecasting.rolling_origin import Rehearsal, Weighing, rehearse, weigh
-from analysis.intervals import DECADE
-from scaling.arrays import FloatArray
+from scaling.answerable import CURVE_REACH, curve_cuts, surface_cuts
+from scaling.arrays import DECADE, FloatArray
 
-SURFACE_STEP = 0.3 * DECADE  # between origins of a backtest with two inputs
-CURVE_CUTS = np.log([1.41, 2.0, 4.0, 8.0])  # below the largest x, with one input
-CURVE_REACH = float(np.log(2.3))
-FEWEST_SURFACE_RUNS = 8  # below a cut
-FEWEST_CURVE_RUNS = 6  # below a cut, over a factor of three
 POOLED_RUNS = 40  # with so many residuals a new run's noise is drawn from them alone
 
 
@@ -81,39 +76,13 @@ def prepare(
     thin = ladder.thinned()
     ensemble = fit_members(thin, candidates, calibration)
     if len(ladder.inputs) == 2:
-        cuts, reach = surface_cuts(ladder)[:backtests], np.inf
+        cuts, reach = surface_cuts(ladder.log_compute)[:backtests], np.inf
         rehearsals = rehearse(ladder, candidates, calibration, cuts, reach=reach)
     else:
         reach = max(CURVE_REACH, distance * DECADE)
-        cuts = curve_cuts(ladder)[:backtests]
+        cuts = curve_cuts(ladder.log_compute)[:backtests]
         rehearsals = rehearse(ladder, candidates, calibration, cuts, reach=reach)
     return Forecaster(ensemble=ensemble, rehearsals=rehearsals)
-
-
-def surface_cuts(ladder: Ladder) -> list[float]:
-    """Log computes below which to fit in rehearsal: every 0.3 decades down from the largest."""
-    compute = np.sort(ladder.log_compute)
-    cuts: dict[int, float] = {}
-    for k in range(1, 40):
-        cut = float(compute[-1] - k * SURFACE_STEP)
-        below = int(np.sum(compute <= cut + 1e-9))
-        if below < FEWEST_SURFACE_RUNS:
-            break
-        if below < len(compute):
-            cuts.setdefault(below, cut + 1e-9)
-    return list(cuts.values())
-
-
-def curve_cuts(ladder: Ladder) -> list[float]:
-    """The same for one input: fractions of the largest x that leave six points over a factor 3."""
-    x = np.sort(ladder.log_compute)
-    cuts: dict[int, float] = {}
-    for step in CURVE_CUTS:
-        cut = float(x[-1] - step) + 1e-9
-        seen = x[x <= cut]
-        if len(seen) >= FEWEST_CURVE_RUNS and seen[-1] - seen[0] >= np.log(3) - 1e-9:
-            cuts.setdefault(len(seen), cut)
-    return list(cuts.values())
 
 
 def log_forecast(

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.fitting.frontier import SAME_BUDGET
 from analysis.tuning.gap import TuningGap
+from scaling.answerable import SAME_BUDGET, decades_outside
 from scaling.arrays import FloatArray
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
@@ -97,8 +97,7 @@ class Ladder:
         """Decades by which targets lie outside the data, in compute or in any input."""
         own = np.column_stack([self.log_compute, self.log_inputs])
         theirs = np.column_stack([log_compute, log_inputs])
-        beyond = np.maximum(theirs - own.max(axis=0), own.min(axis=0) - theirs)
-        return np.asarray(np.maximum(beyond.max(axis=1), 0.0) / np.log(10))
+        return decades_outside(own, theirs)
 
     @property
     def as_measured(self) -> "Ladder":

@@ -34,6 +34,7 @@ from analysis.forecasting.members.candidates import (
 from analysis.tuning.gap import TuningGap, checked_gap
 from analysis.tuning.rungs import health_limits
 from analysis.tuning.screening import weighed, with_open_checks, without_edges
+from scaling.answerable import no_curve, no_surface
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
@@ -41,14 +42,10 @@ from scaling.laws.registry import LAWS
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
-FEWEST_RUNS = 6
-FEWEST_SCALES = 3
-FEWEST_CURVE_POINTS = 4
 FURTHEST_DECADES = 12.0
 COMPUTE_EXPONENT = 0.17  # alpha beta / (alpha + beta) of published surfaces
 DATA_EXPONENT = 0.35
 FAR = 0.5  # decades beyond the data from which a curve needs laws that can level off
-COLLINEAR_SPREAD = 0.15  # of log params around a line in log tokens: about 15% either way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,24 +152,8 @@ def _by_size(ready: Records) -> tuple[str | None, Records]:
     if "params" not in ready or "tokens" not in ready:
         return "the table has no params and tokens", ready
     usable = with_open_checks(ready).with_values("params", "tokens")
-    return _no_surface(usable), usable
-
-
-def _no_surface(usable: Records) -> str | None:
-    if len(usable) < FEWEST_RUNS:
-        return f"{len(usable)} usable runs with params and tokens (a surface needs {FEWEST_RUNS})"
-    n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
-    for name, values in (("model size", n), ("number of tokens", d)):
-        scales = len(np.unique(np.round(values, 2)))
-        if scales < FEWEST_SCALES:
-            some = "one" if scales == 1 else "two"
-            return f"the runs have only {some} {name} (a surface needs {FEWEST_SCALES})"
-    if np.ptp(log_flops(usable)) < np.log(2):
-        return "all runs have nearly the same compute"
-    line = np.polyfit(d, n, 1)
-    if float(np.std(n - np.polyval(line, d))) < COLLINEAR_SPREAD:
-        return "model size and tokens grow in lockstep"
-    return None
+    logs = (np.log(usable.column("params")), np.log(usable.column("tokens")), log_flops(usable))
+    return no_surface(*logs), usable
 
 
 def _well_tuned(ladder: Ladder, tuning: TuningGap) -> Ladder:
@@ -209,12 +190,8 @@ def _curve(
         keep = best_of_budget(log_x, log_loss)
         log_x, log_loss = log_x[keep], log_loss[keep]
         health = None if health is None else health[keep]
-    points = len(np.unique(log_x))
-    if points < FEWEST_CURVE_POINTS:
-        raise ForecastError(
-            f"{ready.source}: {points} distinct value{'s' if points > 1 else ''} of {x}; "
-            f"a forecast along it needs {FEWEST_CURVE_POINTS} (6 or more to rehearse it)"
-        )
+    if (reason := no_curve(log_x, x)) is not None:
+        raise ForecastError(f"{ready.source}: {reason}")
     ladder = Ladder(
         inputs=(x,),
         log_inputs=log_x[:, None],

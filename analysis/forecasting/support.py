@@ -7,16 +7,13 @@ import numpy.typing as npt
 
 from analysis.forecasting.ensemble import Ensemble
 from analysis.forecasting.forecaster import Forecaster, LogForecast
-from analysis.intervals import DECADE
+from scaling.answerable import ROUNDING, SPANNED_REACH, supported_reach
+from scaling.arrays import DECADE
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 BoolArray = npt.NDArray[np.bool_]
 
-REHEARSED_REACH = 4.0  # times the furthest rehearsal: forecasts beyond it rest on the laws alone
-SPANNED_REACH = 1.5  # times the span of the runs: nothing further is read as a number
-UNREHEARSED_REACH = 0.5  # of the span of the runs, where that is more
-ROUNDING = 0.01  # decades; planned budgets are met to within it
 WIDEST = float(np.log(1.5))  # log width of the 90% interval beyond which digits say nothing
 FLOOR_LEARNED = 0.1  # standard error of the log floor below which the runs, not the prior, know it
 WIDE_SCALE = 1.3
@@ -57,7 +54,7 @@ def too_far(distance: float, spanned: float, rehearsed: float) -> tuple[Limit, .
     text = f"{distance:.2f} decades beyond the data, which span {spanned:.2f}"
     if distance > SPANNED_REACH * spanned + ROUNDING:
         return (Limit(LimitCode.UNSUPPORTED, text),)
-    if distance > max(REHEARSED_REACH * rehearsed, UNREHEARSED_REACH * spanned) + ROUNDING:
+    if distance > supported_reach(spanned, rehearsed) + ROUNDING:
         return (Limit(LimitCode.UNSUPPORTED, f"{text}, rehearsed to {rehearsed:.2f}"),)
     return ()
 

@@ -4,11 +4,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from analysis.fitting.frontier import budget_numbers
 from analysis.fitting.result import Fit
 from analysis.plots.style import MUTED, axes_or_new, label_axes, loss_axis, shades, size_axis
 from analysis.text.numbers import flops_in_math
 from analysis.tuning.screening import screen
+from scaling.answerable import budget_numbers
 from scaling.arrays import FloatArray
 from scaling.records import Records
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.frontier import budget_numbers, unbeaten_runs
+from analysis.fitting.frontier import unbeaten_runs
+from scaling.answerable import budget_numbers
 from scaling.records import records_from_table
 
 
