@@ -82,6 +82,17 @@ def tracking_uri(_empty_database, tmp_path, monkeypatch) -> str:
 
 
 @pytest.fixture
+def undrawn(monkeypatch) -> None:
+    """Reports have all their words and empty pictures: drawing takes most of their time."""
+    from analysis.report import figures
+
+    def titled(draw, title, caption):
+        return figures.Picture(uri="data:,", title=title, caption=caption)
+
+    monkeypatch.setattr(figures, "_picture", titled)
+
+
+@pytest.fixture
 def text_files(tmp_path):
     """Forty files of a kilobyte each, all different."""
     folder = tmp_path / "text"

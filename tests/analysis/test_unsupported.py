@@ -119,6 +119,7 @@ def test_a_sealed_forecast_without_support_is_held_to_its_interval_alone(short, 
     assert "order of magnitude only" in standing_text(standing)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_no_page_of_the_report_or_of_a_study_gives_one(findings, tmp_path):
     targets = findings.forecast.targets
     beyond = [target for target in targets if not target.supported]
@@ -134,6 +135,7 @@ def test_no_page_of_the_report_or_of_a_study_gives_one(findings, tmp_path):
             assert not any(said in page for said in spellings(centre) - ends)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_caption_says_where_the_line_ends(findings):
     captions = {
         name: picture.caption for name, picture in draw_figures(findings).items() if name == "loss"

@@ -57,6 +57,7 @@ def path(request, tmp_path_factory):
     return str(target)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_fit_report_and_json_give_the_same_constants(path, capsys, tmp_path):
     records = read_records(path)
     found = gather_findings(records, with_backtest=False, bootstrap=DRAWS)

@@ -121,6 +121,7 @@ def test_the_report_cites_the_source_of_every_candidate_of_a_surface(findings, h
     cites_every_candidate(findings, html)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_cites_the_source_of_every_candidate_of_a_curve(floorless):
     found = gather_findings(floorless, bootstrap=50, with_backtest=False)
     assert len(set(found.forecast.laws.values())) == 6  # seven candidates, two of one law
@@ -141,6 +142,7 @@ def test_every_configuration_is_one_row_with_its_seeds(findings):
     assert {table.rows[i][-1] for i in table.marked} == {"held out", "diverged"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_missed_forecast_is_loud(findings):
     run = replace(findings.held_out.runs[0], measured=9.0)
     missed = replace(findings, held_out=replace(findings.held_out, runs=(run,)))
@@ -190,6 +192,7 @@ def test_intervals_of_a_small_ladder_do_not_shrink_to_nothing():
     assert a.high / a.low > 1.05
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_the_runs_cannot_answer_is_said_and_not_left_out(floorless):
     html = render_report(gather_findings(floorless, bootstrap=0))
     text = " ".join(Page(html).text.split())
@@ -199,12 +202,14 @@ def test_what_the_runs_cannot_answer_is_said_and_not_left_out(floorless):
     assert "do not support a number for 100 times" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_forecasts_further_out_than_the_runs_span_are_called_a_guess(ladder):
     short = ladder.where("train_flops > 8e18")
     html = render_report(gather_findings(short, bootstrap=0, with_backtest=False))
     assert "do not support a number for 100 times" in " ".join(Page(html).text.split())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_along_another_column_speaks_of_that_column():
     steps = np.geomspace(1e6, 1e9, 12)
     table = pd.DataFrame({"seen_examples": steps, "loss": 0.5 + 30 * steps**-0.35})
@@ -213,6 +218,7 @@ def test_a_report_along_another_column_speaks_of_that_column():
     assert "1 million to 1 billion seen_examples" in " ".join(Page(html).text.split())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_names_from_the_table_cannot_become_markup(ladder, findings):
     from_far = replace(ladder, source="<script>alert(1)</script>.csv")
     html = render_report(replace(findings, records=from_far, backtest=None))
@@ -232,6 +238,7 @@ def test_no_usable_run_is_refused_in_one_line(ladder):
         gather_findings(ladder.where("status == diverged"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_is_written_where_asked(floorless, tmp_path):
     path = write_report(floorless, tmp_path / "new" / "report.html", bootstrap=0)
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
@@ -239,6 +246,7 @@ def test_the_report_is_written_where_asked(floorless, tmp_path):
         write_report(floorless, tmp_path, bootstrap=0)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_seals_the_forecast_and_tells_the_check(ladder, tmp_path):
     study = write_study(ladder, tmp_path, title="Trial")
     text = study.to_text()
@@ -260,6 +268,7 @@ def test_a_table_of_another_kind_of_loss_never_speaks_of_nats():
     assert "Loss (error rate)" in html
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_sealed_forecasts_and_verdicts_are_a_section_where_there_are_any(findings, html, seal):
     assert "Sealed forecasts" not in html
     (target,) = seal.targets
@@ -282,6 +291,7 @@ def test_sealed_forecasts_and_verdicts_are_a_section_where_there_are_any(finding
     assert "OUTSIDE" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_shows_the_health_of_each_rung_and_what_fits_made_of_it(ladder, tmp_path):
     table = ladder.table.assign(depth=2, clipped_share=0.04, spikes=0)
     table["width"] = table["params"].rank(method="dense").astype(int) * 16
@@ -300,6 +310,7 @@ def test_the_report_shows_the_health_of_each_rung_and_what_fits_made_of_it(ladde
     assert "left out: edge" in page and "count less (down to 0.50)" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_on_runs_without_health_says_that_nobody_looked(ladder):
     page = render_report(gather_findings(ladder, bootstrap=0, with_backtest=False))
     assert "says nothing of the health of its rungs" in page

@@ -142,6 +142,7 @@ def test_the_command_line_knows_it(table, capsys):
     assert "product" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_cites_it(records):
     found = gather_findings(records, law="product", bootstrap=20, with_backtest=False)
     page = render_report(found)
