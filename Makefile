@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all check format dist clean
+.PHONY: quickstart test test-all check docs format dist clean
 
 quickstart: .venv/ready  ## train a small ladder, hide its largest run, forecast it, write a report
 	$(BIN)/scaling study quickstart
@@ -18,6 +18,11 @@ check: .venv/ready  ## lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/docs  ## these documents as pages, in build/docs
+	$(BIN)/python -m docs.generate
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 format: .venv/ready  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -34,3 +39,7 @@ clean:  ## remove what the build made; runs and databases stay
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch .venv/ready
+
+.venv/docs: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch .venv/docs

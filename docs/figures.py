@@ -1,0 +1,112 @@
+"""The figures that the documents show, drawn from a table in the repository.
+
+python -m docs.figures
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+from analysis.evaluation.backtest import backtest  # noqa: E402
+from analysis.evaluation.held_out import check_held_out, forecast_held_out  # noqa: E402
+from analysis.forecasting.forecast import forecast  # noqa: E402
+from analysis.forecasting.targets import Targets  # noqa: E402
+from analysis.plots import plot_backtest_errors, plot_loss_against  # noqa: E402
+from analysis.plots.style import FORECAST, MEASURED, figure_style, shades  # noqa: E402
+from scaling.laws.surfaces import Chinchilla  # noqa: E402
+from scaling.records import Records, read_records  # noqa: E402
+from scaling.simulate import isoflop_runs, simulate_records  # noqa: E402
+from sweeps.config.sweep import Schedule  # noqa: E402
+from sweeps.planning.schedule import schedule_factor  # noqa: E402
+
+FOLDER = Path(__file__).parent / "figures"
+TABLE = Path(__file__).parents[1] / "examples" / "quickstart_runs.csv"
+LADDER = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
+
+
+def quickstart(axes: Axes) -> None:
+    """The quick start: its runs, the forecast, and the run that was hidden from it."""
+    records = read_records(TABLE)
+    check = check_held_out(records, forecast_held_out(records))
+    answer = forecast(records, Targets.flops(*np.geomspace(2.6e11, 2.4e12, 9)))
+    plot_loss_against(records, forecast=answer, held_out=check, ax=axes)
+
+
+def first_forecast(axes: Axes) -> None:
+    """What the tutorial draws."""
+    records = read_records(TABLE)
+    answer = forecast(records, Targets.flops(3e11, 4e11, 6e11, 8e11, 1.2e12, 1.6e12, 2.4e12))
+    plot_loss_against(records, forecast=answer, ax=axes)
+
+
+def width_by_distance(axes: Axes) -> None:
+    """The parts of an interval's width against the distance of the target, for a made-up ladder."""
+    records = _simulated()
+    furthest = records.column("train_flops").max()
+    decades = np.linspace(0.05, 2.0, 14)
+    answer = forecast(records, Targets.flops(*(furthest * 10**decades)))
+    low, high = np.array([target.intervals[0.9] for target in answer.targets]).T
+    half = 50 * (high - low) / np.array([target.centre for target in answer.targets])
+    names = sorted(answer.targets[0].shares, key=lambda name: name != "new-run noise")
+    parts = [[target.shares[name] for target in answer.targets] for name in names]
+    axes.stackplot(decades, np.array(parts) * half, labels=names, colors=shades(len(names)))
+    axes.set_xlabel("Distance beyond the runs (decades of compute)")
+    axes.set_ylabel("Half width of the 90% interval (%)")
+    axes.legend(loc="upper left")
+
+
+def backtest_errors(axes: Axes) -> None:
+    """A rolling-origin backtest of a made-up ladder."""
+    plot_backtest_errors(backtest(_simulated()), ax=axes)
+
+
+def schedules(axes: Axes) -> None:
+    """The learning rate over a run, and over three branches of one trunk."""
+    steps = np.arange(1000)
+    linear = [_factor("linear", step, 1000, 950) for step in steps]
+    axes.plot(steps, linear, color=MEASURED, label="linear")
+    for end in (400, 600, 1000):
+        label = "wsd: three branches of one trunk" if end == 1000 else None
+        branch = [_factor("wsd", step, end, end // 5) for step in range(end)]
+        axes.plot(range(end), branch, color=FORECAST, label=label)
+    axes.set_xlabel("Optimizer step")
+    axes.set_ylabel("Learning rate over its peak")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+
+
+def _factor(schedule: Schedule, step: int, steps: int, decay_steps: int) -> float:
+    return schedule_factor(schedule, step, steps=steps, warmup_steps=50, decay_steps=decay_steps)
+
+
+def _simulated() -> Records:
+    budgets = np.geomspace(1e17, 1e20, 7)
+    runs = isoflop_runs(budgets, [0.5, 1.0, 2.0], LADDER)
+    return simulate_records(LADDER, runs, relative_noise=0.004, seed=3)
+
+
+FIGURES: dict[str, Callable[[Axes], None]] = {
+    figure.__name__: figure
+    for figure in (quickstart, first_forecast, width_by_distance, backtest_errors, schedules)
+}
+
+
+def draw(name: str, path: Path) -> None:
+    """Draw one figure as an SVG file that is the same each time."""
+    with figure_style():
+        figure = Figure(figsize=(7.2, 4.4), facecolor="white")
+        FIGURES[name](figure.subplots())
+        figure.savefig(path, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or FIGURES:
+        draw(name, FOLDER / f"{name}.svg")
+        print(f"docs/figures/{name}.svg", file=sys.stderr)

@@ -1,0 +1,21 @@
+"""Facts about the examples: each runs as it stands, and draws something."""
+
+import runpy
+
+import matplotlib
+import pytest
+from matplotlib import pyplot as plt
+
+from tests.docs.blocks import ROOT
+
+matplotlib.use("Agg")
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs_and_draws(path, capsys):
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+        assert plt.get_fignums() and capsys.readouterr().out
+    finally:
+        plt.close("all")
