@@ -23,6 +23,8 @@ CURVE_REACH = float(np.log(2.3))
 FEWEST_SURFACE_RUNS = 8  # below a cut
 FEWEST_CURVE_RUNS = 6  # below a cut, over a factor of three
 
+REHEARSALS = 5  # of one forecast, at most
+
 BUDGETS_HIDDEN = (1, 2, 3)  # in turn, by a backtest
 RATIOS_HIDDEN = (2.0, 4.0, 10.0, 30.0, 100.0, 1000.0)
 BUDGET_WIDTH = 0.1 * DECADE  # runs this close in compute are hidden together
@@ -52,7 +54,8 @@ def budget_numbers(train_flops: FloatArray) -> npt.NDArray[np.int64]:
 def no_surface(params: FloatArray, tokens: FloatArray, compute: FloatArray) -> str | None:
     """Why runs (runs,) do not pin down a law of size and tokens."""
     if len(params) < FEWEST_RUNS:
-        return f"{len(params)} usable runs with params and tokens (a surface needs {FEWEST_RUNS})"
+        runs = "1 usable run" if len(params) == 1 else f"{len(params)} usable runs"
+        return f"{runs} with params and tokens (a surface needs {FEWEST_RUNS})"
     for one, more, values in (
         ("one model size", "two model sizes", params),
         ("one number of tokens", "two numbers of tokens", tokens),
@@ -184,7 +187,7 @@ def backtest_cuts(compute: FloatArray, *, is_surface: bool) -> list[tuple[str, f
 def no_backtest(runs: int, *, is_surface: bool) -> str:
     """What to say where `backtest_cuts` finds none."""
     return (
-        f"{runs} runs are too few to hide the largest and forecast "
+        f"{runs} {'run is' if runs == 1 else 'runs are'} too few to hide the largest and forecast "
         f"from the rest (it needs {FEWEST_SURFACE_RUNS if is_surface else FEWEST_CURVE_RUNS} left)"
     )
 

@@ -23,6 +23,7 @@ _UNITS = {
     "seconds": "s",
     "hang_seconds": "s",
     "memory_gb": "GB",
+    "device_memory_gb": "GB",
     "device_hours": "device hours",
     "ask_above_device_hours": "device hours",
     "cost": "budget.currency",

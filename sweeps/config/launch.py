@@ -29,10 +29,12 @@ class ResourcesConfig(Section, place="launch.resources"):
     """CPU threads per process; small models gain nothing from a second one."""
     memory_gb: float | None = None
     """Memory that ray or slurm reserves for a process, on each node of a run."""
+    device_memory_gb: float | None = None
+    """Memory of one GPU. `scaling plan` refuses a run that cannot fit it; none: nobody knows."""
 
     def __post_init__(self) -> None:
         """Refuse what no run can take."""
-        self.check_positive("devices", "nodes", "threads", "memory_gb")
+        self.check_positive("devices", "nodes", "threads", "memory_gb", "device_memory_gb")
         self.check_choice("strategy")
         if self.world_size == 1 and self.strategy != "auto":
             raise ConfigError(
@@ -165,6 +167,11 @@ class LaunchConfig(Section, place="launch"):
                 "on a cluster, or leave it out",
                 "nodes",
                 "memory_gb",
+            )
+        if self.device == "cpu":
+            self.resources.check_unused(
+                "is that of a GPU, and launch.device is cpu; leave one of them out",
+                "device_memory_gb",
             )
         if self.world_size > 1:
             self.policy.check_unused(

@@ -138,6 +138,12 @@ def plan_sweep(config: SweepConfig) -> SweepPlan:
     return SweepPlan(config=config, runs=tuple(ordered))
 
 
+def cell_runs(plan: SweepPlan, cell: Grid) -> tuple[RunPlan, ...]:
+    """The runs that one more cell would add to a plan; raises ConfigError as `plan_sweep` does."""
+    config, facts = plan.config, plan.runs[0].data
+    return tuple(_runs(config, cell, recipe_of(config), facts, held_out=False))
+
+
 def _check_family(config: SweepConfig) -> None:
     """Whether the family can be trained by this objective, in the way that the launch asks for."""
     family, objective = find_family(config.model.family), find_objective(config.objective)

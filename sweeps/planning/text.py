@@ -6,7 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from sweeps.config.sweep import recipe_of
+from sweeps.planning.answerable import Answerable
 from sweeps.planning.cost import PlanCost
+from sweeps.planning.memory import device_bytes, state_bytes
+from sweeps.planning.packing import uses_cuda
 from sweeps.planning.plan import SweepPlan
 
 _WIDTH = 120  # columns of a terminal
@@ -149,6 +152,51 @@ def cost_text(cost: PlanCost) -> str:
     return sizes + (
         f"left to spend: {cost.flops:.3g} FLOP, {duration(3600 * cost.device_hours)} of one "
         f"device{money} ({basis})"
+    )
+
+
+def answers_text(can: Answerable) -> str:
+    """What the runs can answer, question by question, and what to add where they cannot."""
+    yes = {
+        "forecast": f"yes, to at most {can.decades_beyond:.1f} decades "
+        f"({10**can.decades_beyond:.2g} times) beyond the largest run",
+        "backtest": f"yes, {can.backtests} {'time' if can.backtests == 1 else 'times'}",
+    }
+    runs = "1 run" if can.fitted_runs == 1 else f"{can.fitted_runs} runs"
+    budgets = "1 budget" if can.budgets == 1 else f"{can.budgets} budgets"
+    lines = [
+        f"what {runs} at {budgets} over {can.decades_spanned:.1f} decades can answer, if their "
+        "losses fall as they should:"
+    ]
+    for answer in can.answers:
+        said = yes.get(answer.question, "yes") if answer.refusal is None else answer.refusal
+        lines.append(f"  {_QUESTIONS[answer.question]}: " + "no: " * bool(answer.refusal) + said)
+        if answer.add is not None:
+            cost = f"{answer.add_flops:.2g} FLOP"
+            lines.append(f"    for a yes add to cells: {answer.add} ({cost})")
+    return "\n".join(lines)
+
+
+_QUESTIONS = {
+    "L(C)": "a law of compute, L(C)",
+    "L(N, D)": "a law of size and tokens, L(N, D)",
+    "forecast": "a forecast by budget",
+    "split": "how to split a budget between size and tokens",
+    "backtest": "a backtest",
+}
+
+
+def memory_text(plan: SweepPlan) -> str:
+    """What the largest run takes of a device at least, and what there is."""
+    launch = plan.config.launch
+    most, have = max(state_bytes(run, launch) for run in plan.runs), device_bytes(launch)
+    key = "device_memory_gb" if uses_cuda(launch) else "memory_gb"
+    there = f"what a device has is not said (launch.resources.{key})"
+    if have is not None:
+        there = f"a device has {have / 1e9:.3g} GB"
+    return (
+        f"memory: up to {most / 1e9:.2g} GB for weights, gradients and moments of one run, and "
+        f"activations on top; {there}"
     )
 
 

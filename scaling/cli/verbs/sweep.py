@@ -35,14 +35,25 @@ def config(arguments: Arguments) -> None:
 def plan(arguments: Arguments) -> None:
     """Print what CONFIG would train, with FLOP and time, before anything is spent."""
     from sweeps.config.yaml_file import load_config
+    from sweeps.planning.answerable import answerable
     from sweeps.planning.cost import check_budget
+    from sweeps.planning.memory import check_memory, memory_document
     from sweeps.planning.plan import plan_sweep
-    from sweeps.planning.text import cost_text, plan_text
+    from sweeps.planning.text import answers_text, cost_text, memory_text, plan_text
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     cost = plan_cost_left(planned)
-    document = planned.to_json(cost=cost.document())
-    answer(document, lambda: f"{plan_text(planned)}\n\n{cost_text(cost)}", arguments)
+    can = answerable(planned)
+    document = planned.to_json(
+        cost=cost.document(), memory=memory_document(planned), answerable=can.document()
+    )
+
+    def text() -> str:
+        runs = f"{plan_text(planned)}\n{memory_text(planned)}"
+        return f"{runs}\n\n{answers_text(can)}\n\n{cost_text(cost)}"
+
+    answer(document, text, arguments)
+    check_memory(planned)
     check_budget(cost, planned.config.budget)
 
 
@@ -147,7 +158,9 @@ def plan_cost_left(planned: "SweepPlan") -> "PlanCost":
 def may_spend(planned: "SweepPlan", arguments: Arguments) -> None:
     """Refuse what the budget forbids; ask a person about what is large."""
     from sweeps.planning.cost import check_budget
+    from sweeps.planning.memory import check_memory
 
+    check_memory(planned)
     cost, budget = plan_cost_left(planned), planned.config.budget
     check_budget(cost, budget)
     most = budget.ask_above_device_hours

@@ -9,12 +9,10 @@ import torch
 from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
 from sweeps.models.registry import find_family
+from sweeps.planning.memory import BYTES_PER_PARAM
 from sweeps.planning.packing import Pack
 from sweeps.training.devices.device import choose_device
 
-#: float32 weights, gradient and two moments, and the root of one that AdamW draws in between (or,
-#: in bf16, the copy of the weights that computes and its gradient).
-BYTES_PER_PARAM = 20
 _SHARE_OF_MEMORY = 0.75  # the rest is for activations
 
 #: Whoever waits longest waits for the first device to store results; a hang is seen by the driver.

@@ -121,6 +121,7 @@ UNREAD_BY_LAUNCH = {
     "launch.address": ({}, "10.0.0.1:6379"),
     "launch.slurm": ({"engine": "ray"}, {"partition": "gpu"}),
     "launch.resources.nodes": ({}, 2),
+    "launch.resources.device_memory_gb": ({"device": "cpu"}, 80),
     "launch.resources.memory_gb": ({"engine": "slurm", "slurm": {"cluster": "local"}}, 8),
     "launch.resources.strategy": ({}, "ddp"),
     "launch.policy.stop_settled_relative_width": ({"resources": {"devices": 2}}, 0.01),

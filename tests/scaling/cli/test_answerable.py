@@ -1,0 +1,121 @@
+"""Facts about what a plan says its runs can answer: the later verbs refuse exactly what it said."""
+
+import numpy as np
+import pytest
+import yaml
+
+from analysis.decisions.optimal_split import optimal_splits
+from analysis.evaluation.backtest import backtest
+from analysis.fitting.policy import fit_law
+from analysis.forecasting.forecast import forecast
+from analysis.forecasting.targets import Targets
+from scaling.errors import FitError, ForecastError
+from scaling.laws.curves import PowerLaw
+from scaling.laws.surfaces import Chinchilla
+from scaling.limits import LimitCode, first_of
+from scaling.simulate import simulate_records
+from sweeps.config.yaml_file import _Loader, config_from_mapping
+from sweeps.planning.answerable import answerable
+from sweeps.planning.plan import plan_sweep
+from sweeps.planning.text import answers_text
+
+GRIDS = {
+    "one run": {"grid": {"width": 32, "flops": 1e11}},
+    "one budget": {"grid": {"width": [16, 32, 48, 64], "flops": 1e11, "seed": [1, 2]}},
+    "one size": {"grid": {"width": 32, "flops": [2e10, 4e10, 8e10, 1.6e11, 3.2e11, 6.4e11, 1e12]}},
+    "three budgets of one size": {"grid": {"width": 32, "flops": [3e10, 1e11, 3e11]}},
+    "two sizes": {"grid": {"width": [32, 48], "flops": [3e10, 6e10, 1.2e11, 2.4e11]}},
+    "lockstep": {"grid": {"width": [16, 32, 48, 64, 96, 128], "tokens_per_param": 40}},
+    "few runs of three sizes": {"grid": {"width": [16, 32, 64], "flops": [1e11]}},
+    "three sizes": {"grid": {"width": [32, 48, 64], "flops": [3e10, 1e11, 3e11]}},
+    "a ladder": {"grid": {"width": [24, 32, 48, 64, 96], "flops": [1e11, 3e11, 1e12, 3e12]}},
+}
+
+
+@pytest.fixture(scope="module", params=GRIDS)
+def planned(request):
+    """A plan, what it says it can answer, and the records of its runs by a known law."""
+    mapping = {"name": "p", "data": {"source": "markov", "symbols": 16, "validation_windows": 4}}
+    mapping |= {"model": {"head_size": 8, "context": 64}, "recipe": {"name": "cpt-adamw-tiny/1"}}
+    mapping |= GRIDS[request.param]
+    if request.param == "a ladder":  # what is held out takes no part
+        mapping |= {"held_out": [{"width": 96, "flops": 1e13}]}
+    plan = plan_sweep(config_from_mapping(mapping))
+    facts = [run.facts_when_finished() for run in plan.runs]
+    names = ("params", "tokens", "train_flops", "held_out")
+    columns = {name: np.array([one[name] for one in facts]) for name in names}
+    law = Chinchilla(E=1.7, A=400.0, B=410.0, alpha=0.34, beta=0.28)
+    records = simulate_records(law, columns, relative_noise=0.001)
+    return plan, answerable(plan), records
+
+
+def refused(question):
+    try:
+        question()
+    except (FitError, ForecastError) as error:
+        return str(error)
+    return None
+
+
+def assert_as_said(said, found):
+    """Both a yes, or the same reason; analysis adds which runs it left out."""
+    assert (said.refusal is None) == (found is None), (said, found)
+    assert found is None or said.refusal.split("; ")[0] in found
+
+
+def test_laws_are_fitted_or_refused_as_the_plan_said(planned):
+    _, can, records = planned
+    for said, law in ((can.law_of_compute, PowerLaw), (can.law_of_sizes, Chinchilla)):
+        assert_as_said(said, refused(lambda law=law: fit_law(records, law, bootstrap=0)))
+
+
+def test_budgets_are_forecast_and_split_as_the_plan_said(planned):
+    plan, can, records = planned
+    largest = max(run.train_flops for run in plan.runs if not run.held_out)
+    target = Targets.flops(2 * largest)
+    assert_as_said(can.forecast, refused(lambda: forecast(records, target, draws=200)))
+    assert_as_said(can.split, refused(lambda: optimal_splits(records, 2 * largest, draws=200)))
+
+
+def test_backtests_are_as_many_as_the_plan_said(planned):
+    _, can, records = planned
+    scored = []
+    found = refused(lambda: scored.append(backtest(records, draws=200)))
+    assert_as_said(can.backtest, found)
+    assert can.backtests == sum(len(one.origins) for one in scored)
+
+
+def test_a_forecast_is_supported_as_far_as_the_plan_said(planned):
+    plan, can, records = planned
+    if can.forecast.refusal:
+        assert can.decades_beyond == 0
+        return
+    largest = max(run.train_flops for run in plan.runs if not run.held_out)
+    # by 5% of the distance and the rounding that is allowed either way
+    near, far = 0.95 * can.decades_beyond - 0.02, 1.05 * can.decades_beyond + 0.03
+    targets = Targets.flops(largest * 10**near), Targets.flops(largest * 10**far)
+    inside, outside = (forecast(records, one, draws=200).targets[0] for one in targets)
+    assert first_of(LimitCode.UNSUPPORTED, outside.limits)
+    assert first_of(LimitCode.UNSUPPORTED, inside.limits) is None or "wider" in str(inside.limits)
+
+
+def test_what_the_plan_asks_for_answers_the_question(planned):
+    plan, can, _ = planned
+    for question in ("law_of_compute", "law_of_sizes", "forecast", "split", "backtest"):
+        said = getattr(can, question)
+        if said.refusal is None:
+            assert said.add is None
+            continue
+        assert said.add is not None, said
+        cells = yaml.load(f"[{said.add}]", Loader=_Loader)
+        raw = plan.config.mapping()
+        again = config_from_mapping(raw | {"cells": [*raw["cells"], *cells]})
+        assert getattr(answerable(plan_sweep(again)), question).refusal is None
+
+
+def test_the_text_says_each_answer(planned):
+    _, can, _ = planned
+    text = answers_text(can)
+    refusals = [answer.refusal for answer in can.answers if answer.refusal]
+    assert all(f"no: {refusal}" in text for refusal in refusals)
+    assert text.count(": yes") == len(can.answers) - len(refusals)
