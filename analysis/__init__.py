@@ -7,6 +7,8 @@
     fit = fit_law(records, "chinchilla")
     print(forecast(records, Targets.flops(1e21, 1e22)))
 
+How forecasts are made is one value of each call: ``options=ForecastOptions(law="chinchilla")``.
+
 Each name is imported when it is first used, so that ``import analysis`` stays light.
 """
 
@@ -42,9 +44,12 @@ if TYPE_CHECKING:
     from analysis.forecasting.forecast import forecast as forecast
     from analysis.forecasting.forecast import forecast_points as forecast_points
     from analysis.forecasting.forecast import with_predictions as with_predictions
+    from analysis.forecasting.options import ForecastOptions as ForecastOptions
     from analysis.forecasting.result import Forecast as Forecast
     from analysis.forecasting.targets import Targets as Targets
     from analysis.intervals import Interval as Interval
+    from analysis.report.findings import Findings as Findings
+    from analysis.report.findings import gather_findings as gather_findings
     from analysis.report.write import write_report as write_report
     from analysis.tuning.rungs import LadderHealth as LadderHealth
     from analysis.tuning.rungs import ladder_health as ladder_health
@@ -57,6 +62,7 @@ _HOMES = {
     "analysis.fitting.checklist": ("checklist_card",),
     "analysis.fitting.lmfit_bridge": ("profile_intervals",),
     "analysis.forecasting.targets": ("Targets",),
+    "analysis.forecasting.options": ("ForecastOptions",),
     "analysis.forecasting.result": ("Forecast",),
     "analysis.forecasting.forecast": ("forecast", "forecast_points", "with_predictions"),
     "analysis.approaches.envelope": ("EnvelopeFit", "fit_envelope"),
@@ -67,6 +73,7 @@ _HOMES = {
     "analysis.evaluation.sealed": ("Seal", "SealStanding", "seal_forecast", "standing_of"),
     "analysis.decisions.optimal_split": ("OptimalSplit", "optimal_splits"),
     "analysis.decisions.budget_for_loss": ("BudgetForLoss", "budget_for_loss"),
+    "analysis.report.findings": ("Findings", "gather_findings"),
     "analysis.report.write": ("write_report",),
 }
 __all__, __getattr__, __dir__ = offer("analysis", _HOMES)

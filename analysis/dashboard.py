@@ -8,7 +8,7 @@ line, every figure from `analysis.plots`. Where runs and seals come from is the 
 import html
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import streamlit as st
@@ -167,11 +167,8 @@ def _answer(findings: Findings, asked: str) -> None:
         st.error(_plain(f'"{asked}" is not a number; write it like 1e21'))
         return
     try:
-        answer = forecast(
-            findings.records,
-            Targets.along(findings.x, value),
-            confidence_levels=(findings.confidence_level,),
-        )
+        options = replace(findings.options, confidence_levels=(findings.confidence_level,))
+        answer = forecast(findings.records, Targets.along(findings.x, value), options=options)
     except ScalingError as error:
         st.error(_plain(str(error)))
         return

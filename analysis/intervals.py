@@ -21,24 +21,6 @@ class Interval(NamedTuple):
     high: Any
 
 
-def checked_levels(levels: Sequence[float], draws: int) -> tuple[float, ...]:
-    """The confidence levels as they were given, each once.
-
-    Raises ForecastError for one that is no share, and for one whose tails so many draws never
-    reach: its interval would be that of a lower level under a higher name.
-    """
-    for level in levels:
-        if not 0 < level < 1:
-            raise ForecastError(f"confidence level {level:g}: give a share between 0 and 1")
-        needed = math.ceil(round(1 / (1 - level), 6))  # one draw in the two tails
-        if needed > draws:
-            raise ForecastError(
-                f"confidence level {level:.10g} needs {needed} draws or more (here {draws}); "
-                "take more draws or a lower level"
-            )
-    return tuple(dict.fromkeys(float(level) for level in levels))
-
-
 def interval_at(intervals: Mapping[float, Interval], level: float) -> Interval:
     """The interval at a confidence level, whatever arithmetic the level came from.
 

@@ -26,6 +26,7 @@ from analysis.forecasting.calibration import SURFACE
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.forecaster import log_forecast, prepare
 from analysis.forecasting.members.candidates import surface_candidates
+from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.setup import pose
 from analysis.forecasting.targets import Targets
 from benchmarks.simulated_ladders import KINDS, simulated_ladders
@@ -73,7 +74,9 @@ def ours(law: str) -> Method:
         x = split.inputs[0] if len(split.inputs) == 1 and split.inputs != ("train_flops",) else None
         columns = {name: split.hidden[name].to_numpy(float) for name in split.inputs}
         result = forecast(
-            split.seen, Targets(columns=columns), law=law, x=x, confidence_levels=LEVELS
+            split.seen,
+            Targets(columns=columns),
+            options=ForecastOptions(law=law, x=x, confidence_levels=LEVELS),
         )
         ranges = np.array([[t.intervals[v] for v in LEVELS] for t in result.targets])
         return Answer(
@@ -141,11 +144,11 @@ def constant_misfit(split: Split) -> Answer:
         replace(coupled, eta=0.0, first_weight=0.15),
         replace(additive, priors=(*additive.priors[:3], *exponents), first_weight=0.20),
     )
-    ladder = pose(split.seen, split.inputs, "auto", None).ladder
-    forecaster = prepare(ladder, members, calibration, backtests=5, distance=0.0)
+    posed = pose(split.seen, split.inputs, DEFAULT)
+    forecaster = prepare(replace(posed, candidates=members, calibration=calibration), DEFAULT)
     log_inputs = np.log(split.hidden[list(split.inputs)].to_numpy(float))
-    compute = log_inputs.sum(axis=1) + ladder.log_flops_ratio
-    answer = log_forecast(forecaster, log_inputs, compute, draws=2000, seed=0)
+    compute = log_inputs.sum(axis=1) + posed.ladder.log_flops_ratio
+    answer = log_forecast(forecaster, log_inputs, compute, DEFAULT)
     tails = (1 - np.array(LEVELS)) / 2
     return Answer(
         centre=np.exp(answer.centre),

@@ -13,10 +13,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OFFERED = {
     "analysis": """
-        Backtest BudgetForLoss CrossCheck EnvelopeFit Fit FitStatus Forecast HeldOutCheck Interval
-        IsoflopFit LadderHealth OptimalSplit Seal SealStanding Targets backtest budget_for_loss
-        check_held_out checklist_card cross_checks fit_envelope fit_isoflop fit_law forecast
-        forecast_held_out forecast_points ladder_health optimal_splits profile_intervals
+        Backtest BudgetForLoss CrossCheck EnvelopeFit Findings Fit FitStatus Forecast
+        ForecastOptions HeldOutCheck Interval IsoflopFit LadderHealth OptimalSplit Seal
+        SealStanding Targets backtest budget_for_loss check_held_out checklist_card cross_checks
+        fit_envelope fit_isoflop fit_law forecast forecast_held_out forecast_points
+        gather_findings ladder_health optimal_splits profile_intervals
         seal_forecast standing_of with_predictions write_report
     """,
     "scaling": """

@@ -1,15 +1,16 @@
 """The inverse question: how much compute until the loss is reached?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
 from analysis.forecasting.optimum import best_log_params
+from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.setup import FURTHEST_DECADES, pose
 from analysis.forecasting.support import target_limits
-from analysis.intervals import LEVELS, Interval, checked_levels
+from analysis.intervals import Interval
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, texts
@@ -71,52 +72,30 @@ class BudgetQuestion:
         return np.column_stack([log_n, log_budgets - ladder.log_flops_ratio - log_n])
 
 
-def forecaster_for(
-    records: Records, column: str, *, law: str, x: str | None, backtests: int
-) -> BudgetQuestion:
-    """The fitted and rehearsed laws that answer for budgets in ``column``."""
-    question = pose(records, (column,), law, x)
-    forecaster = prepare(
-        question.ladder,
-        question.candidates,
-        question.calibration,
-        backtests=backtests,
-        distance=1.0,
-    )
-    return BudgetQuestion(forecaster=forecaster, limits=question.limits)
-
-
 def budget_for_loss(
-    records: Records,
-    loss: float,
-    *,
-    law: str = "auto",
-    x: str | None = None,
-    confidence_levels: Sequence[float] = LEVELS,
-    draws: int = 2000,
-    seed: int = 0,
-    backtests: int = 5,
+    records: Records, loss: float, *, options: ForecastOptions = DEFAULT
 ) -> BudgetForLoss:
-    """The training budget (or ``x``) at which a new run reaches ``loss``, with ranges.
+    """The training budget (or ``options.x``) at which a new run reaches ``loss``, with ranges.
 
     Sizes are split optimally where the runs know how. Raises ForecastError for a loss that is not
     above zero and where the runs cannot answer.
     """
     if not (np.isfinite(loss) and loss > 0):
         raise ForecastError(f"target loss {loss:g}: give a finite loss above zero")
-    levels = checked_levels(confidence_levels, draws)
-    column = x or "train_flops"
-    ask = forecaster_for(records, column, law=law, x=x, backtests=backtests)
+    column = options.x or "train_flops"
+    question = pose(records, (column,), options)
+    forecaster = prepare(question, options, distance=1.0)
+    ask = BudgetQuestion(forecaster=forecaster, limits=question.limits)
     start, end = ask.log_budget_range
     budgets = np.arange(start, end + FURTHEST_DECADES * np.log(10), STEP * np.log(10))
     inputs = ask.log_inputs(budgets)
-    answer = log_forecast(ask.forecaster, inputs, budgets, draws=draws, seed=seed)
+    answer = log_forecast(forecaster, inputs, budgets, options)
     ranges = {}
-    for level in levels:
+    for level in options.confidence_levels:
         low, high = np.quantile(answer.draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
         ranges[level] = Interval(_reached(budgets, low, loss), _reached(budgets, high, loss))
     median = _reached(budgets, answer.centre, loss)
-    against = _against(ask, median, draws, seed) if 0 < median < float("inf") else ()
+    against = _against(ask, median, options) if 0 < median < float("inf") else ()
     return BudgetForLoss(
         loss=loss,
         column=column,
@@ -126,10 +105,10 @@ def budget_for_loss(
     )
 
 
-def _against(ask: BudgetQuestion, budget: float, draws: int, seed: int) -> tuple[Limit, ...]:
+def _against(ask: BudgetQuestion, budget: float, options: ForecastOptions) -> tuple[Limit, ...]:
     """Why a forecast at this budget would be no number to read; nothing where it would be one."""
     there = np.log([budget])
-    answer = log_forecast(ask.forecaster, ask.log_inputs(there), there, draws=draws, seed=seed)
+    answer = log_forecast(ask.forecaster, ask.log_inputs(there), there, options)
     return target_limits(ask.forecaster, answer)[0]
 
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from analysis.fitting.fit import fit_as_asked
 from analysis.forecasting.ensemble import Ensemble, MemberFit
-from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.optimum import best_for_law, without_best_split
 from analysis.forecasting.setup import Question
 from scaling.arrays import FloatArray
@@ -172,10 +171,12 @@ def _fitted_repetition(records: Records) -> DataConstrained | None:
     return law
 
 
-def with_effective_data(question: Question, law: DataConstrained | None, demand: Demand) -> Ladder:
-    """The ladder at the sizes and tokens that its repeated data are worth."""
+def with_effective_data(
+    question: Question, law: DataConstrained | None, demand: Demand
+) -> Question:
+    """The question of the ladder at the sizes and tokens that its repeated data are worth."""
     if law is None or demand.repetition is None:
-        return question.ladder
+        return question
     used = question.used
     tokens = used.column("tokens")
     unique = used.column("unique_tokens")
@@ -185,4 +186,5 @@ def with_effective_data(question: Question, law: DataConstrained | None, demand:
     log_fed = (log_unique + log_g) * fresh.beta / fresh.alpha + log_g
     inputs = question.ladder.log_inputs.T
     worth = demand.repetition.effective(inputs[0], inputs[1], log_unique, np.asarray(log_fed))
-    return replace(question.ladder, log_inputs=np.column_stack(worth))
+    ladder = replace(question.ladder, log_inputs=np.column_stack(worth))
+    return replace(question, ladder=ladder)

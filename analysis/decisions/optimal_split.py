@@ -14,12 +14,14 @@ from analysis.decisions.demand import (
 )
 from analysis.forecasting.forecaster import Forecaster, prepare
 from analysis.forecasting.optimum import no_best_split
+from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import check_distance, pose
 from analysis.forecasting.support import furthest_rehearsal, span, too_far
 from analysis.forecasting.targets import Targets
-from analysis.intervals import LEVELS, Interval, checked_levels
+from analysis.intervals import Interval
 from scaling.arrays import FloatArray
+from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
 
@@ -65,38 +67,29 @@ def optimal_splits(
     *train_flops: float,
     inference_tokens: float = 0.0,
     unique_tokens: float | None = None,
-    law: str = "auto",
-    confidence_levels: Sequence[float] = LEVELS,
-    draws: int = 2000,
-    seed: int = 0,
-    backtests: int = 5,
+    options: ForecastOptions = DEFAULT,
 ) -> tuple[OptimalSplit, ...]:
     """The best params and training tokens for each budget in FLOP, by the weighted candidate laws.
 
     C = r N D, with r the FLOP per parameter and token of the table's own largest runs.
     ``inference_tokens`` are served by the model out of the same budget; ``unique_tokens`` is how
     many distinct tokens there are to train on (`analysis.decisions.demand` says how both enter).
-    Raises ForecastError where size and tokens do not vary independently in the runs.
+    Raises ForecastError where size and tokens do not vary independently in the runs, and for
+    ``options`` along one column.
     """
+    if options.x is not None:
+        raise ForecastError(f"a forecast along {options.x} knows no split between size and tokens")
     budgets = Targets.flops(*train_flops).columns["train_flops"]
-    levels = checked_levels(confidence_levels, draws)
     demand, repeating = demand_for(records, inference_tokens, unique_tokens)
-    question = pose(records, ("params", "tokens"), law, None)
-    forecaster = prepare(
-        with_effective_data(question, repeating, demand),
-        question.candidates,
-        question.calibration,
-        backtests=backtests,
-        distance=0.0,
-    )
+    question = pose(records, ("params", "tokens"), options)
+    forecaster = prepare(with_effective_data(question, repeating, demand), options)
     log_total = np.log(budgets) - forecaster.ladder.log_flops_ratio
     log_best = _centre(forecaster, demand, np.log(budgets))
     log_trained = demand.log_tokens(log_total, log_best) + log_best
     inputs = np.column_stack([log_best, log_trained - log_best])
     beyond = question.ladder.distance(inputs, log_trained + forecaster.ladder.log_flops_ratio)
     check_distance(beyond)
-    rng = np.random.default_rng([seed, 2])
-    log_params = _draws(forecaster, demand, np.log(budgets), beyond, draws, rng)
+    log_params = _draws(forecaster, demand, np.log(budgets), beyond, options)
     log_tokens = demand.log_tokens(log_total[:, None], log_params)
     log_tokens = np.where(log_params == np.inf, -np.inf, log_tokens)
     names = "; ".join(c.name for c in question.candidates)  # some hold a comma
@@ -109,7 +102,7 @@ def optimal_splits(
             float(INFERENCE_SHARE * inference_tokens * np.exp(forecaster.ladder.log_flops_ratio)),
             log_params[i],
             log_tokens[i],
-            levels,
+            options.confidence_levels,
             decades_beyond=float(beyond[i]),
             law=answered_by,
             limits=shared
@@ -162,8 +155,7 @@ def _draws(
     demand: Demand,
     log_compute: FloatArray,
     beyond: FloatArray,
-    draws: int,
-    rng: np.random.Generator,
+    options: ForecastOptions,
 ) -> FloatArray:
     """Optimal log params (budgets, draws): a law by its weight, then its parameters.
 
@@ -171,10 +163,11 @@ def _draws(
     """
     ensemble = forecaster.ensemble
     weighing = weigh(forecaster.rehearsals, ensemble, beyond)
-    best = np.empty((len(log_compute), draws))
+    rng = np.random.default_rng([options.seed, 2])
+    best = np.empty((len(log_compute), options.draws))
     for i in range(len(log_compute)):
         weights = weighing.weights[i] / weighing.weights[i].sum()
-        counts = rng.multinomial(draws, weights)
+        counts = rng.multinomial(options.draws, weights)
         widen = max(1.0, float(weighing.scale_squared[i]))
         parts = []
         for member, count in zip(ensemble.members, counts, strict=True):

@@ -6,7 +6,7 @@ widths learned from backtests inside the rest) and compares it with what the hid
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,15 @@ from analysis.forecasting.forecaster import (
     prepare,
 )
 from analysis.forecasting.ladder import Ladder
+from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.setup import FURTHEST_DECADES, Question, pose
-from analysis.intervals import LEVELS
 from scaling.answerable import backtest_cuts, no_backtest
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, limits_from
 from scaling.records import Records
 
+SCORED_LEVEL = 0.9  # of the interval whose width and score are given
 BANDS = (0.0, 0.15, 0.5, 1.0, 2.0, FURTHEST_DECADES)  # decades
 LARGEST_SAMPLE = 400  # hidden points scored at one origin; a learning curve holds thousands
 
@@ -122,6 +123,7 @@ def _score_from(document: dict) -> Score:
 class _Scored:
     """The hidden runs of one origin, each array (hidden,) or (hidden, levels)."""
 
+    levels: tuple[float, ...]
     distance: FloatArray
     compute: FloatArray
     predicted: FloatArray
@@ -130,22 +132,13 @@ class _Scored:
     high: FloatArray
 
 
-def backtest(
-    records: Records,
-    *,
-    law: str = "auto",
-    x: str | None = None,
-    draws: int = 2000,
-    seed: int = 0,
-    backtests: int = 5,
-) -> Backtest:
+def backtest(records: Records, *, options: ForecastOptions = DEFAULT) -> Backtest:
     """Hide the largest budgets in turn, forecast them from the rest, and score the forecasts.
 
-    ``law``, ``x``, ``draws``, ``seed`` and ``backtests`` are those of
-    `analysis.forecasting.forecast.forecast`.
+    Coverage is scored at the options' levels and at 90%.
     Raises ForecastError where too few budgets are left to forecast from.
     """
-    question = _question(records, law, x)
+    question = pose(records, (options.x or "train_flops",), options)
     ladder = question.ladder
     cuts = backtest_cuts(ladder.log_compute, is_surface=question.is_surface)
     if not cuts:
@@ -154,7 +147,7 @@ def backtest(
     origins, scored = [], []
     for hides, cut in cuts:
         seen, hidden = ladder.select(ladder.log_compute <= cut), _sample(ladder, cut)
-        scored.append(_forecast_hidden(question, seen, hidden, draws, seed, backtests))
+        scored.append(_forecast_hidden(replace(question, ladder=seen), hidden, options))
         largest = float(np.exp(seen.log_compute.max()))
         origins.append(
             Origin(
@@ -167,7 +160,7 @@ def backtest(
     return Backtest(
         source=records.source,
         data_hash=records.data_hash,
-        law=law,
+        law=options.law_name,
         inputs=ladder.inputs,
         origins=tuple(origins),
         overall=_mean_score([_score(s) for s in scored]),
@@ -176,12 +169,6 @@ def backtest(
         predictions=tuple(p for i, s in enumerate(scored) for p in _predictions(i, s)),
         limits=question.limits,
     )
-
-
-def _question(records: Records, law: str, x: str | None) -> Question:
-    if x is not None:
-        return pose(records, (x,), law, x)
-    return pose(records, ("train_flops",), law, None)
 
 
 def _sample(ladder: Ladder, cut: float) -> Ladder:
@@ -193,21 +180,15 @@ def _sample(ladder: Ladder, cut: float) -> Ladder:
     return ladder.select(hidden)
 
 
-def _forecast_hidden(
-    question: Question, seen: Ladder, hidden: Ladder, draws: int, seed: int, backtests: int
-) -> _Scored:
-    distance = seen.distance(hidden.log_inputs, hidden.log_compute)
-    forecaster = prepare(
-        seen,
-        question.candidates,
-        question.calibration,
-        backtests=backtests,
-        distance=float(distance.max()),
-    )
-    answer = log_forecast(forecaster, hidden.log_inputs, hidden.log_compute, draws=draws, seed=seed)
+def _forecast_hidden(question: Question, hidden: Ladder, options: ForecastOptions) -> _Scored:
+    distance = question.ladder.distance(hidden.log_inputs, hidden.log_compute)
+    forecaster = prepare(question, options, distance=float(distance.max()))
+    answer = log_forecast(forecaster, hidden.log_inputs, hidden.log_compute, options)
     losses = np.exp(answer.draws)
-    tails = (1 - np.array(LEVELS)) / 2
+    levels = tuple(dict.fromkeys((*options.confidence_levels, SCORED_LEVEL)))
+    tails = (1 - np.array(levels)) / 2
     return _Scored(
+        levels=levels,
         distance=distance,
         compute=np.exp(hidden.log_compute),
         predicted=np.exp(answer.centre),
@@ -222,13 +203,13 @@ def _score(s: _Scored, where: npt.ArrayLike | None = None) -> Score:
     measured, predicted = s.measured[keep], s.predicted[keep]
     low, high = s.low[keep], s.high[keep]
     inside = covered(low, high, measured[:, None])
-    at_90 = LEVELS.index(0.9)
-    charge = interval_score(low[:, at_90], high[:, at_90], measured, 0.9)
+    at_90 = s.levels.index(SCORED_LEVEL)
+    charge = interval_score(low[:, at_90], high[:, at_90], measured, SCORED_LEVEL)
     return Score(
         predictions=int(keep.sum()),
         error=float(100 * np.mean(np.abs(predicted / measured - 1))),
         bias=float(100 * np.mean(predicted / measured - 1)),
-        coverage={level: float(inside[:, i].mean()) for i, level in enumerate(LEVELS)},
+        coverage={level: float(inside[:, i].mean()) for i, level in enumerate(s.levels)},
         width=float(100 * np.mean((high[:, at_90] - low[:, at_90]) / measured)),
         interval_score=float(100 * np.mean(charge / measured)),
     )
@@ -240,7 +221,7 @@ def _mean_score(scores: Sequence[Score]) -> Score:
         predictions=sum(s.predictions for s in scores),
         error=float(np.mean([s.error for s in scores])),
         bias=float(np.mean([s.bias for s in scores])),
-        coverage={v: float(np.mean([s.coverage[v] for s in scores])) for v in LEVELS},
+        coverage={v: float(np.mean([s.coverage[v] for s in scores])) for v in scores[0].coverage},
         width=float(np.mean([s.width for s in scores])),
         interval_score=float(np.mean([s.interval_score for s in scores])),
     )
@@ -264,7 +245,7 @@ def _by_distance(scored: Sequence[_Scored]) -> tuple[DistanceScore, ...]:
 
 
 def _predictions(origin: int, s: _Scored) -> list[Prediction]:
-    at_90 = LEVELS.index(0.9)
+    at_90 = s.levels.index(SCORED_LEVEL)
     return [
         Prediction(
             origin=origin,

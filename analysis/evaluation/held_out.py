@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.forecasting.forecast import forecast
+from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVEL, Interval, interval_at
@@ -18,6 +19,7 @@ from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
 
+SIZES = ("params", "tokens", "train_flops")  # what tells one planned run from another
 SAME_INPUT = 1e-6  # relative: the same run, written down and read back
 
 
@@ -115,9 +117,7 @@ def held_out_runs(records: Records) -> Records:
     return records.select(records.table["held_out"].astype(bool), "not held out")
 
 
-def forecast_held_out(
-    records: Records, *, law: str = "auto", x: str | None = None, seed: int = 0
-) -> Forecast:
+def forecast_held_out(records: Records, *, options: ForecastOptions = DEFAULT) -> Forecast:
     """The forecast of the held-out runs from all the others; their own losses are not read.
 
     Raises ForecastError where the plan holds nothing out, or the runs cannot answer.
@@ -125,38 +125,35 @@ def forecast_held_out(
     hidden = held_out_runs(records)
     if not len(hidden):
         raise ForecastError(f"{records.source}: no run is held out; mark some with held_out = true")
-    if x is not None:
-        return forecast(records, Targets.along(x, *hidden.column(x)), law=law, x=x, seed=seed)
-    sizes = {
-        name: hidden.column(name) for name in ("params", "tokens", "train_flops") if name in hidden
-    }
-    return forecast_to_come(records, sizes, law=law, seed=seed)
+    names = [n for n in SIZES if n in hidden] if options.x is None else [options.x]
+    return forecast_to_come(records, {n: hidden.column(n) for n in names}, options=options)
 
 
 def forecast_to_come(
     records: Records,
     runs: Mapping[str, Sequence[float] | FloatArray],
     *,
-    law: str = "auto",
-    seed: int = 0,
+    options: ForecastOptions = DEFAULT,
 ) -> Forecast:
-    """The forecast of runs by their params and tokens, or where the records know no law of those,
-    by their train_flops, which is then a limit of the forecast.
+    """The forecast of runs along ``options.x``, or else by their params and tokens, or where the
+    records know no law of those, by their train_flops, which is then a limit of the forecast.
 
     ``runs`` maps these columns to values, one a run. Raises ForecastError where the records cannot
     answer.
     """
+    if options.x is not None:
+        return forecast(records, Targets.along(options.x, *runs[options.x]), options=options)
     fallback: tuple[Limit, ...] = ()
     if "params" in runs and "tokens" in runs:
         targets = Targets.runs([*runs["params"]], [*runs["tokens"]])
         try:
-            return forecast(records, targets, law=law, seed=seed)
+            return forecast(records, targets, options=options)
         except ForecastError as error:
             if "train_flops" not in runs:
                 raise
             text = f"forecast by budget, since by params and tokens there is none ({error})"
             fallback = (Limit(LimitCode.FALLBACK, text),)
-    made = forecast(records, Targets.flops(*runs["train_flops"]), law=law, seed=seed)
+    made = forecast(records, Targets.flops(*runs["train_flops"]), options=options)
     return replace(made, limits=fallback + made.limits)
 
 
@@ -165,9 +162,7 @@ def check_held_out(
     sealed: Forecast | None = None,
     *,
     confidence_level: float = LEVEL,
-    law: str = "auto",
-    x: str | None = None,
-    seed: int = 0,
+    options: ForecastOptions = DEFAULT,
 ) -> HeldOutCheck:
     """Compare the held-out runs with ``sealed``, a forecast made before, or with one made now.
 
@@ -176,7 +171,7 @@ def check_held_out(
     measured = _measured(records)
     if not len(measured):
         raise ForecastError(f"{records.source}: no held-out run has finished; run the sweep first")
-    made = sealed or forecast_held_out(records, law=law, x=x, seed=seed)
+    made = sealed or forecast_held_out(records, options=options)
     losses = measured.column("loss")
     names = measured.row_names
     runs = []
@@ -224,6 +219,4 @@ def _same(one: float, other: float) -> bool:
 
 
 def _inputs(measured: Records, i: int) -> dict[str, float]:
-    names = [n for n in ("params", "tokens", "train_flops") if n in measured]
-    values: dict[str, FloatArray] = {name: measured.column(name) for name in names}
-    return {name: float(column[i]) for name, column in values.items()}
+    return {name: float(measured.column(name)[i]) for name in SIZES if name in measured}

@@ -48,7 +48,7 @@ def fit_as_asked(
     seed: int = 0,
     card: bool = True,
 ) -> Fit:
-    """The best fit, with bootstrap draws, by the caller's own choices (`fit_law` makes them itself).
+    """The best fit, with bootstrap draws, by the caller's choices (`fit_law` makes them itself).
 
     ``objective``: huber, least_squares, absolute, raw_least_squares or asymmetric (see
     `analysis.fitting.penalties`); ``fix`` holds constants at values, ``bounds`` keeps them between

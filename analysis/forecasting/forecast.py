@@ -22,6 +22,7 @@ import pandas as pd
 from analysis.forecasting.ensemble import Ensemble, fit_members
 from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
 from analysis.forecasting.optimum import best_log_params
+from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import Forecast, NewRunNoise, TargetForecast, WeightReason
 from analysis.forecasting.setup import Question, check_distance, pose
 from analysis.forecasting.support import (
@@ -33,15 +34,13 @@ from analysis.forecasting.support import (
     target_limits,
 )
 from analysis.forecasting.targets import Targets
-from analysis.intervals import LEVELS, Interval, checked_levels
+from analysis.intervals import Interval
 from scaling.arrays import FloatArray
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
-from scaling.laws.base import Law
 from scaling.limits import Limit
 from scaling.records import Records
 
-FEWEST_DRAWS = 100
 PINNED_SHARES = (0.02, 0.4, 0.6, 0.8)  # of the lowest loss seen; the first is "no floor"
 
 
@@ -54,63 +53,38 @@ class Points:
     described: tuple[dict[str, float], ...]
 
 
-def forecast(
-    records: Records,
-    targets: Targets,
-    *,
-    law: str | type[Law] = "auto",
-    x: str | None = None,
-    confidence_levels: Sequence[float] = LEVELS,
-    draws: int = 2000,
-    seed: int = 0,
-    backtests: int = 5,
-) -> Forecast:
-    """The loss of new runs at ``targets``, with intervals at every level.
-
-    ``law`` is "auto" (all candidates, weighted), or one law or its name. ``x`` names the one input
-    column to forecast along. ``backtests`` is how many times the largest runs are hidden in turn
-    to learn weights and width. Losses are nats per token.
+def forecast(records: Records, targets: Targets, *, options: ForecastOptions = DEFAULT) -> Forecast:
+    """The loss (nats per token) of new runs at ``targets``, with intervals at every level.
 
     Raises ForecastError where the runs cannot answer.
     """
-    if draws < FEWEST_DRAWS:
-        raise ForecastError(f"{draws} draws cannot show the tails; take {FEWEST_DRAWS} or more")
-    levels = checked_levels(confidence_levels, draws)
     furthest = max(float(np.log(values).max()) for values in targets.columns.values())
-    question = pose(records, tuple(targets.columns), law, x, furthest=furthest)
-    forecaster, points = _answerable(question, targets, backtests)
-    answer = log_forecast(forecaster, points.log_inputs, points.log_compute, draws=draws, seed=seed)
+    question = pose(records, tuple(targets.columns), options, furthest=furthest)
+    forecaster, points = _answerable(question, targets, options)
+    answer = log_forecast(forecaster, points.log_inputs, points.log_compute, options)
     against = target_limits(forecaster, answer)
     floors = _pinned_floors(question, points, [not found for found in against])
     return Forecast(
         targets=tuple(
-            _target_forecast(i, answer, points, forecaster, levels, against[i])
+            _target_forecast(i, answer, points, forecaster, options.confidence_levels, against[i])
             for i in range(len(targets))
         ),
         source=records.source,
         data_hash=records.data_hash,
         runs=len(question.ladder),
-        law=law if isinstance(law, str) else law.name,
+        law=options.law_name,
         laws={c.name: c.law.name for c in question.candidates},
         evidence=evidence(forecaster),
         limits=question.limits + left_out(question.used) + limits(forecaster, answer),
         noise=_noise(question, forecaster),
         pinned_floors=floors,
         floor_identified=floor_identified(forecaster.ensemble),
-        seed=seed,
+        seed=options.seed,
     )
 
 
 def forecast_points(
-    records: Records,
-    points: pd.DataFrame,
-    *,
-    levels: Sequence[float] = (0.9,),
-    law: str | type[Law] = "auto",
-    x: str | None = None,
-    draws: int = 2000,
-    seed: int = 0,
-    backtests: int = 5,
+    records: Records, points: pd.DataFrame, *, options: ForecastOptions = DEFAULT
 ) -> Forecast:
     """The forecast whose targets are the rows of ``points``, in their order.
 
@@ -118,17 +92,8 @@ def forecast_points(
     """
     if points.empty:
         raise ForecastError("points: no rows; give one row a run to predict")
-    targets = Targets.from_table(_our_names(points, x, records.names), x)
-    return forecast(
-        records,
-        targets,
-        law=law,
-        x=x,
-        confidence_levels=levels,
-        draws=draws,
-        seed=seed,
-        backtests=backtests,
-    )
+    named = _our_names(points, options.x, records.names)
+    return forecast(records, Targets.from_table(named, options.x), options=options)
 
 
 def with_predictions(points: pd.DataFrame, answer: Forecast) -> pd.DataFrame:
@@ -162,13 +127,13 @@ def _our_names(points: pd.DataFrame, x: str | None, names: Mapping[str, str]) ->
     return points.rename(columns=renamed)
 
 
-def _answerable(question: Question, targets: Targets, backtests: int) -> tuple[Forecaster, Points]:
+def _answerable(
+    question: Question, targets: Targets, options: ForecastOptions
+) -> tuple[Forecaster, Points]:
     """The ladder made ready, and the targets as points of its laws."""
     ladder = question.ladder
     if question.is_surface:
-        forecaster = prepare(
-            ladder, question.candidates, question.calibration, backtests=backtests, distance=0.0
-        )
+        forecaster = prepare(question, options)
         points = _surface_points(forecaster.ensemble, targets)
         check_distance(ladder.distance(points.log_inputs, points.log_compute))
         return forecaster, points
@@ -180,11 +145,7 @@ def _answerable(question: Question, targets: Targets, backtests: int) -> tuple[F
     points = Points(log_inputs=log_x[:, None], log_compute=log_x, described=described)
     distance = ladder.distance(points.log_inputs, log_x)
     check_distance(distance)
-    furthest = float(distance.max())
-    forecaster = prepare(
-        ladder, question.candidates, question.calibration, backtests=backtests, distance=furthest
-    )
-    return forecaster, points
+    return prepare(question, options, distance=float(distance.max())), points
 
 
 def _surface_points(ensemble: Ensemble, targets: Targets) -> Points:

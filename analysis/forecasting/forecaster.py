@@ -4,18 +4,17 @@ Everything here is in natural logs; `analysis.forecasting.forecast` speaks in FL
 and nats.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import stdtrit
 
-from analysis.forecasting.calibration import Calibration
 from analysis.forecasting.ensemble import Ensemble, Spread, combine, fit_members, noise_factor
 from analysis.forecasting.ladder import Ladder
-from analysis.forecasting.members.candidates import Candidate
 from analysis.forecasting.noise import RunNoise
+from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.rolling_origin import Rehearsal, Weighing, rehearse, weigh
+from analysis.forecasting.setup import Question
 from scaling.answerable import CURVE_REACH, curve_cuts, surface_cuts
 from scaling.arrays import DECADE, FloatArray
 
@@ -61,39 +60,32 @@ class LogForecast:
         return {name: part / total for name, part in parts.items()}
 
 
-def prepare(
-    ladder: Ladder,
-    candidates: Sequence[Candidate],
-    calibration: Calibration,
-    *,
-    backtests: int,
-    distance: float,
-) -> Forecaster:
-    """Fit the candidates and rehearse on at most ``backtests`` origins.
+def prepare(question: Question, options: ForecastOptions, *, distance: float = 0.0) -> Forecaster:
+    """Fit the question's candidates to its ladder and rehearse on at most ``options.backtests``
+    origins.
 
     ``distance`` (decades) is how far the targets lie: one-input rehearsals look as far.
     """
-    thin = ladder.thinned()
-    ensemble = fit_members(thin, candidates, calibration)
-    if len(ladder.inputs) == 2:
-        cuts, reach = surface_cuts(ladder.log_compute)[:backtests], np.inf
-        rehearsals = rehearse(ladder, candidates, calibration, cuts, reach=reach)
+    ladder, candidates, calibration = question.ladder, question.candidates, question.calibration
+    if question.is_surface:
+        cuts, reach = surface_cuts(ladder.log_compute), np.inf
     else:
-        reach = max(CURVE_REACH, distance * DECADE)
-        cuts = curve_cuts(ladder.log_compute)[:backtests]
-        rehearsals = rehearse(ladder, candidates, calibration, cuts, reach=reach)
-    return Forecaster(ensemble=ensemble, rehearsals=rehearsals)
+        cuts, reach = curve_cuts(ladder.log_compute), max(CURVE_REACH, distance * DECADE)
+    cuts = cuts[: options.backtests]
+    return Forecaster(
+        ensemble=fit_members(ladder.thinned(), candidates, calibration),
+        rehearsals=rehearse(ladder, candidates, calibration, cuts, reach=reach),
+    )
 
 
 def log_forecast(
     forecaster: Forecaster,
     log_inputs: FloatArray,
     log_compute: FloatArray,
-    *,
-    draws: int,
-    seed: int,
+    options: ForecastOptions,
 ) -> LogForecast:
     """Draws of a new run at targets: centre, a t-distributed error of it, and run noise."""
+    draws, seed = options.draws, options.seed
     ensemble, noise = forecaster.ensemble, forecaster.ensemble.noise
     calibration = ensemble.calibration
     distance = ensemble.ladder.distance(log_inputs, log_compute)

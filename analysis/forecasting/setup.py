@@ -31,6 +31,7 @@ from analysis.forecasting.members.candidates import (
     curve_candidates,
     surface_candidates,
 )
+from analysis.forecasting.options import ForecastOptions
 from analysis.tuning.gap import TuningGap, checked_gap
 from analysis.tuning.rungs import health_limits
 from analysis.tuning.screening import weighed, with_open_checks, without_edges
@@ -66,31 +67,25 @@ class Question:
 
 
 def pose(
-    records: Records,
-    wanted: tuple[str, ...],
-    law: str | type[Law],
-    x: str | None,
-    *,
-    furthest: float = 0.0,
+    records: Records, wanted: tuple[str, ...], options: ForecastOptions, *, furthest: float = 0.0
 ) -> Question:
     """The ladder and laws that answer for the ``wanted`` target columns.
 
     ``furthest`` is the largest log value asked for along a curve.
     """
-    asked = _asked(law)
+    law, x = options.one_law, options.x
     if x is not None:
         records.require(x)
+        return _curve(weighed(records), x, law, furthest)
     ready = weighed(records)
-    if x is not None:
-        return _curve(ready, x, asked, furthest)
     if wanted == ("train_flops",):
-        if asked is not None and not _of_surface(asked):
-            return _curve(ready, "train_flops", asked, furthest)
+        if law is not None and not _of_surface(law):
+            return _curve(ready, "train_flops", law, furthest)
         reason, by_size = _by_size(ready)
         if reason is None:
-            return _surface(by_size, asked)
-        if asked is not None:
-            raise ForecastError(f"{records.source}: {reason}; --law {asked.name} needs a surface")
+            return _surface(by_size, law)
+        if law is not None:
+            raise ForecastError(f"{records.source}: {reason}; --law {law.name} needs a surface")
         return _curve(ready, "train_flops", None, furthest, reason)
     if set(wanted) == {"params", "tokens"}:
         reason, by_size = _by_size(ready)
@@ -99,8 +94,8 @@ def pose(
                 f"{records.source}: {reason}; add such runs, or forecast along one column: "
                 "scaling forecast --x"
             )
-        return _surface(by_size, asked)
-    return _curve(ready, wanted[0], asked, furthest)
+        return _surface(by_size, law)
+    return _curve(ready, wanted[0], law, furthest)
 
 
 def check_distance(distance: FloatArray) -> None:
@@ -110,17 +105,6 @@ def check_distance(distance: FloatArray) -> None:
             f"a target lies {distance.max():.1f} decades beyond the data; "
             f"beyond {FURTHEST_DECADES:g} no forecast is made (is the unit right?)"
         )
-
-
-def _asked(law: str | type[Law]) -> type[Law] | None:
-    """The one law that is to answer; None for all candidates."""
-    if law == "auto":
-        return None
-    kind = LAWS.get(law) if isinstance(law, str) else law
-    if kind is None or not (_of_surface(kind) or _of_curve(kind)):
-        names = [name for name, known in LAWS.items() if _of_surface(known) or _of_curve(known)]
-        raise ForecastError(f'no law "{law}"; choose auto or one of: {", ".join(names)}')
-    return kind
 
 
 def _of_surface(law: type[Law]) -> bool:

@@ -5,7 +5,7 @@ own, and the report prints its sentence.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -19,12 +19,14 @@ from analysis.evaluation.sealed import SealStanding
 from analysis.fitting.policy import RESAMPLES, fit_law
 from analysis.fitting.result import Fit
 from analysis.forecasting.forecast import forecast
+from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.forecasting.targets import Targets
-from analysis.intervals import LEVEL, LEVELS
+from analysis.intervals import LEVEL
 from analysis.tuning.rungs import LadderHealth, ladder_health
 from analysis.tuning.screening import screen
-from scaling.errors import ForecastError, RecordError, ScalingError
+from scaling.errors import RecordError, ScalingError
+from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import Limit, LimitCode, first_of
@@ -44,6 +46,7 @@ class Findings:
     records: Records  # all runs
     used: Records  # those that fits may use; the others are in its ``dropped``
     x: str  # the column that forecasts run along
+    options: ForecastOptions  # of every forecast here
     laws: tuple[Fit, ...]
     forecast: Forecast | None  # along x, up to the largest factor
     splits: tuple[OptimalSplit, ...]
@@ -79,11 +82,9 @@ class Findings:
 def gather_findings(
     records: Records,
     *,
-    law: str = "auto",
-    x: str | None = None,
+    options: ForecastOptions = DEFAULT,
     confidence_level: float = LEVEL,
     bootstrap: int = RESAMPLES,
-    seed: int = 0,
     sealed: Forecast | None = None,
     curves: pd.DataFrame | None = None,
     with_backtest: bool = True,
@@ -91,12 +92,14 @@ def gather_findings(
 ) -> Findings:
     """Fit, forecast, rehearse and check these runs.
 
-    ``law`` and ``x`` are those of `forecast`; "auto" fits the Chinchilla law and the power law of
-    compute. ``sealed`` is a forecast of the held-out runs that was made before they were measured.
+    ``options`` hold for every forecast; their law "auto" fits the Chinchilla law and the power law
+    of compute. Intervals are shown at ``confidence_level``, which joins the options' levels.
+    ``sealed`` is a forecast of the held-out runs that was made before they were measured.
 
     Raises RecordError where no run is usable at all.
     """
-    column = x or "train_flops"
+    options = replace(options, confidence_levels=(*options.confidence_levels, confidence_level))
+    column = options.x or "train_flops"
     records.require(column)
     ready = screen(records)
     used = ready.with_values(column)
@@ -105,24 +108,23 @@ def gather_findings(
     questions = _Questions(
         records=records,
         ready=ready,
-        law=law,
-        x=x,
+        options=options,
         largest=float(used.column(column).max()),
         confidence_level=confidence_level,
         bootstrap=bootstrap,
-        seed=seed,
     )
     refusals = _Refusals()
     ask = refusals.ask
     fits = [
-        ask(partial(questions.fit, name), LimitCode.NO_FIT, f"the law {name}")
-        for name in _laws_to_fit(law, x)
+        ask(partial(questions.fit, law), LimitCode.NO_FIT, f"the law {law.name}")
+        for law in _laws_to_fit(options)
     ]
     hidden = len(held_out_runs(records))
     return Findings(
         records=records,
         used=used,
         x=column,
+        options=options,
         laws=tuple(fitted for fitted in fits if fitted is not None),
         forecast=ask(questions.forecast, LimitCode.NO_FORECAST),
         splits=ask(questions.splits, LimitCode.NO_SPLIT) or (),
@@ -160,52 +162,33 @@ class _Questions:
 
     records: Records
     ready: Records  # the same, screened
-    law: str
-    x: str | None
+    options: ForecastOptions
     largest: float  # x of the largest usable run
     confidence_level: float
     bootstrap: int
-    seed: int
 
-    def fit(self, name: str) -> Fit:
+    def fit(self, law: type[Law]) -> Fit:
         """The constants of one law."""
         return fit_law(
             self.ready,
-            name,
-            x=self.x,
+            law,
+            x=self.options.x,
             bootstrap=self.bootstrap,
             confidence_level=self.confidence_level,
-            seed=self.seed,
+            seed=self.options.seed,
         )
-
-    @property
-    def _levels(self) -> tuple[float, ...]:
-        return tuple(dict.fromkeys((*LEVELS, self.confidence_level)))
 
     def forecast(self) -> Forecast:
         """The loss along x, from just beyond the largest run to the largest factor."""
         ahead = FACTORS[-1] ** (np.arange(1, CURVE_POINTS + 1) / CURVE_POINTS)
         at = self.largest * np.insert(ahead, 0, JUST_BEYOND)
-        return forecast(
-            self.records,
-            Targets.along(self.x or "train_flops", *at),
-            law=self.law,
-            x=self.x,
-            confidence_levels=self._levels,
-            seed=self.seed,
-        )
+        targets = Targets.along(self.options.x or "train_flops", *at)
+        return forecast(self.records, targets, options=self.options)
 
     def splits(self) -> tuple[OptimalSplit, ...]:
         """The best size and tokens for each factor of the largest budget."""
-        if self.x is not None:
-            raise ForecastError(f"a forecast along {self.x} knows no split between size and tokens")
-        return optimal_splits(
-            self.records,
-            *(factor * self.largest for factor in FACTORS),
-            law=self.law,
-            seed=self.seed,
-            confidence_levels=self._levels,
-        )
+        budgets = (factor * self.largest for factor in FACTORS)
+        return optimal_splits(self.records, *budgets, options=self.options)
 
     def held_out(self, sealed: Forecast | None) -> HeldOutCheck:
         """The held-out runs beside what was, or would have been, forecast of them."""
@@ -213,18 +196,16 @@ class _Questions:
             self.records,
             sealed,
             confidence_level=self.confidence_level,
-            law=self.law,
-            x=self.x,
-            seed=self.seed,
+            options=self.options,
         )
 
     def backtest(self) -> Backtest:
         """What forecasts from these runs would have been worth."""
-        return backtest(self.records, law=self.law, x=self.x, seed=self.seed)
+        return backtest(self.records, options=self.options)
 
 
-def _laws_to_fit(law: str, x: str | None) -> tuple[str, ...]:
-    """The names of the laws that a report fits."""
-    if law != "auto":
-        return (law,)
-    return (PowerLaw.name,) if x is not None else (PowerLaw.name, Chinchilla.name)
+def _laws_to_fit(options: ForecastOptions) -> tuple[type[Law], ...]:
+    """The laws that a report fits."""
+    if options.one_law is not None:
+        return (options.one_law,)
+    return (PowerLaw,) if options.x is not None else (PowerLaw, Chinchilla)

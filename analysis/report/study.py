@@ -7,10 +7,11 @@ import pandas as pd
 
 from analysis.evaluation.held_out import forecast_held_out, held_out_runs
 from analysis.evaluation.sealed import SealStanding, record_line
+from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.intervals import LEVEL, interval_at
 from analysis.report.findings import FACTORS, Findings, gather_findings
 from analysis.report.tables import NO_INTERVAL, constants_table
-from analysis.report.write import save_report
+from analysis.report.write import write_report
 from analysis.text.numbers import factor_in_words
 from scaling.limits import LimitCode, texts
 from scaling.records import Records
@@ -75,8 +76,8 @@ def write_study(
     folder: str | Path,
     *,
     title: str | None = None,
+    options: ForecastOptions = DEFAULT,
     confidence_level: float = LEVEL,
-    seed: int = 0,
     curves: pd.DataFrame | None = None,
     seals: tuple[SealStanding, ...] = (),
 ) -> Study:
@@ -90,16 +91,16 @@ def write_study(
     target.mkdir(parents=True, exist_ok=True)
     sealed, path = None, None
     if len(held_out_runs(records)):
-        sealed = forecast_held_out(records, seed=seed)
+        sealed = forecast_held_out(records, options=options)
         path = target / "held_out_forecast.json"
         path.write_text(sealed.to_json() + "\n", encoding="utf-8")
     findings = gather_findings(
         records,
+        options=options,
         confidence_level=confidence_level,
-        seed=seed,
         sealed=sealed,
         curves=curves,
         seals=seals,
     )
-    report = save_report(findings, target / "report.html", title=title)
+    report = write_report(findings, target / "report.html", title=title)
     return Study(findings=findings, report=report, sealed=path)

@@ -4,15 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import jinja2
-import pandas as pd
 
-from analysis.evaluation.sealed import SealStanding, record_line
-from analysis.fitting.policy import RESAMPLES
-from analysis.forecasting.result import Forecast
-from analysis.intervals import LEVEL
+from analysis.evaluation.sealed import record_line
 from analysis.report import state_tables, tables
 from analysis.report.figures import draw_figures
-from analysis.report.findings import FACTORS, Findings, gather_findings
+from analysis.report.findings import FACTORS, Findings
 from analysis.report.formula import formula_in_html
 from analysis.report.references import references_for
 from analysis.report.summary import summarise, x_noun
@@ -21,49 +17,15 @@ from analysis.text.tuning import trend_sentences
 from scaling.columns import NATS_PER_TOKEN, loss_unit
 from scaling.errors import RecordError
 from scaling.limits import LimitCode
-from scaling.records import Records
 
 FOLDER = Path(__file__).parent
 
 
-def write_report(
-    records: Records,
-    path: str | Path,
-    *,
-    title: str | None = None,
-    law: str = "auto",
-    x: str | None = None,
-    confidence_level: float = LEVEL,
-    bootstrap: int = RESAMPLES,
-    seed: int = 0,
-    sealed: Forecast | None = None,
-    curves: pd.DataFrame | None = None,
-    with_backtest: bool = True,
-    seals: tuple[SealStanding, ...] = (),
-) -> Path:
-    """Write the budget-planning report on these runs as one HTML file; returns its path.
+def write_report(findings: Findings, path: str | Path, *, title: str | None = None) -> Path:
+    """Write the budget-planning report as one HTML file; returns its path.
 
-    The keywords are those of `gather_findings`, which does all the work; `render_report` turns
-    what it found into HTML. Raises RecordError where no run is usable, or the file cannot be
-    written.
+    Raises RecordError where the file cannot be written.
     """
-    findings = gather_findings(
-        records,
-        law=law,
-        x=x,
-        confidence_level=confidence_level,
-        bootstrap=bootstrap,
-        seed=seed,
-        sealed=sealed,
-        curves=curves,
-        with_backtest=with_backtest,
-        seals=seals,
-    )
-    return save_report(findings, path, title=title)
-
-
-def save_report(findings: Findings, path: str | Path, *, title: str | None = None) -> Path:
-    """Write findings as HTML. Raises RecordError where the file cannot be written."""
     target = Path(path)
     html = render_report(findings, title=title)
     try:

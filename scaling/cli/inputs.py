@@ -9,6 +9,7 @@ from scaling.errors import ConfigError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from analysis.forecasting.options import ForecastOptions
     from scaling.records import Records
 
 Arguments = argparse.Namespace
@@ -25,6 +26,27 @@ def load_along(arguments: Arguments) -> "tuple[Records, str | None]":
     """The runs that SOURCE names, and our name for the column that --x names, if it does."""
     records = load(arguments)
     return records, _our_name(arguments.x, records) if arguments.x else None
+
+
+def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
+    """The runs that SOURCE names, and how --law, --x, --draws, --seed and --level say that
+    forecasts from them are made; what a verb has no flag for is as usual."""
+    from analysis.forecasting.options import ForecastOptions
+
+    records, x = load_along(arguments) if "x" in arguments else (load(arguments), None)
+    given = {
+        name: getattr(arguments, name) for name in ("law", "draws", "seed") if name in arguments
+    }
+    if "level" in arguments:
+        given["confidence_levels"] = levels(arguments)
+    return records, ForecastOptions(x=x, **given)
+
+
+def levels(arguments: Arguments) -> tuple[float, ...]:
+    """The confidence levels that --level names, or the usual one."""
+    from analysis.intervals import LEVEL
+
+    return tuple(arguments.level or (LEVEL,))
 
 
 def _our_name(column: str, records: "Records") -> str:

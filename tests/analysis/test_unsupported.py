@@ -13,6 +13,7 @@ from analysis.decisions.optimal_split import optimal_splits
 from analysis.evaluation.held_out import check_held_out
 from analysis.evaluation.sealed import score_seal, seal_forecast, standing_of
 from analysis.forecasting.forecast import forecast, with_predictions
+from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
 from analysis.report.figures import draw_figures
@@ -28,6 +29,8 @@ from analysis.text.tables import result_json, results_json
 from scaling.laws.surfaces import Chinchilla
 from scaling.records import records_from_table
 from scaling.simulate import isoflop_runs, simulate_records
+
+FEW_DRAWS = ForecastOptions(draws=200)
 
 TRUTH = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
 HELD_OUT = 1e23  # 4 decades beyond runs that span one
@@ -48,7 +51,7 @@ def short():
 @pytest.fixture(scope="module")
 def far(short):
     """One target that the runs support, and one that they do not."""
-    return forecast(short, Targets.flops(2e19, 1e24), draws=200)
+    return forecast(short, Targets.flops(2e19, 1e24), options=FEW_DRAWS)
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +85,13 @@ def test_nor_in_json_or_text_or_a_table_of_points(far):
 
 
 def test_a_budget_or_a_split_without_support_has_none_either(short):
-    budget = budget_for_loss(short, 1.76, draws=200)
+    budget = budget_for_loss(short, 1.76, options=FEW_DRAWS)
     assert (budget.supported, budget.median) == (False, None)
     assert json.loads(result_json(budget.in_meaningful_digits()))["median"] is None
     assert "unsupported" in budgets_text([budget])
     for splits in (
-        optimal_splits(short, 1e24, draws=200),
-        optimal_splits(short, 1e24, inference_tokens=1e9, draws=200),
+        optimal_splits(short, 1e24, options=FEW_DRAWS),
+        optimal_splits(short, 1e24, inference_tokens=1e9, options=FEW_DRAWS),
     ):
         (split,) = splits
         assert split.params is split.tokens is None

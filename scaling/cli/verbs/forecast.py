@@ -2,9 +2,17 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from scaling.cli.inputs import assignments, curves_of, load, load_along, points
+from scaling.cli.inputs import (
+    assignments,
+    curves_of,
+    levels,
+    load,
+    load_along,
+    load_to_forecast,
+    points,
+)
 from scaling.cli.outputs import answer, save, save_table, show
 from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
@@ -23,7 +31,7 @@ def fit(arguments: Arguments) -> None:
     from analysis.text.fitting import fit_json, fit_text
     from scaling.laws.curves import PowerLaw
 
-    (records, x), levels = load_along(arguments), _levels(arguments)
+    (records, x), shares = load_along(arguments), levels(arguments)
     fitted = fit_law(
         records,
         arguments.law or PowerLaw,
@@ -37,18 +45,18 @@ def fit(arguments: Arguments) -> None:
         bootstrap=arguments.bootstrap,
         cluster=arguments.cluster,
         weights=arguments.weights,
-        confidence_level=levels[0],
+        confidence_level=shares[0],
         seed=arguments.seed,
     )
     save(fitted.to_json(), arguments)  # with the bootstrap draws, so that it can be loaded again
     checks = (
-        cross_checks(records, confidence_level=levels[0], seed=arguments.seed)
+        cross_checks(records, confidence_level=shares[0], seed=arguments.seed)
         if arguments.cross_checks
         else ()
     )
     show(
-        fit_json(fitted, checks, levels),
-        lambda: fit_text(fitted, checks, levels, with_card=arguments.card),
+        fit_json(fitted, checks, shares),
+        lambda: fit_text(fitted, checks, shares, with_card=arguments.card),
         arguments,
     )
 
@@ -65,11 +73,9 @@ def forecast(arguments: Arguments) -> None:
     if arguments.target_loss:
         _budgets_for_losses(arguments)
         return
-    records, x = load_along(arguments)
-    targets = _targets(arguments, x)
-    answered = forecast_runs(
-        records, targets, confidence_levels=_levels(arguments), **_how(arguments, x)
-    )
+    records, options = load_to_forecast(arguments)
+    targets = _targets(arguments, options.x)
+    answered = forecast_runs(records, targets, options=options)
     if arguments.seal is not None:
         asked = tuple(targets.columns)
         seal(answered, arguments.seal, records, asked=asked, where=arguments.where)
@@ -82,14 +88,13 @@ def allocate(arguments: Arguments) -> None:
     from analysis.text.decisions import splits_text
     from analysis.text.tables import results_json
 
+    records, options = load_to_forecast(arguments)
     splits = optimal_splits(
-        load(arguments),
+        records,
         *arguments.flops,
         inference_tokens=arguments.inference_tokens,
         unique_tokens=arguments.unique_tokens,
-        law=arguments.law,
-        confidence_levels=_levels(arguments),
-        seed=arguments.seed,
+        options=options,
     )
     shown = [split.in_meaningful_digits() for split in splits]
     answer(results_json(shown), lambda: splits_text(splits), arguments)
@@ -100,8 +105,8 @@ def backtest(arguments: Arguments) -> None:
     from analysis.evaluation.backtest import backtest as run_backtest
     from analysis.text.evaluation import backtest_text
 
-    records, x = load_along(arguments)
-    scored = run_backtest(records, law=arguments.law, x=x, seed=arguments.seed)
+    records, options = load_to_forecast(arguments)
+    scored = run_backtest(records, options=options)
     if arguments.figure:
         from analysis.plots.backtest import save_backtest_figure
 
@@ -148,8 +153,8 @@ def _predict_points(arguments: Arguments) -> None:
     """Every point of a table, answered as columns beside its own, or with --json as a forecast."""
     from analysis.forecasting.forecast import forecast_points, with_predictions
 
-    (records, x), table = load_along(arguments), points(arguments.at)
-    answered = forecast_points(records, table, levels=_levels(arguments), **_how(arguments, x))
+    (records, options), table = load_to_forecast(arguments), points(arguments.at)
+    answered = forecast_points(records, table, options=options)
     predicted = with_predictions(table, answered)
     if arguments.output or not arguments.json:
         save_table(predicted, arguments)
@@ -172,23 +177,10 @@ def _budgets_for_losses(arguments: Arguments) -> None:
     from analysis.text.decisions import budgets_text
     from analysis.text.tables import results_json
 
-    records, x = load_along(arguments)
-    how = {"confidence_levels": _levels(arguments), **_how(arguments, x)}
-    budgets = [budget_for_loss(records, loss, **how) for loss in arguments.target_loss]
+    records, options = load_to_forecast(arguments)
+    budgets = [budget_for_loss(records, loss, options=options) for loss in arguments.target_loss]
     shown = [budget.in_meaningful_digits() for budget in budgets]
     answer(results_json(shown), lambda: budgets_text(budgets), arguments)
-
-
-def _levels(arguments: Arguments) -> tuple[float, ...]:
-    """The levels that --level names, or the usual one."""
-    from analysis.intervals import LEVEL
-
-    return tuple(arguments.level or (LEVEL,))
-
-
-def _how(arguments: Arguments, x: str | None) -> dict[str, Any]:
-    """How a forecast is made, whatever it is asked for."""
-    return {"x": x, **{name: getattr(arguments, name) for name in ("law", "draws", "seed")}}
 
 
 def _bounds(text: str) -> tuple[float | None, float | None]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.cli.inputs import curves_of, load_along
+from scaling.cli.inputs import curves_of, load_to_forecast
 from scaling.cli.outlooks import judge_of
 from scaling.cli.verbs.seals import seal, seals_to_report
 from scaling.cli.verbs.sweep import may_spend
@@ -21,18 +21,12 @@ Arguments = argparse.Namespace
 
 def report(arguments: Arguments) -> None:
     """Write the budget-planning report on SOURCE as one HTML file."""
-    from analysis.report import write_report
+    from analysis.report import gather_findings, write_report
 
-    records, x = load_along(arguments)
-    path = write_report(
-        records,
-        arguments.output,
-        law=arguments.law,
-        x=x,
-        seed=arguments.seed,
-        curves=curves_of(arguments.source),
-        seals=seals_to_report(),
-    )
+    records, options = load_to_forecast(arguments)
+    curves, seals = curves_of(arguments.source), seals_to_report()
+    findings = gather_findings(records, options=options, curves=curves, seals=seals)
+    path = write_report(findings, arguments.output)
     print(f"report: {path}", file=sys.stderr)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.decisions.optimal_split import optimal_splits
+from analysis.forecasting.options import ForecastOptions
 from scaling.errors import ForecastError
 from scaling.laws.surfaces import Chinchilla, DataConstrained
 from scaling.limits import LimitCode
@@ -23,10 +24,10 @@ def runs():
     return simulate_records(LAW, isoflop_runs(BUDGETS, [0.25, 0.5, 1, 2, 4], LAW), seed=1)
 
 
-def split(records, **demand):
-    """One split by the additive law alone, which is the law that made the runs."""
-    how = {"law": "chinchilla", "draws": 200, "confidence_levels": (0.9,), "backtests": 0}
-    (found,) = optimal_splits(records, BUDGET, **(how | demand))
+def split(records, law="chinchilla", **demand):
+    """One split, by default by the additive law alone, which is the law that made the runs."""
+    options = ForecastOptions(law=law, draws=200, confidence_levels=(0.9,), backtests=0)
+    (found,) = optimal_splits(records, BUDGET, options=options, **demand)
     return found
 
 
@@ -120,7 +121,9 @@ def test_a_demand_that_no_budget_meets_is_refused(runs, match, demand):
 
 def test_a_law_that_may_have_no_best_split_gives_a_range_without_end_and_says_so(published):
     runs = read_records(published / "scalebench" / "farseer_scaling_law_train.csv")
-    (found,) = optimal_splits(runs, 1e24, law="farseer", draws=200, confidence_levels=(0.9,))
+    (found,) = optimal_splits(
+        runs, 1e24, options=ForecastOptions(law="farseer", draws=200, confidence_levels=(0.9,))
+    )
     assert LimitCode.UNBOUNDED in {limit.code for limit in found.limits}
     assert found.params_range[0.9].high == np.inf
     assert np.isfinite(found.params_range[0.9].low)

@@ -6,6 +6,7 @@ import pytest
 from analysis.evaluation.backtest import Backtest, backtest
 from analysis.evaluation.scores import covered, interval_score
 from analysis.forecasting.forecaster import prepare
+from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import pose
 from scaling.errors import ForecastError
@@ -68,7 +69,7 @@ def test_a_curve_is_backtested_along_its_own_column():
     curve = {"seen": x, "loss": 0.3 + 40 * x**-0.3}
     import pandas as pd
 
-    tested = backtest(records_from_table(pd.DataFrame(curve)), x="seen")
+    tested = backtest(records_from_table(pd.DataFrame(curve)), options=ForecastOptions(x="seen"))
     assert tested.inputs == ("seen",)
     assert tested.by_distance[0].score.error < 1.0
 
@@ -81,20 +82,16 @@ def test_too_few_budgets_are_refused_in_one_line(ladder):
 
 
 def test_without_rehearsals_weights_and_scale_stay_at_their_defaults(ladder):
-    question = pose(ladder, ("train_flops",), "auto", None)
-    forecaster = prepare(
-        question.ladder, question.candidates, question.calibration, backtests=0, distance=1.0
-    )
+    question = pose(ladder, ("train_flops",), DEFAULT)
+    forecaster = prepare(question, ForecastOptions(backtests=0), distance=1.0)
     weighing = weigh(forecaster.rehearsals, forecaster.ensemble, np.array([0.5, 1.0]))
     np.testing.assert_allclose(weighing.weights, [forecaster.ensemble.first_weights] * 2)
     np.testing.assert_array_equal(weighing.scale_squared, [1.0, 1.0])
 
 
 def test_rehearsals_at_the_wanted_distance_count_most(ladder):
-    question = pose(ladder, ("train_flops",), "auto", None)
-    forecaster = prepare(
-        question.ladder, question.candidates, question.calibration, backtests=5, distance=1.0
-    )
+    question = pose(ladder, ("train_flops",), DEFAULT)
+    forecaster = prepare(question, DEFAULT, distance=1.0)
     near, far = weigh(forecaster.rehearsals, forecaster.ensemble, np.array([0.5, 6.0])).evidence
     assert near > 2 * far
 

@@ -8,11 +8,14 @@ import pytest
 
 from analysis.evaluation.sealed import Seal, record_line, score_seal, seal_forecast, standings_of
 from analysis.forecasting.forecast import forecast
+from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
 from analysis.intervals import Interval
 from analysis.text.evaluation import standings_text
 from scaling.errors import ForecastError, RecordError
 from scaling.records import records_from_table
+
+ONE_BACKTEST = ForecastOptions(backtests=1)
 
 PARAMS, TOKENS = (
     grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e8, 5), np.geomspace(1e8, 1e10, 5))
@@ -32,7 +35,11 @@ def ladder(extra=()):
 @pytest.fixture(scope="module")
 def seal():
     records = ladder()
-    answer = forecast(records, Targets.runs([NEW["params"]], [NEW["tokens"]]), backtests=1)
+    answer = forecast(
+        records,
+        Targets.runs([NEW["params"]], [NEW["tokens"]]),
+        options=ONE_BACKTEST,
+    )
     return seal_forecast(answer, "first", records, asked=("params", "tokens"))
 
 
@@ -61,14 +68,14 @@ def test_a_run_outside_the_interval_is_said_loudly(seal):
 
 def test_a_run_that_exists_cannot_be_forecast_any_more():
     records = ladder()
-    answer = forecast(records, Targets.runs([PARAMS[-1]], [TOKENS[-1]]), backtests=1)
+    answer = forecast(records, Targets.runs([PARAMS[-1]], [TOKENS[-1]]), options=ONE_BACKTEST)
     with pytest.raises(ForecastError, match="has already landed"):
         seal_forecast(answer, "late", records, asked=("params", "tokens"))
 
 
 def test_a_budget_asked_for_alone_is_met_by_its_best_run():
     records = ladder()
-    answer = forecast(records, Targets.flops(1e20), backtests=1)
+    answer = forecast(records, Targets.flops(1e20), options=ONE_BACKTEST)
     seal = seal_forecast(answer, "budget", records, asked=("train_flops",))
     runs = [
         {"params": n, "tokens": 1e20 / 6 / n, "train_flops": 1e20, "loss": loss}
@@ -106,7 +113,11 @@ def test_a_source_that_is_gone_stops_no_other_seal(seal):
 
 def test_a_filter_that_leaves_the_target_out_cannot_be_sealed(seal):
     records = ladder()
-    answer = forecast(records, Targets.runs([NEW["params"]], [NEW["tokens"]]), backtests=1)
+    answer = forecast(
+        records,
+        Targets.runs([NEW["params"]], [NEW["tokens"]]),
+        options=ONE_BACKTEST,
+    )
     with pytest.raises(ForecastError, match="could never be scored"):
         seal_forecast(answer, "blind", records, asked=("params", "tokens"), where=["N < 2e8"])
     where = ["N > 1e5", "data == c4"]  # one that it passes, one of another column
@@ -119,7 +130,11 @@ def on(evaluation, records):
 
 def test_runs_on_another_evaluation_set_are_no_verdict():
     records = on("one", ladder())
-    answer = forecast(records, Targets.runs([NEW["params"]], [NEW["tokens"]]), backtests=1)
+    answer = forecast(
+        records,
+        Targets.runs([NEW["params"]], [NEW["tokens"]]),
+        options=ONE_BACKTEST,
+    )
     seal = seal_forecast(answer, "set", records, asked=("params", "tokens"))
     assert Seal.from_json(seal.to_json()) == seal
     landed = ladder([{**NEW, "loss": NEW_LOSS}])

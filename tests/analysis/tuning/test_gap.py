@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.forecasting.forecast import forecast
+from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
 from analysis.tuning.gap import checked_gap, tuning_gap
 from analysis.tuning.screening import screen, weighed, with_open_checks
@@ -81,7 +82,11 @@ def test_checks_bring_forecasts_from_badly_tuned_ladders_nearer():
     for ladder in simulated_ladders(("mistuned",), 24, 5150):
         targets = Targets.runs([*ladder.hidden["params"]], [*ladder.hidden["tokens"]])
         for name, found in errors.items():
-            made = forecast(records_from_table(getattr(ladder, name)), targets, backtests=0)
+            made = forecast(
+                records_from_table(getattr(ladder, name)),
+                targets,
+                options=ForecastOptions(backtests=0),
+            )
             medians = np.array([t.median for t in made.targets])
             found.append(np.abs(medians / ladder.hidden["loss"].to_numpy() - 1).mean())
     # 7 to 12% on other seeds

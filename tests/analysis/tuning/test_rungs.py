@@ -9,6 +9,7 @@ import pytest
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.problem import pose_again
 from analysis.forecasting.forecast import forecast
+from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
 from analysis.text.forecasting import forecast_text
 from analysis.text.tuning import health_json, health_text
@@ -63,7 +64,9 @@ def a_ladder(health=None, gap=np.nan, *, loss_factor=1.05):
 
 
 def predicted(table):
-    return forecast(records_from_table(table), TARGET, confidence_levels=(0.9,))
+    return forecast(
+        records_from_table(table), TARGET, options=ForecastOptions(confidence_levels=(0.9,))
+    )
 
 
 def test_a_forecast_leaves_a_mistuned_rung_out_and_says_so():
@@ -119,7 +122,9 @@ def test_a_healthy_ladder_is_forecast_like_one_that_nobody_checked_and_a_little_
 def test_the_curve_of_best_runs_weighs_health_too():
     def along(table):
         records = records_from_table(table.drop(columns=["params", "tokens"]))
-        return forecast(records, Targets.flops(1e14), confidence_levels=(0.9,))
+        return forecast(
+            records, Targets.flops(1e14), options=ForecastOptions(confidence_levels=(0.9,))
+        )
 
     assert along(a_ladder("edge", 0.05)).limits[1].text.startswith("4 runs are left out: edge")
     # two laws over one decade: the rung whose losses are too low wins its budgets, unless weighed

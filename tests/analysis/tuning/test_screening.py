@@ -11,6 +11,7 @@ from analysis.evaluation.held_out import check_held_out
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast
+from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
 from analysis.report.figures import draw_figures
 from analysis.report.findings import gather_findings
@@ -18,6 +19,8 @@ from analysis.report.write import render_report
 from analysis.tuning.screening import EDGE_REASON, screen, spread_health
 from scaling.limits import LimitCode, first_of
 from scaling.records import Records, records_from_table
+
+FEW_DRAWS = ForecastOptions(draws=200)
 
 
 @pytest.fixture
@@ -106,19 +109,21 @@ def screenings(monkeypatch):
 QUESTIONS = {
     "fit": lambda ladder: fit_as_asked(ladder, "chinchilla", bootstrap=10),
     "fit as reported": lambda ladder: fit_law(ladder, bootstrap=10),
-    "forecast by budget": lambda ladder: forecast(ladder, Targets.flops(1e21), draws=200),
-    "forecast by size": lambda ladder: forecast(ladder, Targets.runs([1e9], [1e11]), draws=200),
+    "forecast by budget": lambda ladder: forecast(ladder, Targets.flops(1e21), options=FEW_DRAWS),
+    "forecast by size": lambda ladder: forecast(
+        ladder, Targets.runs([1e9], [1e11]), options=FEW_DRAWS
+    ),
     "forecast along a column": lambda ladder: forecast(
-        ladder, Targets.along("tokens", 1e11), x="tokens", draws=200
+        ladder, Targets.along("tokens", 1e11), options=ForecastOptions(x="tokens", draws=200)
     ),
     "forecast without sizes": lambda ladder: forecast(
         records_from_table(ladder.table.drop(columns="params"), source=ladder.source),
         Targets.flops(1e21),
-        draws=200,
+        options=FEW_DRAWS,
     ),
-    "backtest": lambda ladder: backtest(ladder, draws=200),
-    "split": lambda ladder: optimal_splits(ladder, 1e21, draws=200),
-    "budget for a loss": lambda ladder: budget_for_loss(ladder, 2.2, draws=200),
+    "backtest": lambda ladder: backtest(ladder, options=FEW_DRAWS),
+    "split": lambda ladder: optimal_splits(ladder, 1e21, options=FEW_DRAWS),
+    "budget for a loss": lambda ladder: budget_for_loss(ladder, 2.2, options=FEW_DRAWS),
     "held-out check": check_held_out,
 }
 

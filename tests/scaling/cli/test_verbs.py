@@ -12,6 +12,7 @@ import pytest
 
 from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast
+from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
 from scaling.cli import VERBS, main
 from scaling.records import read_records
@@ -132,7 +133,9 @@ def test_forecast_prints_what_forecast_returns(runs, capsys):
     assert main(["forecast", runs, "--params", "1e9", "--tokens", "1e11", "--json"]) == 0
     (printed,) = json.loads(capsys.readouterr().out)["targets"]
     (target,) = forecast(
-        read_records(runs), Targets.runs([1e9], [1e11]), confidence_levels=(0.9,)
+        read_records(runs),
+        Targets.runs([1e9], [1e11]),
+        options=ForecastOptions(confidence_levels=(0.9,)),
     ).targets
     assert printed["median"] == target.median
     assert tuple(printed["intervals"]["0.9"]) == tuple(target.intervals[0.9])

@@ -11,6 +11,7 @@ import pytest
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.result import Fit
 from analysis.forecasting.forecast import forecast
+from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
 from analysis.report import gather_findings, render_report
@@ -104,7 +105,9 @@ def test_it_is_fitted_from_starts_that_follow_from_its_bounds(records):
 
 
 def test_it_forecasts_and_its_interval_holds_the_truth(records):
-    answer = forecast(records, Targets.flops(BUDGET), law="product", backtests=2)
+    answer = forecast(
+        records, Targets.flops(BUDGET), options=ForecastOptions(law="product", backtests=2)
+    )
     (target,) = answer.targets
     n, d = target.at["params"], target.at["tokens"]
     low, high = target.intervals[0.9]
@@ -126,8 +129,12 @@ def test_a_law_without_a_best_split_forecasts_runs_but_no_budget(records):
     changed = {"name": "undivided", "formula": staticmethod(formula)}
     undivided = type("Undivided", (Product,), changed)
     with pytest.raises(ForecastError, match="undivided: no split of a budget is best"):
-        forecast(records, Targets.flops(BUDGET), law=undivided, backtests=0)
-    answer = forecast(records, Targets.runs([1e10], [1e12]), law=undivided, backtests=0)
+        forecast(
+            records, Targets.flops(BUDGET), options=ForecastOptions(law=undivided, backtests=0)
+        )
+    answer = forecast(
+        records, Targets.runs([1e10], [1e12]), options=ForecastOptions(law=undivided, backtests=0)
+    )
     assert np.isfinite(answer.targets[0].intervals[0.9].high)
 
 
@@ -144,7 +151,9 @@ def test_the_command_line_knows_it(table, capsys):
 
 @pytest.mark.usefixtures("undrawn")
 def test_the_report_cites_it(records):
-    found = gather_findings(records, law="product", bootstrap=20, with_backtest=False)
+    found = gather_findings(
+        records, options=ForecastOptions(law="product"), bootstrap=20, with_backtest=False
+    )
     page = render_report(found)
     assert "Nobody and Nowhere 2026, Products of Powers" in page
     assert "@misc{nobody2026product," in page

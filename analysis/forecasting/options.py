@@ -1,0 +1,81 @@
+"""How a forecast is made: one value from the command line down to the draws.
+
+Every question that is answered by a forecast (`forecast`, `optimal_splits`, `budget_for_loss`,
+`backtest`, `check_held_out`, the report) takes the same ``options=ForecastOptions(...)``.
+"""
+
+import math
+from dataclasses import dataclass
+
+from analysis.intervals import LEVELS
+from scaling.errors import ForecastError
+from scaling.laws.base import Law
+from scaling.laws.registry import LAWS
+
+AUTO = "auto"
+FEWEST_DRAWS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastOptions:
+    """How forecasts are made, whatever is asked of them. Raises ForecastError where it cannot be.
+
+    ``replace`` of dataclasses changes one field and checks all again.
+    """
+
+    law: str | type[Law] = AUTO
+    """"auto" for all candidates, weighted by their backtests; or one law, or its name."""
+    x: str | None = None
+    """The one input column to forecast along; None lets the question decide (compute, or size
+    and tokens)."""
+    confidence_levels: tuple[float, ...] = LEVELS
+    """Shares at which intervals are given, each once."""
+    draws: int = 2000
+    """Of a new run's loss, from which intervals are read."""
+    seed: int = 0
+    """Of every random draw: equal seeds give equal forecasts."""
+    backtests: int = 5
+    """How many times at most the largest runs are hidden in turn to learn weights and widths."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.law, str) and self.law not in (AUTO, *LAWS):
+            raise ForecastError(f'no law "{self.law}"; choose {AUTO} or one of: {", ".join(LAWS)}')
+        if self.draws < FEWEST_DRAWS:
+            raise ForecastError(
+                f"{self.draws} draws cannot show the tails; take {FEWEST_DRAWS} or more"
+            )
+        if self.seed < 0 or self.backtests < 0:
+            name = "seed" if self.seed < 0 else "backtests"
+            raise ForecastError(f"{name} is {getattr(self, name)}; give a whole number from 0")
+        levels = tuple(dict.fromkeys(float(level) for level in self.confidence_levels))
+        for level in levels:
+            self._check_level(level)
+        object.__setattr__(self, "confidence_levels", levels)
+
+    def _check_level(self, level: float) -> None:
+        """Refuse what is no share, and a level whose tails so many draws never reach: its interval
+        would be that of a lower level under a higher name."""
+        if not 0 < level < 1:
+            raise ForecastError(f"confidence level {level:g}: give a share between 0 and 1")
+        needed = math.ceil(round(1 / (1 - level), 6))  # one draw in the two tails
+        if needed > self.draws:
+            raise ForecastError(
+                f"confidence level {level:.10g} needs {needed} draws or more (here {self.draws}); "
+                "take more draws or a lower level"
+            )
+
+    @property
+    def one_law(self) -> type[Law] | None:
+        """The law that is to answer alone; None for all candidates."""
+        if isinstance(self.law, str):
+            return None if self.law == AUTO else LAWS[self.law]
+        return self.law
+
+    @property
+    def law_name(self) -> str:
+        """The name of that law, or "auto"."""
+        return self.law if isinstance(self.law, str) else self.law.name
+
+
+#: What every question takes where its caller says nothing.
+DEFAULT = ForecastOptions()
