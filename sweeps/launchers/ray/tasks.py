@@ -220,12 +220,27 @@ def _connect(address: str) -> Any:
     try:
         _require_answer(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigError(
-            f'launch.address "{address}": no Ray cluster answers ({_first_line(error)}); '
-            "start one with: ray start --head"
-        ) from error
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        raise ConfigError(f'launch.address "{address}": {_why_not(error)}') from error
     return ray
+
+
+def _why_not(error: BaseException) -> str:
+    """Why there is no connection, and what next: nothing runs there, or it wants a token.
+
+    Ray joins a cluster that it finds by itself (auto) with the token of ~/.ray, but one that is
+    named only where RAY_AUTH_MODE says so; refused, it raises what it raises of a dead head, and
+    the reason lies further down.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if "AuthenticationError" in f"{type(cause).__name__} {cause}":
+            return (
+                "the Ray cluster takes nobody without its token; have the ~/.ray/auth_token of its "
+                "head on every node and here, and type in each shell: export RAY_AUTH_MODE=token"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return f"no Ray cluster answers ({_first_line(error)}); start one with: ray start --head"
 
 
 def _require_answer(address: str) -> None:

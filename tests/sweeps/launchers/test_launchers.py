@@ -143,7 +143,7 @@ def test_slurm_on_a_machine_without_it_says_what_to_do(tmp_path, monkeypatch):
 
 def test_ray_without_a_cluster_says_how_to_start_one():
     pytest.importorskip("ray")
-    with pytest.raises(ConfigError, match="ray start --head"):
+    with pytest.raises(ConfigError, match="no Ray cluster answers.*ray start --head"):
         launcher_of("ray", address="127.0.0.1:9")([1], double)
 
 
