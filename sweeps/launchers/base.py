@@ -38,6 +38,13 @@ class TaskLost:
 
     task: Any
     reason: str
+    """One line."""
+    traceback: str = ""
+    """Whole, where an exception of ours ended it: in the work, or in what brings it to a worker."""
+
+
+class AskedToStopError(RuntimeError):
+    """A worker left because it was told to; nothing is wrong with its task."""
 
 
 Happening = TaskMessage | TaskEnded | TaskLost

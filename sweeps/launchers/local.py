@@ -21,6 +21,7 @@ from typing import Any
 from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.base import Again, Happening, TaskEnded, TaskLost, TaskMessage, Work
+from sweeps.launchers.crash import Crash
 from sweeps.planning.packing import uses_cuda
 from sweeps.training.stop import Stopped
 
@@ -123,9 +124,9 @@ class _Worker:
         self.process.join()
         return self.lose(f"hung: no sign of life for {seconds:.0f} s")
 
-    def lose(self, reason: str) -> TaskLost:
+    def lose(self, reason: str, traceback: str = "") -> TaskLost:
         task, self.task, self.dead = self.task, None, True
-        return TaskLost(task=task, reason=reason)
+        return TaskLost(task=task, reason=reason, traceback=traceback)
 
     def stop(self) -> None:
         """Ask an idle worker to end, and a busy one to save its state and end."""
@@ -152,6 +153,9 @@ def _receive(worker: _Worker) -> Happening:
     except (EOFError, OSError):
         worker.process.join(timeout=_GRACE_SECONDS)
         return worker.lose(_death(worker.process.exitcode))
+    if kind == "crash":
+        worker.process.join(timeout=_GRACE_SECONDS)
+        return worker.lose(message.reason, message.traceback)
     if kind == "end":
         task, worker.task = worker.task, None
         return TaskEnded(task=task)
@@ -188,7 +192,13 @@ def _serve(connection: Connection, work: Work, threads: int, gpus: str) -> None:
 
     try:
         while not stop.is_set() and (task := connection.recv()) is not None:
-            work(task, send)
+            try:
+                work(task, send)
+            except Stopped:
+                raise
+            except Exception as error:
+                connection.send(("crash", Crash.of(error)))
+                sys.exit(1)
             connection.send(("end", None))
     except (EOFError, OSError):
         return  # the driver is gone

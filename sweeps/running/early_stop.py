@@ -19,7 +19,7 @@ from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from scaling.store.settlement import Settlement
 from sweeps.launchers.base import Happening, TaskMessage
-from sweeps.running.crash import Crash
+from sweeps.launchers.crash import Crash
 from sweeps.running.task import Task
 from sweeps.training.stop import Stopped
 

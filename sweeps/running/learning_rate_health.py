@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from scaling.errors import ConfigError, StoreError
 from sweeps.config.launch import LaunchConfig
+from sweeps.launchers.crash import Crash
 from sweeps.planning.run_plan import RunPlan
-from sweeps.running.crash import Crash
 from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.run_log import Pulse, TaskLog
 from sweeps.running.task import Task

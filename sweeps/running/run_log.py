@@ -9,8 +9,8 @@ from scaling.columns import NATS_PER_TOKEN
 from scaling.store.run_state import RunState
 from scaling.store.run_writer import RunWriter
 from scaling.store.settlement import Settlement
+from sweeps.launchers.crash import Crash
 from sweeps.planning.run_plan import RunPlan
-from sweeps.running.crash import Crash
 from sweeps.running.early_stop import OutcomeSettled, StopRequests
 from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.task import Task

@@ -184,10 +184,10 @@ class _Walk:
         if tries < most:
             said = f"{lost.reason}; try {tries + 1} of {most} follows"
             begun = [run for run in left if self._states[run.run_id] is RunState.RUNNING]
-            self._close(begun, EventKind.LOST, lost.reason, said)
+            self._close(begun, EventKind.LOST, lost, lost.reason, said)
             return replace(lost.task, todo=frozenset(run.run_id for run in left))
         reason = lost.reason if most == 1 else f"{lost.reason}, in each of {most} tries"
-        self._close(left, EventKind.FAILED, reason, reason)
+        self._close(left, EventKind.FAILED, lost, reason, reason)
         return None
 
     def _learn_ends(self, task: Task) -> None:
@@ -211,7 +211,9 @@ class _Walk:
                         )
                     )
 
-    def _close(self, runs: list[RunPlan], kind: EventKind, reason: str, said: str) -> None:
+    def _close(
+        self, runs: list[RunPlan], kind: EventKind, lost: TaskLost, reason: str, said: str
+    ) -> None:
         """Write down, in the place of a worker that is gone, how its runs ended, and say it."""
         with suppress(StoreError):
             closed = self._store.close_cut_off([run.run_id for run in runs], reason)
@@ -219,7 +221,11 @@ class _Walk:
                 if run.run_id not in closed:
                     writer = self._store.start_run(run.run_id, run.name, run.facts())
                     writer.log_progress(run.progress(0))
+                    if lost.traceback:
+                        writer.log_traceback(lost.traceback)
                     writer.fail(RunState.FAILED, reason)
+                elif lost.traceback:
+                    self._store.add_facts(run.run_id, {}, traceback=lost.traceback)
         for run in runs:
             self._take(RunEvent(kind=kind, run=run, reason=said))
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from scaling.errors import CorpusError
+from sweeps.launchers.crash import Crash
 from sweeps.multi_device.shared_training import SharedTraining, other_ranks
 from sweeps.planning.run_plan import RunPlan
-from sweeps.running.crash import Crash
 from sweeps.running.early_stop import OutcomeSettled
 from sweeps.running.events import RunEvent
 from sweeps.running.learning_rate_health import check_finished, check_trained

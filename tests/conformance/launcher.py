@@ -76,14 +76,15 @@ class LauncherContract:
         assert answers(happenings) == ["ill", "well"]
         (told,) = lost(happenings)
         assert told.task == tasks[0]
-        assert told.reason
+        assert told.reason and not told.traceback  # nothing of ours went wrong
         assert ended(happenings) == tasks
 
     def test_a_task_whose_work_raises_is_lost_alone_and_given_up_where_asked(self, tmp_path):
         happenings = list(self.launch(["wrong", "well"], fail, tmp_path / "jobs"))
         (told,) = lost(happenings)
         assert told.task == "wrong"
-        assert "\n" not in told.reason
+        assert "no such thing" in told.reason and "\n" not in told.reason
+        assert "Traceback" in told.traceback and ", in fail\n" in told.traceback
         assert answers(happenings) == ended(happenings) == ["well"]
 
     def test_leaving_early_lets_workers_save_and_ends_them(self, tmp_path):

@@ -59,7 +59,7 @@ class MemoryStore:
         return found
 
     def add_facts(self, run_id, facts, *, traceback=""):
-        self.counts(run_id).facts |= facts
+        self.counts(run_id).facts |= facts | ({"has_traceback": True} if traceback else {})
 
     def ask_to_settle(self, run_id, settlement):
         one = self.counts(run_id)

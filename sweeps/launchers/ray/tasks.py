@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling.errors import ConfigError, ScalingError
-from scaling.store.tracking_uri import tracking_environment
+from scaling.store.tracking_uri import tracking_environment, without_secrets
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.base import (
     Again,
+    AskedToStopError,
     Happening,
     TaskEnded,
     TaskLost,
@@ -140,7 +141,10 @@ class _SubmittedTasks:
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, ScalingError):
                 raise error.cause from error
-            return TaskLost(task=one.task, reason=_first_line(error.cause))
+            reason = _first_line(error.cause)
+            if isinstance(error.cause, AskedToStopError):
+                return TaskLost(task=one.task, reason=reason)
+            return TaskLost(task=one.task, reason=reason, traceback=without_secrets(str(error)))
         except self._ray.exceptions.RayError as error:
             return TaskLost(task=one.task, reason=f"{type(error).__name__}: {_first_line(error)}")
         return TaskEnded(task=one.task)
@@ -207,7 +211,7 @@ def _do_task(
             with task_with_nodes(ray, task, place, driver.folder, driver.versions) as task:
                 work(task, send)
         except Stopped as stopped:
-            raise RuntimeError("worker was asked to stop") from stopped
+            raise AskedToStopError("worker was asked to stop") from stopped
 
 
 def _connect(address: str) -> Any:

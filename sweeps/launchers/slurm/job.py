@@ -15,7 +15,8 @@ from typing import Any
 
 from scaling.errors import ScalingError
 from sweeps.config.launch import LaunchConfig
-from sweeps.launchers.base import Work, stopped_by
+from sweeps.launchers.base import AskedToStopError, Work, stopped_by
+from sweeps.launchers.crash import Crash
 from sweeps.launchers.versions import require_versions
 from sweeps.multi_device.rendezvous import Allocation, MeetingPoint, serve_node
 from sweeps.training.stop import Stopped
@@ -68,8 +69,9 @@ class SlurmJob:
         self._expected, self._folder = expected, os.getcwd()
         self._nodes, self._devices = launch.resources.nodes, launch.resources.devices
 
-    def __call__(self) -> ScalingError | None:
-        """Train; a mistake of the user's is the result, which submitit hands over as it is."""
+    def __call__(self) -> ScalingError | Crash | None:
+        """Train; the result is a mistake of the user's, which submitit hands over as it is, or what
+        there is to know of an exception of ours."""
         os.chdir(self._folder)
         try:
             if self._nodes > 1 and (place := self._place()):
@@ -78,6 +80,10 @@ class SlurmJob:
                 self._train()
         except ScalingError as mistake:
             return mistake
+        except AskedToStopError:
+            raise
+        except Exception as error:
+            return Crash.of(error)
         return None
 
     def checkpoint(self) -> Any:
@@ -99,7 +105,7 @@ class SlurmJob:
         except Stopped as stopped:
             if preempted.is_set():
                 signal.raise_signal(preemption)  # submitit's own handler submits the job again
-            raise RuntimeError("job was asked to stop") from stopped
+            raise AskedToStopError("job was asked to stop") from stopped
 
     def _work_through(self, preempted: threading.Event) -> None:
         stop = self._files.stop

@@ -15,6 +15,7 @@ from typing import Any
 
 from scaling.errors import ScalingError
 from sweeps.launchers.base import Happening, TaskEnded, TaskLost, TaskMessage
+from sweeps.launchers.crash import Crash
 from sweeps.launchers.slurm.job import JobFiles
 
 POLL_SECONDS = 0.5
@@ -164,6 +165,9 @@ def _end_of(job: Submitted) -> TaskEnded | TaskLost:
     for mistake in results:
         if isinstance(mistake, ScalingError):
             raise mistake
+    for crash in results:
+        if isinstance(crash, Crash):
+            return TaskLost(task=job.task, reason=crash.reason, traceback=crash.traceback)
     return TaskEnded(task=job.task)
 
 

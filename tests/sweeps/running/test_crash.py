@@ -10,8 +10,11 @@ from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
+from sweeps.launchers.base import TaskLost
+from sweeps.launchers.crash import Crash
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.events import EventKind
+from sweeps.running.runner import run_sweep
 from sweeps.running.task import Task
 from sweeps.running.worker import train_task
 from sweeps.status.ledger import sweep_standing
@@ -116,3 +119,29 @@ def test_a_mistake_that_the_input_explains_needs_no_traceback(one_run, text_file
     run_id = plan.runs[0].run_id
     assert "the text has changed" in store.facts()[run_id]["reason"]
     assert store.tracebacks([run_id]) == {}
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_crash_in_a_launcher_keeps_its_traceback_with_the_runs_it_lost(
+    one_run, monkeypatch, tries
+):
+    plan, store, _ = one_run()
+    (run,) = plan.runs
+    try:
+        crash_deep_inside()
+    except RuntimeError as error:
+        crash = Crash.of(error)
+
+    def launch(tasks, work, launch, again):
+        """What a launcher does whose own code breaks before a task reaches its worker."""
+        waiting = list(tasks)
+        while waiting:
+            lost = TaskLost(task=waiting.pop(), reason=crash.reason, traceback=crash.traceback)
+            yield lost
+            waiting += [retry] if (retry := again(lost)) is not None else []
+
+    monkeypatch.setattr("sweeps.running.runner.find_launcher", lambda engine: launch)
+    launch_config = plan.config.launch.changed(policy={"tries": tries})
+    plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, launch=launch_config))
+    assert run_sweep(plan, store).states[run.run_id] is RunState.FAILED
+    assert_whole(store.tracebacks([run.run_id])[run.run_id])
