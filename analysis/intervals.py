@@ -36,3 +36,11 @@ def interval_at(intervals: Mapping[float, Interval], level: float) -> Interval:
 def intervals_from(document: Mapping[str, Sequence[float]]) -> dict[float, Interval]:
     """The intervals of a JSON document, by level as a number again."""
     return {float(level): Interval(*ends) for level, ends in document.items()}
+
+
+def interval_columns(intervals: Mapping[float, Interval]) -> dict[str, Any]:
+    """The ends of intervals as columns of a table: low_90, high_90 and so on, by level."""
+    columns: dict[str, Any] = {}
+    for level, ends in intervals.items():
+        columns[f"low_{100 * level:.10g}"], columns[f"high_{100 * level:.10g}"] = ends
+    return columns

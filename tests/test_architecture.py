@@ -17,15 +17,16 @@ COMPOSITION_ROOT = ROOT / "scaling" / "cli"  # the one place that sees every pac
 #: The rooms of each package from the ground up: one imports only those before it.
 FLOORS = {
     "scaling": (
-        *("version", "lazy", "arrays", "errors", "columns", "limits", "rung_health", "records"),
-        *("compute", "shape", "laws", "answerable", "simulate", "store", "cli", "__main__"),
+        *("version", "lazy", "display", "arrays", "errors", "columns", "limits", "rung_health"),
+        *("records", "compute", "shape", "laws", "answerable", "simulate", "store", "cli"),
+        "__main__",
     ),
     "sweeps": (
         *("config", "data", "models", "objectives", "planning", "training", "multi_device"),
         *("checks", "launchers", "running", "status"),
     ),
     "analysis": (
-        *("intervals", "tuning", "fitting", "forecasting", "approaches", "evaluation"),
+        *("intervals", "display", "tuning", "fitting", "forecasting", "approaches", "evaluation"),
         *("decisions", "text", "plots", "report", "dashboard"),
     ),
 }
@@ -150,6 +151,16 @@ def test_nobody_imports_the_composition_root():
             outside = COMPOSITION_ROOT not in source.parents
             if outside and source.name != "__main__.py":  # `python -m scaling` is the command
                 assert "scaling.cli" not in source.read_text(), source
+
+
+def test_what_is_imported_by_a_name_in_a_string_stands_in_one_of_two_lists():
+    """The front doors' and the results': a test of each finds what its list names."""
+    users = {
+        str(source.relative_to(ROOT))
+        for source in sources(*MAY_IMPORT)
+        if "importlib" in imported_packages(source) and "import_module" in source.read_text()
+    }
+    assert users == {"scaling/lazy.py", "analysis/display.py"}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analysis.display import Result
 from analysis.intervals import LEVEL, Interval
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
@@ -13,8 +14,8 @@ from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 
-@dataclass(frozen=True, kw_only=True)
-class EnvelopeFit:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class EnvelopeFit(Result):
     """N_opt = coefficient * C**exponent over the runs that no cheaper run beats."""
 
     train_flops: tuple[float, ...]  # of the runs on the envelope, rising
@@ -29,14 +30,6 @@ class EnvelopeFit:
     def optimal_params(self, train_flops: npt.ArrayLike) -> FloatArray:
         """The size that the line through the envelope gives for these budgets."""
         return np.asarray(self.coefficient * np.asarray(train_flops, float) ** self.exponent)
-
-    def __str__(self) -> str:
-        low, high = self.exponent_interval
-        lines = [
-            f"lower envelope of {len(self.loss)} runs: N_opt ~ C**{self.exponent:.3f} "
-            f"[{low:.3f}, {high:.3f}]"
-        ]
-        return "\n".join([*lines, *(f"  limit: {limit.text}" for limit in self.limits)])
 
 
 def fit_envelope(

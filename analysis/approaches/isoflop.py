@@ -1,17 +1,18 @@
 """Approach 2, as a cross-check: the best size of each budget, from a parabola through its runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from analysis.display import DrawnResult
 from analysis.fitting.bootstrap import WEBB_POINTS
 from analysis.intervals import LEVEL, Interval
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
-from scaling.limits import Limit, LimitCode, texts
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 #: runs whose compute differs by less than this share belong to one budget
@@ -31,8 +32,8 @@ class Profile:
     limits: tuple[Limit, ...]  # why its minimum is not bracketed; none where it is
 
 
-@dataclass(frozen=True, kw_only=True)
-class IsoflopFit:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class IsoflopFit(DrawnResult):
     """N_opt = coefficient * C**exponent over the budgets whose minimum is bracketed."""
 
     profiles: tuple[Profile, ...]
@@ -42,19 +43,11 @@ class IsoflopFit:
     coefficient: float
     confidence_level: float
     limits: tuple[Limit, ...]
+    records: Records = field(compare=False)  # the runs
 
     def optimal_params(self, train_flops: npt.ArrayLike) -> FloatArray:
         """The size that the line through the minima gives for these budgets."""
         return np.asarray(self.coefficient * np.asarray(train_flops, float) ** self.exponent)
-
-    def __str__(self) -> str:
-        low, high = self.exponent_interval
-        lines = [f"IsoFLOP profiles: N_opt ~ C**{self.exponent:.3f} [{low:.3f}, {high:.3f}]"]
-        for p in self.profiles:
-            found = f"N_opt {p.optimal_params:.4g}, loss {p.optimal_loss:.4f}"
-            what = "; ".join(texts(p.limits)) or found
-            lines.append(f"  C {p.train_flops:.3g}, {p.n_runs} runs: {what}")
-        return "\n".join([*lines, *(f"  limit: {limit.text}" for limit in self.limits)])
 
 
 def fit_isoflop(
@@ -105,6 +98,7 @@ def fit_isoflop(
         exponent_of_cubics=cubic_slope,
         coefficient=float(np.exp(offsets[0])),
         confidence_level=confidence_level,
+        records=used,
         limits=_limits(profiles, [m.off_centre for m in minima], float(slopes[0]), cubic_slope),
     )
 

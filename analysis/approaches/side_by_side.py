@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from analysis.approaches.envelope import EnvelopeFit, fit_envelope
 from analysis.approaches.isoflop import IsoflopFit, fit_isoflop
+from analysis.display import Result
 from analysis.intervals import LEVEL, Interval
 from scaling.errors import ScalingError
 from scaling.limits import Limit, LimitCode, texts
 from scaling.records import Records
 
 
-@dataclass(frozen=True, kw_only=True)
-class CrossCheck:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CrossCheck(Result):
     """The exponent of optimal size with compute by one approach, or why it gives none."""
 
     approach: str

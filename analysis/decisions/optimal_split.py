@@ -12,12 +12,13 @@ from analysis.decisions.demand import (
     demand_for,
     with_effective_data,
 )
+from analysis.fitting.reach import too_far
 from analysis.forecasting.forecaster import Forecaster, prepare
 from analysis.forecasting.optimum import no_best_split
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import check_distance, pose
-from analysis.forecasting.support import furthest_rehearsal, span, too_far
+from analysis.forecasting.support import furthest_rehearsal, span
 from analysis.forecasting.targets import Targets
 from analysis.intervals import Interval
 from scaling.arrays import FloatArray

@@ -13,7 +13,9 @@ from analysis.fitting.identifiability import judge
 from analysis.fitting.law_on_runs import Model
 from analysis.fitting.lmfit_bridge import Bounds, checked_bounds, tied_constants
 from analysis.fitting.penalties import Objective, objective_named
+from analysis.fitting.prediction import checked_level
 from analysis.fitting.problem import Problem, pose, weights_in_words
+from analysis.fitting.reach import reach_of
 from analysis.fitting.result import Fit, FitStatus
 from analysis.fitting.search import Optimum, find_optimum
 from analysis.intervals import LEVEL
@@ -69,8 +71,7 @@ def fit_as_asked(
         if isinstance(objective, Objective)
         else objective_named(objective, huber_delta=huber_delta)
     )
-    if not 0 < confidence_level < 1:
-        raise FitError(f"confidence level {confidence_level} is not between 0 and 1")
+    checked_level(confidence_level)
     if bootstrap < 0 or 0 < bootstrap < FEWEST_RESAMPLES:
         raise FitError(
             f"--bootstrap {bootstrap}: give 0 for none, 1000 for usual intervals, "
@@ -186,6 +187,7 @@ def _assemble(
         n_runs=len(used),
         n_configurations=problem.configurations,
         dropped=used.dropped_by_reason,
+        reach=reach_of(used, problem.columns),
         search=optimum.search,
         resampling="none" if draws is None else draws.resampling,
         n_draws_converged=0 if draws is None else draws.converged,

@@ -5,16 +5,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from analysis.intervals import Interval
+from analysis.display import DrawnResult
+from analysis.fitting.prediction import LawPrediction, checked_level, predicted
+from analysis.fitting.reach import Reach
+from analysis.intervals import Interval, interval_columns
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.registry import law_named
-from scaling.limits import Limit, limits_from
+from scaling.limits import Limit, LimitCode, limits_from
 from scaling.records import Records
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class FitStatus(StrEnum):
@@ -63,8 +70,8 @@ class Search:
     solver: str = "variable projection over exponents, then damped Newton with exact derivatives"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fit:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Fit(DrawnResult):
     """The best-fit law, the laws the same search finds on resampled runs, and its pedigree."""
 
     law: Law
@@ -85,6 +92,7 @@ class Fit:
     n_runs: int
     n_configurations: int
     dropped: Mapping[str, int]  # reason -> runs
+    reach: Reach  # of the runs, in the law's inputs
     search: Search
     resampling: str
     n_draws_converged: int
@@ -119,9 +127,7 @@ class Fit:
         Efron and Tibshirani 1993, "An Introduction to the Bootstrap".
         Raises FitError if the fit was made without a bootstrap.
         """
-        level = self.confidence_level if confidence_level is None else confidence_level
-        if not 0 < level < 1:
-            raise FitError(f"confidence level {level} is not between 0 and 1; 0.9 is usual")
+        level = checked_level(confidence_level or self.confidence_level)
         tail = (1 - level) / 2
         with np.errstate(all="ignore"):  # draws that nothing holds may overflow: an infinite end
             values = np.asarray(quantity(self._need_draws()), dtype=np.float64)
@@ -177,31 +183,80 @@ class Fit:
             for level in confidence_levels
         }
 
-    def to_text(self, confidence_levels: Sequence[float] = ()) -> str:
-        """What the fit may be read for, as text; intervals as in `to_dict`."""
-        levels = tuple(confidence_levels) or (self.confidence_level,)
-        why = self.untold
-        lines = [f"{self.law.name}: {self.n_runs} runs, {self.objective}, status: {self.status}"]
-        lines += [f"  {choice.line}" for choice in self.choices]
-        for name, value in (self.constants | self.derived).items():
-            shown = f"{value.estimate:12.6g}"
-            if name in why:
-                shown = "not identified by these runs"
-            elif value.estimate in self.bounds.get(name, ()):
-                shown += "  at its bound"
-            elif name in self.fixed:
-                shown += "  held fixed"
-            else:
-                for level, (low, high) in self.spread(name, levels).items():
-                    shown += f"  {100 * level:g}% [{low:.5g}, {high:.5g}]"
-            lines.append(f"  {name:24s} {shown}")
-        if self.draws is not None:
-            lines.append("  intervals are of the fitted law, if it is right; not of a new run")
-        lines += [f"  limit: {limit.text}" for limit in self.limits]
-        return "\n".join(lines)
+    def predict(
+        self, *, confidence_level: float | None = None, **at: npt.ArrayLike
+    ) -> LawPrediction:
+        """The loss that the law gives at these inputs, in nats per token, with its interval.
 
-    def __str__(self) -> str:
-        return self.to_text()
+            fit.predict(params=7e9, tokens=[1e11, 1e12])
+            fit.predict(train_flops=1e21).loss
+
+        Inputs are the law's own columns, or ``train_flops`` alone for a law of params and tokens,
+        split as the law finds best; numbers or arrays, which broadcast. What lies further out than
+        the runs carry has no loss and no interval (NaN), and ``limits`` say why. The interval is
+        of the law, not of a new run: that is `analysis.forecast`. Raises FitError for other inputs
+        and for values that are not above zero.
+        """
+        return predicted(
+            self.law,
+            self.draws,
+            self.reach,
+            at,
+            columns=self.columns,
+            untold=self.unidentified,
+            fit_limits=self.limits,
+            confidence_level=confidence_level or self.confidence_level,
+        )
+
+    def covariance(self) -> "DataFrame":
+        """The covariance of the constants over the bootstrap draws, one row and column each.
+
+        Constants that were held, and those that the runs do not tell, take no part. Raises FitError
+        if the fit was made without a bootstrap.
+        """
+        return self._free_draws().cov()
+
+    def correlation(self) -> "DataFrame":
+        """The correlations (Pearson) that belong to `covariance`."""
+        return self._free_draws().corr()
+
+    def _free_draws(self) -> "DataFrame":
+        """The draws of the constants that were fitted and are told, one row per draw."""
+        import pandas as pd
+
+        hidden = {*self.fixed, *self.unidentified}
+        drawn = self._need_draws().constants().items()
+        return pd.DataFrame({k: np.ravel(v) for k, v in drawn if k not in hidden})
+
+    def to_frame(self, confidence_levels: Sequence[float] = ()) -> "DataFrame":
+        """One row per constant and derived number: estimate, stderr, low_90 and high_90 (by the
+        level; default: the fit's own), whether the runs tell it, and the codes of its limits."""
+        import pandas as pd
+
+        levels = tuple(confidence_levels) or (self.confidence_level,)
+        untold, nothing = self.untold, Interval(np.nan, np.nan)
+        rows = {}
+        for name, value in (self.constants | self.derived).items():
+            spread = self.spread(name, levels)
+            ends = {level: spread.get(level, nothing) for level in levels}
+            rows[name] = {
+                "estimate": value.estimate,
+                "stderr": value.stderr,
+                **interval_columns(ends),
+                "identified": name not in untold,
+                "limits": ", ".join(self._codes_of(name, value.estimate)),
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("constant")
+
+    def _codes_of(self, name: str, estimate: float) -> list[LimitCode]:
+        """What limits one constant or derived number."""
+        if estimate in self.bounds.get(name, ()):
+            return [LimitCode.AT_BOUND]
+        if name not in self.untold:
+            return []
+        floors = (LimitCode.FLOOR_HELD, LimitCode.FLOOR_NOT_IDENTIFIED)
+        held = [limit.code for limit in self.limits if limit.code in floors]
+        return held[:1] if name == self.law.floor and held else [LimitCode.CONFOUNDED]
 
     def to_dict(self, confidence_levels: Sequence[float] = ()) -> dict[str, Any]:
         """What the fit may be read for, as JSON-ready values: every digit of what the runs tell,
@@ -237,6 +292,7 @@ class Fit:
             "seed": self.seed,
             "source": self.source,
             "data_hash": self.data_hash,
+            "reach": asdict(self.reach),
             "search": _finite(vars(self.search)),
             "resampling": self.resampling,
             "n_draws": 0 if self.draws is None else len(np.atleast_1d(_first(self.draws))),
@@ -296,6 +352,7 @@ class Fit:
                 law=law(**state["law_constants"]),
                 draws=None if draws is None else law(**{k: np.array(v) for k, v in draws.items()}),
                 search=Search(**{k: _restored(v) for k, v in document["search"].items()}),
+                reach=Reach.from_dict(document["reach"]),
                 status=FitStatus(document["status"]),
                 fixed=state["fixed"],
                 unidentified=state["unidentified"],

@@ -5,16 +5,15 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
+from analysis.fitting.reach import WIDEST, too_far
 from analysis.forecasting.ensemble import Ensemble
 from analysis.forecasting.forecaster import Forecaster, LogForecast
-from scaling.answerable import ROUNDING, SPANNED_REACH, supported_reach
 from scaling.arrays import DECADE
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 BoolArray = npt.NDArray[np.bool_]
 
-WIDEST = float(np.log(1.5))  # log width of the 90% interval beyond which digits say nothing
 FLOOR_LEARNED = 0.1  # standard error of the log floor below which the runs, not the prior, know it
 WIDE_SCALE = 1.3
 STEEP_EXPONENT = 0.6
@@ -47,16 +46,6 @@ def target_limits(forecaster: Forecaster, answer: LogForecast) -> tuple[tuple[Li
             against = (Limit(LimitCode.UNSUPPORTED, text),)
         found.append(against)
     return tuple(found)
-
-
-def too_far(distance: float, spanned: float, rehearsed: float) -> tuple[Limit, ...]:
-    """Why nothing this far out is a number to read; nothing where it may be. All in decades."""
-    text = f"{distance:.2f} decades beyond the data, which span {spanned:.2f}"
-    if distance > SPANNED_REACH * spanned + ROUNDING:
-        return (Limit(LimitCode.UNSUPPORTED, text),)
-    if distance > supported_reach(spanned, rehearsed) + ROUNDING:
-        return (Limit(LimitCode.UNSUPPORTED, f"{text}, rehearsed to {rehearsed:.2f}"),)
-    return ()
 
 
 def span(forecaster: Forecaster) -> float:

@@ -4,8 +4,17 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from analysis.approaches.isoflop import IsoflopFit
 from analysis.fitting.result import Fit
-from analysis.plots.style import MUTED, axes_or_new, label_axes, loss_axis, shades, size_axis
+from analysis.plots.style import (
+    FITTED,
+    MUTED,
+    axes_or_new,
+    label_axes,
+    loss_axis,
+    shades,
+    size_axis,
+)
 from analysis.text.numbers import flops_in_math
 from analysis.tuning.screening import screen
 from scaling.answerable import budget_numbers
@@ -57,6 +66,28 @@ def plot_isoflop(records: Records, *, fit: Fit | None = None, ax: Axes | None = 
     if len(shown):
         # beside the axes: points of large and small models leave no corner free
         ax.legend(title="compute (FLOP)", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def plot_isoflop_fit(isoflop: IsoflopFit, *, ax: Axes | None = None) -> Axes:
+    """The runs of each budget, and the best size and loss of those whose minimum is bracketed."""
+    ax = plot_isoflop(isoflop.records, ax=ax)
+    found = [profile for profile in isoflop.profiles if not profile.limits]
+    sizes = np.array([profile.optimal_params for profile in found])
+    ends = np.array([profile.optimal_params_interval for profile in found])
+    ax.errorbar(
+        sizes,
+        [profile.optimal_loss for profile in found],
+        xerr=np.abs(ends.T - sizes),
+        fmt="*",
+        ms=11,
+        color=FITTED,
+        ecolor=FITTED,
+        capsize=3,
+        zorder=4,
+        label=f"minimum, {100 * isoflop.confidence_level:g}%",
+    )
+    ax.legend(title="compute (FLOP)", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
 
 

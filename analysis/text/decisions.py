@@ -4,12 +4,23 @@ from collections.abc import Sequence
 
 from analysis.decisions.budget_for_loss import BudgetForLoss
 from analysis.decisions.optimal_split import OptimalSplit
-from analysis.text.tables import FARTHEST, section, table_lines
+from analysis.text.tables import FARTHEST
+from scaling.display import Block, Section, Table, as_text
 from scaling.limits import LimitCode, texts
 
 
 def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
-    """What each target loss costs: a row a loss, then what limits the answers."""
+    """What each target loss costs, as text."""
+    return as_text(budgets_blocks(answers))
+
+
+def budget_blocks(answer: BudgetForLoss) -> list[Block]:
+    """What one target loss costs."""
+    return budgets_blocks([answer])
+
+
+def budgets_blocks(answers: Sequence[BudgetForLoss]) -> list[Block]:
+    """What each target loss costs: one row per loss, then what limits the answers."""
     levels = list(answers[0].ranges)
     header = ["loss", answers[0].column, *(f"{100 * level:.10g}% interval" for level in levels)]
     rows = [
@@ -24,7 +35,7 @@ def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
         for answer in answers
     ]
     limits = texts(limit for answer in answers for limit in answer.limits)
-    return "\n".join([*table_lines(header, rows), *section("limits", limits)])
+    return [Table(header, rows), Section("limits", limits)]
 
 
 def _budget(value: float, is_supported: bool) -> str:
@@ -42,6 +53,16 @@ def _best(split: OptimalSplit) -> list[str]:
 
 
 def splits_text(splits: Sequence[OptimalSplit]) -> str:
+    """The best size and tokens of each budget, as text."""
+    return as_text(splits_blocks(splits))
+
+
+def split_blocks(split: OptimalSplit) -> list[Block]:
+    """The best size and tokens of one budget."""
+    return splits_blocks([split])
+
+
+def splits_blocks(splits: Sequence[OptimalSplit]) -> list[Block]:
     """The best size and tokens of each budget, and which law says so."""
     levels = list(splits[0].params_range)
     header = ["budget", "params N", "tokens D", "D/N", "training FLOP"]
@@ -62,15 +83,13 @@ def splits_text(splits: Sequence[OptimalSplit]) -> str:
     ]
     shared = [limit for split in splits for limit in split.limits]
     beyond = ", ".join(f"{split.decades_beyond:.2f}" for split in splits)
-    return "\n".join(
-        [
-            *table_lines(header, rows),
-            "",
-            "ranges are of the best size and tokens, not of a run's loss",
-            f"answered by: {splits[0].law}",
-            f"decades beyond the data: {beyond} ({FARTHEST})",
-            *against,
-            "the loss is flat around an optimum: a run anywhere inside a range costs little",
-            *section("limits", texts(shared, without=(LimitCode.UNSUPPORTED,))),
-        ]
-    )
+    return [
+        Table(header, rows),
+        "",
+        "ranges are of the best size and tokens, not of a run's loss",
+        f"answered by: {splits[0].law}",
+        f"decades beyond the data: {beyond} ({FARTHEST})",
+        *against,
+        "the loss is flat around an optimum: a run anywhere inside a range costs little",
+        Section("limits", texts(shared, without=(LimitCode.UNSUPPORTED,))),
+    ]

@@ -3,13 +3,20 @@
 from collections.abc import Sequence
 
 from analysis.evaluation.backtest import Backtest, Score
+from analysis.evaluation.held_out import HeldOutCheck
 from analysis.evaluation.sealed import SealStanding, record_line
-from analysis.text.tables import section, table_lines
+from analysis.text.tables import target_label
+from scaling.display import Block, Section, Table, as_text
 from scaling.limits import texts
 
 
 def backtest_text(backtest: Backtest) -> str:
-    """The backtest: a row a distance, then a row an origin; errors in percent of the loss."""
+    """The backtest as text."""
+    return as_text(backtest_blocks(backtest))
+
+
+def backtest_blocks(backtest: Backtest) -> list[Block]:
+    """The backtest: one row per distance, then per origin; errors in percent of the loss."""
     levels = list(backtest.overall.coverage)
     scores = ["predictions", "error %", "bias %", *(f"in {level:.0%}" for level in levels)]
     header = ["beyond data", *scores, "width %", "score %"]
@@ -22,15 +29,15 @@ def backtest_text(backtest: Backtest) -> str:
         [origin.hides, str(origin.runs_seen), *_score_cells(score)]
         for origin, score in zip(backtest.origins, backtest.by_origin, strict=True)
     ]
-    lines = [
+    return [
         f"backtest of {backtest.source}, law {backtest.law}: {len(backtest.origins)} "
         f"origin{'' if len(backtest.origins) == 1 else 's'}",
         "",
-        *table_lines(header, rows),
+        Table(header, rows),
         "",
-        *table_lines(["hidden", "seen", *header[1:]], hidden),
+        Table(["hidden", "seen", *header[1:]], hidden),
+        Section("limits", texts(backtest.limits)),
     ]
-    return "\n".join([*lines, *section("limits", texts(backtest.limits))])
 
 
 def _score_cells(score: Score) -> list[str]:
@@ -42,6 +49,34 @@ def _score_cells(score: Score) -> list[str]:
         f"{score.width:.1f}",
         f"{score.interval_score:.1f}",
     ]
+
+
+def held_out_blocks(check: HeldOutCheck) -> list[Block]:
+    """Every held-out run beside its prediction, and what that says of larger forecasts."""
+    level = f"{100 * check.confidence_level:g}% interval"
+    rows = [
+        [
+            target_label(run.at),
+            "unsupported" if run.predicted is None else f"{run.predicted:.4f}",
+            run.range_text,
+            f"{run.measured:.4f}",
+            "-" if run.error_percent is None else f"{run.error_percent:+.2f}%",
+            "inside" if run.is_inside else "OUTSIDE",
+        ]
+        for run in check.runs
+    ]
+    count = len(check.runs)
+    return [
+        f"{count} held-out run{'' if count == 1 else 's'} of {check.forecast.source}",
+        "",
+        Table(["run", "predicted", level, "measured", "error", "measured is"], rows),
+        Section("limits", texts(check.limits)),
+    ]
+
+
+def standing_blocks(standing: SealStanding) -> list[Block]:
+    """How a sealed forecast fared, block by block."""
+    return [*standing_text(standing).splitlines()]
 
 
 def standing_text(standing: SealStanding) -> str:

@@ -1,14 +1,22 @@
-"""A fit as text and as JSON."""
+"""Fits, their predictions and their cross-checks as text and as JSON."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import numpy as np
+
+from analysis.approaches.envelope import EnvelopeFit
+from analysis.approaches.isoflop import IsoflopFit
 from analysis.approaches.side_by_side import CrossCheck
 from analysis.fitting.checklist import Card
-from analysis.fitting.result import Fit
-from analysis.text.tables import plain_values
+from analysis.fitting.prediction import LawPrediction
+from analysis.fitting.result import Estimate, Fit
+from analysis.text.tables import plain_values, target_label
+from scaling.display import Block, Section, Table, as_text
 from scaling.limits import texts
+
+NOT_IDENTIFIED = "not identified by these runs"
 
 
 def fit_text(
@@ -19,14 +27,123 @@ def fit_text(
     with_card: bool = False,
 ) -> str:
     """The fit, the cross-checks that were asked for, and the checklist card if wanted."""
-    lines = [fit.to_text(confidence_levels)]
+    blocks = fit_blocks(fit, confidence_levels)
+    blocks += [""] if checks else []
     for check in checks:
-        lines.append(f"  {check.line}")
-        if check.exponent is not None:  # else its line says why there is none
-            lines += [f"    {sentence}" for sentence in texts(check.limits)]
+        blocks += cross_check_blocks(check)
     if with_card and fit.card is not None:
-        lines += ["", "checklist", str(Card(fit.card))]
-    return "\n".join(lines)
+        blocks += ["", "checklist", str(Card(fit.card))]
+    return as_text(blocks)
+
+
+def fit_blocks(fit: Fit, confidence_levels: Sequence[float] = ()) -> list[Block]:
+    """What the fit may be read for; intervals at these levels, or at the fit's own."""
+    levels = (tuple(confidence_levels) or (fit.confidence_level,)) if fit.draws is not None else ()
+    header = ["constant", "estimate", *(f"{100 * level:g}% interval" for level in levels)]
+    rows = [
+        [name, *_constant_cells(fit, name, value, levels)]
+        for name, value in (fit.constants | fit.derived).items()
+    ]
+    of_law = "intervals are of the fitted law, if it is right; not of a new run"
+    return [
+        f"{fit.law.name}: {fit.n_runs} runs, {fit.objective}, status: {fit.status}",
+        *(choice.line for choice in fit.choices),
+        "",
+        Table(header, rows),
+        *([of_law] if levels else []),
+        Section("limits", texts(fit.limits)),
+    ]
+
+
+def _constant_cells(fit: Fit, name: str, value: Estimate, levels: Sequence[float]) -> list[str]:
+    """An estimate and its intervals, or a word in the place of what there is not."""
+    blank = [""] * max(len(levels) - 1, 0)
+    if name in fit.untold:
+        return [NOT_IDENTIFIED, *([""] if levels else []), *blank]
+    shown, word = f"{value.estimate:.6g}", None
+    if value.estimate in fit.bounds.get(name, ()):
+        word = "at its bound"
+    elif name in fit.fixed:
+        word = "held fixed"
+    if word is not None:
+        return [shown, word, *blank] if levels else [f"{shown} {word}"]
+    return [shown, *("[{:.5g}, {:.5g}]".format(*e) for e in fit.spread(name, levels).values())]
+
+
+def prediction_blocks(prediction: LawPrediction) -> list[Block]:
+    """One row per point: the loss that the law gives there, with its interval."""
+    level = f"{100 * prediction.confidence_level:g}% interval"
+    rows = []
+    for i, at in enumerate(prediction.points):
+        loss, (low, high) = prediction.losses[i], prediction.ends[i]
+        known = np.isfinite(low) and np.isfinite(high)
+        rows.append(
+            [
+                target_label(at),
+                "unsupported" if np.isnan(loss) else f"{loss:.4f}",
+                f"[{low:.4f}, {high:.4f}]" if known else "-",
+                f"{prediction.decades_beyond[i]:.2f}",
+            ]
+        )
+    limits = [limit for point in prediction.limits for limit in point]
+    return [
+        f"{prediction.law}: loss by the fitted law",
+        "",
+        Table(["at", "loss", level, "decades out"], rows),
+        "intervals are of the fitted law, if it is right; not of a new run",
+        Section("limits", texts((*limits, *prediction.fit_limits))),
+    ]
+
+
+def cross_check_blocks(check: CrossCheck) -> list[Block]:
+    """The exponent by one approach, and where it is known to be biased."""
+    if check.exponent is None:  # its line says why there is none
+        return [check.line]
+    return [check.line, *(f"    {sentence}" for sentence in texts(check.limits))]
+
+
+def envelope_blocks(envelope: EnvelopeFit) -> list[Block]:
+    """The exponent, the runs on the envelope, and what limits it."""
+    low, high = envelope.exponent_interval
+    rows = [
+        [f"{flops:.3g}", f"{size:.4g}", f"{loss:.4f}"]
+        for flops, size, loss in zip(
+            envelope.train_flops, envelope.params, envelope.loss, strict=True
+        )
+    ]
+    return [
+        f"lower envelope of {len(rows)} runs: optimal size ~ C^{envelope.exponent:.3f} "
+        f"[{low:.3f}, {high:.3f}]",
+        "",
+        Table(["C", "N", "loss"], rows),
+        Section("limits", texts(envelope.limits)),
+    ]
+
+
+def isoflop_blocks(isoflop: IsoflopFit) -> list[Block]:
+    """The exponent, one row per budget, and what limits it."""
+    low, high = isoflop.exponent_interval
+    rows = []
+    for profile in isoflop.profiles:
+        cells = [f"{profile.train_flops:.3g}", str(profile.n_runs)]
+        if profile.limits:
+            rows.append([*cells, "no bracket", "-", "-"])
+            continue
+        ends = "[{:.4g}, {:.4g}]".format(*profile.optimal_params_interval)
+        cells += [f"{profile.optimal_params:.4g}", ends, f"{profile.optimal_loss:.4f}"]
+        rows.append(cells)
+    level = f"{100 * isoflop.confidence_level:g}% interval"
+    unbracketed = [
+        f"C {profile.train_flops:.3g}: {limit.text}"
+        for profile in isoflop.profiles
+        for limit in profile.limits
+    ]
+    return [
+        f"IsoFLOP profiles: optimal size ~ C^{isoflop.exponent:.3f} [{low:.3f}, {high:.3f}]",
+        "",
+        Table(["C", "runs", "best N", level, "loss there"], rows),
+        Section("limits", [*texts(isoflop.limits), *unbracketed]),
+    ]
 
 
 def fit_json(

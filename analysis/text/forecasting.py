@@ -4,14 +4,20 @@ import math
 from collections.abc import Mapping, Sequence
 
 from analysis.forecasting.result import Forecast, TargetForecast
-from analysis.text.tables import FARTHEST, interval_text, section, table_lines, target_label
+from analysis.text.tables import FARTHEST, interval_text, target_label
+from scaling.display import Block, Section, Table, as_text
 from scaling.limits import texts
 
 MOST = 12  # targets that get a sentence of their own
 
 
 def forecast_text(forecast: Forecast) -> str:
-    """The forecast: a row a target, what it rests on, why the laws have their weights, limits."""
+    """The forecast as text."""
+    return as_text(forecast_blocks(forecast))
+
+
+def forecast_blocks(forecast: Forecast) -> list[Block]:
+    """One row per target, what it rests on, why the laws have their weights, limits."""
     levels = list(forecast.targets[0].intervals)
     header = [
         "target",
@@ -21,17 +27,17 @@ def forecast_text(forecast: Forecast) -> str:
     rows = [_target_cells(target, levels) for target in forecast.targets]
     surface = "params" in forecast.targets[0].at and "tokens" in forecast.targets[0].at
     furthest = max(forecast.targets, key=lambda target: target.decades_beyond)
-    lines = [
+    blocks: list[Block] = [
         f"forecast from {forecast.runs} runs of {forecast.source}",
         "",
-        *table_lines(header, rows),
+        Table(header, rows),
         "intervals are of the loss of a new run",
         "",
         *(f"{target_label(target.at)}: {_standing(target)}" for target in forecast.targets[:MOST]),
         *([f"({FARTHEST})"] if surface else []),
         "",
         f"weights of the laws at {target_label(furthest.at)}: {furthest.weights_because}",
-        *_weight_lines(furthest),
+        *_weights(furthest),
         "",
         f"parts of the width:  {_shares(furthest.shares)}",
         forecast.noise.line,
@@ -41,9 +47,9 @@ def forecast_text(forecast: Forecast) -> str:
             f"{floor:.2f} -> {', '.join(_median(median) for median in medians)}"
             for floor, medians in forecast.pinned_floors.items()
         )
-        lines.append(f"medians if the floor were: {pinned}")
-    lines += [*section("evidence", forecast.evidence), *section("limits", texts(forecast.limits))]
-    return "\n".join(lines)
+        blocks.append(f"medians if the floor were: {pinned}")
+    limits = Section("limits", texts(forecast.limits))
+    return [*blocks, Section("evidence", forecast.evidence), limits]
 
 
 def _target_cells(target: TargetForecast, levels: Sequence[float]) -> list[str]:
@@ -71,7 +77,7 @@ def _standing(target: TargetForecast) -> str:
     return f"UNSUPPORTED, an order of magnitude only: {target.evidence}"
 
 
-def _weight_lines(target: TargetForecast) -> list[str]:
+def _weights(target: TargetForecast) -> list[Block]:
     if len(target.weights) == 1:
         return []
     rows = [
@@ -84,7 +90,7 @@ def _weight_lines(target: TargetForecast) -> list[str]:
         ]
         for name, weight in sorted(target.weights.items(), key=lambda item: -item[1])
     ]
-    return table_lines(["  law", "weight", "before", "after the fit", "error in rehearsal"], rows)
+    return [Table(["  law", "weight", "before", "after the fit", "error in rehearsal"], rows)]
 
 
 def _share(value: float | None) -> str:

@@ -1,8 +1,8 @@
-"""Columns, labels and sections that all texts share."""
+"""Labels, and JSON, that all texts share."""
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -47,21 +47,3 @@ def interval_text(interval: Sequence[float], digits: int = 4) -> str:
     """An interval in brackets."""
     low, high = interval
     return f"[{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table in columns: the first to the left, the others to the right."""
-    cells = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
-
-
-def section(title: str, sentences: Sequence[str]) -> list[str]:
-    """A titled list of sentences after an empty line; nothing where there are none."""
-    return ["", f"{title}:", *(f"  - {sentence}" for sentence in sentences)] if sentences else []

@@ -4,28 +4,32 @@ import json
 import math
 from dataclasses import asdict
 
-from analysis.text.tables import plain_values, table_lines
+from analysis.text.tables import plain_values
 from analysis.tuning.rungs import LadderHealth, Rung
+from scaling.display import Block, Table, as_text
 from scaling.limits import texts
 
 
 def health_text(health: LadderHealth) -> str:
-    """A row a rung, why it counts so much, and what the trend of the learning rates says."""
+    """The health of a ladder as text."""
+    return as_text(health_blocks(health))
+
+
+def health_blocks(health: LadderHealth) -> list[Block]:
+    """One row per rung, why it counts so much, and what the trend of the learning rates says."""
     header = ["rung", "runs", "check", "ln offset", "predicted gap", "clipped", "spikes"]
     rows = [_rung_cells(rung) for rung in health.rungs]
     why = [f"  {rung.name}: {rung.reason}" for rung in health.rungs]
-    return "\n".join(
-        [
-            f"rungs of {health.source}, smallest first",
-            "",
-            *table_lines([*header, "curve", "weight"], rows),
-            "",
-            "what fits make of them (a forecast says in its limits what it does with them):",
-            *why,
-            "",
-            *trend_sentences(health),
-        ]
-    )
+    return [
+        f"rungs of {health.source}, smallest first",
+        "",
+        Table([*header, "curve", "weight"], rows),
+        "",
+        "what fits make of them (a forecast says in its limits what it does with them):",
+        *why,
+        "",
+        *trend_sentences(health),
+    ]
 
 
 def _rung_cells(rung: Rung) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.display import Result
 from analysis.tuning.screening import EDGE_REASON, spread_health
 from analysis.tuning.trends import (
     LearningRateTrend,
@@ -75,8 +76,8 @@ class Stake:
     """Relative."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LadderHealth:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LadderHealth(Result):
     """All rungs of a ladder, smallest first, and what their offsets say of larger runs."""
 
     source: str

@@ -1,0 +1,71 @@
+"""How far runs reach, and how far beyond them anything is a number to read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scaling.answerable import ROUNDING, SPANNED_REACH, supported_reach
+from scaling.arrays import DECADE, FloatArray
+from scaling.limits import Limit, LimitCode
+from scaling.records import Records
+
+WIDEST = float(np.log(1.5))  # log width of the 90% interval beyond which digits say nothing
+FLOPS_RATIO = 6.0  # FLOP per parameter and token, where the table says none
+_WORK = "params x tokens"  # what compute grows with in a law of both
+
+
+def too_far(distance: float, spanned: float, rehearsed: float) -> tuple[Limit, ...]:
+    """Why nothing this far out is a number to read; nothing where it may be. All in decades."""
+    text = f"{distance:.2f} decades beyond the data, which span {spanned:.2f}"
+    if distance > SPANNED_REACH * spanned + ROUNDING:
+        return (Limit(LimitCode.UNSUPPORTED, text),)
+    if distance > supported_reach(spanned, rehearsed) + ROUNDING:
+        return (Limit(LimitCode.UNSUPPORTED, f"{text}, rehearsed to {rehearsed:.2f}"),)
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """What the runs behind a fit span."""
+
+    ranges: Mapping[str, tuple[float, float]]  # input column -> its least and its largest value
+    flops_ratio: float  # FLOP per parameter and token of the largest runs
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Reach":
+        """The reach of a JSON document."""
+        ranges = {name: (low, high) for name, (low, high) in document["ranges"].items()}
+        return cls(ranges=ranges, flops_ratio=document["flops_ratio"])
+
+    @property
+    def spanned(self) -> float:
+        """Decades of params times tokens, or of the input that spans least."""
+        ranges = {_WORK: self.ranges[_WORK]} if _WORK in self.ranges else self.ranges
+        return min(float(np.log(high / low)) / DECADE for low, high in ranges.values())
+
+    def beyond(self, at: Mapping[str, FloatArray]) -> FloatArray:
+        """Decades (points,) outside the runs in whichever input lies farthest out; 0 inside."""
+        at = {**at, _WORK: at["params"] * at["tokens"]} if _WORK in self.ranges else at
+        outside = [
+            np.maximum(np.log(at[name] / high), np.log(low / at[name])) / DECADE
+            for name, (low, high) in self.ranges.items()
+        ]
+        return np.asarray(np.maximum(np.max(outside, axis=0), 0.0))
+
+
+def reach_of(records: Records, columns: Sequence[str]) -> Reach:
+    """How far these runs reach in the inputs of a law."""
+    values = {name: records.column(name) for name in columns}
+    ratio = FLOPS_RATIO
+    if {"params", "tokens"} <= set(columns):
+        work = values["params"] * values["tokens"]
+        if "train_flops" in records:
+            largest = work >= np.quantile(work, 0.75)
+            known = (records.column("train_flops") / work)[largest]
+            known = known[np.isfinite(known) & (known > 0)]
+            ratio = float(np.median(known)) if len(known) else FLOPS_RATIO
+        values[_WORK] = work
+    ranges = {name: (float(v.min()), float(v.max())) for name, v in values.items()}
+    return Reach(ranges=ranges, flops_ratio=ratio)

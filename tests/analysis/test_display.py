@@ -1,0 +1,144 @@
+"""Facts about results for people: what they print, tabulate, predict and draw."""
+
+import re
+from dataclasses import replace
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+import analysis
+from analysis import display
+from analysis.fitting.result import Fit
+from scaling.errors import FitError
+from scaling.limits import LimitCode
+
+BOOTSTRAP = 40
+
+
+@pytest.fixture(scope="module")
+def fit(ladder):
+    return analysis.fit_law(ladder, "chinchilla", bootstrap=BOOTSTRAP)
+
+
+@pytest.fixture(scope="module")
+def results(fit, ladder):
+    """One of each result that is made without a forecast."""
+    return {
+        "Fit": fit,
+        "LawPrediction": fit.predict(train_flops=[1e19, 1e25]),
+        "EnvelopeFit": analysis.fit_envelope(ladder, bootstrap=BOOTSTRAP),
+        "IsoflopFit": analysis.fit_isoflop(ladder, bootstrap=BOOTSTRAP),
+        "CrossCheck": analysis.cross_checks(ladder, bootstrap=BOOTSTRAP)[0],
+    }
+
+
+def subclasses(kind):
+    return {kind, *(below for one in kind.__subclasses__() for below in subclasses(one))}
+
+
+def test_every_result_has_a_text_and_every_drawn_one_a_figure():
+    for name in analysis.__all__:
+        getattr(analysis, name)  # so that all of them are known
+    kinds = subclasses(display.Result) - {display.Result, display.DrawnResult}
+    drawn = subclasses(display.DrawnResult) - {display.DrawnResult}
+    assert {kind.__name__ for kind in kinds} == set(display.TEXTS)
+    assert {kind.__name__ for kind in drawn} == set(display.FIGURES)
+    for place in (*display.TEXTS.values(), *display.FIGURES.values()):
+        module, _, name = place.partition(":")
+        assert callable(getattr(import_module(module), name))
+
+
+def test_a_result_prints_the_same_in_a_terminal_and_in_a_notebook(results, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, result in results.items():
+        shown, html = repr(result), result._repr_html_()
+        assert max(map(len, shown.splitlines())) <= 80, name
+        assert len(shown) < 3000, name
+        cells = re.findall(r"<td>(.*?)</td>", html)
+        assert all(cell.split()[0] in shown for cell in cells if cell), name
+        assert str(result).splitlines()[0] == result.to_text().splitlines()[0]
+
+
+def test_a_frame_has_a_row_per_constant_with_its_interval_and_limits(fit):
+    frame = fit.to_frame((0.5, 0.9))
+    assert list(frame.index) == [*fit.constants, *fit.derived]
+    assert list(frame.columns) == [
+        *("estimate", "stderr", "low_50", "high_50", "low_90", "high_90"),
+        *("identified", "limits"),
+    ]
+    assert (frame["low_90"] <= frame["estimate"]).all()
+    hidden = replace(fit, unidentified={"E": "the runs do not say"})
+    assert hidden.to_frame().loc["E", "limits"] == LimitCode.CONFOUNDED
+    assert np.isnan(hidden.to_frame().loc["E", "estimate"])
+
+
+def test_covariance_and_correlation_are_those_of_the_bootstrap_draws(fit):
+    names = list(fit.constants)
+    drawn = np.array([fit.draws.constants()[name] for name in names])
+    assert np.allclose(fit.covariance().loc[names, names], np.cov(drawn))
+    assert np.allclose(fit.correlation().loc[names, names], np.corrcoef(drawn))
+    with pytest.raises(FitError, match="no bootstrap draws"):
+        replace(fit, draws=None).covariance()
+
+
+def test_a_prediction_is_the_law_where_the_runs_carry_it_and_no_number_beyond(fit):
+    inside = fit.predict(params=1e9, tokens=2e10)
+    assert inside.loss == fit.law.loss(1e9, 2e10)
+    assert inside.interval == fit.interval(lambda law: law.loss(1e9, 2e10))
+    both = fit.predict(train_flops=[1e19, 1e25])
+    assert np.isfinite(both.loss).tolist() == [True, False]
+    assert np.isfinite(both.interval.low).tolist() == [True, False]
+    assert [[limit.code for limit in point] for point in both.limits] == [
+        [],
+        [LimitCode.UNSUPPORTED],
+    ]
+    frame = both.to_frame()
+    assert frame["limits"].tolist() == ["", "unsupported"] and "low_90" in frame
+    grid = fit.predict(params=np.full((2, 3), 1e9), tokens=2e10)
+    assert grid.loss.shape == grid.interval.high.shape == (2, 3)
+
+
+def test_a_prediction_beyond_the_runs_needs_every_constant_told(fit):
+    """A floor that nobody knows hardly moves the loss among the runs, and moves it beyond them."""
+    hidden = replace(fit, unidentified={"E": "the runs do not say"})
+    within, beyond = hidden.predict(train_flops=1e19), hidden.predict(train_flops=3e20)
+    assert within.loss == fit.predict(train_flops=1e19).loss
+    assert np.isnan(beyond.loss) and not np.isnan(fit.predict(train_flops=3e20).loss)
+    assert "which these runs do not tell" in beyond.limits[0][0].text
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ({}, "chinchilla reads params and tokens, or train_flops alone; got nothing"),
+        ({"params": 1e9}, "got params"),
+        ({"params": -1e9, "tokens": 1e10}, "params is -1e\\+09; give finite values above zero"),
+        ({"params": [1e9, 2e9], "tokens": [1e9, 2e9, 3e9]}, "2 of params, 3 of tokens"),
+        ({"train_flops": "much"}, "train_flops holds something that is not a number"),
+    ],
+)
+def test_a_prediction_of_nothing_sensible_is_refused_in_one_line(fit, asked, answer):
+    with pytest.raises(FitError, match=answer):
+        fit.predict(**asked)
+
+
+def test_a_fit_read_from_a_file_predicts_the_same_and_has_nothing_to_draw(fit):
+    back = Fit.from_json(fit.to_json())
+    assert back.predict(train_flops=3e20).loss == fit.predict(train_flops=3e20).loss
+    assert repr(back) == repr(fit)
+    pd.testing.assert_frame_equal(back.to_frame(), fit.to_frame())
+    with pytest.raises(FitError, match="read from a file holds no runs to draw"):
+        back.plot()
+
+
+def test_results_draw_themselves_into_the_axes_that_they_are_given(results, ladder):
+    curve = analysis.fit_law(ladder, bootstrap=BOOTSTRAP)
+    figure, (left, middle, right) = plt.subplots(1, 3)
+    assert results["Fit"].plot(left) is left
+    assert results["IsoflopFit"].plot(ax=middle) is middle
+    assert curve.plot(right) is right
+    assert left.get_ylabel() == right.get_ylabel() == middle.get_ylabel()
+    plt.close(figure)
