@@ -72,11 +72,21 @@ def _empty_database(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def new_store(_empty_database) -> Callable[[Path], str]:
+    """A function: puts an empty tracking store into a folder, and returns its address."""
+
+    def put(folder: Path) -> str:
+        shutil.copy(_empty_database, folder / "mlflow.db")
+        return f"sqlite:///{folder}/mlflow.db"
+
+    return put
+
+
 @pytest.fixture
-def tracking_uri(_empty_database, tmp_path, monkeypatch) -> str:
+def tracking_uri(new_store, tmp_path, monkeypatch) -> str:
     """A tracking store of this test's own, which is the one in force."""
-    shutil.copy(_empty_database, tmp_path / "mlflow.db")
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    uri = new_store(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     return uri
 

@@ -198,7 +198,7 @@ numbers = st.one_of(
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     phases=[Phase.explicit, Phase.generate],  # shrinking would take minutes
 )
 @given(
@@ -223,7 +223,7 @@ def test_any_table_gives_a_finite_law_or_one_line(rows, law, objective):
     assert fit.status.value in str(fit)
 
 
-@settings(max_examples=15, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
 @given(
     budgets=st.integers(3, 10),
     noise=st.floats(0, 0.1, allow_subnormal=False),  # training flushes them to zero

@@ -210,17 +210,23 @@ def test_forecasts_further_out_than_the_runs_span_are_called_a_guess(ladder):
     assert "do not support a number for 100 times" in " ".join(Page(html).text.split())
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_a_report_along_another_column_speaks_of_that_column():
+@pytest.fixture(scope="module")
+def examples_html():
+    """The page on error rates along a column of the user's own."""
     steps = np.geomspace(1e6, 1e9, 12)
-    table = pd.DataFrame({"seen_examples": steps, "loss": 0.5 + 30 * steps**-0.35})
-    html = render_report(
+    table = pd.DataFrame(
+        {"seen_examples": steps, "loss": 0.1 + 30 * steps**-0.35, "loss_kind": "error_rate"}
+    )
+    return render_report(
         gather_findings(
             records_from_table(table), options=ForecastOptions(x="seen_examples"), bootstrap=0
         )
     )
-    assert "What would more seen_examples reach?" in html
-    assert "1 million to 1 billion seen_examples" in " ".join(Page(html).text.split())
+
+
+def test_a_report_along_another_column_speaks_of_that_column(examples_html):
+    assert "What would more seen_examples reach?" in examples_html
+    assert "1 million to 1 billion seen_examples" in " ".join(Page(examples_html).text.split())
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -262,19 +268,10 @@ def test_a_study_seals_the_forecast_and_tells_the_check(ladder, tmp_path):
     assert "<title>Trial</title>" in study.report.read_text(encoding="utf-8")
 
 
-def test_a_table_of_another_kind_of_loss_never_speaks_of_nats():
-    steps = np.geomspace(1e6, 1e9, 12)
-    table = pd.DataFrame(
-        {"seen_examples": steps, "loss": 0.1 + 30 * steps**-0.35, "loss_kind": "error_rate"}
-    )
-    html = render_report(
-        gather_findings(
-            records_from_table(table), options=ForecastOptions(x="seen_examples"), bootstrap=0
-        )
-    )
-    for text in (html, *figures(html)):
+def test_a_table_of_another_kind_of_loss_never_speaks_of_nats(examples_html):
+    for text in (examples_html, *figures(examples_html)):
         assert "nats" not in text
-    assert "Loss (error rate)" in html
+    assert "Loss (error rate)" in examples_html
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -53,12 +53,11 @@ def all_values(document, name):
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_every_answer_in_json_says_under_one_name_what_limits_it(
-    question, runs, tmp_path, monkeypatch, capsys
+    question, runs, tracking_uri, capsys
 ):
     verb, *_ = question.split()
     asked = [verb, *([] if verb == "verify" else [runs]), *QUESTIONS[question], "--json"]
     if verb == "verify":
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
         assert main(["forecast", runs, "--params", "1e9", "--tokens", "1e11", "--seal", "bet"]) == 0
         asked[1:1] = ["--all"] if question == "verify all" else ["bet"]
         capsys.readouterr()

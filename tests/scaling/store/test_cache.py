@@ -13,8 +13,8 @@ RECORD = {"loss": 2.0, "params": 1e4, "tokens": 1e6, "train_flops": 7.5e10}
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+def database(tmp_path_factory, new_store):
+    uri = new_store(tmp_path_factory.mktemp("store"))
     RunStore.open("first", uri)
     return uri
 

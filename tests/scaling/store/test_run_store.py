@@ -24,9 +24,9 @@ RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory):
-    """One database for all tests: making one takes seconds."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+def database(tmp_path_factory, new_store):
+    """One database for all tests."""
+    uri = new_store(tmp_path_factory.mktemp("store"))
     RunStore.open("first", uri)
     return uri
 

@@ -33,7 +33,7 @@ def planned(tiny_mapping):
         launch = {"workers": 1, "device": "cpu", "speed": {"pack": 1, "inner_steps": 5}}
         launch["resources"] = {"devices": 2, "strategy": "fsdp"}
         launch = merged(launch, changes.pop("launch", {}))
-        grid = {"width": 32, "depth": 2, "tokens": 8000}
+        grid = {"width": 32, "depth": 2, "tokens": 4000}
         mapping = {"grid": grid, "held_out": [], "launch": launch} | changes
         config = config_from_mapping(tiny_mapping | mapping)
         (pack, *_) = pack_runs(plan_sweep(config).runs, config.launch)

@@ -40,7 +40,7 @@ def setting(tiny_mapping, tmp_path):
     def plan(**changes):
         load_corpus.cache_clear()
         launch = tiny_mapping["launch"] | {"checkpoints": {"folder": str(tmp_path / "states")}}
-        grid = {"width": 16, "tokens": 8000, "seed": [1, 2, 3]}
+        grid = {"width": 16, "tokens": 4000, "seed": [1, 2, 3]}
         changes = {"grid": grid, "held_out": [], "launch": launch} | changes
         config = config_from_mapping(tiny_mapping | changes)
         return plan_sweep(config).runs, load_corpus(config.data, 32), config.launch
@@ -113,7 +113,7 @@ def test_the_planner_packs_small_models_and_leaves_large_ones_alone(setting):
 
 @pytest.mark.parametrize("recipe", ["cpt-adamw-tiny/1", "cpt-adamw-tiny/2"])
 def test_branches_equal_runs_of_their_own_to_the_last_bit(setting, recipe):
-    grid = {"width": 16, "tokens": [8000, 11000, 16000], "seed": [1, 2]}
+    grid = {"width": 16, "tokens": [4000, 5500, 8000], "seed": [1, 2]}
     runs, corpus, launch = setting(grid=grid, schedule="wsd", recipe={"name": recipe})
     assert (runs[0].settings.falling_rate is not None) is (recipe == "cpt-adamw-tiny/2")
     (pack,) = pack_runs(runs, launch.changed(speed={"pack": 2}))
@@ -130,7 +130,7 @@ def test_branches_equal_runs_of_their_own_to_the_last_bit(setting, recipe):
 
 
 def test_with_an_anchor_branches_equal_runs_that_were_planned_alone_to_the_last_bit(setting):
-    tokens, recipe = [8000, 11000, 32000], {"name": "cpt-adamw-tiny/2"}
+    tokens, recipe = [4000, 5500, 16000], {"name": "cpt-adamw-tiny/2"}
     runs, corpus, launch = setting(
         grid={"width": 16, "tokens": tokens}, schedule="wsd", recipe=recipe
     )
@@ -146,7 +146,7 @@ def test_with_an_anchor_branches_equal_runs_that_were_planned_alone_to_the_last_
 
 
 def test_a_trunk_is_trained_once(setting, monkeypatch):
-    grid = {"width": 16, "tokens": [8000, 11000, 16000]}
+    grid = {"width": 16, "tokens": [4000, 5500, 8000]}
     runs, corpus, launch = setting(grid=grid, schedule="wsd")
     (pack,) = pack_runs(runs, launch)
     taken = []
@@ -160,7 +160,7 @@ def test_a_trunk_is_trained_once(setting, monkeypatch):
 
 
 def test_horizons_that_are_done_are_left_out(setting):
-    grid = {"width": 16, "tokens": [8000, 11000, 16000]}
+    grid = {"width": 16, "tokens": [4000, 5500, 8000]}
     runs, corpus, launch = setting(grid=grid, schedule="wsd")
     (pack,) = pack_runs(runs, launch)
     heard = []
