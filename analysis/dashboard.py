@@ -141,17 +141,19 @@ def _standing(feeds: Feeds, source: str) -> None:
 
 
 def _forecast(findings: Findings, pictures: Mapping[str, Picture]) -> None:
-    for said in summarise(findings):
-        (st.warning if said.warns else st.markdown)(f"**{said.heading}.** {_plain(said.text)}")
+    for statement in summarise(findings):
+        (st.warning if statement.warns else st.markdown)(
+            f"**{statement.heading}.** {_plain(statement.text)}"
+        )
     _picture(pictures, "loss")
     if findings.forecast is None:  # the summary says why
         return
     _table(tables.forecast_table(findings))
     _table(tables.shares_table(findings))
     st.subheader("Ask for another point")
-    asked = st.text_input(findings.x, placeholder="for example 1e21")
-    if asked:
-        _answer(findings, asked)
+    typed = st.text_input(findings.x, placeholder="for example 1e21")
+    if typed:
+        _answer(findings, typed)
     st.subheader("Which law has which say")
     _table(tables.weights_table(findings))
     if findings.used.dropped:
@@ -160,11 +162,11 @@ def _forecast(findings: Findings, pictures: Mapping[str, Picture]) -> None:
     _picture(pictures, "isoflop")
 
 
-def _answer(findings: Findings, asked: str) -> None:
+def _answer(findings: Findings, typed: str) -> None:
     try:
-        value = float(asked)
+        value = float(typed)
     except ValueError:
-        st.error(_plain(f'"{asked}" is not a number; write it like 1e21'))
+        st.error(_plain(f'"{typed}" is not a number; write it like 1e21'))
         return
     try:
         options = replace(findings.options, confidence_levels=(findings.confidence_level,))
@@ -180,8 +182,8 @@ def _rungs(findings: Findings, pictures: Mapping[str, Picture]) -> None:
         st.info(_plain(str(findings.refusal(LimitCode.NO_HEALTH))))
     else:
         _table(state_tables.health_table(findings))
-        said = [*state_tables.health_reasons(findings), *trend_sentences(findings.health)]
-        st.markdown("\n".join(f"- {_plain(in_print(sentence))}." for sentence in said))
+        sentences = [*state_tables.health_reasons(findings), *trend_sentences(findings.health)]
+        st.markdown("\n".join(f"- {_plain(in_print(sentence))}." for sentence in sentences))
     _picture(pictures, "curves")
     for name in pictures:
         if name.startswith("residuals"):

@@ -31,7 +31,7 @@ from scipy.optimize import minimize  # noqa: E402
 from analysis.fitting.bootstrap import bootstrap, cluster_counts  # noqa: E402
 from analysis.fitting.fit import fit_as_asked  # noqa: E402
 from analysis.fitting.law_on_runs import model_of  # noqa: E402
-from analysis.fitting.penalties import objective_named  # noqa: E402
+from analysis.fitting.penalties import penalty_named  # noqa: E402
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, read_records  # noqa: E402
 from scaling.simulate import simulate_records  # noqa: E402
@@ -92,7 +92,7 @@ def side_by_side(records: Records, loop_refits: int) -> dict:
         started = time.perf_counter()
         draws = bootstrap(
             model,
-            objective_named("huber", huber_delta=DELTA),
+            penalty_named("huber", huber_delta=DELTA),
             theta,
             **settings,
             draws=DRAWS,

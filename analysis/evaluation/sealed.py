@@ -231,9 +231,9 @@ def record_line(standings: Sequence[SealStanding]) -> str:
     """The record of all sealed forecasts in a sentence: how many landed, error, hits."""
     verdicts = [verdict for standing in standings for verdict in standing.verdicts]
     waiting = sum(len(standing.waiting) for standing in standings)
-    said = f"{len(standings)} sealed forecasts: {len(verdicts)} verdicts, {waiting} waiting"
+    summary = f"{len(standings)} sealed forecasts: {len(verdicts)} verdicts, {waiting} waiting"
     if not verdicts:
-        return said
+        return summary
     errors = [abs(verdict.error) for verdict in verdicts if verdict.error is not None]
     levels = dict.fromkeys(level for verdict in verdicts for level in verdict.inside)
     hits = []
@@ -241,7 +241,7 @@ def record_line(standings: Sequence[SealStanding]) -> str:
         own = [verdict.inside[level] for verdict in verdicts if level in verdict.inside]
         hits.append(f"{sum(own)} of {len(own)} inside the {100 * level:g}% interval")
     mean = [f"mean error {np.mean(errors):.2%}"] if errors else []
-    return "; ".join([said, *mean, ", ".join(hits)])
+    return "; ".join([summary, *mean, ", ".join(hits)])
 
 
 def _measured_on(records: Records) -> dict[str, str]:

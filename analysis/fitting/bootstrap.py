@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from analysis.fitting.law_on_runs import Model
 from analysis.fitting.newton import minimise, whitening
-from analysis.fitting.penalties import Objective, objective_named
+from analysis.fitting.penalties import Penalty, penalty_named
 from scaling.arrays import FloatArray
 
 Resampling = Literal["pairs", "wild", "normal"]
@@ -48,7 +48,7 @@ class Draws:
 
 def bootstrap(
     model: Model,
-    objective: Objective,
+    penalty: Penalty,
     theta: FloatArray,
     *,
     weights: FloatArray,
@@ -70,14 +70,14 @@ def bootstrap(
         if len(log_loss) * draws > LARGEST_REFIT_WORK:
             resampling = "normal"
     if resampling == "normal":
-        spread = normal_draws(model, objective, theta, weights, log_loss, labels, draws, rng)
+        spread = normal_draws(model, penalty, theta, weights, log_loss, labels, draws, rng)
         return Draws(theta=spread, resampling="normal", converged=draws, clusters=clusters)
     basis = whitening(model.jacobian(theta), weights)
     centre = theta
-    if resampling == "wild" and _is_deaf_to_few(objective, model, theta, log_loss):
-        objective = objective_named("least_squares")
+    if resampling == "wild" and _is_deaf_to_few(penalty, model, theta, log_loss):
+        penalty = penalty_named("least_squares")
         whole = Tables(weights=weights[None], log_loss=log_loss[None], draws=1, resampling="wild")
-        theta = refit(model, objective, theta, whole, basis)[0][0]
+        theta = refit(model, penalty, theta, whole, basis)[0][0]
     predicted = model.log_prediction(theta[None])[0]
     parts, converged = [], 0
     chunk = max(1, _CHUNK_ELEMENTS // len(log_loss))
@@ -93,7 +93,7 @@ def bootstrap(
             rng=rng,
             resampling=resampling,
         )
-        at, ok = refit(model, objective, theta, tables, basis)
+        at, ok = refit(model, penalty, theta, tables, basis)
         parts.append(centre + (at - theta))
         converged += ok
     return Draws(
@@ -102,7 +102,7 @@ def bootstrap(
 
 
 def _is_deaf_to_few(
-    objective: Objective, model: Model, theta: FloatArray, log_loss: FloatArray
+    penalty: Penalty, model: Model, theta: FloatArray, log_loss: FloatArray
 ) -> bool:
     """Whether replicas would ignore how large the residuals are.
 
@@ -111,10 +111,10 @@ def _is_deaf_to_few(
     so all replicas agree and the spread would be nil. Least squares around the same centre
     measures it.
     """
-    if objective.name not in ("huber", "absolute"):
+    if penalty.name not in ("huber", "absolute"):
         return False
     residuals = np.abs(model.log_prediction(theta[None])[0] - log_loss)
-    return objective.name == "absolute" or bool(objective.delta < np.median(residuals))
+    return penalty.name == "absolute" or bool(penalty.delta < np.median(residuals))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,12 +156,12 @@ def usual_resampling(clusters: int) -> Resampling:
 
 
 def refit(
-    model: Model, objective: Objective, theta: FloatArray, tables: Tables, basis: FloatArray
+    model: Model, penalty: Penalty, theta: FloatArray, tables: Tables, basis: FloatArray
 ) -> tuple[FloatArray, int]:
     """The tables refitted from ``theta`` (p,): (draws, p) and how many converged."""
     at = np.repeat(theta[None], tables.draws, axis=0)
     ok = 0
-    for stage in refit_stages(objective):
+    for stage in refit_stages(penalty):
         solution = minimise(
             model,
             stage,
@@ -175,11 +175,11 @@ def refit(
     return at, ok
 
 
-def refit_stages(objective: Objective) -> tuple[Objective, ...]:
+def refit_stages(penalty: Penalty) -> tuple[Penalty, ...]:
     """The objectives to minimise in turn from a near start: one, save for absolute deviations."""
-    if objective.name != "absolute":
-        return (objective,)
-    return tuple(objective.narrowed(delta) for delta in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7))
+    if penalty.name != "absolute":
+        return (penalty,)
+    return tuple(penalty.narrowed(delta) for delta in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7))
 
 
 def cluster_counts(
@@ -194,7 +194,7 @@ def cluster_counts(
 
 def normal_draws(
     model: Model,
-    objective: Objective,
+    penalty: Penalty,
     theta: FloatArray,
     weights: FloatArray,
     log_loss: FloatArray,
@@ -207,16 +207,16 @@ def normal_draws(
     White 1980 (Econometrica 48, 817) and its clustered form; exact as the number of clusters grows.
     """
     predicted = model.log_prediction(theta[None])[0]
-    if objective.name == "absolute":
+    if penalty.name == "absolute":
         # no curvature anywhere: a Huber penalty half a residual spread wide has the same optimum
         # in the limit, and its curvature estimates the density of residuals at zero
         spread = float(1.4826 * np.median(np.abs(predicted - log_loss)))
-        objective = objective.narrowed(max(spread / 2, 1e-12))
-    _, slope, _ = objective.penalty(predicted, log_loss)
+        penalty = penalty.narrowed(max(spread / 2, 1e-12))
+    _, slope, _ = penalty.per_run(predicted, log_loss)
     basis = whitening(model.jacobian(theta), weights)
     scores = (slope * weights)[:, None] * (model.jacobian(theta) @ basis)
     per_cluster = np.stack([np.bincount(labels, weights=column) for column in scores.T], axis=1)
-    _, _, hessian = model.derivatives(objective, basis)(theta[None], weights[None], log_loss[None])
+    _, _, hessian = model.derivatives(penalty, basis)(theta[None], weights[None], log_loss[None])
     values, vectors = np.linalg.eigh(hessian[0])
     bread = (vectors / np.maximum(values, 1e-9 * values.max())) @ vectors.T
     # rows of scores @ bread are the clusters' influences: their random signed sum is the draw

@@ -14,7 +14,7 @@ import numpy as np
 from analysis.fitting.law_on_runs import Model
 from analysis.fitting.lmfit_bridge import tied_constants
 from analysis.fitting.newton import minimise, whitening
-from analysis.fitting.penalties import Objective
+from analysis.fitting.penalties import Penalty
 from analysis.fitting.problem import Problem, pose_again
 from analysis.fitting.result import Fit
 from analysis.fitting.search import find_optimum, search_stages
@@ -55,7 +55,7 @@ def checklist_card(fit: Fit, records: Records) -> Card:
             "law": fit.law.name,
             "form": law.form,
             "columns": list(fit.columns),
-            "objective": _objective(fit).in_words,
+            "objective": _penalty(fit).in_words,
             "weights": fit.weights,
             "chosen": [choice.line for choice in fit.choices],
             "fixed constants": fit.fixed_by_hand,
@@ -86,9 +86,9 @@ def _by_delta(fit: Fit, records: Records) -> dict[str, Any]:
     """The constants under other thresholds of the Huber penalty, and under least squares."""
     problem = pose_again(fit, records, tied_constants(type(fit.law), fit.tied))
     model = problem.model()
-    goals = {f"{d:g}": Objective(name="huber", delta=d) for d in HUBER_DELTAS}
-    goals["least squares"] = Objective(name="least_squares")
-    return {name: _near(fit, problem, model, goal) for name, goal in goals.items()}
+    penalties = {f"{d:g}": Penalty(name="huber", delta=d) for d in HUBER_DELTAS}
+    penalties["least squares"] = Penalty(name="least_squares")
+    return {name: _near(fit, problem, model, penalty) for name, penalty in penalties.items()}
 
 
 def _by_counting(fit: Fit, records: Records) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _by_counting(fit: Fit, records: Records) -> dict[str, Any]:
         try:
             problem = pose_again(fit, changed, tied_constants(type(fit.law), fit.tied))
             model = problem.model()
-            optimum = find_optimum(problem, model, _objective(fit))
+            optimum = find_optimum(problem, model, _penalty(fit))
         except ScalingError as error:
             answers[name] = {"no fit": str(error)}
             continue
@@ -116,11 +116,11 @@ def _by_counting(fit: Fit, records: Records) -> dict[str, Any]:
     return answers if len(answers) > 1 else {}
 
 
-def _near(fit: Fit, problem: Problem, model: Model, goal: Objective) -> dict[str, Any]:
+def _near(fit: Fit, problem: Problem, model: Model, penalty: Penalty) -> dict[str, Any]:
     """The optimum of another objective, searched from the fit's own."""
     theta = model.to_coordinates(_inside(fit.law, problem))[None]
     weights = problem.weights
-    for stage in search_stages(goal):
+    for stage in search_stages(penalty):
         with np.errstate(all="ignore"):
             basis = whitening(np.nan_to_num(model.jacobian(theta[0])), weights)
             theta = minimise(
@@ -154,8 +154,8 @@ def _readable(fit: Fit, model: Model, theta: Any) -> dict[str, Any]:
     return {k: None if k in unknown else _number(float(v)) for k, v in numbers.items()}
 
 
-def _objective(fit: Fit) -> Objective:
-    return Objective(name=fit.objective, delta=fit.huber_delta)
+def _penalty(fit: Fit) -> Penalty:
+    return Penalty(name=fit.objective, delta=fit.huber_delta)
 
 
 def _counting_in_words(fit: Fit, records: Records) -> str:

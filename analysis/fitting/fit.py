@@ -12,7 +12,7 @@ from analysis.fitting.checklist import checklist_card
 from analysis.fitting.identifiability import judge
 from analysis.fitting.law_on_runs import Model
 from analysis.fitting.lmfit_bridge import Bounds, checked_bounds, tied_constants
-from analysis.fitting.penalties import Objective, objective_named
+from analysis.fitting.penalties import Penalty, penalty_named
 from analysis.fitting.prediction import checked_level
 from analysis.fitting.problem import Problem, pose, weights_in_words
 from analysis.fitting.reach import reach_of
@@ -36,7 +36,7 @@ def fit_as_asked(
     records: Records,
     law: str | type[Law] = PowerLaw,
     *,
-    objective: str | Objective = "huber",
+    objective: str | Penalty = "huber",
     huber_delta: float = 1e-3,
     fix: Mapping[str, float] | None = None,
     bounds: Bounds | None = None,
@@ -66,10 +66,10 @@ def fit_as_asked(
     in ``Fit.status`` and ``Fit.limits``.
     """
     kind = law_named(law)
-    goal = (
+    penalty = (
         objective
-        if isinstance(objective, Objective)
-        else objective_named(objective, huber_delta=huber_delta)
+        if isinstance(objective, Penalty)
+        else penalty_named(objective, huber_delta=huber_delta)
     )
     checked_level(confidence_level)
     if bootstrap < 0 or 0 < bootstrap < FEWEST_RESAMPLES:
@@ -82,9 +82,9 @@ def fit_as_asked(
         records, kind, x=x, fixed=dict(fix or {}), weights=weights, cluster=cluster, tied=ties
     )
     if bounds:
-        fit = _fit_bounded(problem, goal, bounds, bootstrap, resampling, seed, confidence_level)
+        fit = _fit_bounded(problem, penalty, bounds, bootstrap, resampling, seed, confidence_level)
     else:
-        fit = _fit_free(problem, goal, bootstrap, resampling, seed, confidence_level)
+        fit = _fit_free(problem, penalty, bootstrap, resampling, seed, confidence_level)
     if ties:
         fit = replace(fit, tied=dict(expressions or {}))
     fit = replace(fit, weights=weights_in_words(weights, problem))
@@ -95,27 +95,27 @@ def fit_as_asked(
 
 def _fit_free(
     problem: Problem,
-    objective: Objective,
+    penalty: Penalty,
     bootstrap: int,
     resampling: Resampling | None,
     seed: int,
     confidence_level: float,
 ) -> Fit:
     model = problem.model()
-    optimum = find_optimum(problem, model, objective)
-    verdict = judge(problem, model, objective, optimum)
+    optimum = find_optimum(problem, model, penalty)
+    verdict = judge(problem, model, penalty, optimum)
     best = {k: float(v) for k, v in model.to_constants(optimum.theta).items()}
     start = optimum.theta
     if verdict.floor_at_zero and problem.law.floor is not None:
         best[problem.law.floor] = 0.0
-        start = _with_small_floor(problem, problem.law.floor, model, objective)
+        start = _with_small_floor(problem, problem.law.floor, model, penalty)
     draws, drawn = None, None
     if bootstrap:
-        draws = _draw(problem, model, objective, start, bootstrap, resampling, seed)
+        draws = _draw(problem, model, penalty, start, bootstrap, resampling, seed)
         drawn = model.to_constants(draws.theta)
     return _assemble(
         problem,
-        objective,
+        penalty,
         law=problem.law(**best),
         optimum=optimum,
         status=verdict.status,
@@ -131,7 +131,7 @@ def _fit_free(
 def _draw(
     problem: Problem,
     model: Model,
-    objective: Objective,
+    penalty: Penalty,
     start: FloatArray,
     count: int,
     resampling: Resampling | None,
@@ -141,7 +141,7 @@ def _draw(
     with np.errstate(all="ignore"):
         return resample(
             model,
-            objective,
+            penalty,
             start,
             weights=problem.weights,
             log_loss=problem.log_loss,
@@ -154,7 +154,7 @@ def _draw(
 
 def _assemble(
     problem: Problem,
-    objective: Objective,
+    penalty: Penalty,
     *,
     law: Law,
     optimum: Optimum,
@@ -176,8 +176,8 @@ def _assemble(
         law=law,
         draws=None if drawn is None else problem.law(**drawn),
         columns=problem.columns,
-        objective=objective.name,
-        huber_delta=objective.delta,
+        objective=penalty.name,
+        huber_delta=penalty.delta,
         objective_value=optimum.value,
         weights="equal",
         fixed=dict(problem.fixed),
@@ -201,14 +201,12 @@ def _assemble(
     )
 
 
-def _with_small_floor(
-    problem: Problem, floor: str, model: Model, objective: Objective
-) -> FloatArray:
+def _with_small_floor(problem: Problem, floor: str, model: Model, penalty: Penalty) -> FloatArray:
     """A start for replicas whose floor may be positive although the best one is zero."""
     small = _FLOOR_SHARE_OF_REPLICAS * float(np.exp(problem.log_loss.min()))
     held = replace(problem, fixed={**problem.fixed, floor: small})
     held_model = held.model()
-    constants = held_model.to_constants(find_optimum(held, held_model, objective).theta)
+    constants = held_model.to_constants(find_optimum(held, held_model, penalty).theta)
     return model.to_coordinates(constants)
 
 
@@ -240,7 +238,7 @@ def _bootstrap_limits(draws: Draws) -> list[Limit]:
 
 def _fit_bounded(
     problem: Problem,
-    objective: Objective,
+    penalty: Penalty,
     bounds: Bounds,
     bootstrap: int,
     resampling: Resampling | None,
@@ -255,7 +253,7 @@ def _fit_bounded(
     held: dict[str, float] = {}
     for _ in range(len(edges) + 1):
         inner = replace(problem, fixed={**problem.fixed, **held})
-        fit = _fit_free(inner, objective, 0, None, seed, confidence_level)
+        fit = _fit_free(inner, penalty, 0, None, seed, confidence_level)
         beyond = _violated(fit.law.constants(), edges)
         if not beyond:
             break
@@ -264,7 +262,7 @@ def _fit_bounded(
         raise FitError(f"{problem.records.source}: no {problem.law.name} fits within the bounds")
     if bootstrap:
         draws, drawn = _bounded_draws(
-            problem, objective, fit.law, edges, held, bootstrap, resampling, seed
+            problem, penalty, fit.law, edges, held, bootstrap, resampling, seed
         )
         limits = (*fit.limits, *_bootstrap_limits(draws))
         fit = replace(
@@ -285,7 +283,7 @@ def _fit_bounded(
 
 def _bounded_draws(
     problem: Problem,
-    objective: Objective,
+    penalty: Penalty,
     law: Law,
     edges: Mapping[str, tuple[float, float]],
     held: Mapping[str, float],
@@ -303,7 +301,7 @@ def _bounded_draws(
         pattern, mask = patterns.pop(0), todo.pop(0)
         model = problem.model(held=pattern)
         start = model.to_coordinates(constants | pattern)
-        draws = _draw(problem, model, objective, start, count, resampling, seed)
+        draws = _draw(problem, model, penalty, start, count, resampling, seed)
         values = model.to_constants(draws.theta)
         drawn = {k: np.where(mask, v, drawn.get(k, v)) for k, v in values.items()}
         beyond = _violated(values, edges)

@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.fitting.law_on_runs import Model
 from analysis.fitting.newton import minimise, whitening
-from analysis.fitting.penalties import Objective
+from analysis.fitting.penalties import Penalty
 from analysis.fitting.problem import Problem
 from analysis.fitting.result import FitStatus
 from analysis.fitting.search import Optimum, search_stages
@@ -31,7 +31,7 @@ class Verdict:
     unidentified: Mapping[str, str]  # constant -> why no number of it means anything
 
 
-def judge(problem: Problem, model: Model, objective: Objective, optimum: Optimum) -> Verdict:
+def judge(problem: Problem, model: Model, penalty: Penalty, optimum: Optimum) -> Verdict:
     """Convergence, constants at a bound, directions without information, and the floor."""
     status, limits = FitStatus.CONVERGED, list(problem.limits)
     unknown: dict[str, str] = {}
@@ -44,7 +44,7 @@ def judge(problem: Problem, model: Model, objective: Objective, optimum: Optimum
     sizes = np.sqrt(np.mean(model.jacobian(optimum.theta) ** 2, axis=0))
     gone = [n for n, size in zip(model.free, sizes, strict=True) if size < _VANISHED]
     others = [name for name in gone if name != floor]
-    if floor in model.free and not floor_is_bounded(problem, model, objective, optimum):
+    if floor in model.free and not floor_is_bounded(problem, model, penalty, optimum):
         status = FitStatus.FLOOR_NOT_IDENTIFIED
         text = f"floor not identified: the runs fit about as well with {floor} = 0, so {floor} and "
         text += "forecasts far beyond the runs rest on the form of the law"
@@ -92,7 +92,7 @@ def _runaway(model: Model, optimum: Optimum) -> list[str]:
 def floor_is_bounded(
     problem: Problem,
     model: Model,
-    objective: Objective,
+    penalty: Penalty,
     optimum: Optimum,
     confidence_level: float = 0.95,
 ) -> bool:
@@ -107,15 +107,15 @@ def floor_is_bounded(
     freedom = problem.configurations - len(model.free)
     if freedom < 1:
         return False
-    power = 1.0 if _mostly_quadratic(model, objective, optimum, problem) else 2.0
+    power = 1.0 if _mostly_quadratic(model, penalty, optimum, problem) else 2.0
     quantile = float(fdtri(1, freedom, confidence_level))
     largest_ratio = (1 + quantile / freedom) ** (1 / power)
-    without = _value_with_floor(problem, model, objective, optimum, 0.0)
+    without = _value_with_floor(problem, model, penalty, optimum, 0.0)
     return bool(without > optimum.value * largest_ratio)
 
 
 def _value_with_floor(
-    problem: Problem, model: Model, objective: Objective, optimum: Optimum, floor: float
+    problem: Problem, model: Model, penalty: Penalty, optimum: Optimum, floor: float
 ) -> float:
     assert problem.law.floor is not None  # only a law with a floor is asked for one
     held = problem.model(held={problem.law.floor: floor})
@@ -123,7 +123,7 @@ def _value_with_floor(
     theta = held.to_coordinates(constants)[None]
     longest = 0.3 * float(np.sqrt(problem.weights.sum()))
     value = np.inf
-    for stage in search_stages(objective):
+    for stage in search_stages(penalty):
         with np.errstate(all="ignore"):
             basis = whitening(np.nan_to_num(held.jacobian(theta[0])), problem.weights)
             solution = minimise(
@@ -138,15 +138,13 @@ def _value_with_floor(
             )
         theta = solution.theta
     predicted = held.log_prediction(theta)[0]
-    value = float((objective.value(predicted, problem.log_loss) * problem.weights).sum())
+    value = float((penalty.value(predicted, problem.log_loss) * problem.weights).sum())
     return value if np.isfinite(value) else np.inf
 
 
-def _mostly_quadratic(
-    model: Model, objective: Objective, optimum: Optimum, problem: Problem
-) -> bool:
+def _mostly_quadratic(model: Model, penalty: Penalty, optimum: Optimum, problem: Problem) -> bool:
     predicted = model.log_prediction(optimum.theta[None])[0]
-    _, _, curvature = objective.penalty(predicted, problem.log_loss)
+    _, _, curvature = penalty.per_run(predicted, problem.log_loss)
     return bool(np.average(curvature > 0, weights=problem.weights) > 0.5)
 
 

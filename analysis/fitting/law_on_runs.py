@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fitting.penalties import Objective
+from analysis.fitting.penalties import Penalty
 from scaling.arrays import FloatArray
 from scaling.laws.base import Law, Power
 
@@ -46,7 +46,7 @@ class Model(Protocol):
         """Derivatives of the predicted log loss at one point, (p,) -> (runs, p)."""
 
     def derivatives(
-        self, objective: Objective, basis: FloatArray | None = None, *, exact: bool = True
+        self, penalty: Penalty, basis: FloatArray | None = None, *, exact: bool = True
     ) -> Derivatives:
         """The objective's derivatives along the columns of ``basis`` (p, p).
 
@@ -228,7 +228,7 @@ class SumOfPowers(_Coordinates):
         return term.spread - np.outer([1.0, 0.0], self._floor_spread)
 
     def derivatives(
-        self, objective: Objective, basis: FloatArray | None = None, *, exact: bool = True
+        self, penalty: Penalty, basis: FloatArray | None = None, *, exact: bool = True
     ) -> Derivatives:
         """The objective's derivatives along the columns of ``basis``."""
         p = len(self.free)
@@ -251,7 +251,7 @@ class SumOfPowers(_Coordinates):
             theta: FloatArray, weights: FloatArray, log_loss: FloatArray
         ) -> tuple[FloatArray, FloatArray, FloatArray]:
             f, shares, total = self._terms_at(theta)
-            value, slope, curvature = objective.weighted(f, log_loss, weights)
+            value, slope, curvature = penalty.weighted(f, log_loss, weights)
             np.reciprocal(total, out=total)
             for share in shares:
                 share *= total
@@ -342,7 +342,7 @@ class AnyLaw(_Coordinates):
         return np.asarray(self.slopes(theta[None])[0])
 
     def derivatives(
-        self, objective: Objective, basis: FloatArray | None = None, *, exact: bool = True
+        self, penalty: Penalty, basis: FloatArray | None = None, *, exact: bool = True
     ) -> Derivatives:
         """The objective's derivatives along the columns of ``basis``."""
         p = len(self.free)
@@ -352,7 +352,7 @@ class AnyLaw(_Coordinates):
             theta: FloatArray, weights: FloatArray, log_loss: FloatArray
         ) -> tuple[FloatArray, FloatArray, FloatArray]:
             f = self.log_prediction(theta)
-            value, slope, curvature = objective.weighted(f, log_loss, weights)
+            value, slope, curvature = penalty.weighted(f, log_loss, weights)
             jacobian = self.slopes(theta)
             gradient = np.einsum("bn,bnj->bj", slope, jacobian)
             hessian = np.einsum("bn,bnj,bnk->bjk", curvature, jacobian, jacobian, optimize=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from analysis.fitting.law_on_runs import Tie
-from analysis.fitting.penalties import Objective
+from analysis.fitting.penalties import Penalty
 from analysis.fitting.problem import pose_again
 from analysis.fitting.result import Fit
 from analysis.intervals import Interval
@@ -93,7 +93,7 @@ def lmfit_minimizer(fit: Fit, records: Records) -> Any:
     import lmfit
 
     problem = pose_again(fit, records)
-    objective = Objective(name=fit.objective, delta=fit.huber_delta)
+    penalty = Penalty(name=fit.objective, delta=fit.huber_delta)
     names, law = problem.law.constant_names(), problem.law
     parameters = lmfit.Parameters()
     for name, value in fit.law.constants().items():
@@ -109,7 +109,7 @@ def lmfit_minimizer(fit: Fit, records: Records) -> Any:
         with np.errstate(all="ignore"):
             predicted = np.log(law(**{n: at[n].value for n in names}).loss(*problem.inputs))
         predicted = np.nan_to_num(predicted, nan=1e3, posinf=1e3, neginf=-1e3)
-        value = 2 * problem.weights * objective.value(predicted, problem.log_loss)
+        value = 2 * problem.weights * penalty.value(predicted, problem.log_loss)
         return np.asarray(np.sign(predicted - problem.log_loss) * np.sqrt(value))
 
     return lmfit.Minimizer(residual, parameters)

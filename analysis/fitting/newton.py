@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fitting.law_on_runs import Model
-from analysis.fitting.penalties import Objective
+from analysis.fitting.penalties import Penalty
 from scaling.arrays import FloatArray
 
 #: a replica is done when a full Newton step would gain less than this share of its objective
@@ -31,7 +31,7 @@ class Solution:
 
 def minimise(
     model: Model,
-    objective: Objective,
+    penalty: Penalty,
     start: FloatArray,
     *,
     weights: FloatArray,
@@ -50,12 +50,12 @@ def minimise(
     False allows cheaper Hessians, good from afar.
     """
     batch, p = start.shape
-    evaluate = model.derivatives(objective, basis, exact=exact)
+    evaluate = model.derivatives(penalty, basis, exact=exact)
     rows = np.arange(batch)
     theta, damping = start.copy(), np.full(batch, _FIRST_DAMPING)
     w, y = np.atleast_2d(weights), np.atleast_2d(log_loss)
     value, gradient, hessian = evaluate(theta, w, y)
-    noise = _rounding(objective, w, y)
+    noise = _rounding(penalty, w, y)
     out = Solution(
         theta=start.copy(),
         value=value.copy(),
@@ -111,9 +111,9 @@ def whitening(jacobian: FloatArray, weights: FloatArray) -> FloatArray:
     return np.asarray((right.T / floored) / scale[:, None])
 
 
-def _rounding(objective: Objective, w: FloatArray, y: FloatArray) -> FloatArray:
+def _rounding(penalty: Penalty, w: FloatArray, y: FloatArray) -> FloatArray:
     """The objective that rounding alone leaves in a perfect fit, (batch or 1,)."""
-    tiny = objective.value(y + 1e-13, y)
+    tiny = penalty.value(y + 1e-13, y)
     return np.asarray(np.maximum((tiny * w).sum(axis=1), 1e-300))
 
 

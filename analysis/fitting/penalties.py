@@ -19,16 +19,16 @@ Triple = tuple[FloatArray, FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objective:
+class Penalty:
     """A named penalty. ``delta`` and ``asymmetry`` matter only where the name uses them."""
 
     name: str
     delta: float = 1e-3
     asymmetry: float = 10.0
 
-    def penalty(self, predicted_log_loss: FloatArray, log_loss: FloatArray) -> Triple:
+    def per_run(self, predicted_log_loss: FloatArray, log_loss: FloatArray) -> Triple:
         """(value, slope, curvature) per run, derivatives in the predicted log loss."""
-        return _PENALTIES[self.name](self, predicted_log_loss, log_loss)
+        return PENALTIES[self.name](self, predicted_log_loss, log_loss)
 
     def weighted(
         self, predicted_log_loss: FloatArray, log_loss: FloatArray, weights: FloatArray
@@ -42,16 +42,16 @@ class Objective:
             slope *= -0.5
             slope += residual
             return np.einsum("bn,bn->b", weighted, slope), weighted, curvature
-        value, slope, curvature = self.penalty(predicted_log_loss, log_loss)
+        value, slope, curvature = self.per_run(predicted_log_loss, log_loss)
         return (value * weights).sum(axis=1), slope * weights, curvature * weights
 
     def value(self, predicted_log_loss: FloatArray, log_loss: FloatArray) -> FloatArray:
         """The penalty per run."""
-        return self.penalty(predicted_log_loss, log_loss)[0]
+        return self.per_run(predicted_log_loss, log_loss)[0]
 
-    def narrowed(self, delta: float) -> "Objective":
+    def narrowed(self, delta: float) -> "Penalty":
         """The Huber penalty that approaches this one as ``delta`` shrinks."""
-        return Objective(name="huber", delta=delta)
+        return Penalty(name="huber", delta=delta)
 
     @property
     def in_words(self) -> str:
@@ -59,58 +59,57 @@ class Objective:
         return _WORDS[self.name].format(delta=self.delta, asymmetry=self.asymmetry)
 
 
-def objective_named(name: str, *, huber_delta: float = 1e-3) -> Objective:
-    """The objective of this name. Raises FitError naming the known ones."""
-    if name not in _PENALTIES:
-        raise FitError(f'unknown objective "{name}"; the objectives are {", ".join(_PENALTIES)}')
+def penalty_named(name: str, *, huber_delta: float = 1e-3) -> Penalty:
+    """The penalty of this name, which callers give as ``objective``; FitError names the known."""
+    if name not in PENALTIES:
+        raise FitError(f'unknown objective "{name}"; the objectives are {", ".join(PENALTIES)}')
     if not (np.isfinite(huber_delta) and huber_delta > 0):
         raise FitError(f"--huber-delta is {huber_delta}; it must be a number above zero (try 1e-3)")
-    return Objective(name=name, delta=huber_delta)
+    return Penalty(name=name, delta=huber_delta)
 
 
-def _least_squares(_: Objective, f: FloatArray, y: FloatArray) -> Triple:
+def _least_squares(_: Penalty, f: FloatArray, y: FloatArray) -> Triple:
     residual = f - y
     return 0.5 * residual**2, residual, np.ones_like(residual)
 
 
-def _huber(objective: Objective, f: FloatArray, y: FloatArray) -> Triple:
+def _huber(penalty: Penalty, f: FloatArray, y: FloatArray) -> Triple:
     """0.5 r**2 up to delta, then delta (|r| - delta / 2). Huber 1964."""
     residual = f - y
-    slope = np.minimum(np.maximum(residual, -objective.delta), objective.delta)
+    slope = np.minimum(np.maximum(residual, -penalty.delta), penalty.delta)
     value = slope * (residual - 0.5 * slope)
     return value, slope, (slope == residual).astype(np.float64)
 
 
-def _absolute(_: Objective, f: FloatArray, y: FloatArray) -> Triple:
+def _absolute(_: Penalty, f: FloatArray, y: FloatArray) -> Triple:
     residual = f - y
     return np.abs(residual), np.sign(residual), np.zeros_like(residual)
 
 
-def _raw_least_squares(_: Objective, f: FloatArray, y: FloatArray) -> Triple:
+def _raw_least_squares(_: Penalty, f: FloatArray, y: FloatArray) -> Triple:
     """0.5 (L - predicted L)**2: weighs high losses more than log loss does."""
     predicted = np.exp(f)
     residual = predicted - np.exp(y)
     return 0.5 * residual**2, residual * predicted, predicted * (predicted + residual)
 
 
-def _asymmetric(objective: Objective, f: FloatArray, y: FloatArray) -> Triple:
+def _asymmetric(penalty: Penalty, f: FloatArray, y: FloatArray) -> Triple:
     """Huber, ``asymmetry`` times heavier where the law predicts more than was measured.
 
     A badly tuned run lies above the surface that good runs trace; it should not lift the law.
     """
-    factor = np.where(f > y, objective.asymmetry, 1.0)
-    value, slope, curvature = _huber(objective, f, y)
+    factor = np.where(f > y, penalty.asymmetry, 1.0)
+    value, slope, curvature = _huber(penalty, f, y)
     return factor * value, factor * slope, factor * curvature
 
 
-_PENALTIES: dict[str, Callable[[Objective, FloatArray, FloatArray], Triple]] = {
+PENALTIES: dict[str, Callable[[Penalty, FloatArray, FloatArray], Triple]] = {
     "huber": _huber,
     "least_squares": _least_squares,
     "absolute": _absolute,
     "raw_least_squares": _raw_least_squares,
     "asymmetric": _asymmetric,
 }
-OBJECTIVES = tuple(_PENALTIES)
 
 _WORDS = {
     "huber": "sum of Huber penalties (delta {delta:g}) of the log-loss residuals",

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from analysis.fitting.law_on_runs import Model, SumOfPowers
 from analysis.fitting.newton import Solution, minimise, whitening
-from analysis.fitting.penalties import Objective
+from analysis.fitting.penalties import Penalty
 from analysis.fitting.problem import Problem
 from analysis.fitting.result import Search
 from scaling.arrays import FloatArray
@@ -34,19 +34,19 @@ class Optimum:
     search: Search
 
 
-def find_optimum(problem: Problem, model: Model, objective: Objective) -> Optimum:
+def find_optimum(problem: Problem, model: Model, penalty: Penalty) -> Optimum:
     """Search from the grid's best starts, polish the best end point.
 
     Raises FitError if no start leads to a finite objective.
     """
-    starts = _ranked_starts(problem, model, objective)
+    starts = _ranked_starts(problem, model, penalty)
     few = _subset(problem)
     ends, iterations = starts, 0
     if few is not None:
         coarse = problem.model(few)
         y, w = problem.log_loss[few], problem.weights[few]
-        ends = _through_stages(coarse, objective, ends, y, w).theta[:3]
-    solution = _through_stages(model, objective, ends, problem.log_loss, problem.weights)
+        ends = _through_stages(coarse, penalty, ends, y, w).theta[:3]
+    solution = _through_stages(model, penalty, ends, problem.log_loss, problem.weights)
     value = np.where(np.isfinite(solution.value), solution.value, np.inf)
     best = int(np.argmin(value))
     if not np.isfinite(value[best]):
@@ -56,13 +56,13 @@ def find_optimum(problem: Problem, model: Model, objective: Objective) -> Optimu
         )
     iterations = int(solution.iterations[best])
     # with a perfect fit all values are rounding, and "the same" means that small
-    scale = max(value[best], _perfect(objective, problem))
+    scale = max(value[best], _perfect(penalty, problem))
     agreeing = int((value <= value[best] + AGREEMENT * scale).sum())
-    polished, norm = _polish(model, objective, solution.theta[best], problem)
+    polished, norm = _polish(model, penalty, solution.theta[best], problem)
     jacobian = model.jacobian(polished.theta[0])
     return Optimum(
         theta=polished.theta[0],
-        value=float(_objective_value(model, objective, polished.theta[0], problem)),
+        value=float(_objective_value(model, penalty, polished.theta[0], problem)),
         converged=bool(polished.converged[0] or polished.gain_left[0] < 1e-9),
         search=Search(
             starts=len(value),
@@ -74,17 +74,17 @@ def find_optimum(problem: Problem, model: Model, objective: Objective) -> Optimu
     )
 
 
-def search_stages(objective: Objective) -> tuple[Objective, ...]:
+def search_stages(penalty: Penalty) -> tuple[Penalty, ...]:
     """The objectives to minimise in turn from a far start, the asked one last.
 
     A narrow Huber penalty sees no curvature from afar, so least squares leads the way in.
     """
-    if objective.name in ("least_squares", "raw_least_squares"):
-        return (objective,)
-    wide = (Objective(name="least_squares"), objective.narrowed(1e-2))
-    if objective.name == "absolute":
-        return (*wide, *(objective.narrowed(d) for d in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)))
-    return (*wide, objective)
+    if penalty.name in ("least_squares", "raw_least_squares"):
+        return (penalty,)
+    wide = (Penalty(name="least_squares"), penalty.narrowed(1e-2))
+    if penalty.name == "absolute":
+        return (*wide, *(penalty.narrowed(d) for d in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)))
+    return (*wide, penalty)
 
 
 def condition_number(jacobian: FloatArray, weights: FloatArray) -> float:
@@ -97,7 +97,7 @@ def condition_number(jacobian: FloatArray, weights: FloatArray) -> float:
     return float(singular[0] / singular[-1]) if singular[-1] > 0 else float("inf")
 
 
-def _ranked_starts(problem: Problem, model: Model, objective: Objective) -> FloatArray:
+def _ranked_starts(problem: Problem, model: Model, penalty: Penalty) -> FloatArray:
     """The starts (starts, p) with the lowest objective of the variable projection."""
     few = _subset(problem)
     some = slice(None) if few is None else few
@@ -109,7 +109,7 @@ def _ranked_starts(problem: Problem, model: Model, objective: Objective) -> Floa
     coarse = model if few is None else problem.model(few)
     with np.errstate(all="ignore"):
         predicted = coarse.log_prediction(theta)
-        values = (objective.value(predicted, y[None]) * w).sum(axis=1)
+        values = (penalty.value(predicted, y[None]) * w).sum(axis=1)
     values = np.where(np.isfinite(values), values, np.inf)
     most = _MOST_STARTS if isinstance(model, SumOfPowers) else _MOST_STARTS_OF_SLOW_LAWS
     return np.asarray(theta[np.argsort(values, kind="stable")[:most]])
@@ -125,12 +125,12 @@ def _subset(problem: Problem) -> npt.NDArray[np.int64] | None:
 
 
 def _through_stages(
-    model: Model, objective: Objective, starts: FloatArray, y: FloatArray, w: FloatArray
+    model: Model, penalty: Penalty, starts: FloatArray, y: FloatArray, w: FloatArray
 ) -> Solution:
     # a step may change predictions by about 0.3 in log loss, root mean square over the runs
     longest = 0.3 * float(np.sqrt(w.sum()))
     theta = starts
-    stages = search_stages(objective)
+    stages = search_stages(penalty)
     for stage, exact in [(stages[0], False), *((stage, True) for stage in stages)]:
         with np.errstate(all="ignore"):
             basis = whitening(_safe(model.jacobian(theta[0])), w)
@@ -152,10 +152,10 @@ def _through_stages(
 
 
 def _polish(
-    model: Model, objective: Objective, theta: FloatArray, problem: Problem
+    model: Model, penalty: Penalty, theta: FloatArray, problem: Problem
 ) -> tuple[Solution, float]:
     """The same search once more to the last digits, and the norm of the gradient there."""
-    last = search_stages(objective)[-1]
+    last = search_stages(penalty)[-1]
     for _ in range(_POLISH_ROUNDS):  # in a long valley the directions of the last round are stale
         basis = whitening(_safe(model.jacobian(theta)), problem.weights)
         solution = minimise(
@@ -178,17 +178,15 @@ def _polish(
     return solution, float(np.sqrt((gradient[0] ** 2).sum()) / scale)
 
 
-def _perfect(objective: Objective, problem: Problem) -> float:
+def _perfect(penalty: Penalty, problem: Problem) -> float:
     """The objective at which a fit is as good as perfect: residuals of 1e-6."""
     y = problem.log_loss
-    return float((objective.value(y + 1e-6, y) * problem.weights).sum())
+    return float((penalty.value(y + 1e-6, y) * problem.weights).sum())
 
 
-def _objective_value(
-    model: Model, objective: Objective, theta: FloatArray, problem: Problem
-) -> float:
+def _objective_value(model: Model, penalty: Penalty, theta: FloatArray, problem: Problem) -> float:
     predicted = model.log_prediction(theta[None])[0]
-    return float((objective.value(predicted, problem.log_loss) * problem.weights).sum())
+    return float((penalty.value(predicted, problem.log_loss) * problem.weights).sum())
 
 
 def _safe(jacobian: FloatArray) -> FloatArray:

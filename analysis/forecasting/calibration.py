@@ -20,7 +20,7 @@ class Calibration:
     tail: float  # degrees of freedom of the t distribution of the centre
     noise: float  # times the residuals, for a new run
     default_noise_runs: float  # what the default run noise is worth, in runs
-    prior_origins: float  # what the default scale is worth, in backtest origins
+    default_scale_origins: float  # what the default scale is worth, in backtest origins
     origin_worth: float  # what one origin is worth; nested ones tell less than one
     bias: float  # share of the drop taken off: real ladders lie a little below their forecast
     evidence: float = 0.0  # how far first weights follow the laws' evidence: a power of it
@@ -37,7 +37,7 @@ SURFACE = Calibration(
     tail=6.0,
     noise=1.1,
     default_noise_runs=4.0,
-    prior_origins=6.0,
+    default_scale_origins=6.0,
     origin_worth=1.0,
     bias=0.01,
     evidence=0.25,
@@ -63,7 +63,7 @@ NEAR_CURVE = Calibration(
     tail=8.0,
     noise=1.2,
     default_noise_runs=0.0,
-    prior_origins=2.0,
+    default_scale_origins=2.0,
     origin_worth=1.0,
     bias=0.0,
 )

@@ -33,11 +33,11 @@ class NewRunNoise:
     @property
     def line(self) -> str:
         """Both noises in a sentence."""
-        said = f"noise of a new run {self.percent:.2f}%, from {self.source}"
+        sentence = f"noise of a new run {self.percent:.2f}%, from {self.source}"
         if self.evaluation_percent is None:
-            return f"{said}; evaluation noise not recorded (no loss_stderr)"
+            return f"{sentence}; evaluation noise not recorded (no loss_stderr)"
         return (
-            f"{said}; evaluation noise {self.evaluation_percent:.2f}% (loss_stderr), common to "
+            f"{sentence}; evaluation noise {self.evaluation_percent:.2f}% (loss_stderr), common to "
             "all runs measured on one validation set and so not part of the interval"
         )
 

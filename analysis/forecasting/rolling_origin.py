@@ -91,7 +91,7 @@ def weigh(rehearsals: Sequence[Rehearsal], ensemble: Ensemble, distance: FloatAr
         squared_errors += worth[:, None] * (share @ rehearsal.errors**2)
         absolute += worth * (share @ np.abs(rehearsal.errors @ first_weights))
         ratios += worth * np.minimum(share @ rehearsal.squared_ratio, 25.0)
-    prior = calibration.prior_origins
+    prior = calibration.default_scale_origins
     scale = (prior + calibration.origin_worth * ratios) / (
         prior + calibration.origin_worth * evidence
     )

@@ -73,8 +73,8 @@ def _column(points: pd.DataFrame, name: str) -> FloatArray:
     if len(wrong):
         written = points[name].iloc[wrong[0]]
         is_blank = pd.isna(written) or not str(written).strip()
-        said = "blank" if is_blank else f'"{written}", not a number'
+        written_as = "blank" if is_blank else f'"{written}", not a number'
         raise ForecastError(
-            f"points: {name} is {said} (point {wrong[0] + 1}); mend it or leave the point out"
+            f"points: {name} is {written_as} (point {wrong[0] + 1}); mend it or leave the point out"
         )
     return np.asarray(values)

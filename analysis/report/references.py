@@ -52,7 +52,7 @@ def references_for(findings: Findings) -> tuple[Cited, ...]:
         _use(uses, type(fitted.law), f"the law {fitted.law.name}")
     for candidate, law in (findings.forecast.laws if findings.forecast else {}).items():
         _use(uses, law_named(law), f'"{candidate}" in the forecast')
-    cited = [Cited(reference, tuple(said)) for reference, said in uses.items()]
+    cited = [Cited(reference, tuple(for_what)) for reference, for_what in uses.items()]
     if findings.laws:
         how = "Huber loss of log residuals, summed, with bootstrap intervals"
         cited += [Cited(_REPLICATION, (how,)), Cited(_MISFITTING, ("what a fit must report",))]

@@ -127,7 +127,7 @@ def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEV
             first = next(iter(target.intervals))
             level = confidence_level if confidence_level in target.intervals else first
             span = range_cell(target.intervals[level], target.median)
-            said = (
+            cells = (
                 seal.name,
                 seal.sealed_at[:16].replace("T", " "),
                 _place(target.at, target.asked),
@@ -140,13 +140,13 @@ def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEV
                     missed.append(len(rows))
                 error = or_dash(verdict.error, lambda v: percent_in_words(100 * v, signed=True))
                 rows.append(
-                    (*said, f"{verdict.measured:.4f}", error, "inside" if inside else "OUTSIDE")
+                    (*cells, f"{verdict.measured:.4f}", error, "inside" if inside else "OUTSIDE")
                 )
             if not own:
                 refusals = texts(standing.limits, without=(LimitCode.WAITING,))
                 rows.append(
                     (
-                        *said,
+                        *cells,
                         "\u2013",
                         "\u2013",
                         "; ".join(refusals) or "not landed yet",
@@ -165,5 +165,5 @@ def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEV
     return Table(head=head, rows=tuple(rows), marked=tuple(missed))
 
 
-def _place(at: Mapping[str, float], asked: Sequence[str]) -> str:
-    return ", ".join(f"{_SYMBOLS.get(c, c)} {size_cell(at[c], c)}" for c in asked)
+def _place(at: Mapping[str, float], columns: Sequence[str]) -> str:
+    return ", ".join(f"{_SYMBOLS.get(c, c)} {size_cell(at[c], c)}" for c in columns)

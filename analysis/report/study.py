@@ -61,11 +61,11 @@ class Study:
             target = self.findings.target(factor)
             if target is not None:
                 low, high = interval_at(target.intervals, level)
-                said = f"unsupported, somewhere in [{low:.2g}, {high:.2g}]"
+                predicted = f"unsupported, somewhere in [{low:.2g}, {high:.2g}]"
                 if target.median is not None:
-                    said = f"{target.median:.3f} [{low:.3f}, {high:.3f}]"
+                    predicted = f"{target.median:.3f} [{low:.3f}, {high:.3f}]"
                 lines.append(
-                    f"forecast at {factor:g} times the largest fitted run: {said} "
+                    f"forecast at {factor:g} times the largest fitted run: {predicted} "
                     f"({target.decades_beyond:.1f} decades beyond the data)"
                 )
         return lines

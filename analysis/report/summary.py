@@ -85,13 +85,13 @@ def _between(low: float, high: float) -> str:
 def _what_the_law_says(findings: Findings) -> list[Statement]:
     law = findings.law_of(findings.x)
     surface = findings.law_of("params", "tokens")
-    said = []
+    sentences = []
     if law is not None and law.records is not None:
         used = law.records.column(findings.x)
         first, last = (float(law.law.loss(v)) for v in (used.min(), used.max()))
         which = "best runs" if findings.x == "train_flops" else "runs"
         factor = factor_in_words(float(np.log10(used.max() / used.min())))
-        said.append(
+        sentences.append(
             f"Along the {which} the fitted law falls from {loss_in_words(first)} to "
             f"{loss_in_words(last)} {loss_unit(law.records.loss_kind)} as "
             f"{x_noun(findings.x)} grows {factor}."
@@ -99,13 +99,13 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
     if surface is not None and surface.draws is not None:
         exponent = surface.derived.get("optimal_params_exponent")
         if exponent is not None and np.isfinite(exponent.estimate):
-            said.append(
+            sentences.append(
                 "The compute-optimal model size grows as compute to the power "
                 f"{number_in_words(exponent.estimate, 2)} "
                 f"({_level(findings)} interval {number_in_words(exponent.low, 2)} to "
                 f"{number_in_words(exponent.high, 2)})."
             )
-    return [Statement(heading="What the law says", text=" ".join(said))] if said else []
+    return [Statement(heading="What the law says", text=" ".join(sentences))] if sentences else []
 
 
 def _what_more_would_reach(findings: Findings) -> list[Statement]:
@@ -218,23 +218,25 @@ def _trust(findings: Findings) -> list[Statement]:
     if findings.forecast is None:
         return []
     told_elsewhere = (LimitCode.LEFT_OUT,)  # in a table of the report's own
-    said = [
+    sentences = [
         f"{sentence[:1].upper()}{sentence[1:]}."
         for sentence in texts(findings.forecast.limits, without=told_elsewhere)
     ]
     scored = findings.backtest
     if scored is not None:
         rehearsals = len(scored.origins)
-        said.append(
+        sentences.append(
             f"In {rehearsals} rehearsal{'s' if rehearsals > 1 else ''} that hid the largest runs "
             f"of this ladder the error was {percent_in_words(scored.overall.error)} on average and "
             f"{100 * scored.overall.coverage[0.9]:.0f}% of hidden runs fell inside their 90% "
             "intervals."
         )
     elif refusal := findings.refusal(LimitCode.NO_BACKTEST):
-        said.append(f"No rehearsal on this ladder: {refusal}.")
-    said.append("All of it holds for the same recipe and data at a larger scale, not for others.")
-    return [Statement(heading="How far to trust it", text=" ".join(said))]
+        sentences.append(f"No rehearsal on this ladder: {refusal}.")
+    sentences.append(
+        "All of it holds for the same recipe and data at a larger scale, not for others."
+    )
+    return [Statement(heading="How far to trust it", text=" ".join(sentences))]
 
 
 def _level(findings: Findings) -> str:

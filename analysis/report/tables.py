@@ -319,8 +319,8 @@ def card_rows(fit: Fit) -> tuple[tuple[str, str], ...]:
     if fit.card is None:
         return ()
     skipped = {"constants"}
-    said = {k: _card_text(v) for k, v in fit.card.items() if k not in skipped and v != []}
-    return tuple((name[:1].upper() + name[1:], text) for name, text in said.items() if text)
+    entries = {k: _card_text(v) for k, v in fit.card.items() if k not in skipped and v != []}
+    return tuple((name[:1].upper() + name[1:], text) for name, text in entries.items() if text)
 
 
 def _card_text(value: Any) -> str:

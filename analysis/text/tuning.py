@@ -60,18 +60,18 @@ def trend_sentences(health: LadderHealth) -> list[str]:
     trend = health.trend
     if trend is None:
         return [f"no trend of the learning rates: {reason}" for reason in texts(health.limits)]
-    said = [
+    sentences = [
         f"over {trend.rungs} checked rungs, ln(best learning rate / rule) goes with ln width by "
         f"{trend.width_slope:+.3f} +- {trend.width_stderr:.3f} and with ln tokens by "
         f"{trend.tokens_slope:+.3f} +- {trend.tokens_stderr:.3f}: "
         + ("the rule drifts" if trend.is_real else "no drift that can be told from noise")
     ]
-    said += [
+    sentences += [
         f"at the {stake.run} that puts the best learning rate at {math.exp(stake.lr_offset):.2f} "
         f"times the rule's, and the rule's cost at {100 * stake.loss:.2g}% of the loss"
         for stake in health.stakes
     ]
-    return said
+    return sentences
 
 
 def health_json(health: LadderHealth) -> str:

@@ -14,11 +14,11 @@ from scaling.cli.verbs.dashboard import outlooks_of, stored_sweeps
 from scaling.cli.verbs.seals import seal_standings
 
 
-def draw(asked: Mapping[str, Any]) -> None:
+def draw(request: Mapping[str, Any]) -> None:
     """The page for these sources, or for all sweeps of the run store where none is named."""
     from analysis.dashboard import Feeds, show_dashboard
 
-    sources, columns, where = asked["sources"], asked["columns"], asked["where"]
+    sources, columns, where = request["sources"], request["columns"], request["where"]
     show_dashboard(
         Feeds(
             sources=(lambda: sources) if sources else stored_sweeps,

@@ -27,7 +27,7 @@ def dashboard(arguments: Arguments) -> None:
     for source in arguments.sources:
         read(source, columns, arguments.where)  # a mistake is told here, in one line
     _require_free(arguments.host, arguments.port)
-    asked = {"sources": arguments.sources, "columns": columns, "where": arguments.where}
+    request = {"sources": arguments.sources, "columns": columns, "where": arguments.where}
     server = {
         "server.address": arguments.host,
         "server.port": arguments.port,
@@ -47,7 +47,7 @@ def dashboard(arguments: Arguments) -> None:
     # in place of this process, so that every signal reaches the server
     os.execv(
         sys.executable,
-        [sys.executable, "-m", "streamlit", "run", page, *flags, "--", json.dumps(asked)],
+        [sys.executable, "-m", "streamlit", "run", page, *flags, "--", json.dumps(request)],
     )
 
 

@@ -126,14 +126,14 @@ def health(arguments: Arguments) -> None:
 
 def _require_one_question(arguments: Arguments) -> None:
     """Refuse flags of which one would be passed over in silence."""
-    asked = {
+    questions = {
         "--at": ("at",),
         "--target-loss": ("target_loss",),
         "--flops": ("flops",),
         "--params with --tokens": ("params", "tokens"),
         "--values": ("values",),
     }
-    given = [flag for flag, names in asked.items() if any(getattr(arguments, n) for n in names)]
+    given = [flag for flag, names in questions.items() if any(getattr(arguments, n) for n in names)]
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)} are different questions; ask one at a time")
     if bool(arguments.params) != bool(arguments.tokens):

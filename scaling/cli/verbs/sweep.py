@@ -166,10 +166,10 @@ def may_spend(planned: "SweepPlan", arguments: Arguments) -> None:
     most = budget.ask_above_device_hours
     if most is None or cost.device_hours <= most or arguments.yes:
         return
-    asked = f"about {cost.device_hours:.3g} device hours are left to train"
+    left = f"about {cost.device_hours:.3g} device hours are left to train"
     if not sys.stdin.isatty():
-        raise ConfigError(f"{asked}, more than budget.ask_above_device_hours {most:g}; add --yes")
-    print(f"{asked}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+        raise ConfigError(f"{left}, more than budget.ask_above_device_hours {most:g}; add --yes")
+    print(f"{left}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise ConfigError("not started")
 

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.law_on_runs import AnyLaw, model_of
-from analysis.fitting.penalties import OBJECTIVES, objective_named
+from analysis.fitting.penalties import PENALTIES, penalty_named
 from scaling.laws.registry import LAWS
 from scaling.laws.surfaces import Chinchilla
 from scaling.simulate import simulate_records
@@ -80,11 +80,11 @@ def test_counting_in_billions_changes_no_exponent(name):
     assert two[law.floor] == pytest.approx(one[law.floor], rel=1e-5)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", PENALTIES)
 @pytest.mark.parametrize("name", LAWS)
 def test_gradients_agree_with_finite_differences(name, objective):
     inputs = inputs_of(name)
-    model, goal = model_of(LAWS[name], inputs, {}), objective_named(objective, huber_delta=1e-2)
+    model, goal = model_of(LAWS[name], inputs, {}), penalty_named(objective, huber_delta=1e-2)
     theta = model.to_coordinates(LAWS[name].example().constants())
     rng = np.random.default_rng(0)
     # residuals stay away from the kinks at 0 and at delta, where no derivative exists
@@ -123,7 +123,7 @@ def test_the_fast_model_agrees_with_the_general_one(fixed):
     )
     theta = fast.to_coordinates(Chinchilla.example().constants())[None]
     log_loss = np.log(Chinchilla.example().loss(*inputs))[None] * 1.01
-    goal, ones = objective_named("least_squares"), np.ones_like(log_loss)
+    goal, ones = penalty_named("least_squares"), np.ones_like(log_loss)
     for a, b in zip(
         fast.derivatives(goal)(theta, ones, log_loss),
         general.derivatives(goal)(theta, ones, log_loss),

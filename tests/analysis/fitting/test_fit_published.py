@@ -10,7 +10,7 @@ import pytest
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.law_on_runs import model_of
 from analysis.fitting.newton import minimise, whitening
-from analysis.fitting.penalties import objective_named
+from analysis.fitting.penalties import penalty_named
 from scaling.laws.farseer import Farseer
 from scaling.laws.surfaces import Chinchilla
 from scaling.records import Records, read_records
@@ -105,7 +105,7 @@ def test_the_published_resamples_refit_to_the_published_draws(hoffmann, huber_fi
     log_loss = np.log(hoffmann.column("loss"))
     solution = minimise(
         model,
-        objective_named("huber"),
+        penalty_named("huber"),
         np.repeat(theta[None], 3, axis=0),
         weights=counts,
         log_loss=log_loss,
