@@ -15,7 +15,7 @@ FEWEST_RUNS = 6  # of a surface
 FEWEST_SCALES = 3  # sizes, and numbers of tokens, of a surface
 FEWEST_CURVE_POINTS = 4
 COLLINEAR_SPREAD = 0.15  # of log params around a line in log tokens: about 15% either way
-SAME_BUDGET = 0.02  # log compute; planned budgets are met to within rounding of the steps
+AS_PLANNED = 0.02  # in logs of size, tokens or compute: runs meet a plan to within whole steps
 
 SURFACE_STEP = 0.3 * DECADE  # between origins of a rehearsal with two inputs
 CURVE_CUTS = np.log([1.41, 2.0, 4.0, 8.0])  # below the largest x, with one input
@@ -27,7 +27,7 @@ REHEARSALS = 5  # of one forecast, at most
 
 BUDGETS_HIDDEN = (1, 2, 3)  # in turn, by a backtest
 RATIOS_HIDDEN = (2.0, 4.0, 10.0, 30.0, 100.0, 1000.0)
-BUDGET_WIDTH = 0.1 * DECADE  # runs this close in compute are hidden together
+BUDGET_WIDTH = 0.1 * DECADE  # runs this close in compute, on one plan or not, are hidden together
 
 REHEARSED_REACH = 4.0  # times the furthest rehearsal: forecasts beyond it rest on the laws alone
 SPANNED_REACH = 1.5  # times the span of the runs: nothing further is read as a number
@@ -39,15 +39,14 @@ _FEWEST_SIZES = 3  # values of each input of a law that is fitted
 _LEAST_SPREAD = 0.05
 
 
-def budget_numbers(train_flops: FloatArray) -> npt.NDArray[np.int64]:
-    """The budget that each run (runs,) of so many FLOP belongs to, numbered from the smallest.
+def budget_numbers(compute: FloatArray) -> npt.NDArray[np.int64]:
+    """The budget that each run (runs,) of such compute belongs to, numbered from the smallest.
 
     Runs within about 2% of the next cheaper one share its budget.
     """
-    order = np.argsort(train_flops, kind="stable")
-    steps = np.diff(np.log(train_flops[order]), prepend=np.log(train_flops).min())
+    order = np.argsort(compute, kind="stable")
     numbers = np.empty(len(order), dtype=np.int64)
-    numbers[order] = np.cumsum(steps > SAME_BUDGET)
+    numbers[order] = np.cumsum(np.diff(compute[order], prepend=compute.min()) > AS_PLANNED)
     return numbers
 
 

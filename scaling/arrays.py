@@ -8,3 +8,6 @@ FloatArray = npt.NDArray[np.float64]
 
 #: A factor of ten, in natural logs.
 DECADE = float(np.log(10))
+
+#: In logs: one number, written down and read back, or reached by other arithmetic.
+SAME_NUMBER = 1e-6

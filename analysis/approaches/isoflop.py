@@ -16,7 +16,7 @@ from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 #: runs whose compute differs by less than this share belong to one budget
-_BUDGET_TOLERANCE = 0.15
+_BUDGET_TOLERANCE = 0.15  # wider than AS_PLANNED: published slices meet their budgets roughly
 _FEWEST_SIZES = 4
 
 

@@ -14,13 +14,12 @@ from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVEL, Interval, interval_at
-from scaling.arrays import FloatArray
+from scaling.arrays import SAME_NUMBER, FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
 
 SIZES = ("params", "tokens", "train_flops")  # what tells one planned run from another
-SAME_INPUT = 1e-6  # relative: the same run, written down and read back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +214,7 @@ def _asked(at: Mapping[str, float]) -> tuple[str, ...]:
 
 
 def _same(one: float, other: float) -> bool:
-    return abs(one - other) <= SAME_INPUT * abs(other)
+    return abs(one - other) <= SAME_NUMBER * abs(other)
 
 
 def _inputs(measured: Records, i: int) -> dict[str, float]:

@@ -22,13 +22,12 @@ import pandas as pd
 from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.intervals import Interval, intervals_from
 from analysis.tuning.screening import screen
+from scaling.answerable import AS_PLANNED
 from scaling.columns import MUST_AGREE
 from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.version import installed_version
-
-SAME_TARGET = 0.02  # of log size, tokens or compute: runs meet a plan to within whole steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,7 +303,7 @@ def _runs_at(target: SealedTarget, records: Records) -> list[tuple[str, float]]:
     here = np.isfinite(losses) & records.is_finished
     for name in target.asked:
         with np.errstate(invalid="ignore", divide="ignore"):
-            here &= np.abs(np.log(records.column(name) / target.at[name])) < SAME_TARGET
+            here &= np.abs(np.log(records.column(name) / target.at[name])) < AS_PLANNED
     return [(names[i], float(losses[i])) for i in np.flatnonzero(here)]
 
 

@@ -18,7 +18,7 @@ def unbeaten_runs(records: Records) -> Records:
     ``dropped`` with a reason.
     """
     used = screen(records, "train_flops")
-    budgets = budget_numbers(used.column("train_flops"))
+    budgets = budget_numbers(np.log(used.column("train_flops")))
     log_loss = np.log(used.column("loss"))
     sizes = [used.column(name) for name in ("params", "tokens") if name in used]
     inputs: list[npt.NDArray[Any]] = [np.round(np.log(values), 6) for values in sizes]

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.tuning.gap import TuningGap
-from scaling.answerable import SAME_BUDGET, decades_outside
-from scaling.arrays import FloatArray
+from scaling.answerable import budget_numbers, decades_outside
+from scaling.arrays import SAME_NUMBER, FloatArray
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
@@ -20,7 +20,6 @@ FRONTIER_SCALE = 0.05
 SIMILAR_COMPUTE = 0.2 * np.log(10)  # "similar" is within 0.2 decades
 # A run whose loss at its best learning rate is known no better (ln loss) counts half.
 DOUBTFUL = 0.01
-EQUAL_COMPUTE = 1e-6  # in logs: the same budget but for rounding
 CURVE_POINTS = 50  # a learning curve holds thousands of near copies; this many carry the shape
 
 
@@ -70,7 +69,7 @@ class Ladder:
     def top(self, part: int) -> BoolArray:
         """The one in ``part`` runs (three at least) with the largest compute, and equals."""
         count = min(len(self), max(3, len(self) // part))
-        return np.asarray(self.log_compute >= np.sort(self.log_compute)[-count] - EQUAL_COMPUTE)
+        return np.asarray(self.log_compute >= np.sort(self.log_compute)[-count] - SAME_NUMBER)
 
     @property
     def frontier_weights(self) -> FloatArray:
@@ -190,8 +189,6 @@ def surface_ladder(usable: Records) -> Ladder:
 
 def best_of_budget(log_compute: FloatArray, log_loss: FloatArray) -> npt.NDArray[np.intp]:
     """The run of lowest loss in every budget: what L(C) is about."""
-    order = np.argsort(log_compute, kind="stable")
-    budget = np.cumsum(np.diff(log_compute[order], prepend=-np.inf) > SAME_BUDGET)
-    by_loss = np.lexsort((log_loss[order], budget))
-    first = np.unique(budget[by_loss], return_index=True)[1]
-    return np.asarray(order[by_loss[first]])
+    budgets = budget_numbers(log_compute)
+    by_loss = np.lexsort((log_compute, log_loss, budgets))  # the cheaper of equals comes first
+    return np.asarray(by_loss[np.unique(budgets[by_loss], return_index=True)[1]])

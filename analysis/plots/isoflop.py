@@ -38,7 +38,7 @@ def plot_isoflop(records: Records, *, fit: Fit | None = None, ax: Axes | None = 
     params, tokens, flops, loss = (
         used.column(name) for name in ("params", "tokens", "train_flops", "loss")
     )
-    budgets = budget_numbers(flops)
+    budgets = budget_numbers(np.log(flops))
     shown, others = _budgets_to_show(budgets, params)
     rest = np.isin(budgets, others)
     if rest.any():
@@ -96,7 +96,8 @@ def has_isoflop(records: Records) -> bool:
     if not all(name in records for name in ("params", "tokens", "train_flops")):
         return False
     used = screen(records, "params", "tokens", "train_flops")
-    budgets, params = budget_numbers(used.column("train_flops")), used.column("params")
+    budgets = budget_numbers(np.log(used.column("train_flops")))
+    params = used.column("params")
     return any(_sizes(params[budgets == b]) >= FEWEST_SIZES for b in np.unique(budgets))
 
 

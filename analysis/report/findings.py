@@ -25,6 +25,7 @@ from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVEL
 from analysis.tuning.rungs import LadderHealth, ladder_health
 from analysis.tuning.screening import screen
+from scaling.arrays import SAME_NUMBER
 from scaling.errors import RecordError, ScalingError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
@@ -76,7 +77,7 @@ class Findings:
         """The forecast at ``factor`` times the largest fitted run; None where there is none."""
         targets = self.forecast.targets if self.forecast else ()
         wanted = factor * self.largest
-        return next((t for t in targets if abs(t.at[self.x] / wanted - 1) < 1e-6), None)
+        return next((t for t in targets if abs(t.at[self.x] / wanted - 1) < SAME_NUMBER), None)
 
 
 def gather_findings(

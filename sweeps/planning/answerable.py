@@ -97,7 +97,7 @@ class _Inputs:
         """One compute a budget: a law of compute speaks of its best run."""
         if not len(self.compute):
             return self.compute
-        numbers = budget_numbers(np.exp(self.compute))
+        numbers = budget_numbers(self.compute)
         return np.asarray(self.compute[np.unique(numbers, return_index=True)[1]])
 
     @property
