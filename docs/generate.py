@@ -114,7 +114,10 @@ def verbs_page() -> str:
         _WRITTEN.format(source="`scaling/cli/command.py` and `scaling/cli/options.py`"),
         "SOURCE is a table or `mlflow:EXPERIMENT`. A mistake is one line that says what, where and "
         "what next,\nwith exit code 2. With `--json` a verb prints exactly one JSON document on "
-        "standard output.\n",
+        "standard output. `-o FILE` is where the result is\nwritten, in the form that the ending "
+        "names. `scaling --print-completion bash >\n"
+        "~/.local/share/bash-completion/completions/scaling` makes the shell complete verbs, "
+        "options and files\n(zsh and tcsh too; needs the extra `completion`).\n",
         *(f"- [{name}](#{name}): {verb.description}" for name, verb in verbs.choices.items()),
     ]
     for name, verb in verbs.choices.items():

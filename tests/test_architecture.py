@@ -17,9 +17,9 @@ COMPOSITION_ROOT = ROOT / "scaling" / "cli"  # the one place that sees every pac
 #: The rooms of each package from the ground up: one imports only those before it.
 FLOORS = {
     "scaling": (
-        *("version", "lazy", "display", "arrays", "errors", "columns", "limits", "rung_health"),
-        *("records", "compute", "shape", "laws", "answerable", "simulate", "store", "cli"),
-        "__main__",
+        *("version", "lazy", "display", "arrays", "words", "errors", "columns", "limits"),
+        *("rung_health", "records", "compute", "shape", "laws", "answerable", "simulate", "store"),
+        *("cli", "__main__"),
     ),
     "sweeps": (
         *("config", "data", "models", "objectives", "planning", "training", "multi_device"),

@@ -3,10 +3,13 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from typing import NoReturn
 
 from scaling.cli import options
+from scaling.cli.completion import SHELLS, completion
 from scaling.cli.verbs import dashboard, forecast, report, runs, seals, sweep
 from scaling.errors import ScalingError
 from scaling.version import installed_version
@@ -19,11 +22,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.version:
             print(installed_version())
+        elif arguments.print_completion:
+            print(completion(command_line, arguments.print_completion))
         elif arguments.verb is None:
             command_line.print_help()
         else:
-            arguments.verb(arguments)
+            with _heard(arguments):
+                arguments.verb(arguments)
     except ScalingError as error:
+        if getattr(arguments, "verbose", False):
+            traceback.print_exc()
         print(f"scaling: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -33,6 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return 0
+
+
+@contextmanager
+def _heard(arguments: argparse.Namespace) -> Iterator[None]:
+    """What is said on standard error while a verb works, unless it is to be quiet."""
+    if not arguments.quiet:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        yield
 
 
 class _Parser(argparse.ArgumentParser):
@@ -49,58 +67,73 @@ def parser() -> argparse.ArgumentParser:
         description="Train ladders of language models, fit scaling laws, forecast larger runs.",
     )
     command_line.add_argument("--version", action="store_true", help="print the version and exit")
+    command_line.add_argument(
+        "--print-completion",
+        choices=SHELLS,
+        help="print what makes this shell complete verbs and options, and exit",
+    )
     command_line.set_defaults(verb=None)
     verbs = command_line.add_subparsers(title="verbs", metavar="VERB")
     for verb, groups in VERBS.items():
         summary = (verb.__doc__ or "").splitlines()[0]
         command = verbs.add_parser(verb.__name__.rstrip("_"), help=summary, description=summary)
         command.set_defaults(verb=verb)
-        for add_options in groups:
+        for add_options in (*groups, options.loudness):
             add_options(command)
     return command_line
 
 
+_JSON = options.output(".json")
+_TABLE = options.output(".csv", ".parquet", ".jsonl", required=True)
+_PAGE = options.output(".html", required=True)
+_FOLDER = options.output_folder(required=True)
+
 #: Each verb with the groups of options that it takes.
 VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] = {
-    sweep.config: (options.describing, options.output),
-    sweep.plan: (options.config, options.output, options.json_output),
-    sweep.tokenize: (options.tokenizing, options.required_output, options.json_output),
-    sweep.run: (options.config, options.spending, options.output, options.json_output),
-    sweep.status: (options.config, options.watching, options.output, options.json_output),
-    sweep.check: (options.config, options.quick, options.output, options.json_output),
-    runs.collect: (options.experiment, options.required_output),
+    sweep.config: (options.describing, options.output(".yaml", ".yml", ".json")),
+    sweep.plan: (options.config, _JSON, options.json_output),
+    sweep.tokenize: (options.tokenizing, _FOLDER, options.json_output),
+    sweep.run: (options.config, options.spending, _JSON, options.json_output),
+    sweep.status: (options.config, options.watching, _JSON, options.json_output),
+    sweep.check: (options.config, options.quick, _JSON, options.json_output),
+    runs.collect: (options.experiment, _TABLE),
     runs.import_: (options.importing,),
     forecast.fit: (
         options.source,
         options.law(None),
         options.fitting,
-        options.output,
+        _JSON,
         options.json_output,
     ),
     forecast.forecast: (
         options.source,
         options.law("auto"),
         options.forecasting,
-        options.output,
+        options.output(".json", ".csv"),
         options.json_output,
     ),
     forecast.allocate: (
         options.source,
         options.law("auto", along=False),
         options.allocation,
-        options.output,
+        _JSON,
         options.json_output,
     ),
-    seals.verify: (options.seal_name, options.table, options.output, options.json_output),
+    seals.verify: (options.seal_name, options.table, _JSON, options.json_output),
     forecast.backtest: (
         options.source,
         options.law("auto"),
         options.figure,
-        options.output,
+        _JSON,
         options.json_output,
     ),
-    forecast.health: (options.source, options.output, options.json_output),
-    report.report: (options.source, options.law("auto"), options.required_output),
+    forecast.health: (options.source, _JSON, options.json_output),
+    report.report: (options.source, options.law("auto"), _PAGE),
     dashboard.dashboard: (options.sources, options.table, options.serving),
-    report.study: (options.config, options.spending, options.sealing, options.output),
+    report.study: (
+        options.config,
+        options.spending,
+        options.sealing,
+        options.output_folder(required=False),
+    ),
 }

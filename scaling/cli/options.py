@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 Options = Callable[[argparse.ArgumentParser], None]
 
@@ -135,14 +136,68 @@ def json_output(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def output(command: argparse.ArgumentParser) -> None:
-    """Where the result may be written."""
-    command.add_argument("-o", "--output", metavar="FILE", help="write the result here")
+def output(*endings: str, required: bool = False) -> Options:
+    """Where the result is written, in the form that the ending names."""
+
+    def add(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "-o",
+            "--output",
+            metavar="FILE",
+            required=required,
+            type=_file(*endings),
+            help=f"write the result here: {' or '.join(endings)}",
+        )
+
+    return add
 
 
-def required_output(command: argparse.ArgumentParser) -> None:
-    """Where the result must be written."""
-    command.add_argument("-o", "--output", metavar="FILE", required=True, help="write it here")
+def output_folder(required: bool) -> Options:
+    """The folder that the results are written to."""
+
+    def add(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "-o",
+            "--output",
+            metavar="DIR",
+            required=required,
+            type=_file(),
+            help="write the results into this folder"
+            + ("" if required else " (default: results/NAME)"),
+        )
+
+    return add
+
+
+#: Endings that say what is in a file; others, as of a name with dots, say nothing.
+_ENDINGS = (
+    *(".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx", ".txt", ".yaml", ".yml"),
+    *(".html", ".pdf", ".png", ".svg", ".jpg"),
+)
+
+
+def _file(*endings: str) -> Callable[[str], str]:
+    """A path whose ending is one of these, if it has one; without any, a folder's."""
+
+    def checked(text: str) -> str:
+        ending = Path(text).suffix.lower()
+        if ending in _ENDINGS and ending not in endings:
+            what = f"write {' or '.join(endings)}" if endings else "it is a folder"
+            raise argparse.ArgumentTypeError(f'"{text}" ends in {ending}; {what}')
+        return text
+
+    return checked
+
+
+def loudness(command: argparse.ArgumentParser) -> None:
+    """How much is said beside the answer; every verb has it."""
+    how = command.add_mutually_exclusive_group()
+    how.add_argument(
+        "-q", "--quiet", action="store_true", help="print the answer and mistakes, nothing else"
+    )
+    how.add_argument(
+        "-v", "--verbose", action="store_true", help="print the traceback of a mistake too"
+    )
 
 
 def experiment(command: argparse.ArgumentParser) -> None:
@@ -277,7 +332,10 @@ def allocation(command: argparse.ArgumentParser) -> None:
 def figure(command: argparse.ArgumentParser) -> None:
     """Where a figure is drawn."""
     command.add_argument(
-        "--figure", metavar="FILE", help="draw it here; .svg, .png or .pdf by the ending"
+        "--figure",
+        metavar="FILE",
+        type=_file(".svg", ".png", ".pdf"),
+        help="draw it here; .svg, .png or .pdf by the ending",
     )
 
 
@@ -300,6 +358,11 @@ def tokenizing(command: argparse.ArgumentParser) -> None:
         default="bytes",
         metavar="NAME",
         help="bytes, ascii-96, bpe-N (trains one of N tokens), or a tokenizer.json (%(default)s)",
+    )
+    command.add_argument(
+        "--skip-undecodable",
+        action="store_true",
+        help="leave out documents that are not UTF-8, and say how many, instead of refusing them",
     )
     command.add_argument(
         "--shard-tokens", type=int, default=100_000_000, metavar="N", help="(%(default)s)"

@@ -71,6 +71,12 @@ class DataConfig(Section, place="data"):
         hint = cls.instead.get(name, f"it is for data.source {' or '.join(others)}")
         return f"is not used by source {cls.source}; {hint}"
 
+    @classmethod
+    def is_path(cls, name: str, value: str) -> bool:
+        """Globs of text, and a tokenizer that is a file."""
+        is_file = name == "tokenizer" and value.endswith(".json")
+        return name in ("files", "validation_files") or is_file
+
     def check_tokenizer(self, name: str | None) -> None:
         """Refuse a tokenizer that is neither known nor a file."""
         if name is not None and not name.endswith(".json"):
@@ -101,6 +107,7 @@ class TextData(StoredData, source="text"):
     """Text, tokenized as it is read, and evenly spaced windows of it for validation."""
 
     instead = {"vocab_size": "the tokenizer has it", "token_type": "the tokenizer has it"}
+    choices = {"undecodable": ("refuse", "skip")}
 
     files: tuple[str, ...] = ()
     """Globs of UTF-8 text: *.jsonl and *.parquet by their "text" field, folders that Hugging Face
@@ -111,11 +118,15 @@ class TextData(StoredData, source="text"):
     validation_share: float = 0.05
     """Share of the text that is held back by file, never trained on; it is chosen by content, not
     by seed."""
+    undecodable: str = "refuse"
+    """What becomes of a document that is not UTF-8: `refuse` the text, or `skip` the document;
+    `scaling plan` says how many were left out."""
 
     def __post_init__(self) -> None:
         """Refuse a split without two sides, and an unknown tokenizer."""
         super().__post_init__()
         self.check_tokenizer(self.tokenizer)
+        self.check_choice("undecodable")
         if not 0 < self.validation_share < 1:
             raise ConfigError(
                 f"{self.key('validation_share')} is {self.validation_share:g}; it lies between 0 "

@@ -52,6 +52,11 @@ class Section:
         """What to say of a field that other variants have and this one has not."""
         return None
 
+    @classmethod
+    def is_path(cls, name: str, value: str) -> bool:
+        """Whether a field's value names files to read: in a config's file, from its folder on."""
+        return False
+
     def mapping(self) -> dict[str, Any]:
         """All its settings as a file would state them."""
         stated = {self.tag: getattr(self, self.tag)} if self.tag else {}

@@ -21,6 +21,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SweepConfig:
     """The sweep that a YAML file describes, with `key.path=value` overrides applied.
 
     The file is given by its path; one that comes with the project also by its name (quickstart).
+    Relative paths of what it reads belong to its folder; those of overrides to the current one.
 
     Raises ConfigError, in one line that begins with the path, for a file that cannot be read, an
     unknown key (naming where it belongs, or the nearest known one), a value of the wrong type, and
@@ -34,6 +35,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SweepConfig:
         raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}); is it YAML?") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: {_yaml_problem(error)}; mend the YAML") from error
+    if isinstance(raw, Mapping):
+        raw = _from_folder(raw, SweepConfig, Path(path).parent)
     try:
         return config_from_mapping(raw, overrides)
     except ConfigError as error:
@@ -55,6 +58,26 @@ def config_from_mapping(raw: object, overrides: Sequence[str] = ()) -> SweepConf
         raw = merged(raw, typing.cast(Mapping[str, Any], value))
     config: SweepConfig = _section(raw, SweepConfig, "")
     return config
+
+
+def _from_folder(raw: Mapping[str, Any], kind: type[Section], folder: Path) -> dict[str, Any]:
+    """The settings with the files that they name as seen from the current folder.
+
+    What is not what its type says stays as it is: it is refused where it is read.
+    """
+
+    def seen(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [seen(name, item) for item in value]
+        if isinstance(value, str) and kind.is_path(name, value) and not value.startswith("~"):
+            return str(folder / value)
+        held = types.get(name)
+        if isinstance(held, type) and issubclass(held, Section) and isinstance(value, Mapping):
+            return _from_folder(value, held, folder)
+        return value
+
+    types = kind.field_types()
+    return {name: seen(name, value) for name, value in raw.items()}
 
 
 class _Loader(yaml.SafeLoader):

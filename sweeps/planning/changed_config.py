@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scaling.words import counted
 from sweeps.planning.plan import SweepPlan
 
 #: The facts by which a person tells two configs apart; others follow from these.
@@ -33,10 +34,11 @@ class EarlierRuns:
     def line(self) -> str:
         """What a person should know before launching."""
         why = f" (other {', '.join(self.differs_in)})" if self.differs_in else ""
+        are, they = ("is", "it is") if self.runs == 1 else ("are", "they are")
         return (
-            f"the config has changed: {self.runs} runs of the store, {self.finished} of them "
-            f"finished, are not in this plan{why}; they are left alone, and {self.still_valid} "
-            "of its runs were trained before and stay valid"
+            f"the config has changed: {counted(self.runs, 'run')} of the store, {self.finished} of "
+            f"them finished, {are} not in this plan{why}; {they} left alone, and "
+            f"{self.still_valid} of its runs were trained before and stay valid"
         )
 
 

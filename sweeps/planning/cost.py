@@ -1,7 +1,7 @@
 """What a plan still costs, rung by rung, and whether its budget allows that."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from scaling.errors import ConfigError
@@ -34,10 +34,15 @@ class PlanCost:
     """What is still to be spent on a plan."""
 
     rungs: tuple[RungCost, ...]  # by ascending size
-    is_measured: bool  # from finished runs; otherwise a guess from the sizes
+    throughput: Throughput
     store_error: str = ""  # why the run store could not be asked what is done; empty: it was
     price_per_device_hour: float | None
     currency: str
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it rests on finished runs; otherwise it is a guess from the sizes."""
+        return self.throughput.is_measured
 
     @property
     def flops(self) -> int:
@@ -125,11 +130,19 @@ def plan_cost(
     budget = plan.config.budget
     return PlanCost(
         rungs=tuple(rungs),
-        is_measured=throughput.is_measured,
+        throughput=throughput,
         store_error=store_error,
         price_per_device_hour=budget.price_per_device_hour,
         currency=budget.currency,
     )
+
+
+def timed(plan: SweepPlan, cost: PlanCost) -> SweepPlan:
+    """The plan with the seconds of its runs as finished ones tell them, where some have."""
+    if not cost.is_measured:
+        return plan
+    seconds = {run.run_id: cost.throughput.seconds(run) for run in plan.runs}
+    return replace(plan, measured_seconds=seconds)
 
 
 def check_budget(cost: PlanCost, budget: BudgetConfig) -> None:

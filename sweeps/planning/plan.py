@@ -4,8 +4,8 @@ import dataclasses
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from scaling.errors import ConfigError
@@ -28,6 +28,8 @@ class SweepPlan:
 
     config: SweepConfig
     runs: tuple[RunPlan, ...]
+    measured_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Seconds in one process by run id, as finished runs of the sweep tell them; none before."""
 
     @property
     def name(self) -> str:
@@ -58,6 +60,8 @@ class SweepPlan:
 
     def seconds(self, run: RunPlan) -> float:
         """Estimated training seconds that one run adds in one process."""
+        if run.run_id in self.measured_seconds:
+            return self.measured_seconds[run.run_id]
         alone = estimated_seconds(run, self.config.launch.speed.flops_per_second)
         return alone * run.marginal_flops / run.train_flops
 

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from scaling.words import counted
 from sweeps.config.sweep import recipe_of
+from sweeps.data.registry import load_corpus
 from sweeps.planning.answerable import Answerable
 from sweeps.planning.cost import PlanCost
 from sweeps.planning.memory import device_bytes, state_bytes
@@ -39,12 +41,23 @@ def plan_text(plan: SweepPlan) -> str:
         for row in plan.rows()
     ]
     total = (
-        f"{plan.name}: {len(plan.runs)} runs, {plan.train_flops:.3g} FLOP, about "
+        f"{plan.name}: {counted(len(plan.runs), 'run')}, {plan.train_flops:.3g} FLOP, about "
         f"{duration(plan.process_seconds)} of one process, {duration(plan.wall_seconds)} on "
         f"{plan.config.launch.workers}; "
         f"data {plan.runs[0].data.data_hash}"
     )
-    return table(columns, rows) + recipe_text(plan) + total + _saving(plan) + _determinism(plan)
+    rest = _left_out(plan) + _saving(plan) + _determinism(plan)
+    return table(columns, rows) + recipe_text(plan) + total + rest
+
+
+def _left_out(plan: SweepPlan) -> str:
+    """Documents of the text that nobody trains on."""
+    left_out = load_corpus(plan.config.data, plan.config.model.context).left_out  # kept by now
+    if not left_out:
+        return ""
+    return f"\n{counted(len(left_out), 'document')} left out, not UTF-8: {left_out[0]}" + (
+        " and others" if len(left_out) > 1 else ""
+    )
 
 
 def recipe_text(plan: SweepPlan) -> str:
@@ -160,10 +173,9 @@ def answers_text(can: Answerable) -> str:
     yes = {
         "forecast": f"yes, to at most {can.decades_beyond:.1f} decades "
         f"({10**can.decades_beyond:.2g} times) beyond the largest run",
-        "backtest": f"yes, {can.backtests} {'time' if can.backtests == 1 else 'times'}",
+        "backtest": f"yes, {counted(can.backtests, 'time')}",
     }
-    runs = "1 run" if can.fitted_runs == 1 else f"{can.fitted_runs} runs"
-    budgets = "1 budget" if can.budgets == 1 else f"{can.budgets} budgets"
+    runs, budgets = counted(can.fitted_runs, "run"), counted(can.budgets, "budget")
     lines = [
         f"what {runs} at {budgets} over {can.decades_spanned:.1f} decades can answer, if their "
         "losses fall as they should:"

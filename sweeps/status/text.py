@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from scaling.store.run_state import RunState
+from scaling.words import counted
 from sweeps.planning.text import duration, table
 from sweeps.status.ledger import RunStanding, SweepStanding
 
@@ -17,7 +18,9 @@ def standing_text(standing: SweepStanding, *, every_run: bool = False) -> str:
     """
     end = _summary(standing) + (f"\n{standing.earlier.line}" if standing.earlier else "")
     if count := sum(bool(run.traceback) for run in standing.runs):
-        which = "1 run keeps a traceback" if count == 1 else f"{count} runs keep tracebacks"
+        which = (
+            f"{counted(count, 'run')} {'keeps a traceback' if count == 1 else 'keep tracebacks'}"
+        )
         end += f"\n{which}; read with `scaling status CONFIG --tracebacks`, or --json"
     if every_run or len(standing.runs) <= _SCREENFUL:
         return _runs(standing.runs) + end
@@ -32,6 +35,22 @@ def tracebacks_text(standing: SweepStanding) -> str:
         if run.traceback:
             found.setdefault(run.traceback, []).append(f"{run.name} ({run.run_id})")
     return "".join(f"\n\n{', '.join(names)}:\n{text.rstrip()}" for text, names in found.items())
+
+
+def what_next(standing: SweepStanding, config: str) -> str:
+    """What to type after a sweep was trained."""
+    failed = [run for run in standing.runs if run.state is RunState.FAILED]
+    if failed:
+        why = " --tracebacks" * any(bool(run.traceback) for run in failed)
+        return f"scaling status {config}{why}  # {counted(len(failed), 'run')} failed"
+    if standing.flops_left:
+        return f"scaling run {config}  # goes on with what is left"
+    if any(run.held_out for run in standing.runs):
+        return f"scaling study {config}  # forecasts the held-out runs, compares, and reports"
+    largest = max(run.planned_train_flops for run in standing.runs)
+    source = f"mlflow:{standing.sweep}"
+    source = f"'{source}'" if " " in source else source
+    return f"scaling forecast {source} --flops {10 * largest:.1g}  # ten times the largest run"
 
 
 def _runs(runs: Sequence[RunStanding]) -> str:

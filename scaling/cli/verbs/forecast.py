@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import (
@@ -17,6 +18,7 @@ from scaling.cli.outputs import answer, save, save_table, show
 from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
 from scaling.limits import LimitCode
+from scaling.words import counted
 
 if TYPE_CHECKING:
     from analysis.forecasting.targets import Targets
@@ -136,6 +138,12 @@ def _require_one_question(arguments: Arguments) -> None:
     given = [flag for flag, names in questions.items() if any(getattr(arguments, n) for n in names)]
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)} are different questions; ask one at a time")
+    ending = Path(arguments.output or "").suffix
+    if (ending == ".csv") and not arguments.at or (ending == ".json") and arguments.at:
+        raise ConfigError(
+            f"-o {arguments.output}: --at writes its table with predictions, as .csv; other "
+            "questions write .json"
+        )
     if bool(arguments.params) != bool(arguments.tokens):
         raise ConfigError("--params and --tokens pair up: give both, or a budget with --flops")
     if arguments.values and not arguments.x:
@@ -167,7 +175,8 @@ def _predict_points(arguments: Arguments) -> None:
         if limit.code is LimitCode.UNSUPPORTED
     ]
     if unsupported:
-        count = f"{len(unsupported)} of {len(predicted)} points are unsupported"
+        are = "is" if len(unsupported) == 1 else "are"
+        count = f"{len(unsupported)} of {counted(len(predicted), 'point')} {are} unsupported"
         print(f"{count}, for example {unsupported[0]}", file=sys.stderr)
 
 

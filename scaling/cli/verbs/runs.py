@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from scaling.cli.inputs import load
+from scaling.words import counted
 
 Arguments = argparse.Namespace
 
@@ -15,7 +16,7 @@ def collect(arguments: Arguments) -> None:
 
     records = RunStore.find(arguments.experiment.removeprefix("mlflow:")).read_records()
     write_records(records, arguments.output)
-    print(f"{len(records)} runs written to {arguments.output}", file=sys.stderr)
+    print(f"{counted(len(records), 'run')} written to {arguments.output}", file=sys.stderr)
 
 
 def import_(arguments: Arguments) -> None:
@@ -24,4 +25,4 @@ def import_(arguments: Arguments) -> None:
     from scaling.store.run_store import RunStore
 
     count = import_records(load(arguments), RunStore.open(arguments.sweep))
-    print(f"{count} runs joined mlflow:{arguments.sweep}", file=sys.stderr)
+    print(f"{counted(count, 'run')} joined mlflow:{arguments.sweep}", file=sys.stderr)

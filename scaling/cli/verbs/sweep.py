@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from scaling.cli.outlooks import judge_of, outlook_lines
 from scaling.cli.outputs import answer, save, show
 from scaling.errors import ConfigError, NotStoredError, StoreError
+from scaling.words import counted
 
 if TYPE_CHECKING:
     from scaling.store.run_store import RunStore
@@ -36,13 +37,14 @@ def plan(arguments: Arguments) -> None:
     """Print what CONFIG would train, with FLOP and time, before anything is spent."""
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.answerable import answerable
-    from sweeps.planning.cost import check_budget
+    from sweeps.planning.cost import check_budget, timed
     from sweeps.planning.memory import check_memory, memory_document
     from sweeps.planning.plan import plan_sweep
     from sweeps.planning.text import answers_text, cost_text, memory_text, plan_text
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     cost = plan_cost_left(planned)
+    planned = timed(planned, cost)
     can = answerable(planned)
     document = planned.to_json(
         cost=cost.document(), memory=memory_document(planned), answerable=can.document()
@@ -65,7 +67,7 @@ def run(arguments: Arguments) -> None:
     from sweeps.planning.plan import plan_sweep
     from sweeps.running.runner import run_sweep
     from sweeps.status.live_display import SweepProgress
-    from sweeps.status.text import standing_text
+    from sweeps.status.text import standing_text, what_next
 
     planned = plan_sweep(load_config(arguments.config, arguments.set))
     may_spend(planned, arguments)
@@ -77,6 +79,7 @@ def run(arguments: Arguments) -> None:
         run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
     standing = standing_of(planned, store)
     answer(standing.to_json(), lambda: standing_text(standing), arguments)
+    print(f"next: {what_next(standing, arguments.config)}", file=sys.stderr)
 
 
 def status(arguments: Arguments) -> None:
@@ -124,6 +127,7 @@ def tokenize(arguments: Arguments) -> None:
     from sweeps.data.tokens.tokenize import tokenize_corpus
     from sweeps.data.tokens.tokenize_progress import TokenizeDisplay
 
+    left_out: list[str] | None = [] if arguments.skip_undecodable else None
     with TokenizeDisplay() as display:
         made = tokenize_corpus(
             arguments.files,
@@ -131,12 +135,18 @@ def tokenize(arguments: Arguments) -> None:
             tokenizer=arguments.tokenizer,
             shard_tokens=arguments.shard_tokens,
             validation_share=arguments.validation_share,
+            left_out=left_out,
             on_progress=display.show,
         )
+    if left_out:
+        found = counted(len(left_out), "document")
+        print(f"left out, not UTF-8: {found}, first {left_out[0]}", file=sys.stderr)
     tokens = sum(shard["tokens"] for shard in made.shards)
     document = {"folder": str(made.folder), "tokens": tokens, "shards": list(made.shards)}
+    document |= {"left_out": left_out or []}
     document |= {"tokenizer": made.tokenizer, "tokenizer_hash": made.tokenizer_hash}
-    text = f"{tokens:,} tokens in {len(made.shards)} shards in {made.folder} ({made.tokenizer})"
+    shards = counted(len(made.shards), "shard")
+    text = f"{tokens:,} tokens in {shards} in {made.folder} ({made.tokenizer})"
     show(json.dumps(document, indent=2), lambda: text, arguments)
 
 
@@ -167,7 +177,7 @@ def may_spend(planned: "SweepPlan", arguments: Arguments) -> None:
     if most is None or cost.device_hours <= most or arguments.yes:
         return
     left = f"about {cost.device_hours:.3g} device hours are left to train"
-    if not sys.stdin.isatty():
+    if arguments.quiet or not sys.stdin.isatty():
         raise ConfigError(f"{left}, more than budget.ask_above_device_hours {most:g}; add --yes")
     print(f"{left}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

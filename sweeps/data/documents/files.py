@@ -27,13 +27,16 @@ SKIPPED_FOLDERS = frozenset(
 )
 
 
-def read_documents(patterns: Sequence[str] = ()) -> tuple[Document, ...]:
+def read_documents(
+    patterns: Sequence[str] = (), left_out: list[str] | None = None
+) -> tuple[Document, ...]:
     """The documents of the files that match the globs, or of the standard library without globs.
 
     Raises CorpusError for a glob without files, bytes that are not UTF-8 (with file and offset),
-    JSONL lines or Parquet rows without a "text" string, and text that is empty altogether.
+    JSONL lines or Parquet rows without a "text" string, and text that is empty altogether. With a
+    list `left_out`, documents that are not UTF-8 are named there instead, and passed over.
     """
-    documents = tuple(stream_documents(patterns))
+    documents = tuple(stream_documents(patterns, left_out=left_out))
     if not documents:
         where = ", ".join(patterns) or sysconfig.get_paths()["stdlib"]
         raise CorpusError(f"{where}: no text inside; give data.files with some")
@@ -41,10 +44,14 @@ def read_documents(patterns: Sequence[str] = ()) -> tuple[Document, ...]:
 
 
 def stream_documents(
-    patterns: Sequence[str] = (), piece_bytes: int | None = None
+    patterns: Sequence[str] = (),
+    piece_bytes: int | None = None,
+    left_out: list[str] | None = None,
 ) -> Iterator[Document]:
     """The same, one at a time; with `piece_bytes`, long text files come in pieces of that size."""
-    found = _user_documents(patterns, piece_bytes) if patterns else _standard_library_documents()
+    found = _standard_library_documents()
+    if patterns:
+        found = _user_documents(patterns, piece_bytes, left_out)
     return (document for document in found if document.content.strip())
 
 
@@ -69,9 +76,11 @@ def _standard_library_documents() -> Iterator[Document]:
                     yield Document(f"topics/{topic}", text.encode())
 
 
-def _user_documents(patterns: Sequence[str], piece_bytes: int | None) -> Iterator[Document]:
+def _user_documents(
+    patterns: Sequence[str], piece_bytes: int | None, left_out: list[str] | None
+) -> Iterator[Document]:
     for path in find_files(patterns):
-        yield from file_documents(path, piece_bytes)
+        yield from file_documents(path, piece_bytes, left_out)
 
 
 def find_files(patterns: Sequence[str]) -> list[str]:

@@ -31,30 +31,35 @@ def is_readable(path: Path) -> bool:
     return path.is_file() or _is_saved(path)
 
 
-def file_documents(path: str, piece_bytes: int | None = None) -> Iterator[Document]:
+def file_documents(
+    path: str, piece_bytes: int | None = None, left_out: list[str] | None = None
+) -> Iterator[Document]:
     """The documents of one file or saved folder.
 
     A text file is one document, or, with `piece_bytes`, several of about that size, cut behind a
-    line. Raises CorpusError for what cannot be read, naming the byte, line or row.
+    line. Raises CorpusError for what cannot be read, naming the byte, line or row; with a list
+    `left_out`, documents that are not UTF-8 are named there instead, and passed over.
     """
     try:
         if Path(path).is_dir():
             yield from _saved_documents(Path(path))
         elif path.endswith(".jsonl"):
-            yield from _jsonl_documents(path)
+            yield from _jsonl_documents(path, left_out)
         elif path.endswith(".parquet"):
             yield from _parquet_documents(path)
         else:
-            yield from _text_documents(path, piece_bytes)
+            yield from _text_documents(path, piece_bytes, left_out)
     except OSError as error:
         raise CorpusError(f"{path}: {error.strerror or error}; mend data.files") from error
 
 
-def _text_documents(path: str, piece_bytes: int | None) -> Iterator[Document]:
+def _text_documents(
+    path: str, piece_bytes: int | None, left_out: list[str] | None
+) -> Iterator[Document]:
     if piece_bytes is None:
         content = Path(path).read_bytes()
-        _check_utf8(path, content, 0)
-        yield Document(path, content)
+        if _is_text(path, content, 0, left_out):
+            yield Document(path, content)
         return
     offset, rest = 0, b""
     with open(path, "rb") as file:
@@ -63,11 +68,10 @@ def _text_documents(path: str, piece_bytes: int | None) -> Iterator[Document]:
             end = rest.rfind(b"\n") + 1 if len(block) == piece_bytes else len(rest)
             if end or len(rest) >= 2 * piece_bytes:
                 piece = rest[: end or _whole_characters(rest)]
-                _check_utf8(path, piece, offset)
-                yield Document(f"{path}[{offset}]", piece)
+                if _is_text(path, piece, offset, left_out):
+                    yield Document(f"{path}[{offset}]", piece)
                 offset, rest = offset + len(piece), rest[len(piece) :]
-    if rest:
-        _check_utf8(path, rest, offset)
+    if rest and _is_text(path, rest, offset, left_out):
         yield Document(f"{path}[{offset}]", rest)
 
 
@@ -78,23 +82,29 @@ def _whole_characters(content: bytes) -> int:
     return len(content) - len(decoder.getstate()[0])
 
 
-def _check_utf8(path: str, content: bytes, offset: int) -> None:
+def _is_text(path: str, content: bytes, offset: int, left_out: list[str] | None) -> bool:
+    """Whether it is UTF-8; what is not is noted where a list is at hand, else refused."""
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path}: byte {offset + error.start} (0x{content[error.start]:02x}) is not UTF-8; "
-            "convert the file to UTF-8"
-        ) from error
+        where = f"{path}: byte {offset + error.start} (0x{content[error.start]:02x})"
+        if left_out is None:
+            raise CorpusError(
+                f"{where} is not UTF-8; convert the file to UTF-8, or leave such documents out: "
+                "data.undecodable skip, or scaling tokenize --skip-undecodable"
+            ) from error
+        left_out.append(where)
+        return False
+    return True
 
 
-def _jsonl_documents(path: str) -> Iterator[Document]:
+def _jsonl_documents(path: str, left_out: list[str] | None) -> Iterator[Document]:
     offset = 0
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
-            _check_utf8(path, line, offset)
+            is_text = _is_text(path, line, offset, left_out)
             offset += len(line)
-            if line.strip():
+            if is_text and line.strip():
                 yield Document(f"{path}:{number}", _jsonl_text(path, number, line))
 
 

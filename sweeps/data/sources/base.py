@@ -55,6 +55,8 @@ class Corpus(ABC):
 
     facts: CorpusFacts
     context: int
+    left_out: tuple[str, ...] = ()
+    """Documents that are no part of it, since they are not UTF-8: file and byte of each."""
 
     @property
     @abstractmethod

@@ -27,7 +27,8 @@ def load_text(config: TextData, context: int) -> StreamCorpus:
     Raises CorpusError where there is no text, or too little of it for one window on either side.
     """
     tokenizer = find_tokenizer(config.tokenizer)
-    documents = read_documents(config.files)
+    left_out: list[str] | None = [] if config.undecodable == "skip" else None
+    documents = read_documents(config.files, left_out)
     training, held_back = split_documents(documents, config.validation_share)
     train = _stream(training, tokenizer)
     validation_stream = _stream(held_back, tokenizer)
@@ -51,7 +52,13 @@ def load_text(config: TextData, context: int) -> StreamCorpus:
         validation_sequences=len(validation),
         bytes_per_token=float(tokenizer.token_bytes[validation[:, 1:]].mean()),
     )
-    return StreamCorpus(facts=facts, train=train, held_back=validation, context=context)
+    return StreamCorpus(
+        facts=facts,
+        train=train,
+        held_back=validation,
+        context=context,
+        left_out=tuple(left_out or ()),
+    )
 
 
 def split_documents(

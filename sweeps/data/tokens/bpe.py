@@ -119,7 +119,9 @@ def read_bpe(path: str | Path) -> BpeTokenizer:
     return tokenizer
 
 
-def train_bpe(files: Sequence[str], vocab_size: int, path: str | Path) -> BpeTokenizer:
+def train_bpe(
+    files: Sequence[str], vocab_size: int, path: str | Path, left_out: list[str] | None = None
+) -> BpeTokenizer:
     """Train a byte-level BPE on text (globs as in data.files) and write it as a tokenizer.json.
 
     `vocab_size` counts the 256 bytes, the merges and the end of a document; a text too short for
@@ -142,14 +144,14 @@ def train_bpe(files: Sequence[str], vocab_size: int, path: str | Path) -> BpeTok
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    engine.train_from_iterator(_texts(files), trainer)
+    engine.train_from_iterator(_texts(files, left_out), trainer)
     write_atomically(path, engine.to_str(pretty=True).encode())
     return read_bpe(path)
 
 
-def _texts(files: Sequence[str]) -> Iterator[str]:
+def _texts(files: Sequence[str], left_out: list[str] | None) -> Iterator[str]:
     found = False
-    for document in stream_documents(files, _PIECE_BYTES):
+    for document in stream_documents(files, _PIECE_BYTES, left_out):
         found = True
         yield document.content.decode("utf-8")
     if not found:

@@ -61,13 +61,15 @@ def tokenize_corpus(
     tokenizer: str = "bytes",
     shard_tokens: int = 100_000_000,
     validation_share: float = 0.01,
+    left_out: list[str] | None = None,
     on_progress: Callable[[TokenizeProgress], None] = lambda progress: None,
 ) -> Manifest:
     """Write the text of the files as shards train-*.bin and validation-*.bin, with a tokens.json.
 
     files: globs as in data.files. tokenizer: `bytes`, `ascii-96`, the path of a tokenizer.json, or
     `bpe-N`, which trains a byte-level BPE of N tokens on the text first. validation_share: the
-    chance of a document to be held back; its content decides. Repeat the call after it was killed,
+    chance of a document to be held back; its content decides. left_out: a list, to which documents
+    that are not UTF-8 are added; without one they are refused. Repeat the call after it was killed,
     and it goes on; repeat it when it has finished, and it checks everything.
 
     Raises CorpusError for text that is missing or has changed since the first call, for a folder
@@ -81,13 +83,16 @@ def tokenize_corpus(
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with _only_one(folder):
-        chosen = _choose_tokenizer(tokenizer, files, folder)
+        chosen = _choose_tokenizer(tokenizer, files, folder, left_out)
         settings = {
             "tokenizer": chosen.name if tokenizer.endswith(".json") else tokenizer,
             "shard_tokens": shard_tokens,
             "validation_share": validation_share,
         }
-        _Tokenization(folder, chosen, settings).run(files, on_progress)
+        if left_out is not None:
+            settings["undecodable"] = "skip"
+            left_out.clear()  # of those that the tokenizer met
+        _Tokenization(folder, chosen, settings).run(files, left_out, on_progress)
     return read_manifest(folder)
 
 
@@ -191,12 +196,17 @@ class _Tokenization:
         self._running = b""
         self._checkpoint: dict[str, Any] | None = self._earlier.get("source")
 
-    def run(self, files: Sequence[str], on_progress: Callable[[TokenizeProgress], None]) -> None:
+    def run(
+        self,
+        files: Sequence[str],
+        left_out: list[str] | None,
+        on_progress: Callable[[TokenizeProgress], None],
+    ) -> None:
         size = _input_bytes(files)
         if not self._earlier:
             self._save({"documents": 0, "hash": ""})
         try:
-            for batch in _batches(stream_documents(files, _PIECE_BYTES)):
+            for batch in _batches(stream_documents(files, _PIECE_BYTES, left_out)):
                 self._add(batch)
                 on_progress(self._progress(size))
             self._finish(files)
@@ -317,13 +327,15 @@ class _Tokenization:
         return earlier
 
 
-def _choose_tokenizer(name: str, files: Sequence[str], folder: Path) -> Tokenizer:
+def _choose_tokenizer(
+    name: str, files: Sequence[str], folder: Path, left_out: list[str] | None
+) -> Tokenizer:
     """The tokenizer, with its file beside the shards where it has one."""
     own, begun = folder / TOKENIZER_FILE, (folder / MANIFEST).exists()
     if name in TOKENIZERS:
         return find_tokenizer(name)
     if name.startswith("bpe-") and name[4:].isdigit():
-        return read_bpe(own) if begun else train_bpe(files, int(name[4:]), own)
+        return read_bpe(own) if begun else train_bpe(files, int(name[4:]), own, left_out)
     chosen = read_bpe(name)
     if not begun:
         write_atomically(own, chosen.text.encode())

@@ -60,7 +60,9 @@ def test_a_plan_s_document_says_what_it_costs_and_from_what_that_is_known(config
     small = min(plan.runs, key=lambda run: run.train_flops)
     train(RunStore.open(plan.name), small, loss=2.0)
     assert main(["plan", config, "--json"]) == 0
-    cost = json.loads(capsys.readouterr().out)["cost"]
+    document = json.loads(capsys.readouterr().out)
+    cost, part = document["cost"], small.train_flops / plan.train_flops
+    assert document["process_seconds"] == pytest.approx(3.6 / part, abs=0.1)  # as measured
     left = [run for run in plan.runs if run is not small]
     assert cost["is_measured"]
     assert cost["flops"] == sum(run.train_flops for run in left)
@@ -123,6 +125,20 @@ def test_a_running_run_is_listed_with_where_it_is_heading(config, tiny_mapping, 
     assert cells[last.run_id]["state"] == "running"
     assert cells[last.run_id]["outlook"].startswith("60% done, heading for ")
     assert not any(cells[run.run_id]["outlook"] for run in done)
+
+
+def test_a_run_ends_with_what_to_type_next(config, plan, capsys, launches):
+    assert main(["run", config]) == 0
+    said = capsys.readouterr().err
+    assert f"next: scaling run {config}  # goes on with what is left" in said
+    for run in plan.runs:
+        train(RunStore.open(plan.name), run, loss=2.0)
+    assert main(["run", config, "--json"]) == 0
+    said = capsys.readouterr()
+    assert f"next: scaling study {config}  # forecasts the held-out runs" in said.err
+    assert json.loads(said.out)["sweep"] == "tiny"
+    assert main(["run", config, "--set", "held_out=[]"]) == 0
+    assert "next: scaling forecast mlflow:tiny --flops " in capsys.readouterr().err
 
 
 def test_watching_ends_by_itself_with_the_whole_ledger(config, plan, capsys):

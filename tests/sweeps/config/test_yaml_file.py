@@ -89,3 +89,19 @@ def test_an_override_without_a_value_is_refused(write):
         load_config(write(GOOD), ["grid.seed"])
     with pytest.raises(ConfigError, match='did you mean "seed"'):
         load_config(write(GOOD), ["grid.sede=3"])
+
+
+def test_paths_of_a_file_belong_to_its_folder_and_those_of_overrides_to_the_current_one(tmp_path):
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    path = folder / "one.yaml"
+    path.write_text(
+        "{name: one, grid: {width: 16, tokens: 1e6}, "
+        "data: {files: [text/*.txt, /abs/*.txt, ~/x], tokenizer: own/tokenizer.json}}"
+    )
+    data = load_config(path).data
+    assert data.files == (f"{folder}/text/*.txt", "/abs/*.txt", "~/x")
+    assert data.tokenizer == f"{folder}/own/tokenizer.json"
+    assert load_config(path, ["data.tokenizer=bytes"]).data.tokenizer == "bytes"
+    assert load_config(path, ["data.files=[here/*.txt]"]).data.files == ("here/*.txt",)
+    assert load_config(path).launch.checkpoints.folder == "checkpoints"  # a result

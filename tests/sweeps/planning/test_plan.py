@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling.errors import ConfigError
+from scaling.errors import ConfigError, CorpusError
 from sweeps.config.shipped import shipped_configs
 from sweeps.config.yaml_file import config_from_mapping, load_config
 from sweeps.planning.plan import plan_sweep
@@ -189,3 +189,12 @@ def _forget_corpora():
     from sweeps.data.registry import load_corpus
 
     load_corpus.cache_clear()
+
+
+def test_a_plan_says_which_text_was_left_out(tiny_mapping, text_files):
+    (text_files / "bad.txt").write_bytes(b"\xff no text")
+    with pytest.raises(CorpusError, match="leave such documents out: data.undecodable skip"):
+        plan_sweep(config_from_mapping(tiny_mapping))
+    tiny_mapping["data"] |= {"undecodable": "skip"}
+    text = plan_text(plan_sweep(config_from_mapping(tiny_mapping)))
+    assert f"1 document left out, not UTF-8: {text_files}/bad.txt: byte 0 (0xff)" in text

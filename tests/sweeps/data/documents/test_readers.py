@@ -115,3 +115,17 @@ def test_a_saved_folder_that_was_cut_short_says_so(tmp_path):
 def test_a_folder_that_nobody_saved_is_no_file(tmp_path):
     with pytest.raises(CorpusError, match="no such file"):
         contents(tmp_path)
+
+
+@pytest.mark.parametrize("pieces", [None, 16])
+def test_what_is_not_utf8_is_left_out_and_named_where_that_is_asked_for(tmp_path, pieces):
+    (tmp_path / "a.txt").write_bytes(b"all is well\n")
+    (tmp_path / "b.txt").write_bytes(b"caf\xe9\n")
+    (tmp_path / "c.jsonl").write_bytes(b'{"text": "good"}\n{"text": "b\xe9d"}\n{"text": "fine"}\n')
+    left_out = []
+    found = list(stream_documents([str(tmp_path / "*")], pieces, left_out))
+    assert [document.content for document in found] == [b"all is well\n", b"good", b"fine"]
+    assert left_out == [
+        f"{tmp_path}/b.txt: byte 3 (0xe9)",
+        f"{tmp_path}/c.jsonl: byte 28 (0xe9)",
+    ]

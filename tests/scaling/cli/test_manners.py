@@ -1,0 +1,107 @@
+"""Facts about the manners of the command: what it prints beside an answer, and where it writes."""
+
+import sys
+
+import pytest
+
+from scaling.cli.command import main, parser
+from scaling.words import counted
+
+BUDGETS = [10.0**k for k in range(15, 22)]
+TABLE = "train_flops,loss\n" + "".join(f"{c:g},{2 + 900 * c**-0.2}\n" for c in BUDGETS)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text(TABLE)
+    return str(path)
+
+
+def refusal(argv, capsys):
+    """The line that a mistyped command is answered with."""
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    said = capsys.readouterr()
+    assert ended.value.code == 2 and said.out == "" and said.err.count("\n") == 1
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["fit", "runs.csv", "-o", "fit.png"], '"fit.png" ends in .png; write .json'),
+        (["report", "runs.csv", "-o", "report.json"], "ends in .json; write .html"),
+        (["collect", "sweep", "-o", "runs.html"], "write .csv or .parquet or .jsonl"),
+        (["study", "quickstart", "-o", "report.html"], "ends in .html; it is a folder"),
+        (["backtest", "runs.csv", "--figure", "f.json"], "write .svg or .png or .pdf"),
+    ],
+)
+def test_an_ending_that_the_verb_does_not_write_is_refused_before_any_work(argv, said, capsys):
+    assert said in refusal(argv, capsys)
+
+
+@pytest.mark.parametrize(("more", "name"), [([], "f.csv"), (["--at", "points.csv"], "f.json")])
+def test_a_forecast_is_written_in_the_form_of_its_question(runs, more, name, capsys):
+    asked = more or ["--flops", "1e22"]
+    assert main(["forecast", runs, *asked, "-o", name]) == 2
+    assert f"-o {name}: --at writes its table with predictions, as .csv" in capsys.readouterr().err
+
+
+def test_a_name_with_dots_is_no_ending():
+    assert parser().parse_args(["fit", "runs.csv", "-o", "fit.v2"]).output == "fit.v2"
+
+
+def test_every_verb_takes_quiet_or_verbose(capsys):
+    for verb in parser()._subparsers._group_actions[0].choices.values():
+        options = {option for action in verb._actions for option in action.option_strings}
+        assert {"--quiet", "--verbose"} <= options
+    assert "not allowed with" in refusal(["fit", "runs.csv", "-q", "-v"], capsys)
+
+
+def test_quiet_leaves_the_answer_and_the_mistakes(runs, tmp_path, capsys):
+    table = str(tmp_path / "points.csv")
+    (tmp_path / "points.csv").write_text("train_flops\n1e22\n1e30\n")
+    argv = ["forecast", runs, "--at", table]
+    assert main(argv) == 0
+    loud = capsys.readouterr()
+    assert "1 of 2 points is unsupported" in loud.err
+    assert main([*argv, "--quiet"]) == 0
+    assert capsys.readouterr() == (loud.out, "")
+    assert main(["fit", "nowhere.csv", "--quiet"]) == 2
+    assert "nowhere.csv: no such file" in capsys.readouterr().err
+
+
+def test_verbose_adds_the_traceback_of_a_mistake(capsys):
+    assert main(["fit", "nowhere.csv"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert main(["fit", "nowhere.csv", "--verbose"]) == 2
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_completion_without_its_package_says_how_to_get_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["--print-completion", "bash"]) == 2
+    assert "pip install 'scaling-forecast[completion]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_knows_every_verb(shell, capsys):
+    pytest.importorskip("shtab")
+    assert main(["--print-completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(word in script for word in ("forecast", "config", "inference-tokens"))
+
+
+def test_counts_agree_with_their_nouns(tmp_path, capsys, tracking_uri):
+
+    assert [counted(n, "run") for n in (0, 1, 2, 1200)] == [
+        "0 runs",
+        "1 run",
+        "2 runs",
+        "1,200 runs",
+    ]
+    one = tmp_path / "one.csv"
+    one.write_text("train_flops,loss\n1e18,3.0\n")
+    assert main(["import", str(one), "--sweep", "one"]) == 0
+    assert capsys.readouterr().err == "1 run joined mlflow:one\n"
