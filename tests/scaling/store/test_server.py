@@ -2,10 +2,14 @@
 
 import multiprocessing
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import urllib.request
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,8 +19,10 @@ from scaling.errors import StoreError
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from scaling.store.seals import keep_seal, read_seal, sealed_names
+from tests.docs.blocks import blocks_of
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[3]
 FACTS = {"width": 32, "seed": 7}
 RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}
 
@@ -136,8 +142,9 @@ def test_16_processes_logging_at_once_to_a_server_lose_nothing(server):
 
 
 @pytest.fixture
-def postgresql():
-    """The URI of a PostgreSQL database of our own, run by the user that Debian made for it."""
+def start_postgresql():
+    """A function: options of initdb -> the port of a PostgreSQL of our own, whose sockets lie in
+    the folder that it gives too; run by the user that Debian made for it."""
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     pytest.importorskip("psycopg")
     if not binaries or os.geteuid() != 0 or shutil.which("runuser") is None:
@@ -145,23 +152,32 @@ def postgresql():
     folder = Path("/tmp") / f"scaling-postgres-{os.getpid()}"
     folder.mkdir()
     shutil.chown(folder, "postgres")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    data = str(folder / "data")
+    port = free_port()
 
     def command(*arguments):
         as_user = ["runuser", "-u", "postgres", "--", f"{binaries[-1]}/{arguments[0]}"]
         subprocess.run([*as_user, *arguments[1:]], check=True, cwd="/", stdout=subprocess.DEVNULL)
 
-    data = str(folder / "data")
-    command("initdb", "-D", data, "-A", "trust", "-U", "scaling")
-    settings = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
-    command("pg_ctl", "-D", data, "-o", settings, "-l", f"{folder}/log", "-w", "start")
+    def start(*options):
+        command("initdb", "-D", data, *options)
+        settings = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
+        command("pg_ctl", "-D", data, "-o", settings, "-l", f"{folder}/log", "-w", "start")
+        return port, folder
+
     try:
-        yield f"postgresql://scaling@127.0.0.1:{port}/postgres"
+        yield start
     finally:
-        command("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+        if (folder / "data" / "postmaster.pid").exists():
+            command("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgresql(start_postgresql):
+    """The URI of a PostgreSQL database of our own."""
+    port, _ = start_postgresql("-A", "trust", "-U", "scaling")
+    return f"postgresql://scaling@127.0.0.1:{port}/postgres"
 
 
 def test_16_processes_logging_at_once_over_postgresql_lose_nothing(postgresql, tmp_path):
@@ -174,3 +190,80 @@ def test_16_processes_logging_at_once_over_postgresql_lose_nothing(postgresql, t
     direct = RunStore.find("crowd", postgresql)  # the same runs by SQL, without the server
     assert len(direct.facts()) == 32
     assert len(direct.curves()) == 3200
+
+
+def documented(page, first, **here):
+    """The code of the block of a page that begins so, with names and ports of here put in."""
+    blocks = blocks_of(ROOT / "docs" / f"{page}.md")
+    (block,) = (block for block in blocks if block.code.startswith(first))
+    assert block.elsewhere == str(Path(__file__).relative_to(ROOT))
+    assert all(name in block.code for name in here)
+    return re.sub("|".join(here) or "$^", lambda found: here[found[0]], block.code)
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+@contextmanager
+def typed(command, folder, uri, eventually, **environment):
+    """A server by a command as it is typed, while the context is entered; it answers at `uri`."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    server = subprocess.Popen(
+        ["bash", "-ec", command],
+        env=os.environ | {"PATH": programs} | environment,
+        cwd=folder,
+        start_new_session=True,
+    )
+
+    def answers():
+        with suppress(OSError):
+            urllib.request.urlopen(f"{uri}/health").close()
+            return True
+
+    try:
+        eventually(answers)
+        yield
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def test_the_tutorials_server_serves_the_runs_of_the_folder(tracking_uri, tmp_path, eventually):
+    RunStore.open("tutorial").start_run("abc", "d32", FACTS).finish(RECORD)
+    assert eventually(lambda: RunStore.find("tutorial").states())
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    command = documented("tutorial/first_ladder", "mlflow server", **{"5000": port})
+    with typed(command, tmp_path, uri, eventually):
+        assert RunStore.find("tutorial", uri).states() == {"abc": RunState.FINISHED}
+
+
+def test_the_documented_commands_serve_a_store_on_a_postgresql_of_debians_rules(
+    start_postgresql, tmp_path, monkeypatch, eventually
+):
+    port, sockets = start_postgresql("--auth-local=peer", "--auth-host=scram-sha-256")
+    at = {"PGHOST": str(sockets), "PGPORT": str(port)}  # else Debian's own would be found
+    password, page = "not in any command", "how-to/run_on_a_cluster"
+    as_postgres = 'sudo() { shift; runuser -u "$1" -- "${@:2}"; }; cd /\n'
+    subprocess.run(
+        ["bash", "-ec", as_postgres + documented(page, "sudo -u postgres")],
+        input=f"{password}\n{password}\n",
+        env=os.environ | at,
+        text=True,
+        check=True,
+        start_new_session=True,  # else createuser asks the terminal
+    )
+    here = {"SERVER": socket.gethostname(), "5000": free_port()}
+    export = documented(page, "export MLFLOW_TRACKING_URI=", **here)
+    uri = export.strip().partition("=")[2]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    command = documented(page, "mlflow server", **here, **{"/shared": str(tmp_path)})
+    with typed(command, tmp_path, uri, eventually, PGPASSWORD=password, **at):
+        RunStore.open("typed").start_run("abc", "d32", FACTS).finish(RECORD)
+        assert eventually(lambda: RunStore.find("typed").states() == {"abc": RunState.FINISHED})
+        keep_seal("one", "document")
+        assert read_seal("one") == "document"
+        assert [file.name for file in (tmp_path / "artifacts").rglob("seal.json")]
