@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from analysis.approaches.side_by_side import cross_checks as cross_checks
     from analysis.decisions.budget_for_loss import BudgetForLoss as BudgetForLoss
     from analysis.decisions.budget_for_loss import budget_for_loss as budget_for_loss
+    from analysis.decisions.optimal_split import Allocation as Allocation
     from analysis.decisions.optimal_split import OptimalSplit as OptimalSplit
-    from analysis.decisions.optimal_split import optimal_splits as optimal_splits
+    from analysis.decisions.optimal_split import allocate as allocate
     from analysis.evaluation.backtest import Backtest as Backtest
     from analysis.evaluation.backtest import backtest as backtest
     from analysis.evaluation.held_out import HeldOutCheck as HeldOutCheck
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from analysis.fitting.result import Fit as Fit
     from analysis.fitting.result import FitStatus as FitStatus
     from analysis.forecasting.forecast import forecast as forecast
-    from analysis.forecasting.forecast import forecast_points as forecast_points
     from analysis.forecasting.forecast import with_predictions as with_predictions
     from analysis.forecasting.options import ForecastOptions as ForecastOptions
     from analysis.forecasting.result import Forecast as Forecast
@@ -64,14 +64,14 @@ _HOMES = {
     "analysis.forecasting.targets": ("Targets",),
     "analysis.forecasting.options": ("ForecastOptions",),
     "analysis.forecasting.result": ("Forecast",),
-    "analysis.forecasting.forecast": ("forecast", "forecast_points", "with_predictions"),
+    "analysis.forecasting.forecast": ("forecast", "with_predictions"),
     "analysis.approaches.envelope": ("EnvelopeFit", "fit_envelope"),
     "analysis.approaches.isoflop": ("IsoflopFit", "fit_isoflop"),
     "analysis.approaches.side_by_side": ("CrossCheck", "cross_checks"),
     "analysis.evaluation.backtest": ("Backtest", "backtest"),
     "analysis.evaluation.held_out": ("HeldOutCheck", "check_held_out", "forecast_held_out"),
     "analysis.evaluation.sealed": ("Seal", "SealStanding", "seal_forecast", "standing_of"),
-    "analysis.decisions.optimal_split": ("OptimalSplit", "optimal_splits"),
+    "analysis.decisions.optimal_split": ("Allocation", "OptimalSplit", "allocate"),
     "analysis.decisions.budget_for_loss": ("BudgetForLoss", "budget_for_loss"),
     "analysis.report.findings": ("Findings", "gather_findings"),
     "analysis.report.write": ("write_report",),

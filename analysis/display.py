@@ -21,11 +21,21 @@ TEXTS = {
     "IsoflopFit": "analysis.text.fitting:isoflop_blocks",
     "CrossCheck": "analysis.text.fitting:cross_check_blocks",
     "LadderHealth": "analysis.text.tuning:health_blocks",
+    "Forecast": "analysis.text.forecasting:forecast_blocks",
+    "Backtest": "analysis.text.evaluation:backtest_blocks",
+    "HeldOutCheck": "analysis.text.evaluation:held_out_blocks",
+    "SealStanding": "analysis.text.evaluation:standing_blocks",
+    "OptimalSplit": "analysis.text.decisions:split_blocks",
+    "Allocation": "analysis.text.decisions:allocation_blocks",
+    "BudgetForLoss": "analysis.text.decisions:budget_blocks",
 }
 #: The result, and the function that draws it: it takes the result and ``ax``.
 FIGURES = {
     "Fit": "analysis.plots.fit:plot_fit",
     "IsoflopFit": "analysis.plots.isoflop:plot_isoflop_fit",
+    "Forecast": "analysis.plots.loss_against:plot_forecast",
+    "HeldOutCheck": "analysis.plots.loss_against:plot_held_out",
+    "Backtest": "analysis.plots.backtest:plot_backtest_errors",
 }
 
 

@@ -38,9 +38,11 @@ def intervals_from(document: Mapping[str, Sequence[float]]) -> dict[float, Inter
     return {float(level): Interval(*ends) for level, ends in document.items()}
 
 
-def interval_columns(intervals: Mapping[float, Interval]) -> dict[str, Any]:
-    """The ends of intervals as columns of a table: low_90, high_90 and so on, by level."""
+def interval_columns(intervals: Mapping[float, Interval], of: str = "") -> dict[str, Any]:
+    """The ends of intervals as columns of a table: low_90, high_90 and so on, by level; with
+    ``of``, what the intervals are of, as its first word."""
     columns: dict[str, Any] = {}
-    for level, ends in intervals.items():
-        columns[f"low_{100 * level:.10g}"], columns[f"high_{100 * level:.10g}"] = ends
+    for level, (low, high) in intervals.items():
+        for end, value in (("low", low), ("high", high)):
+            columns[f"{of}_{end}_{100 * level:.10g}".lstrip("_")] = value
     return columns

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scaling.simulate import grid_of_runs as grid_of_runs
     from scaling.simulate import isoflop_runs as isoflop_runs
     from scaling.simulate import simulate_records as simulate_records
+    from scaling.sources import records_from as records_from
     from scaling.store.import_runs import import_records as import_records
     from scaling.store.run_store import RunStore as RunStore
 
@@ -43,6 +44,7 @@ _HOMES = {
     "scaling.laws.registry": ("register_law",),
     "scaling.simulate": ("grid_of_runs", "isoflop_runs", "simulate_records"),
     "scaling.store.run_store": ("RunStore",),
+    "scaling.sources": ("records_from",),
     "scaling.store.import_runs": ("import_records",),
 }
 __all__, __getattr__, __dir__ = offer("scaling", _HOMES)

@@ -85,9 +85,10 @@ def _wrapped(sentence: str, width: int | None, hang: int = 2) -> list[str]:
 
 
 _PAGE = """<div class="scaling-result"><style>
-.scaling-result {overflow-x: auto; line-height: 1.45; max-width: 60em}
+.scaling-result {line-height: 1.45}
+.scaling-result p, .scaling-result ul {max-width: 60em}
 .scaling-result p {margin: .3em 0} .scaling-result p.head {font-weight: bold}
-.scaling-result table {border-collapse: collapse; margin: .5em 0}
+.scaling-result table {border-collapse: collapse; margin: .5em 0; display: block; overflow-x: auto}
 .scaling-result th, .scaling-result td {text-align: right; padding: .15em .7em}
 .scaling-result th, .scaling-result td {white-space: nowrap; font-variant-numeric: tabular-nums}
 .scaling-result th:first-child, .scaling-result td:first-child {text-align: left}

@@ -105,6 +105,11 @@ def texts(limits: Iterable[Limit], *, without: Iterable[LimitCode] = ()) -> list
     return list(dict.fromkeys(limit.text for limit in limits if limit.code not in hidden))
 
 
+def codes(limits: Iterable[Limit]) -> str:
+    """The codes of these limits, each once, as one cell of a table; "" where there are none."""
+    return ", ".join(dict.fromkeys(limit.code.value for limit in limits))
+
+
 def first_of(code: LimitCode, limits: Iterable[Limit]) -> Limit | None:
     """The first limit of this code; None where there is none."""
     return next((limit for limit in limits if limit.code is code), None)

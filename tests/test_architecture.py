@@ -19,7 +19,7 @@ FLOORS = {
     "scaling": (
         *("version", "lazy", "display", "arrays", "words", "errors", "columns", "limits"),
         *("rung_health", "records", "compute", "shape", "laws", "answerable", "simulate", "store"),
-        *("cli", "__main__"),
+        *("sources", "cli", "__main__"),
     ),
     "sweeps": (
         *("config", "data", "models", "objectives", "planning", "training", "multi_device"),

@@ -16,14 +16,14 @@ OFFERED = {
         Backtest BudgetForLoss CrossCheck EnvelopeFit Findings Fit FitStatus Forecast
         ForecastOptions HeldOutCheck Interval IsoflopFit LadderHealth OptimalSplit Seal
         SealStanding Targets backtest budget_for_loss check_held_out checklist_card cross_checks
-        fit_envelope fit_isoflop fit_law forecast forecast_held_out forecast_points
-        gather_findings ladder_health optimal_splits profile_intervals
+        fit_envelope fit_isoflop fit_law forecast forecast_held_out
+        gather_findings ladder_health allocate Allocation profile_intervals
         seal_forecast standing_of with_predictions write_report
     """,
     "scaling": """
         CheckError ConfigError CorpusError FitError ForecastError Limit LimitCode RecordError
         Records RunStore ScalingError StoreError grid_of_runs import_records isoflop_runs laws
-        read_records records_from_table register_law simulate_records write_records
+        read_records records_from records_from_table register_law simulate_records write_records
     """,
     "scaling.laws": """
         BrokenPowerLaw Chinchilla DataConstrained Farseer LAWS Law M4 Overtraining PowerLaw

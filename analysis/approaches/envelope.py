@@ -11,7 +11,7 @@ from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode
-from scaling.records import Records
+from scaling.sources import Source, records_from
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -33,7 +33,7 @@ class EnvelopeFit(Result):
 
 
 def fit_envelope(
-    records: Records,
+    records: Source,
     *,
     bins_per_decade: int = 3,
     bootstrap: int = 1000,
@@ -49,6 +49,7 @@ def fit_envelope(
     Read it as a check: the best of several noisy runs is lucky, and its size comes from a coarse
     grid. Raises FitError with fewer than three runs on the envelope.
     """
+    records = records_from(records)
     used = screen(records, "params", "train_flops")
     flops, params, loss = (used.column(c) for c in ("train_flops", "params", "loss"))
     on = _envelope(flops, loss, bins_per_decade)

@@ -14,6 +14,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
+from scaling.sources import Source, records_from
 
 #: runs whose compute differs by less than this share belong to one budget
 _BUDGET_TOLERANCE = 0.15  # wider than AS_PLANNED: published slices meet their budgets roughly
@@ -51,7 +52,7 @@ class IsoflopFit(DrawnResult):
 
 
 def fit_isoflop(
-    records: Records,
+    records: Source,
     *,
     bootstrap: int = 1000,
     confidence_level: float = LEVEL,
@@ -68,6 +69,7 @@ def fit_isoflop(
     approximation, biased when the sizes are off-centre or far apart (see ``limits``).
     Raises FitError with fewer than two budgets left.
     """
+    records = records_from(records)
     used = screen(records, "params", "train_flops")
     rng = np.random.default_rng(seed)
     flops, params, loss = (used.column(c) for c in ("train_flops", "params", "loss"))

@@ -10,7 +10,7 @@ from analysis.display import Result
 from analysis.intervals import LEVEL, Interval
 from scaling.errors import ScalingError
 from scaling.limits import Limit, LimitCode, texts
-from scaling.records import Records
+from scaling.sources import Source, records_from
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -34,13 +34,14 @@ class CrossCheck(Result):
 
 
 def cross_checks(
-    records: Records, *, confidence_level: float = LEVEL, bootstrap: int = 1000, seed: int = 0
+    records: Source, *, confidence_level: float = LEVEL, bootstrap: int = 1000, seed: int = 0
 ) -> tuple[CrossCheck, CrossCheck]:
     """The envelope (Approach 1) and the IsoFLOP profiles (Approach 2) of these runs.
 
     Hoffmann et al. 2022, arXiv:2203.15556. Read them as checks on the joint fit: both are biased
     where profiles are lopsided, and their intervals know nothing of that.
     """
+    records = records_from(records)
 
     def envelope() -> EnvelopeFit:
         return fit_envelope(

@@ -2,25 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.display import Result
 from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
 from analysis.forecasting.optimum import best_log_params
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.setup import FURTHEST_DECADES, pose
 from analysis.forecasting.support import target_limits
-from analysis.intervals import Interval
+from analysis.intervals import Interval, interval_columns
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
-from scaling.limits import Limit, LimitCode, texts
-from scaling.records import Records
+from scaling.limits import Limit, LimitCode, codes, texts
+from scaling.sources import Source, records_from
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 STEP = 0.05  # decades between the budgets that are tried
 
 
-@dataclass(frozen=True, kw_only=True)
-class BudgetForLoss:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class BudgetForLoss(Result):
     """The budget at which a new run reaches a loss.
 
     Read it as: with the low end of the 90% range a run has a 5% chance to reach the loss, with
@@ -49,6 +54,21 @@ class BudgetForLoss:
         }
         return replace(self, ranges=ranges)
 
+    def to_frame(self) -> "DataFrame":
+        """One row: the loss, the median budget (blank where it is not supported) in ``column``,
+        low_90 and high_90 (by the levels), and the codes of its limits."""
+        import pandas as pd
+
+        shown = self.in_meaningful_digits()
+        row = {
+            "loss": shown.loss,
+            "column": shown.column,
+            "median": np.nan if shown.median is None else shown.median,
+            **interval_columns(shown.ranges),
+            "limits": codes(shown.limits),
+        }
+        return pd.DataFrame([row])
+
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetQuestion:
@@ -73,7 +93,7 @@ class BudgetQuestion:
 
 
 def budget_for_loss(
-    records: Records, loss: float, *, options: ForecastOptions = DEFAULT
+    records: Source, loss: float, *, options: ForecastOptions = DEFAULT
 ) -> BudgetForLoss:
     """The training budget (or ``options.x``) at which a new run reaches ``loss``, with ranges.
 
@@ -83,7 +103,7 @@ def budget_for_loss(
     if not (np.isfinite(loss) and loss > 0):
         raise ForecastError(f"target loss {loss:g}: give a finite loss above zero")
     column = options.x or "train_flops"
-    question = pose(records, (column,), options)
+    question = pose(records_from(records), (column,), options)
     forecaster = prepare(question, options, distance=1.0)
     ask = BudgetQuestion(forecaster=forecaster, limits=question.limits)
     start, end = ask.log_budget_range

@@ -1,10 +1,11 @@
 """How to split a budget between size and tokens, with intervals from every candidate law."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.decisions.demand import (
     INFERENCE_SHARE,
@@ -12,6 +13,7 @@ from analysis.decisions.demand import (
     demand_for,
     with_effective_data,
 )
+from analysis.display import Result
 from analysis.fitting.reach import too_far
 from analysis.forecasting.forecaster import Forecaster, prepare
 from analysis.forecasting.optimum import no_best_split
@@ -20,15 +22,18 @@ from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import check_distance, pose
 from analysis.forecasting.support import furthest_rehearsal, span
 from analysis.forecasting.targets import Targets
-from analysis.intervals import Interval
+from analysis.intervals import Interval, interval_columns
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
-from scaling.limits import Limit, LimitCode, first_of
-from scaling.records import Records
+from scaling.limits import Limit, LimitCode, codes, first_of
+from scaling.sources import Source, records_from
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
-@dataclass(frozen=True, kw_only=True)
-class OptimalSplit:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class OptimalSplit(Result):
     """The model size and tokens that reach the lowest loss at one budget.
 
     Read it as: the ranges say where the optimum lies. The loss is flat around it, so a run
@@ -63,13 +68,51 @@ class OptimalSplit:
         return replace(self, params_range=params, tokens_range=tokens)
 
 
-def optimal_splits(
-    records: Records,
-    *train_flops: float,
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Allocation(Result):
+    """The best split of each budget, in the order in which they were asked for."""
+
+    splits: tuple[OptimalSplit, ...]
+
+    def __iter__(self) -> Iterator[OptimalSplit]:
+        return iter(self.splits)
+
+    def __len__(self) -> int:
+        return len(self.splits)
+
+    def __getitem__(self, number: int) -> OptimalSplit:
+        return self.splits[number]
+
+    def to_frame(self) -> "DataFrame":
+        """One row per budget: params and tokens (blank where they are not supported), training
+        FLOP, params_low_90 and so on (by the levels), decades_beyond, the codes of its limits."""
+        import pandas as pd
+
+        shown = [split.in_meaningful_digits() for split in self.splits]
+        return pd.DataFrame(
+            [
+                {
+                    "budget": split.budget,
+                    "params": split.params,
+                    "tokens": split.tokens,
+                    "train_flops": split.train_flops,
+                    **interval_columns(split.params_range, of="params"),
+                    **interval_columns(split.tokens_range, of="tokens"),
+                    "decades_beyond": split.decades_beyond,
+                    "limits": codes(split.limits),
+                }
+                for split in shown
+            ]
+        ).astype({"params": float, "tokens": float})
+
+
+def allocate(
+    records: Source,
+    *train_flops: npt.ArrayLike,
     inference_tokens: float = 0.0,
     unique_tokens: float | None = None,
     options: ForecastOptions = DEFAULT,
-) -> tuple[OptimalSplit, ...]:
+) -> Allocation:
     """The best params and training tokens for each budget in FLOP, by the weighted candidate laws.
 
     C = r N D, with r the FLOP per parameter and token of the table's own largest runs.
@@ -80,6 +123,7 @@ def optimal_splits(
     """
     if options.x is not None:
         raise ForecastError(f"a forecast along {options.x} knows no split between size and tokens")
+    records = records_from(records)
     budgets = Targets.flops(*train_flops).columns["train_flops"]
     demand, repeating = demand_for(records, inference_tokens, unique_tokens)
     question = pose(records, ("params", "tokens"), options)
@@ -97,7 +141,7 @@ def optimal_splits(
     answered_by = f"weighted laws ({names})" if len(question.candidates) > 1 else names
     spanned, rehearsed = span(forecaster), furthest_rehearsal(forecaster)
     shared = question.limits + demand.limits
-    return tuple(
+    splits = tuple(
         _split(
             float(budget),
             float(INFERENCE_SHARE * inference_tokens * np.exp(forecaster.ladder.log_flops_ratio)),
@@ -112,6 +156,7 @@ def optimal_splits(
         )
         for i, budget in enumerate(budgets)
     )
+    return Allocation(splits=splits)
 
 
 def _split(

@@ -7,10 +7,12 @@ widths learned from backtests inside the rest) and compares it with what the hid
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from analysis.display import DrawnResult
 from analysis.evaluation.scores import covered, interval_score
 from analysis.forecasting.forecaster import (
     log_forecast,
@@ -23,7 +25,10 @@ from scaling.answerable import backtest_cuts, no_backtest
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, limits_from
-from scaling.records import Records
+from scaling.sources import Source, records_from
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SCORED_LEVEL = 0.9  # of the interval whose width and score are given
 BANDS = (0.0, 0.15, 0.5, 1.0, 2.0, FURTHEST_DECADES)  # decades
@@ -75,8 +80,8 @@ class Prediction:
     high_90: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Backtest:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Backtest(DrawnResult):
     """How forecasts from ever smaller parts of one table turned out."""
 
     source: str
@@ -89,6 +94,19 @@ class Backtest:
     by_origin: tuple[Score, ...]
     predictions: tuple[Prediction, ...]
     limits: tuple[Limit, ...]
+
+    def to_frame(self) -> "DataFrame":
+        """One row per hidden run and origin: what was hidden, how far out, predicted and measured
+        loss, error in percent, the 90% interval and whether it held."""
+        import pandas as pd
+
+        frame = pd.DataFrame([asdict(run) for run in self.predictions])
+        hides = [self.origins[run.origin].hides for run in self.predictions]
+        return frame.assign(
+            hides=hides,
+            error_percent=100 * (frame["predicted"] / frame["measured"] - 1),
+            inside=frame["measured"].between(frame["low_90"], frame["high_90"]),
+        )
 
     def to_json(self) -> str:
         """The backtest as one JSON document."""
@@ -132,12 +150,13 @@ class _Scored:
     high: FloatArray
 
 
-def backtest(records: Records, *, options: ForecastOptions = DEFAULT) -> Backtest:
+def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest:
     """Hide the largest budgets in turn, forecast them from the rest, and score the forecasts.
 
     Coverage is scored at the options' levels and at 90%.
     Raises ForecastError where too few budgets are left to forecast from.
     """
+    records = records_from(records)
     question = pose(records, (options.x or "train_flops",), options)
     ladder = question.ladder
     cuts = backtest_cuts(ladder.log_compute, is_surface=question.is_surface)

@@ -5,19 +5,25 @@ The strict order is `forecast_held_out` before the runs are measured, its result
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.display import DrawnResult
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
-from analysis.intervals import LEVEL, Interval, interval_at
+from analysis.intervals import LEVEL, Interval, interval_at, interval_columns
 from scaling.arrays import SAME_NUMBER, FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
+from scaling.sources import Source, records_from
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SIZES = ("params", "tokens", "train_flops")  # what tells one planned run from another
 
@@ -61,13 +67,35 @@ class HeldOutRun:
         return f"[{self.interval.low:{digits}}, {self.interval.high:{digits}}]"
 
 
-@dataclass(frozen=True, kw_only=True)
-class HeldOutCheck:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class HeldOutCheck(DrawnResult):
     """How the predictions of all held-out runs turned out."""
 
     runs: tuple[HeldOutRun, ...]
     confidence_level: float
     forecast: Forecast  # that the predictions come from
+    records: Records = field(compare=False)  # all runs
+
+    def to_frame(self) -> "DataFrame":
+        """One row per held-out run: where it is, predicted (blank where it is not supported) and
+        measured loss, the interval, error in percent, whether the interval held."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "run": run.run,
+                    **run.at,
+                    "predicted": run.predicted,
+                    **interval_columns({self.confidence_level: run.interval}),
+                    "measured": run.measured,
+                    "error_percent": run.error_percent,
+                    "inside": run.is_inside,
+                    "decades_beyond": run.decades_beyond,
+                }
+                for run in self.runs
+            ]
+        ).astype({"predicted": float, "error_percent": float})
 
     @property
     def line(self) -> str:
@@ -116,11 +144,12 @@ def held_out_runs(records: Records) -> Records:
     return records.select(records.table["held_out"].astype(bool), "not held out")
 
 
-def forecast_held_out(records: Records, *, options: ForecastOptions = DEFAULT) -> Forecast:
+def forecast_held_out(records: Source, *, options: ForecastOptions = DEFAULT) -> Forecast:
     """The forecast of the held-out runs from all the others; their own losses are not read.
 
     Raises ForecastError where the plan holds nothing out, or the runs cannot answer.
     """
+    records = records_from(records)
     hidden = held_out_runs(records)
     if not len(hidden):
         raise ForecastError(f"{records.source}: no run is held out; mark some with held_out = true")
@@ -157,7 +186,7 @@ def forecast_to_come(
 
 
 def check_held_out(
-    records: Records,
+    records: Source,
     sealed: Forecast | None = None,
     *,
     confidence_level: float = LEVEL,
@@ -167,6 +196,7 @@ def check_held_out(
 
     Raises ForecastError where no held-out run has been measured, or ``sealed`` does not cover it.
     """
+    records = records_from(records)
     measured = _measured(records)
     if not len(measured):
         raise ForecastError(f"{records.source}: no held-out run has finished; run the sweep first")
@@ -186,7 +216,9 @@ def check_held_out(
                 decades_beyond=target.decades_beyond,
             )
         )
-    return HeldOutCheck(runs=tuple(runs), confidence_level=confidence_level, forecast=made)
+    return HeldOutCheck(
+        runs=tuple(runs), confidence_level=confidence_level, forecast=made, records=records
+    )
 
 
 def _measured(records: Records) -> Records:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.display import Result
 from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.intervals import Interval, intervals_from
 from analysis.tuning.screening import screen
@@ -27,6 +28,7 @@ from scaling.columns import MUST_AGREE
 from scaling.errors import ForecastError, RecordError, ScalingError
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
+from scaling.sources import Source, records_from
 from scaling.version import installed_version
 
 
@@ -116,7 +118,7 @@ class Verdict:
 def seal_forecast(
     forecast: Forecast,
     name: str,
-    records: Records,
+    records: Source,
     asked: Sequence[str] = (),
     where: Sequence[str] = (),
 ) -> Seal:
@@ -130,6 +132,7 @@ def seal_forecast(
     Raises ForecastError if one of its targets has already been run, which would be no forecast, or
     if ``where`` leaves a target out, which could then never be scored.
     """
+    records = records_from(records)
     targets = tuple(
         SealedTarget(
             at=dict(target.at),
@@ -185,13 +188,30 @@ def score_seal(seal: Seal, records: Records) -> tuple[Verdict, ...]:
     return tuple(verdicts)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SealStanding:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SealStanding(Result):
     """One sealed forecast and where it stands: its verdicts, or why there are none."""
 
     seal: Seal
     verdicts: tuple[Verdict, ...]
     limits: tuple[Limit, ...]  # its source cannot be read, or no run of it has landed yet
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per verdict: where its run is, predicted (blank where it is not supported) and
+        measured loss, error (ln predicted over measured), and which intervals held."""
+        rows = [
+            {
+                **verdict.at,
+                "run": verdict.run,
+                "predicted": verdict.predicted,
+                "measured": verdict.measured,
+                "error": verdict.error,
+                **{f"inside_{100 * k:.10g}": held for k, held in verdict.inside.items()},
+            }
+            for verdict in self.verdicts
+        ]
+        columns = None if rows else ["run", "predicted", "measured", "error"]
+        return pd.DataFrame(rows, columns=columns)
 
     @property
     def waiting(self) -> tuple[SealedTarget, ...]:
@@ -219,8 +239,9 @@ def standings_of(
     return tuple(standings)
 
 
-def standing_of(seal: Seal, records: Records) -> SealStanding:
+def standing_of(seal: Seal, records: Source) -> SealStanding:
     """The seal with its verdicts on these records; raises what `score_seal` does."""
+    records = records_from(records)
     verdicts = score_seal(seal, records)
     waiting = (Limit(LimitCode.WAITING, "none of its runs has landed yet"),)
     return SealStanding(seal=seal, verdicts=verdicts, limits=() if verdicts else waiting)

@@ -25,7 +25,7 @@ from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
 from scaling.limits import Limit, LimitCode
-from scaling.records import Records
+from scaling.sources import Source, records_from
 
 FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
 #: where replicas start when the best floor is zero: this share of the lowest loss
@@ -33,7 +33,7 @@ _FLOOR_SHARE_OF_REPLICAS = 0.05
 
 
 def fit_as_asked(
-    records: Records,
+    records: Source,
     law: str | type[Law] = PowerLaw,
     *,
     objective: str | Penalty = "huber",
@@ -65,6 +65,7 @@ def fit_as_asked(
     Raises FitError or RecordError where the runs cannot answer; what limits a usable answer is
     in ``Fit.status`` and ``Fit.limits``.
     """
+    records = records_from(records)
     kind = law_named(law)
     penalty = (
         objective

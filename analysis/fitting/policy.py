@@ -30,6 +30,7 @@ from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
+from scaling.sources import Source, records_from
 
 ALL_RUNS, UNBEATEN_RUNS = "all usable runs", "the runs that no cheaper run beats"
 FITTED, HELD_AT_ZERO = "fitted", "held at zero"
@@ -44,7 +45,7 @@ FLOOR_HELD = Limit(
 
 
 def fit_law(
-    records: Records,
+    records: Source,
     law: str | type[Law] = PowerLaw,
     *,
     frontier: bool | None = None,
@@ -77,6 +78,7 @@ def fit_law(
     Losses are nats per token, sizes counts, compute FLOP. Raises FitError or RecordError where
     the runs cannot answer; what limits a usable answer is in ``Fit.limits``.
     """
+    records = records_from(records)
     kind = law_named(law)
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
         records = screen(records)

@@ -14,7 +14,7 @@ from scaling.answerable import ROUNDING
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
-from scaling.limits import Limit, LimitCode
+from scaling.limits import Limit, LimitCode, codes
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -63,7 +63,7 @@ class LawPrediction(Result):
             loss=self.losses,
             **interval_columns({self.confidence_level: Interval(low, high)}),
             decades_beyond=self.decades_beyond,
-            limits=[", ".join(limit.code for limit in point) for point in self.limits],
+            limits=[codes(point) for point in self.limits],
         )
 
 

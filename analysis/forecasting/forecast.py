@@ -34,12 +34,13 @@ from analysis.forecasting.support import (
     target_limits,
 )
 from analysis.forecasting.targets import Targets
-from analysis.intervals import Interval
+from analysis.intervals import Interval, interval_columns
 from scaling.arrays import FloatArray
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
 from scaling.limits import Limit
 from scaling.records import Records
+from scaling.sources import Source, records_from
 
 PINNED_SHARES = (0.02, 0.4, 0.6, 0.8)  # of the lowest loss seen; the first is "no floor"
 
@@ -53,11 +54,20 @@ class Points:
     described: tuple[dict[str, float], ...]
 
 
-def forecast(records: Records, targets: Targets, *, options: ForecastOptions = DEFAULT) -> Forecast:
+def forecast(
+    records: Source, targets: Targets | pd.DataFrame, *, options: ForecastOptions = DEFAULT
+) -> Forecast:
     """The loss (nats per token) of new runs at ``targets``, with intervals at every level.
 
-    Raises ForecastError where the runs cannot answer.
+    ``records`` are runs, or a file or DataFrame of them. ``targets`` are `Targets`, or a DataFrame
+    with one row per new run, whose columns may be spelt as in the runs' table or in a common way;
+    `with_predictions` adds the answers to it. Targets that the runs do not support have an interval
+    of an order of magnitude and no median. Raises ForecastError or RecordError where the runs
+    cannot answer.
     """
+    records = records_from(records)
+    if isinstance(targets, pd.DataFrame):
+        targets = _targets(targets, records, options)
     furthest = max(float(np.log(values).max()) for values in targets.columns.values())
     question = pose(records, tuple(targets.columns), options, furthest=furthest)
     forecaster, points = _answerable(question, targets, options)
@@ -80,20 +90,8 @@ def forecast(records: Records, targets: Targets, *, options: ForecastOptions = D
         pinned_floors=floors,
         floor_identified=floor_identified(forecaster.ensemble),
         seed=options.seed,
+        records=records,
     )
-
-
-def forecast_points(
-    records: Records, points: pd.DataFrame, *, options: ForecastOptions = DEFAULT
-) -> Forecast:
-    """The forecast whose targets are the rows of ``points``, in their order.
-
-    `with_predictions` adds its numbers to the table.
-    """
-    if points.empty:
-        raise ForecastError("points: no rows; give one row a run to predict")
-    named = _our_names(points, options.x, records.names)
-    return forecast(records, Targets.from_table(named, options.x), options=options)
 
 
 def with_predictions(points: pd.DataFrame, answer: Forecast) -> pd.DataFrame:
@@ -104,13 +102,19 @@ def with_predictions(points: pd.DataFrame, answer: Forecast) -> pd.DataFrame:
     """
     targets = [target.in_meaningful_digits() for target in answer.targets]
     added: dict[str, list[float | None]] = {"median": [t.median for t in targets]}
-    for level in targets[0].intervals:
-        added[f"low_{100 * level:g}"] = [t.intervals[level].low for t in targets]
-        added[f"high_{100 * level:g}"] = [t.intervals[level].high for t in targets]
+    columns = [interval_columns(target.intervals) for target in targets]
+    added |= {name: [ends[name] for ends in columns] for name in columns[0]}
     taken = [name for name in added if name in points.columns]
     if taken:
         raise ForecastError(f'points: column "{taken[0]}" exists already; rename it first')
     return points.assign(**added)
+
+
+def _targets(points: pd.DataFrame, records: Records, options: ForecastOptions) -> Targets:
+    """The rows of a table as targets, in their order."""
+    if points.empty:
+        raise ForecastError("points: no rows; give one row a run to predict")
+    return Targets.from_table(_our_names(points, options.x, records.names), options.x)
 
 
 def _our_names(points: pd.DataFrame, x: str | None, names: Mapping[str, str]) -> pd.DataFrame:

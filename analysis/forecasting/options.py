@@ -1,6 +1,6 @@
 """How a forecast is made: one value from the command line down to the draws.
 
-Every question that is answered by a forecast (`forecast`, `optimal_splits`, `budget_for_loss`,
+Every question that is answered by a forecast (`forecast`, `allocate`, `budget_for_loss`,
 `backtest`, `check_held_out`, the report) takes the same ``options=ForecastOptions(...)``.
 """
 

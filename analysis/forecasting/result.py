@@ -4,13 +4,18 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.intervals import Interval, intervals_from
+from analysis.display import DrawnResult
+from analysis.intervals import Interval, interval_columns, intervals_from
 from scaling.arrays import FloatArray
-from scaling.limits import Limit, LimitCode, first_of, limits_from
+from scaling.limits import Limit, LimitCode, codes, first_of, limits_from
+from scaling.records import Records
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +117,8 @@ class TargetForecast:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Forecast:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Forecast(DrawnResult):
     """Forecasts of new runs from one table of runs, with the evidence they rest on."""
 
     targets: tuple[TargetForecast, ...]
@@ -128,12 +133,34 @@ class Forecast:
     pinned_floors: Mapping[float, tuple[float | None, ...]]  # floor -> medians at the targets
     floor_identified: bool
     seed: int
+    #: the runs that it was made from; None of a forecast that was read from a file
+    records: Records | None = field(default=None, compare=False)
+
+    def to_frame(self) -> "DataFrame":
+        """One row per target: where it is, median (blank where it is not supported), low_90 and
+        high_90 (by the levels), decades_beyond, and the codes of its limits."""
+        import pandas as pd
+
+        shown = [target.in_meaningful_digits() for target in self.targets]
+        return pd.DataFrame(
+            [
+                {
+                    **target.at,
+                    "median": target.median,
+                    **interval_columns(target.intervals),
+                    "decades_beyond": target.decades_beyond,
+                    "limits": codes(target.limits),
+                }
+                for target in shown
+            ]
+        ).astype({"median": float})
 
     def to_json(self) -> str:
         """The forecast as one JSON document, without the draws, and of what is not supported
         only the digits that mean something."""
         shown = tuple(target.in_meaningful_digits() for target in self.targets)
-        document = asdict(replace(self, targets=shown))
+        document = asdict(replace(self, targets=shown, records=None))
+        del document["records"]
         for target in document["targets"]:
             del target["draws"], target["centre"]
             target["intervals"] = {str(k): list(v) for k, v in target["intervals"].items()}

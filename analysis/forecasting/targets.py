@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from scaling.arrays import FloatArray
@@ -36,19 +37,26 @@ class Targets:
         return len(next(iter(self.columns.values())))
 
     @classmethod
-    def flops(cls, *train_flops: float) -> "Targets":
-        """The loss at these training budgets, split optimally between size and tokens."""
-        return cls(columns={"train_flops": _array(train_flops)})
+    def flops(cls, *train_flops: npt.ArrayLike) -> "Targets":
+        """The loss at these training budgets in FLOP, split optimally between size and tokens.
+
+        Numbers, lists, arrays or columns of a table: ``Targets.flops(1e21, 1e22)`` and
+        ``Targets.flops([1e21, 1e22])`` are the same.
+        """
+        return cls(columns={"train_flops": _joined("train_flops", train_flops)})
 
     @classmethod
-    def runs(cls, params: Sequence[float], tokens: Sequence[float]) -> "Targets":
-        """The loss of runs of these sizes on so many tokens."""
-        return cls(columns={"params": _array(params), "tokens": _array(tokens)})
+    def runs(cls, params: npt.ArrayLike, tokens: npt.ArrayLike) -> "Targets":
+        """The loss of runs of these sizes on so many tokens: as many of one as of the other, or a
+        single one of either for all."""
+        n, d = _joined("params", [params]), _joined("tokens", [tokens])
+        n, d = (np.repeat(v, len(w)) if len(v) == 1 else v for v, w in ((n, d), (d, n)))
+        return cls(columns={"params": n, "tokens": d})
 
     @classmethod
-    def along(cls, column: str, *values: float) -> "Targets":
-        """The loss at these values of one column."""
-        return cls(columns={column: _array(values)})
+    def along(cls, column: str, *values: npt.ArrayLike) -> "Targets":
+        """The loss at these values of one column; numbers, lists, arrays or columns of a table."""
+        return cls(columns={column: _joined(column, values)})
 
     @classmethod
     def from_table(cls, points: pd.DataFrame, x: str | None = None) -> "Targets":
@@ -63,8 +71,13 @@ class Targets:
         )
 
 
-def _array(values: Sequence[float]) -> FloatArray:
-    return np.atleast_1d(np.asarray(values, dtype=np.float64))
+def _joined(name: str, values: Sequence[npt.ArrayLike]) -> FloatArray:
+    """Numbers and arrays of numbers as one array (points,)."""
+    try:
+        parts = [np.ravel(np.asarray(value, dtype=np.float64)) for value in values]
+    except (TypeError, ValueError) as error:
+        raise ForecastError(f"targets: {name} holds something that is not a number") from error
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 def _column(points: pd.DataFrame, name: str) -> FloatArray:

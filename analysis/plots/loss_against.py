@@ -1,13 +1,14 @@
 """Loss against compute (or another column): runs, law with its band, forecast, held-out runs."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from analysis.evaluation.held_out import HeldOutCheck
 from analysis.fitting.result import Fit
-from analysis.forecasting.result import Forecast
+from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.intervals import LEVEL, interval_at
 from analysis.plots.style import (
     FITTED,
@@ -22,9 +23,11 @@ from analysis.plots.style import (
     size_axis,
 )
 from analysis.tuning.screening import screen
+from scaling.errors import ForecastError
 from scaling.records import Records
 
 GRID_POINTS = 80
+FEWEST_FOR_A_LINE = 5  # fewer targets are drawn one by one
 
 
 def plot_loss_against(
@@ -70,6 +73,34 @@ def plot_loss_against(
     return ax
 
 
+def plot_forecast(forecast: Forecast, *, ax: Axes | None = None) -> Axes:
+    """The runs that a forecast was made from, and its targets with their intervals.
+
+    Raises ForecastError for a forecast that was read from a file, which has no runs.
+    """
+    if forecast.records is None:
+        raise ForecastError(
+            f"a forecast from {forecast.source} that was read from a file holds no runs to draw; "
+            "make it again, or draw with analysis.plots and the records"
+        )
+    level = min(forecast.targets[0].intervals, key=lambda known: abs(known - LEVEL))
+    return plot_loss_against(
+        forecast.records, x=_column_of(forecast), forecast=forecast, confidence_level=level, ax=ax
+    )
+
+
+def plot_held_out(check: HeldOutCheck, *, ax: Axes | None = None) -> Axes:
+    """The runs behind a forecast, and what the held-out runs measured beside their intervals."""
+    x, level = _column_of(check.forecast), check.confidence_level
+    return plot_loss_against(check.records, x=x, held_out=check, confidence_level=level, ax=ax)
+
+
+def _column_of(forecast: Forecast) -> str:
+    """What the targets are drawn along: compute, or the one column that they have."""
+    at = forecast.targets[0].at
+    return "train_flops" if "train_flops" in at else next(iter(at))
+
+
 def _draw_law(ax: Axes, fit: Fit, used: Records, x: str, confidence_level: float) -> None:
     values = used.column(x)
     grid = np.geomspace(values.min(), values.max(), GRID_POINTS)
@@ -88,6 +119,8 @@ def _draw_forecast(ax: Axes, forecast: Forecast, x: str, confidence_level: float
     supported = np.array([median is not None for median in medians])
     last = int(np.max(np.flatnonzero(supported), initial=-1)) + 1
     level = f"{100 * confidence_level:g}% interval"
+    if len(targets) < FEWEST_FOR_A_LINE:
+        return _draw_targets(ax, targets, x, confidence_level)
     if last:
         ax.plot(
             where[:last],
@@ -108,6 +141,28 @@ def _draw_forecast(ax: Axes, forecast: Forecast, x: str, confidence_level: float
         label = f"order of magnitude only, {level}"
         fill(where=rough, facecolor="none", edgecolor=ROUGH, hatch="////", label=label)
     return where
+
+
+def _draw_targets(
+    ax: Axes, targets: list[TargetForecast], x: str, confidence_level: float
+) -> list[float]:
+    """A few targets, each with its own interval; no mark stands where there is no median."""
+    level = f"{100 * confidence_level:g}% interval"
+    for is_read, colour, label in (
+        (True, FORECAST, f"new run, {level}"),
+        (False, ROUGH, f"order of magnitude only, {level}"),
+    ):
+        own = [target for target in targets if target.supported is is_read]
+        if not own:
+            continue
+        where = [target.at[x] for target in own]
+        low, high = np.array([interval_at(t.intervals, confidence_level) for t in own]).T
+        bars: dict[str, Any] = {"color": colour, "lw": 1.8, "zorder": 4, "label": label}
+        ax.vlines(where, low, high, ls="-" if is_read else ":", **bars)
+        if is_read:
+            medians = [np.nan if t.median is None else t.median for t in own]
+            ax.scatter(where, medians, s=42, color=colour, zorder=5)
+    return [target.at[x] for target in targets]
 
 
 def _draw_held_out(ax: Axes, check: HeldOutCheck, x: str) -> list[float]:

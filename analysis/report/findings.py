@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from analysis.decisions.optimal_split import OptimalSplit, optimal_splits
+from analysis.decisions.optimal_split import OptimalSplit, allocate
 from analysis.evaluation.backtest import Backtest, backtest
 from analysis.evaluation.held_out import HeldOutCheck, check_held_out, held_out_runs
 from analysis.evaluation.sealed import SealStanding
@@ -32,6 +32,7 @@ from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
+from scaling.sources import Source, records_from
 
 FACTORS = (10.0, 100.0)  # times the largest fitted run: what a planner asks first
 JUST_BEYOND = 1.03  # where the drawn forecast begins; at 1 it would be inside the data
@@ -81,7 +82,7 @@ class Findings:
 
 
 def gather_findings(
-    records: Records,
+    records: Source,
     *,
     options: ForecastOptions = DEFAULT,
     confidence_level: float = LEVEL,
@@ -99,6 +100,7 @@ def gather_findings(
 
     Raises RecordError where no run is usable at all.
     """
+    records = records_from(records)
     options = replace(options, confidence_levels=(*options.confidence_levels, confidence_level))
     column = options.x or "train_flops"
     records.require(column)
@@ -189,7 +191,7 @@ class _Questions:
     def splits(self) -> tuple[OptimalSplit, ...]:
         """The best size and tokens for each factor of the largest budget."""
         budgets = (factor * self.largest for factor in FACTORS)
-        return optimal_splits(self.records, *budgets, options=self.options)
+        return allocate(self.records, *budgets, options=self.options).splits
 
     def held_out(self, sealed: Forecast | None) -> HeldOutCheck:
         """The held-out runs beside what was, or would have been, forecast of them."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from analysis.decisions.budget_for_loss import BudgetForLoss
-from analysis.decisions.optimal_split import OptimalSplit
+from analysis.decisions.optimal_split import Allocation, OptimalSplit
 from analysis.text.tables import FARTHEST
 from scaling.display import Block, Section, Table, as_text
 from scaling.limits import LimitCode, texts
@@ -55,6 +55,11 @@ def _best(split: OptimalSplit) -> list[str]:
 def splits_text(splits: Sequence[OptimalSplit]) -> str:
     """The best size and tokens of each budget, as text."""
     return as_text(splits_blocks(splits))
+
+
+def allocation_blocks(allocation: Allocation) -> list[Block]:
+    """The best size and tokens of all budgets."""
+    return splits_blocks(allocation.splits)
 
 
 def split_blocks(split: OptimalSplit) -> list[Block]:

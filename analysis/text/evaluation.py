@@ -1,6 +1,6 @@
 """Backtests and verdicts on sealed forecasts as text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.evaluation.backtest import Backtest, Score
 from analysis.evaluation.held_out import HeldOutCheck
@@ -56,7 +56,7 @@ def held_out_blocks(check: HeldOutCheck) -> list[Block]:
     level = f"{100 * check.confidence_level:g}% interval"
     rows = [
         [
-            target_label(run.at),
+            target_label(_size_and_tokens(run.at)),
             "unsupported" if run.predicted is None else f"{run.predicted:.4f}",
             run.range_text,
             f"{run.measured:.4f}",
@@ -72,6 +72,12 @@ def held_out_blocks(check: HeldOutCheck) -> list[Block]:
         Table(["run", "predicted", level, "measured", "error", "measured is"], rows),
         Section("limits", texts(check.limits)),
     ]
+
+
+def _size_and_tokens(at: Mapping[str, float]) -> dict[str, float]:
+    """Where a run is, without the compute that follows from size and tokens."""
+    follows = "params" in at and "tokens" in at
+    return {name: value for name, value in at.items() if not (follows and name == "train_flops")}
 
 
 def standing_blocks(standing: SealStanding) -> list[Block]:

@@ -24,6 +24,7 @@ from scaling.errors import FitError, RecordError
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.rung_health import Health, rung_columns
+from scaling.sources import Source, records_from
 
 #: What a fit does with a rung, by what its check found; formatted with its weight.
 _REASONS = {
@@ -89,12 +90,13 @@ class LadderHealth(Result):
     """At the largest run that fits use and at the largest held-out one, where a trend is real."""
 
 
-def ladder_health(records: Records, curves: pd.DataFrame | None = None) -> LadderHealth:
+def ladder_health(records: Source, curves: pd.DataFrame | None = None) -> LadderHealth:
     """The health of every rung, and of the learning-rate rule along the ladder.
 
     ``curves`` (columns run_id, step, train_loss) show whether the training curves collapse.
     Raises RecordError where the table says nothing of health.
     """
+    records = records_from(records)
     if not any(name in records for name in ("health", "clipped_share", "spikes")):
         raise RecordError(
             f"{records.source}: says nothing of the health of its rungs; train with "

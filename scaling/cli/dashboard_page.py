@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from scaling.cli.inputs import curves_of, read
+from scaling.cli.inputs import curves_of
 from scaling.cli.verbs.dashboard import outlooks_of, stored_sweeps
 from scaling.cli.verbs.seals import seal_standings
 
@@ -17,12 +17,13 @@ from scaling.cli.verbs.seals import seal_standings
 def draw(request: Mapping[str, Any]) -> None:
     """The page for these sources, or for all sweeps of the run store where none is named."""
     from analysis.dashboard import Feeds, show_dashboard
+    from scaling.sources import records_from
 
     sources, columns, where = request["sources"], request["columns"], request["where"]
     show_dashboard(
         Feeds(
             sources=(lambda: sources) if sources else stored_sweeps,
-            load=partial(read, columns=columns, where=where),
+            load=partial(records_from, columns=columns, where=where),
             curves=curves_of,
             outlooks=outlooks_of,
             seals=seal_standings,

@@ -1,7 +1,7 @@
 """What a verb reads: runs from a file or the run store, curves, points, name=value pairs."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from scaling.errors import ConfigError
@@ -18,8 +18,10 @@ Value = TypeVar("Value")
 
 def load(arguments: Arguments) -> "Records":
     """The runs that SOURCE names: a file, or mlflow:EXPERIMENT."""
+    from scaling.sources import records_from
+
     columns = assignments(arguments.columns, "--columns", str)
-    return read(arguments.source, columns, arguments.where)
+    return records_from(arguments.source, columns=columns, where=arguments.where)
 
 
 def load_along(arguments: Arguments) -> "tuple[Records, str | None]":
@@ -57,18 +59,6 @@ def _our_name(column: str, records: "Records") -> str:
         return column
     ours = {theirs: ours for ours, theirs in records.names.items()}
     return ours.get(column) or canonical_name(column) or column
-
-
-def read(source: str, columns: Mapping[str, str], where: Sequence[str]) -> "Records":
-    """The runs of a file or of mlflow:EXPERIMENT, columns renamed and rows filtered."""
-    from scaling.records import read_records, records_from_table
-
-    if not source.startswith("mlflow:"):
-        return read_records(source, columns=columns, where=where)
-    from scaling.store.run_store import RunStore
-
-    stored = RunStore.find(source.removeprefix("mlflow:")).read_records().table
-    return records_from_table(stored, source=source, columns=columns, where=where)
 
 
 def curves_of(source: str) -> "DataFrame | None":

@@ -258,6 +258,7 @@ def test_the_server_takes_the_place_of_the_command(runs, monkeypatch, capsys):
     assert main(["dashboard", runs, "--where", "params > 0", "--port", "0"]) == 0
     (words,) = started
     assert words[1:4] == ["-m", "streamlit", "run"]
+    assert Path(words[4]).is_file()
     assert json.loads(words[-1]) == {"sources": [runs], "columns": {}, "where": ["params > 0"]}
     assert words[words.index("--browser.gatherUsageStats") + 1] == "false"
 

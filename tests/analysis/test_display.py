@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 import analysis
 from analysis import display
 from analysis.fitting.result import Fit
-from scaling.errors import FitError
+from scaling.errors import FitError, ForecastError
 from scaling.limits import LimitCode
 
 BOOTSTRAP = 40
@@ -142,3 +142,71 @@ def test_results_draw_themselves_into_the_axes_that_they_are_given(results, ladd
     assert curve.plot(right) is right
     assert left.get_ylabel() == right.get_ylabel() == middle.get_ylabel()
     plt.close(figure)
+
+
+@pytest.fixture(scope="module")
+def answers(ladder):
+    """One of each result that a forecast is in: one target supported, one far beyond."""
+    few = analysis.ForecastOptions(draws=200, confidence_levels=(0.5, 0.9))
+    made = analysis.forecast(ladder, analysis.Targets.flops(3e20, 1e25), options=few)
+    return {
+        "Forecast": made,
+        "Backtest": analysis.backtest(ladder, options=few),
+        "HeldOutCheck": analysis.check_held_out(ladder, options=few),
+        "Allocation": analysis.allocate(ladder, [3e20, 1e25], options=few),
+        "BudgetForLoss": analysis.budget_for_loss(ladder, 2.2, options=few),
+        "SealStanding": analysis.standing_of(analysis.seal_forecast(made, "bet", ladder), ladder),
+    }
+
+
+def test_answers_of_a_forecast_print_and_tabulate_the_same(answers, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, answer in answers.items():
+        shown, html = repr(answer), answer._repr_html_()
+        assert max(map(len, shown.splitlines())) <= 80, name
+        assert all(cell.split()[0] in shown for cell in re.findall(r"<td>(.*?)</td>", html)), name
+        assert html.count("<table>") == (0 if name == "SealStanding" else html.count("</table>"))
+        assert len(answer.to_frame()) == {"Backtest": 0, "SealStanding": 0}.get(name, 1) or (
+            len(answer.to_frame()) > 1
+        )
+
+
+def test_a_frame_gives_no_median_that_the_text_refuses(answers):
+    frame = answers["Forecast"].to_frame()
+    assert frame["median"].isna().tolist() == [False, True]
+    assert frame["limits"].tolist() == ["", "unsupported"]
+    assert {"low_50", "high_50", "low_90", "high_90", "decades_beyond"} < set(frame)
+    splits = answers["Allocation"].to_frame()
+    assert splits["params"].isna().tolist() == splits["tokens"].isna().tolist() == [False, True]
+    assert splits["params_low_90"][0] < splits["params"][0] < splits["params_high_90"][0]
+    assert [split.supported for split in answers["Allocation"]] == [True, False]
+
+
+def test_a_backtest_has_a_row_per_hidden_run_with_its_error(answers):
+    frame = answers["Backtest"].to_frame()
+    assert len(frame) == len(answers["Backtest"].predictions)
+    assert np.allclose(frame["error_percent"], 100 * (frame.predicted / frame.measured - 1))
+
+
+def test_answers_of_a_forecast_draw_themselves(answers):
+    figure, axes = plt.subplots(1, 3)
+    for name, ax in zip(("Forecast", "Backtest", "HeldOutCheck"), axes, strict=True):
+        assert answers[name].plot(ax) is ax
+    shown = [text.get_text() for text in axes[0].get_legend().get_texts()]
+    assert "order of magnitude only, 90% interval" in shown
+    plt.close(figure)
+    with pytest.raises(ForecastError, match="read from a file holds no runs to draw"):
+        analysis.Forecast.from_json(answers["Forecast"].to_json()).plot()
+
+
+def test_targets_take_numbers_lists_arrays_and_columns_of_a_table():
+    along = [analysis.Targets.flops(1e21, 1e22), analysis.Targets.flops([1e21, 1e22])]
+    along += [analysis.Targets.flops(pd.Series([1e21, 1e22])), analysis.Targets.flops(1e21, [1e22])]
+    assert all(t.columns["train_flops"].tolist() == [1e21, 1e22] for t in along)
+    runs = analysis.Targets.runs(7e9, np.array([1e12, 2e12]))
+    assert runs.columns["params"].tolist() == [7e9, 7e9]
+    for refused in (lambda: analysis.Targets.runs([1, 2], [1, 2, 3]), analysis.Targets.flops):
+        with pytest.raises(ForecastError, match="as many of each column"):
+            refused()
+    with pytest.raises(ForecastError, match="train_flops holds something that is not a number"):
+        analysis.Targets.flops("much")

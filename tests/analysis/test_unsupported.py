@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.decisions.budget_for_loss import budget_for_loss
-from analysis.decisions.optimal_split import optimal_splits
+from analysis.decisions.optimal_split import allocate
 from analysis.evaluation.held_out import check_held_out
 from analysis.evaluation.sealed import score_seal, seal_forecast, standing_of
 from analysis.forecasting.forecast import forecast, with_predictions
@@ -90,8 +90,8 @@ def test_a_budget_or_a_split_without_support_has_none_either(short):
     assert json.loads(result_json(budget.in_meaningful_digits()))["median"] is None
     assert "unsupported" in budgets_text([budget])
     for splits in (
-        optimal_splits(short, 1e24, options=FEW_DRAWS),
-        optimal_splits(short, 1e24, inference_tokens=1e9, options=FEW_DRAWS),
+        allocate(short, 1e24, options=FEW_DRAWS),
+        allocate(short, 1e24, inference_tokens=1e9, options=FEW_DRAWS),
     ):
         (split,) = splits
         assert split.params is split.tokens is None

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from scaling.cli.inputs import assignments, read
+from scaling.cli.inputs import assignments
 from scaling.cli.outlooks import outlook_lines
 from scaling.errors import ConfigError
 
@@ -23,9 +23,11 @@ def dashboard(arguments: Arguments) -> None:
             "the dashboard needs Streamlit; install it with: "
             "pip install 'scaling-forecast[dashboard]'"
         )
+    from scaling.sources import records_from
+
     columns = assignments(arguments.columns, "--columns", str)
     for source in arguments.sources:
-        read(source, columns, arguments.where)  # a mistake is told here, in one line
+        records_from(source, columns=columns, where=arguments.where)  # its mistakes, in one line
     _require_free(arguments.host, arguments.port)
     request = {"sources": arguments.sources, "columns": columns, "where": arguments.where}
     server = {
@@ -37,10 +39,10 @@ def dashboard(arguments: Arguments) -> None:
         "client.toolbarMode": "minimal",
     }
     flags = [word for name, value in server.items() for word in (f"--{name}", str(value))]
-    page = str(Path(__file__).with_name("dashboard_page.py"))
+    page = str(Path(__file__).parents[1] / "dashboard_page.py")
     print(f"dashboard: http://{arguments.host}:{arguments.port} (Ctrl-C ends it)", file=sys.stderr)
     sys.stderr.flush()
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     os.environ["PYTHONPATH"] = os.pathsep.join(
         [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     )

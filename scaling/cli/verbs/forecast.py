@@ -86,12 +86,12 @@ def forecast(arguments: Arguments) -> None:
 
 def allocate(arguments: Arguments) -> None:
     """Split budgets between model size and tokens, with intervals; inference and data limits."""
-    from analysis.decisions.optimal_split import optimal_splits
+    from analysis.decisions.optimal_split import allocate as split_budgets
     from analysis.text.decisions import splits_text
     from analysis.text.tables import results_json
 
     records, options = load_to_forecast(arguments)
-    splits = optimal_splits(
+    splits = split_budgets(
         records,
         *arguments.flops,
         inference_tokens=arguments.inference_tokens,
@@ -99,7 +99,7 @@ def allocate(arguments: Arguments) -> None:
         options=options,
     )
     shown = [split.in_meaningful_digits() for split in splits]
-    answer(results_json(shown), lambda: splits_text(splits), arguments)
+    answer(results_json(shown), lambda: splits_text(splits.splits), arguments)
 
 
 def backtest(arguments: Arguments) -> None:
@@ -159,10 +159,11 @@ def _require_one_question(arguments: Arguments) -> None:
 
 def _predict_points(arguments: Arguments) -> None:
     """Every point of a table, answered as columns beside its own, or with --json as a forecast."""
-    from analysis.forecasting.forecast import forecast_points, with_predictions
+    from analysis.forecasting.forecast import forecast as forecast_runs
+    from analysis.forecasting.forecast import with_predictions
 
     (records, options), table = load_to_forecast(arguments), points(arguments.at)
-    answered = forecast_points(records, table, options=options)
+    answered = forecast_runs(records, table, options=options)
     predicted = with_predictions(table, answered)
     if arguments.output or not arguments.json:
         save_table(predicted, arguments)

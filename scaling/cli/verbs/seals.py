@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from scaling.cli.inputs import load, read
+from scaling.cli.inputs import load
 from scaling.cli.outputs import answer
 from scaling.errors import ConfigError, ScalingError
 
@@ -69,4 +69,6 @@ def seals_to_report() -> "tuple[SealStanding, ...]":
 
 def _source_of(seal: "Seal") -> "Records":
     """The runs that a sealed forecast was made from, as they are now."""
-    return read(seal.source, seal.columns, seal.where)
+    from scaling.sources import records_from
+
+    return records_from(seal.source, columns=seal.columns, where=seal.where)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.decisions.optimal_split import optimal_splits
+from analysis.decisions.optimal_split import allocate
 from analysis.forecasting.options import ForecastOptions
 from scaling.errors import ForecastError
 from scaling.laws.surfaces import Chinchilla, DataConstrained
@@ -27,7 +27,7 @@ def runs():
 def split(records, law="chinchilla", **demand):
     """One split, by default by the additive law alone, which is the law that made the runs."""
     options = ForecastOptions(law=law, draws=200, confidence_levels=(0.9,), backtests=0)
-    (found,) = optimal_splits(records, BUDGET, options=options, **demand)
+    (found,) = allocate(records, BUDGET, options=options, **demand)
     return found
 
 
@@ -121,7 +121,7 @@ def test_a_demand_that_no_budget_meets_is_refused(runs, match, demand):
 
 def test_a_law_that_may_have_no_best_split_gives_a_range_without_end_and_says_so(published):
     runs = read_records(published / "scalebench" / "farseer_scaling_law_train.csv")
-    (found,) = optimal_splits(
+    (found,) = allocate(
         runs, 1e24, options=ForecastOptions(law="farseer", draws=200, confidence_levels=(0.9,))
     )
     assert LimitCode.UNBOUNDED in {limit.code for limit in found.limits}

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from analysis.decisions.budget_for_loss import budget_for_loss
-from analysis.decisions.optimal_split import optimal_splits
-from analysis.forecasting.forecast import forecast, forecast_points, with_predictions
+from analysis.decisions.optimal_split import allocate
+from analysis.forecasting.forecast import forecast, with_predictions
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
@@ -149,7 +149,7 @@ def test_points_keep_their_columns_and_rows(ladder):
     )
     out = with_predictions(
         points,
-        forecast_points(ladder, points, options=ForecastOptions(confidence_levels=(0.9, 0.975))),
+        forecast(ladder, points, options=ForecastOptions(confidence_levels=(0.9, 0.975))),
     )
     added = ["median", "low_90", "high_90", "low_97.5", "high_97.5"]
     assert list(out.columns) == [*points.columns, *added]
@@ -233,7 +233,7 @@ def test_a_loss_near_the_floor_has_a_one_sided_range(ladder):
 
 
 def test_the_optimal_split_range_contains_the_true_optimum(ladder):
-    (split,) = optimal_splits(ladder, FAR)
+    (split,) = allocate(ladder, FAR)
     low, high = split.params_range[0.95]
     assert low < TRUTH.optimal_params(FAR) < high
     low, high = split.tokens_range[0.95]
@@ -241,7 +241,7 @@ def test_the_optimal_split_range_contains_the_true_optimum(ladder):
 
 
 def test_a_split_too_far_out_shows_one_digit_and_says_why(ladder):
-    near, far = optimal_splits(ladder, FAR, 1e25)
+    near, far = allocate(ladder, FAR, 1e25)
     assert not near.limits
     assert ["span 1.48" in limit.text for limit in far.limits] == [True]
     text = splits_text((near, far))
@@ -282,7 +282,7 @@ def test_what_the_runs_cannot_answer_is_refused_in_one_line(records, targets, sa
 def test_a_point_that_is_no_number_is_named_by_its_place():
     points = pd.DataFrame({"params": [1e8, "big"], "tokens": [1e9, 1e9]})
     with pytest.raises(ForecastError, match=r"params is \"big\", not a number \(point 2\)"):
-        with_predictions(points, forecast_points(small(), points))
+        with_predictions(points, forecast(small(), points))
 
 
 def test_an_unsupported_target_shows_no_median_and_two_digits(ladder):

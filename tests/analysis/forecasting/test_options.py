@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.decisions.optimal_split import optimal_splits
+from analysis.decisions.optimal_split import allocate
 from analysis.evaluation.backtest import backtest
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from scaling.errors import ForecastError
@@ -48,7 +48,7 @@ def test_a_law_is_known_by_its_name_or_itself():
 
 def test_a_forecast_along_a_column_has_no_split(ladder):
     with pytest.raises(ForecastError, match="along tokens knows no split"):
-        optimal_splits(ladder, 1e21, options=ForecastOptions(x="tokens"))
+        allocate(ladder, 1e21, options=ForecastOptions(x="tokens"))
 
 
 def test_a_backtest_covers_the_levels_that_were_asked_for_and_ninety_percent(ladder):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.decisions.budget_for_loss import budget_for_loss
-from analysis.decisions.optimal_split import optimal_splits
+from analysis.decisions.optimal_split import allocate
 from analysis.evaluation.backtest import backtest
 from analysis.evaluation.held_out import check_held_out
 from analysis.fitting.fit import fit_as_asked
@@ -122,7 +122,7 @@ QUESTIONS = {
         options=FEW_DRAWS,
     ),
     "backtest": lambda ladder: backtest(ladder, options=FEW_DRAWS),
-    "split": lambda ladder: optimal_splits(ladder, 1e21, options=FEW_DRAWS),
+    "split": lambda ladder: allocate(ladder, 1e21, options=FEW_DRAWS),
     "budget for a loss": lambda ladder: budget_for_loss(ladder, 2.2, options=FEW_DRAWS),
     "held-out check": check_held_out,
 }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
-from analysis.decisions.optimal_split import optimal_splits
+from analysis.decisions.optimal_split import allocate
 from analysis.evaluation.backtest import backtest
 from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast
@@ -74,7 +74,7 @@ def test_budgets_are_forecast_and_split_as_the_plan_said(planned):
     largest = max(run.train_flops for run in plan.runs if not run.held_out)
     target = Targets.flops(2 * largest)
     assert_as_said(can.forecast, refused(lambda: forecast(records, target, draws=200)))
-    assert_as_said(can.split, refused(lambda: optimal_splits(records, 2 * largest, draws=200)))
+    assert_as_said(can.split, refused(lambda: allocate(records, 2 * largest, draws=200)))
 
 
 def test_backtests_are_as_many_as_the_plan_said(planned):

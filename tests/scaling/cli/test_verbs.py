@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fitting.policy import fit_law
+import analysis
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
+from analysis.text.tables import plain_values
 from scaling.cli import VERBS, main
 from scaling.records import read_records
 from scaling.version import installed_version
@@ -68,7 +69,9 @@ def test_fit_prints_what_the_library_call_returns(runs, capsys):
     options = ["--law", "chinchilla", "--bootstrap", "50", "--level", "0.9", "--level", "0.5"]
     assert main(["fit", runs, *options, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    fitted = fit_law(read_records(runs), "chinchilla", bootstrap=50)
+    fitted = analysis.fit_law(runs, "chinchilla", bootstrap=50)
+    assert printed == json.loads(json.dumps(plain_values(fitted.to_dict((0.9, 0.5)))))
+    assert printed["limits"] == [vars(limit) for limit in fitted.limits]
     assert printed["constants"]["alpha"]["estimate"] == fitted.law.alpha
     spread = printed["constants"]["alpha"]["intervals"]
     assert spread["0.9"] == list(fitted.interval(lambda law: law.alpha, 0.9))

@@ -1,0 +1,61 @@
+"""Facts about where runs come from: a file and a data frame are read by one path."""
+
+import pandas as pd
+import pytest
+
+import analysis
+from scaling import LimitCode, records_from
+from scaling.errors import RecordError, StoreError
+from scaling.laws import Chinchilla
+
+TRUTH = Chinchilla.example()
+RUNS = pd.DataFrame(Chinchilla.example_runs()).assign(
+    loss=lambda runs: TRUTH.loss(runs["params"], runs["tokens"])
+)
+SPELT = RUNS.rename(columns={"params": "N", "tokens": "D", "loss": "val_loss"})
+
+
+@pytest.fixture
+def path(tmp_path):
+    SPELT.to_csv(tmp_path / "runs.csv", index=False)
+    return tmp_path / "runs.csv"
+
+
+def test_a_frame_is_understood_as_the_file_of_it_is(path):
+    of_file, of_frame = records_from(path), records_from(SPELT)
+    assert of_frame.data_hash == of_file.data_hash == records_from(str(path)).data_hash
+    assert of_frame.names == of_file.names
+    assert of_frame.notes == of_file.notes
+    assert records_from(of_frame) is of_frame
+
+
+def test_a_frame_is_refused_and_filtered_as_the_file_of_it_is(path):
+    for source in (path, SPELT):
+        kept = records_from(source, where=["N > 1e8"])
+        assert len(kept) == (RUNS["params"] > 1e8).sum()
+        assert {run.code for run in kept.dropped} == {LimitCode.LEFT_OUT}
+        with pytest.raises(RecordError, match='names no column "absent"'):
+            records_from(source, columns={"loss": "absent"})
+    wrong = SPELT.assign(val_loss=["much", *SPELT["val_loss"][1:]])
+    with pytest.raises(RecordError, match='is "much", not a number'):
+        records_from(wrong)
+    with pytest.raises(RecordError, match="no such file"):
+        records_from("absent.csv")
+
+
+def test_columns_of_runs_that_were_read_already_are_not_named_again():
+    with pytest.raises(RecordError, match="name columns where they are read"):
+        records_from(records_from(SPELT), columns={"loss": "other"})
+
+
+def test_a_sweep_of_the_run_store_is_named_as_on_the_command_line(tracking_uri):
+    with pytest.raises(StoreError, match="absent"):
+        records_from("mlflow:absent")
+
+
+def test_a_fit_takes_a_frame_or_a_path_for_its_runs(path):
+    fits = [
+        analysis.fit_law(source, "chinchilla", bootstrap=0)
+        for source in (SPELT, path, records_from(path))
+    ]
+    assert fits[0].law == fits[1].law == fits[2].law
