@@ -67,6 +67,24 @@ def _to_contributing(link):
     return f"]({up}contributing.md)"
 
 
+def labelled_cells(app, pagename, templatename, context, doctree):  # noqa: D103
+    context["body"] = re.sub(r"<table.*?</table>", _labelled, context.get("body") or "", flags=re.S)
+
+
+def _labelled(table):
+    """A table whose cells say their column: on a phone each row is a block, without a header."""
+    heads = [re.sub("<[^>]*>", "", head) for head in re.findall(r"<th\b.*?</th>", table[0], re.S)]
+
+    def row(found):
+        labels = iter(heads[1:] if len(heads) > 2 else [])
+        cells = found[0].split("<td")
+        return cells[0] + "<td".join(
+            ["", *cells[1:2], *(f' data-label="{next(labels, "").strip()}"{c}' for c in cells[2:])]
+        )
+
+    return re.sub(r"<tr.*?</tr>", row, table[0], flags=re.S)
+
+
 def escaped(text: str) -> str:
     """A line of a docstring in which asterisks and bars outside code are what they look like."""
     parts = re.split(r"(`+[^`]*`+)", text)
@@ -79,4 +97,5 @@ def plain_docstrings(app, what, name, obj, options, lines):  # noqa: D103
 
 def setup(app):  # noqa: D103
     app.connect("source-read", with_root_files)
+    app.connect("html-page-context", labelled_cells)
     app.connect("autodoc-process-docstring", plain_docstrings)

@@ -8,8 +8,11 @@ import argparse
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,6 +26,7 @@ from sweeps.config.section import Section
 from sweeps.config.sweep import SweepConfig
 
 FOLDER = Path(__file__).parent / "reference"
+PACKAGES = ("analysis", "scaling", "scaling.laws", "sweeps")
 _WRITTEN = "Written by `python -m docs.generate` from {source}: change that, not this page.\n"
 
 
@@ -43,7 +47,7 @@ def law_section(law: type[Law]) -> str:
     bounds, rows = law.bounds(), []
     for name in law.constant_names():
         symbol, searched = law.symbols[name], _range(*bounds[name])
-        rows.append([f"`{name}`", symbol.meaning, symbol.unit or "-", searched])
+        rows.append([f"`{name}`", symbol.meaning, symbol.unit, searched])
     forms = "\n".join(f"    {part.strip()}" for part in law.form.split(";"))
     inputs = ", ".join(f"`{name}`" for name in law.inputs)
     floor = f"`{law.floor}`" if law.floor else "no constant of its own"
@@ -142,12 +146,46 @@ def limits_page() -> str:
     )
 
 
+def package_page(package: str) -> str:
+    """What a package offers to Python; Sphinx fills in signatures and docstrings."""
+    module = import_module(package)
+    offered = [(name, getattr(module, name)) for name in module.__all__ if name != "__version__"]
+    kinds = {
+        "Functions": [name for name, one in offered if inspect.isfunction(one)],
+        "Classes": [name for name, one in offered if inspect.isclass(one)],
+    }
+    first, _, rest = inspect.cleandoc(module.__doc__ or "").partition("\n")
+    parts = [
+        f"# The package {package}\n",
+        _WRITTEN.format(source=f"`{package}.__all__`"),
+        f"{first}\n",
+        *(f"```python\n{example}```\n" for example in _examples(rest)),
+    ]
+    for title, names in kinds.items():
+        directive = "autofunction" if title == "Functions" else "autoclass"
+        parts += [f"## {title}\n"] if names else []
+        for name in names:
+            members = "   :members:\n" if directive == "autoclass" else ""
+            parts.append(
+                f"```{{eval-rst}}\n.. py:currentmodule:: {package}\n\n"
+                f".. {directive}:: {name}\n{members}```\n"
+            )
+    return "\n".join(parts)
+
+
+def _examples(docstring: str) -> list[str]:
+    """The indented blocks of a docstring."""
+    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", docstring + "\n", re.M)
+    return [text.strip("\n") + "\n" for b in blocks if (text := textwrap.dedent(b)).strip()]
+
+
 #: Each page by the name of its file in docs/reference.
 PAGES = {
     "columns.md": columns_page,
     "config.md": config_page,
     "laws.md": laws_page,
     "limits.md": limits_page,
+    **{f"python_{name.split('.')[-1]}.md": partial(package_page, name) for name in PACKAGES},
     "verbs.md": verbs_page,
 }
 
@@ -178,7 +216,7 @@ def _sections(kind: type[Section], place: str) -> Iterator[str]:
 
 def _fields_table(kind: type, place: str, skipped: tuple[str, ...] = ()) -> str:
     rows = [
-        [f"`{item.key}`", _default(item.default), item.unit or "-", item.reason]
+        [f"`{item.key}`", _default(item.default), item.unit, item.reason]
         for item in settings_of(kind, place)
         if item.name not in skipped
     ]
@@ -240,7 +278,7 @@ def _cell(text: str) -> str:
 
 
 def _codes(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names) or "-"
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _first_line(kind: type) -> str:

@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from analysis import backtest
 from analysis.plots import plot_backtest_errors
 from scaling import isoflop_runs, simulate_records
-from scaling.laws.surfaces import Chinchilla
+from scaling.laws import Chinchilla
 
 truth = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
 runs = isoflop_runs(np.geomspace(1e17, 1e20, 6), [0.5, 1.0, 2.0], truth)

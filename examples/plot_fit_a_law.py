@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 
 from analysis import fit_law
 from scaling import grid_of_runs, simulate_records
-from scaling.laws.surfaces import Chinchilla
+from scaling.laws import Chinchilla
 
 truth = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
 runs = grid_of_runs(np.geomspace(1e7, 1e9, 6), [5, 10, 20, 40, 80])

@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from analysis import fit_isoflop, fit_law
 from analysis.plots import plot_isoflop
 from scaling import isoflop_runs, simulate_records
-from scaling.laws.surfaces import Chinchilla
+from scaling.laws import Chinchilla
 
 truth = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
 sizes = np.geomspace(1 / 3, 3, 7)

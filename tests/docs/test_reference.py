@@ -1,8 +1,10 @@
 """Facts about the reference: its pages are what the code gives, and they leave nothing out."""
 
+from importlib import import_module
+
 import pytest
 
-from docs.generate import FOLDER, PAGES, page
+from docs.generate import FOLDER, PACKAGES, PAGES, page
 from scaling.cli import VERBS
 from scaling.columns import COLUMNS
 from scaling.laws.registry import LAWS
@@ -12,6 +14,9 @@ from sweeps.config.launch import ENGINES
 from sweeps.config.recipe import RECIPES
 from sweeps.models.registry import FAMILIES
 from sweeps.objectives.registry import OBJECTIVES
+
+#: A version, a module and a registry, which have pages of their own or need none.
+NO_DOCSTRING = ("__version__", "laws", "LAWS")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -41,6 +46,13 @@ def own(registry):
 def test_a_page_has_every_member_of_its_registry(name, members):
     text = (FOLDER / name).read_text(encoding="utf-8")
     assert [member for member in members if member not in text] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_page_of_a_package_has_every_name_that_it_offers(package):
+    text = page(f"python_{package.split('.')[-1]}.md")
+    offered = import_module(package).__all__
+    assert [n for n in offered if f":: {n}\n" not in text and n not in NO_DOCSTRING] == []
 
 
 def test_every_setting_has_a_meaning():
