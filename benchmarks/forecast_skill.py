@@ -1,7 +1,7 @@
 """How good are the forecasts? Error, coverage, width and interval score against simple baselines.
 
     python -m benchmarks.forecast_skill [--published FOLDER] [--ladders 40] [--quick] [-o FILE]
-    python -m benchmarks.forecast_skill --only auto "constant lack of fit"
+    python -m benchmarks.forecast_skill --only auto "constant misspecification"
 
 Four groups: learning curves and model tables that were published, and simulated ladders asked at
 (params, tokens) and at a budget alone. Every split counts equally within its row. Baselines are
@@ -38,7 +38,7 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 BOOTSTRAP = 200
 GAPS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # decades hidden from the top of a table
 FEWEST_SEEN = 8
-CONSTANT = "constant lack of fit"
+CONSTANT = "constant misspecification"
 CLEAN = 0.05  # roughness below which a ladder counts as clean
 MOST_POINTS = 60  # of the hidden part of a learning curve
 
@@ -116,7 +116,7 @@ def bootstrap_of(law: str, *, residuals: bool) -> Method:
 
 
 def constant_misfit(split: Split) -> Answer:
-    """The method before its lack of fit was learned from the ladder: always 8% of the drop.
+    """The method before its misspecification was learned from the ladder: always 8% of the drop.
 
     Four members with looser priors, wider shares of parameters and laws, t with 5 degrees of
     freedom: what `analysis.forecasting.calibration` replaced. Kept to show what the replacement is
@@ -317,10 +317,10 @@ def summary(rows: list[dict[str, object]]) -> pd.DataFrame:
 
 
 def narrowing(rows: list[dict[str, object]]) -> str:
-    """How wide and how good our intervals are beside those of a constant lack of fit."""
+    """How wide and how good our intervals are beside those of a constant misspecification."""
     table = pd.DataFrame(rows)
     if "roughness" not in table:
-        return "no comparison with a constant lack of fit (--quick)"
+        return "no comparison with a constant misspecification (--quick)"
     wide = table.pivot(index=["group", "split"], columns="method")
     clean = (wide["roughness"][CONSTANT] < CLEAN) & wide["width90"]["auto"].notna()
     lines = [f"auto over {CONSTANT}, clean ladders (roughness below {CLEAN:g}):"]

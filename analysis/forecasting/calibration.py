@@ -13,7 +13,7 @@ class Calibration:
 
     parameters: float  # times the standard error from the parameters
     laws: float  # times the spread between laws
-    misfit: float  # lack of fit of the smoothest ladder, as a share of the drop
+    misfit: float  # model misspecification of the smoothest ladder, as a share of the drop
     roughness: float  # and how much more for a rough one, times residuals over slope
     roughest: float  # beyond this roughness a ladder is no worse
     cap: float | None  # parameters and laws together: at most about this share of the drop

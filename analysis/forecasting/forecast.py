@@ -7,9 +7,9 @@
         v
     Forecast               result
 
-The width of an interval has five parts: uncertain parameters, spread between laws, lack of fit
-that grows with the predicted fall in loss, what bad tuning was taken off for, and the noise of one
-more run. Its scale is what the ladder's own backtests ask for, shrunk to what published ladders
+The width of an interval has five parts: uncertain parameters, spread between laws, model
+misspecification that grows with the predicted fall in loss, what bad tuning was taken off for, and
+the noise of one more run. Its scale is what the ladder's own backtests ask for, shrunk to what published ladders
 needed where they are few.
 """
 

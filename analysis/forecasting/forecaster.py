@@ -52,7 +52,7 @@ class LogForecast:
         parts = {
             "parameters": scale * self.spread.parameters,
             "law choice": scale * self.spread.laws,
-            "lack of fit": scale * self.spread.misfit,
+            "model misspecification": scale * self.spread.misfit,
             "tuning": scale * self.spread.tuning,
             "new-run noise": self.noise_variance,
         }

@@ -26,7 +26,7 @@ class RunNoise:
     deviations: FloatArray  # (runs,) in log loss, of the size `scale`
     chances: FloatArray  # (runs,) sum 1; runs of large compute are more like the target
     scale: float  # of a new run
-    residual_scale: float  # of the fit's residuals: run noise and lack of fit together
+    residual_scale: float  # of the fit's residuals: run noise and model misspecification together
     source: str  # "repeated runs", "residuals of the fit", or with the default mixed in
 
 

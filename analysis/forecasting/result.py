@@ -60,7 +60,7 @@ class TargetForecast:
     intervals: Mapping[float, Interval]  # confidence level -> range for a new run's loss
     decades_beyond: float  # how far outside the data, 0 inside
     limits: tuple[Limit, ...]  # why its median is no number to read, where it is none
-    shares: Mapping[str, float]  # part of the variance: parameters, law choice, lack of fit, noise
+    shares: Mapping[str, float]  # of the variance, by its part (misspecification, noise ...)
     weights: Mapping[str, float]  # candidate law -> its weight here
     weight_reasons: Mapping[str, WeightReason]
     skill_share: float  # of the weights that follows rehearsals; the rest stays as it was before

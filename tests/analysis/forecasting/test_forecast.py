@@ -134,12 +134,12 @@ def test_a_forecast_at_the_optimal_split_is_the_forecast_of_that_run(ladder, ans
 def test_a_rough_ladder_is_trusted_less(ladder, answer):
     rough = simulate_records(TRUTH, RUNS, relative_noise=0.02, seed=3)
 
-    def lack_of_fit(result):
+    def misspecification(result):
         target = result.targets[-1]
         low, high = np.log(target.intervals[0.9])
-        return target.shares["lack of fit"] * (high - low) ** 2
+        return target.shares["model misspecification"] * (high - low) ** 2
 
-    assert lack_of_fit(forecast(rough, Targets.flops(3e21))) > 1.2 * lack_of_fit(answer)
+    assert misspecification(forecast(rough, Targets.flops(3e21))) > 1.2 * misspecification(answer)
 
 
 def test_points_keep_their_columns_and_rows(ladder):
@@ -324,7 +324,7 @@ def test_a_law_that_rehearses_better_gains_weight(ladder):
     assert gain[best] > gain[worst]
 
 
-def test_repeats_tell_run_noise_from_lack_of_fit_and_loss_stderr_the_evaluation_noise():
+def test_repeats_tell_run_noise_from_misspecification_and_loss_stderr_the_evaluation_noise():
     # every configuration lies 1% off the law, its three seeds 0.3% apart
     table = simulate_records(
         TRUTH, RUNS, relative_noise=0.003, run_noise=0.01, replicates=3, seed=5
