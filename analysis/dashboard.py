@@ -103,7 +103,7 @@ def _page(feeds: Feeds) -> None:
         _rehearsed(findings, pictures)
 
 
-@st.cache_resource(max_entries=8, show_spinner="Fitting, forecasting, rehearsing ...")
+@st.cache_resource(max_entries=8, show_spinner="Fitting, forecasting, backtesting ...")
 def _findings(
     _records: Records,
     _curves: Callable[[str], pd.DataFrame | None],
@@ -201,7 +201,7 @@ def _rehearsed(findings: Findings, pictures: Mapping[str, Picture]) -> None:
         _table(tables.held_out_table(findings))
         for sentence in texts(findings.held_out.limits, without=(LimitCode.MISSED,)):
             st.caption(_plain(sentence))
-    st.subheader("Rehearsals: the largest runs hidden in turn")
+    st.subheader("Rolling-origin backtest: the largest runs hidden in turn")
     if findings.backtest is None:
         st.info(_plain(findings.refusal(LimitCode.NO_BACKTEST) or "none was made"))
         return

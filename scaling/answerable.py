@@ -17,7 +17,7 @@ FEWEST_CURVE_POINTS = 4
 COLLINEAR_SPREAD = 0.15  # of log params around a line in log tokens: about 15% either way
 AS_PLANNED = 0.02  # in logs of size, tokens or compute: runs meet a plan to within whole steps
 
-SURFACE_STEP = 0.3 * DECADE  # between origins of a rehearsal with two inputs
+SURFACE_STEP = 0.3 * DECADE  # between origins of a backtest with two inputs
 CURVE_CUTS = np.log([1.41, 2.0, 4.0, 8.0])  # below the largest x, with one input
 CURVE_REACH = float(np.log(2.3))
 FEWEST_SURFACE_RUNS = 8  # below a cut
@@ -29,7 +29,7 @@ BUDGETS_HIDDEN = (1, 2, 3)  # in turn, by a backtest
 RATIOS_HIDDEN = (2.0, 4.0, 10.0, 30.0, 100.0, 1000.0)
 BUDGET_WIDTH = 0.1 * DECADE  # runs this close in compute, on one plan or not, are hidden together
 
-REHEARSED_REACH = 4.0  # times the furthest rehearsal: forecasts beyond it rest on the laws alone
+REHEARSED_REACH = 4.0  # times the furthest backtest: forecasts beyond it rest on the laws alone
 SPANNED_REACH = 1.5  # times the span of the runs: nothing further is read as a number
 UNREHEARSED_REACH = 0.5  # of the span of the runs, where that is more
 ROUNDING = 0.01  # decades; planned budgets are met to within it
@@ -78,7 +78,7 @@ def no_curve(x: FloatArray, name: str) -> str | None:
         return None
     return (
         f"{points} distinct value{'s' if points > 1 else ''} of {name}; "
-        f"a forecast along it needs {FEWEST_CURVE_POINTS} (6 or more to rehearse it)"
+        f"a forecast along it needs {FEWEST_CURVE_POINTS} (6 or more to backtest it)"
     )
 
 
@@ -135,7 +135,7 @@ def decades_outside(seen: FloatArray, asked: FloatArray) -> FloatArray:
 
 
 def surface_cuts(compute: FloatArray) -> list[float]:
-    """Compute below which to fit in rehearsal: every 0.3 decades down from the largest."""
+    """Compute below which to fit in a backtest: every 0.3 decades down from the largest."""
     compute = np.sort(compute)
     cuts: dict[int, float] = {}
     for k in range(1, 40):
@@ -193,7 +193,7 @@ def no_backtest(runs: int, *, is_surface: bool) -> str:
 
 def supported_reach(spanned: float, rehearsed: float) -> float:
     """Decades beyond runs that span so many up to which a forecast may be read as a number, where
-    a rehearsal reached so far."""
+    a backtest reached so far."""
     return min(
         SPANNED_REACH * spanned, max(REHEARSED_REACH * rehearsed, UNREHEARSED_REACH * spanned)
     )

@@ -22,7 +22,7 @@ def too_far(distance: float, spanned: float, rehearsed: float) -> tuple[Limit, .
     if distance > SPANNED_REACH * spanned + ROUNDING:
         return (Limit(LimitCode.UNSUPPORTED, text),)
     if distance > supported_reach(spanned, rehearsed) + ROUNDING:
-        return (Limit(LimitCode.UNSUPPORTED, f"{text}, rehearsed to {rehearsed:.2f}"),)
+        return (Limit(LimitCode.UNSUPPORTED, f"{text}, backtested to {rehearsed:.2f}"),)
     return ()
 
 

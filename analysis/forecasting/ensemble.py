@@ -1,7 +1,7 @@
 """Several laws as one forecast: fit each, weigh them by their skill, and say how wide they stand.
 
 Reading order: `fit_members`, `combine` (centre and variance for given weights), `rehearse`
-(hide the largest runs, predict them), `weigh` (weights and scale from the rehearsals).
+(hide the largest runs, predict them), `weigh` (weights and scale from the backtests).
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ class Ensemble:
 
     @property
     def first_weights(self) -> FloatArray:
-        """Weights (members,) before any rehearsal: what laws were given, and how well they fit."""
+        """Weights (members,) before any backtest: what laws were given, and how well they fit."""
         return _first_weights(self.members, self.calibration.evidence)
 
 
@@ -89,7 +89,7 @@ class Spread:
 
     @property
     def variance(self) -> FloatArray:
-        """All parts together, before the scale learned from rehearsals."""
+        """All parts together, before the scale learned from backtests."""
         return self.parameters + self.laws + self.misfit + self.tuning
 
 

@@ -2,15 +2,15 @@
 
     records + targets
         |  pose            setup       which runs, which laws
-        |  prepare         forecaster  fit the laws, rehearse on the largest runs
+        |  prepare         forecaster  fit the laws, backtest on the largest runs
         |  log_forecast    forecaster  weights, centre, parts of the width, draws
         v
     Forecast               result
 
 The width of an interval has five parts: uncertain parameters, spread between laws, model
 misspecification that grows with the predicted fall in loss, what bad tuning was taken off for, and
-the noise of one more run. Its scale is what the ladder's own backtests ask for, shrunk to what published ladders
-needed where they are few.
+the noise of one more run. Its scale is what the ladder's own backtests ask for, shrunk to what
+published ladders needed where they are few.
 """
 
 from collections.abc import Mapping, Sequence

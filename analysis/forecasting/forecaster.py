@@ -1,4 +1,4 @@
-"""A ladder made ready to be asked: laws fitted, rehearsed on its own largest runs, scaled.
+"""A ladder made ready to be asked: laws fitted, backtested on its own largest runs, scaled.
 
 Everything here is in natural logs; `analysis.forecasting.forecast` speaks in FLOP, params, tokens
 and nats.
@@ -23,7 +23,7 @@ POOLED_RUNS = 40  # with so many residuals a new run's noise is drawn from them 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecaster:
-    """Fitted laws and their rehearsals."""
+    """Fitted laws and their backtests."""
 
     ensemble: Ensemble
     rehearsals: tuple[Rehearsal, ...]
@@ -61,10 +61,10 @@ class LogForecast:
 
 
 def prepare(question: Question, options: ForecastOptions, *, distance: float = 0.0) -> Forecaster:
-    """Fit the question's candidates to its ladder and rehearse on at most ``options.backtests``
+    """Fit the question's candidates to its ladder and backtest on at most ``options.backtests``
     origins.
 
-    ``distance`` (decades) is how far the targets lie: one-input rehearsals look as far.
+    ``distance`` (decades) is how far the targets lie: one-input backtests look as far.
     """
     ladder, candidates, calibration = question.ladder, question.candidates, question.calibration
     if question.is_surface:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightReason:
-    """Why a law has its weight: what it had before, how well it fits, how it did in rehearsal."""
+    """Why a law has its weight: what it had before, how well it fits, how it did in a backtest."""
 
     first_weight: float  # before any run is seen
     rehearsed_error: float | None  # percent, root mean square at the target's distance
@@ -63,10 +63,10 @@ class TargetForecast:
     shares: Mapping[str, float]  # of the variance, by its part (misspecification, noise ...)
     weights: Mapping[str, float]  # candidate law -> its weight here
     weight_reasons: Mapping[str, WeightReason]
-    skill_share: float  # of the weights that follows rehearsals; the rest stays as it was before
+    skill_share: float  # of the weights that follows backtests; the rest stays as it was before
     scale: float  # width learned from own backtests over the default width
     rehearsals: int
-    origins: float  # what the rehearsals are worth at this distance: each at most 1
+    origins: float  # what the backtests are worth at this distance: each at most 1
     rehearsed_error: float | None  # percent, mean absolute at this distance
     furthest_rehearsal: float  # decades
     draws: FloatArray = field(repr=False, compare=False, default_factory=lambda: np.empty(0))
@@ -93,10 +93,10 @@ class TargetForecast:
 
     @property
     def evidence(self) -> str:
-        """The distance, and what rehearsals say of forecasts that far, in a sentence."""
+        """The distance, and what backtests say of forecasts that far, in a sentence."""
         where = f"{self.decades_beyond:.2f} decades beyond the data"
         if self.rehearsed_error is None:
-            return f"{where}; no rehearsal was possible"
+            return f"{where}; no backtest was possible"
         return (
             f"{where}; {self._rehearsals} up to {self.furthest_rehearsal:.2f} decades, "
             f"worth {self.origins:.1f} at this distance, missed by {self.rehearsed_error:.2f}%"
@@ -104,13 +104,13 @@ class TargetForecast:
 
     @property
     def _rehearsals(self) -> str:
-        return f"{self.rehearsals} rehearsal{'' if self.rehearsals == 1 else 's'}"
+        return f"{self.rehearsals} backtest{'' if self.rehearsals == 1 else 's'}"
 
     @property
     def weights_because(self) -> str:
         """What the weights follow, in a sentence."""
         if self.rehearsed_error is None:
-            return "by how well each law fits: no rehearsal was possible"
+            return "by how well each law fits: no backtest was possible"
         return (
             f"{self.skill_share:.0%} by the errors of {self._rehearsals}, worth "
             f"{self.origins:.1f} at this distance, {1 - self.skill_share:.0%} by how well each fits"

@@ -60,20 +60,20 @@ def rehearse(
 
 @dataclass(frozen=True, kw_only=True)
 class Weighing:
-    """What the rehearsals say for each target: weights of the laws and a scale for the width."""
+    """What the backtests say for each target: weights of the laws and a scale for the width."""
 
     weights: FloatArray  # (targets, members)
     scale_squared: FloatArray  # (targets,) 1 = the default was right
     evidence: FloatArray  # (targets,) how many origins speak for that distance
-    trust: FloatArray  # (targets,) share of the weights that follows the rehearsals' errors
-    rms_error: FloatArray  # (targets, members) in rehearsals at that distance; NaN without any
+    trust: FloatArray  # (targets,) share of the weights that follows the backtests' errors
+    rms_error: FloatArray  # (targets, members) in backtests at that distance; NaN without any
     mean_error: FloatArray  # (targets,) mean absolute error of the laws together; NaN without any
 
 
 def weigh(rehearsals: Sequence[Rehearsal], ensemble: Ensemble, distance: FloatArray) -> Weighing:
     """Weights and scale at target distances (targets,) in decades.
 
-    A rehearsal counts by how alike its distance is to the target's. With few rehearsals both
+    A backtest counts by how alike its distance is to the target's. With few backtests both
     stay near their defaults: nested origins share their runs and tell little more than one.
     """
     calibration, first_weights = ensemble.calibration, ensemble.first_weights

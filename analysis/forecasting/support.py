@@ -23,7 +23,7 @@ def supported(forecaster: Forecaster, answer: LogForecast) -> BoolArray:
     """Whether each target (targets,) has support enough for its median to be read as a number.
 
     All three must hold: the target lies beyond the runs by at most one and a half times what they
-    span (in decades of compute, or of the one input); a rehearsal reached at least a quarter of
+    span (in decades of compute, or of the one input); a backtest reached at least a quarter of
     that distance, or the distance is at most half the span; the 90% interval is no wider than a
     factor of 1.5. Otherwise only the interval should be read, as an order of magnitude.
     """
@@ -54,12 +54,12 @@ def span(forecaster: Forecaster) -> float:
 
 
 def furthest_rehearsal(forecaster: Forecaster) -> float:
-    """Decades between what a rehearsal saw and the furthest run that it predicted; 0 without."""
+    """Decades between what a backtest saw and the furthest run that it predicted; 0 without."""
     return max((float(r.distance.max()) for r in forecaster.rehearsals), default=0.0)
 
 
 def evidence(forecaster: Forecaster) -> tuple[str, ...]:
-    """What the rehearsals found, a sentence per origin."""
+    """What the backtests found, a sentence per origin."""
     sentences = []
     for rehearsal in forecaster.rehearsals:
         error = rehearsal.errors @ forecaster.ensemble.first_weights
@@ -105,7 +105,7 @@ def _support_limits(forecaster: Forecaster, answer: LogForecast) -> list[Limit]:
     if furthest - nearest > 0.05:
         which = f"targets {nearest:.1f} to {furthest:.1f} decades"
     text = (
-        f"unsupported: {which} beyond runs that span {span(forecaster):.1f}, rehearsed to "
+        f"unsupported: {which} beyond runs that span {span(forecaster):.1f}, backtested to "
         f"{furthest_rehearsal(forecaster):.1f}; read the interval as an order of magnitude, "
         "and no median"
     )

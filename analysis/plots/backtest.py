@@ -122,7 +122,7 @@ def plot_backtest_coverage(backtest: Backtest, *, ax: Axes | None = None) -> Axe
         ms=6,
         lw=0,
         color=FORECAST,
-        label="all, rehearsals weighted alike",
+        label="all, origins weighted alike",
         zorder=4,
     )
     ax.set_xlim(40, 100)

@@ -65,15 +65,15 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
         scored = findings.backtest
         pictures["errors"] = _picture(
             lambda ax: plot_backtest_errors(scored, ax=ax),
-            "Rehearsals: error by distance",
+            "Rolling-origin backtest: error by distance",
             "Each point is a run that was hidden, then predicted from smaller ones. Bars are 90% "
             "intervals; a bar that misses the zero line did not contain the measured loss.",
         )
         pictures["coverage"] = _picture(
             lambda ax: plot_backtest_coverage(scored, ax=ax),
-            "Rehearsals: promised and found coverage",
+            "Rolling-origin backtest: promised and found coverage",
             "On the dashed line intervals are right as often as they say; below it they promise "
-            "too much. Hidden runs share their rehearsal, so few rehearsals say little.",
+            "too much. Hidden runs share their backtest, so few backtests say little.",
         )
     if findings.curves is not None and len(findings.curves):
         curves = findings.curves

@@ -92,7 +92,7 @@ def gather_findings(
     with_backtest: bool = True,
     seals: tuple[SealStanding, ...] = (),
 ) -> Findings:
-    """Fit, forecast, rehearse and check these runs.
+    """Fit, forecast, backtest and check these runs.
 
     ``options`` hold for every forecast; their law "auto" fits the Chinchilla law and the power law
     of compute. Intervals are shown at ``confidence_level``, which joins the options' levels.

@@ -226,13 +226,13 @@ def _trust(findings: Findings) -> list[Statement]:
     if scored is not None:
         rehearsals = len(scored.origins)
         sentences.append(
-            f"In {rehearsals} rehearsal{'s' if rehearsals > 1 else ''} that hid the largest runs "
+            f"In {rehearsals} backtest{'s' if rehearsals > 1 else ''} that hid the largest runs "
             f"of this ladder the error was {percent_in_words(scored.overall.error)} on average and "
             f"{100 * scored.overall.coverage[0.9]:.0f}% of hidden runs fell inside their 90% "
             "intervals."
         )
     elif refusal := findings.refusal(LimitCode.NO_BACKTEST):
-        sentences.append(f"No rehearsal on this ladder: {refusal}.")
+        sentences.append(f"No backtest on this ladder: {refusal}.")
     sentences.append(
         "All of it holds for the same recipe and data at a larger scale, not for others."
     )

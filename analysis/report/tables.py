@@ -172,7 +172,7 @@ def forecast_table(findings: Findings) -> Table:
         "Loss",
         level,
         "Decades beyond",
-        "Rehearsals of that distance",
+        "Backtests of that distance",
         "Their mean error",
     )
     return Table(head=head, rows=tuple(rows))
@@ -211,7 +211,7 @@ def weights_table(findings: Findings) -> Table:
     return Table(
         head=("Candidate law", "Weight before", "After the fit", *ahead),
         rows=tuple(rows),
-        note=f"Errors are those of rehearsals at a like distance. {note[:1].upper()}{note[1:]}.",
+        note=f"Errors are those of backtests at a like distance. {note[:1].upper()}{note[1:]}.",
     )
 
 
@@ -281,7 +281,7 @@ _SHORT = {"params": "N", "tokens": "D"}
 
 
 def backtest_table(findings: Findings) -> Table:
-    """Error, bias, coverage and width of the rehearsals, by distance."""
+    """Error, bias, coverage and width of the backtests, by distance."""
     scored = findings.backtest
     if scored is None:
         return Table(head=(), rows=())
@@ -289,7 +289,7 @@ def backtest_table(findings: Findings) -> Table:
         (f"{b.decades_from:g} to {b.decades_to:g}", str(b.origins), b.score)
         for b in scored.by_distance
     ]
-    bands.append(("all, rehearsals weighted alike", str(len(scored.origins)), scored.overall))
+    bands.append(("all, origins weighted alike", str(len(scored.origins)), scored.overall))
     rows = [
         (
             name,
@@ -304,7 +304,7 @@ def backtest_table(findings: Findings) -> Table:
     ]
     head = (
         "Decades beyond",
-        "Rehearsals",
+        "Backtests",
         "Hidden runs",
         "Mean error",
         "Bias",

@@ -90,7 +90,7 @@ def _weights(target: TargetForecast) -> list[Block]:
         ]
         for name, weight in sorted(target.weights.items(), key=lambda item: -item[1])
     ]
-    return [Table(["  law", "weight", "before", "after the fit", "error in rehearsal"], rows)]
+    return [Table(["  law", "weight", "before", "after the fit", "error in backtest"], rows)]
 
 
 def _share(value: float | None) -> str:

@@ -107,7 +107,7 @@ class _Inputs:
 
     @property
     def ladder(self) -> FloatArray:
-        """The compute that rehearsals and backtests go by."""
+        """The compute that backtests go by."""
         return self.compute if self.is_surface else self.budgets
 
 
@@ -178,7 +178,7 @@ def _reach(runs: _Inputs, spanned: float) -> float:
     points, cuts = runs.budgets[:, None], curve_cuts(runs.budgets)[:REHEARSALS]
     reached = 0.0
     for distance in np.linspace(0.0, SPANNED_REACH * spanned, 301):
-        # along a curve a rehearsal looks as far as the forecast does
+        # along a curve a backtest looks as far as the forecast does
         rehearsed = _rehearsed(points, cuts, max(CURVE_REACH, distance * DECADE))
         if distance <= supported_reach(spanned, rehearsed):
             reached = float(distance)
@@ -186,7 +186,7 @@ def _reach(runs: _Inputs, spanned: float) -> float:
 
 
 def _rehearsed(points: FloatArray, cuts: Sequence[float], reach: float) -> float:
-    """Decades that the furthest rehearsal looks ahead; points (runs, columns), compute first."""
+    """Decades that the furthest backtest looks ahead; points (runs, columns), compute first."""
     furthest = 0.0
     for cut in cuts:
         hidden = (points[:, 0] > cut) & (points[:, 0] <= cut + reach)

@@ -118,7 +118,8 @@ def cluster_worth(residuals: FloatArray, cluster: npt.NDArray[np.intp]) -> Float
     """What each run is worth beside others of its cluster, (runs,): 1 down to 1 / cluster size.
 
     Seeds of one configuration repeat its model misspecification: with correlation r between
-    residuals of one cluster, m runs of it tell as much as m / (1 + (m - 1) r) independent ones (Kish 1965).
+    residuals of one cluster, m runs of it tell as much as m / (1 + (m - 1) r) independent ones
+    (Kish 1965).
     """
     _, which, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
     sums, squares = np.bincount(which, residuals), np.bincount(which, residuals**2)

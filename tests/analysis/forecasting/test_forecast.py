@@ -302,7 +302,7 @@ def test_without_rehearsals_half_the_span_is_supported_and_no_more(ladder):
     near, far = 3e19 * 10 ** (0.4 * span), 3e19 * 10 ** (0.7 * span)
     result = forecast(ladder, Targets.flops(near, far), options=ForecastOptions(backtests=0))
     assert [t.supported for t in result.targets] == [True, False]
-    assert all("no rehearsal" in t.evidence for t in result.targets)
+    assert all("no backtest" in t.evidence for t in result.targets)
 
 
 def test_the_weights_come_with_their_reasons(answer):

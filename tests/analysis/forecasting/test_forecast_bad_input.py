@@ -190,7 +190,7 @@ def test_a_high_level_is_said_in_full(ask):
 
 
 def test_a_budget_for_a_loss_is_supported_where_its_forecast_is(ask, monkeypatch):
-    few = table().iloc[[0, 6, 12, 18, 24, 4, 20]]  # too few to rehearse: half the span is reached
+    few = table().iloc[[0, 6, 12, 18, 24, 4, 20]]  # too few to backtest: half the span is reached
     found, budgets = [], []
     judged = budget_for_loss._against
     monkeypatch.setattr(

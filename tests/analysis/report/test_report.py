@@ -78,7 +78,7 @@ def test_the_page_loads_nothing_from_anywhere(html):
 
 
 def test_the_figures_load_nothing_either(html):
-    assert len(figures(html)) == 6  # loss, two residuals, IsoFLOP, two of the rehearsals
+    assert len(figures(html)) == 6  # loss, two residuals, IsoFLOP, two of the backtests
     for svg in figures(html):
         assert not re.search(r'(?:href|src)="(?!#|data:)', svg)
         assert "<script" not in svg
@@ -199,7 +199,7 @@ def test_what_the_runs_cannot_answer_is_said_and_not_left_out(floorless):
     text = " ".join(Page(html).text.split())
     assert "No run was held out" in text
     assert "Compute-optimal size and tokens Not answered: bare.csv: the table has no params" in text
-    # six runs over two decades, too few to rehearse: they carry one decade and not two
+    # six runs over two decades, too few to backtest: they carry one decade and not two
     assert "do not support a number for 100 times" in text
 
 
