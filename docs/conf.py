@@ -48,6 +48,7 @@ html_static_path = ["static"]
 html_css_files = ["narrow.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 
 
 #: Pages whose text is a file at the root of the repository, followed by what their own file holds.
