@@ -91,6 +91,7 @@ NodeName=$host NodeHostname=$host NodeAddr=127.0.0.1 Port=16818 CPUs=$(nproc --a
 NodeName=localhost NodeHostname=$host NodeAddr=127.0.0.1 Port=16819 CPUs=1 RealMemory=2000
 PartitionName=one Nodes=$host Default=YES MaxTime=INFINITE State=UP
 PartitionName=two Nodes=$host,localhost MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes=$host MaxTime=INFINITE State=UP
 CONF
 export SLURM_CONF=$folder/slurm.conf
 mungekey --create --keyfile="$folder/munge/key"
@@ -148,8 +149,7 @@ print(f"{sys.argv[1]} and {sys.argv[2]}: the same {len(one)} losses")
 PYTHON
 }
 say "a job is preempted, another killed"
-training() {  # sets job to one that trains and is none of those given
-    local messages
+training() {  # sets job to one that trains and is none of those given, and messages to its file
     for messages in $(grep -la progress "$folder"/jobs/*.messages 2>/dev/null); do
         job=$(grep -la "$(basename "$messages")" "$folder"/jobs/*_submitted.pkl | head -1)
         job=$(basename "$job" _submitted.pkl)
@@ -188,6 +188,19 @@ small=(--set grid.tokens=16000 --set "grid.seed=[1]")
 sweep "${small[@]}" --set name=nodes "${two[@]}"
 sweep "${small[@]}" --set name=devices "${here[@]}" --set launch.resources.devices=2
 equal nodes devices 2
+say "the command of docs/how-to/run_on_a_cluster.md, as it stands"
+typed=$(sed -n '/^scaling run ladder.yaml --set launch.engine=slurm/,/[^\\]$/p' docs/how-to/run_on_a_cluster.md)
+[ -n "$typed" ]
+sed 's/^name: .*/name: typed/; s/tokens: 600000/tokens: 16000/; s/slurm: {.*},$/slurm: {},/' \
+    "$folder/sweep.yaml" >"$folder/ladder.yaml"
+root=$PWD
+(
+    cd "$folder"
+    export PYTHONPATH=$root
+    scaling() { "$python" -m scaling "$@"; }
+    eval "$typed"
+    scaling status ladder.yaml | tail -1 | grep "4 finished"
+)
 long=(--set grid.tokens=600000 --set "grid.width=[16]" --set "grid.seed=[1]")
 sweep "${long[@]}" --set name=whole "${two[@]}"
 for dead in localhost "$host"; do
@@ -203,12 +216,14 @@ for dead in localhost "$host"; do
 done
 
 say "a node is taken down under a run of two nodes, for longer than a run may be silent"
-drive "${long[@]}" --set name=down "${two[@]}" --set launch.policy.hang_seconds=10 >"$folder/driver" 2>&1
+silent=60  # seconds; a run on a busy machine says something more often
+drive "${long[@]}" --set name=down "${two[@]}" --set launch.policy.hang_seconds=$silent >"$folder/driver" 2>&1
 wait_until 300 "a run of two nodes that trains" training
 scontrol update nodename=localhost state=down reason=check
 waits() { [ "$(squeue -h -j "$job" -o %t)" = PD ]; }
 wait_until 300 "the job in the queue again" waits
-sleep 20
+silence() { [ $(($(date +%s) - $(stat -c %Y "$messages"))) -gt $((silent + 10)) ]; }
+wait_until 600 "the run's silence" silence
 waits
 scontrol update nodename=localhost state=resume
 finished
