@@ -2,6 +2,6 @@
 
 import sys
 
-from scaling.cli import main
+from scaling_forecast import main
 
 sys.exit(main())
