@@ -71,6 +71,24 @@ def no_surface(params: FloatArray, tokens: FloatArray, compute: FloatArray) -> s
     return None
 
 
+def not_falling(x: FloatArray, loss: FloatArray, by: str) -> str | None:
+    """Why runs (runs,) tell no law of a loss that falls with x: theirs rises, or stays."""
+    rank_x, rank_loss = (np.argsort(np.argsort(v, kind="stable")) for v in (x, loss))
+    if len(x) < 2 or (np.ptp(loss) > 0 and float(np.corrcoef(rank_x, rank_loss)[0, 1]) <= 0):
+        return None
+    return (
+        f"the loss does not fall with {by}; "
+        "check the loss column and the training of the larger runs"
+    )
+
+
+def best_of_budget(compute: FloatArray, loss: FloatArray) -> npt.NDArray[np.intp]:
+    """The run of lowest loss in every budget: what L(C) is about."""
+    budgets = budget_numbers(compute)
+    by_loss = np.lexsort((compute, loss, budgets))  # the cheaper of equals comes first
+    return np.asarray(by_loss[np.unique(budgets[by_loss], return_index=True)[1]])
+
+
 def no_curve(x: FloatArray, name: str) -> str | None:
     """Why a forecast cannot run along these values (runs,) of a column."""
     points = len(np.unique(x))

@@ -237,6 +237,16 @@ def _bootstrap_limits(draws: Draws) -> list[Limit]:
     return limits
 
 
+def _check_floor_below(problem: Problem, edges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse a floor that is asked to lie above losses that were measured."""
+    floor, lowest = problem.law.floor, float(np.exp(problem.log_loss.min()))
+    if floor is not None and floor in edges and edges[floor][0] >= lowest:
+        raise FitError(
+            f"{problem.records.source}: --bound {floor} from {edges[floor][0]:g} on, and the "
+            f"lowest loss is {lowest:.4g}; a floor lies below it: bound it lower"
+        )
+
+
 def _fit_bounded(
     problem: Problem,
     penalty: Penalty,
@@ -251,6 +261,7 @@ def _fit_bounded(
     So is every bootstrap draw, by its own violations.
     """
     edges = checked_bounds(problem.law, bounds)
+    _check_floor_below(problem, edges)
     held: dict[str, float] = {}
     for _ in range(len(edges) + 1):
         inner = replace(problem, fixed={**problem.fixed, **held})

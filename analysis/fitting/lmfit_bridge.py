@@ -32,6 +32,7 @@ def checked_bounds(law: type[Law], bounds: Bounds) -> dict[str, tuple[float, flo
         _check_name(law, name)
         if low is not None and high is not None and not low < high:
             raise FitError(f"bounds of {name}: {low} is not below {high}; swap them or use --fix")
+        _check_reach(law, name, low, high)
         try:
             parameters.add(
                 name, min=-np.inf if low is None else low, max=np.inf if high is None else high
@@ -39,6 +40,27 @@ def checked_bounds(law: type[Law], bounds: Bounds) -> dict[str, tuple[float, flo
         except ValueError as error:
             raise FitError(f"bounds of {name} ({low}, {high}): {error}") from error
     return {name: (float(p.min), float(p.max)) for name, p in parameters.items()}
+
+
+def _check_reach(law: type[Law], name: str, low: float | None, high: float | None) -> None:
+    """Refuse bounds that reach where the law itself has no such constant."""
+    own_low, own_high = law.bounds()[name]
+    for end in (low, high):
+        if end is not None and name in law.positive and end < 0:
+            raise FitError(
+                f"--bound {name}={_end(low)}:{_end(high)}: {name} of {law.name} cannot be below "
+                f"zero; bound it as {name}={_end(max(low or 0.0, 0.0) or None)}:"
+                f"{_end(high if high is not None and high > 0 else None)}, or choose another law"
+            )
+    if (low is not None and low > own_high) or (high is not None and high < own_low):
+        raise FitError(
+            f"--bound {name}={_end(low)}:{_end(high)}: {name} of {law.name} is searched from "
+            f"{own_low:g} to {own_high:g}; bound it within that"
+        )
+
+
+def _end(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
 
 
 def tied_constants(law: type[Law], expressions: Mapping[str, str]) -> dict[str, Tie]:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from analysis.fitting.bootstrap import FEWEST_CLUSTERS_FOR_PAIRS
 from analysis.fitting.checklist import checklist_card
 from analysis.fitting.fit import fit_as_asked
@@ -23,11 +25,19 @@ from analysis.fitting.problem import pose
 from analysis.fitting.result import Choice, Fit
 from analysis.intervals import LEVEL
 from analysis.tuning.screening import screen
+from scaling.answerable import (
+    FEWEST_SCALES,
+    best_of_budget,
+    budget_numbers,
+    no_surface,
+    not_falling,
+)
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
+from scaling.laws.surfaces import Chinchilla
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.sources import Source, records_from
@@ -82,6 +92,7 @@ def fit_law(
     kind = law_named(law)
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
         records = screen(records)
+    _check_fall(records, kind, x)
     runs, chosen_runs = _runs(records, kind, x, frontier)
     how: dict[str, Any] = {"fix": dict(fix or {}), "x": x, "weights": weights, "cluster": cluster}
     advise = chosen_runs.chosen == UNBEATEN_RUNS and not frontier
@@ -98,6 +109,48 @@ def fit_law(
         fit = replace(fit, unidentified=untold, limits=(FLOOR_HELD, *fit.limits))
     fit = replace(fit, choices=(chosen_runs, chosen_objective, chosen_floor))
     return replace(fit, card=checklist_card(fit, runs).entries)
+
+
+def _check_fall(records: Records, kind: type[Law], x: str | None) -> None:
+    """Refuse losses that do not fall, as a forecast refuses them."""
+    columns = kind.inputs if x is None else (x,)
+    of_size = columns[:2] == ("params", "tokens")
+    if len(columns) > 1 and not of_size:
+        return
+    used = screen(records, *columns)
+    if not len(used):
+        return  # there are other words for that
+    log_x, log_loss = np.log(used.column(columns[0])), np.log(used.column("loss"))
+    if of_size:
+        log_x = log_x + np.log(used.column("tokens"))
+    elif columns == ("train_flops",):
+        best = best_of_budget(log_x, log_loss)
+        log_x, log_loss = log_x[best], log_loss[best]
+    reason = not_falling(log_x, log_loss, "compute" if of_size else columns[0])
+    if reason is not None:
+        raise FitError(f"{used.source}: {reason}")
+
+
+def sizes_hint(records: Records) -> str | None:
+    """What to say to somebody who fits a law of compute alone to runs of several sizes a budget;
+    None where there is nothing to say."""
+    if "params" not in records or "tokens" not in records or "train_flops" not in records:
+        return None
+    used = screen(records, "params", "tokens", "train_flops")
+    if not len(used):
+        return None
+    params, tokens, compute = (
+        np.log(used.column(name)) for name in ("params", "tokens", "train_flops")
+    )
+    budgets = budget_numbers(compute)
+    sizes = len(np.unique(np.column_stack([budgets, np.round(params, 2)]), axis=0))
+    each = sizes / len(np.unique(budgets))
+    if each < FEWEST_SCALES or no_surface(params, tokens, compute) is not None:
+        return None
+    return (
+        f"there are {each:.2g} sizes a budget, and a law of compute speaks of the best of them "
+        f"alone; --law {Chinchilla.name} reads them all, and `scaling allocate` splits a budget"
+    )
 
 
 def _configurations(

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.tuning.gap import TuningGap
-from scaling.answerable import budget_numbers, decades_outside
+from scaling.answerable import decades_outside
 from scaling.arrays import SAME_NUMBER, FloatArray
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
@@ -185,10 +185,3 @@ def surface_ladder(usable: Records) -> Ladder:
         health=health_weights(usable),
     )
     return replace(ladder, log_flops_ratio=float(np.median((compute - n - d)[ladder.top(4)])))
-
-
-def best_of_budget(log_compute: FloatArray, log_loss: FloatArray) -> npt.NDArray[np.intp]:
-    """The run of lowest loss in every budget: what L(C) is about."""
-    budgets = budget_numbers(log_compute)
-    by_loss = np.lexsort((log_compute, log_loss, budgets))  # the cheaper of equals comes first
-    return np.asarray(by_loss[np.unique(budgets[by_loss], return_index=True)[1]])

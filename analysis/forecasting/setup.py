@@ -18,7 +18,6 @@ from analysis.forecasting.calibration import (
 )
 from analysis.forecasting.ladder import (
     Ladder,
-    best_of_budget,
     evaluation_noise,
     flops_limits,
     health_weights,
@@ -35,7 +34,7 @@ from analysis.forecasting.options import ForecastOptions
 from analysis.tuning.gap import TuningGap, checked_gap
 from analysis.tuning.rungs import health_limits
 from analysis.tuning.screening import weighed, with_open_checks, without_edges
-from scaling.answerable import no_curve, no_surface
+from scaling.answerable import best_of_budget, no_curve, no_surface, not_falling
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
@@ -201,16 +200,9 @@ def _curve(
 
 def _check_fall(records: Records, ladder: Ladder) -> tuple[Limit, ...]:
     """Refuse losses that do not fall; say so where the best run is not among the largest."""
-    rank_c, rank_l = (
-        np.argsort(np.argsort(v, kind="stable")) for v in (ladder.log_compute, ladder.log_loss)
-    )
     by = "compute" if len(ladder.inputs) == 2 else ladder.inputs[0]
-    flat = float(np.ptp(ladder.log_loss)) == 0
-    if flat or float(np.corrcoef(rank_c, rank_l)[0, 1]) > 0:
-        raise ForecastError(
-            f"{records.source}: the loss does not fall with {by}; "
-            "check the loss column and the training of the larger runs"
-        )
+    if (reason := not_falling(ladder.log_compute, ladder.log_loss, by)) is not None:
+        raise ForecastError(f"{records.source}: {reason}")
     best = float(ladder.log_compute[np.argmin(ladder.log_loss)])
     third = np.quantile(ladder.log_compute, 2 / 3)
     if best < third:

@@ -29,7 +29,7 @@ Arguments = argparse.Namespace
 def fit(arguments: Arguments) -> None:
     """Fit one law to the runs in SOURCE; print its constants with intervals and their status."""
     from analysis.approaches.side_by_side import cross_checks
-    from analysis.fitting.policy import fit_law
+    from analysis.fitting.policy import fit_law, sizes_hint
     from analysis.text.fitting import fit_json, fit_text
     from scaling.laws.curves import PowerLaw
 
@@ -61,6 +61,8 @@ def fit(arguments: Arguments) -> None:
         lambda: fit_text(fitted, checks, shares, with_card=arguments.card),
         arguments,
     )
+    if fitted.columns == ("train_flops",) and (hint := sizes_hint(records)) is not None:
+        print(f"hint: {hint}", file=sys.stderr)
 
 
 def forecast(arguments: Arguments) -> None:

@@ -8,16 +8,19 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit_as_asked
-from analysis.fitting.policy import ALL_RUNS, HELD_AT_ZERO, UNBEATEN_RUNS, fit_law
+from analysis.fitting.policy import ALL_RUNS, HELD_AT_ZERO, UNBEATEN_RUNS, fit_law, sizes_hint
 from analysis.fitting.result import Fit, FitStatus
+from analysis.forecasting.forecast import forecast
+from analysis.forecasting.targets import Targets
 from analysis.report import gather_findings, render_report
 from analysis.report.tables import NOT_IDENTIFIED, constants_table
 from analysis.text.numbers import number_in_words
 from scaling.cli import main
+from scaling.errors import FitError, ForecastError
 from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
 from scaling.records import read_records, records_from_table
-from scaling.simulate import simulate_records
+from scaling.simulate import isoflop_runs, simulate_records
 
 CHINCHILLA = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
 DRAWS = 40  # resamples: enough to tell whether two intervals are one
@@ -154,3 +157,45 @@ def test_a_floor_that_the_runs_tell_is_fitted():
     assert fit.status is FitStatus.CONVERGED
     assert fit.choices[-1].chosen == "fitted"
     assert fit.to_dict()["floor"] == fit.law.E
+
+
+RISING = np.geomspace(1e15, 1e21, 8)
+
+
+@pytest.mark.parametrize("law", ["power_law", "chinchilla"])
+@pytest.mark.parametrize("loss", [2 + 0.1 * np.log10(RISING), np.full(8, 2.5)])
+def test_losses_that_do_not_fall_end_a_fit_as_they_end_a_forecast(law, loss):
+    params = np.geomspace(1e5, 1e8, 8)
+    table = pd.DataFrame({"train_flops": RISING, "params": params, "loss": loss})
+    records = records_from_table(table.assign(tokens=RISING / 6 / params))
+    with pytest.raises(FitError, match="the loss does not fall with ") as fitted:
+        fit_law(records, law)
+    with pytest.raises(ForecastError) as forecasted:
+        forecast(records, Targets.flops(1e22))
+    assert str(fitted.value).split("; ")[1] == str(forecasted.value).split("; ")[1]
+
+
+@pytest.mark.parametrize(
+    ("bound", "said"),
+    [
+        ({"c": (-10.0, None)}, r"--bound c=-10:: c of power_law cannot be below zero"),
+        ({"c": (-10.0, -1.0)}, "cannot be below zero"),
+        ({"a": (-3.0, 5.0)}, "a of power_law cannot be below zero; bound it as a=:5"),
+        ({"c": (50.0, 90.0)}, "a floor lies below it: bound it lower"),
+        ({"b": (-99.0, -50.0)}, "b of power_law is searched from"),
+    ],
+)
+def test_a_bound_that_the_law_cannot_hold_is_refused_in_one_line(bound, said):
+    x = np.geomspace(1e15, 1e21, 8)
+    table = pd.DataFrame({"train_flops": x, "loss": 1.5 + 900 * x**-0.2})
+    with pytest.raises(FitError, match=said) as refused:
+        fit_law(records_from_table(table), bounds=bound)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_law_of_compute_on_many_sizes_a_budget_comes_with_a_hint():
+    law = Chinchilla(E=1.7, A=400.0, B=410.0, alpha=0.34, beta=0.28)
+    many = isoflop_runs([1e17, 1e18, 1e19], [0.3, 1.0, 3.0, 9.0], law)
+    assert "4 sizes a budget" in sizes_hint(simulate_records(law, many))
+    few = isoflop_runs([1e17, 1e18, 1e19, 1e20], [1.0], law)
+    assert sizes_hint(simulate_records(law, few)) is None

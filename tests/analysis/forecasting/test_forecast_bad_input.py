@@ -118,7 +118,7 @@ def test_unsupported_points_are_counted_on_standard_error(ask, tmp_path):
     points.write_text("N,D\n2e8,2e10\n1e12,1e14\n")
     code, out, err = ask("forecast", table(), "--at", str(points))
     assert code == 0
-    assert "1 of 2 points are unsupported, for example point 2: " in err
+    assert "1 of 2 points is unsupported, for example point 2: " in err
     assert "decades beyond the data, which span" in err
     head, near, far = out.strip().splitlines()
     assert head == "N,D,median,low_90,high_90"
@@ -154,17 +154,13 @@ def test_predictions_that_cannot_be_written_are_one_line(ask, tmp_path):
 
 
 @pytest.mark.parametrize("runs", [upside_down(), table(loss=2.0)], ids=["rises", "flat"])
-def test_a_fit_says_that_more_compute_does_not_help(ask, runs):
-    code, out, _ = ask("fit", runs, "--all-runs", "--bootstrap", "0")
-    assert code == 0
-    assert "does not fall with train_flops" in out
-    assert "does not fall" not in ask("fit", table(), "--bootstrap", "0")[1]
-
-
-def test_runs_that_only_rise_have_no_frontier_to_fit(ask):
-    code, out, err = ask("fit", upside_down(), "--bootstrap", "0")
+@pytest.mark.parametrize("how", [(), ("--all-runs",)])
+def test_a_fit_refuses_as_a_forecast_does_where_more_compute_does_not_help(ask, runs, how):
+    code, out, err = ask("fit", runs, *how, "--bootstrap", "0")
     assert (code, out, len(err.strip().splitlines())) == (2, "", 1)
-    assert "beaten by a run of no more compute" in err and "--all-runs" in err
+    assert "the loss does not fall with train_flops" in err
+    assert "the loss does not fall with" in ask("forecast", runs, *FLOPS)[2]
+    assert ask("fit", table(), "--bootstrap", "0")[0] == 0
 
 
 def test_rows_that_take_no_part_are_counted(ask):
