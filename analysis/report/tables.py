@@ -229,7 +229,7 @@ def pinned_table(findings: Findings) -> Table:
         )
         for floor, medians in made.pinned_floors.items()
     ]
-    head = ("If the floor were", *(f"loss at {f:g}\u00d7" for f in FACTORS[: len(at)]))
+    head = ("If the irreducible loss were", *(f"loss at {f:g}\u00d7" for f in FACTORS[: len(at)]))
     return Table(head=head, rows=tuple(rows))
 
 

@@ -47,7 +47,7 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
             f"{floor:.2f} -> {', '.join(_median(median) for median in medians)}"
             for floor, medians in forecast.pinned_floors.items()
         )
-        blocks.append(f"medians if the floor were: {pinned}")
+        blocks.append(f"medians if the irreducible loss were: {pinned}")
     limits = Section("limits", texts(forecast.limits))
     return [*blocks, Section("evidence", forecast.evidence), limits]
 
