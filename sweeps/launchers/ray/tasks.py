@@ -225,11 +225,11 @@ def _connect(address: str) -> Any:
         _require_answer(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        raise ConfigError(f'launch.address "{address}": {_why_not(error)}') from error
+        raise ConfigError(f'launch.address "{address}": {why_not(error)}') from error
     return ray
 
 
-def _why_not(error: BaseException) -> str:
+def why_not(error: BaseException) -> str:
     """Why there is no connection, and what next: nothing runs there, or it wants a token.
 
     Ray joins a cluster that it finds by itself (auto) with the token of ~/.ray, but one that is

@@ -15,6 +15,7 @@ from sweeps.config.launch import ENGINES, LaunchConfig
 from sweeps.launchers import local
 from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
 from sweeps.launchers.local import work_through
+from sweeps.launchers.ray.tasks import why_not
 from sweeps.launchers.registry import LAUNCHERS, find_launcher
 from sweeps.launchers.versions import require_versions, versions
 from tests.conformance.launcher import (
@@ -95,6 +96,7 @@ def test_a_worker_that_is_asked_to_stop_saves_first_and_its_task_is_lost(tmp_pat
 DRIVER = """
 import sys, time
 from sweeps.launchers.local import work_through
+from sweeps.launchers.ray.tasks import why_not
 sys.path.insert(0, {folder!r})
 from orphan_work import sleep_long
 for event in work_through([1, 2], sleep_long, workers=2, threads=1):
@@ -145,6 +147,13 @@ def test_ray_without_a_cluster_says_how_to_start_one():
     pytest.importorskip("ray")
     with pytest.raises(ConfigError, match="no Ray cluster answers.*ray start --head"):
         launcher_of("ray", address="127.0.0.1:9")([1], double)
+
+
+def test_a_ray_cluster_that_wants_a_token_is_told_from_one_that_is_not_there():
+    refused = ConnectionError("Failed to connect to Ray cluster at 192.0.2.2:6379")
+    assert "start one with: ray start --head" in why_not(refused)
+    refused.__cause__ = RuntimeError("ray.exceptions.AuthenticationError: InvalidAuthToken")
+    assert "export RAY_AUTH_MODE=token" in why_not(refused)
 
 
 def test_the_config_offers_the_launchers_that_there_are():
