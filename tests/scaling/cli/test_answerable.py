@@ -8,6 +8,7 @@ from analysis.decisions.optimal_split import allocate
 from analysis.evaluation.backtest import backtest
 from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast
+from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
 from scaling.errors import FitError, ForecastError
 from scaling.laws.curves import PowerLaw
@@ -19,6 +20,7 @@ from sweeps.planning.answerable import answerable
 from sweeps.planning.plan import plan_sweep
 from sweeps.planning.text import answers_text
 
+QUICK = ForecastOptions(draws=200)
 GRIDS = {
     "one run": {"grid": {"width": 32, "flops": 1e11}},
     "one budget": {"grid": {"width": [16, 32, 48, 64], "flops": 1e11, "seed": [1, 2]}},
@@ -73,14 +75,14 @@ def test_budgets_are_forecast_and_split_as_the_plan_said(planned):
     plan, can, records = planned
     largest = max(run.train_flops for run in plan.runs if not run.held_out)
     target = Targets.flops(2 * largest)
-    assert_as_said(can.forecast, refused(lambda: forecast(records, target, draws=200)))
-    assert_as_said(can.split, refused(lambda: allocate(records, 2 * largest, draws=200)))
+    assert_as_said(can.forecast, refused(lambda: forecast(records, target, options=QUICK)))
+    assert_as_said(can.split, refused(lambda: allocate(records, 2 * largest, options=QUICK)))
 
 
 def test_backtests_are_as_many_as_the_plan_said(planned):
     _, can, records = planned
     scored = []
-    found = refused(lambda: scored.append(backtest(records, draws=200)))
+    found = refused(lambda: scored.append(backtest(records, options=QUICK)))
     assert_as_said(can.backtest, found)
     assert can.backtests == sum(len(one.origins) for one in scored)
 
@@ -94,7 +96,7 @@ def test_a_forecast_is_supported_as_far_as_the_plan_said(planned):
     # by 5% of the distance and the rounding that is allowed either way
     near, far = 0.95 * can.decades_beyond - 0.02, 1.05 * can.decades_beyond + 0.03
     targets = Targets.flops(largest * 10**near), Targets.flops(largest * 10**far)
-    inside, outside = (forecast(records, one, draws=200).targets[0] for one in targets)
+    inside, outside = (forecast(records, one, options=QUICK).targets[0] for one in targets)
     assert first_of(LimitCode.UNSUPPORTED, outside.limits)
     assert first_of(LimitCode.UNSUPPORTED, inside.limits) is None or "wider" in str(inside.limits)
 
