@@ -22,7 +22,9 @@ class Column:
 
 COLUMNS: dict[str, Column] = {
     # identity
-    "run_id": Column("identity of the run: a hash of what was planned", "text"),
+    "run_id": Column(
+        "identity of the run: a hash of what was planned", "text", aliases=("run id", "run_uuid")
+    ),
     "sweep": Column("the sweep that the run belongs to", "text"),
     "status": Column("finished, diverged, failed, settled or running", "text", aliases=("state",)),
     "held_out": Column("hidden from fits by the plan: it is there to be predicted", "flag"),
@@ -31,29 +33,32 @@ COLUMNS: dict[str, Column] = {
         "N: every trainable parameter",
         "size",
         "parameters N",
-        ("N", "n_params", "num_params", "model_size", "parameters", "total_params", "nparams"),
+        ("N", "model_size", "parameter_count", "param_count", "params_count", "num_parameters"),
     ),
     "tokens": Column(
         "D: training tokens seen, so far where the run has not finished",
         "size",
         "training tokens D",
-        ("D", "n_tokens", "num_tokens", "train_tokens", "training_tokens", "total_tokens"),
+        ("D", "token_count", "tokens_trained", "tokens_seen", "dataset_tokens", "data_tokens"),
     ),
     "train_flops": Column(
         "C: FLOP spent on training the final model, so far where the run has not finished",
         "size",
         "training compute C (FLOP)",
-        ("C", "flops", "flop", "training_flop", "training_flops", "train_flop", "compute"),
+        ("C", "training_flop", "training_flops", "train_compute", "training_compute"),
     ),
     "loss": Column(
         "L: validation cross-entropy, nats per token",
         "loss",
         "validation loss L (nats per token)",
-        ("L", "val_loss", "validation_loss", "final_loss", "eval_loss", "test_loss"),
+        ("L", "val_loss", "validation_loss", "final_loss", "eval_loss", "test_loss", "valid_loss")
+        + ("dev_loss", "final_val_loss", "validation_final_loss", "best_val_loss"),
     ),
     "loss_kind": Column("what loss is; blank: cross-entropy in nats per token", "text"),
     "loss_stderr": Column("standard error of loss over the validation set, nats per token"),
-    "bits_per_byte": Column("loss in bits per byte of raw text", "number", "bits per byte"),
+    "bits_per_byte": Column(
+        "loss in bits per byte of raw text", "number", "bits per byte", ("bpb", "val_bpb")
+    ),
     # counts behind params and tokens
     "params_embedding": Column("parameters of the input embedding"),
     "params_head": Column("parameters of the output head"),
@@ -71,21 +76,40 @@ COLUMNS: dict[str, Column] = {
     # training
     "batch_tokens": Column("tokens per optimizer step"),
     "steps": Column("optimizer steps taken, so far where the run has not finished"),
-    "learning_rate": Column("peak learning rate of the hidden matrices"),
+    "learning_rate": Column(
+        "peak learning rate of the hidden matrices", aliases=("lr", "peak_lr", "max_lr")
+    ),
     "warmup_tokens": Column("tokens of linear warm-up"),
     "schedule": Column("shape of the learning rate over the run", "text"),
     "cooled_down": Column("whether the learning rate ended near zero", "flag"),
     "trunk": Column("the run that a decay branch shares its past with", "text"),
-    "seed": Column("seed of initialisation and data order"),
+    "seed": Column(
+        "seed of initialisation and data order", aliases=("random_seed", "rng_seed", "seed_id")
+    ),
     "family": Column("model family and version", "text"),
     "objective": Column("training objective", "text"),
     "data": Column(
         "name or hash of the training data",
         "text",
-        aliases=("train_dataset", "training_dataset", "training_data"),
+        aliases=("train_dataset", "training_dataset", "training_data", "dataset", "dataset_name")
+        + ("corpus", "data_source", "training_corpus", "train_corpus", "data_mix", "mixture")
+        + ("train_set", "training_set", "pretraining_data", "pretraining_dataset", "data_name"),
     ),
-    "eval_hash": Column("hash of the validation set", "text"),
-    "tokenizer_hash": Column("hash of the tokenizer", "text"),
+    "eval_hash": Column(
+        "hash of the validation set",
+        "text",
+        aliases=(
+            "eval_dataset",
+            "eval_set",
+            "val_set",
+            "validation_set",
+            "val_dataset",
+            "test_set",
+        ),
+    ),
+    "tokenizer_hash": Column(
+        "hash of the tokenizer", "text", aliases=("tokenizer", "tokenizer_name")
+    ),
     "recipe": Column("named, versioned rules that set the hyper-parameters", "text"),
     # health of the training; `scaling.rung_health` says what fits make of it
     "health": Column(
@@ -127,15 +151,22 @@ def label(column: str) -> str:
 
 #: Kinds of loss that are cross-entropies in nats per token; "" is a table that does not say.
 NATS_PER_TOKEN = ("", "cross_entropy", "nats_per_token", "log_perplexity")
+#: The kind of a loss whose column's name does not say what it is: it has no unit anywhere.
+UNSTATED_KIND = "unstated"
 
 
 def loss_label(kind: str) -> str:
     """The axis label of a loss of this ``loss_kind``."""
+    if kind == UNSTATED_KIND:
+        return "loss L"
     return label("loss") if kind in NATS_PER_TOKEN else f"loss L ({kind.replace('_', ' ')})"
 
 
 def loss_unit(kind: str) -> str:
-    """What stands behind a value of a loss of this ``loss_kind``: its unit, or what it is."""
+    """What stands behind a value of a loss of this ``loss_kind``: its unit, or what it is; with
+    nothing where nobody knows."""
+    if kind == UNSTATED_KIND:
+        return ""
     return "nats per token" if kind in NATS_PER_TOKEN else f"({kind.replace('_', ' ')})"
 
 

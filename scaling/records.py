@@ -6,7 +6,6 @@ out it keeps in ``dropped`` with a reason, so that no run vanishes in silence.
 """
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,11 +17,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from scaling.arrays import FloatArray
-from scaling.columns import COLUMNS, MUST_AGREE, canonical_name
+from scaling.columns import MUST_AGREE, UNSTATED_KIND, canonical_name
 from scaling.errors import RecordError
 from scaling.limits import LimitCode
+from scaling.tables.conditions import Condition
+from scaling.tables.configurations import configurations, settings_that_vary
+from scaling.tables.files import RawTable, read_file
+from scaling.tables.losses import kind_of
+from scaling.tables.notes import Note, NoteCode, printable
+from scaling.tables.numbers import read_numbers
+from scaling.tables.reading import Reading, flops_in_doubt, understand, units_in_doubt
+from scaling.tables.runs import histories
 
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+REPEATS_AGREE = 0.01  # of the loss: rows that nothing tells apart and differ by more are doubtful
 
 
 @dataclass(frozen=True)
@@ -36,13 +45,16 @@ class DroppedRun:
 
 @dataclass(frozen=True)
 class Records:
-    """Runs as a table, with what was left out, what was filled in, and where they come from."""
+    """Runs as a table, with what was left out, what was made of it, and where they come from."""
 
     table: pd.DataFrame
     dropped: tuple[DroppedRun, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     source: str = "records"
     names: Mapping[str, str] = field(default_factory=dict)  # our name -> the source's spelling
+    unclear: Mapping[str, str] = field(default_factory=dict)  # our name -> why the table has none
+    reading: Reading = field(default_factory=Reading)  # how the table was asked to be read
+    raw: pd.DataFrame | None = field(default=None, repr=False, compare=False)  # to the letter
     screened: bool = False  # whether they are what `usable` left
 
     def __len__(self) -> int:
@@ -52,19 +64,46 @@ class Records:
         return column in self.table.columns
 
     def column(self, name: str) -> FloatArray:
-        """The values of a column as floats, shape (runs,); NaN where the table is blank."""
+        """The values of a column as floats, shape (runs,); NaN where a cell holds no number.
+
+        Raises RecordError for a missing column, and for one that holds no numbers at all.
+        """
         self.require(name)
-        return np.asarray(_numbers(self.table, name, self.source), dtype=np.float64)
+        values, bad = read_numbers(self.table[name])
+        if bad.any() and not values.notna().any():
+            row = int(np.flatnonzero(bad.to_numpy())[0])
+            cell = printable(self.table[name].iloc[row])
+            raise RecordError(
+                f'{self.source} {self.row_names[row]}: {name} is "{cell}", not a number; '
+                f"map another column with --columns {name}=THEIR_NAME"
+            )
+        return np.asarray(values, dtype=np.float64)
 
     def require(self, *names: str) -> None:
-        """Raise RecordError naming the first of these columns that the table lacks."""
+        """Raise RecordError naming the first of these columns that the table lacks, and why."""
         for name in names:
             if name not in self.table.columns:
-                have = ", ".join(map(str, self.table.columns[:12]))
+                self.require_clear(name)
+                have = ", ".join(map(printable, self.table.columns[:12]))
                 raise RecordError(
                     f'{self.source}: no column "{name}" (it has: {have}); '
                     f"map one with --columns {name}=THEIR_NAME"
                 )
+
+    def require_clear(self, *names: str) -> None:
+        """Raise RecordError where the table may have these columns but nobody can tell which."""
+        for name in names:
+            if name not in self.table.columns and name in self.unclear:
+                raise RecordError(f"{self.source}: {self.unclear[name]}")
+
+    def name_of(self, spelling: str) -> str:
+        """Our name for a column that is spelt as we do, as the table does, or in a usual way."""
+        if spelling in self:
+            return spelling
+        ours = {theirs: ours for ours, theirs in self.names.items()}
+        found = ours.get(spelling) or canonical_name(spelling) or spelling
+        aside = f"{spelling} (not used)"
+        return aside if found not in self and aside in self else found
 
     def select(
         self, mask: npt.ArrayLike, reason: str, code: LimitCode = LimitCode.LEFT_OUT
@@ -76,8 +115,12 @@ class Records:
         return replace(self, table=self.table[keep], dropped=self.dropped + gone)
 
     def where(self, condition: str) -> "Records":
-        """The runs that fulfil ``"column op value"``; op is one of == != < <= > >=."""
-        return self.select(_evaluate(self, condition), f"not {condition}")
+        """The runs that fulfil ``"column op value"`` (see `scaling.tables.conditions`)."""
+        asked = Condition.of(condition)
+        name = self.name_of(asked.column)
+        self.require(name)
+        values = self.status if name == "status" else self.table[name]
+        return self.select(asked.holds(name, values), f"not {condition}")
 
     def among(self, run_ids: Iterable[str]) -> "Records":
         """The runs with these identities: of a sweep that grew over time, those of one plan."""
@@ -86,11 +129,25 @@ class Records:
         return self.select(self.table["run_id"].isin(wanted), "not in this plan")
 
     @property
+    def told(self) -> tuple[Note, ...]:
+        """Everything to say of how the table was read: its notes, rows left out so far, and runs
+        that have not finished."""
+        said = list(self.notes)
+        if self.dropped:
+            reasons = ", ".join(f"{why} ({n:,})" for why, n in self.dropped_by_reason.items())
+            said.append(Note(NoteCode.LEFT_OUT, f"rows left out: {reasons}"))
+        counts = self.status[~self.is_finished].value_counts()
+        if len(counts) and not any("status is the column" in note.text for note in said):
+            words = ", ".join(f"{n:,} {printable(word)}" for word, n in counts.items())
+            said.append(Note(NoteCode.LEFT_OUT, f"not finished: {words} of {len(self):,} rows"))
+        return tuple(said)
+
+    @property
     def status(self) -> pd.Series:
         """Where each run stands; a table that does not say holds finished runs."""
         if "status" not in self:
             return pd.Series("finished", index=self.table.index)
-        return self.table["status"].fillna("finished").astype(str)
+        return self.table["status"].astype(object).fillna("finished").astype(str)
 
     @property
     def is_finished(self) -> BoolArray:
@@ -101,7 +158,7 @@ class Records:
     def row_names(self) -> list[str]:
         """How a person finds each row: by run id, or by line in the file (the header is line 1)."""
         if "run_id" in self:
-            return [str(run_id) for run_id in self.table["run_id"]]
+            return [printable(run_id) for run_id in self.table["run_id"]]
         return [f"row {int(label) + 2}" for label in self.table.index]
 
     def usable(self, *columns: str) -> "Records":
@@ -138,11 +195,33 @@ class Records:
         """How many rows were left out for reasons of this code."""
         return sum(run.code is code for run in self.dropped)
 
+    @cached_property
+    def configurations(self) -> IntArray:
+        """One number for all runs that repeat one another (runs,): of one size, on so many tokens,
+        with the same settings; they differ in seed alone."""
+        return configurations(self.table)
+
+    @property
+    def settings_that_vary(self) -> list[str]:
+        """The settings, such as a learning rate, that tell runs of one size and tokens apart."""
+        return settings_that_vary(self.table)
+
+    @property
+    def clusters(self) -> IntArray:
+        """One number for all runs that share a past (``trunk``) or a configuration (runs,)."""
+        if "trunk" not in self:
+            return self.configurations
+        own = pd.Series(self.configurations, index=self.table.index).astype("string")
+        shared = self.table["trunk"].astype("string").fillna("configuration " + own)
+        return np.asarray(shared.factorize()[0], dtype=np.int64)
+
     @property
     def loss_kind(self) -> str:
-        """What the losses are, as the table's ``loss_kind`` says; "" where it does not."""
+        """What the losses are, as the table's ``loss_kind`` says or the name of their column;
+        "" where it is a loss in nats per token."""
         if "loss_kind" not in self:
-            return ""
+            stated = kind_of(self.names.get("loss", "loss"))
+            return UNSTATED_KIND if stated == UNSTATED_KIND else ""
         kinds = self.table["loss_kind"].dropna().astype(str).unique()
         return str(kinds[0]) if len(kinds) == 1 else ""
 
@@ -152,10 +231,12 @@ class Records:
             if name in self:
                 values = self.table[name].dropna().astype(str).unique()
                 if len(values) > 1:
+                    theirs = self.names.get(name, name)
+                    some = ", ".join(printable(value) for value in values[:2])
                     raise RecordError(
-                        f"{self.source}: the runs differ in {name} ({values[0]}, {values[1]}"
+                        f"{self.source}: the runs differ in {theirs} ({some}"
                         f"{', ...' if len(values) > 2 else ''}): their losses share no law; "
-                        f'pick one with --where "{name} == {values[0]}"'
+                        f'pick one with --where "{theirs} == {printable(values[0])}"'
                     )
 
     @cached_property
@@ -174,27 +255,22 @@ def records_from_table(
     source: str = "table",
     columns: Mapping[str, str] | None = None,
     where: Sequence[str] = (),
+    reading: Reading | None = None,
 ) -> Records:
-    """Records from a data frame, validated.
+    """Records from a data frame, understood and checked.
 
     ``columns`` maps our names to the table's (``{"params": "my_n"}``); common spellings are
-    understood without it. ``where`` filters rows before anything is checked. Where one of params,
-    tokens and train_flops is absent it is filled in by C = 6 N D, and a note says so.
+    understood without it. ``where`` filters rows; ``reading`` says what else the table does not
+    (units, what the loss is). Where one of params, tokens and train_flops is absent it is filled
+    in by C = 6 N D. What was understood, chosen and filled in is in ``notes``.
 
-    Raises RecordError for an empty table, a column that is named but missing, text where a number
-    belongs, and a size or loss of a finished run that is not above zero.
+    Raises RecordError for an empty table, and a column that is named but missing or holds no
+    numbers. A cell that is no number counts as blank; a column that nobody can tell is missing,
+    with the reason where it is asked for.
     """
-    if table.empty:
-        raise RecordError(f"{source}: no rows; a table of runs has one row a run")
-    renamed, names = _rename(table, dict(columns or {}), source)
-    records = Records(renamed.reset_index(drop=True), source=source, names=names)
-    for condition in where:
-        records = records.where(condition)
-    if not len(records):
-        raise RecordError(f"{source}: no row is left after {' and '.join(where)}; loosen --where")
-    records = _without_copies(records)
-    records = replace(records, table=_typed(records))
-    return _fill_by_6nd(records)
+    how = reading or Reading()
+    how = replace(how, columns={**how.columns, **(columns or {})})
+    return _records(RawTable(table.reset_index(drop=True)), how, where, source)
 
 
 def read_records(
@@ -202,17 +278,115 @@ def read_records(
     *,
     columns: Mapping[str, str] | None = None,
     where: Sequence[str] = (),
+    reading: Reading | None = None,
 ) -> Records:
-    """The runs in a CSV, Parquet or JSONL file; see `records_from_table` for what is checked."""
-    source = Path(path)
-    if not source.is_file():
-        raise RecordError(f"{source}: no such file; give a CSV, Parquet or JSONL table of runs")
-    try:
-        table = _reader(source)(source)
-    except (ValueError, OSError, UnicodeDecodeError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
-        raise RecordError(f"{source}: cannot be read as a table ({first_line})") from error
-    return records_from_table(table, source=str(path), columns=columns, where=where)
+    """The runs in a file (`scaling.tables.files` says which kinds); see `records_from_table`."""
+    how = reading or Reading()
+    how = replace(how, columns={**how.columns, **(columns or {})})
+    return _records(read_file(path), how, where, str(path))
+
+
+def _records(raw: RawTable, how: Reading, where: Sequence[str], source: str) -> Records:
+    if raw.frame.empty:
+        raise RecordError(f"{source}: no rows; a table of runs has one row a run")
+    found = understand(raw.frame, how, source, decimal_by_separator=raw.separator not in ",|")
+    records = Records(
+        found.table,
+        dropped=tuple(DroppedRun(row.row, row.reason) for row in raw.dropped),
+        notes=raw.notes + found.notes,
+        source=source,
+        names=found.names,
+        unclear=found.unclear,
+        reading=how,
+        raw=raw.frame,
+    )
+    for condition in where:
+        records = records.where(condition)
+    if not len(records):
+        raise RecordError(f"{source}: no row is left after {' and '.join(where)}; loosen --where")
+    records = _one_row_a_run(_without_copies(records), how)
+    return _repeats_told(_fill_by_6nd(_without_doubtful_units(records, how), how))
+
+
+def _without_copies(records: Records) -> Records:
+    """Exact copies of an earlier row say nothing new: they leave with a reason."""
+    return records.select(~records.table.duplicated().to_numpy(), "exact copy of an earlier row")
+
+
+def _one_row_a_run(records: Records, how: Reading) -> Records:
+    """Of a history the last row of each run; checkpoints of one run share it as their trunk."""
+    found = None if "trunk" in records else histories(records.table, how.checkpoints)
+    if found is None:
+        return records
+    kept = replace(records, notes=(*records.notes, found.note))
+    if found.is_clustered:
+        table = kept.table.assign(trunk=found.run)
+        if "run_id" in table and table["run_id"].duplicated().any():
+            table = table.rename(columns={"run_id": "run"})
+        return replace(kept, table=table)
+    return kept.select(found.keep, "an earlier row of its run")
+
+
+def _without_doubtful_units(records: Records, how: Reading) -> Records:
+    """Sizes that look like millions left out are told to whoever asks for them."""
+    finished = records.table[records.is_finished]
+    doubts = units_in_doubt(finished, how)
+    if contradiction := flops_in_doubt(finished, how):
+        doubts = {"train_flops": contradiction} | doubts
+    if not doubts:
+        return records
+    if "train_flops" not in records:
+        doubts = doubts | {"train_flops": next(iter(doubts.values()))}
+    aside = {name: f"{name} (not used)" for name in doubts}
+    table = records.table.rename(columns=aside)
+    return replace(records, table=table, unclear={**records.unclear, **doubts})
+
+
+def _fill_by_6nd(records: Records, how: Reading) -> Records:
+    """C = 6 N D gives the third where two are there (Kaplan et al. 2020, arXiv:2001.08361)."""
+    three = ("params", "tokens", "train_flops")
+    missing = [name for name in three if name not in records]
+    if len(missing) == 1 and missing[0] not in records.unclear:
+        table, (name,) = records.table.copy(), missing
+        with np.errstate(all="ignore"):
+            if name == "train_flops":
+                table[name] = 6 * table["params"] * table["tokens"]
+            else:
+                other = "params" if name == "tokens" else "tokens"
+                table[name] = table["train_flops"] / (6 * table[other])
+        note = Note(NoteCode.FILLED_IN, f"{name} computed from C = 6 N D")
+        return replace(records, table=table, notes=(*records.notes, note))
+    untold = [records.unclear[name] for name in missing if name in records.unclear]
+    if untold:  # whoever asks for what would follow from it is told the same
+        return replace(records, unclear=dict.fromkeys(missing, untold[0]) | dict(records.unclear))
+    return records
+
+
+def _repeats_told(records: Records) -> Records:
+    """What tells rows of equal size and tokens apart, or that nothing does and they count as
+    repeats, where their losses differ by more than repeats do."""
+    if not {"params", "tokens", "loss"} <= set(records.table.columns) or "trunk" in records:
+        return records
+    if settings := records.settings_that_vary:
+        text = (
+            f"rows of equal params and tokens differ in {', '.join(settings[:4])}: each choice is "
+            "a configuration of its own, and the best one counts"
+        )
+        return replace(records, notes=(*records.notes, Note(NoteCode.CHOSEN, text)))
+    table = records.table[records.is_finished]
+    groups = configurations(table)
+    told_apart = any(name in table and table[name].nunique() > 1 for name in ("seed", *MUST_AGREE))
+    if told_apart or not len(groups) or groups.max() + 1 == len(groups):
+        return records
+    loss = table["loss"].where(table["loss"] > 0).groupby(groups)
+    spread = float((loss.max() / loss.min() - 1).max())
+    if not spread > REPEATS_AGREE:
+        return records
+    text = (
+        "rows of equal params and tokens that no column tells apart count as repeats; their "
+        f"losses differ by up to {100 * spread:.2g}%"
+    )
+    return replace(records, notes=(*records.notes, Note(NoteCode.ASSUMED, text)))
 
 
 def write_records(records: Records, path: str | Path) -> None:
@@ -232,162 +406,3 @@ def write_records(records: Records, path: str | Path) -> None:
         writers[target.suffix]()
     except OSError as error:
         raise RecordError(f"{target}: cannot be written ({error.strerror})") from error
-
-
-def _reader(source: Path) -> Callable[[Path], pd.DataFrame]:
-    if source.suffix == ".parquet":
-        return lambda path: pd.DataFrame(pd.read_parquet(path))
-    if source.suffix in (".jsonl", ".ndjson"):
-        return lambda path: pd.read_json(path, lines=True)
-    return _read_csv
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """A CSV whose header names each quantity once and each field of a row.
-
-    pandas renames the second column of a name and shifts rows longer than the header, in silence.
-    """
-    header = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].dropna()
-    twice = [str(name) for name in header[header.duplicated()] if canonical_name(name)]
-    if twice:
-        raise ValueError(f'two columns are named "{twice[0]}"; rename one')
-    if len(header) == 1 and (";" in header.iloc[0] or "\t" in header.iloc[0]):
-        raise ValueError("its columns are not separated by commas; write it with commas")
-    table = pd.read_csv(path)
-    if not isinstance(table.index, pd.RangeIndex):
-        raise ValueError("rows have more fields than the header; name every column")
-    return table
-
-
-def _rename(
-    table: pd.DataFrame, columns: dict[str, str], source: str
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The table under our names, and for each renamed column the spelling it came with."""
-    for ours, theirs in columns.items():
-        if theirs not in table.columns:
-            have = ", ".join(map(str, table.columns[:12]))
-            raise RecordError(
-                f'{source}: --columns {ours}={theirs} names no column "{theirs}" (it has: {have})'
-            )
-    claimed = {theirs: ours for ours, theirs in columns.items()}
-    taken = set(columns)
-    for spelling in map(str, table.columns):
-        if spelling in COLUMNS and spelling not in taken and spelling not in claimed:
-            claimed[spelling] = spelling
-            taken.add(spelling)
-    guessed: dict[str, str] = {}
-    for spelling in map(str, table.columns):
-        ours_or_none = canonical_name(spelling)
-        if spelling in claimed or ours_or_none is None or ours_or_none in taken:
-            continue
-        if ours_or_none in guessed:
-            raise RecordError(
-                f'{source}: "{guessed[ours_or_none]}" and "{spelling}" both look like '
-                f"{ours_or_none}; say which with --columns {ours_or_none}=NAME"
-            )
-        guessed[ours_or_none] = spelling
-    claimed |= {spelling: ours for ours, spelling in guessed.items()}
-    displaced = {c: f"{c} (not used)" for c in map(str, table.columns) if c in taken} | claimed
-    names = {ours: theirs for theirs, ours in claimed.items() if ours != theirs}
-    return table.rename(columns=str).rename(columns=displaced), names
-
-
-def _without_copies(records: Records) -> Records:
-    """Exact copies of an earlier row say nothing new: they leave with a reason."""
-    return records.select(~records.table.duplicated().to_numpy(), "exact copy of an earlier row")
-
-
-def _typed(records: Records) -> pd.DataFrame:
-    """Numbers as floats, flags as booleans; RecordError at the first value that is neither."""
-    table = records.table.copy()
-    ended = records.is_finished  # a run that has just begun has seen no token
-    for name in table.columns:
-        kind = COLUMNS[name].kind if name in COLUMNS else None
-        if kind == "flag":
-            table[name] = table[name].map(_as_flag).astype(bool)
-        elif kind in ("size", "loss", "number"):
-            table[name] = _numbers(table, name, records.source)
-        if kind in ("size", "loss"):
-            values = table[name].to_numpy(dtype=np.float64)
-            bad = np.flatnonzero((values < 0) | ((values == 0) & ended))
-            if len(bad):
-                value, row = table[name].iloc[bad[0]], records.row_names[bad[0]]
-                raise RecordError(
-                    f"{records.source} {row}: {name} is {value:g}; it must be above zero "
-                    f'(leave the row out with --where "{name} > 0")'
-                )
-    return table
-
-
-def _as_flag(value: object) -> bool:
-    if isinstance(value, str):
-        return value.strip().lower() in ("1", "true", "yes", "1.0")
-    return bool(value) and not (isinstance(value, float) and np.isnan(value))
-
-
-def _numbers(table: pd.DataFrame, name: str, source: str) -> pd.Series:
-    values = table[name]
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        return values.astype(np.float64)
-    numbers = pd.to_numeric(values, errors="coerce")
-    bad = np.flatnonzero((numbers.isna() & values.notna()).to_numpy())
-    if len(bad):
-        row = int(table.index[bad[0]]) + 2
-        raise RecordError(
-            f'{source} row {row}: {name} is "{values.iloc[bad[0]]}", not a number; '
-            f"mend it or map another column with --columns {name}=THEIR_NAME"
-        )
-    return numbers.astype(np.float64)
-
-
-def _fill_by_6nd(records: Records) -> Records:
-    """C = 6 N D gives the third where two are there (Kaplan et al. 2020, arXiv:2001.08361)."""
-    have = {name for name in ("params", "tokens", "train_flops") if name in records}
-    if len(have) != 2:
-        return records
-    table = records.table.copy()
-    (missing,) = {"params", "tokens", "train_flops"} - have
-    if missing == "train_flops":
-        table["train_flops"] = 6 * table["params"] * table["tokens"]
-    else:
-        other = "params" if missing == "tokens" else "tokens"
-        table[missing] = table["train_flops"] / (6 * table[other])
-    return replace(
-        records, table=table, notes=(*records.notes, f"{missing} computed from C = 6 N D")
-    )
-
-
-_CONDITION = re.compile(r"^\s*(?P<column>.+?)\s*(?P<op>==|!=|<=|>=|<|>|=)\s*(?P<value>.+?)\s*$")
-_OPERATORS: dict[str, Callable[[pd.Series, object], pd.Series]] = {
-    "==": lambda a, b: a == b,
-    "=": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
-
-
-def _evaluate(records: Records, condition: str) -> BoolArray:
-    match = _CONDITION.match(condition)
-    if match is None:
-        raise RecordError(
-            f'--where "{condition}": not of the form "column op value" '
-            "(op is one of == != < <= > >=), for example --where 'params >= 1e7'"
-        )
-    name = match["column"].strip("\"'")
-    name = name if name in records else canonical_name(name) or name
-    records.require(name)
-    text = match["value"].strip("\"'")
-    values = records.table[name]
-    if name in COLUMNS and COLUMNS[name].kind == "flag":
-        return np.asarray(_OPERATORS[match["op"]](values.map(_as_flag), _as_flag(text)))
-    numbers = pd.to_numeric(values, errors="coerce")
-    try:
-        number = float(text)
-    except ValueError:
-        return np.asarray(_OPERATORS[match["op"]](values.astype(str), text), dtype=bool)
-    if numbers.notna().any():
-        return np.asarray(_OPERATORS[match["op"]](numbers, number), dtype=bool)
-    return np.asarray(_OPERATORS[match["op"]](values.astype(str), text), dtype=bool)

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import pandas as pd
 
 from scaling.errors import RecordError
 from scaling.records import Records, read_records, records_from_table
+from scaling.tables.reading import Reading
 
 Source: TypeAlias = Records | pd.DataFrame | str | os.PathLike[str]
 """What every question takes for its runs."""
@@ -15,27 +17,34 @@ STORED = "mlflow:"
 
 
 def records_from(
-    source: Source, *, columns: Mapping[str, str] | None = None, where: Sequence[str] = ()
+    source: Source,
+    *,
+    columns: Mapping[str, str] | None = None,
+    where: Sequence[str] = (),
+    reading: Reading | None = None,
 ) -> Records:
-    """The runs of a CSV, Parquet or JSONL file, of a data frame, or of ``mlflow:EXPERIMENT``.
+    """The runs of a file (`scaling.tables.files` says which), a data frame, ``mlflow:EXPERIMENT``.
 
     All are read alike: columns in common spellings are understood, or mapped by ``columns`` (ours
-    -> theirs); ``where`` ("params > 1e6") keeps rows. What takes no part is in ``dropped`` with
-    its reason. Records come back as they are, filtered by ``where``. Raises RecordError where the
+    -> theirs); ``where`` ("params > 1M") keeps rows; ``reading`` says what else the table does
+    not. What takes no part is in ``dropped`` with its reason. Records come back as they are, filtered by ``where``. Raises RecordError where the
     table cannot be read, and StoreError where the run store has no such sweep.
     """
     if isinstance(source, Records):
-        if columns:
+        if columns or reading:
             raise RecordError(f"{source.source}: read already; name columns where they are read")
         for condition in where:
             source = source.where(condition)
         return source
     if isinstance(source, pd.DataFrame):
-        return records_from_table(source, source="DataFrame", columns=columns, where=where)
+        return records_from_table(
+            source, source="DataFrame", columns=columns, where=where, reading=reading
+        )
     name = os.fspath(source)
     if not name.startswith(STORED):
-        return read_records(name, columns=columns, where=where)
+        return read_records(name, columns=columns, where=where, reading=reading)
     from scaling.store.run_store import RunStore
 
-    stored = RunStore.find(name.removeprefix(STORED)).read_records().table
-    return records_from_table(stored, source=name, columns=columns, where=where)
+    how = reading or Reading()
+    how = replace(how, columns={**how.columns, **(columns or {})})
+    return RunStore.find(name.removeprefix(STORED)).read_records(where=where, reading=how)

@@ -18,8 +18,8 @@ COMPOSITION_ROOT = ROOT / "scaling" / "cli"  # the one place that sees every pac
 FLOORS = {
     "scaling": (
         *("version", "lazy", "display", "arrays", "words", "errors", "columns", "limits"),
-        *("rung_health", "records", "compute", "shape", "laws", "answerable", "simulate", "store"),
-        *("sources", "cli", "__main__"),
+        *("rung_health", "tables", "records", "compute", "shape", "laws", "answerable", "simulate"),
+        *("store", "sources", "cli", "__main__"),
     ),
     "sweeps": (
         *("config", "data", "models", "objectives", "planning", "training", "multi_device"),

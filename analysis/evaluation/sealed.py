@@ -58,6 +58,7 @@ class Seal:
     targets: tuple[SealedTarget, ...]
     columns: Mapping[str, str] = field(default_factory=dict)  # our name -> the source's spelling
     where: tuple[str, ...] = ()  # the row filters that the source was read with
+    reading: Mapping[str, Any] = field(default_factory=dict)  # units and the like, if any
     measured_on: Mapping[str, str] = field(default_factory=dict)  # evaluation set, tokenizer ...
 
     @property
@@ -165,6 +166,7 @@ def seal_forecast(
         law=forecast.law,
         targets=targets,
         columns=dict(records.names),
+        reading=records.reading.beyond_columns,
         where=tuple(where),
         measured_on=_measured_on(records),
     )

@@ -59,7 +59,11 @@ def checklist_card(fit: Fit, records: Records) -> Card:
             "weights": fit.weights,
             "chosen": [choice.line for choice in fit.choices],
             "fixed constants": fit.fixed_by_hand,
-            "data": {"source": fit.source, "hash": fit.data_hash, "notes": list(records.notes)},
+            "data": {
+                "source": fit.source,
+                "hash": fit.data_hash,
+                "notes": [note.text for note in records.notes],
+            },
             "runs used": fit.n_runs,
             "configurations": fit.n_configurations,
             "runs left out": dict(fit.dropped),

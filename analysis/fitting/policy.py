@@ -91,7 +91,7 @@ def fit_law(
     records = records_from(records)
     kind = law_named(law)
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
-        records = screen(records)
+        records = screen(records, *([x] if x else kind.inputs))
     _check_fall(records, kind, x)
     runs, chosen_runs = _runs(records, kind, x, frontier)
     how: dict[str, Any] = {"fix": dict(fix or {}), "x": x, "weights": weights, "cluster": cluster}

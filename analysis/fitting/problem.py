@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analysis.fitting.law_on_runs import Model, Tie, model_of
 from analysis.fitting.result import Fit
@@ -88,7 +89,9 @@ def pose(
     limits += health_limits(used, weighed=weights is None)
     if law.inputs[:2] == ("params", "tokens"):
         limits += _spread_limits(inputs)
-    if cluster is not None:
+    if cluster is None:
+        labels = _clusters(used, labels)
+    else:
         used.require(cluster)
         labels = np.unique(used.table[cluster].astype(str), return_inverse=True)[1]
     return Problem(
@@ -195,6 +198,15 @@ def _configurations(inputs: tuple[FloatArray, ...], runs: int) -> tuple[npt.NDAr
     labels = np.empty(runs, np.int64)
     labels[order] = np.cumsum(fresh) - 1
     return labels, int(fresh.sum())
+
+
+def _clusters(used: Records, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Runs of one configuration are one cluster, and so are those that share a past (`trunk`)."""
+    if "trunk" not in used:
+        return labels
+    own = pd.Series(labels, index=used.table.index).astype("string")
+    shared = used.table["trunk"].astype("string").fillna("configuration " + own)
+    return np.asarray(shared.factorize()[0], dtype=np.int64)
 
 
 def _spread_limits(inputs: tuple[FloatArray, ...]) -> list[Limit]:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from analysis.tuning.gap import TuningGap
 from scaling.answerable import decades_outside
@@ -117,21 +116,6 @@ class Ladder:
         return self.select(order[np.unique(nearest)])
 
 
-def _configurations(usable: Records) -> npt.NDArray[np.intp]:
-    """One number for all runs of one size on so many tokens: they repeat each other."""
-    table = usable.table
-    labels = table["params"].map("{:.6g}".format) + " " + table["tokens"].map("{:.6g}".format)
-    return np.unique(labels.to_numpy(dtype=str), return_inverse=True)[1]
-
-
-def _clusters(usable: Records) -> npt.NDArray[np.intp]:
-    """One number for all runs that share a past (``trunk``) or a configuration (its seeds)."""
-    labels = pd.Series(_configurations(usable), index=usable.table.index).astype("string")
-    if "trunk" in usable:
-        labels = usable.table["trunk"].astype("string").fillna(labels)
-    return np.unique(labels.to_numpy(dtype=str), return_inverse=True)[1]
-
-
 def evaluation_noise(usable: Records) -> float | None:
     """The median standard error of a loss over its validation set, relative; None if unknown."""
     if "loss_stderr" not in usable:
@@ -180,8 +164,8 @@ def surface_ladder(usable: Records) -> Ladder:
         log_inputs=np.column_stack([n, d]),
         log_loss=np.log(usable.column("loss")),
         log_compute=compute,
-        cluster=_clusters(usable),
-        configuration=_configurations(usable),
+        cluster=usable.clusters,
+        configuration=usable.configurations,
         health=health_weights(usable),
     )
     return replace(ladder, log_flops_ratio=float(np.median((compute - n - d)[ladder.top(4)])))

@@ -33,7 +33,7 @@ from analysis.forecasting.members.candidates import (
 from analysis.forecasting.options import ForecastOptions
 from analysis.tuning.gap import TuningGap, checked_gap
 from analysis.tuning.rungs import health_limits
-from analysis.tuning.screening import weighed, with_open_checks, without_edges
+from analysis.tuning.screening import best_tuned, weighed, with_open_checks, without_edges
 from scaling.answerable import best_of_budget, no_curve, no_surface, not_falling
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
@@ -75,8 +75,8 @@ def pose(
     law, x = options.one_law, options.x
     if x is not None:
         records.require(x)
-        return _curve(weighed(records), x, law, furthest)
-    ready = weighed(records)
+        return _curve(best_tuned(weighed(records), x), x, law, furthest)
+    ready = best_tuned(weighed(records))
     if wanted == ("train_flops",):
         if law is not None and not _of_surface(law):
             return _curve(ready, "train_flops", law, furthest)
@@ -132,6 +132,7 @@ def _chosen(
 
 def _by_size(ready: Records) -> tuple[str | None, Records]:
     """Why these runs do not pin down a law of size and tokens (None if they do), and the runs."""
+    ready.require_clear("params", "tokens")
     if "params" not in ready or "tokens" not in ready:
         return "the table has no params and tokens", ready
     usable = with_open_checks(ready).with_values("params", "tokens")

@@ -17,6 +17,7 @@ import pandas as pd
 from scaling.limits import LimitCode
 from scaling.records import Records
 from scaling.rung_health import Health, rung_columns
+from scaling.tables.configurations import settings_that_vary, size_groups
 
 EDGE_REASON = "edge: the best learning rate of its shape lies outside what was tried"
 #: A relative loss gap at which a run counts half: about the spread of seeds in small runs.
@@ -33,7 +34,7 @@ def screen(records: Records, *columns: str) -> Records:
     already are not screened again. Raises RecordError as `Records.usable` does.
     """
     records.require(*columns)
-    return without_edges(weighed(records)).with_values(*columns)
+    return best_tuned(without_edges(weighed(records)), *columns).with_values(*columns)
 
 
 def weighed(records: Records) -> Records:
@@ -43,6 +44,23 @@ def weighed(records: Records) -> Records:
     if "health" in records:
         records = replace(records, table=spread_health(records.table))
     return records.usable()
+
+
+def best_tuned(weighed: Records, *columns: str) -> Records:
+    """The runs of the best choice of learning rate, batch size and the like at each size and
+    number of tokens; ``columns`` are those that an answer reads, and no choice to make."""
+    tried = [c for c in settings_that_vary(weighed.table, tuning=True) if c not in columns]
+    if not tried or "loss" not in weighed:
+        return weighed
+    log_loss = np.log(weighed.column("loss"))
+    groups, own = size_groups(weighed.table), weighed.configurations
+    if groups is None:
+        return weighed
+    means = np.bincount(own, log_loss) / np.bincount(own)
+    best = np.full(int(groups.max()) + 1, np.inf)
+    np.minimum.at(best, groups, means[own])
+    reason = f"another {' or '.join(tried[:3])} is better at its size and tokens"
+    return weighed.select(means[own] <= best[groups], reason)
 
 
 def without_edges(weighed: Records) -> Records:

@@ -96,7 +96,7 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
     sweep.run: (options.config, options.spending, _JSON, options.json_output),
     sweep.status: (options.config, options.watching, _JSON, options.json_output),
     sweep.check: (options.config, options.quick, _JSON, options.json_output),
-    runs.collect: (options.experiment, _TABLE),
+    runs.collect: (options.experiment, options.table, _TABLE),
     runs.import_: (options.importing,),
     forecast.fit: (
         options.source,

@@ -18,12 +18,13 @@ def draw(request: Mapping[str, Any]) -> None:
     """The page for these sources, or for all sweeps of the run store where none is named."""
     from analysis.dashboard import Feeds, show_dashboard
     from scaling.sources import records_from
+    from scaling.tables.reading import Reading
 
-    sources, columns, where = request["sources"], request["columns"], request["where"]
+    sources, where, how = request["sources"], request["where"], Reading(**request["reading"])
     show_dashboard(
         Feeds(
             sources=(lambda: sources) if sources else stored_sweeps,
-            load=partial(records_from, columns=columns, where=where),
+            load=partial(records_from, where=where, reading=how),
             curves=curves_of,
             outlooks=outlooks_of,
             seals=seal_standings,

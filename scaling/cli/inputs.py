@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from analysis.forecasting.options import ForecastOptions
     from scaling.records import Records
+    from scaling.tables.reading import Reading
 
 Arguments = argparse.Namespace
 Value = TypeVar("Value")
@@ -20,14 +21,34 @@ def load(arguments: Arguments) -> "Records":
     """The runs that SOURCE names: a file, or mlflow:EXPERIMENT."""
     from scaling.sources import records_from
 
+    how = reading(arguments)
+    records = records_from(arguments.source, where=arguments.where, reading=how)
+    arguments.notes = records.told
+    return records
+
+
+def reading(arguments: Arguments) -> "Reading":
+    """How the flags ask for a table to be read."""
+    from scaling.tables.reading import Reading
+
     columns = assignments(arguments.columns, "--columns", str)
-    return records_from(arguments.source, columns=columns, where=arguments.where)
+    if arguments.metric:
+        if columns.get("loss", arguments.metric) != arguments.metric:
+            raise ConfigError("--metric and --columns loss= name different columns; say one")
+        columns["loss"] = arguments.metric
+    return Reading(
+        columns=columns,
+        units=assignments(arguments.unit, "--unit", str),
+        loss_unit=arguments.loss_unit,
+        better=arguments.better,
+        checkpoints=arguments.checkpoints,
+    )
 
 
 def load_along(arguments: Arguments) -> "tuple[Records, str | None]":
     """The runs that SOURCE names, and our name for the column that --x names, if it does."""
     records = load(arguments)
-    return records, _our_name(arguments.x, records) if arguments.x else None
+    return records, records.name_of(arguments.x) if arguments.x else None
 
 
 def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
@@ -49,16 +70,6 @@ def levels(arguments: Arguments) -> tuple[float, ...]:
     from analysis.intervals import LEVEL
 
     return tuple(arguments.level or (LEVEL,))
-
-
-def _our_name(column: str, records: "Records") -> str:
-    """Our name for a column that was given as the table spells it."""
-    from scaling.columns import canonical_name
-
-    if column in records:
-        return column
-    ours = {theirs: ours for ours, theirs in records.names.items()}
-    return ours.get(column) or canonical_name(column) or column
 
 
 def curves_of(source: str) -> "DataFrame | None":

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from scaling.tables.numbers import number
+
 Options = Callable[[argparse.ArgumentParser], None]
 
 
@@ -38,7 +40,9 @@ def describing(command: argparse.ArgumentParser) -> None:
 def source(command: argparse.ArgumentParser) -> None:
     """A table of runs, and how to read it."""
     command.add_argument(
-        "source", metavar="SOURCE", help="a CSV, Parquet or JSONL table, or mlflow:EXPERIMENT"
+        "source",
+        metavar="SOURCE",
+        help="a table (.csv .tsv .json .jsonl .parquet .xlsx), or mlflow:EXPERIMENT",
     )
     table(command)
     command.add_argument(
@@ -82,7 +86,30 @@ def table(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar='"COLUMN OP VALUE"',
-        help="keep the rows that fulfil this; repeatable",
+        help="keep the rows that fulfil this, for example 'params > 1B'; repeatable",
+    )
+    command.add_argument(
+        "--metric", metavar="NAME", help="the column to fit; the same as --columns loss=NAME"
+    )
+    command.add_argument(
+        "--better", choices=("lower", "higher"), help="whether less or more of the metric is better"
+    )
+    command.add_argument(
+        "--loss-unit",
+        metavar="UNIT",
+        help="what the loss is: nats, bits_per_byte, perplexity (default: by its column's name)",
+    )
+    command.add_argument(
+        "--unit",
+        action="append",
+        default=[],
+        metavar="OURS=UNIT",
+        help="the unit of a column's numbers, for example params=M; repeatable",
+    )
+    command.add_argument(
+        "--checkpoints",
+        choices=("last", "all"),
+        help="of many rows a run, whether its last one or all count (default: what can answer)",
     )
 
 
@@ -95,7 +122,7 @@ def spending(command: argparse.ArgumentParser) -> None:
 
 def importing(command: argparse.ArgumentParser) -> None:
     """Which table joins which sweep."""
-    command.add_argument("source", metavar="FILE", help="a CSV, Parquet or JSONL table of runs")
+    command.add_argument("source", metavar="FILE", help="a table of runs (.csv .tsv .json ...)")
     command.add_argument("--sweep", metavar="NAME", required=True, help="the experiment it joins")
     table(command)
 
@@ -287,7 +314,7 @@ def forecasting(command: argparse.ArgumentParser) -> None:
         ("--values", "V", "values of the --x column"),
         ("--target-loss", "L", "the reverse: the budget (or --x) at which a loss is reached"),
     ):
-        command.add_argument(flag, metavar=metavar, help=text, type=float, nargs="+")
+        command.add_argument(flag, metavar=metavar, help=text, type=number, nargs="+")
     command.add_argument(
         "--at",
         metavar="POINTS.csv",
@@ -314,17 +341,17 @@ def _levels(command: argparse.ArgumentParser, what: str) -> None:
 def allocation(command: argparse.ArgumentParser) -> None:
     """Which budgets to split, and what else they must pay for."""
     command.add_argument(
-        "--flops", metavar="C", type=float, nargs="+", required=True, help="budgets, FLOP"
+        "--flops", metavar="C", type=number, nargs="+", required=True, help="budgets, FLOP"
     )
     command.add_argument(
         "--inference-tokens",
         metavar="T",
-        type=float,
+        type=number,
         default=0.0,
         help="tokens to be served out of the same budget",
     )
     command.add_argument(
-        "--unique-tokens", metavar="U", type=float, help="distinct tokens there are to train on"
+        "--unique-tokens", metavar="U", type=number, help="distinct tokens there are to train on"
     )
     _levels(command, "of the best size and tokens")
 

@@ -1,8 +1,9 @@
 """Where a verb's result goes: a file, and standard output as text or as one JSON document."""
 
 import argparse
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,30 @@ from scaling.errors import ConfigError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from scaling.tables.notes import Note
+
 Arguments = argparse.Namespace
+
+
+def tell(arguments: Arguments) -> None:
+    """Say on standard error how the runs were read, where nothing else of the verb does."""
+    if lines := _notes_text(arguments):
+        print(lines.strip(), file=sys.stderr)
+
+
+def _notes_text(arguments: Arguments) -> str:
+    notes: Sequence[Note] = getattr(arguments, "notes", ())
+    return "".join(["\n\nread as:", *(f"\n  - {note.text}" for note in notes)]) if notes else ""
+
+
+def _with_notes(document: str, arguments: Arguments) -> str:
+    """The document, or each of a list of them, with what was made of the table it rests on."""
+    notes: Sequence[Note] = getattr(arguments, "notes", ())
+    answered = json.loads(document)
+    told = [{"code": note.code.value, "text": note.text} for note in notes]
+    for one in answered if isinstance(answered, list) else [answered]:
+        one["notes"] = told
+    return json.dumps(answered, indent=1, allow_nan=False)
 
 
 def answer(document: str, text: Callable[[], str], arguments: Arguments) -> None:
@@ -26,7 +50,7 @@ def save(document: str, arguments: Arguments) -> None:
         target = Path(arguments.output)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(document + "\n")
+            target.write_text(_with_notes(document, arguments) + "\n")
         except OSError as error:
             raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
 
@@ -43,4 +67,7 @@ def save_table(table: "DataFrame", arguments: Arguments) -> None:
 
 def show(document: str, text: Callable[[], str], arguments: Arguments) -> None:
     """Print the JSON document, or what a person reads."""
-    print(document if arguments.json else text())
+    if arguments.json:
+        print(_with_notes(document, arguments))
+    else:
+        print(f"{text()}{_notes_text(arguments)}")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.errors import NotStoredError, StoreError
 from scaling.store.cache import EXCLUDED, Try, read_tries
+from scaling.store.foreign_runs import foreign_rows
 from scaling.store.mlflow_client import (
     artifact_errors,
     connect,
@@ -38,7 +39,14 @@ from scaling.store.run_state import (
     Fact,
     RunState,
 )
-from scaling.store.run_writer import RunWriter, as_params, final_metrics, now_ms, record_json
+from scaling.store.run_writer import (
+    MLFLOW_STATUS,
+    RunWriter,
+    as_params,
+    final_metrics,
+    now_ms,
+    record_json,
+)
 from scaling.store.settlement import Settlement
 from scaling.store.spool import Shipper, Spool, Unavailable, left_behind, ship
 from scaling.store.sql_reads import curve_points, experiments, or_slowly, run_tags, speaks_sql
@@ -50,6 +58,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scaling.records import Records
+    from scaling.tables.reading import Reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,22 +166,36 @@ class RunStore:
             found[run_id] = facts
         return found
 
-    def read_records(self) -> "Records":
-        """Every run of the sweep as a records table, unfinished ones with their status."""
+    def read_records(
+        self, *, where: Sequence[str] = (), reading: "Reading | None" = None
+    ) -> "Records":
+        """Every run of the sweep as a records table, unfinished ones with their status.
+
+        An experiment that the toolkit did not write is a table too: the params, last metrics and
+        status of its runs, by their own names.
+        """
         import pandas as pd
 
         from scaling.records import records_from_table
+        from scaling.tables.reading import Reading
 
         rows = list(self.facts().values())
+        is_ours = bool(rows)
+        rows = rows or foreign_rows(self.tracking_uri, self.experiment_id)
         if not rows:
             raise StoreError(
                 f'{without_credentials(self.tracking_uri)}: the sweep "{self.sweep}" has no runs '
                 "yet; start it with: scaling run CONFIG"
             )
         table = pd.DataFrame(rows)
-        if "loss" not in table:
-            table["loss"] = math.nan
-        return records_from_table(table, source=f"mlflow:{self.sweep}")
+        if is_ours:  # its units are ours, however small the models
+            how = reading or Reading()
+            reading = replace(how, units={**dict.fromkeys(_SIZES, "1"), **how.units})
+            if "loss" not in table:
+                table["loss"] = math.nan
+        return records_from_table(
+            table, source=f"mlflow:{self.sweep}", where=where, reading=reading
+        )
 
     def curves(
         self, metric: str = "train_loss", run_ids: Collection[str] | None = None
@@ -267,6 +290,21 @@ class RunStore:
             status = client.get_run(one.store_run_id).info.status
             client.set_terminated(one.store_run_id, status, now)
 
+    def replace_run(
+        self, run_id: str, facts: Mapping[str, Fact], state: RunState, reason: str
+    ) -> None:
+        """Tell a run that has ended anew: another record, state and reason in place of its own."""
+        one = _counts(self._by_run()[run_id])
+        record = {"run_id": run_id, "sweep": self.sweep, **facts}
+        finished = state is RunState.FINISHED
+        tags = {RECORD: record_json(record), STATE: state.value, REASON: "" if finished else reason}
+        client, now = connect(self.tracking_uri), now_ms()
+        with one_line_errors(self.tracking_uri):
+            metrics = final_metrics(facts, now) if finished else []
+            log_batches(client, one.store_run_id, metrics, tags=tags)
+            status = MLFLOW_STATUS.get(state, "FAILED")
+            client.set_terminated(one.store_run_id, status, now)
+
     def tracebacks(self, run_ids: Collection[str]) -> dict[str, str]:
         """The tracebacks of errors of ours that these runs keep, by run id; of those with one."""
         tries = {_counts(t).store_run_id: r for r, t in self._by_run().items() if r in run_ids}
@@ -337,6 +375,7 @@ class RunStore:
             ]
 
 
+_SIZES = ("params", "tokens", "train_flops")
 #: One thread a store in this process ships what its runs write.
 _SHIPPERS: dict[tuple[int, str], Shipper] = {}
 

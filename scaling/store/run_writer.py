@@ -83,7 +83,7 @@ class RunWriter:
         self.write(
             {
                 "op": "end",
-                "status": _MLFLOW_STATUS.get(state, "FAILED"),
+                "status": MLFLOW_STATUS.get(state, "FAILED"),
                 "tags": {STATE: state, RECORD: record_json(self._facts), **tags},
                 "metrics": metrics,
             }
@@ -91,7 +91,7 @@ class RunWriter:
         self.flush()
 
 
-_MLFLOW_STATUS = {RunState.FINISHED: "FINISHED", RunState.SETTLED: "KILLED"}
+MLFLOW_STATUS = {RunState.FINISHED: "FINISHED", RunState.SETTLED: "KILLED"}
 
 
 def now_ms() -> int:

@@ -7,9 +7,10 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
-from scaling.cli.inputs import assignments
+from scaling.cli.inputs import reading
 from scaling.cli.outlooks import outlook_lines
 from scaling.errors import ConfigError
 
@@ -25,11 +26,11 @@ def dashboard(arguments: Arguments) -> None:
         )
     from scaling.sources import records_from
 
-    columns = assignments(arguments.columns, "--columns", str)
-    for source in arguments.sources:
-        records_from(source, columns=columns, where=arguments.where)  # its mistakes, in one line
+    how = reading(arguments)
+    for source in arguments.sources:  # a mistake is told here, in one line
+        records_from(source, where=arguments.where, reading=how)
     _require_free(arguments.host, arguments.port)
-    request = {"sources": arguments.sources, "columns": columns, "where": arguments.where}
+    request = {"sources": arguments.sources, "where": arguments.where, "reading": asdict(how)}
     server = {
         "server.address": arguments.host,
         "server.port": arguments.port,

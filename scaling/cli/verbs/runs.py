@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from scaling.cli.inputs import load
+from scaling.cli.outputs import tell
 from scaling.words import counted
 
 Arguments = argparse.Namespace
@@ -12,11 +13,12 @@ Arguments = argparse.Namespace
 def collect(arguments: Arguments) -> None:
     """Write the runs of an EXPERIMENT as a table."""
     from scaling.records import write_records
-    from scaling.store.run_store import RunStore
 
-    records = RunStore.find(arguments.experiment.removeprefix("mlflow:")).read_records()
+    arguments.source = f"mlflow:{arguments.experiment.removeprefix('mlflow:')}"
+    records = load(arguments)
     write_records(records, arguments.output)
     print(f"{counted(len(records), 'run')} written to {arguments.output}", file=sys.stderr)
+    tell(arguments)
 
 
 def import_(arguments: Arguments) -> None:
@@ -24,5 +26,10 @@ def import_(arguments: Arguments) -> None:
     from scaling.store.import_runs import import_records
     from scaling.store.run_store import RunStore
 
-    count = import_records(load(arguments), RunStore.open(arguments.sweep))
-    print(f"{counted(count, 'run')} joined mlflow:{arguments.sweep}", file=sys.stderr)
+    records = load(arguments)
+    tell(arguments)
+    done = import_records(records, RunStore.open(arguments.sweep))
+    print(f"mlflow:{arguments.sweep}: {done.line}", file=sys.stderr)
+    if done.unmapped:
+        kept = ", ".join(done.unmapped[:12]) + (", ..." if len(done.unmapped) > 12 else "")
+        print(f"kept under the table's own names: {kept}", file=sys.stderr)

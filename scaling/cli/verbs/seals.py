@@ -70,5 +70,7 @@ def seals_to_report() -> "tuple[SealStanding, ...]":
 def _source_of(seal: "Seal") -> "Records":
     """The runs that a sealed forecast was made from, as they are now."""
     from scaling.sources import records_from
+    from scaling.tables.reading import Reading
 
-    return records_from(seal.source, columns=seal.columns, where=seal.where)
+    how = Reading(columns=seal.columns, **seal.reading)
+    return records_from(seal.source, where=seal.where, reading=how)

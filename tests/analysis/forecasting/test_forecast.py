@@ -19,6 +19,7 @@ from scaling.laws.surfaces import Chinchilla, Skaling
 from scaling.limits import LimitCode, first_of, texts
 from scaling.records import records_from_table
 from scaling.simulate import isoflop_runs, simulate_records
+from scaling.tables.reading import Reading
 
 TRUTH = Chinchilla(E=1.8, A=480.0, B=2100.0, alpha=0.35, beta=0.37)
 BUDGETS = np.geomspace(1e18, 3e19, 5)
@@ -114,7 +115,8 @@ def test_counting_tokens_in_billions_changes_no_prediction(ladder):
     table = ladder.table[["params", "tokens", "loss"]]
     scaled = table.assign(tokens=table["tokens"] / 1e9)
     plain = forecast(records_from_table(table), Targets.runs([5e8], [1e11]))
-    other = forecast(records_from_table(scaled), Targets.runs([5e8], [1e2]))
+    as_counted = Reading(units={"tokens": "1"})
+    other = forecast(records_from_table(scaled, reading=as_counted), Targets.runs([5e8], [1e2]))
     # the same search in shifted coordinates; the solver stops at a relative gain of 1e-9
     assert other.targets[0].median == pytest.approx(plain.targets[0].median, rel=1e-5)
 

@@ -11,8 +11,8 @@ def test_a_wandb_export_joins_the_store_once_with_every_digit(tracking_uri, tmp_
     exported = pd.DataFrame(
         {
             "Name": ["a", "b", "c"],
-            "params": [1_000, 2_000, 4_000],
-            "tokens": [2e4, 4e4, 8e4],
+            "params": [1_000_000, 2_000_000, 4_000_000],
+            "tokens": [2e7, 4e7, 8e7],
             "val": [3.25, 2.0 / 3.0, 2.5],
         }
     )
@@ -20,8 +20,8 @@ def test_a_wandb_export_joins_the_store_once_with_every_digit(tracking_uri, tmp_
     exported.to_csv(path, index=False)
     records = read_records(path, columns={"loss": "val"})
     store = RunStore.open("past", tracking_uri)
-    assert import_records(records, store) == 3
-    assert import_records(records, store) == 0
+    assert import_records(records, store).new == 3
+    assert import_records(records, store).new == 0
     stored = store.read_records()
     assert len(stored.usable("params", "tokens")) == 3
     assert sorted(stored.column("loss")) == sorted(exported["val"])

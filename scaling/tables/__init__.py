@@ -1,0 +1,1 @@
+"""From anybody's file to a table under our names: files, numbers, spellings, statuses, runs."""

@@ -1,0 +1,80 @@
+"""Filters of rows: "column op value", numbers compared as numbers and text as text."""
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scaling.columns import COLUMNS
+from scaling.errors import RecordError
+from scaling.tables.notes import printable
+from scaling.tables.numbers import number, read_numbers
+from scaling.tables.reading import as_flag
+from scaling.tables.statuses import status_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FORM = re.compile(
+    r"^\s*(?P<column>.+?)\s*(?P<op>==|!=|<=|>=|<|>|=)\s*(?P<value>.+?)\s*$", re.DOTALL
+)
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition on one column."""
+
+    text: str
+    column: str
+    op: str
+    value: str
+
+    @classmethod
+    def of(cls, text: str) -> "Condition":
+        """The condition that a person wrote. Raises RecordError for any other form."""
+        match = _FORM.match(text)
+        if match is None:
+            raise RecordError(
+                f'--where "{printable(text)}": not of the form "column op value" '
+                "(op is one of == != < <= > >=), for example --where 'params >= 10M'"
+            )
+        column, value = (match[part].strip("\"'") for part in ("column", "value"))
+        return cls(printable(text), column, match["op"], value)
+
+    def holds(self, name: str, values: "pd.Series") -> npt.NDArray[np.bool_]:
+        """Which cells (rows,) of the column ``name`` fulfil it; a blank fulfils only !=.
+
+        Raises RecordError where numbers are compared with text, or text is put in an order.
+        """
+        compare = _OPERATORS[self.op]
+        if name in COLUMNS and COLUMNS[name].kind == "flag":
+            return np.asarray(compare(values.map(as_flag), as_flag(self.value)), dtype=bool)
+        if name == "status":
+            return np.asarray(compare(values, status_of(self.value) or self.value), dtype=bool)
+        numbers, bad = read_numbers(values)
+        if numbers.notna().any() and bad.sum() <= numbers.notna().sum():
+            try:
+                return np.asarray(compare(numbers, number(self.value)), dtype=bool)
+            except ValueError as error:
+                raise RecordError(
+                    f'--where "{self.text}": {name} holds numbers, and "{printable(self.value)}" '
+                    "is none"
+                ) from error
+        if self.op not in ("==", "=", "!="):
+            raise RecordError(
+                f'--where "{self.text}": {name} holds text, which has no order; use == or !='
+            )
+        return np.asarray(compare(values.astype(object).astype(str), self.value), dtype=bool)

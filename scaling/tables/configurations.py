@@ -1,0 +1,121 @@
+"""Which rows repeat one another: a configuration is (N, D) and every setting that varies.
+
+Only a seed makes repeats. Rows that agree in size and tokens but differ in a learning rate, a batch
+size or any other setting are different configurations, of which the best is the one to read.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from scaling.columns import COLUMNS
+from scaling.tables.numbers import read_numbers
+from scaling.tables.words import any_of, words_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IntArray = npt.NDArray[np.int64]
+
+_TUNING = any_of(
+    "lr learning rate eta batch bs wd weight decay warmup optimizer optim opt schedule scheduler "
+    "dropout beta beta1 beta2 momentum eps epsilon clip clipping init initialization mup muon "
+    "temperature cooldown anneal annealing"
+)
+_SHAPE = any_of("width depth heads layers layer dim hidden context vocab size experts kv mlp ffn")
+_SHAPE_COLUMNS = ("width", "depth", "heads", "context", "vocab_size", "unique_tokens", "family")
+#: Columns that say what came of a run, who it is or what it cost: never what it was told to do.
+_NOT_SETTINGS = any_of(
+    "run id name seed seeds replicate replica repeat trial index idx time date created updated "
+    "duration runtime seconds hours host gpu user url path notes tags commit hash loss ppl bpb acc "
+    "accuracy score metric eval val train grad norm mfu throughput speed tokens flops params token "
+    "flop param step steps iteration iterations epoch status state reason budget ratio stderr std "
+    "cost price memory exp experiment label row unnamed core health weight excluded"
+)
+_SETTING_WORDS_THAT_WIN = frozenset(("lr", "learning", "decay", "warmup", "batch", "dropout"))
+_GRID = 0.5  # a setting takes at most this many different values a row
+_SAME = 6  # decimals of ln N and ln D
+
+
+def size_groups(table: "pd.DataFrame") -> IntArray | None:
+    """One number for all rows of one size on so many tokens (rows,); None without sizes."""
+    sizes = [name for name in ("params", "tokens") if name in table]
+    if not sizes:
+        return None
+    logs = [np.log(table[name].where(table[name] > 0).to_numpy(np.float64)) for name in sizes]
+    return _numbered([np.round(values, _SAME) for values in logs])
+
+
+def _numbered(keys: list[npt.NDArray]) -> IntArray:
+    """One number for all rows that agree in all keys (rows,), 0 to groups - 1."""
+    order = np.lexsort(keys)
+    fresh = np.zeros(len(order), dtype=bool)
+    for key in keys:
+        ranked = key[order]
+        same = ranked[1:] == ranked[:-1]
+        if ranked.dtype.kind == "f":
+            same |= np.isnan(ranked[1:]) & np.isnan(ranked[:-1])
+        fresh[1:] |= ~same
+    labels = np.empty(len(order), dtype=np.int64)
+    labels[order] = np.cumsum(fresh)
+    return labels
+
+
+def settings_that_vary(table: "pd.DataFrame", *, tuning: bool = False) -> list[str]:
+    """The settings that tell rows of one size and tokens apart; with ``tuning`` those alone that
+    a better choice of would improve, not the shape or the data."""
+    groups = size_groups(table)
+    if groups is None or not len(groups) or groups.max() + 1 == len(groups):
+        return []
+    _, counts = np.unique(groups, return_counts=True)
+    several = (counts > 1)[groups]
+    rows, labels = table[several], groups[several]
+    return [
+        str(column)
+        for column in table.columns
+        if _is_setting(str(column), tuning) and _varies(rows, str(column), labels, len(table))
+    ]
+
+
+def _is_setting(column: str, tuning: bool) -> bool:
+    known = COLUMNS.get(column)
+    words = set(words_of(column))
+    if column in ("learning_rate", "batch_tokens", "warmup_tokens", "schedule", "recipe"):
+        return True
+    if column in _SHAPE_COLUMNS:
+        return not tuning
+    if known is not None or column.startswith("metric.") or column.endswith("(not used)"):
+        return False
+    if words & _SETTING_WORDS_THAT_WIN:
+        return True
+    if words & _NOT_SETTINGS:
+        return False
+    return not (tuning and words & _SHAPE)
+
+
+def _varies(rows: "pd.DataFrame", column: str, labels: IntArray, all_rows: int) -> bool:
+    """Whether a column takes several values within a group, and looks like a choice if its name
+    is none that we know."""
+    codes, values = rows[column].astype(object).map(str).factorize()
+    pairs = len(np.unique(labels * len(values) + codes))
+    if len(values) < 2 or pairs == len(np.unique(labels)):
+        return False
+    if set(words_of(column)) & _TUNING or column in COLUMNS:
+        return True
+    if read_numbers(rows[column].head(500))[1].all():  # text: a choice has few different ones
+        return len(values) <= max(2, _GRID * len(np.unique(labels)))
+    repeats = bool(np.bincount(codes).max() > 1)
+    return repeats and len(values) <= max(2, _GRID * min(all_rows, len(rows)))
+
+
+def configurations(table: "pd.DataFrame") -> IntArray:
+    """One number for all rows that repeat one another (rows,), which differ in seed alone."""
+    groups = size_groups(table)
+    if groups is None:  # without sizes nothing tells seeds from configurations
+        return np.arange(len(table), dtype=np.int64)
+    settings = settings_that_vary(table)
+    if not settings:
+        return groups
+    codes = [table[name].astype(object).map(str).factorize()[0] for name in settings]
+    return _numbered([groups.astype(np.float64), *(c.astype(np.float64) for c in codes)])

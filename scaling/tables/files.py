@@ -1,0 +1,305 @@
+"""Files as tables: .csv .tsv .txt .json .jsonl .parquet .xlsx, gzipped or not, by what is in them.
+
+Cells stay as they are written; `scaling.tables.reading` says what they mean.
+"""
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.columns import canonical_name
+from scaling.errors import RecordError
+from scaling.tables.notes import DroppedRow, Note, NoteCode, counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENDINGS = "a .csv, .tsv, .json, .jsonl, .parquet or .xlsx table"
+_SEPARATORS = (",", ";", "\t", "|")
+_LISTS = ("runs", "data", "records", "rows", "results", "experiments", "models")
+_LARGEST = 4 << 30  # bytes of a table once unpacked
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A file's table to the letter; its index counts lines from the one below the header."""
+
+    frame: "pd.DataFrame"
+    separator: str = ","
+    dropped: tuple[DroppedRow, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+def read_file(path: str | Path) -> RawTable:
+    """The table in a file. Raises RecordError, in one line, where there is none to read."""
+    source = Path(path)
+    if source.is_dir():
+        raise RecordError(f"{source}: is a folder; give {ENDINGS} of runs")
+    if not source.is_file():
+        raise RecordError(f"{source}: no such file; give {ENDINGS} of runs")
+    try:
+        return _read(source)
+    except (ValueError, OSError, EOFError, zlib.error, csv.Error, RecursionError) as error:
+        lines = str(error).strip().splitlines()
+        why = lines[0][:200] if lines else type(error).__name__
+        raise RecordError(f"{source}: cannot be read as a table ({why})") from error
+
+
+def _read(source: Path) -> RawTable:
+    with source.open("rb") as stream:
+        start = stream.read(8)
+    if start.startswith(b"PAR1"):
+        return RawTable(_flat_frame(_parquet(source)))
+    if start.startswith(b"\x1f\x8b"):
+        with gzip.open(source) as packed:
+            content = packed.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ValueError(f"unpacks to more than {_LARGEST >> 30} GB")
+    elif start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        return _excel(source, is_old=not start.startswith(b"PK"))
+    else:
+        content = source.read_bytes()
+    if content.startswith(b"PAR1"):
+        return RawTable(_flat_frame(_parquet(io.BytesIO(content))))
+    text, notes = _decoded(content)
+    name = source.name.lower().removesuffix(".gz")
+    body = text.lstrip()
+    if name.endswith((".jsonl", ".ndjson")) or (body[:1] == "{" and _is_jsonl(body)):
+        return _json_lines(body, notes)
+    if name.endswith(".json") or body[:1] in ("[", "{"):
+        return RawTable(_json(body), notes=notes)
+    return _separated(text, notes)
+
+
+def _decoded(content: bytes) -> tuple[str, tuple[Note, ...]]:
+    """Text in UTF-8 or UTF-16, else in the code page of Windows, which is said."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16"), ()
+    try:
+        return content.decode("utf-8-sig"), ()
+    except UnicodeDecodeError:
+        text = "text that is not UTF-8 was read as Windows-1252"
+        return content.decode("cp1252", "replace"), (Note(NoteCode.ASSUMED, text),)
+
+
+def _parquet(source: Any) -> "pd.DataFrame":
+    import pandas as pd
+    from pyarrow.lib import ArrowException
+
+    try:
+        frame = pd.DataFrame(pd.read_parquet(source))
+    except (ArrowException, KeyError) as error:
+        raise ValueError(str(error)) from error
+    named = [name for name in frame.index.names if name is not None]
+    return frame.reset_index() if named else frame.reset_index(drop=True)
+
+
+def _excel(source: Path, *, is_old: bool) -> RawTable:
+    import zipfile
+
+    import pandas as pd
+
+    if is_old:
+        raise ValueError("an Excel file of before 2007: save it as .xlsx")
+    try:
+        sheets = pd.read_excel(source, sheet_name=None, engine="openpyxl")
+    except ImportError as error:
+        raise ValueError(
+            "Excel files need openpyxl: pip install 'scaling-forecast[excel]', or save it as .csv"
+        ) from error
+    except (KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError("not an Excel file, or a broken one") from error
+    filled = {name: sheet for name, sheet in sheets.items() if len(sheet)}
+    if not filled:
+        raise ValueError("no sheet has rows")
+    name, frame = next(iter(filled.items()))
+    others = ", ".join(f'"{other}"' for other in filled if other != name)
+    text = f'the sheet "{name}" was read, not {others}'
+    return RawTable(frame, notes=(Note(NoteCode.CHOSEN, text),) if others else ())
+
+
+def _is_jsonl(body: str) -> bool:
+    """Whether the first line is a whole JSON object and another follows."""
+    first, _, rest = body.partition("\n")
+    try:
+        return isinstance(json.loads(first), dict) and rest.lstrip()[:1] == "{"
+    except ValueError:
+        return False
+
+
+def _json_lines(body: str, notes: tuple[Note, ...]) -> RawTable:
+    """One object a line; a line that is none is left out with its number."""
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    dropped = []
+    for line, text in enumerate(body.splitlines(), start=1):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+            if not isinstance(row, dict):
+                raise ValueError
+        except (ValueError, RecursionError):
+            dropped.append(DroppedRow(f"line {line}", "a line that is no JSON object"))
+            continue
+        rows.append(row)
+        lines.append(line)
+    if not rows:
+        raise ValueError("no line is a JSON object")
+    frame = _flat_rows(rows)
+    frame.index = [line - 2 for line in lines]  # its first line is a run, not a header
+    return RawTable(frame, dropped=tuple(dropped), notes=notes)
+
+
+def _json(body: str) -> "pd.DataFrame":
+    """An array of records, an object that holds one, a record by name, or columns."""
+    import pandas as pd
+
+    document = json.loads(body)
+    if isinstance(document, dict):
+        named = [document[key] for key in _LISTS if isinstance(document.get(key), list | dict)]
+        lists = [v for v in document.values() if isinstance(v, list) and v and _all_dicts(v)]
+        if named or len(lists) == 1:
+            document = (named or lists)[0]
+    if isinstance(document, list) and document and _all_dicts(document):
+        return _flat_rows(document)
+    if isinstance(document, dict) and document:
+        values = list(document.values())
+        if _all_dicts(values):
+            by_column = all(k.isdigit() for v in values for k in v)  # as pandas writes it
+            if not by_column:
+                rows = _flat_rows(values)
+                rows.insert(0, "name", list(document))
+                return rows
+            return pd.DataFrame({k: pd.Series(v) for k, v in document.items()})
+        if all(isinstance(v, list) for v in values) and len({len(v) for v in values}) == 1:
+            return _flat_frame(pd.DataFrame(document, dtype=object).infer_objects())
+        if {"columns", "data"} <= document.keys():
+            return pd.DataFrame(document["data"], columns=document["columns"])
+    if isinstance(document, list) and len(document) > 1 and isinstance(document[0], list):
+        return pd.DataFrame(document[1:], columns=list(map(str, document[0])))
+    raise ValueError('no runs in it: give an array of records, or {"runs": [...]}')
+
+
+def _all_dicts(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, dict) for value in values)
+
+
+def _flat_rows(rows: list[dict[str, Any]]) -> "pd.DataFrame":
+    """Nested objects become columns with dotted names."""
+    import pandas as pd
+
+    if any(isinstance(value, dict) for row in rows[:1000] for value in row.values()):
+        return _flat_frame(pd.DataFrame(pd.json_normalize(rows)))
+    return _flat_frame(pd.DataFrame(rows))
+
+
+def _flat_frame(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Lists and other things that are no cells become their text."""
+    for position, column in enumerate(frame.columns):
+        values = frame.iloc[:, position]
+        if values.dtype == object and any(_is_nested(value) for value in values):
+            text = values.map(lambda value: str(value)[:200] if _is_nested(value) else value)
+            frame = frame.assign(**{column: text})
+    return frame
+
+
+def _is_nested(value: object) -> bool:
+    return isinstance(value, list | dict | set | tuple) or hasattr(value, "shape")
+
+
+def _separated(text: str, notes: tuple[Note, ...]) -> RawTable:
+    """Values between separators, which the header tells; rows that do not fit it are left out."""
+    import pandas as pd
+
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    above = next((i for i, line in enumerate(lines) if line.strip() and line[0] != "#"), None)
+    if above is None:
+        raise ValueError("it is empty")
+    separator, header = _header(lines[above])
+    twice = [name for i, name in enumerate(header) if name in header[:i] and canonical_name(name)]
+    if twice:
+        raise ValueError(f'two columns are named "{twice[0]}"; rename one')
+    body = "\n".join(lines[above:])
+    ids = {name: str for name in header if canonical_name(name) == "run_id"}
+    dropped: tuple[DroppedRow, ...] = ()
+    try:
+        if "\x00" in body:
+            raise pd.errors.ParserError("NUL")
+        frame = pd.read_csv(
+            io.StringIO(body),
+            sep=separator,
+            engine="c",
+            low_memory=False,
+            dtype=ids,
+            skipinitialspace=True,
+            index_col=None,
+        )
+        if not isinstance(frame.index, pd.RangeIndex):
+            raise pd.errors.ParserError("longer")
+    except (pd.errors.ParserError, OverflowError):
+        frame, dropped = _row_by_row(body, separator, header)
+    frame = frame.rename(columns=lambda name: str(name).strip())
+    if above or any(not line.strip() for line in lines[above : above + len(frame)]):
+        frame.index = _line_numbers(lines, above, frame)
+    return RawTable(frame, separator, dropped, notes)
+
+
+def _header(line: str) -> tuple[str, list[str]]:
+    """The separator with which a header has most names, and those names."""
+    found = [(next(csv.reader([line], delimiter=s)), s) for s in _SEPARATORS]
+    names, separator = max(found, key=lambda one: len(one[0]))
+    if len(names) == 1 and len(line.split()) > 1 and '"' not in line:
+        return r"\s+", line.split()
+    return separator, [name.strip() for name in names]
+
+
+def _row_by_row(
+    body: str, separator: str, header: list[str]
+) -> "tuple[pd.DataFrame, tuple[DroppedRow, ...]]":
+    """The rows that fit the header; those that do not are left out, each with its line."""
+    import pandas as pd
+
+    if separator == r"\s+":
+        raise ValueError("rows have more fields than the header; name every column")
+    rows, lines, dropped = [], [], []
+    reader = csv.reader(io.StringIO(body), delimiter=separator, skipinitialspace=True)
+    next(reader)
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            dropped.append(DroppedRow(f"row {reader.line_num}", f"unreadable ({error})"))
+            continue
+        while len(cells) > len(header) and not cells[-1].strip():
+            cells = cells[:-1]
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) > len(header) or any("\x00" in cell for cell in cells):
+            why = "has more fields than the header" if len(cells) > len(header) else "is damaged"
+            dropped.append(DroppedRow(f"row {reader.line_num}", why))
+            continue
+        rows.append(cells + [""] * (len(header) - len(cells)))
+        lines.append(reader.line_num - 2)
+    if not rows:
+        if any("more fields" in row.reason for row in dropped):
+            raise ValueError("rows have more fields than the header; name every column")
+        raise ValueError(f"no row can be read ({counted(len(dropped), 'row')} left out)")
+    text = pd.DataFrame(rows, columns=header, index=lines, dtype=object)
+    return text.replace("", None), tuple(dropped)
+
+
+def _line_numbers(lines: list[str], above: int, frame: "pd.DataFrame") -> "pd.Index":
+    """The index that counts lines of the file, where some above or between rows hold no row."""
+    import pandas as pd
+
+    at = [i - 1 for i, line in enumerate(lines) if i > above and line.strip()]
+    return pd.Index(at) if len(at) == len(frame) else frame.index

@@ -1,0 +1,121 @@
+"""What a loss is: its unit by the name of its column, and whether less of it is better."""
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scaling.columns import NATS_PER_TOKEN, UNSTATED_KIND
+from scaling.errors import RecordError
+from scaling.tables.notes import Note, NoteCode
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Units by the words of a column's name, or of --loss-unit; the first that is found counts.
+_KINDS = (
+    ("bits_per_byte", r"bpb|bits?_?(per|/)_?byte"),
+    ("bits_per_character", r"bpc|bits?_?(per|/)_?char(acter)?"),
+    ("nats_per_token", r"log_?(ppl|perplexity)"),
+    ("perplexity", r"ppl|perplexity"),
+    ("bits_per_token", r"bpt|bits?(_?(per|/)_?token)?"),
+    ("accuracy", r"acc|accuracy|accuracies"),
+    (
+        "nats_per_token",
+        r"nats?(_?(per|/)_?token)?|loss|nll|ce|cross_?entropy|xent|log_?loss|entropy",
+    ),
+)
+#: Words of metrics that are better when higher.
+_HIGHER = re.compile(
+    r"(^|_)(acc|accuracy|score|scores|f1|bleu|rouge|em|exact_match|reward|elo|win_?rate|mfu|auc|"
+    r"auroc|map|pass_?at|pass|r2|success_?rate|precision|recall)(_|$|\d)"
+)
+UNITS = tuple(dict.fromkeys((*(kind for kind, _ in _KINDS), "nats", "bits")))
+BETTER = ("lower", "higher")
+
+
+def _flat(name: str) -> str:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", name)
+    return re.sub(r"[^a-z0-9/]+", "_", spaced.lower()).strip("_")
+
+
+def kind_of(name: str) -> str:
+    """What a column of this name holds; `UNSTATED_KIND` where the name does not say."""
+    flat = _flat(name)
+    if flat == "l":  # the symbol of the laws
+        return "nats_per_token"
+    for kind, words in _KINDS:
+        if re.search(rf"(^|[_/])({words})($|[_/\d])", flat):
+            return kind
+    return UNSTATED_KIND
+
+
+def rises_with_quality(name: str) -> bool:
+    """Whether the name of a column is that of a metric that is better when higher."""
+    return bool(_HIGHER.search(_flat(name).replace("/", "_").replace("@", "_at")))
+
+
+def unit_named(text: str) -> str:
+    """The kind of loss that --loss-unit names. Raises RecordError for an unknown one."""
+    kind = kind_of(text)
+    if kind == UNSTATED_KIND or kind == "accuracy":
+        raise RecordError(f'--loss-unit "{text}": choose one of {", ".join(UNITS[:5])}, nats, bits')
+    return kind
+
+
+def as_falling_loss(
+    values: "pd.Series",
+    name: str,
+    stated: str,
+    *,
+    unit: str | None,
+    better: str | None,
+    source: str,
+) -> "tuple[pd.Series, str, list[Note]]":
+    """The losses to fit, what they are (`loss_kind`), and what was said of them.
+
+    ``name`` is the column's own name, ``stated`` the table's own word for what it holds.
+    Perplexity becomes its logarithm; of a metric that is better when higher and has a best value,
+    what is missing to it is fitted. Raises RecordError where it must be asked.
+    """
+    kind = unit_named(unit) if unit else stated or kind_of(name)
+    rises = kind == "accuracy" or (not unit and rises_with_quality(stated or name))
+    if better is None and rises:
+        raise RecordError(
+            f'{source}: "{name}" looks like a metric that is better when higher, and laws are of '
+            f"losses that fall; say --better higher (what is missing to its best value is fitted) "
+            f"or --better lower"
+        )
+    if better == "higher":
+        return _missing_to_best(values, name, source)
+    if kind == "perplexity":
+        if not unit and (values.dropna() < 1).any():
+            raise RecordError(
+                f'{source}: "{name}" has values below 1, which is no perplexity; say what it is '
+                "with --loss-unit, for example --loss-unit nats"
+            )
+        with np.errstate(all="ignore"):
+            logs = np.log(values.where(values > 0))
+        text = f'loss is the logarithm of "{name}", nats per token'
+        return logs, "nats_per_token", [Note(NoteCode.UNDERSTOOD, text)]
+    notes = []
+    if kind not in NATS_PER_TOKEN and (not stated or unit):
+        shown = "in an unknown unit" if kind == UNSTATED_KIND else kind.replace("_", " ")
+        hint = "; --loss-unit says another" if not unit else ""
+        notes.append(Note(NoteCode.UNDERSTOOD, f'loss "{name}" is {shown}{hint}'))
+    return values, kind, notes
+
+
+def _missing_to_best(
+    values: "pd.Series", name: str, source: str
+) -> "tuple[pd.Series, str, list[Note]]":
+    """1 - value of a share, 100 - value of a percentage."""
+    known = values[np.isfinite(values)]
+    best = 1.0 if len(known) and known.max() <= 1 else 100.0
+    if not len(known) or known.min() < 0 or known.max() > best:
+        raise RecordError(
+            f'{source}: --better higher: "{name}" has no best value that is known (a share has 1, '
+            "a percentage 100); make a column of what falls as models improve"
+        )
+    text = f'loss is {best:g} - "{name}"'
+    return best - values, f"{best:g} - {name}", [Note(NoteCode.UNDERSTOOD, text)]

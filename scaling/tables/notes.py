@@ -1,0 +1,59 @@
+"""What a reader understood, filled in, chose between or left out, as values: code and sentence."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: Examples that a sentence gives of what happened to many rows.
+EXAMPLES = 2
+
+
+class NoteCode(StrEnum):
+    """What kind of thing a reader says of a table."""
+
+    UNDERSTOOD = "understood"
+    """A spelling of columns or numbers was read as something else than it is to the letter."""
+    FILLED_IN = "filled in"
+    """A column that the table lacks was computed from others by a convention."""
+    CHOSEN = "chosen"
+    """Several columns or rows could have counted; the text says which did."""
+    ASSUMED = "assumed"
+    """What the table does not say was taken for granted."""
+    LEFT_OUT = "left out"
+    """Rows or cells took no part."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing that a reader says of a table."""
+
+    code: NoteCode
+    text: str
+    """A sentence for people, without a full stop; it may change at any time."""
+
+
+@dataclass(frozen=True)
+class DroppedRow:
+    """A row that a file holds and no table does."""
+
+    row: str
+    reason: str
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things in words: 1 row, 2 rows."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def quoted(words: Iterable[object], most: int = 6) -> str:
+    """Words in quotation marks, the first of them where they are many."""
+    listed = [f'"{printable(word)}"' for word in words]
+    return ", ".join(listed[:most]) + (
+        f" and {len(listed) - most} more" if len(listed) > most else ""
+    )
+
+
+def printable(word: object, most: int = 60) -> str:
+    """Text of a table as it may reach a terminal: no control characters, and not endless."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(word)[: most + 1])
+    return text if len(text) <= most else f"{text[: most - 3]}..."

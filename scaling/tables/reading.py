@@ -1,0 +1,319 @@
+"""From a raw table to one under our names: columns, units, statuses and losses understood.
+
+Nothing that an answer does not use refuses a table: what cannot be chosen between, or looks like a
+unit left out, is kept in ``unclear`` and told to whoever asks for that column.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scaling.columns import COLUMNS, NATS_PER_TOKEN, UNSTATED_KIND
+from scaling.errors import RecordError
+from scaling.tables.losses import BETTER, as_falling_loss
+from scaling.tables.notes import EXAMPLES, Note, NoteCode, counted, printable
+from scaling.tables.numbers import decimal_commas, has_commas, read_numbers, unit_factor
+from scaling.tables.runs import CHECKPOINTS, Checkpoints
+from scaling.tables.spellings import Names, name_columns
+from scaling.tables.statuses import (
+    are_flags,
+    as_statuses,
+    from_flags,
+    status_column,
+    status_notes,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOUR = ("params", "tokens", "train_flops", "loss")
+_MOST_BAD = 0.5  # of a column's cells: with more it is no column of numbers
+_TINY = 2e4  # params and tokens: no ladder of language models is smaller than this throughout
+_RATIO = (1e-4, 1e6)  # tokens per parameter, median
+_GAP = 3.5  # decades between neighbours in size: nobody plans a ladder with such a hole
+_FLOP_RATIO = 1e4  # C / (6 N D), either way
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a person wants a table to be read; nothing is asked of it by default."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Our name of a column -> the table's."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Our name of a column -> the unit of its numbers: "M", "B", "PF-days", "1"."""
+    loss_unit: str | None = None
+    """What the loss is: nats, bits_per_byte, perplexity ...; None goes by the column's name."""
+    better: str | None = None
+    """Whether less or more of the metric is better, "lower" or "higher"; None goes by its name."""
+    checkpoints: Checkpoints | None = None
+    """Of many rows a run, the "last" counts or "all" do; None: whichever can answer."""
+
+    @property
+    def beyond_columns(self) -> dict[str, Any]:
+        """What is asked of it, but for the columns, as JSON-ready values."""
+        asked = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {k: v for k, v in asked.items() if v and k != "columns"}
+
+    def __post_init__(self) -> None:
+        if self.better not in (None, *BETTER):
+            raise RecordError(f'--better "{self.better}": choose lower or higher')
+        if self.checkpoints not in (None, *CHECKPOINTS):
+            raise RecordError(f'--checkpoints "{self.checkpoints}": choose last or all')
+        for name, unit in self.units.items():
+            if name not in COLUMNS:
+                raise RecordError(f"--unit {name}={unit}: {name} is no column of ours")
+            if unit != "1" and unit_factor(unit) is None:
+                raise RecordError(f"--unit {name}={unit}: not a unit; say K, M, B, T, PF-days or 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Understood:
+    """A table under our names, and what was made of it."""
+
+    table: "pd.DataFrame"
+    names: Mapping[str, str]  # ours -> theirs, where they differ
+    unclear: Mapping[str, str]  # ours -> why the table has none
+    notes: tuple[Note, ...]
+
+
+def understand(
+    raw: "pd.DataFrame", how: Reading, source: str, *, decimal_by_separator: bool = False
+) -> Understood:
+    """The table with our names and numbers in our units.
+
+    ``decimal_by_separator`` says that the file's columns are not separated by commas, so that a
+    comma may be a decimal point. Raises RecordError where a column is asked for that is not there
+    or holds no numbers.
+    """
+    raw = _with_own_names(raw, source)
+    names = name_columns(raw, how.columns, source)
+    table, ours_to_theirs = _renamed(raw, names)
+    notes = list(names.notes)
+    table, status, said = _with_status(table, raw, names, how)
+    notes += said
+    if status:
+        ours_to_theirs["status"] = status
+    table, unclear, said = _with_numbers(table, names, how, source, decimal_by_separator)
+    notes += said
+    if "loss" in table:
+        stated = _stated_kind(table)
+        theirs = ours_to_theirs.get("loss", "loss")
+        losses, kind, said = as_falling_loss(
+            table["loss"],
+            theirs,
+            stated,
+            unit=how.loss_unit,
+            better=how.better,
+            source=source,
+        )
+        table["loss"], notes = losses, [*notes, *said]
+        if kind not in (*NATS_PER_TOKEN, UNSTATED_KIND) or (how.loss_unit and kind != stated):
+            table["loss_kind"] = kind
+    for name in table.columns:
+        if name in COLUMNS and COLUMNS[name].kind == "flag":
+            table[name] = table[name].map(as_flag).astype(bool)
+    return Understood(
+        table=table,
+        names={ours: theirs for ours, theirs in ours_to_theirs.items() if ours != theirs},
+        unclear={**names.unclear, **unclear},
+        notes=tuple(notes),
+    )
+
+
+def as_flag(value: object) -> bool:
+    """Whether a cell of a yes-or-no column says yes; a blank says no."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("1", "true", "yes", "1.0", "y", "t")
+    return bool(value) and not (isinstance(value, float) and np.isnan(value))
+
+
+def _with_own_names(raw: "pd.DataFrame", source: str) -> "pd.DataFrame":
+    """The table with each column's name as text, no two alike."""
+    headings = [str(column).strip() for column in raw.columns]
+    if len(set(headings)) < len(headings):
+        twice = next(name for i, name in enumerate(headings) if name in headings[:i])
+        raise RecordError(f'{source}: two columns are named "{printable(twice)}"; rename one')
+    return raw.set_axis(headings, axis=1)
+
+
+def _renamed(raw: "pd.DataFrame", names: Names) -> "tuple[pd.DataFrame, dict[str, str]]":
+    """The table under our names; a column that bears one of them and is not it steps aside."""
+    to_ours = {theirs: ours for ours, theirs in names.chosen.items()}
+    taken = {*names.chosen, *names.unclear}
+    aside = {c: f"{c} (not used)" for c in raw.columns if c in taken and c not in to_ours}
+    return raw.rename(columns={**aside, **to_ours}), dict(names.chosen)
+
+
+def _with_status(
+    table: "pd.DataFrame", raw: "pd.DataFrame", names: Names, how: Reading
+) -> "tuple[pd.DataFrame, str | None, list[Note]]":
+    """The table with our words for how its runs ended, and the column that said it."""
+    if theirs := how.columns.get("status"):
+        form = "flags" if are_flags(theirs, raw[theirs]) else "words"
+        found: tuple[str, str] | None = (theirs, form)
+    else:
+        used = set(names.chosen.values())
+        found = status_column(raw[[column for column in raw.columns if column not in used]])
+    if found is None:
+        if "status" in table and table["status"].dtype.kind in "fiub":
+            return table.rename(columns={"status": "status (not used)"}), None, []
+        return table, None, []
+    theirs, form = found
+    before = raw[theirs]
+    after = as_statuses(before) if form == "words" else from_flags(theirs, before)
+    table = table.drop(columns=[c for c in ("status", theirs) if c in table])
+    return table.assign(status=after.astype(object)), theirs, status_notes(theirs, before, after)
+
+
+def _stated_kind(table: "pd.DataFrame") -> str:
+    if "loss_kind" not in table:
+        return ""
+    kinds = table["loss_kind"].dropna().astype(str).unique()
+    return str(kinds[0]) if len(kinds) == 1 else ""
+
+
+def _with_numbers(
+    table: "pd.DataFrame", names: Names, how: Reading, source: str, by_separator: bool
+) -> "tuple[pd.DataFrame, dict[str, str], list[Note]]":
+    """Known columns of numbers as floats in our units; those that hold none step aside."""
+    table = table.copy()
+    commas = _comma_styles(table, by_separator)
+    unclear: dict[str, str] = {}
+    notes: list[Note] = []
+    examples: list[str] = []
+    for name in list(table.columns):
+        if name not in COLUMNS or COLUMNS[name].kind not in ("size", "loss", "number"):
+            continue
+        before = table[name]
+        values, bad = read_numbers(before, commas.get(name, False))
+        filled = int(bad.sum()) + int(values.notna().sum())
+        if bad.sum() > _MOST_BAD * filled:
+            example = f'"{printable(before[bad].iloc[0])}", for example, is not a number'
+            theirs = names.chosen.get(name, name)
+            if name in how.columns:
+                row = int(before.index[bad.to_numpy()][0]) + 2
+                raise RecordError(
+                    f'{source} row {row}: {name} is "{printable(before[bad].iloc[0])}", not a '
+                    f"number, nor are {int(bad.sum()):,} of the {filled:,} cells of {theirs}; map "
+                    f"another column with --columns {name}=THEIR_NAME"
+                )
+            if name in FOUR:
+                unclear[name] = f'the column "{theirs}" holds no numbers ({example})'
+                table = table.rename(columns={name: f"{name} (not used)"})
+            continue
+        unit = how.units.get(name)
+        factor = names.factors.get(name, 1.0)
+        if unit is not None:
+            factor = 1.0 if unit == "1" else unit_factor(unit) or 1.0
+        table[name] = values if factor == 1 else values * factor
+        if bad.any():
+            notes.append(_bad_cells(name, before[bad], source))
+        elif name in FOUR and before.dtype.kind not in "fiu" and (text := _example(before, values)):
+            examples.append(f"{name} {text}")
+    if examples:
+        notes.insert(0, Note(NoteCode.UNDERSTOOD, f"numbers: {', '.join(examples)}"))
+    return table, unclear, notes
+
+
+def _comma_styles(table: "pd.DataFrame", by_separator: bool) -> dict[str, bool]:
+    """For each column of text with commas, whether they are decimal points.
+
+    A column whose cells do not tell goes with the others of its table; without any, a loss and
+    other small numbers have decimals, and sizes have thousands.
+    """
+    found: dict[str, bool | None] = {}
+    for name in table.columns:
+        if table[name].dtype.kind not in "fiubM" and has_commas(table[name]):
+            found[str(name)] = decimal_commas(table[name])
+    told = {verdict for verdict in found.values() if verdict is not None}
+    shared = told.pop() if len(told) == 1 else None
+    styles = {}
+    for name, verdict in found.items():
+        is_size = name in COLUMNS and COLUMNS[name].kind == "size"
+        own = verdict if verdict is not None else shared
+        styles[name] = own if own is not None else by_separator or not is_size
+    return styles
+
+
+def _bad_cells(name: str, bad: "pd.Series", source: str) -> Note:
+    some = ", ".join(
+        f'row {int(row) + 2} "{printable(cell)}"' for row, cell in bad.head(EXAMPLES).items()
+    )
+    cells = counted(len(bad), "cell")
+    return Note(NoteCode.LEFT_OUT, f"{cells} of {name} hold no number and count as blank: {some}")
+
+
+def _example(before: "pd.Series", values: "pd.Series") -> str | None:
+    """One cell that is a number in our reading and not to the letter."""
+    for cell, value in zip(before.head(200), values.head(200), strict=True):
+        if isinstance(cell, str) and np.isfinite(value):
+            try:
+                float(cell)
+            except ValueError:
+                return f'"{printable(cell)}" is {value:.10g}'
+    return None
+
+
+def units_in_doubt(table: "pd.DataFrame", how: Reading) -> dict[str, str]:
+    """The sizes that look as if millions or billions were left out: our name -> what to say."""
+    have = [name for name in ("params", "tokens") if name in table and name not in how.units]
+    doubts: dict[str, str] = {}
+    known = {
+        name: table[name].to_numpy(np.float64)
+        for name in ("params", "tokens", "train_flops")
+        if name in table
+    }
+    for name in have:
+        values = known[name][np.isfinite(known[name]) & (known[name] > 0)]
+        if len(values) and values.max() < _TINY:
+            doubts[name] = _left_out(name, values)
+    if {"params", "tokens"} <= known.keys() and not doubts:
+        n, d = known["params"], known["tokens"]
+        both = np.isfinite(n) & np.isfinite(d) & (n > 0) & (d > 0)
+        ratio = d[both] / n[both]
+        if len(ratio) and have:
+            low, high = _RATIO
+            which = "params" if np.median(ratio) > high else "tokens"
+            if not low < np.median(ratio) < high:
+                doubts[which] = _left_out(which, known[which][both])
+            elif max(map(_widest_gap, (ratio, n[both]))) > _GAP:
+                text = (
+                    f"params of {n[both].min():.2g} to {n[both].max():.2g} with {ratio.min():.2g} "
+                    f"to {ratio.max():.2g} tokens each leave a hole of thousands: is a unit left "
+                    "out in some rows? leave them out with --where, or say --unit params=1 and "
+                    "tokens=1 if they are right"
+                )
+                doubts |= {"params": text, "tokens": text}
+    return doubts
+
+
+def _widest_gap(values: "np.ndarray") -> float:
+    """Decades between the two neighbours that lie furthest apart."""
+    return float(np.diff(np.log10(np.sort(values))).max(initial=0.0))
+
+
+def _left_out(name: str, values: "np.ndarray") -> str:
+    span = f"{values.min():.6g} to {values.max():.6g}"
+    return (
+        f"{name} of {span} look as if millions or billions were left out; say --unit {name}=M "
+        f"(or K, B, T), or --unit {name}=1 if they are right"
+    )
+
+
+def flops_in_doubt(table: "pd.DataFrame", how: Reading) -> str | None:
+    """Why the table's FLOP cannot be meant, where they contradict its sizes beyond any doubt."""
+    if not {"params", "tokens", "train_flops"} <= set(table.columns) or "train_flops" in how.units:
+        return None
+    n, d, c = (table[name].to_numpy(np.float64) for name in ("params", "tokens", "train_flops"))
+    with np.errstate(all="ignore"):
+        ratio = c / (6 * n * d)
+    ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
+    if not len(ratio) or 1 / _FLOP_RATIO < np.median(ratio) < _FLOP_RATIO:
+        return None
+    return (
+        f"train_flops are {np.median(ratio):.2g} times 6 N D, so a unit is wrong; say which with "
+        "--unit train_flops=..., params=... or tokens=..., or --unit train_flops=1 if it is right"
+    )

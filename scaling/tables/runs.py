@@ -1,0 +1,152 @@
+"""Which rows are one run: histories, checkpoints of a model, and which of their rows count.
+
+A table with many rows a run is either a history, whose last row is the run's outcome, or a suite of
+checkpoints, each a measurement of its own that shares its past with the others. Where the last rows
+alone can answer (enough runs, sizes and tokens not in lockstep) they count; otherwise all rows do,
+as one cluster a run. ``--checkpoints`` decides it by hand.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from scaling.tables.notes import Note, NoteCode, counted
+from scaling.tables.numbers import read_numbers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Checkpoints = Literal["last", "all"]
+CHECKPOINTS: tuple[Checkpoints, ...] = ("last", "all")
+
+_RUN_NAMES = ("runid", "run", "runname", "runuuid", "experiment", "experimentid", "job", "trial")
+_MODEL_NAMES = ("name", "model", "modelname", "modelid", "arch", "config")
+_STEP_NAMES = (
+    *("step", "globalstep", "trainstep", "trainingstep", "iteration", "iter", "iterations"),
+    *("checkpoint", "ckpt", "epoch", "trainerglobalstep", "checkpointstep", "steps"),
+)
+_FEWEST_RUNS = 8
+_FEWEST_VALUES = 3
+_LOCKSTEP = 0.15  # of ln N around a line in ln D: less, and the two are one
+
+
+@dataclass(frozen=True)
+class Histories:
+    """What rows of one run are: which of them count, and the run that each belongs to."""
+
+    keep: "pd.Series"  # (rows,) whether a row counts
+    run: "pd.Series"  # (rows,) the run that a row belongs to, as text
+    is_clustered: bool  # whether several rows of a run count
+    note: Note
+
+
+def histories(table: "pd.DataFrame", mode: Checkpoints | None = None) -> Histories | None:
+    """What the rows of one run are, where several rows are of one; None in any other table."""
+    step = _column(table, _STEP_NAMES)
+    found = _run_column(table, step)
+    if found is None:
+        return None
+    column, run = found
+    progress = _progress(table, step)
+    if progress is None or not _moves(run, progress):
+        return None
+    has_loss = table["loss"].notna() if "loss" in table else run.notna()
+    last = _last_rows(run, progress, has_loss)
+    constant = "tokens" not in table or not _moves(run, table["tokens"])
+    constant &= "train_flops" not in table or not _moves(run, table["train_flops"])
+    use_last = mode == "last" or (mode is None and (constant or _answers(table[last])))
+    runs = counted(int(run.nunique()), "run")
+    by = f'"{column}"' if column else "size and settings"
+    if use_last:
+        text = f"{len(table):,} rows of {runs} (by {by}): the last row of each run counts"
+        hint = "; --checkpoints all takes every row"
+        return Histories(last, run, False, Note(NoteCode.CHOSEN, text + hint))
+    text = (
+        f"{len(table):,} rows of {runs} (by {by}): every row counts, and rows of one run are one "
+        "cluster, not independent runs; --checkpoints last takes the last of each"
+    )
+    return Histories(run.notna() | ~run.notna(), run, True, Note(NoteCode.CHOSEN, text))
+
+
+def _flat(name: object) -> str:
+    return re.sub(r"[^a-z0-9]", "", str(name).lower())
+
+
+def _column(table: "pd.DataFrame", names: tuple[str, ...]) -> str | None:
+    by_flat = {_flat(column): str(column) for column in reversed(table.columns)}
+    return next((by_flat[name] for name in names if name in by_flat), None)
+
+
+def _run_column(table: "pd.DataFrame", step: str | None) -> "tuple[str | None, pd.Series] | None":
+    """The column that names a row's run, and the name; without one, rows of equal size."""
+    by_flat = {_flat(column): str(column) for column in reversed(table.columns)}
+    for name in (*_RUN_NAMES, *(_MODEL_NAMES if step else ())):
+        column = by_flat.get(name)
+        if column and table[column].duplicated().any() and table[column].notna().all():
+            run = table[column].astype(str)
+            if run.nunique() > 1 and _constant(run, table, "params"):
+                return column, run
+    repeats = step is not None and _flat(step) != "steps" and "params" in table
+    if repeats and not _names_rows(table, by_flat):
+        run = table["params"].astype(str)
+        if run.duplicated().any() and run.nunique() > 1:
+            return None, run
+    return None
+
+
+def _names_rows(table: "pd.DataFrame", by_flat: dict[str, str]) -> bool:
+    """Whether a column names each row: then each is a run."""
+    named = [by_flat[name] for name in _RUN_NAMES if name in by_flat]
+    return any(not table[column].duplicated().any() for column in named)
+
+
+def _constant(run: "pd.Series", table: "pd.DataFrame", column: str) -> bool:
+    return column not in table or bool(
+        (table.groupby(run.to_numpy())[column].nunique(dropna=True) <= 1).all()
+    )
+
+
+def _progress(table: "pd.DataFrame", step: str | None) -> "pd.Series | None":
+    """How far each row is along its run."""
+    for column in (step, "tokens", "train_flops"):
+        if column in table:
+            values, bad = read_numbers(table[column])
+            if bad.any():  # checkpoints by name: step-1000, step1000
+                digits = table[column].astype(str).str.extract(r"(\d+)(?!.*\d)")[0]
+                values = read_numbers(digits)[0]
+            if values.notna().mean() > 0.5:
+                return values
+    return None
+
+
+def _moves(run: "pd.Series", values: "pd.Series") -> bool:
+    """Whether a value differs from row to row in most of the runs that have several."""
+    by_run = values.groupby(run.to_numpy())
+    several = by_run.size() > 1
+    return bool(several.any() and (by_run.nunique()[several] > 1).mean() > 0.5)
+
+
+def _last_rows(run: "pd.Series", progress: "pd.Series", has_loss: "pd.Series") -> "pd.Series":
+    """The furthest row of each run that has a loss; of a run without any, the furthest."""
+    rank = progress.fillna(-np.inf).rank(method="first") + len(run) * has_loss
+    return rank.eq(rank.groupby(run.to_numpy()).transform("max"))
+
+
+def _answers(last: "pd.DataFrame") -> bool:
+    """Whether the last rows alone tell a law: enough runs, size and tokens not in lockstep."""
+    import pandas as pd
+
+    if len(last) < _FEWEST_RUNS:
+        return False
+    sizes = [last[c] for c in ("params", "tokens", "train_flops") if c in last]
+    logs = [np.log(v.where(v > 0)).dropna() for v in sizes]
+    several = [v for v in logs if v.round(2).nunique() >= _FEWEST_VALUES]
+    if len(sizes) < 2:
+        return bool(several)
+    both = pd.concat(logs[:2], axis=1).dropna().to_numpy()
+    if len(several) < 2 or len(both) < _FEWEST_RUNS:
+        return False
+    line = np.polyfit(both[:, 1], both[:, 0], 1)
+    return bool(np.std(both[:, 0] - np.polyval(line, both[:, 1])) > _LOCKSTEP)

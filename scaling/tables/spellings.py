@@ -1,0 +1,224 @@
+"""Whose column is whose: from the names of anybody's table to ours, with units in headings.
+
+A name is taken apart into words (`model.nParams (M)` is model, n, params and a unit), and means one
+of the four quantities if all its words are among those that speak of it. Where several columns do,
+what is chosen is said; what cannot be chosen between is left to the reader, in one line.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from scaling.columns import COLUMNS, canonical_name
+from scaling.errors import RecordError
+from scaling.tables.notes import Note, NoteCode, quoted
+from scaling.tables.numbers import read_numbers, unit_factor
+from scaling.tables.words import any_of, words_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COUNT = any_of("n num number of total train training trained count final the")
+#: The words that may make up the name of a quantity, one of which must be there.
+_QUANTITIES = {
+    "params": (
+        any_of("param params parameter parameters"),
+        _COUNT
+        | any_of(
+            "active activated model trainable non embedding emb nonembedding scaling effective "
+            "dense sparse size"
+        ),
+    ),
+    "tokens": (
+        any_of("token tokens"),
+        _COUNT | any_of("seen consumed processed"),
+    ),
+    "train_flops": (
+        any_of("flop flops compute"),
+        _COUNT | any_of("budget achieved actual cost spent"),
+    ),
+}
+_LOSS_WORDS = any_of("loss bpb bpc bpt ppl perplexity nll ce crossentropy logloss bits")
+_NO_LOSS = any_of(
+    "stderr std scale weight z aux moe router balance reg regularization kl smooth delta gap rank "
+    "forecast best kind unit name time per init initial start first ratio"
+)
+_TRAINING = frozenset(("train", "training"))
+_UNITS = any_of(
+    "k m mm mn mio b bn t tn g thousand thousands million millions billion billions trillion "
+    "trillions"
+)
+_PREFIXED_FLOPS = re.compile(r"[kmgtpezy]flops?")
+#: Groups of columns in exports that say nothing of the quantity.
+_CONTAINERS = any_of(
+    "config cfg params metrics metric summary hparams hyperparameters args tags run runs stats "
+    "model data results result value optimizer dataset"
+)
+_AGREE = 0.02  # columns within this of each other, everywhere, say the same
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the name of a column says."""
+
+    ours: str
+    factor: float = 1.0
+    is_plain: bool = True  # a usual name; False where its words alone suggest it
+
+
+@dataclass(frozen=True)
+class Names:
+    """Which column of a table stands for which of ours."""
+
+    chosen: Mapping[str, str]  # ours -> theirs
+    factors: Mapping[str, float]  # ours -> what its numbers are multiplied by
+    unclear: Mapping[str, str] = field(default_factory=dict)  # ours -> why none was chosen
+    notes: tuple[Note, ...] = ()
+
+
+def meaning_of(heading: str) -> Meaning | None:
+    """What a column's name says, or None where it says nothing that we know."""
+    heading = heading.strip()
+    if ours := canonical_name(heading):
+        return Meaning(ours)
+    base, unit = _without_unit(heading)
+    factor = 1.0 if unit is None else unit_factor(unit)
+    if unit is not None and (ours := canonical_name(base)):
+        return Meaning(ours, factor or 1.0)
+    path = [part for part in re.split(r"[./:]", base) if part]
+    while len(path) > 1 and path[0].lower() in _CONTAINERS:
+        path = path[1:]
+        if ours := canonical_name(".".join(path)):
+            return Meaning(ours, factor or 1.0)
+    if len(path) > 1 and path[-1].lower() == "value":
+        return meaning_of(".".join(path[:-1]))
+    return _by_words(words_of(".".join(path)), factor)
+
+
+def _by_words(words: list[str], factor: float | None) -> Meaning | None:
+    """A quantity whose words these all are, with the unit that the last of them may be."""
+    scale = 1.0 if factor is None else factor
+    if len(words) > 1 and words[-1] in _UNITS:
+        scale *= unit_factor(words[-1]) or 1.0
+        words = words[:-2] if words[-2] == "in" else words[:-1]
+        if ours := canonical_name("_".join(words)):
+            return Meaning(ours, scale)
+    if len(words) > 1 and _PREFIXED_FLOPS.fullmatch(words[-1]):
+        scale *= unit_factor(words[-1]) or 1.0
+        words = [*words[:-1], "flops"]
+    for ours, (heads, others) in _QUANTITIES.items():
+        if set(words) & heads and set(words) <= heads | others:
+            return Meaning(ours, scale, is_plain=False)
+    ends = {*words[:1], *words[-1:]}
+    is_loss = ends & _LOSS_WORDS or words[-1:] == ["entropy"]
+    return Meaning("loss", is_plain=False) if is_loss and not set(words) & _NO_LOSS else None
+
+
+def _without_unit(heading: str) -> tuple[str, str | None]:
+    """A heading and what stands in its brackets: "params (M)" is "params" and "M"."""
+    found = re.fullmatch(r"(.+?)\s*[(\[]([^()\[\]]*)[)\]]\s*", heading)
+    return (found[1], found[2]) if found else (heading, None)
+
+
+def name_columns(table: "pd.DataFrame", asked: Mapping[str, str], source: str) -> Names:
+    """Which column stands for which of ours; ``asked`` (ours -> theirs) comes first.
+
+    Raises RecordError for a column that is asked for and not there.
+    """
+    headings = [str(column) for column in table.columns]
+    for ours, theirs in asked.items():
+        if theirs not in headings:
+            have = ", ".join(headings[:12])
+            raise RecordError(
+                f'{source}: --columns {ours}={theirs} names no column "{theirs}" (it has: {have})'
+            )
+    offers: dict[str, list[tuple[str, Meaning]]] = {}
+    for heading in headings:
+        meaning = meaning_of(heading)
+        if meaning is None or meaning.ours in ("status", *asked) or heading in asked.values():
+            continue  # the column of statuses is known by its words
+        offers.setdefault(meaning.ours, []).append((heading, meaning))
+    chosen, factors = dict(asked), {ours: _factor_of(theirs) for ours, theirs in asked.items()}
+    unclear: dict[str, str] = {}
+    notes: list[Note] = []
+    for ours, found in offers.items():
+        best, said = _best(ours, found, table)
+        notes += [] if said is None or best is None else [Note(NoteCode.CHOSEN, said)]
+        if best is None:
+            unclear[ours] = said or ""
+        else:
+            chosen[ours], factors[ours] = best[0], best[1].factor
+    if "loss" not in chosen and "loss" not in unclear and "bits_per_byte" in chosen:
+        chosen["loss"] = chosen.pop("bits_per_byte")
+        factors["loss"] = 1.0
+    return Names(chosen, factors, unclear, (*_said(chosen, factors), *notes))
+
+
+def _factor_of(theirs: str) -> float:
+    meaning = meaning_of(theirs)
+    if meaning is not None:
+        return meaning.factor
+    unit = _without_unit(theirs)[1]
+    return 1.0 if unit is None else unit_factor(unit) or 1.0
+
+
+def _best(
+    ours: str, found: list[tuple[str, Meaning]], table: "pd.DataFrame"
+) -> tuple[tuple[str, Meaning] | None, str | None]:
+    """The column among several that stands for ours, None where nobody can tell, and the reason."""
+    kind = COLUMNS[ours].kind
+    if ours == "loss":
+        held_out = [one for one in found if not set(words_of(one[0])) & _TRAINING]
+        rest = [heading for heading, _ in found if held_out and (heading, _) not in held_out]
+        found = held_out or found
+        plain = [one for one in found if one[1].is_plain]
+        if len(plain) == 1 and len(found) > 1:
+            rest += [heading for heading, _ in found if heading != plain[0][0]]
+            found = plain
+        if len(found) == 1:
+            said = f'loss is the column "{found[0][0]}", not {quoted(rest)}' if rest else None
+            return found[0], said and f"{said}; --columns loss=NAME takes another"
+    exact = [one for one in found if one[0] == ours]
+    if len(found) == 1 or (exact and kind != "loss" and kind != "size"):
+        return (exact or found)[0], None
+    first = (exact or found)[0]
+    rivals = [one for one in found if one is not first and not _agree(table, first, one)]
+    if not rivals:
+        return first, None
+    if exact and ours != "loss":
+        others = quoted(heading for heading, _ in rivals)
+        return (
+            first,
+            f'{ours} is the column "{ours}", not {others}; --columns {ours}=NAME changes it',
+        )
+    names = " and ".join(f'"{heading}"' for heading, _ in (first, *rivals)[:3])
+    hint = f"--columns {ours}={_shell(first[0])} or --columns {ours}={_shell(rivals[0][0])}"
+    return (
+        None,
+        f"{names} {'both' if len(rivals) == 1 else 'all'} look like {ours}; say which with {hint}",
+    )
+
+
+def _shell(name: str) -> str:
+    return name if re.fullmatch(r"[\w./:-]+", name) else f'"{name}"'
+
+
+def _agree(table: "pd.DataFrame", one: tuple[str, Meaning], other: tuple[str, Meaning]) -> bool:
+    """Whether two columns say the same wherever both say anything."""
+    left, right = (
+        read_numbers(table[heading])[0] * meaning.factor for heading, meaning in (one, other)
+    )
+    both = left.notna() & right.notna()
+    return bool(both.any() and ((left - right).abs() <= _AGREE * left.abs())[both].all())
+
+
+def _said(chosen: Mapping[str, str], factors: Mapping[str, float]) -> Iterable[Note]:
+    """What was understood of the names of the four quantities, in one line."""
+    four = ("params", "tokens", "train_flops", "loss")
+    read = [
+        f'{ours} = "{chosen[ours]}"' + (f" times {factors[ours]:g}" if factors[ours] != 1 else "")
+        for ours in four
+        if ours in chosen and (chosen[ours] != ours or factors[ours] != 1)
+    ]
+    return [Note(NoteCode.UNDERSTOOD, f"columns: {', '.join(read)}")] if read else []

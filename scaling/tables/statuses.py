@@ -1,0 +1,109 @@
+"""Words for how a run ended, in anybody's spelling, and the column that holds them."""
+
+import re
+from typing import TYPE_CHECKING
+
+from scaling.tables.notes import Note, NoteCode, counted, quoted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WORDS = {
+    "finished": "finished done complete completed success successful succeeded ok pass passed "
+    "converged finish ended",
+    "failed": "failed fail failure crashed crash error errored killed cancelled canceled aborted "
+    "abort oom outofmemory timeout timedout preempted interrupted stopped terminated incomplete",
+    "diverged": "diverged diverge divergence nan exploded unstable blewup",
+    "running": "running inprogress started active training pending queued scheduled waiting "
+    "submitted resumed unfinished ongoing",
+    "settled": "settled",
+    "excluded": "excluded",
+    "planned": "planned",
+}
+STATUSES = {word: status for status, words in _WORDS.items() for word in words.split()}
+_NAMED = re.compile(r"(.*[^a-z])?(status|state)$|^(run|job|exit|final|training)(status|state)$")
+#: Columns of yes and no that say how a run ended: what yes and no mean.
+_FLAGS = {
+    **dict.fromkeys(
+        ("finished", "completed", "complete", "done", "succeeded"), ("finished", "failed")
+    ),
+    **dict.fromkeys(("diverged", "exploded"), ("diverged", "finished")),
+    **dict.fromkeys(("failed", "crashed", "killed", "oom"), ("failed", "finished")),
+}
+_YES = frozenset(("true", "yes", "1", "1.0", "y", "t"))
+_NO = frozenset(("false", "no", "0", "0.0", "n", "f"))
+
+
+def status_of(word: object) -> str | None:
+    """Our word for a status; None for a word that is none."""
+    return STATUSES.get(re.sub(r"[^a-z]", "", str(word).lower()))
+
+
+def status_column(table: "pd.DataFrame") -> tuple[str, str] | None:
+    """The column that says how runs ended, and how it does: "words" or "flags"; None without one.
+
+    One that is named so comes first, then a column of text that holds nothing but such words, then
+    one of yes and no by its name.
+    """
+    named = [c for c in table.columns if _NAMED.match(str(c).lower())]
+    for columns, share in ((named, 0.5), (table.columns, 1.0)):
+        for column in columns:
+            if _share_of_words(table[column]) >= share:
+                return str(column), "words"
+    flags = [str(column) for column in table.columns if are_flags(str(column), table[column])]
+    return (flags[0], "flags") if flags else None
+
+
+def are_flags(name: str, values: "pd.Series") -> bool:
+    """Whether a column says yes or no to how a run ended."""
+    told = {str(value).lower() for value in values.dropna().unique()[:9]}
+    return _flat(name) in _FLAGS and bool(told) and told <= _YES | _NO
+
+
+def _flat(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower().removeprefix("is_").removeprefix("has_"))
+
+
+def _share_of_words(values: "pd.Series") -> float:
+    """The share of a column's cells that are words for a status; 0 for a column of numbers."""
+    if values.dtype.kind in "fiub":
+        return 0.0
+    counts = values.dropna().astype(str).value_counts().head(50)
+    known = sum(int(n) for word, n in counts.items() if status_of(word) is not None)
+    return known / int(counts.sum()) if len(counts) else 0.0
+
+
+def as_statuses(values: "pd.Series") -> "pd.Series":
+    """Our words for a column of statuses; words that are none stay as they are."""
+    words = values.dropna().unique()
+    ours = {word: status_of(word) or str(word).strip() for word in words}
+    return values.map(ours).where(values.notna())
+
+
+def from_flags(name: str, values: "pd.Series") -> "pd.Series":
+    """Statuses from a column of yes and no."""
+    yes, no = _FLAGS[_flat(name)]
+    words = {v: yes if str(v).lower() in _YES else no for v in values.dropna().unique()}
+    return values.map(words).where(values.notna())
+
+
+def unknown_words(statuses: "pd.Series") -> list[str]:
+    """The words among these statuses that are none."""
+    return [word for word in statuses.dropna().unique() if status_of(word) is None]
+
+
+def status_notes(column: str, before: "pd.Series", after: "pd.Series") -> list[Note]:
+    """What was made of a column of statuses, where it is not to the letter."""
+    notes = []
+    if column != "status" or not before.dropna().astype(str).isin(set(after.dropna())).all():
+        counts = ", ".join(f"{n:,} {word}" for word, n in after.value_counts().items())
+        text = f'status is the column "{column}": {counts}'
+        notes.append(Note(NoteCode.UNDERSTOOD, text))
+    if unknown := unknown_words(after):
+        rows = counted(int(after.isin(unknown).sum()), "row")
+        text = f"status {quoted(unknown)} of {rows} is no word for finished: left out"
+        notes.append(Note(NoteCode.LEFT_OUT, text))
+    if blank := int(after.isna().sum()):
+        text = f"{counted(blank, 'row')} without a status counted as finished"
+        notes.append(Note(NoteCode.ASSUMED, text))
+    return notes

@@ -1,0 +1,353 @@
+"""Facts about tables as people have them: each kind of table with its right value."""
+
+import gzip
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.fitting.fit import fit_as_asked
+from analysis.fitting.frontier import unbeaten_runs
+from scaling.errors import RecordError
+from scaling.records import read_records, records_from_table
+from scaling.tables.notes import NoteCode
+from scaling.tables.reading import Reading
+
+CASES = Path(__file__).parents[2] / "data" / "tables"
+
+
+def law_of(records, law="chinchilla", **how):
+    return fit_as_asked(records, law, bootstrap=0, card=False, **how).law
+
+
+def floor_of(records):
+    return law_of(records).E
+
+
+def said(records):
+    return " | ".join(note.text for note in records.told)
+
+
+def grid(sizes=(2e7, 6e7, 2e8, 6e8), ratios=(10, 30, 90), floor=1.7):
+    """A table of exact losses E + A N^-.34 + B D^-.28."""
+    n = np.repeat(sizes, len(ratios))
+    d = n * np.tile(ratios, len(sizes))
+    return pd.DataFrame({"N": n, "D": d, "val_loss": floor + 400 / n**0.34 + 410 / d**0.28})
+
+
+def test_learning_rates_of_one_size_are_configurations_and_the_best_counts():
+    records = read_records(CASES / "lr_sweep.csv")
+    best = unbeaten_runs(records)
+    assert len(best) == 6
+    law = law_of(best, "power_law", objective="least_squares")
+    assert (law.a, law.b, law.c) == pytest.approx((60.0, -0.0950, 2.000), rel=2e-3)
+    assert law.loss(1e20) == pytest.approx(2.7554, abs=2e-3)
+    assert len(np.unique(records.configurations)) == 42
+    assert "differ in learning_rate" in said(records)
+
+
+@pytest.mark.parametrize("column", ["batch_size", "optimizer", "weight decay", "eta", "tau"])
+def test_any_setting_that_varies_tells_configurations_apart(column):
+    table = grid()
+    choices = ["adam", "lion"] if column == "optimizer" else [0.1, 0.2]
+    both = [table.assign(**{column: choices[0]}), table.assign(**{column: choices[1]})]
+    both[1]["val_loss"] *= 1.03
+    records = records_from_table(pd.concat(both, ignore_index=True))
+    assert records.settings_that_vary == [column]
+    assert floor_of(records) == pytest.approx(1.7, abs=1e-3)
+
+
+def test_a_seed_alone_makes_repeats():
+    table = grid()
+    twice = pd.concat([table.assign(seed=1), table.assign(seed=2, val_loss=table.val_loss * 1.02)])
+    records = records_from_table(twice)
+    assert len(np.unique(records.configurations)) == len(table)
+    assert "repeats" not in said(records)
+    untold = records_from_table(twice.drop(columns="seed"))
+    assert "losses differ by up to 2%" in said(untold)
+
+
+def test_status_words_of_other_tools_are_understood():
+    records = read_records(CASES / "mlflow_export.csv")
+    assert records.status.value_counts().to_dict() == {"finished": 14, "failed": 1}
+    law = law_of(records)
+    found = (law.E, law.A, law.B, law.alpha, law.beta)
+    assert found == pytest.approx((1.7, 400, 410, 0.34, 0.28), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("run_state", ("finished", "crashed")),
+        ("State", ("Completed", "KILLED")),
+        ("outcome", ("done", "diverged")),
+        ("job status", ("Success", "out of memory")),
+        ("finished", (True, False)),
+        ("diverged", (0, 1)),
+    ],
+)
+def test_a_column_of_status_words_is_the_status_whatever_its_name(column, words):
+    table = grid()
+    table[column] = [words[0]] * 11 + [words[1]]
+    records = records_from_table(table)
+    assert records.is_finished.sum() == 11
+    assert f'status is the column "{column}"' in said(records)
+
+
+def test_a_table_of_weights_and_biases_leaves_its_crashed_runs_out():
+    records = read_records(CASES / "run_state.csv", columns={"loss": "cd_val_loss"})
+    assert records.usable("params").dropped_by_reason == {"failed": 1}
+
+
+def test_a_column_that_is_not_used_refuses_no_table():
+    columns = {"train_flops": "budget", "loss": "paloma macro"}
+    records = read_records(CASES / "isoflop_status.csv", columns=columns)
+    used = records.usable("params", "tokens", "train_flops")
+    assert used.dropped_by_reason == {"diverged": 2, "running": 1}
+    for budget, expected in ((1e18, 2.84e9), (3e18, 5.11e9)):
+        runs = used.table[used.table["train_flops"] == budget]
+        a, b, _ = np.polyfit(np.log(runs["tokens"]), runs["loss"], 2)
+        assert np.exp(-b / (2 * a)) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "loss"),
+    [
+        ("suffixes.csv", 1e7, 0.147),
+        ("thousands.csv", 124_439_808, 3.11),
+        ("decimal_comma.csv", 1e6, 4.91),
+    ],
+)
+def test_spellings_of_numbers_are_read_and_said(name, params, loss):
+    records = read_records(CASES / name)
+    assert records.column("params")[0] == params
+    assert records.column("loss")[0] == loss
+    assert "numbers: " in said(records)
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("params (M),tokens (B),loss", "70,1.4,3"),
+        ("params_m,tokens_billions,loss", "70,1.4,3"),
+        ("Parameters [millions]\tTraining tokens (B)\tLoss (nats)", "70\t1.4\t3"),
+        ("model.n_params;data.tokens;metrics.val_loss", "70M;1,4B;3,0"),
+        ("config.nParams|config.trainTokens|summary.valLoss", "70M|1.4B|3"),
+        ("N (1e6),D (1e9),val/loss", "70,1.4,3"),
+        ("# comment\nparams,tokens,loss", "7e7,1.4e9,3"),
+    ],
+)
+def test_headings_say_quantity_and_unit(tmp_path, header, row):
+    path = tmp_path / "runs.txt"
+    path.write_text(f"{header}\n{row}\n")
+    records = read_records(path)
+    found = [float(records.column(name)[0]) for name in ("params", "tokens", "loss")]
+    assert found == pytest.approx([7e7, 1.4e9, 3.0])
+
+
+def test_forms_of_json_hold_the_same_runs(tmp_path):
+    rows = json.loads((CASES / "array_of_records.json").read_text())
+    plain = read_records(CASES / "array_of_records.json")
+    law = law_of(plain)
+    found = (law.E, law.A, law.B)
+    assert found == pytest.approx((1.8, 900, 1100), rel=0.02)
+    nested = [{"config": {"model": {"params": r["parameters"]}}, "summary": r} for r in rows]
+    documents = {
+        "runs.json": {"about": "x", "runs": rows},
+        "columns.json": {key: [row[key] for row in rows] for key in rows[0]},
+        "named.json": {f"run{i}": row for i, row in enumerate(rows)},
+        "nested.json": nested,
+    }
+    for name, document in documents.items():
+        (tmp_path / name).write_text(json.dumps(document))
+    (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, rows)) + '\n{"torn\n')
+    with gzip.open(tmp_path / "runs.json.gz", "wt") as packed:
+        json.dump(rows, packed)
+    for name in (*documents, "lines.jsonl", "runs.json.gz"):
+        assert read_records(tmp_path / name).column("loss") == pytest.approx(plain.column("loss"))
+    assert "a line that is no JSON object (1)" in said(read_records(tmp_path / "lines.jsonl"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_encodings_are_recognised(tmp_path, encoding):
+    path = tmp_path / "runs.csv"
+    path.write_bytes("name,N,D,loss\ncaf\u00e9,1e7,1e9,3\n".encode(encoding))
+    assert read_records(path).table["name"].tolist() == ["caf\u00e9"]
+
+
+def test_excel_files_are_read(tmp_path):
+    pytest.importorskip("openpyxl")
+    grid().to_excel(tmp_path / "runs.xlsx", index=False)
+    assert floor_of(read_records(tmp_path / "runs.xlsx")) == pytest.approx(1.7, abs=1e-3)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "[1, 2]", '{"runs": []}', "N,D\n", "\n\n"])
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "xlsx", "parquet", "csv.gz"])
+def test_a_file_without_runs_is_refused_in_one_line(tmp_path, content, ending):
+    path = tmp_path / f"runs.{ending}"
+    path.write_text(content)
+    with warnings.catch_warnings(), pytest.raises(RecordError) as caught:
+        warnings.simplefilter("error")
+        read_records(path).usable("params")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("condition", "left"),
+    [("N > 1B", 0), ("params >= 60M", 9), ("N <= 6e7", 6), ("params < 200 million", 6)],
+)
+def test_filters_understand_numbers_as_tables_do(condition, left):
+    table = grid().assign(N=lambda t: t.N.map("{:.0f}".format))
+    if not left:
+        with pytest.raises(RecordError, match="no row is left"):
+            records_from_table(table, where=[condition])
+    else:
+        assert len(records_from_table(table, where=[condition])) == left
+
+
+@pytest.mark.parametrize(
+    ("condition", "says"),
+    [("N > big", "is none"), ("name < b", "has no order"), ("size", "column op value")],
+)
+def test_a_filter_that_cannot_be_meant_is_refused(condition, says):
+    with pytest.raises(RecordError, match=says):
+        records_from_table(grid().assign(name="a"), where=[condition])
+
+
+def test_a_mapped_column_answers_to_the_tables_own_name():
+    table = grid().rename(columns={"val_loss": "c4"}).assign(loss=9.0)
+    records = records_from_table(table, columns={"loss": "c4"}, where=["c4 < 4"])
+    assert 0 < len(records) < 12
+    assert (records.column("loss") < 4).all()
+
+
+def test_the_last_row_of_a_history_counts():
+    records = read_records(CASES / "history.csv")
+    assert len(records) == 30
+    law = law_of(records)
+    assert (law.alpha, law.beta) == pytest.approx((0.34, 0.28), rel=1e-3)
+    assert "the last row of each run counts" in said(records)
+
+
+def test_a_history_of_planned_tokens_has_one_outcome_a_run():
+    table = grid().assign(Name=[f"r{i}" for i in range(12)])
+    early = table.assign(_step=1, val_loss=table.val_loss + 1)
+    blank = table.assign(_step=3, val_loss=np.nan)
+    rows = pd.concat([early, table.assign(_step=2), blank], ignore_index=True)
+    records = records_from_table(rows.sample(frac=1, random_state=0))
+    assert len(records) == 12
+    assert floor_of(records) == pytest.approx(1.7, abs=1e-3)
+
+
+def test_checkpoints_of_few_models_are_clusters():
+    records = read_records(CASES / "checkpoints_of_runs.csv")
+    assert len(records) == 144
+    assert len(np.unique(records.clusters)) == 6
+    fit = fit_as_asked(records, "chinchilla", bootstrap=100, card=False)
+    assert fit.constants["alpha"].low < 0.28 < fit.constants["alpha"].high
+    assert fit.constants["E"].low < 1.25 < fit.constants["E"].high
+    assert "one cluster" in said(records)
+    last = read_records(CASES / "checkpoints_of_runs.csv", reading=Reading(checkpoints="last"))
+    assert len(last) == 6
+
+
+def test_competing_columns_are_refused_with_both_named_and_the_flag():
+    records = read_records(CASES / "experts_active_total_no_flops.csv")
+    for name in ("params", "train_flops"):
+        with pytest.raises(RecordError, match='"active_params" and "total_params".*--columns'):
+            records.require(name)
+    records = read_records(CASES / "experts_active_total.csv")
+    assert len(unbeaten_runs(records)) > 0  # a law of compute needs no size
+
+
+def test_several_losses_are_refused_and_a_training_loss_stands_back():
+    table = grid().rename(columns={"val_loss": "loss"})
+    records = records_from_table(table.assign(val_loss=table["loss"] + 0.5))
+    with pytest.raises(RecordError, match='"loss" and "val_loss" both look like loss'):
+        records.usable("params")
+    records = records_from_table(grid().assign(**{"train/loss": 9.0}))
+    assert 'not "train/loss"' in said(records)
+    assert records.column("loss").max() < 9
+
+
+def test_columns_that_agree_do_not_compete():
+    table = grid().assign(params_label=lambda t: t.N.map(lambda n: f"{n / 1e6:g}M"))
+    records = records_from_table(table.assign(n_params=table["N"]))
+    assert records.column("params").tolist() == table["N"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("val_bpb", "bits_per_byte"),
+        ("c4_en/bpb", "bits_per_byte"),
+        ("val_loss", ""),
+        ("bits per byte", "bits_per_byte"),
+        ("valLoss", ""),
+        ("y", "unstated"),
+    ],
+)
+def test_the_unit_of_a_loss_follows_from_its_name(name, kind):
+    table = grid().rename(columns={"val_loss": name})
+    assert records_from_table(table, columns={"loss": name}).loss_kind == kind
+    nats = records_from_table(table, columns={"loss": name}, reading=Reading(loss_unit="nats"))
+    assert nats.loss_kind in ("", "nats_per_token")
+
+
+def test_perplexity_is_fitted_by_its_logarithm():
+    table = grid()
+    by_name = records_from_table(table.assign(val_ppl=np.exp(table.pop("val_loss"))))
+    assert floor_of(by_name) == pytest.approx(1.7, abs=1e-3)
+    assert "logarithm" in said(by_name)
+
+
+@pytest.mark.parametrize("name", ["val_acc", "accuracy", "MMLU score", "f1", "pass@1", "reward"])
+def test_a_metric_that_is_better_when_higher_is_asked_about(name):
+    table = grid().assign(**{name: lambda t: 1 - t.pop("val_loss") / 100})
+    with pytest.raises(RecordError, match="--better higher"):
+        records_from_table(table, columns={"loss": name})
+    records = records_from_table(table, columns={"loss": name}, reading=Reading(better="higher"))
+    assert floor_of(records) == pytest.approx(0.017, abs=1e-4)
+    assert records.loss_kind == f"1 - {name}"
+
+
+def test_a_loss_kind_of_accuracy_is_asked_about_too():
+    with pytest.raises(RecordError, match="--better higher"):
+        records_from_table(grid().assign(loss_kind="accuracy"))
+
+
+@pytest.mark.parametrize("column", ["dataset", "corpus", "data_source", "tokenizer"])
+def test_two_corpora_are_refused_with_the_filter(column):
+    table = pd.read_csv(CASES / "two_datasets.csv").rename(columns={"dataset": column})
+    with pytest.raises(RecordError, match=f'--where "{column} == c4"'):
+        records_from_table(table).usable("params")
+    for name, floor in (("c4", 2.6), ("pile", 2.2)):
+        records = records_from_table(table, where=[f"{column} == {name}"])
+        assert floor_of(records) == pytest.approx(floor, abs=0.01)
+
+
+def test_sizes_that_look_like_millions_are_asked_about():
+    table = grid()
+    millions = table.assign(N=table.N / 1e6, D=table.D / 1e6)
+    with pytest.raises(RecordError, match="--unit params=M"):
+        records_from_table(millions).usable("params", "tokens")
+    records = records_from_table(millions, reading=Reading(units={"params": "M", "tokens": "M"}))
+    assert law_of(records).alpha == pytest.approx(0.34, abs=1e-3)
+    some = table.assign(D=table.D.where(table.index % 3 > 0, table.D / 1e9))
+    with pytest.raises(RecordError, match="left out in some rows"):
+        records_from_table(some).usable("params", "tokens")
+    with pytest.raises(RecordError, match="times 6 N D"):
+        records_from_table(table.assign(C=1e3 * table.N * table.D * 1e12)).usable("train_flops")
+
+
+def test_what_was_made_of_a_table_is_a_value_with_a_code():
+    codes = {note.code for note in read_records(CASES / "history.csv").told}
+    assert codes == {
+        NoteCode.UNDERSTOOD,
+        NoteCode.CHOSEN,
+        NoteCode.FILLED_IN,
+        NoteCode.LEFT_OUT,
+    }
