@@ -170,6 +170,11 @@ def loss_unit(kind: str) -> str:
     return "nats per token" if kind in NATS_PER_TOKEN else f"({kind.replace('_', ' ')})"
 
 
+def with_loss_unit(value: str, kind: str) -> str:
+    """A loss, already written, with its unit behind it where that is known."""
+    return f"{value} {loss_unit(kind)}".rstrip()
+
+
 def canonical_name(spelling: str) -> str | None:
     """Our name for a column of somebody else's table, or None where we know of none.
 

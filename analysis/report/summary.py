@@ -16,7 +16,7 @@ from analysis.text.numbers import (
     percent_in_words,
     rough_in_words,
 )
-from scaling.columns import loss_unit
+from scaling.columns import with_loss_unit
 from scaling.limits import LimitCode, texts
 
 
@@ -68,7 +68,7 @@ def _what_was_run(findings: Findings) -> Statement:
     losses = used.column("loss")
     text += (
         f" They reached losses from {loss_in_words(losses.max())} down to "
-        f"{loss_in_words(losses.min())} {loss_unit(used.loss_kind)}."
+        f"{with_loss_unit(loss_in_words(losses.min()), used.loss_kind)}."
     )
     if used.dropped:
         some = len(used.dropped)
@@ -93,7 +93,7 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
         factor = factor_in_words(float(np.log10(used.max() / used.min())))
         sentences.append(
             f"Along the {which} the fitted law falls from {loss_in_words(first)} to "
-            f"{loss_in_words(last)} {loss_unit(law.records.loss_kind)} as "
+            f"{with_loss_unit(loss_in_words(last), law.records.loss_kind)} as "
             f"{x_noun(findings.x)} grows {factor}."
         )
     if surface is not None and surface.draws is not None:
@@ -151,8 +151,8 @@ def _reach(findings: Findings, factor: float, target: TargetForecast) -> str:
             f"that is {target.decades_beyond:.1f} decades beyond the data."
         )
     return (
-        f"{where} should reach a loss of {loss_in_words(target.median)} "
-        f"{loss_unit(findings.used.loss_kind)}, "
+        f"{where} should reach a loss of "
+        f"{with_loss_unit(loss_in_words(target.median), findings.used.loss_kind)}, "
         f"{_level(findings)} interval {loss_in_words(low)} to {loss_in_words(high)}; "
         f"that is {target.decades_beyond:.1f} decades beyond the data."
     )

@@ -73,7 +73,8 @@ def runs_table(findings: Findings) -> Table:
 
 def loss_head(records: Records) -> str:
     """The head of a column of losses."""
-    return f"Loss ({loss_unit(records.loss_kind).strip('()')})"
+    unit = loss_unit(records.loss_kind).strip("()")
+    return f"Loss ({unit})" if unit else "Loss"
 
 
 HEADS = {"params": "Parameters N", "tokens": "Tokens D", "train_flops": "Compute C (FLOP)"}

@@ -49,7 +49,8 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
     )
     environment.filters["formula"] = formula_in_html
     environment.filters["in_print"] = in_print
-    unit = loss_unit(findings.records.loss_kind)
+    column = findings.records.names.get("loss", "loss")
+    unit = loss_unit(findings.records.loss_kind).strip("()") or column
     name = Path(findings.records.source).name.removeprefix("mlflow:")
     return environment.get_template("report.html").render(
         title=title or f"What would more {x_noun(findings.x)} reach? A forecast from {name}",
@@ -67,7 +68,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         noun=x_noun(findings.x),
         loss="validation cross-entropy in nats per token"
         if findings.records.loss_kind in NATS_PER_TOKEN
-        else f"what the table calls {unit.strip('()')}",
+        else f"what the table calls {unit}",
         seal_record=record_line(findings.seals),
         level=f"{100 * findings.confidence_level:g}%",
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import curves_of, load_to_forecast
 from scaling.cli.outlooks import judge_of
+from scaling.cli.outputs import tell
 from scaling.cli.verbs.seals import seal, seals_to_report
 from scaling.cli.verbs.sweep import may_spend
 from scaling.errors import ConfigError
@@ -28,6 +29,7 @@ def report(arguments: Arguments) -> None:
     findings = gather_findings(records, options=options, curves=curves, seals=seals)
     path = write_report(findings, arguments.output)
     print(f"report: {path}", file=sys.stderr)
+    tell(arguments)
 
 
 def study(arguments: Arguments) -> None:
