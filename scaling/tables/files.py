@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.columns import canonical_name
 from scaling.errors import RecordError
-from scaling.tables.notes import DroppedRow, Note, NoteCode, counted
+from scaling.tables.notes import DroppedRow, Note, NoteCode
+from scaling.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd

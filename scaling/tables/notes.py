@@ -40,11 +40,6 @@ class DroppedRow:
     reason: str
 
 
-def counted(count: int, noun: str) -> str:
-    """A number of things in words: 1 row, 2 rows."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def quoted(words: Iterable[object], most: int = 6) -> str:
     """Words in quotation marks, the first of them where they are many."""
     listed = [f'"{printable(word)}"' for word in words]

@@ -13,7 +13,7 @@ import numpy as np
 from scaling.columns import COLUMNS, NATS_PER_TOKEN, UNSTATED_KIND
 from scaling.errors import RecordError
 from scaling.tables.losses import BETTER, as_falling_loss
-from scaling.tables.notes import EXAMPLES, Note, NoteCode, counted, printable
+from scaling.tables.notes import EXAMPLES, Note, NoteCode, printable
 from scaling.tables.numbers import decimal_commas, has_commas, read_numbers, unit_factor
 from scaling.tables.runs import CHECKPOINTS, Checkpoints
 from scaling.tables.spellings import Names, name_columns
@@ -24,6 +24,7 @@ from scaling.tables.statuses import (
     status_column,
     status_notes,
 )
+from scaling.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -278,7 +279,8 @@ def units_in_doubt(table: "pd.DataFrame", how: Reading) -> dict[str, str]:
             low, high = _RATIO
             which = "params" if np.median(ratio) > high else "tokens"
             if not low < np.median(ratio) < high:
-                doubts[which] = _left_out(which, known[which][both])
+                if which in have:
+                    doubts[which] = _left_out(which, known[which][both])
             elif max(map(_widest_gap, (ratio, n[both]))) > _GAP:
                 text = (
                     f"params of {n[both].min():.2g} to {n[both].max():.2g} with {ratio.min():.2g} "

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from scaling.tables.notes import Note, NoteCode, counted
+from scaling.tables.notes import Note, NoteCode
 from scaling.tables.numbers import read_numbers
+from scaling.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd

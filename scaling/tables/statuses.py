@@ -3,7 +3,8 @@
 import re
 from typing import TYPE_CHECKING
 
-from scaling.tables.notes import Note, NoteCode, counted, quoted
+from scaling.tables.notes import Note, NoteCode, quoted
+from scaling.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
