@@ -27,8 +27,9 @@ def records_from(
 
     All are read alike: columns in common spellings are understood, or mapped by ``columns`` (ours
     -> theirs); ``where`` ("params > 1M") keeps rows; ``reading`` says what else the table does
-    not. What takes no part is in ``dropped`` with its reason. Records come back as they are, filtered by ``where``. Raises RecordError where the
-    table cannot be read, and StoreError where the run store has no such sweep.
+    not. What takes no part is in ``dropped`` with its reason. Records come back as they are,
+    filtered by ``where``. Raises RecordError where the table cannot be read, and StoreError where
+    the run store has no such sweep.
     """
     if isinstance(source, Records):
         if columns or reading:
