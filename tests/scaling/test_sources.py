@@ -37,8 +37,9 @@ def test_a_frame_is_refused_and_filtered_as_the_file_of_it_is(path):
         with pytest.raises(RecordError, match='names no column "absent"'):
             records_from(source, columns={"loss": "absent"})
     wrong = SPELT.assign(val_loss=["much", *SPELT["val_loss"][1:]])
+    assert any('row 2 "much"' in note.text for note in records_from(wrong).told)
     with pytest.raises(RecordError, match='is "much", not a number'):
-        records_from(wrong)
+        records_from(wrong.assign(val_loss="much"), columns={"loss": "val_loss"})
     with pytest.raises(RecordError, match="no such file"):
         records_from("absent.csv")
 
