@@ -65,7 +65,7 @@ def pose(
 ) -> Problem:
     """Screen the runs and check that they can determine the law's free constants."""
     columns = _columns(law, x)
-    _check_fixed(law, fixed)
+    check_fixed(law, fixed)
     records, weight_column = _with_weights(records, weights)
     used = screen(records, *columns, *([weight_column] if weight_column else []))
     inputs = tuple(used.column(name) for name in columns)
@@ -143,7 +143,8 @@ def _columns(law: type[Law], x: str | None) -> tuple[str, ...]:
     return (x,)
 
 
-def _check_fixed(law: type[Law], fixed: Mapping[str, float]) -> None:
+def check_fixed(law: type[Law], fixed: Mapping[str, float]) -> None:
+    """Raise FitError for constants that the law has not, or cannot hold at these values."""
     for name, value in fixed.items():
         if name not in law.constant_names():
             raise FitError(

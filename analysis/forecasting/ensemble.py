@@ -129,13 +129,14 @@ def _given_weights(members: Sequence[MemberFit]) -> FloatArray:
 def _fit(ladder: Ladder, candidate: Candidate) -> MemberFit:
     centre, lowest = ladder.centre, float(ladder.log_loss.min())
     form = candidate.form.on(centre, lowest)
+    prior_mean, prior_sd = candidate.priors_at(lowest)
     problem = Problem(
         evaluate=form.evaluate,
         x=ladder.log_inputs - centre,
         y=ladder.log_loss - lowest,
         weights=ladder.weights(candidate.eta),
-        prior_mean=candidate.prior_mean,
-        prior_sd=candidate.prior_sd,
+        prior_mean=prior_mean,
+        prior_sd=prior_sd,
         cluster=ladder.cluster,
     )
     posed = (candidate.form, *centre, lowest)

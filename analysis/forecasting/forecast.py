@@ -233,7 +233,9 @@ def _pinned_floors(
 ) -> dict[float, tuple[float | None, ...]]:
     """Median losses at the targets if the floor were known: floor (nats) -> medians, None where
     a target is not supported."""
-    floored = [c for c in question.candidates if "floor" in c.form.parameters[:1]][:1]
+    floored = [
+        c for c in question.candidates if "floor" in c.form.parameters[:1] and not c.holds_floor
+    ][:1]
     ladder = question.ladder.thinned()
     lowest = float(np.exp(ladder.log_loss.min()))
     pinned: dict[float, tuple[float | None, ...]] = {}

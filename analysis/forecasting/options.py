@@ -5,9 +5,12 @@ Every question that is answered by a forecast (`forecast`, `allocate`, `budget_f
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from analysis.fitting.problem import check_fixed
 from analysis.intervals import LEVELS
+from scaling.answerable import REHEARSALS
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
 from scaling.laws.registry import LAWS
@@ -25,6 +28,8 @@ class ForecastOptions:
 
     law: str | type[Law] = AUTO
     """"auto" for all candidates, weighted by their backtests; or one law, or its name."""
+    fix: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """Constants of that one law that are held at a value, such as a known irreducible loss."""
     x: str | None = None
     """The one input column to forecast along; None lets the question decide (compute, or size
     and tokens)."""
@@ -34,12 +39,19 @@ class ForecastOptions:
     """Of a new run's loss, from which intervals are read."""
     seed: int = 0
     """Of every random draw: equal seeds give equal forecasts."""
-    backtests: int = 5
+    backtests: int = REHEARSALS
     """How many times at most the largest runs are hidden in turn to learn weights and widths."""
 
     def __post_init__(self) -> None:
         if isinstance(self.law, str) and self.law not in (AUTO, *LAWS):
             raise ForecastError(f'no law "{self.law}"; choose {AUTO} or one of: {", ".join(LAWS)}')
+        if self.fix and self.one_law is None:
+            name, value = next(iter(self.fix.items()))
+            raise ForecastError(
+                f"--fix {name}={value:g} holds a constant of one law; name it with --law"
+            )
+        if self.one_law is not None:
+            check_fixed(self.one_law, self.fix)
         if self.draws < FEWEST_DRAWS:
             raise ForecastError(
                 f"{self.draws} draws cannot show the tails; take {FEWEST_DRAWS} or more"

@@ -72,6 +72,27 @@ def pose(
 
     ``furthest`` is the largest log value asked for along a curve.
     """
+    question = _posed(records, wanted, options, furthest)
+    law = options.one_law
+    if law is None or not options.fix:
+        return question
+    lowest = float(np.exp(question.ladder.log_loss.min()))
+    floor = options.fix.get(law.floor or "")
+    if floor is not None and floor >= lowest:
+        raise ForecastError(
+            f"{records.source}: --fix {law.floor}={floor:g} is not below the "
+            f"lowest loss {lowest:.4g}; a floor lies below it: fix it lower or leave it free"
+        )
+    if floor is None or len(options.fix) > 1:
+        return replace(question, candidates=(candidate_of(law, options.fix),))
+    held = (c for c in question.candidates if "floor" in c.form.parameters[:1])
+    named = (replace(c, floor=floor, name=f"{c.name}, {law.floor} = {floor:g}") for c in held)
+    return replace(question, candidates=tuple(named))
+
+
+def _posed(
+    records: Records, wanted: tuple[str, ...], options: ForecastOptions, furthest: float
+) -> Question:
     law, x = options.one_law, options.x
     if x is not None:
         records.require(x)

@@ -81,7 +81,8 @@ def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[Limit, ...]:
     if np.any(answer.distance == 0):
         text = "a target lies inside the data: that is interpolation"
         found.append(Limit(LimitCode.INTERPOLATED, text))
-    if not floor_identified(forecaster.ensemble):
+    held = any(member.candidate.holds_floor for member in forecaster.ensemble.members)
+    if not held and not floor_identified(forecaster.ensemble):
         text = "the runs do not identify an irreducible loss; see what pinned floors would give"
         found.append(Limit(LimitCode.FLOOR_NOT_IDENTIFIED, text))
     first = forecaster.ensemble.members[0]

@@ -52,7 +52,7 @@ def load_along(arguments: Arguments) -> "tuple[Records, str | None]":
 
 
 def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
-    """The runs that SOURCE names, and how --law, --x, --draws, --seed and --level say that
+    """The runs that SOURCE names, and how --law, --fix, --x, --draws, --seed and --level say that
     forecasts from them are made; what a verb has no flag for is as usual."""
     from analysis.forecasting.options import ForecastOptions
 
@@ -60,6 +60,8 @@ def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
     given = {
         name: getattr(arguments, name) for name in ("law", "draws", "seed") if name in arguments
     }
+    if "fix" in arguments:
+        given["fix"] = assignments(arguments.fix, "--fix", float)
     if "level" in arguments:
         given["confidence_levels"] = levels(arguments)
     return records, ForecastOptions(x=x, **given)

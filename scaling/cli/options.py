@@ -242,12 +242,24 @@ def law(default: str | None, along: bool = True) -> Options:
             metavar="NAME",
             help=f"which law; an unknown name lists all ({default or 'the power law of compute'})",
         )
+        if default is not None:  # a fit has its own
+            _fix(command, ", of the law that --law names")
         if along:
             command.add_argument(
                 "--x", metavar="COLUMN", help="the input of a one-input law (default: train_flops)"
             )
 
     return add
+
+
+def _fix(command: argparse.ArgumentParser, of_what: str = "") -> None:
+    command.add_argument(
+        "--fix",
+        action="append",
+        default=[],
+        metavar="CONSTANT=VALUE",
+        help=f"hold a constant at a value, for example c=1.7{of_what}; repeatable",
+    )
 
 
 def fitting(command: argparse.ArgumentParser) -> None:
@@ -258,13 +270,7 @@ def fitting(command: argparse.ArgumentParser) -> None:
         help="what is minimised (default: huber, or least_squares where configurations are few)",
     )
     command.add_argument("--huber-delta", type=float, help="Huber threshold (0.001)")
-    command.add_argument(
-        "--fix",
-        action="append",
-        default=[],
-        metavar="CONSTANT=VALUE",
-        help="hold a constant at a value, for example c=1.7; repeatable",
-    )
+    _fix(command)
     command.add_argument(
         "--bound",
         action="append",

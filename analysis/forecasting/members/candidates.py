@@ -1,5 +1,6 @@
 """The candidate laws of a forecast: a form, priors, how runs are weighted, a first weight."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,19 @@ class Candidate:
     priors: tuple[Prior, ...]
     eta: float  # weights rise as compute ** eta
     first_weight: float  # its share before any backtest
+    floor: float | None = None  # where it is held, nats; None: the runs and the prior tell it
+
+    @property
+    def holds_floor(self) -> bool:
+        """Whether somebody said where the floor lies, so that the runs need not tell it."""
+        return self.floor is not None or self.form.holds_floor
+
+    def priors_at(self, lowest: float) -> tuple[FloatArray, FloatArray]:
+        """Prior means and standard deviations (p,) where the lowest log loss is this."""
+        mean, sd = self.prior_mean, self.prior_sd
+        if self.floor is not None:  # the first parameter, relative to the lowest loss
+            mean[0], sd[0] = np.log(max(self.floor, NO_FLOOR)) - lowest, HELD
+        return mean, sd
 
     @property
     def prior_mean(self) -> FloatArray:
@@ -51,6 +65,9 @@ class Candidate:
         """Prior standard deviations (p,)."""
         return np.array([sd for _, sd in self.priors])
 
+
+HELD = 1e-6  # standard deviation of a floor that is held
+NO_FLOOR = 1e-9  # nats; a floor of zero has no log
 
 Row = tuple[str, type[Law], Form, tuple[Prior, ...], float, float]
 
@@ -135,11 +152,13 @@ def curve_candidates(typical_exponent: float = 0.35, *, far: bool = False) -> tu
     return _candidates(*((*row, weights[row[0]]) for row in rows))
 
 
-def candidate_of(law: type[Law]) -> Candidate:
-    """The candidate that any law makes of itself: its own formula, starts and priors."""
-    form = LawForm(law=law)
+def candidate_of(law: type[Law], fixed: Mapping[str, float] | None = None) -> Candidate:
+    """The candidate that any law makes of itself: its own formula, starts and priors; some of its
+    constants held at values."""
+    form = LawForm(law=law, fixed=tuple((fixed or {}).items()))
+    held = "".join(f", {name} = {value:g}" for name, value in form.fixed)
     return Candidate(
-        name=law.name.replace("_", " "),
+        name=law.name.replace("_", " ") + held,
         law=law,
         form=form,
         priors=tuple(law.prior(name) for name in form.constants),

@@ -70,6 +70,11 @@ class Form:
         """The powers with which the loss falls far out; none where the form has no such numbers."""
         return ()
 
+    @property
+    def holds_floor(self) -> bool:
+        """Whether somebody said where the floor lies, so that the runs need not tell it."""
+        return False
+
 
 @dataclass(frozen=True, kw_only=True)
 class LawForm(Form):
@@ -79,6 +84,7 @@ class LawForm(Form):
     """
 
     law: type[Law]
+    fixed: tuple[tuple[str, float], ...] = ()  # constants that are held, with their values
     centre: FloatArray | None = None  # (inputs,)
     lowest: float = 0.0
 
@@ -88,10 +94,20 @@ class LawForm(Form):
         return self.law.name
 
     @property
+    def free(self) -> tuple[str, ...]:
+        """The law's constants that are fitted, in its order."""
+        held = dict(self.fixed)
+        return tuple(name for name in self.law.constant_names() if name not in held)
+
+    @property
     def constants(self) -> tuple[str, ...]:
-        """The law's constants, the floor first."""
-        names = self.law.constant_names()
-        return tuple(sorted(names, key=lambda name: name != self.law.floor))
+        """The same, the floor first."""
+        return tuple(sorted(self.free, key=lambda name: name != self.law.floor))
+
+    @property
+    def holds_floor(self) -> bool:
+        """See `Form`."""
+        return self.law.floor in dict(self.fixed)
 
     @property
     def parameters(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -105,7 +121,7 @@ class LawForm(Form):
     def evaluate(self, theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
         """See `Form`."""
         model, coordinates = self._model(x), self._coordinates(theta, x)
-        order = [self.law.constant_names().index(name) for name in self.constants]
+        order = [self.free.index(name) for name in self.constants]
         value = model.log_prediction(coordinates) - self.lowest
         return value, model.slopes(coordinates)[..., order]
 
@@ -117,9 +133,9 @@ class LawForm(Form):
     def starts(self, x: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
         """The law's own starts that come nearest to the runs."""
         model = self._model(x)
-        grid = self.law.starts(self._inputs(x), np.exp(y + self.lowest), w, {})
-        columns = dict(zip(self.law.constant_names(), model.to_coordinates(grid).T, strict=True))
-        if self.law.floor is not None:
+        grid = self.law.starts(self._inputs(x), np.exp(y + self.lowest), w, dict(self.fixed))
+        columns = dict(zip(self.free, model.to_coordinates(grid).T, strict=True))
+        if self.law.floor in columns:
             columns[self.law.floor] = columns[self.law.floor] - self.lowest
         theta = np.column_stack([columns[name] for name in self.constants])
         theta = theta[np.isfinite(theta).all(axis=1)]
@@ -133,12 +149,12 @@ class LawForm(Form):
         return tuple(np.exp(x + centre).T)
 
     def _model(self, x: FloatArray) -> AnyLaw:
-        return AnyLaw(self.law, self._inputs(x), {})
+        return AnyLaw(self.law, self._inputs(x), dict(self.fixed))
 
     def _coordinates(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Search coordinates in the order of the law's constants, within its bounds."""
         columns = dict(zip(self.constants, theta.T, strict=True))
-        if self.law.floor is not None:
+        if self.law.floor in columns:
             columns[self.law.floor] = columns[self.law.floor] + self.lowest
-        ordered = np.column_stack([columns[name] for name in self.law.constant_names()])
+        ordered = np.column_stack([columns[name] for name in self.free])
         return np.asarray(np.clip(ordered, *self._model(x[:1]).limits))

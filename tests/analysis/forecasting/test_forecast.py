@@ -14,7 +14,7 @@ from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
 from analysis.text.decisions import budgets_text, splits_text
 from analysis.text.forecasting import forecast_text
-from scaling.errors import ForecastError
+from scaling.errors import FitError, ForecastError
 from scaling.laws.surfaces import Chinchilla, Skaling
 from scaling.limits import LimitCode, first_of, texts
 from scaling.records import records_from_table
@@ -347,3 +347,36 @@ def test_without_repeats_the_default_is_mixed_in_and_named():
     assert exact.noise.percent == pytest.approx(0.5 * np.sqrt(4 / 11), rel=0.05)
     assert exact.noise.evaluation_percent is None
     assert "not recorded" in exact.noise.line
+
+
+def test_a_constant_that_is_held_leaves_the_others_to_the_runs():
+    x = np.geomspace(1e17, 1e20, 12)
+    records = records_from_table(pd.DataFrame({"train_flops": x, "loss": 1.9 + 900 * x**-0.16}))
+    told = ForecastOptions(law="power_law", fix={"c": 1.9}, draws=200)
+    answered = forecast(records, Targets.flops(1e21), options=told).targets[0]
+    free = ForecastOptions(law="power_law", draws=200)  # the runs are exact, and tell it alone
+    alone = forecast(records, Targets.flops(1e21), options=free).targets[0]
+    assert answered.median == pytest.approx(alone.median, rel=1e-5)
+    low = ForecastOptions(law="power_law", fix={"c": 0.5}, draws=200)
+    assert forecast(records, Targets.flops(1e21), options=low).targets[0].median < answered.median
+    both = ForecastOptions(law="power_law", fix={"c": 1.9, "b": -0.16}, draws=200)
+    held = forecast(records, Targets.flops(1e21), options=both).targets[0]
+    assert held.median == pytest.approx(alone.median, rel=1e-5)
+    codes = [limit.code for limit in forecast(records, Targets.flops(1e21), options=told).limits]
+    assert LimitCode.FLOOR_NOT_IDENTIFIED not in codes
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"fix": {"c": 1.7}}, "--fix c=1.7 holds a constant of one law; name it with --law"),
+        ({"law": "power_law", "fix": {"E": 1.7}}, "power_law has no constant E; it has a, b, c"),
+        ({"law": "power_law", "fix": {"c": -1.0}}, "c of power_law cannot be below zero"),
+        ({"law": "power_law", "fix": {"c": 99.0}}, "c=99 is not below the lowest loss"),
+    ],
+)
+def test_a_constant_that_cannot_be_held_is_refused(how, said):
+    x = np.geomspace(1e17, 1e20, 12)
+    records = records_from_table(pd.DataFrame({"train_flops": x, "loss": 1.9 + 900 * x**-0.16}))
+    with pytest.raises((ForecastError, FitError), match=said):
+        forecast(records, Targets.flops(1e21), options=ForecastOptions(draws=200, **how))
