@@ -92,6 +92,7 @@ _PAGE = """<div class="scaling-result"><style>
 .scaling-result th, .scaling-result td {text-align: right; padding: .15em .7em}
 .scaling-result th, .scaling-result td {white-space: nowrap; font-variant-numeric: tabular-nums}
 .scaling-result th:first-child, .scaling-result td:first-child {text-align: left}
+.scaling-result td:first-child {white-space: normal}
 .scaling-result thead th {border-bottom: 1px solid currentColor}
 .scaling-result ul {margin: .2em 0; padding-left: 1.5em}
 </style>

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from scaling.arrays import FloatArray
-from scaling.columns import MUST_AGREE, UNSTATED_KIND, canonical_name
+from scaling.columns import COLUMNS, MUST_AGREE, UNSTATED_KIND, canonical_name
+from scaling.display import Block, Displayed, Section, Table
 from scaling.errors import RecordError
 from scaling.limits import LimitCode
 from scaling.tables.conditions import Condition
@@ -43,8 +44,8 @@ class DroppedRun:
     code: LimitCode = LimitCode.LEFT_OUT
 
 
-@dataclass(frozen=True)
-class Records:
+@dataclass(frozen=True, repr=False)
+class Records(Displayed):
     """Runs as a table, with what was left out, what was made of it, and where they come from."""
 
     table: pd.DataFrame
@@ -62,6 +63,19 @@ class Records:
 
     def __contains__(self, column: str) -> bool:
         return column in self.table.columns
+
+    def blocks(self) -> list[Block]:
+        """How many runs, what is known of them from where to where, and how they were read."""
+        rows = []
+        for name in self.table.columns:
+            if name in COLUMNS and COLUMNS[name].kind in ("size", "loss"):
+                known = self.column(name)[np.isfinite(self.column(name))]
+                ends = [f"{known.min():.4g}", f"{known.max():.4g}"] if len(known) else ["-", "-"]
+                rows.append([name, self.names.get(name, name), *ends, f"{len(known):,}"])
+        header = ["column", "in the table", "smallest", "largest", "known"]
+        told = [note.text for note in self.told]
+        head = f"{len(self):,} runs of {self.source}"
+        return [head, "", Table(header, rows), Section("how they were read", told)]
 
     def column(self, name: str) -> FloatArray:
         """The values of a column as floats, shape (runs,); NaN where a cell holds no number.

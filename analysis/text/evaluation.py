@@ -61,7 +61,7 @@ def held_out_blocks(check: HeldOutCheck) -> list[Block]:
             run.range_text,
             f"{run.measured:.4f}",
             "-" if run.error_percent is None else f"{run.error_percent:+.2f}%",
-            "inside" if run.is_inside else "OUTSIDE",
+            "yes" if run.is_inside else "NO",
         ]
         for run in check.runs
     ]
@@ -69,7 +69,7 @@ def held_out_blocks(check: HeldOutCheck) -> list[Block]:
     return [
         f"{count} held-out run{'' if count == 1 else 's'} of {check.forecast.source}",
         "",
-        Table(["run", "predicted", level, "measured", "error", "measured is"], rows),
+        Table(["run", "predicted", level, "measured", "error", "inside"], rows),
         Section("limits", texts(check.limits)),
     ]
 

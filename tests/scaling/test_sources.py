@@ -60,3 +60,13 @@ def test_a_fit_takes_a_frame_or_a_path_for_its_runs(path):
         for source in (SPELT, path, records_from(path))
     ]
     assert fits[0].law == fits[1].law == fits[2].law
+
+
+def test_records_show_what_they_hold_and_how_they_were_read_not_every_row(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = records_from(SPELT, where=["N > 1e8"])
+    text, html = repr(shown), shown._repr_html_()
+    assert max(map(len, text.splitlines())) <= 80 and len(text) < 2000
+    assert text.startswith(f"{len(shown):,} runs of DataFrame")
+    assert "val_loss" in text and "not N > 1e8" in text
+    assert html.count("<tr>") == 1 + len(shown.table.columns)
