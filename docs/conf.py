@@ -19,6 +19,8 @@ nitpicky = False
 myst_heading_anchors = 3
 myst_enable_extensions = ["deflist"]
 
+smartquotes = False  # it would make one dash of the two of an option
+
 # Docstrings mark code with single backticks, and are Markdown rather than reStructuredText.
 default_role = "code"
 autodoc_member_order = "bysource"
@@ -74,16 +76,21 @@ def labelled_cells(app, pagename, templatename, context, doctree):  # noqa: D103
 
 def _labelled(table):
     """A table whose cells say their column: on a phone each row is a block, without a header."""
-    heads = [re.sub("<[^>]*>", "", head) for head in re.findall(r"<th\b.*?</th>", table[0], re.S)]
+    heads = [_plain(head) for head in re.findall(r"<th\b.*?</th>", table[0], re.S)]
+    names = heads if len(heads) > 2 else []
 
     def row(found):
-        labels = iter(heads[1:] if len(heads) > 2 else [])
-        cells = found[0].split("<td")
-        return cells[0] + "<td".join(
-            ["", *cells[1:2], *(f' data-label="{next(labels, "").strip()}"{c}' for c in cells[2:])]
-        )
+        before, *cells = found[0].split("<td")
+        for place, cell in enumerate(cells):
+            if 0 < place < len(names) and _plain(f"<td{cell}"):
+                cells[place] = f' data-label="{names[place]}"{cell}'
+        return "<td".join([before, *cells])
 
     return re.sub(r"<tr.*?</tr>", row, table[0], flags=re.S)
+
+
+def _plain(html):
+    return re.sub("<[^>]*>", "", html).strip()
 
 
 def escaped(text: str) -> str:
