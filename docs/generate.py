@@ -124,8 +124,9 @@ def verbs_page() -> str:
         "options and files\n(zsh and tcsh too; needs the extra `completion`).\n",
         "The tracking server is MLflow's own `MLFLOW_TRACKING_URI`; without one, "
         "`sqlite:///mlflow.db` in the folder\nwhere you are. MLflow's usage telemetry is off "
-        "unless you set `MLFLOW_DISABLE_TELEMETRY=false`. Where the runs do\nnot support a number, its "
-        "`limits` have the code `unsupported` and say why, and it gives no digit below the\nsecond "
+        "unless you set `MLFLOW_DISABLE_TELEMETRY=false`. Where the runs do\nnot support a "
+        "number, its `limits` have the code `unsupported` and say why, and it gives no "
+        "digit below the\nsecond "
         "of the interval's half width ([limits](limits.md)). `dashboard` needs the extra "
         "`dashboard`.\n",
         *(f"- [{name}](#{name}): {verb.description}" for name, verb in verbs.choices.items()),
