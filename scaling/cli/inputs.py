@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from scaling.errors import ConfigError
+from scaling.tables.numbers import number
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -61,7 +62,7 @@ def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
         name: getattr(arguments, name) for name in ("law", "draws", "seed") if name in arguments
     }
     if "fix" in arguments:
-        given["fix"] = assignments(arguments.fix, "--fix", float)
+        given["fix"] = assignments(arguments.fix, "--fix", number)
     if "level" in arguments:
         given["confidence_levels"] = levels(arguments)
     return records, ForecastOptions(x=x, **given)

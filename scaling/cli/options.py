@@ -56,6 +56,13 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _whole(text: str) -> int:
+    value = number(text)
+    if not value.is_integer():
+        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number')
+    return int(value)
+
+
 def sources(command: argparse.ArgumentParser) -> None:
     """Any number of tables of runs."""
     command.add_argument(
@@ -269,7 +276,7 @@ def fitting(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what is minimised (default: huber, or least_squares where configurations are few)",
     )
-    command.add_argument("--huber-delta", type=float, help="Huber threshold (0.001)")
+    command.add_argument("--huber-delta", type=number, help="Huber threshold (0.001)")
     _fix(command)
     command.add_argument(
         "--bound",
@@ -286,7 +293,7 @@ def fitting(command: argparse.ArgumentParser) -> None:
         help="express a constant by others, for example beta=alpha; repeatable",
     )
     command.add_argument(
-        "--bootstrap", type=int, default=1000, metavar="N", help="resamples (%(default)s)"
+        "--bootstrap", type=_whole, default=1000, metavar="N", help="resamples (%(default)s)"
     )
     command.add_argument(
         "--cluster", metavar="COLUMN", help="resample runs that share this together"
@@ -331,7 +338,7 @@ def forecasting(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--seal", metavar="NAME", help="keep the forecast for `scaling verify NAME`"
     )
-    command.add_argument("--draws", type=int, default=2000, help="draws (%(default)s)")
+    command.add_argument("--draws", type=_whole, default=2000, help="draws (%(default)s)")
 
 
 def _levels(command: argparse.ArgumentParser, what: str) -> None:
@@ -398,7 +405,7 @@ def tokenizing(command: argparse.ArgumentParser) -> None:
         help="leave out documents that are not UTF-8, and say how many, instead of refusing them",
     )
     command.add_argument(
-        "--shard-tokens", type=int, default=100_000_000, metavar="N", help="(%(default)s)"
+        "--shard-tokens", type=_whole, default=100_000_000, metavar="N", help="(%(default)s)"
     )
     command.add_argument(
         "--validation-share",

@@ -47,12 +47,17 @@ def answer(document: str, text: Callable[[], str], arguments: Arguments) -> None
 def save(document: str, arguments: Arguments) -> None:
     """Write the JSON document where -o says, if it does."""
     if arguments.output:
-        target = Path(arguments.output)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(_with_notes(document, arguments) + "\n")
-        except OSError as error:
-            raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
+        write(_with_notes(document, arguments) + "\n", arguments.output)
+
+
+def write(text: str, path: str) -> None:
+    """Write a text file, with the folders above it."""
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
 
 
 def save_table(table: "DataFrame", arguments: Arguments) -> None:

@@ -10,6 +10,8 @@ from sweeps.config.section import Section
 from sweeps.config.sweep import RecipeConfig, SweepConfig
 
 _TYPES = {int: "integer", float: "number", str: "string", bool: "boolean", NoneType: "null"}
+#: A number as a person writes it: 1M, 3 ZFLOP, 124,439,808.
+_NUMBER = r"^[-+]?[0-9][0-9., _]*([eE][-+]?[0-9]+)?[ ]?[A-Za-z ]*$"
 _DRAFT = "http://json-schema.org/draft-07/schema#"  # what editors' YAML servers read
 
 
@@ -81,7 +83,12 @@ def _plain(kind: Any) -> dict[str, Any]:
     """A number, a word, or one of several such types."""
     if typing.get_origin(kind) is typing.Literal:
         return {"enum": list(_arguments(kind))}
-    return {"type": [_TYPES[choice] for choice in _arguments(kind) or (kind,)]}
+    choices = _arguments(kind) or (kind,)
+    said: dict[str, Any] = {"type": [_TYPES[choice] for choice in choices]}
+    if {int, float} & set(choices) and str not in choices:
+        said["type"].append("string")
+        said["pattern"] = _NUMBER
+    return said
 
 
 def _arguments(kind: Any) -> tuple[Any, ...]:

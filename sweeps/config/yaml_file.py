@@ -3,6 +3,7 @@
 import re
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from pathlib import Path
 from types import NoneType
@@ -11,6 +12,7 @@ from typing import Any
 import yaml
 
 from scaling.errors import ConfigError
+from scaling.tables.numbers import number
 from sweeps.config.section import Section
 from sweeps.config.shipped import config_file
 from sweeps.config.sweep import SweepConfig
@@ -147,6 +149,10 @@ def _value(raw: object, kind: Any, place: str) -> Any:
         _, item = typing.get_args(kind)
         return {str(key): _value(value, item, f"{place}.{key}") for key, value in raw.items()}
     choices = typing.get_args(kind) or (kind,)
+    if isinstance(raw, str) and str not in choices:
+        with suppress(ValueError):  # 1M, 3 ZFLOP, 124,439,808
+            raw = number(raw)
+            raw = int(raw) if float not in choices and raw.is_integer() else raw
     if type(raw) in choices or (raw is None and NoneType in choices):
         return raw
     if isinstance(raw, int) and not isinstance(raw, bool) and float in choices:

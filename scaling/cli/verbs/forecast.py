@@ -18,6 +18,7 @@ from scaling.cli.outputs import answer, save, save_table, show
 from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
 from scaling.limits import LimitCode
+from scaling.tables.numbers import number
 from scaling.words import counted
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def fit(arguments: Arguments) -> None:
         frontier=arguments.frontier,
         objective=arguments.objective,
         huber_delta=arguments.huber_delta,
-        fix=assignments(arguments.fix, "--fix", float),
+        fix=assignments(arguments.fix, "--fix", number),
         bounds=assignments(arguments.bound, "--bound", _bounds),
         expressions=assignments(arguments.tie, "--tie", str),
         x=x,
@@ -197,7 +198,7 @@ def _budgets_for_losses(arguments: Arguments) -> None:
 
 def _bounds(text: str) -> tuple[float | None, float | None]:
     """LOW:HIGH as two numbers, None where one is left out."""
-    low, high = (float(end) if end else None for end in text.split(":"))
+    low, high = (number(end) if end else None for end in text.split(":"))
     if low != low or high != high:
         raise ValueError("no number")
     return low, high

@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from scaling.cli.outlooks import judge_of, outlook_lines
-from scaling.cli.outputs import answer, save, show
+from scaling.cli.outputs import answer, show, write
 from scaling.errors import ConfigError, NotStoredError, StoreError
 from scaling.words import counted
 
@@ -26,11 +26,16 @@ def config(arguments: Arguments) -> None:
     from sweeps.config.commented import commented_config
     from sweeps.config.schema import config_schema
 
-    schema = arguments.schema
-    text = json.dumps(config_schema(), indent=2) if schema else commented_config(arguments.data)
-    save(text.rstrip("\n"), arguments)
-    if not arguments.output:
-        print(text.rstrip("\n"))
+    schema, file = arguments.schema, arguments.output
+    text = commented_config(arguments.data)
+    if schema:
+        text = json.dumps(config_schema(), indent=2) + "\n"
+    if not file:
+        print(text, end="")
+    elif file.endswith(".json") != schema:
+        raise ConfigError(f"-o {file}: --schema is written as .json, a config as .yaml")
+    else:
+        write(text, file)
 
 
 def plan(arguments: Arguments) -> None:

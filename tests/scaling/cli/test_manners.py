@@ -104,4 +104,4 @@ def test_counts_agree_with_their_nouns(tmp_path, capsys, tracking_uri):
     one = tmp_path / "one.csv"
     one.write_text("train_flops,loss\n1e18,3.0\n")
     assert main(["import", str(one), "--sweep", "one"]) == 0
-    assert capsys.readouterr().err == "1 run joined mlflow:one\n"
+    assert "1 run joined" in capsys.readouterr().err

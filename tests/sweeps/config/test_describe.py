@@ -2,6 +2,7 @@
 schema that takes what the loader takes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def fits(value, schema):
     return (
         (not kinds or any(CHECKS[kind](value) for kind in kinds))
         and value in schema.get("enum", [value])
+        and (not isinstance(value, str) or bool(re.search(schema.get("pattern", ""), value)))
         and schema.get("const", value) == value
         and (not isinstance(value, dict) or set(schema.get("required", ())) <= value.keys())
         and all(
@@ -140,6 +142,18 @@ def test_the_schema_refuses_a_wrong_type_a_missing_name_and_a_wrong_word(raw, sc
     assert not fits(raw, schema)
 
 
+def test_numbers_are_written_as_people_write_them(schema):
+    raw = {"name": "one", "grid": {"width": 32, "tokens": ["1M", "2.5 million"]}}
+    assert fits(raw, schema)
+    assert config_from_mapping(raw).grid.tokens == (1e6, 2.5e6)
+    assert config_from_mapping(raw, ["grid.tokens=10M"]).grid.tokens == (1e7,)
+    for wrong in ("many", "1.5"):
+        wide = raw | {"grid": raw["grid"] | {"width": wrong}}
+        with pytest.raises(ConfigError, match="grid.width is .*it must be a whole number"):
+            config_from_mapping(wide)
+    assert not fits(raw | {"grid": raw["grid"] | {"width": "many"}}, schema)
+
+
 def test_an_override_is_answered_with_a_recipe_s_own_constants(tiny_mapping):
     mapping = tiny_mapping | {"recipe": {"overrides": {"warmup_shares": 0.1}}}
     with pytest.raises(ConfigError, match=r'overrides.warmup_shares"; did you mean "warmup_share"'):
@@ -153,5 +167,9 @@ def test_the_verb_prints_the_config_or_its_schema(capsys, tmp_path, schema):
     assert capsys.readouterr().out == commented_config()
     assert main(["config", "--schema", "-o", str(tmp_path / "schema.json")]) == 0
     assert json.loads((tmp_path / "schema.json").read_text()) == json.loads(json.dumps(schema))
+    assert main(["config", "-o", str(tmp_path / "one.yaml")]) == 0
+    assert (tmp_path / "one.yaml").read_text() == commented_config()
+    assert main(["config", "-o", str(tmp_path / "one.json")]) == 2
+    assert "a config as .yaml" in capsys.readouterr().err
     assert main(["config", "--data", "marcov"]) == 2
     assert 'no source "marcov"; choose one of text' in capsys.readouterr().err
