@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.display import DrawnResult
 from analysis.fitting.bootstrap import WEBB_POINTS
-from analysis.intervals import LEVEL, Interval
+from analysis.intervals import LEVEL, Interval, interval_columns
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
-from scaling.limits import Limit, LimitCode
+from scaling.limits import Limit, LimitCode, codes
 from scaling.records import Records
 from scaling.sources import Source, records_from
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 #: runs whose compute differs by less than this share belong to one budget
 _BUDGET_TOLERANCE = 0.15  # wider than AS_PLANNED: published slices meet their budgets roughly
@@ -45,6 +49,25 @@ class IsoflopFit(DrawnResult):
     confidence_level: float
     limits: tuple[Limit, ...]
     records: Records = field(compare=False)  # the runs
+
+    def to_frame(self) -> "DataFrame":
+        """One row per budget: its FLOP and runs, the best size (blank where it is not bracketed)
+        with low_90 and high_90 (by the level), the loss there, and the codes of its limits."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "train_flops": profile.train_flops,
+                    "n_runs": profile.n_runs,
+                    "optimal_params": profile.optimal_params,
+                    **interval_columns({self.confidence_level: profile.optimal_params_interval}),
+                    "optimal_loss": profile.optimal_loss,
+                    "limits": codes(profile.limits),
+                }
+                for profile in self.profiles
+            ]
+        )
 
     def optimal_params(self, train_flops: npt.ArrayLike) -> FloatArray:
         """The size that the line through the minima gives for these budgets."""

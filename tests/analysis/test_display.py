@@ -75,6 +75,13 @@ def test_a_frame_has_a_row_per_constant_with_its_interval_and_limits(fit):
     assert np.isnan(hidden.to_frame().loc["E", "estimate"])
 
 
+def test_an_isoflop_fit_has_a_row_per_budget(results):
+    frame = results["IsoflopFit"].to_frame()
+    assert len(frame) == len(results["IsoflopFit"].profiles)
+    assert (frame["low_90"] < frame["optimal_params"]).all()
+    assert frame["limits"].tolist() == [""] * len(frame)
+
+
 def test_covariance_and_correlation_are_those_of_the_bootstrap_draws(fit):
     names = list(fit.constants)
     drawn = np.array([fit.draws.constants()[name] for name in names])
