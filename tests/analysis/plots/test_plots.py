@@ -82,9 +82,10 @@ def test_the_forecast_and_the_held_out_run_are_drawn_as_they_are(ladder, ax):
     made = forecast(ladder, Targets.flops(2e20, 1e21), options=FEW_DRAWS)
     check = check_held_out(ladder)
     plot_loss_against(ladder, forecast=made, held_out=check, ax=ax)
-    x, y = ax.lines[0].get_data()
-    assert list(y) == [t.median for t in made.targets]
-    np.testing.assert_allclose(x, [2e20, 1e21], rtol=1e-9)  # rounding of exp(log)
+    ranges, medians = ax.collections[1].get_segments(), points(ax, 2)  # few targets: one by one
+    assert medians[:, 1].tolist() == [t.median for t in made.targets]
+    np.testing.assert_allclose(medians[:, 0], [2e20, 1e21], rtol=1e-9)  # rounding of exp(log)
+    assert [tuple(ends[:, 1]) for ends in ranges] == [t.intervals[0.9] for t in made.targets]
     measured = points(ax, len(ax.collections) - 1)
     assert measured.tolist() == [[check.runs[0].at["train_flops"], check.runs[0].measured]]
     assert "held-out run, measured" in labels(ax)
