@@ -10,6 +10,7 @@ from scaling.errors import RecordError
 from scaling.laws.base import Law
 from scaling.laws.surfaces import Chinchilla, Skaling
 from scaling.records import Records, records_from_table
+from scaling.tables.reading import Reading
 
 
 def simulate_records(
@@ -47,7 +48,8 @@ def simulate_records(
     if relative_noise > 0:
         table["loss_stderr"] = relative_noise * table["loss"]
     table["run_id"] = [f"simulated-{i}" for i in range(len(table))]
-    return records_from_table(table, source=f"simulated from {law.name}")
+    units = Reading(units=dict.fromkeys(("params", "tokens"), "1"))  # however small the models
+    return records_from_table(table, source=f"simulated from {law.name}", reading=units)
 
 
 def grid_of_runs(
