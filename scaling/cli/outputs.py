@@ -70,9 +70,9 @@ def save_table(table: "DataFrame", arguments: Arguments) -> None:
         raise ConfigError(f"{arguments.output}: cannot be written ({error.strerror})") from error
 
 
-def show(document: str, text: Callable[[], str], arguments: Arguments) -> None:
-    """Print the JSON document, or what a person reads."""
+def show(document: str | Callable[[], str], text: Callable[[], str], arguments: Arguments) -> None:
+    """Print the JSON document, or what a person reads; one that is long may be made on demand."""
     if arguments.json:
-        print(_with_notes(document, arguments))
+        print(_with_notes(document if isinstance(document, str) else document(), arguments))
     else:
         print(f"{text()}{_notes_text(arguments)}")

@@ -65,17 +65,14 @@ def _numbered(keys: list[npt.NDArray]) -> IntArray:
 def settings_that_vary(table: "pd.DataFrame", *, tuning: bool = False) -> list[str]:
     """The settings that tell rows of one size and tokens apart; with ``tuning`` those alone that
     a better choice of would improve, not the shape or the data."""
-    groups = size_groups(table)
+    settings = [column for column in map(str, table.columns) if _is_setting(column, tuning)]
+    groups = size_groups(table) if settings else None
     if groups is None or not len(groups) or groups.max() + 1 == len(groups):
         return []
     _, counts = np.unique(groups, return_counts=True)
     several = (counts > 1)[groups]
     rows, labels = table[several], groups[several]
-    return [
-        str(column)
-        for column in table.columns
-        if _is_setting(str(column), tuning) and _varies(rows, str(column), labels, len(table))
-    ]
+    return [column for column in settings if _varies(rows, column, labels, len(table))]
 
 
 def _is_setting(column: str, tuning: bool) -> bool:

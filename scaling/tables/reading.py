@@ -34,6 +34,7 @@ _MOST_BAD = 0.5  # of a column's cells: with more it is no column of numbers
 _TINY = 2e4  # params and tokens: no ladder of language models is smaller than this throughout
 _RATIO = (1e-4, 1e6)  # tokens per parameter, median
 _GAP = 3.5  # decades between neighbours in size: nobody plans a ladder with such a hole
+_ABSURD = 1e60  # beyond this, and below its inverse, a cell is no size and no loss
 _FLOP_RATIO = 1e4  # C / (6 N D), either way
 
 
@@ -209,7 +210,11 @@ def _with_numbers(
         factor = names.factors.get(name, 1.0)
         if unit is not None:
             factor = 1.0 if unit == "1" else unit_factor(unit) or 1.0
-        table[name] = values if factor == 1 else values * factor
+        values = values if factor == 1 else values * factor
+        absurd = (values.abs() > _ABSURD) & np.isfinite(values) | (values.abs() < 1 / _ABSURD)
+        if name in FOUR and (absurd := absurd & (values != 0)).any():
+            values, bad = values.mask(absurd), bad | absurd
+        table[name] = values
         if bad.any():
             notes.append(_bad_cells(name, before[bad], source))
         elif name in FOUR and before.dtype.kind not in "fiu" and (text := _example(before, values)):
@@ -244,7 +249,10 @@ def _bad_cells(name: str, bad: "pd.Series", source: str) -> Note:
         f'row {int(row) + 2} "{printable(cell)}"' for row, cell in bad.head(EXAMPLES).items()
     )
     cells = counted(len(bad), "cell")
-    return Note(NoteCode.LEFT_OUT, f"{cells} of {name} hold no number and count as blank: {some}")
+    return Note(
+        NoteCode.LEFT_OUT,
+        f"{cells} of {name} hold no usable number and count as blank: {some}",
+    )
 
 
 def _example(before: "pd.Series", values: "pd.Series") -> str | None:

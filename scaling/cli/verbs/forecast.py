@@ -51,14 +51,15 @@ def fit(arguments: Arguments) -> None:
         confidence_level=shares[0],
         seed=arguments.seed,
     )
-    save(fitted.to_json(), arguments)  # with the bootstrap draws, so that it can be loaded again
+    if arguments.output:  # with the bootstrap draws, so that it can be loaded again
+        save(fitted.to_json(), arguments)
     checks = (
         cross_checks(records, confidence_level=shares[0], seed=arguments.seed)
         if arguments.cross_checks
         else ()
     )
     show(
-        fit_json(fitted, checks, shares),
+        lambda: fit_json(fitted, checks, shares),
         lambda: fit_text(fitted, checks, shares, with_card=arguments.card),
         arguments,
     )
