@@ -12,6 +12,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode
 from scaling.sources import Source, records_from
+from scaling.words import counted
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -55,7 +56,7 @@ def fit_envelope(
     on = _envelope(flops, loss, bins_per_decade)
     if len(on) < 3:
         raise FitError(
-            f"{used.source}: {len(on)} runs on the lower envelope, three are needed; "
+            f"{used.source}: {counted(len(on), 'run')} on the lower envelope, three are needed; "
             "add budgets, or raise bins_per_decade"
         )
     exponent, coefficient = _line(flops[on], params[on])

@@ -16,6 +16,7 @@ from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode, codes
 from scaling.records import Records
 from scaling.sources import Source, records_from
+from scaling.words import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -109,8 +110,8 @@ def fit_isoflop(
             f"C {p.train_flops:.3g}: {limit.text}" for p in profiles[:4] for limit in p.limits
         )
         raise FitError(
-            f"{used.source}: {len(minima)} budgets have a bracketed minimum, two are needed "
-            f"({reasons}); add sizes on both sides of the best one"
+            f"{used.source}: {counted(len(minima), 'budget')} with a bracketed minimum, two are "
+            f"needed ({reasons}); add sizes on both sides of the best one"
         )
     centres = np.array([m.log_budget for m in minima])
     slopes, offsets = _lines(centres, np.stack([m.draws for m in minima]))
@@ -187,7 +188,7 @@ def _why_not_one_budget(flops: FloatArray) -> str | None:
 def _why_not_bracketed(x: FloatArray, y: FloatArray) -> str | None:
     sizes = np.unique(np.round(x, 9))
     if len(sizes) < _FEWEST_SIZES:
-        return f"{len(sizes)} sizes, four are needed"
+        return f"{counted(len(sizes), 'size')}, four are needed"
     curvature = np.polyfit(x - x.mean(), y, 2)[0]
     if curvature <= 0:
         return "the parabola through the runs opens downwards"

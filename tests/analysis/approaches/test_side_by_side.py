@@ -62,7 +62,7 @@ def test_a_budget_whose_minimum_is_not_bracketed_does_not_count():
 
 
 def test_without_bracketed_budgets_there_is_no_answer():
-    with pytest.raises(FitError, match="0 budgets have a bracketed minimum"):
+    with pytest.raises(FitError, match="0 budgets with a bracketed minimum"):
         fit_isoflop(profiles(around=[0.1, 0.2, 0.3, 0.4, 0.5]))
 
 
