@@ -71,7 +71,6 @@ def test_fit_prints_what_the_library_call_returns(runs, capsys):
     printed = json.loads(capsys.readouterr().out)
     assert {note["code"] for note in printed.pop("notes")} == {"understood", "filled in"}
     fitted = analysis.fit_law(runs, "chinchilla", bootstrap=50)
-    assert [note["code"] for note in printed.pop("notes")] == ["understood", "filled in"]
     assert printed == json.loads(json.dumps(plain_values(fitted.to_dict((0.9, 0.5)))))
     assert printed["limits"] == [vars(limit) for limit in fitted.limits]
     assert printed["constants"]["alpha"]["estimate"] == fitted.law.alpha
