@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scaling.arrays import DECADE, FloatArray
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
+from scaling.words import counted
 
 FEWEST_RUNS = 6  # of a surface
 FEWEST_SCALES = 3  # sizes, and numbers of tokens, of a surface
@@ -53,7 +54,7 @@ def budget_numbers(compute: FloatArray) -> npt.NDArray[np.int64]:
 def no_surface(params: FloatArray, tokens: FloatArray, compute: FloatArray) -> str | None:
     """Why runs (runs,) do not pin down a law of size and tokens."""
     if len(params) < FEWEST_RUNS:
-        runs = "1 usable run" if len(params) == 1 else f"{len(params)} usable runs"
+        runs = counted(len(params), "usable run")
         return f"{runs} with params and tokens (a surface needs {FEWEST_RUNS})"
     for one, more, values in (
         ("one model size", "two model sizes", params),

@@ -29,6 +29,7 @@ from scaling.tables.notes import Note, NoteCode, printable
 from scaling.tables.numbers import read_numbers
 from scaling.tables.reading import Reading, flops_in_doubt, understand, units_in_doubt
 from scaling.tables.runs import histories
+from scaling.words import counted
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -74,7 +75,7 @@ class Records(Displayed):
                 rows.append([name, self.names.get(name, name), *ends, f"{len(known):,}"])
         header = ["column", "in the table", "smallest", "largest", "known"]
         told = [note.text for note in self.told]
-        head = f"{len(self):,} runs of {self.source}"
+        head = f"{counted(len(self), 'run')} of {self.source}"
         return [head, "", Table(header, rows), Section("how they were read", told)]
 
     def column(self, name: str) -> FloatArray:
@@ -153,7 +154,9 @@ class Records(Displayed):
         counts = self.status[~self.is_finished].value_counts()
         if len(counts) and not any("status is the column" in note.text for note in said):
             words = ", ".join(f"{n:,} {printable(word)}" for word, n in counts.items())
-            said.append(Note(NoteCode.LEFT_OUT, f"not finished: {words} of {len(self):,} rows"))
+            said.append(
+                Note(NoteCode.LEFT_OUT, f"not finished: {words} of {counted(len(self), 'row')}")
+            )
         return tuple(said)
 
     @property

@@ -261,7 +261,7 @@ def _limits(
     found = []
     left_out = sum(1 for p in profiles if p.limits)
     if left_out:
-        text = f"{left_out} of {len(profiles)} budgets left out: no bracket"
+        text = f"{left_out} of {counted(len(profiles), 'budget')} left out: no bracket"
         found.append(Limit(LimitCode.NO_BRACKET, text))
     if max(off_centre) > 0.15:
         text = (

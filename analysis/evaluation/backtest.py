@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SCORED_LEVEL = 0.9  # of the interval whose width and score are given
 BANDS = (0.0, 0.15, 0.5, 1.0, 2.0, FURTHEST_DECADES)  # decades
+SAME_DISTANCE = 1e-6  # decades: ten times the largest run is one decade, however it is rounded
 LARGEST_SAMPLE = 400  # hidden points scored at one origin; a learning curve holds thousands
 
 
@@ -66,6 +67,11 @@ class DistanceScore:
     origins: int
     score: Score
 
+    @property
+    def words(self) -> str:
+        """The range in words: 0.5 to 1 decades."""
+        return f"{self.decades_from:g} to {self.decades_to:g} decades"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
@@ -94,6 +100,13 @@ class Backtest(DrawnResult):
     by_origin: tuple[Score, ...]
     predictions: tuple[Prediction, ...]
     limits: tuple[Limit, ...]
+
+    def at_distance(self, decades: float) -> DistanceScore | None:
+        """The score in the range of distances that ``decades`` beyond the data lies in; None where
+        no backtest predicted a run so far out."""
+        reached = decades - SAME_DISTANCE
+        inside = (b for b in self.by_distance if b.decades_from < reached <= b.decades_to)
+        return next(inside, None)
 
     def to_frame(self) -> "DataFrame":
         """One row per hidden run and origin: what was hidden, how far out, predicted and measured

@@ -26,6 +26,7 @@ from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
 from scaling.limits import Limit, LimitCode
 from scaling.sources import Source, records_from
+from scaling.words import counted
 
 FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
 #: where replicas start when the best floor is zero: this share of the lowest loss
@@ -232,7 +233,8 @@ def _bootstrap_limits(draws: Draws) -> list[Limit]:
         text = f"{lost} of {len(draws.theta)} bootstrap refits did not converge"
         limits.append(Limit(LimitCode.NOT_CONVERGED, text))
     if draws.clusters < 8:
-        text = f"intervals rest on {draws.clusters} independent configurations; they are rough"
+        rest_on = counted(draws.clusters, "independent configuration")
+        text = f"intervals rest on {rest_on}; they are rough"
         limits.append(Limit(LimitCode.FEW_RUNS, text))
     return limits
 

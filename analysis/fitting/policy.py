@@ -41,6 +41,7 @@ from scaling.laws.surfaces import Chinchilla
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.sources import Source, records_from
+from scaling.words import counted
 
 ALL_RUNS, UNBEATEN_RUNS = "all usable runs", "the runs that no cheaper run beats"
 FITTED, HELD_AT_ZERO = "fitted", "held at zero"
@@ -188,11 +189,11 @@ def _objective(asked: str | None, huber_delta: float | None, configurations: int
         return Choice(about="objective", chosen=asked or "huber", because=BY_THE_CALLER)
     if configurations < FEWEST_CLUSTERS_FOR_PAIRS:
         because = (
-            f"{configurations} configurations, fewer than {FEWEST_CLUSTERS_FOR_PAIRS}: a Huber "
-            "penalty would pass through single points"
+            f"{counted(configurations, 'configuration')}, fewer than "
+            f"{FEWEST_CLUSTERS_FOR_PAIRS}: a Huber penalty would pass through single points"
         )
         return Choice(about="objective", chosen="least_squares", because=because)
-    because = f"{configurations} configurations: outliers count less"
+    because = f"{counted(configurations, 'configuration')}: outliers count less"
     return Choice(about="objective", chosen="huber", because=because)
 
 

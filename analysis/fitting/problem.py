@@ -18,6 +18,7 @@ from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
+from scaling.words import counted
 
 #: how fast weights fall with compute in `weights="compute"`: 2 decades lower counts a third
 _COMPUTE_WEIGHT_POWER = 0.25
@@ -82,7 +83,8 @@ def pose(
     limits = []
     if configurations == len(free):
         text = (
-            f"{configurations} configurations for {len(free)} free constants: the law passes "
+            f"{counted(configurations, 'configuration')} for "
+            f"{counted(len(free), 'free constant')}: the law passes "
             "through every point, and nothing is left to judge it by"
         )
         limits.append(Limit(LimitCode.FEW_RUNS, text))
@@ -171,7 +173,10 @@ def _with_weights(
         return records, column
     values = np.asarray(weights, dtype=np.float64)
     if values.shape != (len(records),):
-        raise FitError(f"{values.size} weights for {len(records)} runs; give one weight a run")
+        raise FitError(
+            f"{counted(values.size, 'weight')} for {counted(len(records), 'run')}; "
+            "give one weight a run"
+        )
     return replace(records, table=records.table.assign(fit_weight=values)), "fit_weight"
 
 

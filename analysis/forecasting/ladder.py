@@ -10,6 +10,7 @@ from scaling.answerable import decades_outside
 from scaling.arrays import SAME_NUMBER, FloatArray
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
+from scaling.words import counted
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
@@ -143,7 +144,7 @@ def flops_limits(usable: Records) -> tuple[Limit, ...]:
     unknown = int(np.sum(~_flops_known(usable)))
     if not 0 < unknown < len(usable):  # of a table without any its reader tells
         return ()
-    runs = "1 run" if unknown == 1 else f"{unknown} runs"
+    runs = counted(unknown, "run")
     text = f"train_flops of {runs} computed from C = 6 N D, of the others as recorded"
     return (Limit(LimitCode.FILLED_IN, text),)
 

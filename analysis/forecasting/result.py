@@ -13,6 +13,7 @@ from analysis.intervals import Interval, interval_columns, intervals_from
 from scaling.arrays import FloatArray
 from scaling.limits import Limit, LimitCode, codes, first_of, limits_from
 from scaling.records import Records
+from scaling.words import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -104,7 +105,7 @@ class TargetForecast:
 
     @property
     def _rehearsals(self) -> str:
-        return f"{self.rehearsals} backtest{'' if self.rehearsals == 1 else 's'}"
+        return counted(self.rehearsals, "backtest")
 
     @property
     def weights_because(self) -> str:

@@ -11,6 +11,7 @@ from analysis.forecasting.forecaster import Forecaster, LogForecast
 from scaling.arrays import DECADE
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
+from scaling.words import counted
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -72,7 +73,7 @@ def evidence(forecaster: Forecaster) -> tuple[str, ...]:
 
 
 def _runs(count: int) -> str:
-    return "run" if count == 1 else f"{count} runs"
+    return "run" if count == 1 else counted(count, "run")
 
 
 def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[Limit, ...]:

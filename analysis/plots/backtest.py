@@ -18,6 +18,7 @@ from analysis.plots.style import (
 )
 from scaling.arrays import FloatArray
 from scaling.errors import ConfigError
+from scaling.words import counted
 
 ENDINGS = (".svg", ".png", ".pdf")
 DISTANCE = "Distance beyond the runs that were kept (decades)"
@@ -112,7 +113,7 @@ def plot_backtest_coverage(backtest: Backtest, *, ax: Axes | None = None) -> Axe
             lw=1.4,
             color=colour,
             label=f"{band.decades_from:g} to {band.decades_to:g} decades, "
-            f"{band.score.predictions} predictions",
+            f"{counted(band.score.predictions, 'prediction')}",
         )
     levels = sorted(backtest.overall.coverage)
     ax.plot(

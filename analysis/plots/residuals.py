@@ -20,6 +20,7 @@ from analysis.text.numbers import count_in_words
 from analysis.tuning.screening import screen
 from scaling.errors import FitError
 from scaling.records import Records
+from scaling.words import counted
 
 MOST_SIZES = 8
 
@@ -36,7 +37,7 @@ def plot_residuals(
     used = screen(records, *fit.columns)
     if len(used) != len(fit.log_residuals):
         raise FitError(
-            f"{records.source}: {len(used)} usable runs, but the fit used "
+            f"{records.source}: {counted(len(used), 'usable run')}, but the fit used "
             f"{len(fit.log_residuals)}; give the records that were fitted"
         )
     percent = 100 * np.expm1(np.asarray(fit.log_residuals))

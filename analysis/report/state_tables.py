@@ -23,6 +23,7 @@ from analysis.text.numbers import MINUS, loss_in_words, percent_in_words
 from analysis.text.tuning import gap_text
 from scaling.limits import LimitCode, texts
 from scaling.records import Records
+from scaling.words import counted
 
 MOST_RUNS = 200
 _WORTH_A_LOOK = ("running", "failed", "diverged")
@@ -95,7 +96,7 @@ def standing_table(records: Records, outlooks: Mapping[str, str]) -> Table:
         head=head,
         rows=tuple(rows[:MOST_RUNS]),
         marked=marked,
-        note=f"{len(rows) - MOST_RUNS} more runs." if len(rows) > MOST_RUNS else "",
+        note=f"{counted(len(rows) - MOST_RUNS, 'more run')}." if len(rows) > MOST_RUNS else "",
     )
 
 

@@ -15,6 +15,7 @@ from analysis.report.write import write_report
 from analysis.text.numbers import factor_in_words
 from scaling.limits import LimitCode, texts
 from scaling.records import Records
+from scaling.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Study:
         """The laws with intervals, the held-out check, the forecast, and the report's path."""
         lines = []
         for fit in self.findings.laws:
-            lines.append(f"{fit.law.name}: {fit.about} ({fit.n_runs} runs)")
+            lines.append(f"{fit.law.name}: {fit.about} ({counted(fit.n_runs, 'run')})")
             rows = constants_table(fit).rows
             width = max(len(name) for name, _, _ in rows)
             lines += [

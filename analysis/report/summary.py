@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.evaluation.backtest import SCORED_LEVEL, Backtest
 from analysis.forecasting.result import TargetForecast
 from analysis.intervals import interval_at
 from analysis.report.findings import FACTORS, Findings
@@ -18,6 +19,7 @@ from analysis.text.numbers import (
 )
 from scaling.columns import with_loss_unit
 from scaling.limits import LimitCode, texts
+from scaling.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +66,15 @@ def _what_was_run(findings: Findings) -> Statement:
         parts.append(f"{least if least == most else f'{least} to {most}'} FLOP{span}")
     else:
         parts.append(f"{_between(low, high)} {x_noun(findings.x)}{span}")
-    text = f"{len(used)} runs are used: {'; '.join(parts)}."
+    text = f"{counted(len(used), 'run is', 'runs are')} used: {'; '.join(parts)}."
     losses = used.column("loss")
     text += (
         f" They reached losses from {loss_in_words(losses.max())} down to "
         f"{with_loss_unit(loss_in_words(losses.min()), used.loss_kind)}."
     )
     if used.dropped:
-        some = len(used.dropped)
-        verb = "row was" if some == 1 else "rows were"
-        text += f" {some:,} {verb} left out of the fits, with reasons given below."
+        left_out = counted(len(used.dropped), "row was", "rows were")
+        text += f" {left_out} left out of the fits, with reasons given below."
     return Statement(heading="What was run", text=text)
 
 
@@ -196,17 +197,18 @@ def _held_out(findings: Findings) -> list[Statement]:
     known = [r.error_percent for r in check.runs if r.error_percent is not None]
     errors = ", ".join(percent_in_words(error, signed=True) for error in known)
     beyond = max(run.decades_beyond for run in check.runs)
-    what = "run was" if len(check.runs) == 1 else "runs were"
+    hidden = counted(len(check.runs), "run was", "runs were")
     text = (
-        f"{len(check.runs)} {what} hidden from every fit, at {factor_in_words(beyond)} the largest "
+        f"{hidden} hidden from every fit, at {factor_in_words(beyond)} the largest "
         f"fitted one ({beyond:.2f} decades beyond the data)."
     )
     text += f" The prediction was off by {errors}." if known else ""
-    if len(known) < len(check.runs):
+    far = len(check.runs) - len(known)
+    if far:
         text += (
             " So far out the runs support an interval and no prediction."
             if not known
-            else (f" {len(check.runs) - len(known)} lie too far out for more than an interval.")
+            else f" {counted(far, 'lies', 'lie')} too far out for more than an interval."
         )
     if check.warning:
         return [Statement(heading="The held-out check", text=f"{check.warning} {text}", warns=True)]
@@ -224,19 +226,43 @@ def _trust(findings: Findings) -> list[Statement]:
     ]
     scored = findings.backtest
     if scored is not None:
-        rehearsals = len(scored.origins)
-        sentences.append(
-            f"In {rehearsals} backtest{'s' if rehearsals > 1 else ''} that hid the largest runs "
-            f"of this ladder the error was {percent_in_words(scored.overall.error)} on average and "
-            f"{100 * scored.overall.coverage[0.9]:.0f}% of hidden runs fell inside their 90% "
-            "intervals."
-        )
+        sentences += _rehearsed(findings, scored)
     elif refusal := findings.refusal(LimitCode.NO_BACKTEST):
         sentences.append(f"No backtest on this ladder: {refusal}.")
     sentences.append(
         "All of it holds for the same recipe and data at a larger scale, not for others."
     )
     return [Statement(heading="How far to trust it", text=" ".join(sentences))]
+
+
+def _rehearsed(findings: Findings, scored: Backtest) -> list[str]:
+    """What backtests found as far out as each target lies, and where there were none so far."""
+    sentences, unreached = [], []
+    for factor in FACTORS:
+        target = findings.target(factor)
+        if target is None:
+            continue
+        there = f"{factor:g} times ({target.decades_beyond:.1f} decades)"
+        band = scored.at_distance(target.decades_beyond)
+        if band is None:
+            unreached.append(there)
+            continue
+        hiding = counted(band.origins, "backtest that hid", "backtests that hid")
+        sentences.append(
+            f"As far out as {there}, {hiding} the largest runs of this ladder "
+            f"predicted {counted(band.score.predictions, 'run')} {band.words} ahead: the error was "
+            f"{percent_in_words(band.score.error)} on average, and "
+            f"{100 * band.score.coverage[SCORED_LEVEL]:.0f}% of these runs fell inside their "
+            f"{100 * SCORED_LEVEL:g}% intervals."
+        )
+    if unreached:
+        furthest = max(run.decades_beyond for run in scored.predictions)
+        sentences.append(
+            f"No backtest of this ladder reached as far as {' or '.join(unreached)}: the furthest "
+            f"hidden run lay {furthest:.2f} decades out, and how often intervals hold further out "
+            "has not been tried."
+        )
+    return sentences
 
 
 def _level(findings: Findings) -> str:

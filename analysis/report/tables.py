@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.evaluation.backtest import SCORED_LEVEL, DistanceScore
 from analysis.fitting.result import Fit
 from analysis.intervals import interval_at
 from analysis.report.findings import FACTORS, Findings
@@ -22,6 +23,7 @@ from analysis.text.numbers import (
 )
 from scaling.columns import loss_unit
 from scaling.records import Records
+from scaling.words import counted
 
 MOST_ROWS = 40
 MOST_SEEDS_LISTED = 4
@@ -60,7 +62,7 @@ def runs_table(findings: Findings) -> Table:
     hidden, note = len(rows) - MOST_ROWS, ""
     if hidden > 0:  # the extremes tell more than the beginning: keep both ends
         keep = [*range(MOST_ROWS // 2), *range(len(rows) - MOST_ROWS // 2, len(rows))]
-        note = f"{hidden} configurations in the middle are not listed."
+        note = f"{counted(hidden, 'configuration')} in the middle not listed."
         marked = [new for new, old in enumerate(keep) if old in set(marked)]
         rows = [rows[i] for i in keep]
     return Table(
@@ -155,6 +157,8 @@ def forecast_table(findings: Findings) -> Table:
         low, high = interval_at(target.intervals, findings.confidence_level)
         write = loss_in_words if target.supported else rough_in_words
         error = target.rehearsed_error
+        scored = findings.backtest
+        band = scored.at_distance(target.decades_beyond) if scored else None
         rows.append(
             (
                 f"{factor:g}\u00d7",
@@ -164,6 +168,7 @@ def forecast_table(findings: Findings) -> Table:
                 f"{target.decades_beyond:.1f}",
                 "none" if error is None else f"{target.origins:.1f}",
                 "\u2013" if error is None else percent_in_words(error),
+                "none so far out" if band is None else _coverage(band),
             )
         )
     level = f"{100 * findings.confidence_level:g}% interval"
@@ -173,10 +178,16 @@ def forecast_table(findings: Findings) -> Table:
         "Loss",
         level,
         "Decades beyond",
-        "Backtests of that distance",
+        "Backtests, weighted by distance",
         "Their mean error",
+        f"Hidden runs so far out inside their {100 * SCORED_LEVEL:g}%",
     )
     return Table(head=head, rows=tuple(rows))
+
+
+def _coverage(band: DistanceScore) -> str:
+    share = f"{100 * band.score.coverage[SCORED_LEVEL]:.0f}%"
+    return f"{share} of {band.score.predictions:,} ({band.words})"
 
 
 def _median(value: float | None) -> str:

@@ -17,6 +17,7 @@ from analysis.text.tuning import trend_sentences
 from scaling.columns import NATS_PER_TOKEN, loss_unit
 from scaling.errors import RecordError
 from scaling.limits import LimitCode
+from scaling.words import counted
 
 FOLDER = Path(__file__).parent
 
@@ -49,6 +50,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
     )
     environment.filters["formula"] = formula_in_html
     environment.filters["in_print"] = in_print
+    environment.filters["counted"] = counted
     column = findings.records.names.get("loss", "loss")
     unit = loss_unit(findings.records.loss_kind).strip("()") or column
     name = Path(findings.records.source).name.removeprefix("mlflow:")
@@ -56,6 +58,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         title=title or f"What would more {x_noun(findings.x)} reach? A forecast from {name}",
         style=(FOLDER / "report.css").read_text(encoding="utf-8"),
         findings=findings,
+        contents=[],
         codes=LimitCode,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         summary=summarise(findings),

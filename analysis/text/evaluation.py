@@ -8,6 +8,7 @@ from analysis.evaluation.sealed import SealStanding, record_line
 from analysis.text.tables import target_label
 from scaling.display import Block, Section, Table, as_text
 from scaling.limits import texts
+from scaling.words import counted
 
 
 def backtest_text(backtest: Backtest) -> str:
@@ -30,8 +31,8 @@ def backtest_blocks(backtest: Backtest) -> list[Block]:
         for origin, score in zip(backtest.origins, backtest.by_origin, strict=True)
     ]
     return [
-        f"backtest of {backtest.source}, law {backtest.law}: {len(backtest.origins)} "
-        f"origin{'' if len(backtest.origins) == 1 else 's'}",
+        f"backtest of {backtest.source}, law {backtest.law}: "
+        f"{counted(len(backtest.origins), 'origin')}",
         "",
         Table(header, rows),
         "",

@@ -15,6 +15,7 @@ from analysis.fitting.result import Estimate, Fit
 from analysis.text.tables import plain_values, target_label
 from scaling.display import Block, Section, Table, as_text
 from scaling.limits import texts
+from scaling.words import counted
 
 NOT_IDENTIFIED = "not identified by these runs"
 
@@ -46,7 +47,7 @@ def fit_blocks(fit: Fit, confidence_levels: Sequence[float] = ()) -> list[Block]
     ]
     of_law = "intervals are of the fitted law, if it is right; not of a new run"
     return [
-        f"{fit.law.name}: {fit.n_runs} runs, {fit.objective}, status: {fit.status}",
+        f"{fit.law.name}: {counted(fit.n_runs, 'run')}, {fit.objective}, status: {fit.status}",
         *(choice.line for choice in fit.choices),
         "",
         Table(header, rows),
@@ -112,7 +113,7 @@ def envelope_blocks(envelope: EnvelopeFit) -> list[Block]:
         )
     ]
     return [
-        f"lower envelope of {len(rows)} runs: optimal size ~ C^{envelope.exponent:.3f} "
+        f"lower envelope of {counted(len(rows), 'run')}: optimal size ~ C^{envelope.exponent:.3f} "
         f"[{low:.3f}, {high:.3f}]",
         "",
         Table(["C", "N", "loss"], rows),

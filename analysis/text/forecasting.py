@@ -7,6 +7,7 @@ from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.text.tables import FARTHEST, interval_text, target_label
 from scaling.display import Block, Section, Table, as_text
 from scaling.limits import texts
+from scaling.words import counted
 
 MOST = 12  # targets that get a sentence of their own
 
@@ -28,7 +29,7 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
     surface = "params" in forecast.targets[0].at and "tokens" in forecast.targets[0].at
     furthest = max(forecast.targets, key=lambda target: target.decades_beyond)
     blocks: list[Block] = [
-        f"forecast from {forecast.runs} runs of {forecast.source}",
+        f"forecast from {counted(forecast.runs, 'run')} of {forecast.source}",
         "",
         Table(header, rows),
         "intervals are of the loss of a new run",

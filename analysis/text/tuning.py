@@ -8,6 +8,7 @@ from analysis.text.tables import plain_values
 from analysis.tuning.rungs import LadderHealth, Rung
 from scaling.display import Block, Table, as_text
 from scaling.limits import texts
+from scaling.words import counted
 
 
 def health_text(health: LadderHealth) -> str:
@@ -61,8 +62,8 @@ def trend_sentences(health: LadderHealth) -> list[str]:
     if trend is None:
         return [f"no trend of the learning rates: {reason}" for reason in texts(health.limits)]
     sentences = [
-        f"over {trend.rungs} checked rungs, ln(best learning rate / rule) goes with ln width by "
-        f"{trend.width_slope:+.3f} +- {trend.width_stderr:.3f} and with ln tokens by "
+        f"over {counted(trend.rungs, 'checked rung')}, ln(best learning rate / rule) goes with "
+        f"ln width by {trend.width_slope:+.3f} +- {trend.width_stderr:.3f} and with ln tokens by "
         f"{trend.tokens_slope:+.3f} +- {trend.tokens_stderr:.3f}: "
         + ("the rule drifts" if trend.is_real else "no drift that can be told from noise")
     ]

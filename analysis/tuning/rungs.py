@@ -25,6 +25,7 @@ from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.rung_health import Health, rung_columns
 from scaling.sources import Source, records_from
+from scaling.words import counted
 
 #: What a fit does with a rung, by what its check found; formatted with its weight.
 _REASONS = {
@@ -151,7 +152,7 @@ def health_limits(used: Records, *, weighed: bool = True) -> tuple[Limit, ...]:
 
 
 def _runs(count: int, one: str, many: str) -> str:
-    return f"1 run {one}" if count == 1 else f"{count} runs {many}"
+    return f"{counted(count, 'run')} {one if count == 1 else many}"
 
 
 def _finished(records: Records) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.records import Records
 from scaling.rung_health import Health
+from scaling.words import counted
 
 FEWEST_RUNGS = 4
 #: A slope is called real where its interval at this confidence level leaves zero out.
@@ -75,8 +76,8 @@ def learning_rate_trend(records: Records) -> LearningRateTrend:
     checked = table[known]
     if len(checked) < FEWEST_RUNGS:
         raise FitError(
-            f"{records.source}: {len(checked)} rungs with a learning-rate check; a trend needs "
-            f"{FEWEST_RUNGS} (set health.check_learning_rate in the sweep)"
+            f"{records.source}: {counted(len(checked), 'rung')} with a learning-rate check; "
+            f"a trend needs {FEWEST_RUNGS} (set health.check_learning_rate in the sweep)"
         )
     x = np.column_stack(
         [np.ones(len(checked)), *(np.log(checked[name].astype(float)) for name in _ALONG)]

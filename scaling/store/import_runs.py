@@ -15,6 +15,7 @@ from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from scaling.tables.notes import quoted
 from scaling.tables.statuses import unknown_words
+from scaling.words import counted
 
 #: The fact of a run that tells it from one that was trained here: the table that it came from.
 IMPORTED = "imported_from"
@@ -35,7 +36,7 @@ class Imported:
     def line(self) -> str:
         """The outcome in one line."""
         statuses = ", ".join(f"{count} {status}" for status, count in self.by_status.items())
-        runs = f"{self.new} runs joined" if self.new != 1 else "1 run joined"
+        runs = f"{counted(self.new, 'run')} joined"
         again = [(self.updated, "updated"), (self.unchanged, "unchanged")]
         parts = [runs, *(f"{count} {word}" for count, word in again if count)]
         return f"{', '.join(parts)} ({statuses})"

@@ -58,14 +58,14 @@ def histories(table: "pd.DataFrame", mode: Checkpoints | None = None) -> Histori
     constant = "tokens" not in table or not _moves(run, table["tokens"])
     constant &= "train_flops" not in table or not _moves(run, table["train_flops"])
     use_last = mode == "last" or (mode is None and (constant or _answers(table[last])))
-    runs = counted(int(run.nunique()), "run")
+    rows, runs = counted(len(table), "row"), counted(int(run.nunique()), "run")
     by = f'"{column}"' if column else "size and settings"
     if use_last:
-        text = f"{len(table):,} rows of {runs} (by {by}): the last row of each run counts"
+        text = f"{rows} of {runs} (by {by}): the last row of each run counts"
         hint = "; --checkpoints all takes every row"
         return Histories(last, run, False, Note(NoteCode.CHOSEN, text + hint))
     text = (
-        f"{len(table):,} rows of {runs} (by {by}): every row counts, and rows of one run are one "
+        f"{rows} of {runs} (by {by}): every row counts, and rows of one run are one "
         "cluster, not independent runs; --checkpoints last takes the last of each"
     )
     return Histories(run.notna() | ~run.notna(), run, True, Note(NoteCode.CHOSEN, text))

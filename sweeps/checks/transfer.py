@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from scaling.words import counted
 from sweeps.checks.finding import Bench, Finding
 from sweeps.planning.settings import with_learning_rate_factor
 from sweeps.training.plain_loop import train_plainly
@@ -37,7 +38,7 @@ def check_transfer(bench: Bench) -> Iterator[Finding]:
             measured=shift,
             threshold=_LARGEST_RATIO,
             detail=f"ln ratio of optima, {small} to {large} (width, depth); standard error over "
-            f"{len(end)} seeds {_jackknife_error(np.array(ends) - np.array(starts)):.2f}; optima "
+            f"{counted(len(end), 'seed')} {_jackknife_error(np.array(ends) - np.array(starts)):.2f}; optima "
             f"over the rule's: {np.exp(best_rate(start.mean(axis=0))):.2f}, "
             f"{np.exp(best_rate(end.mean(axis=0))):.2f}",
         )

@@ -10,6 +10,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from scaling.words import counted
 from sweeps.planning.plan import SweepPlan
 from sweeps.running.events import EventKind, RunEvent
 
@@ -84,7 +85,7 @@ class SweepProgress:
         if event.kind is not EventKind.SKIPPED:
             self._progress.console.print(f"{run.name}: {_outcome(event)}", highlight=False)
         self._drop_bar(run.run_id)
-        note = f"{self._ended} of {len(self._plan.runs)} runs"
+        note = f"{self._ended} of {counted(len(self._plan.runs), 'run')}"
         self._progress.update(self._total, note=note)
 
     def _drop_bar(self, run_id: str) -> None:

@@ -241,7 +241,9 @@ def _open_set(
             raise CorpusError(f"{path}: changed since it was written; tokenize again")
         shards.append(shard)
     if len({shard.tokens.dtype for shard in shards}) > 1:
-        raise CorpusError(f"{paths[0].parent}: {side} shards of two token types; write one anew")
+        raise CorpusError(
+            f"{paths[0].parent}: the shards of {side} have two token types; write one anew"
+        )
     found = ShardSet(tuple(shards), context, vocab_size)
     if not shards or not found.windows:
         where = paths[0].parent if paths else config.files[0]

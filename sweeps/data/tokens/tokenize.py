@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from scaling.errors import CorpusError
+from scaling.words import counted
 from sweeps.data.documents.atomic import write_atomically
 from sweeps.data.documents.files import find_files, stream_documents
 from sweeps.data.documents.readers import Document
@@ -273,8 +274,8 @@ class _Tokenization:
             if not side.entries:
                 where = ", ".join(files) or "the standard library"
                 raise CorpusError(
-                    f"{where}: none of {self._documents} documents is for {side.name}; give more "
-                    "text or another validation_share"
+                    f"{where}: of {counted(self._documents, 'document')} none is for {side.name}; "
+                    "give more text or another validation_share"
                 )
         self._save({"documents": self._documents, "hash": self._running.hex()}, complete=True)
 

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from scaling.words import counted
 from sweeps.data.tokens.tokenize import TokenizeProgress
 
 
@@ -34,7 +35,7 @@ class TokenizeDisplay:
             completed=progress.text_bytes,
             total=progress.input_bytes,
             description=(
-                f"{progress.documents:,} documents, {progress.tokens:,} tokens, "
-                f"{progress.shards} shards"
+                f"{counted(progress.documents, 'document')}, {progress.tokens:,} tokens, "
+                f"{counted(progress.shards, 'shard')}"
             ),
         )

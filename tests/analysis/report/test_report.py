@@ -19,6 +19,7 @@ from analysis.report.tables import (
     NOT_IDENTIFIED,
     card_rows,
     constants_table,
+    forecast_table,
     runs_table,
 )
 from analysis.text.numbers import loss_in_words
@@ -72,7 +73,7 @@ def test_the_page_loads_nothing_from_anywhere(html):
     for tag, attributes in page.tags:
         assert tag not in ("script", "link", "iframe", "object", "embed")
         for name in ("src", "href", "data", "srcset"):
-            assert attributes.get(name, "data:").startswith("data:"), (tag, attributes)
+            assert attributes.get(name, "data:").startswith(("data:", "#")), (tag, attributes)
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
     assert "url(" not in style and "@import" not in style
 
@@ -105,6 +106,42 @@ def test_the_summary_and_the_table_show_the_held_out_check(findings, html):
     assert f"{run.measured:.4f}" in html
     assert f"{run.predicted:.4f}" in html
     assert "lies inside the 90% interval" in html
+
+
+def test_the_contents_lead_to_every_section(html):
+    page = Page(html)
+    anchors = [a["href"][1:] for t, a in page.tags if t == "a" and a["href"].startswith("#")]
+    assert anchors == [a["id"] for t, a in page.tags if t == "h2" and "id" in a]
+    assert {"runs", "laws", "held-out", "forecast", "split", "backtest", "methods"} <= {*anchors}
+    assert len({*anchors}) == len(anchors) == html.count("<h2") - 2  # the summary, and the list
+
+
+def test_coverage_is_quoted_at_the_distance_of_the_target(findings, html):
+    """By hand: of the hidden runs half a decade to a decade out, every origin weighted alike."""
+    text = " ".join(Page(html).text.split())
+    runs = findings.backtest.to_frame().query("0.5 < decades_beyond <= 1.000001")
+    coverage = 100 * runs.groupby("origin")["inside"].mean().mean()
+    error = runs["error_percent"].abs().groupby(runs["origin"]).mean().mean()
+    assert f"predicted {len(runs)} runs 0.5 to 1 decades ahead: the error was {error:.2g}%" in text
+    assert f"and {coverage:.0f}% of these runs fell inside their 90% intervals" in text
+    row = next(row for row in forecast_table(findings).rows if row[0].startswith("10\u00d7"))
+    assert row[-1] == f"{coverage:.0f}% of {len(runs)} (0.5 to 1 decades)"
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_where_no_backtest_reached_a_target_its_coverage_is_no_number(findings):
+    near = [band for band in findings.backtest.by_distance if band.decades_to <= 0.5]
+    runs = [run for run in findings.backtest.predictions if run.decades_beyond <= 0.5]
+    short = replace(findings.backtest, by_distance=tuple(near), predictions=tuple(runs))
+    found = replace(findings, backtest=short)
+    furthest = max(run.decades_beyond for run in runs)
+    text = " ".join(Page(render_report(found)).text.split())
+    assert (
+        "No backtest of this ladder reached as far as 10 times (1.0 decades) or 100 times (2.0 "
+        f"decades): the furthest hidden run lay {furthest:.2f} decades out"
+    ) in text
+    assert [row[-1] for row in forecast_table(found).rows] == ["none so far out"] * 2
+    assert "runs fell inside" not in text
 
 
 def cites_every_candidate(found, page):

@@ -261,7 +261,7 @@ def test_two_processes_do_not_write_into_one_folder(text_file, tmp_path):
 
 def test_a_text_without_a_document_for_validation_is_refused(tmp_path):
     (tmp_path / "a.txt").write_text("one document\n" * 30)
-    with pytest.raises(CorpusError, match="none of 1 documents is for validation"):
+    with pytest.raises(CorpusError, match="of 1 document none is for validation"):
         tokenize_corpus([str(tmp_path / "a.txt")], tmp_path / "out")
     with pytest.raises(CorpusError, match="a share between 0 and 1"):
         tokenize_corpus([str(tmp_path / "a.txt")], tmp_path / "out", validation_share=1.0)
