@@ -37,9 +37,10 @@ def check_transfer(bench: Bench) -> Iterator[Finding]:
             check=f"learning-rate transfer over {axis}",
             measured=shift,
             threshold=_LARGEST_RATIO,
-            detail=f"ln ratio of optima, {small} to {large} (width, depth); standard error over "
-            f"{counted(len(end), 'seed')} {_jackknife_error(np.array(ends) - np.array(starts)):.2f}; optima "
-            f"over the rule's: {np.exp(best_rate(start.mean(axis=0))):.2f}, "
+            detail=f"ln ratio of optima, {small} to {large} (width, depth); standard error "
+            f"over {counted(len(end), 'seed')} "
+            f"{_jackknife_error(np.array(ends) - np.array(starts)):.2f}; "
+            f"optima over the rule's: {np.exp(best_rate(start.mean(axis=0))):.2f}, "
             f"{np.exp(best_rate(end.mean(axis=0))):.2f}",
         )
 
