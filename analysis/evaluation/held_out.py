@@ -144,6 +144,12 @@ def held_out_runs(records: Records) -> Records:
     return records.select(records.table["held_out"].astype(bool), "not held out")
 
 
+def with_held_out(records: Source) -> Records:
+    """The same runs with none held out: what a forecast rests on once the check is made."""
+    records = records_from(records)
+    return replace(records, table=records.table.assign(held_out=False), screened=False)
+
+
 def forecast_held_out(records: Source, *, options: ForecastOptions = DEFAULT) -> Forecast:
     """The forecast of the held-out runs from all the others; their own losses are not read.
 

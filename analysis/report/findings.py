@@ -14,7 +14,12 @@ import pandas as pd
 
 from analysis.decisions.optimal_split import OptimalSplit, allocate
 from analysis.evaluation.backtest import Backtest, backtest
-from analysis.evaluation.held_out import HeldOutCheck, check_held_out, held_out_runs
+from analysis.evaluation.held_out import (
+    HeldOutCheck,
+    check_held_out,
+    held_out_runs,
+    with_held_out,
+)
 from analysis.evaluation.sealed import SealStanding
 from analysis.fitting.policy import RESAMPLES, fit_law
 from analysis.fitting.result import Fit
@@ -53,6 +58,7 @@ class Findings:
     forecast: Forecast | None  # along x, up to the largest factor
     splits: tuple[OptimalSplit, ...]
     held_out: HeldOutCheck | None
+    from_all: Forecast | None  # at each factor, from the held-out runs too; after the check
     backtest: Backtest | None
     curves: pd.DataFrame | None  # run_id, step, train_loss
     health: LadderHealth | None
@@ -76,8 +82,15 @@ class Findings:
 
     def target(self, factor: float) -> TargetForecast | None:
         """The forecast at ``factor`` times the largest fitted run; None where there is none."""
-        targets = self.forecast.targets if self.forecast else ()
+        return self._target_in(self.forecast, factor)
+
+    def target_from_all(self, factor: float) -> TargetForecast | None:
+        """The forecast of the same run from all runs, those that were held out among them."""
+        return self._target_in(self.from_all, factor)
+
+    def _target_in(self, made: Forecast | None, factor: float) -> TargetForecast | None:
         wanted = factor * self.largest
+        targets = made.targets if made else ()
         return next((t for t in targets if abs(t.at[self.x] / wanted - 1) < SAME_NUMBER), None)
 
 
@@ -122,7 +135,8 @@ def gather_findings(
         ask(partial(questions.fit, law), LimitCode.NO_FIT, f"the law {law.name}")
         for law in _laws_to_fit(options)
     ]
-    hidden = len(held_out_runs(records))
+    look = partial(questions.held_out, sealed)
+    check = ask(look, LimitCode.NO_HELD_OUT_CHECK) if len(held_out_runs(records)) else None
     return Findings(
         records=records,
         used=used,
@@ -131,9 +145,8 @@ def gather_findings(
         laws=tuple(fitted for fitted in fits if fitted is not None),
         forecast=ask(questions.forecast, LimitCode.NO_FORECAST),
         splits=ask(questions.splits, LimitCode.NO_SPLIT) or (),
-        held_out=ask(partial(questions.held_out, sealed), LimitCode.NO_HELD_OUT_CHECK)
-        if hidden
-        else None,
+        held_out=check,
+        from_all=ask(questions.from_all, LimitCode.NO_FORECAST, "from all runs") if check else None,
         backtest=ask(questions.backtest, LimitCode.NO_BACKTEST) if with_backtest else None,
         curves=curves,
         health=ask(partial(ladder_health, records, curves), LimitCode.NO_HEALTH),
@@ -201,6 +214,12 @@ class _Questions:
             confidence_level=self.confidence_level,
             options=self.options,
         )
+
+    def from_all(self) -> Forecast:
+        """The loss at each factor, from the fitted runs and the held-out ones together."""
+        at = (factor * self.largest for factor in FACTORS)
+        targets = Targets.along(self.options.x or "train_flops", *at)
+        return forecast(with_held_out(self.records), targets, options=self.options)
 
     def backtest(self) -> Backtest:
         """What forecasts from these runs would have been worth."""

@@ -1,5 +1,6 @@
 """The end of a study: forecast the held-out runs unseen, then look, then write the report."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 from analysis.evaluation.held_out import forecast_held_out, held_out_runs
 from analysis.evaluation.sealed import SealStanding, record_line
 from analysis.forecasting.options import DEFAULT, ForecastOptions
+from analysis.forecasting.result import TargetForecast
 from analysis.intervals import LEVEL, interval_at
 from analysis.report.findings import FACTORS, Findings, gather_findings
 from analysis.report.tables import NO_INTERVAL, constants_table
@@ -40,7 +42,7 @@ class Study:
             lines += [f"  {choice.line}" for choice in fit.choices]
             lines += [f"  limit: {limit.text}" for limit in fit.limits]
         lines += [f"not answered: {limit.text}" for limit in self.findings.limits]
-        lines += self._forecast_lines()
+        lines += self._forecast_lines(self.findings.target, "forecast")
         lines += ["", record_line(self.findings.seals)] if self.findings.seals else []
         check = self.findings.held_out
         if check is not None:
@@ -51,22 +53,27 @@ class Study:
                 f"  limit: {sentence}"
                 for sentence in texts(check.limits, without=(LimitCode.MISSED,))
             ]
+            lines += self._forecast_lines(
+                self.findings.target_from_all, "forecast from all runs, held-out ones among them,"
+            )
             if check.warning:
                 bar = "!" * 78
                 lines += [bar, check.warning, bar]
         return "\n".join([*lines, f"report: {self.report}"])
 
-    def _forecast_lines(self) -> list[str]:
+    def _forecast_lines(
+        self, target_at: Callable[[float], TargetForecast | None], made: str
+    ) -> list[str]:
         lines, level = [], self.findings.confidence_level
         for factor in FACTORS:
-            target = self.findings.target(factor)
+            target = target_at(factor)
             if target is not None:
                 low, high = interval_at(target.intervals, level)
                 predicted = f"unsupported, somewhere in [{low:.2g}, {high:.2g}]"
                 if target.median is not None:
                     predicted = f"{target.median:.3f} [{low:.3f}, {high:.3f}]"
                 lines.append(
-                    f"forecast at {factor:g} times the largest fitted run: {predicted} "
+                    f"{made} at {factor:g} times the largest fitted run: {predicted} "
                     f"({target.decades_beyond:.1f} decades beyond the data)"
                 )
         return lines

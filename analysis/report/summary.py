@@ -211,9 +211,27 @@ def _held_out(findings: Findings) -> list[Statement]:
             else f" {counted(far, 'lies', 'lie')} too far out for more than an interval."
         )
     if check.warning:
-        return [Statement(heading="The held-out check", text=f"{check.warning} {text}", warns=True)]
-    text += f" The measured loss lies inside the {_level(findings)} interval."
+        text = f"{check.warning} {text}{_with_all(findings)}"
+        return [Statement(heading="The held-out check", text=text, warns=True)]
+    losses = "loss lies" if len(check.runs) == 1 else "losses lie"
+    text += f" The measured {losses} inside the {_level(findings)} interval."
+    text += _with_all(findings)
     return [Statement(heading="The held-out check", text=text)]
+
+
+def _with_all(findings: Findings) -> str:
+    """What the forecast becomes with the held-out runs among the others, for the first factor."""
+    target = findings.target_from_all(FACTORS[0])
+    if target is None:
+        return ""
+    low, high = interval_at(target.intervals, findings.confidence_level)
+    where = f" From all runs, these among them, {FACTORS[0]:g} times the largest fitted run"
+    if target.median is None:
+        return f"{where} would end between {rough_in_words(low)} and {rough_in_words(high)}."
+    return (
+        f"{where} should reach {loss_in_words(target.median)}, {_level(findings)} interval "
+        f"{loss_in_words(low)} to {loss_in_words(high)}."
+    )
 
 
 def _trust(findings: Findings) -> list[Statement]:

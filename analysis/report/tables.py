@@ -9,7 +9,8 @@ import pandas as pd
 
 from analysis.evaluation.backtest import SCORED_LEVEL, DistanceScore
 from analysis.fitting.result import Fit
-from analysis.intervals import interval_at
+from analysis.forecasting.result import TargetForecast
+from analysis.intervals import Interval, interval_at
 from analysis.report.findings import FACTORS, Findings
 from analysis.report.formula import constant_name
 from analysis.report.summary import x_in_words
@@ -28,6 +29,7 @@ from scaling.words import counted
 MOST_ROWS = 40
 MOST_SEEDS_LISTED = 4
 NOT_IDENTIFIED = "not identified by these runs"
+OUTSIDE = "outside the interval"
 NOT_SUPPORTED = "not supported"
 NO_INTERVAL = "\u2013"
 
@@ -154,8 +156,6 @@ def forecast_table(findings: Findings) -> Table:
         target = findings.target(factor)
         if target is None:
             continue
-        low, high = interval_at(target.intervals, findings.confidence_level)
-        write = loss_in_words if target.supported else rough_in_words
         error = target.rehearsed_error
         scored = findings.backtest
         band = scored.at_distance(target.decades_beyond) if scored else None
@@ -163,8 +163,7 @@ def forecast_table(findings: Findings) -> Table:
             (
                 f"{factor:g}\u00d7",
                 x_in_words(target.at[findings.x], findings.x, spelt_out=False),
-                _median(target.median),
-                f"{write(low)} to {write(high)}",
+                *_loss_and_range(target, findings.confidence_level),
                 f"{target.decades_beyond:.1f}",
                 "none" if error is None else f"{target.origins:.1f}",
                 "\u2013" if error is None else percent_in_words(error),
@@ -232,17 +231,30 @@ def pinned_table(findings: Findings) -> Table:
     made = findings.forecast
     if made is None:
         return Table(head=(), rows=())
-    wanted = [findings.target(f) for f in FACTORS]
-    at = [made.targets.index(t) for t in wanted if t is not None]
+    wanted = [t for f in FACTORS if (t := findings.target(f)) is not None]
+    at = [made.targets.index(t) for t in wanted]
+    ranges = [interval_at(t.intervals, findings.confidence_level) for t in wanted]
+    level = f"{100 * findings.confidence_level:g}%"
     rows = [
         (
             loss_in_words(floor),
-            *(_median(medians[i]) for i in at),
+            *(_pinned(medians[i], ends) for i, ends in zip(at, ranges, strict=True)),
         )
         for floor, medians in made.pinned_floors.items()
     ]
+    note = (
+        f"The {level} interval above takes the floor as unknown. A loss outside it is what one law "
+        "with that floor says, and the runs and all laws together make such a floor unlikely; who "
+        "knows it from elsewhere forecasts with that law and --fix, which moves the interval too."
+    )
+    is_outside = any(OUTSIDE in cell for row in rows for cell in row)
     head = ("If the irreducible loss were", *(f"loss at {f:g}\u00d7" for f in FACTORS[: len(at)]))
-    return Table(head=head, rows=tuple(rows))
+    return Table(head=head, rows=tuple(rows), note=note if is_outside else "")
+
+
+def _pinned(median: float | None, ends: Interval) -> str:
+    is_outside = median is not None and not ends.low <= median <= ends.high
+    return _median(median) + (f" ({OUTSIDE})" if is_outside else "")
 
 
 def splits_table(findings: Findings) -> Table:
@@ -287,6 +299,28 @@ def held_out_table(findings: Findings) -> Table:
     head = ("Run", "Decades beyond", "Predicted", level, "Measured", "Error", "Measured loss is")
     missed = tuple(i for i, run in enumerate(check.runs) if not run.is_inside)
     return Table(head=head, rows=tuple(rows), marked=missed)
+
+
+def from_all_table(findings: Findings) -> Table:
+    """The forecast without the held-out runs and the one with them, at each factor."""
+    level, rows = findings.confidence_level, []
+    for factor in FACTORS:
+        without, both = findings.target(factor), findings.target_from_all(factor)
+        if without is None or both is None:
+            continue
+        cells = [cell for one in (without, both) for cell in _loss_and_range(one, level)]
+        beyond = f"{both.decades_beyond:.1f}"
+        at = x_in_words(both.at[findings.x], findings.x, spelt_out=False)
+        rows.append((f"{factor:g}\u00d7", at, *cells, beyond))
+    percent = f"{100 * level:g}% interval"
+    head = ("Factor", "At", "Without them", percent, "With them", percent, "Decades beyond all")
+    return Table(head=head, rows=tuple(rows))
+
+
+def _loss_and_range(target: TargetForecast, level: float) -> tuple[str, str]:
+    low, high = interval_at(target.intervals, level)
+    write = loss_in_words if target.supported else rough_in_words
+    return _median(target.median), f"{write(low)} to {write(high)}"
 
 
 _SHORT = {"params": "N", "tokens": "D"}

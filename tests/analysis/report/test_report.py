@@ -11,7 +11,10 @@ import pandas as pd
 import pytest
 
 from analysis.evaluation.sealed import SealStanding, Verdict
+from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import ForecastOptions
+from analysis.forecasting.targets import Targets
+from analysis.intervals import Interval
 from analysis.report import gather_findings, render_report, write_report, write_study
 from analysis.report.references import references_for
 from analysis.report.state_tables import seals_table
@@ -20,6 +23,8 @@ from analysis.report.tables import (
     card_rows,
     constants_table,
     forecast_table,
+    from_all_table,
+    pinned_table,
     runs_table,
 )
 from analysis.text.numbers import loss_in_words
@@ -142,6 +147,41 @@ def test_where_no_backtest_reached_a_target_its_coverage_is_no_number(findings):
     ) in text
     assert [row[-1] for row in forecast_table(found).rows] == ["none so far out"] * 2
     assert "runs fell inside" not in text
+
+
+def test_the_forecast_from_all_runs_stands_beside_the_check(findings, html, ladder):
+    released = ladder.table.assign(held_out=False)
+    targets = Targets.flops(*(factor * findings.largest for factor in (10.0, 100.0)))
+    alone = forecast(records_from_table(released), targets)
+    ten, hundred = (findings.target_from_all(factor) for factor in (10, 100))
+    assert (ten.median, hundred.median) == tuple(target.median for target in alone.targets)
+    assert ten.intervals[0.9] == alone.targets[0].intervals[0.9]
+    assert ten.decades_beyond < findings.target(10).decades_beyond == pytest.approx(1.0)
+    row = next(row for row in from_all_table(findings).rows if row[0].startswith("10\u00d7"))
+    low, high = (loss_in_words(v) for v in ten.intervals[0.9])
+    assert row[2] == loss_in_words(findings.target(10).median)
+    assert row[4:6] == (loss_in_words(ten.median), f"{low} to {high}")
+    assert (
+        "From all runs, these among them, 10 times the largest fitted run should reach "
+        f"{loss_in_words(ten.median)}, 90% interval {low} to {high}."
+    ) in " ".join(Page(html).text.split())
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_pinned_floor_whose_loss_leaves_the_interval_is_explained(floorless):
+    found = gather_findings(floorless, bootstrap=0, with_backtest=False)
+    target = found.target(10)
+    at, (low, high) = found.forecast.targets.index(target), target.intervals[0.9]
+    medians = [medians[at] for medians in found.forecast.pinned_floors.values()]
+    table = pinned_table(found)
+    marked = ["outside the interval" in row[1] for row in table.rows]
+    assert marked == [not low <= median <= high for median in medians]
+    assert 0 < sum(marked) < len(marked)
+    assert table.note in unescape(render_report(found))
+    wide = replace(target, intervals={0.9: (Interval(min(medians), max(medians)))})
+    targets = tuple(wide if one is target else one for one in found.forecast.targets)
+    held = replace(found, forecast=replace(found.forecast, targets=targets))
+    assert not pinned_table(held).note and "outside" not in str(pinned_table(held).rows)
 
 
 def cites_every_candidate(found, page):
@@ -302,6 +342,11 @@ def test_a_study_seals_the_forecast_and_tells_the_check(ladder, tmp_path):
     assert study.findings.held_out.line in text
     assert text.splitlines()[-1] == f"report: {study.report}"
     assert "forecast at 10 times the largest fitted run" in text
+    from_all = study.findings.target_from_all(10)
+    assert (
+        "forecast from all runs, held-out ones among them, at 10 times the largest fitted run: "
+        f"{from_all.median:.3f} "
+    ) in text
     assert "<title>Trial</title>" in study.report.read_text(encoding="utf-8")
 
 
