@@ -46,3 +46,15 @@ def interval_columns(intervals: Mapping[float, Interval], of: str = "") -> dict[
         for end, value in (("low", low), ("high", high)):
             columns[f"{of}_{end}_{100 * level:.10g}".lstrip("_")] = value
     return columns
+
+
+def outwards(interval: Interval, digits: int = 2) -> Interval:
+    """An interval of positive numbers with so many digits, whose ends lie no further in."""
+    ends = []
+    for value, rounded in zip(interval, (math.floor, math.ceil), strict=True):
+        if not (math.isfinite(value) and value > 0):
+            ends.append(float(value))
+            continue
+        place = 10.0 ** (digits - 1 - math.floor(math.log10(value)))
+        ends.append(float(f"{rounded(round(value * place, 6)) / place:.{digits}g}"))
+    return Interval(*ends)

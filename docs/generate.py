@@ -9,11 +9,12 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args
 
 from scaling.cli.command import parser
@@ -170,7 +171,9 @@ def package_page(package: str) -> str:
     ]
     for title, names in kinds.items():
         directive = "autofunction" if title == "Functions" else "autoclass"
-        parts += [f"## {title}\n"] if names else []
+        if names:
+            answers = _table(["name", "what it answers"], _answers(module, names))
+            parts += [f"## {title}\n", f"{answers}\n"]
         for name in names:
             members = "   :members:\n" if directive == "autoclass" else ""
             parts.append(
@@ -178,6 +181,19 @@ def package_page(package: str) -> str:
                 f".. {directive}:: {name}\n{members}```\n"
             )
     return "\n".join(parts)
+
+
+def _answers(module: ModuleType, names: Sequence[str]) -> list[list[str]]:
+    """Each name with its arguments, and the first sentence of its docstring."""
+    rows = []
+    for name in names:
+        offered = getattr(module, name)
+        called = ""
+        if inspect.isfunction(offered):
+            called = f"({', '.join(inspect.signature(offered).parameters)})"
+        sentence = inspect.cleandoc(offered.__doc__ or "").partition("\n\n")[0]
+        rows.append([f"`{name}{called}`", sentence])
+    return rows
 
 
 def _examples(docstring: str) -> list[str]:

@@ -74,8 +74,10 @@ def no_surface(params: FloatArray, tokens: FloatArray, compute: FloatArray) -> s
 
 def not_falling(x: FloatArray, loss: FloatArray, by: str) -> str | None:
     """Why runs (runs,) tell no law of a loss that falls with x: theirs rises, or stays."""
+    if len(x) < 2 or np.ptp(x) == 0:
+        return None
     rank_x, rank_loss = (np.argsort(np.argsort(v, kind="stable")) for v in (x, loss))
-    if len(x) < 2 or (np.ptp(loss) > 0 and float(np.corrcoef(rank_x, rank_loss)[0, 1]) <= 0):
+    if np.ptp(loss) > 0 and float(np.corrcoef(rank_x, rank_loss)[0, 1]) <= 0:
         return None
     return (
         f"the loss does not fall with {by}; "
@@ -83,11 +85,22 @@ def not_falling(x: FloatArray, loss: FloatArray, by: str) -> str | None:
     )
 
 
-def best_of_budget(compute: FloatArray, loss: FloatArray) -> npt.NDArray[np.intp]:
-    """The run of lowest loss in every budget: what L(C) is about."""
+def best_of_budget(
+    compute: FloatArray, loss: FloatArray, configuration: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Which runs (runs,) are of the best configuration in their budget: what L(C) is about.
+
+    ``compute`` and ``loss`` are logs. Of configurations the mean loss counts, over all runs of a
+    budget that differ in seed alone: the luckiest run of several seeds is no better recipe.
+    """
     budgets = budget_numbers(compute)
-    by_loss = np.lexsort((compute, loss, budgets))  # the cheaper of equals comes first
-    return np.asarray(by_loss[np.unique(budgets[by_loss], return_index=True)[1]])
+    pairs = np.column_stack([budgets, configuration])
+    members, group, runs = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    group = group.reshape(-1)
+    mean_loss, mean_compute = (np.bincount(group, v) / runs for v in (loss, compute))
+    order = np.lexsort((mean_compute, mean_loss, members[:, 0]))  # the cheaper of equals first
+    best = order[np.unique(members[order, 0], return_index=True)[1]]
+    return np.asarray(np.isin(group, best))
 
 
 def no_curve(x: FloatArray, name: str) -> str | None:
@@ -173,7 +186,7 @@ def curve_cuts(x: FloatArray) -> list[float]:
     cuts: dict[int, float] = {}
     for step in CURVE_CUTS:
         cut = float(x[-1] - step) + 1e-9
-        seen = x[x <= cut]
+        seen = np.unique(x[x <= cut])
         if len(seen) >= FEWEST_CURVE_RUNS and seen[-1] - seen[0] >= np.log(3) - 1e-9:
             cuts.setdefault(len(seen), cut)
     return list(cuts.values())

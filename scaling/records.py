@@ -29,6 +29,7 @@ from scaling.tables.notes import Note, NoteCode, printable
 from scaling.tables.numbers import read_numbers
 from scaling.tables.reading import Reading, flops_in_doubt, understand, units_in_doubt
 from scaling.tables.runs import histories
+from scaling.tables.words import put_aside
 from scaling.words import counted
 
 BoolArray = npt.NDArray[np.bool_]
@@ -117,7 +118,7 @@ class Records(Displayed):
             return spelling
         ours = {theirs: ours for ours, theirs in self.names.items()}
         found = ours.get(spelling) or canonical_name(spelling) or spelling
-        aside = f"{spelling} (not used)"
+        aside = put_aside(spelling)
         return aside if found not in self and aside in self else found
 
     def select(
@@ -152,7 +153,7 @@ class Records(Displayed):
             reasons = ", ".join(f"{why} ({n:,})" for why, n in self.dropped_by_reason.items())
             said.append(Note(NoteCode.LEFT_OUT, f"rows left out: {reasons}"))
         counts = self.status[~self.is_finished].value_counts()
-        if len(counts) and not any("status is the column" in note.text for note in said):
+        if len(counts) and not any(note.code is NoteCode.STATUS for note in said):
             words = ", ".join(f"{n:,} {printable(word)}" for word, n in counts.items())
             said.append(
                 Note(NoteCode.LEFT_OUT, f"not finished: {words} of {counted(len(self), 'row')}")
@@ -354,7 +355,7 @@ def _without_doubtful_units(records: Records, how: Reading) -> Records:
         return records
     if "train_flops" not in records:
         doubts = doubts | {"train_flops": next(iter(doubts.values()))}
-    aside = {name: f"{name} (not used)" for name in doubts}
+    aside = {name: put_aside(name) for name in doubts}
     table = records.table.rename(columns=aside)
     return replace(records, table=table, unclear={**records.unclear, **doubts})
 

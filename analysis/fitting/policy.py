@@ -125,7 +125,7 @@ def _check_fall(records: Records, kind: type[Law], x: str | None) -> None:
     if of_size:
         log_x = log_x + np.log(used.column("tokens"))
     elif columns == ("train_flops",):
-        best = best_of_budget(log_x, log_loss)
+        best = best_of_budget(log_x, log_loss, used.configurations)
         log_x, log_loss = log_x[best], log_loss[best]
     reason = not_falling(log_x, log_loss, "compute" if of_size else columns[0])
     if reason is not None:

@@ -168,7 +168,8 @@ def _against(
         )
         return (Limit(LimitCode.UNSUPPORTED, text),)
     if against := too_far(distance, reach.spanned, 0.0):
-        return against
+        text = f"{against[0].text}: one law alone; a forecast weighs several, and backtests them"
+        return (Limit(LimitCode.UNSUPPORTED, text),)
     if width > WIDEST:
         where = f"{distance:.2f} decades beyond the data"
         text = f"{where}, with a 90% interval wider than a factor of 1.5"

@@ -22,7 +22,8 @@ def too_far(distance: float, spanned: float, rehearsed: float) -> tuple[Limit, .
     if distance > SPANNED_REACH * spanned + ROUNDING:
         return (Limit(LimitCode.UNSUPPORTED, text),)
     if distance > supported_reach(spanned, rehearsed) + ROUNDING:
-        return (Limit(LimitCode.UNSUPPORTED, f"{text}, backtested to {rehearsed:.2f}"),)
+        tested = f"backtested to {rehearsed:.2f}" if rehearsed else "and no backtest was made"
+        return (Limit(LimitCode.UNSUPPORTED, f"{text}, {tested}"),)
     return ()
 
 

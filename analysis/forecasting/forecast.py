@@ -68,6 +68,11 @@ def forecast(
     records = records_from(records)
     if isinstance(targets, pd.DataFrame):
         targets = _targets(targets, records, options)
+    elif not isinstance(targets, Targets):
+        raise ForecastError(
+            f"targets are a {type(targets).__name__}; say what is asked: Targets.flops(1e21), "
+            "Targets.runs(params, tokens), Targets.along(column, values), or a DataFrame of runs"
+        )
     furthest = max(float(np.log(values).max()) for values in targets.columns.values())
     question = pose(records, tuple(targets.columns), options, furthest=furthest)
     forecaster, points = _answerable(question, targets, options)

@@ -1,7 +1,6 @@
 """What a forecast says: median, intervals, where the width comes from, and how far to trust it."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.display import DrawnResult
-from analysis.intervals import Interval, interval_columns, intervals_from
+from analysis.intervals import Interval, interval_columns, intervals_from, outwards
 from scaling.arrays import FloatArray
 from scaling.limits import Limit, LimitCode, codes, first_of, limits_from
 from scaling.records import Records
@@ -80,16 +79,11 @@ class TargetForecast:
         return first_of(LimitCode.UNSUPPORTED, self.limits) is None
 
     def in_meaningful_digits(self) -> "TargetForecast":
-        """The same where it is supported; else intervals rounded to the second digit of the
-        narrowest one's half width, so that no digit says more than the runs do."""
+        """The same where it is supported; else intervals of two digits, rounded outwards, so that
+        none ends inside the interval that it stands for."""
         if self.supported:
             return self
-        half = min((i.high - i.low) / 2 for i in self.intervals.values())
-        places = 1 - math.floor(math.log10(half)) if half > 0 else 2
-        ranges = {
-            level: Interval(round(i.low, places), round(i.high, places))
-            for level, i in self.intervals.items()
-        }
+        ranges = {level: outwards(interval) for level, interval in self.intervals.items()}
         return replace(self, intervals=ranges)
 
     @property

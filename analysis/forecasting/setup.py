@@ -190,11 +190,11 @@ def _curve(
     if not len(usable):
         raise ForecastError(f"{ready.source}: no usable run has a {x} and a loss")
     log_x, log_loss = np.log(usable.column(x)), np.log(usable.column("loss"))
-    health = health_weights(usable)
+    repeats = None
     if x == "train_flops":
-        keep = best_of_budget(log_x, log_loss)
-        log_x, log_loss = log_x[keep], log_loss[keep]
-        health = None if health is None else health[keep]
+        best = best_of_budget(log_x, log_loss, usable.configurations)
+        usable = usable.select(best, "a run of no more compute is better")
+        log_x, log_loss, repeats = log_x[best], log_loss[best], usable.configurations
     if (reason := no_curve(log_x, x)) is not None:
         raise ForecastError(f"{ready.source}: {reason}")
     ladder = Ladder(
@@ -202,7 +202,8 @@ def _curve(
         log_inputs=log_x[:, None],
         log_loss=log_loss,
         log_compute=log_x,
-        health=health,
+        configuration=repeats,
+        health=health_weights(usable),
     )
     exponent = COMPUTE_EXPONENT if x == "train_flops" else DATA_EXPONENT
     fallback: tuple[Limit, ...] = ()

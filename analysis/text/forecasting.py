@@ -37,9 +37,7 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
         *(f"{target_label(target.at)}: {_standing(target)}" for target in forecast.targets[:MOST]),
         *([f"({FARTHEST})"] if surface else []),
         "",
-        f"weights of the laws at {target_label(furthest.at)}: {furthest.weights_because}",
         *_weights(furthest),
-        "",
         f"parts of the width:  {_shares(furthest.shares)}",
         forecast.noise.line,
     ]
@@ -57,7 +55,8 @@ def _target_cells(target: TargetForecast, levels: Sequence[float]) -> list[str]:
     """A target's row: four decimals where they are supported, else two digits and no median."""
     median = target.median
     if median is None:
-        ranges = ["[{:.2g}, {:.2g}]".format(*target.intervals[level]) for level in levels]
+        shown = target.in_meaningful_digits().intervals
+        ranges = ["[{:.2g}, {:.2g}]".format(*shown[level]) for level in levels]
     else:
         ranges = [interval_text(target.intervals[level], _places(median)) for level in levels]
     return [target_label(target.at), _median(median), *ranges]
@@ -79,8 +78,10 @@ def _standing(target: TargetForecast) -> str:
 
 
 def _weights(target: TargetForecast) -> list[Block]:
+    """Why the laws have their weights at one target; of one law there is nothing to say."""
     if len(target.weights) == 1:
         return []
+    because = f"weights of the laws at {target_label(target.at)}: {target.weights_because}"
     rows = [
         [
             f"  {name}",
@@ -91,7 +92,8 @@ def _weights(target: TargetForecast) -> list[Block]:
         ]
         for name, weight in sorted(target.weights.items(), key=lambda item: -item[1])
     ]
-    return [Table(["  law", "weight", "before", "after the fit", "error in backtest"], rows)]
+    header = ["  law", "weight", "before", "after the fit", "error in backtest"]
+    return [because, Table(header, rows), ""]
 
 
 def _share(value: float | None) -> str:

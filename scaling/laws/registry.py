@@ -15,6 +15,8 @@ inputs. A new law is one dataclass and one entry in `LAWS`, or one call of `regi
 it must fulfil is in `scaling.laws.conformance`.
 """
 
+from difflib import get_close_matches
+
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.curves import (
@@ -44,7 +46,9 @@ def law_named(name: "str | type[Law]") -> type[Law]:
     if isinstance(name, type):
         return name
     if name not in LAWS:
-        raise FitError(f'unknown law "{name}"; the laws are {", ".join(LAWS)}')
+        near = get_close_matches(name.lower().replace("-", "_"), LAWS, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise FitError(f'unknown law "{name}"; {meant}the laws are {", ".join(LAWS)}')
     return LAWS[name]
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from scaling.columns import COLUMNS
 from scaling.tables.numbers import read_numbers
-from scaling.tables.words import any_of, words_of
+from scaling.tables.words import ASIDE, any_of, words_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,10 +39,16 @@ _SAME = 6  # decimals of ln N and ln D
 
 
 def size_groups(table: "pd.DataFrame") -> IntArray | None:
-    """One number for all rows of one size on so many tokens (rows,); None without sizes."""
+    """One number for all rows of one size on so many tokens (rows,).
+
+    Without sizes, of one compute, where a seed tells all of these apart; None where nothing does.
+    """
     sizes = [name for name in ("params", "tokens") if name in table]
     if not sizes:
-        return None
+        seeded = "train_flops" in table and "seed" in table and table["seed"].notna().all()
+        if not seeded or table.duplicated(["train_flops", "seed"]).any():
+            return None
+        sizes = ["train_flops"]
     logs = [np.log(table[name].where(table[name] > 0).to_numpy(np.float64)) for name in sizes]
     return _numbered([np.round(values, _SAME) for values in logs])
 
@@ -82,7 +88,7 @@ def _is_setting(column: str, tuning: bool) -> bool:
         return True
     if column in _SHAPE_COLUMNS:
         return not tuning
-    if known is not None or column.startswith("metric.") or column.endswith("(not used)"):
+    if known is not None or column.startswith("metric.") or column.endswith(ASIDE):
         return False
     if words & _SETTING_WORDS_THAT_WIN:
         return True
@@ -109,7 +115,7 @@ def _varies(rows: "pd.DataFrame", column: str, labels: IntArray, all_rows: int) 
 def configurations(table: "pd.DataFrame") -> IntArray:
     """One number for all rows that repeat one another (rows,), which differ in seed alone."""
     groups = size_groups(table)
-    if groups is None:  # without sizes nothing tells seeds from configurations
+    if groups is None:  # nothing tells seeds from configurations
         return np.arange(len(table), dtype=np.int64)
     settings = settings_that_vary(table)
     if not settings:

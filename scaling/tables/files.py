@@ -269,7 +269,7 @@ def _row_by_row(
 
     if separator == r"\s+":
         raise ValueError("rows have more fields than the header; name every column")
-    rows, lines, dropped = [], [], []
+    rows, lines, dropped, too_long = [], [], [], 0
     reader = csv.reader(io.StringIO(body), delimiter=separator, skipinitialspace=True)
     next(reader)
     while True:
@@ -285,13 +285,14 @@ def _row_by_row(
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) > len(header) or any("\x00" in cell for cell in cells):
+            too_long += len(cells) > len(header)
             why = "has more fields than the header" if len(cells) > len(header) else "is damaged"
             dropped.append(DroppedRow(f"row {reader.line_num}", why))
             continue
         rows.append(cells + [""] * (len(header) - len(cells)))
         lines.append(reader.line_num - 2)
     if not rows:
-        if any("more fields" in row.reason for row in dropped):
+        if too_long:
             raise ValueError("rows have more fields than the header; name every column")
         raise ValueError(f"no row can be read ({counted(len(dropped), 'row')} left out)")
     text = pd.DataFrame(rows, columns=header, index=lines, dtype=object)

@@ -19,6 +19,8 @@ class NoteCode(StrEnum):
     """Several columns or rows could have counted; the text says which did."""
     ASSUMED = "assumed"
     """What the table does not say was taken for granted."""
+    STATUS = "status"
+    """Which column says where each run stands, and how many stand where."""
     LEFT_OUT = "left out"
     """Rows or cells took no part."""
 

@@ -24,6 +24,7 @@ from scaling.tables.statuses import (
     status_column,
     status_notes,
 )
+from scaling.tables.words import put_aside
 from scaling.words import counted
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _renamed(raw: "pd.DataFrame", names: Names) -> "tuple[pd.DataFrame, dict[str
     """The table under our names; a column that bears one of them and is not it steps aside."""
     to_ours = {theirs: ours for ours, theirs in names.chosen.items()}
     taken = {*names.chosen, *names.unclear}
-    aside = {c: f"{c} (not used)" for c in raw.columns if c in taken and c not in to_ours}
+    aside = {c: put_aside(c) for c in raw.columns if c in taken and c not in to_ours}
     return raw.rename(columns={**aside, **to_ours}), dict(names.chosen)
 
 
@@ -161,7 +162,7 @@ def _with_status(
         found = status_column(raw[[column for column in raw.columns if column not in used]])
     if found is None:
         if "status" in table and table["status"].dtype.kind in "fiub":
-            return table.rename(columns={"status": "status (not used)"}), None, []
+            return table.rename(columns={"status": put_aside("status")}), None, []
         return table, None, []
     theirs, form = found
     before = raw[theirs]
@@ -204,7 +205,7 @@ def _with_numbers(
                 )
             if name in FOUR:
                 unclear[name] = f'the column "{theirs}" holds no numbers ({example})'
-                table = table.rename(columns={name: f"{name} (not used)"})
+                table = table.rename(columns={name: put_aside(name)})
             continue
         unit = how.units.get(name)
         factor = names.factors.get(name, 1.0)

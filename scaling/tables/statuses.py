@@ -99,7 +99,7 @@ def status_notes(column: str, before: "pd.Series", after: "pd.Series") -> list[N
     if column != "status" or not before.dropna().astype(str).isin(set(after.dropna())).all():
         counts = ", ".join(f"{n:,} {word}" for word, n in after.value_counts().items())
         text = f'status is the column "{column}": {counts}'
-        notes.append(Note(NoteCode.UNDERSTOOD, text))
+        notes.append(Note(NoteCode.STATUS, text))
     if unknown := unknown_words(after):
         rows = counted(int(after.isin(unknown).sum()), "row")
         text = f"status {quoted(unknown)} of {rows} is no word for finished: left out"

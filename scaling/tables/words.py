@@ -12,3 +12,11 @@ def words_of(name: str) -> list[str]:
 def any_of(words: str) -> frozenset[str]:
     """A set of words, written with blanks between them."""
     return frozenset(words.split())
+
+
+ASIDE = " (not used)"
+
+
+def put_aside(column: str) -> str:
+    """The name of a column that would be taken for another one under its own."""
+    return f"{column}{ASIDE}"

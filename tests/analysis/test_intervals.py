@@ -2,10 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from analysis.evaluation.sealed import Seal
-from analysis.intervals import LEVEL, Interval, interval_at, intervals_from
+from analysis.intervals import LEVEL, Interval, interval_at, intervals_from, outwards
 from scaling.cli import options
 from scaling.errors import ForecastError
 
@@ -44,3 +45,17 @@ def test_every_verb_with_levels_has_the_default_of_the_library():
         group(parser)
         assert parser.parse_args(required).level is None  # left to the library's LEVEL
         assert f"default: {LEVEL:g}" in " ".join(parser.format_help().split())
+
+
+@pytest.mark.parametrize(
+    ("ends", "shown"),
+    [
+        ((2.437, 2.635), (2.4, 2.7)),
+        ((2.4, 2.7), (2.4, 2.7)),  # what has two digits stays
+        ((0.02901, 0.0299), (0.029, 0.03)),
+        ((9.94, 10.1), (9.9, 11.0)),
+        ((1.01e21, np.inf), (1e21, np.inf)),
+    ],
+)
+def test_an_interval_of_two_digits_holds_the_interval_that_it_stands_for(ends, shown):
+    assert outwards(Interval(*ends)) == pytest.approx(shown)

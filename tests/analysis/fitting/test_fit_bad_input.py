@@ -114,7 +114,7 @@ def test_diverged_and_held_out_runs_stay_out():
 @pytest.mark.parametrize(
     ("match", "options"),
     [
-        ('unknown law "chinchila"; the laws are', {"law": "chinchila"}),
+        ('unknown law "chinchila"; did you mean chinchilla. the laws are', {"law": "chinchila"}),
         ('unknown objective "hubber"; the objectives are', {"objective": "hubber"}),
         ("--huber-delta is -1", {"huber_delta": -1.0}),
         ("--fix q=1.0: power_law has no constant q", {"fix": {"q": 1.0}}),

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from analysis.fitting.frontier import unbeaten_runs
-from scaling.answerable import budget_numbers
+from scaling.answerable import best_of_budget, budget_numbers
 from scaling.records import records_from_table
 
 
@@ -36,3 +37,31 @@ def test_the_frontier_of_a_ladder_has_every_budget_once(ladder):
     kept = unbeaten_runs(ladder)
     budgets = budget_numbers(np.log(kept.column("train_flops")))
     assert np.bincount(budgets).tolist() == [2, 2, 2, 2, 2]  # both seeds of the best size
+
+
+SEEDS = pd.DataFrame(
+    {
+        "train_flops": np.repeat([1e15, 1e16, 1e17], 3),
+        "loss": [3.0, 3.02, 2.98, 2.8, 2.83, 2.78, 2.6, 2.62, 2.59],
+        "seed": [1, 2, 3] * 3,
+    }
+)
+
+
+def test_seeds_of_a_budget_are_repeats_where_no_size_is_known():
+    records = records_from_table(SEEDS)
+    assert len(set(records.configurations)) == 3
+    assert len(unbeaten_runs(records)) == 9  # none is picked for its luck
+
+
+@pytest.mark.parametrize("seeds", [[1, 1, 2] * 3, None], ids=["a seed twice", "no seeds"])
+def test_runs_of_a_budget_that_no_seed_tells_apart_are_no_repeats(seeds):
+    table = SEEDS.drop(columns="seed") if seeds is None else SEEDS.assign(seed=seeds)
+    assert len(set(records_from_table(table).configurations)) == 9
+
+
+def test_the_best_configuration_of_a_budget_is_best_in_the_mean_of_its_seeds():
+    compute, configuration = np.zeros(5), np.array([0, 0, 1, 1, 1])
+    loss = np.array([2.9, 3.6, 3.0, 3.1, 3.05])  # the luckiest run is of the worse configuration
+    best = best_of_budget(compute, loss, configuration)
+    assert best.tolist() == [False, False, True, True, True]

@@ -349,6 +349,31 @@ def test_without_repeats_the_default_is_mixed_in_and_named():
     assert "not recorded" in exact.noise.line
 
 
+def test_seeds_of_a_budget_are_forecast_from_and_none_is_picked_for_its_luck():
+    budgets = np.geomspace(1e18, 1e20, 6)
+    noise = np.tile([0.004, -0.001, -0.003], len(budgets))
+    loss = np.repeat(2.0 + 80 * budgets**-0.1, 3) * (1 + noise)
+    seeds = {"train_flops": np.repeat(budgets, 3), "loss": loss, "seed": [1, 2, 3] * len(budgets)}
+    answer = forecast(records_from_table(pd.DataFrame(seeds)), Targets.flops(2e20))
+    assert (answer.runs, answer.noise.source) == (18, "repeated runs")
+    assert pytest.approx(answer.noise.percent, abs=0.05) == 100 * 0.0036  # their spread
+    unseeded = pd.DataFrame(seeds).drop(columns="seed")
+    answer = forecast(records_from_table(unseeded), Targets.flops(2e20))
+    assert answer.runs == 6
+    assert "left out: a run of no more compute is better (12)" in texts(answer.limits)
+
+
+def test_one_law_has_no_weights_to_speak_of(ladder):
+    one = forecast(ladder, Targets.flops(FAR), options=ForecastOptions(law="chinchilla"))
+    assert "weights of the laws" not in forecast_text(one)
+
+
+@pytest.mark.parametrize("asked", [1e22, [1e21, 1e22], {"train_flops": 1e22}])
+def test_what_is_no_target_is_answered_with_how_to_say_it(ladder, asked):
+    with pytest.raises(ForecastError, match=r"say what is asked: Targets.flops\(1e21\)"):
+        forecast(ladder, asked)
+
+
 def test_a_constant_that_is_held_leaves_the_others_to_the_runs():
     x = np.geomspace(1e17, 1e20, 12)
     records = records_from_table(pd.DataFrame({"train_flops": x, "loss": 1.9 + 900 * x**-0.16}))

@@ -191,7 +191,9 @@ def test_far_from_the_break_the_local_exponents_are_the_two_named_ones():
 
 
 def test_an_unknown_law_is_refused_with_the_known_ones():
-    with pytest.raises(FitError, match='unknown law "chinchila"; the laws are power_law'):
+    with pytest.raises(
+        FitError, match=r"chinchila.; did you mean chinchilla. the laws are power_law"
+    ):
         law_named("chinchila")
 
 
