@@ -194,9 +194,9 @@ def curve_cuts(x: FloatArray) -> list[float]:
 
 def backtest_cuts(compute: FloatArray, *, is_surface: bool) -> list[tuple[str, float]]:
     """What a backtest hides, in words, and the compute up to which runs are seen; the furthest up
-    first."""
+    first. Along a curve seeds of one budget are one."""
     smallest = FEWEST_SURFACE_RUNS if is_surface else FEWEST_CURVE_RUNS
-    compute = np.sort(compute)
+    compute = np.sort(compute) if is_surface else np.unique(compute)
     steps = np.flatnonzero(np.diff(compute) > BUDGET_WIDTH)
     below_budget = compute[steps][::-1]  # the largest log compute below each budget from the top
     wanted = [
@@ -215,11 +215,15 @@ def backtest_cuts(compute: FloatArray, *, is_surface: bool) -> list[tuple[str, f
     return sorted(cuts.values(), key=lambda labelled: -labelled[1])
 
 
-def no_backtest(runs: int, *, is_surface: bool) -> str:
-    """What to say where `backtest_cuts` finds none."""
+def no_backtest(compute: FloatArray, *, is_surface: bool) -> str:
+    """What to say where `backtest_cuts` finds none in this compute (runs,)."""
+    found = len(compute) if is_surface else len(np.unique(compute))
+    nouns = ("run", "runs") if is_surface else ("point of the curve", "points of the curve")
+    runs = counted(found, *nouns)
     return (
-        f"{runs} {'run is' if runs == 1 else 'runs are'} too few to hide the largest and forecast "
-        f"from the rest (it needs {FEWEST_SURFACE_RUNS if is_surface else FEWEST_CURVE_RUNS} left)"
+        f"{runs} {'is' if found == 1 else 'are'} too few to hide the largest and "
+        f"forecast from the rest ({FEWEST_SURFACE_RUNS if is_surface else FEWEST_CURVE_RUNS} must "
+        "be left)"
     )
 
 

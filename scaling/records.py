@@ -100,10 +100,11 @@ class Records(Displayed):
         for name in names:
             if name not in self.table.columns:
                 self.require_clear(name)
-                have = ", ".join(map(printable, self.table.columns[:12]))
+                theirs = [self.names.get(ours, ours) for ours in self.table.columns]
+                have = ", ".join(printable(column) for column in theirs[:12])
                 raise RecordError(
-                    f'{self.source}: no column "{name}" (it has: {have}); '
-                    f"map one with --columns {name}=THEIR_NAME"
+                    f'{self.source}: no column "{name}" (it has: {have}); map one with '
+                    f'--columns {name}=THEIR_NAME, in Python columns={{"{name}": "THEIR_NAME"}}'
                 )
 
     def require_clear(self, *names: str) -> None:

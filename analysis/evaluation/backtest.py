@@ -174,7 +174,7 @@ def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest
     ladder = question.ladder
     cuts = backtest_cuts(ladder.log_compute, is_surface=question.is_surface)
     if not cuts:
-        reason = no_backtest(len(ladder), is_surface=question.is_surface)
+        reason = no_backtest(ladder.log_compute, is_surface=question.is_surface)
         raise ForecastError(f"{records.source}: {reason}")
     origins, scored = [], []
     for hides, cut in cuts:

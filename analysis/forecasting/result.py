@@ -104,11 +104,16 @@ class TargetForecast:
     @property
     def weights_because(self) -> str:
         """What the weights follow, in a sentence."""
+        reasons = self.weight_reasons.values()
+        if not any(reason.fitted_weight != reason.first_weight for reason in reasons):
+            fit = "as they were before any run was seen"  # along a curve fits are not weighed
+        else:
+            fit = "by how well each law fits"
         if self.rehearsed_error is None:
-            return "by how well each law fits: no backtest was possible"
+            return f"{fit}: no backtest was possible"
         return (
             f"{self.skill_share:.0%} by the errors of {self._rehearsals}, worth "
-            f"{self.origins:.1f} at this distance, {1 - self.skill_share:.0%} by how well each fits"
+            f"{self.origins:.1f} at this distance, {1 - self.skill_share:.0%} {fit}"
         )
 
 

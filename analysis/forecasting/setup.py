@@ -111,8 +111,8 @@ def _posed(
         reason, by_size = _by_size(ready)
         if reason is not None:
             raise ForecastError(
-                f"{records.source}: {reason}; add such runs, or forecast along one column: "
-                "scaling forecast --x"
+                f"{records.source}: {reason}; map columns (--columns), add such runs, or forecast "
+                "along one column: scaling forecast --x"
             )
         return _surface(by_size, law)
     return _curve(ready, wanted[0], law, furthest)
@@ -155,7 +155,8 @@ def _by_size(ready: Records) -> tuple[str | None, Records]:
     """Why these runs do not pin down a law of size and tokens (None if they do), and the runs."""
     ready.require_clear("params", "tokens")
     if "params" not in ready or "tokens" not in ready:
-        return "the table has no params and tokens", ready
+        missing = " and ".join(name for name in ("params", "tokens") if name not in ready)
+        return f"the table has no {missing}", ready
     usable = with_open_checks(ready).with_values("params", "tokens")
     logs = (np.log(usable.column("params")), np.log(usable.column("tokens")), log_flops(usable))
     return no_surface(*logs), usable

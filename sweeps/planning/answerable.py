@@ -162,7 +162,7 @@ def _no_backtest(runs: _Inputs) -> str | None:
         return reason
     if _cuts(runs):
         return None
-    return no_backtest(len(runs.ladder), is_surface=runs.is_surface)
+    return no_backtest(runs.ladder, is_surface=runs.is_surface)
 
 
 def _cuts(runs: _Inputs) -> list[tuple[str, float]]:

@@ -8,6 +8,7 @@ import pytest
 
 from analysis.decisions.budget_for_loss import budget_for_loss
 from analysis.decisions.optimal_split import allocate
+from analysis.evaluation.backtest import backtest
 from analysis.forecasting.forecast import forecast, with_predictions
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.result import Forecast
@@ -357,6 +358,8 @@ def test_seeds_of_a_budget_are_forecast_from_and_none_is_picked_for_its_luck():
     answer = forecast(records_from_table(pd.DataFrame(seeds)), Targets.flops(2e20))
     assert (answer.runs, answer.noise.source) == (18, "repeated runs")
     assert pytest.approx(answer.noise.percent, abs=0.05) == 100 * 0.0036  # their spread
+    with pytest.raises(ForecastError, match="6 points of the curve are too few"):
+        backtest(pd.DataFrame(seeds))  # of whatever number of seeds
     unseeded = pd.DataFrame(seeds).drop(columns="seed")
     answer = forecast(records_from_table(unseeded), Targets.flops(2e20))
     assert answer.runs == 6

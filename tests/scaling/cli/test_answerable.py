@@ -28,6 +28,9 @@ GRIDS = {
     "three budgets of one size": {"grid": {"width": 32, "flops": [3e10, 1e11, 3e11]}},
     "two sizes": {"grid": {"width": [32, 48], "flops": [3e10, 6e10, 1.2e11, 2.4e11]}},
     "lockstep": {"grid": {"width": [16, 32, 48, 64, 96, 128], "tokens_per_param": 40}},
+    "seeds of lockstep": {
+        "grid": {"width": [16, 32, 48, 64, 96, 128], "tokens_per_param": 40, "seed": [1, 2, 3]}
+    },
     "few runs of three sizes": {"grid": {"width": [16, 32, 64], "flops": [1e11]}},
     "three sizes": {"grid": {"width": [32, 48, 64], "flops": [3e10, 1e11, 3e11]}},
     "a ladder": {"grid": {"width": [24, 32, 48, 64, 96], "flops": [1e11, 3e11, 1e12, 3e12]}},
