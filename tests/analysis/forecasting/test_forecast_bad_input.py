@@ -70,7 +70,7 @@ RUN = ("--params", "1e9", "--tokens", "1e11")
         ("backtest", upside_down(), (), "the loss does not fall with compute"),
         ("allocate", upside_down(), FLOPS, "the loss does not fall with compute"),
         ("allocate", table(params=1e7), FLOPS, "only one model size"),
-        ("allocate", table()[["tokens", "loss"]], FLOPS, "no params and tokens"),
+        ("allocate", table()[["tokens", "loss"]], FLOPS, "the table has no params;"),
         ("forecast", table(loss=2.0), FLOPS, "does not fall"),
     ],
 )
