@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.approaches.isoflop import IsoflopFit
@@ -93,12 +94,19 @@ def plot_isoflop_fit(isoflop: IsoflopFit, *, ax: Axes | None = None) -> Axes:
 
 def has_isoflop(records: Records) -> bool:
     """Whether some budget was spent on several model sizes, so that there is a figure to draw."""
-    if not all(name in records for name in ("params", "tokens", "train_flops")):
-        return False
-    used = screen(records, "params", "tokens", "train_flops")
-    budgets = budget_numbers(np.log(used.column("train_flops")))
-    params = used.column("params")
-    return any(_sizes(params[budgets == b]) >= FEWEST_SIZES for b in np.unique(budgets))
+    return len(runs_by_budget(records)) > 0
+
+
+def runs_by_budget(records: Records) -> pd.DataFrame:
+    """The runs that `plot_isoflop` draws, those of budgets with several model sizes: the number of
+    the budget, params, tokens, train_flops, loss. Empty where the records lack a column."""
+    names = ["params", "tokens", "train_flops"]
+    if not all(name in records for name in names):
+        return pd.DataFrame(columns=["budget", *names, "loss"])
+    used = screen(records, *names)
+    runs = pd.DataFrame({name: used.column(name) for name in (*names, "loss")})
+    runs.insert(0, "budget", budget_numbers(np.log(used.column("train_flops"))))
+    return runs[runs.groupby("budget")["params"].transform("nunique") >= FEWEST_SIZES]
 
 
 def _budgets_to_show(

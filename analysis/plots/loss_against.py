@@ -4,12 +4,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.evaluation.held_out import HeldOutCheck
 from analysis.fitting.result import Fit
 from analysis.forecasting.result import Forecast, TargetForecast
-from analysis.intervals import LEVEL, interval_at
+from analysis.intervals import LEVEL, Interval, interval_at, interval_columns
 from analysis.plots.style import (
     FITTED,
     FORECAST,
@@ -101,12 +102,24 @@ def _column_of(forecast: Forecast) -> str:
     return "train_flops" if "train_flops" in at else next(iter(at))
 
 
-def _draw_law(ax: Axes, fit: Fit, used: Records, x: str, confidence_level: float) -> None:
+def law_line(fit: Fit, used: Records, x: str, confidence_level: float) -> pd.DataFrame:
+    """A law of ``x`` along the runs ``used``, as it is drawn: ``x``, loss, and low_90 and high_90
+    (by the level) where the fit has a bootstrap."""
     values = used.column(x)
     grid = np.geomspace(values.min(), values.max(), GRID_POINTS)
-    ax.plot(grid, fit.law.loss(grid), color=FITTED, lw=1.6, label="fitted law", zorder=4)
-    if fit.draws is not None:
-        low, high = fit.interval(lambda law: law.loss(grid), confidence_level)
+    line = pd.DataFrame({x: grid, "loss": fit.law.loss(grid)})
+    if fit.draws is None:
+        return line
+    band = Interval(*fit.interval(lambda law: law.loss(grid), confidence_level))
+    return line.assign(**interval_columns({confidence_level: band}))
+
+
+def _draw_law(ax: Axes, fit: Fit, used: Records, x: str, confidence_level: float) -> None:
+    line = law_line(fit, used, x, confidence_level)
+    grid, loss, *ends = (line[name].to_numpy() for name in line)
+    ax.plot(grid, loss, color=FITTED, lw=1.6, label="fitted law", zorder=4)
+    if ends:
+        low, high = ends
         band = f"law, {100 * confidence_level:g}% band"
         ax.fill_between(grid, low, high, color=FITTED, alpha=0.15, lw=0, label=band, zorder=1)
 

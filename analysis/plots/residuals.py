@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.fitting.result import Fit
@@ -25,6 +26,23 @@ from scaling.words import counted
 MOST_SIZES = 8
 
 
+def residuals(fit: Fit, records: Records, *, x: str = "train_flops") -> pd.DataFrame:
+    """One row per run of a fit: ``x``, params where they are known, the loss, and how far it lies
+    above the fitted one in percent.
+
+    Raises FitError where ``records`` are not those that the fit was made from.
+    """
+    used = screen(records, *fit.columns)
+    if len(used) != len(fit.log_residuals):
+        raise FitError(
+            f"{records.source}: {counted(len(used), 'usable run')}, but the fit used "
+            f"{len(fit.log_residuals)}; give the records that were fitted"
+        )
+    names = [x, *(["params"] if "params" in used and x != "params" else []), "loss"]
+    percent = 100 * np.expm1(np.asarray(fit.log_residuals))
+    return pd.DataFrame({**{n: used.column(n) for n in names}, "residual_percent": percent})
+
+
 def plot_residuals(
     fit: Fit, records: Records, *, x: str = "train_flops", ax: Axes | None = None
 ) -> Axes:
@@ -34,24 +52,19 @@ def plot_residuals(
     one size on one side, says that the law or the recipe misses something.
     """
     ax = axes_or_new(ax)
-    used = screen(records, *fit.columns)
-    if len(used) != len(fit.log_residuals):
-        raise FitError(
-            f"{records.source}: {counted(len(used), 'usable run')}, but the fit used "
-            f"{len(fit.log_residuals)}; give the records that were fitted"
-        )
-    percent = 100 * np.expm1(np.asarray(fit.log_residuals))
-    values = used.column(x)
-    sizes = np.unique(used.column("params")) if "params" in used else np.empty(0)
+    runs = residuals(fit, records, x=x)
+    percent, values = runs["residual_percent"].to_numpy(), runs[x].to_numpy()
+    params = runs["params"].to_numpy() if "params" in runs else np.empty(0)
+    sizes = np.unique(params)
     ax.axhline(0, color=MUTED, lw=1, zorder=1)
     style: dict[str, Any] = {"s": 30, "linewidths": 0.5, "edgecolors": "white", "zorder": 3}
     if 1 < len(sizes) <= MOST_SIZES:
         for size, colour in zip(sizes, shades(len(sizes)), strict=True):
-            own = used.column("params") == size
+            own = params == size
             ax.scatter(values[own], percent[own], color=colour, label=count_in_words(size), **style)
         ax.legend(title="parameters N", ncols=1 if len(sizes) <= 4 else 2, loc="best")
     else:
-        many = len(used) > MANY_POINTS
+        many = len(runs) > MANY_POINTS
         ax.scatter(values, percent, color=MEASURED, rasterized=many, **style)
     size_axis(ax, x, values)
     percent_axis(ax.yaxis)

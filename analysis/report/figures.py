@@ -4,9 +4,10 @@ import base64
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ from analysis.plots.loss_against import plot_loss_against
 from analysis.plots.loss_curves import plot_loss_curves
 from analysis.plots.residuals import plot_residuals
 from analysis.plots.style import figure_style
+from analysis.report.figure_data import MOST_ROWS, data_behind, data_uri, file_name
 from analysis.report.findings import Findings
 from analysis.report.summary import x_noun
 
@@ -27,11 +29,14 @@ SIZE_INCHES = (5.1, 3.9)
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One embedded figure: a data URI, what it shows, and what to see in it."""
+    """One embedded figure: a data URI, what it shows, what to see in it, and its data."""
 
     uri: str
     title: str
     caption: str
+    data: str = ""  # a data URI of a CSV file; none where there are too many rows
+    file: str = ""  # the name to save it by
+    rows: int = 0
 
 
 def draw_figures(findings: Findings) -> dict[str, Picture]:
@@ -82,7 +87,13 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
             "Training curves",
             "One line is one run, darker where it is longer. A spike or a rise is worth a look.",
         )
-    return pictures
+    tables = data_behind(findings)
+    return {name: _with_data(picture, tables[name]) for name, picture in pictures.items()}
+
+
+def _with_data(picture: Picture, table: pd.DataFrame) -> Picture:
+    data = data_uri(table) if len(table) <= MOST_ROWS else ""
+    return replace(picture, data=data, file=file_name(picture.title), rows=len(table))
 
 
 def _what_is_drawn(findings: Findings, level: str) -> str:
