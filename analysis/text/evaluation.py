@@ -37,8 +37,8 @@ def backtest_blocks(backtest: Backtest) -> list[Block]:
         Table(header, rows),
         "",
         Table(["hidden", "seen", *header[1:]], hidden),
-        f"{backtest.overall.predictions} predictions; each origin counts alike, however many runs "
-        "it hides; bias is predicted above measured",
+        f"{counted(backtest.overall.predictions, 'prediction')}; each origin counts alike, "
+        "however many runs it hides; bias is predicted above measured",
         Section("limits", texts(backtest.limits)),
     ]
 
