@@ -199,6 +199,10 @@ def _rehearsed(findings: Findings, pictures: Mapping[str, Picture]) -> None:
         if findings.held_out.warning:
             st.warning(_plain(findings.held_out.warning))
         _table(tables.held_out_table(findings))
+        both = tables.from_all_table(findings)
+        if both.rows:
+            st.caption("The forecast without the held-out runs, and with them")
+            _table(both)
         for sentence in texts(findings.held_out.limits, without=(LimitCode.MISSED,)):
             st.caption(_plain(sentence))
     st.subheader("Rolling-origin backtest: the largest runs hidden in turn")

@@ -21,6 +21,8 @@ from scaling.columns import with_loss_unit
 from scaling.limits import LimitCode, texts
 from scaling.words import counted
 
+MUCH_LESS = 0.1  # under the promised share of intervals that hold: then the promise says so
+
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
@@ -132,11 +134,29 @@ def _support(findings: Findings) -> str:
     if not guesses:
         return (
             "A new run of the same recipe should end inside such an interval "
-            f"{_level(findings)} of the time."
+            f"{_level(findings)} of the time{_held_less_often(findings)}."
         )
     return (
         f"The runs span {span:.1f} decades of {x_noun(findings.x)} and do not support a number "
         f"for {' and '.join(guesses)}: take that as an order of magnitude, not as a promise."
+    )
+
+
+def _held_less_often(findings: Findings) -> str:
+    """Where backtests as far out found much less than their intervals promise."""
+    found = [
+        f"{100 * band.score.coverage[SCORED_LEVEL]:.0f}% as far out as {factor:g} times"
+        for factor in FACTORS
+        if findings.backtest is not None
+        and (target := findings.target(factor)) is not None
+        and (band := findings.backtest.at_distance(target.decades_beyond)) is not None
+        and band.score.coverage[SCORED_LEVEL] < SCORED_LEVEL - MUCH_LESS
+    ]
+    if not found:
+        return ""
+    return (
+        f", but of the {100 * SCORED_LEVEL:g}% intervals in backtests of this ladder only "
+        f"{' and '.join(found)} held"
     )
 
 

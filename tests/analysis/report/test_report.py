@@ -18,6 +18,7 @@ from analysis.intervals import Interval
 from analysis.report import gather_findings, render_report, write_report, write_study
 from analysis.report.references import references_for
 from analysis.report.state_tables import seals_table
+from analysis.report.summary import summarise
 from analysis.report.tables import (
     NOT_IDENTIFIED,
     card_rows,
@@ -182,6 +183,26 @@ def test_a_pinned_floor_whose_loss_leaves_the_interval_is_explained(floorless):
     targets = tuple(wide if one is target else one for one in found.forecast.targets)
     held = replace(found, forecast=replace(found.forecast, targets=targets))
     assert not pinned_table(held).note and "outside" not in str(pinned_table(held).rows)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_promise_that_backtests_did_not_keep_says_so_where_it_is_made(findings):
+    bands = list(findings.backtest.by_distance)
+    at = bands.index(findings.backtest.at_distance(1.0))
+    kept = dict(bands[at].score.coverage)
+    told = []
+    for share in (0.64, 0.85):
+        score = replace(bands[at].score, coverage=kept | {0.9: share})
+        bands[at] = replace(bands[at], score=score)
+        scored = replace(findings.backtest, by_distance=tuple(bands))
+        told += [
+            s.text for s in summarise(replace(findings, backtest=scored)) if "reach" in s.heading
+        ]
+    assert (
+        "end inside such an interval 90% of the time, but of the 90% intervals in backtests of "
+        "this ladder only 64% as far out as 10 times"
+    ) in told[0]
+    assert "as far out as 10 times" not in told[1]
 
 
 def cites_every_candidate(found, page):
