@@ -97,7 +97,7 @@ class Verdict:
     run: str
     predicted: float | None
     measured: float
-    error: float | None  # log(predicted / measured): above zero means predicted too high
+    error: float | None  # predicted / measured - 1: above zero means predicted too high
     inside: Mapping[float, bool]  # by confidence level
 
     @property
@@ -200,7 +200,7 @@ class SealStanding(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One row per verdict: where its run is, predicted (blank where it is not supported) and
-        measured loss, error (ln predicted over measured), and which intervals held."""
+        measured loss, error (predicted / measured - 1), and which intervals held."""
         rows = [
             {
                 **verdict.at,
@@ -313,7 +313,7 @@ def _verdict(seal: Seal, target: SealedTarget, run: str, loss: float) -> Verdict
         run=run,
         predicted=target.median,
         measured=loss,
-        error=None if target.median is None else float(np.log(target.median / loss)),
+        error=None if target.median is None else target.median / loss - 1,
         inside={level: low <= loss <= high for level, (low, high) in target.intervals.items()},
     )
 

@@ -56,7 +56,7 @@ def test_a_prediction_whose_run_has_not_landed_has_no_verdict(seal):
 def test_a_landed_run_is_scored_against_what_was_sealed(seal):
     (verdict,) = score_seal(seal, ladder([{**NEW, "loss": NEW_LOSS}]))
     assert verdict.measured == NEW_LOSS
-    assert verdict.error == pytest.approx(np.log(seal.targets[0].median / NEW_LOSS))
+    assert verdict.error == pytest.approx(seal.targets[0].median / NEW_LOSS - 1)
     assert verdict.inside[0.9]
     assert "inside 90%" in verdict.line
 
