@@ -188,7 +188,7 @@ class Records(Displayed):
         """
         self.require(*columns, "loss")
         kept = self
-        for state in sorted(set(self.status) - {"finished"}):
+        for state in sorted(set(self.status.unique()) - {"finished"}):
             kept = kept.select(kept.status != state, state)
         if "held_out" in self:
             kept = kept.select(~kept.table["held_out"].astype(bool), "held out by the plan")

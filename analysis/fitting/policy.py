@@ -71,6 +71,7 @@ def fit_law(
     bootstrap: int = RESAMPLES,
     confidence_level: float = LEVEL,
     seed: int = 0,
+    card: bool = True,
 ) -> Fit:
     """The constants of one law with their intervals, as `scaling fit` and every page give them.
 
@@ -84,7 +85,8 @@ def fit_law(
     ({"beta": "alpha"}). ``x`` names the column that stands for the input of a one-input law.
     ``weights``: "stderr" (inverse squared relative loss_stderr), "compute" (rising with
     train_flops), a column, or one number per run. ``bootstrap`` draws, behind every interval,
-    resample configurations, or the groups of the column ``cluster``; 0 for none.
+    resample configurations, or the groups of the column ``cluster``; 0 for none. ``card`` fits
+    again under other objectives and countings, for ``Fit.card``.
 
     Losses are nats per token, sizes counts, compute FLOP. Raises FitError or RecordError where
     the runs cannot answer; what limits a usable answer is in ``Fit.limits``.
@@ -109,7 +111,7 @@ def fit_law(
         untold = {**fit.unidentified, floor: FLOOR_UNTOLD}
         fit = replace(fit, unidentified=untold, limits=(FLOOR_HELD, *fit.limits))
     fit = replace(fit, choices=(chosen_runs, chosen_objective, chosen_floor))
-    return replace(fit, card=checklist_card(fit, runs).entries)
+    return replace(fit, card=checklist_card(fit, runs).entries) if card else fit
 
 
 def _check_fall(records: Records, kind: type[Law], x: str | None) -> None:

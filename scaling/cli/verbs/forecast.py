@@ -50,6 +50,7 @@ def fit(arguments: Arguments) -> None:
         weights=arguments.weights,
         confidence_level=shares[0],
         seed=arguments.seed,
+        card=bool(arguments.card or arguments.json or arguments.output),
     )
     if arguments.output:  # with the bootstrap draws, so that it can be loaded again
         save(fitted.to_json(), arguments)

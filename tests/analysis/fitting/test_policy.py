@@ -199,3 +199,9 @@ def test_a_law_of_compute_on_many_sizes_a_budget_comes_with_a_hint():
     assert "4 sizes a budget" in sizes_hint(simulate_records(law, many))
     few = isoflop_runs([1e17, 1e18, 1e19, 1e20], [1.0], law)
     assert sizes_hint(simulate_records(law, few)) is None
+
+
+def test_a_fit_without_its_card_has_the_same_numbers():
+    plain, carded = (fit_law(small_ladder(), bootstrap=DRAWS, card=card) for card in (False, True))
+    assert plain.card is None and carded.card is not None
+    assert plain.to_dict() | {"card": carded.card} == carded.to_dict()
