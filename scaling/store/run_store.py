@@ -83,7 +83,7 @@ class RunStore:
         client = connect(uri)
         experiment = _find_experiment(client, sweep, uri)
         if experiment is None:
-            tags, place = {KIND: "sweep"}, _artifact_folder(uri)
+            tags, place = {KIND: "sweep", **_ON_PAGES}, _artifact_folder(uri)
             experiment_id = client.create_experiment(sweep, artifact_location=place, tags=tags)
             return cls(sweep=sweep, tracking_uri=uri, experiment_id=experiment_id)
         if KIND not in experiment.tags:
@@ -375,6 +375,15 @@ class RunStore:
             ]
 
 
+#: What MLflow's pages say of an experiment: its kind in their list, and its description.
+_ON_PAGES = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": (
+        "Runs of different size, trained for scaling laws: choose **Model training**, top left. "
+        "The plus sign at *sweep ...* opens its runs. `final.loss` is the loss on validation data, "
+        "`final.train_flops` what training cost, `train_loss` the curve."
+    ),
+}
 _SIZES = ("params", "tokens", "train_flops")
 #: One thread a store in this process ships what its runs write.
 _SHIPPERS: dict[tuple[int, str], Shipper] = {}
