@@ -45,6 +45,7 @@ from scaling.store.run_writer import (
     as_params,
     final_metrics,
     now_ms,
+    origin_tags,
     record_json,
 )
 from scaling.store.settlement import Settlement
@@ -128,7 +129,7 @@ class RunStore:
             found = client.search_runs([self.experiment_id], f"tags.`{KIND}` = 'sweep'")
             if found:
                 return replace(self, parent_id=found[-1].info.run_id)
-            tags = {KIND: "sweep"}
+            tags = origin_tags() | {KIND: "sweep"}
             run = client.create_run(self.experiment_id, run_name=f"sweep {self.sweep}", tags=tags)
             log_batches(client, run.info.run_id, params=as_params(facts))
             client.set_terminated(run.info.run_id)
@@ -219,7 +220,8 @@ class RunStore:
         """Begin one run: its facts are on their way to the store before the first step is taken."""
         spool = Spool.create(state_folder("spool", self.key))
         record = {"run_id": run_id, "sweep": self.sweep, **facts}
-        tags = {RUN_ID: run_id, STATE: RunState.RUNNING, RECORD: record_json(record)}
+        tags = origin_tags() | {RUN_ID: run_id, STATE: RunState.RUNNING}
+        tags[RECORD] = record_json(record)
         if self.parent_id:
             tags[PARENT] = self.parent_id
         writer = RunWriter(spool, _shipper(self), record)

@@ -1,5 +1,6 @@
 """Writes one run into the store while it trains."""
 
+import getpass
 import json
 import math
 import time
@@ -10,6 +11,7 @@ from scaling.store.run_state import REASON, RECORD, STATE, Fact, RunState
 from scaling.store.spool import Shipper, Spool
 from scaling.store.tracebacks import traceback_tags
 from scaling.store.tracking_uri import without_secrets
+from scaling.version import installed_version
 
 _END_SECONDS = 20.0  # how long the end of a run waits for a store that is merely slow
 
@@ -92,6 +94,16 @@ class RunWriter:
 
 
 MLFLOW_STATUS = {RunState.FINISHED: "FINISHED", RunState.SETTLED: "KILLED"}
+
+
+def origin_tags() -> dict[str, str]:
+    """Who made a run, and with what, as MLflow's pages show it; no user where the system has no
+    name for who runs this."""
+    source = {"mlflow.source.name": f"scaling {installed_version()}", "mlflow.source.type": "LOCAL"}
+    try:
+        return {"mlflow.user": getpass.getuser(), **source}
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return source
 
 
 def now_ms() -> int:

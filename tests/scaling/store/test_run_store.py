@@ -55,6 +55,14 @@ def test_an_experiment_says_in_mlflow_what_it_holds_and_its_own_run_is_no_traini
     assert store.read_records().table["run_id"].tolist() == ["abc"]
 
 
+def test_the_pages_of_mlflow_say_who_made_a_run_and_with_what(store, monkeypatch):
+    monkeypatch.setattr("getpass.getuser", lambda: "ada")
+    store.with_parent({"runs": 1}).start_run("abc", "d32", FACTS).finish(RECORD)
+    for run in connect(store.tracking_uri).search_runs([store.experiment_id]):
+        assert run.data.tags["mlflow.user"] == "ada"
+        assert run.data.tags["mlflow.source.name"].startswith("scaling ")
+
+
 def test_facts_that_are_added_after_the_end_reach_every_reader(store, monkeypatch):
     monkeypatch.setattr("scaling.store.cache._WORTH_WRITING", 1)
     for name in ("abc", "other"):
