@@ -47,7 +47,8 @@ def budget_numbers(compute: FloatArray) -> npt.NDArray[np.int64]:
     """
     order = np.argsort(compute, kind="stable")
     numbers = np.empty(len(order), dtype=np.int64)
-    numbers[order] = np.cumsum(np.diff(compute[order], prepend=compute.min()) > AS_PLANNED)
+    steps = np.diff(compute[order], prepend=compute.min(initial=np.inf))
+    numbers[order] = np.cumsum(steps > AS_PLANNED)
     return numbers
 
 

@@ -38,7 +38,8 @@ def tracebacks_text(standing: SweepStanding) -> str:
 
 
 def what_next(standing: SweepStanding, config: str) -> str:
-    """What to type after a sweep was trained."""
+    """What to type after a sweep was trained; ``config`` is its file with the changes to it, as
+    they were typed."""
     failed = [run for run in standing.runs if run.state is RunState.FAILED]
     if failed:
         why = " --tracebacks" * any(bool(run.traceback) for run in failed)

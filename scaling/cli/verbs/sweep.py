@@ -1,6 +1,7 @@
 """Verbs that spend compute, or look at what it was spent on: one call into `sweeps` each."""
 
 import argparse
+import shlex
 import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
@@ -84,7 +85,8 @@ def run(arguments: Arguments) -> None:
         run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
     standing = standing_of(planned, store)
     answer(standing.to_json(), lambda: standing_text(standing), arguments)
-    print(f"next: {what_next(standing, arguments.config)}", file=sys.stderr)
+    typed = [arguments.config, *(part for one in arguments.set for part in ("--set", one))]
+    print(f"next: {what_next(standing, shlex.join(typed))}", file=sys.stderr)
 
 
 def status(arguments: Arguments) -> None:

@@ -93,6 +93,8 @@ def find_files(patterns: Sequence[str]) -> list[str]:
         expanded = str(Path(pattern).expanduser())
         paths = [path for path in glob.glob(expanded, recursive=True) if is_readable(Path(path))]
         if not paths:
+            if Path(expanded).is_dir():
+                raise CorpusError(f"{pattern}: is a folder; write {pattern.rstrip('/')}/**/*.txt")
             raise CorpusError(f"{pattern}: no such file; mend data.files")
         found.update(dict.fromkeys(sorted(paths)))
     return list(found)

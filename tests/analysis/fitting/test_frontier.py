@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.frontier import unbeaten_runs
+from analysis.fitting.policy import fit_law
 from scaling.answerable import best_of_budget, budget_numbers
+from scaling.errors import ScalingError
 from scaling.records import records_from_table
 
 
@@ -65,3 +67,10 @@ def test_the_best_configuration_of_a_budget_is_best_in_the_mean_of_its_seeds():
     loss = np.array([2.9, 3.6, 3.0, 3.1, 3.05])  # the luckiest run is of the worse configuration
     best = best_of_budget(compute, loss, configuration)
     assert best.tolist() == [False, False, True, True, True]
+
+
+def test_where_nothing_has_finished_a_fit_says_so_in_one_line():
+    table = pd.DataFrame({"train_flops": [1e15, 1e16], "loss": [3.0, 2.9], "status": "running"})
+    with pytest.raises(ScalingError) as caught:
+        fit_law(records_from_table(table), "power_law")
+    assert "running" in str(caught.value) and "\n" not in str(caught.value)

@@ -136,6 +136,9 @@ def test_a_run_ends_with_what_to_type_next(config, plan, capsys, launches):
     assert main(["run", config, "--json"]) == 0
     said = capsys.readouterr()
     assert f"next: scaling study {config}  # forecasts the held-out runs" in said.err
+    assert main(["run", config, "--set", "launch.workers=1"]) == 0
+    said_too = f"next: scaling study {config} --set launch.workers=1  # forecasts"
+    assert said_too in capsys.readouterr().err  # what was changed is changed there too
     assert json.loads(said.out)["sweep"] == "tiny"
     assert main(["run", config, "--set", "held_out=[]"]) == 0
     assert "next: scaling forecast mlflow:tiny --flops " in capsys.readouterr().err

@@ -112,8 +112,8 @@ def test_a_saved_folder_that_was_cut_short_says_so(tmp_path):
         contents(tmp_path / "saved")
 
 
-def test_a_folder_that_nobody_saved_is_no_file(tmp_path):
-    with pytest.raises(CorpusError, match="no such file"):
+def test_a_folder_that_nobody_saved_is_answered_with_a_glob(tmp_path):
+    with pytest.raises(CorpusError, match=r"is a folder; write .*/\*\*/\*\.txt"):
         contents(tmp_path)
 
 
