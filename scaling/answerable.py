@@ -17,6 +17,7 @@ FEWEST_SCALES = 3  # sizes, and numbers of tokens, of a surface
 FEWEST_CURVE_POINTS = 4
 COLLINEAR_SPREAD = 0.15  # of log params around a line in log tokens: about 15% either way
 AS_PLANNED = 0.02  # in logs of size, tokens or compute: runs meet a plan to within whole steps
+WIDEST_BUDGET = 0.25  # ln: runs of one budget lie within this, however they follow one another
 
 SURFACE_STEP = 0.3 * DECADE  # between origins of a backtest with two inputs
 CURVE_CUTS = np.log([1.41, 2.0, 4.0, 8.0])  # below the largest x, with one input
@@ -43,12 +44,20 @@ _LEAST_SPREAD = 0.05
 def budget_numbers(compute: FloatArray) -> npt.NDArray[np.int64]:
     """The budget that each run (runs,) of such compute belongs to, numbered from the smallest.
 
-    Runs within about 2% of the next cheaper one share its budget.
+    Runs within about 2% of the next cheaper one share its budget. In a dense table such a chain
+    may run over decades: one longer than `WIDEST_BUDGET` is cut into budgets of 2% each.
     """
     order = np.argsort(compute, kind="stable")
+    ranked = compute[order]
+    fresh = np.diff(ranked, prepend=-np.inf) > AS_PLANNED
+    chain = np.cumsum(fresh) - 1
+    along = ranked - ranked[fresh][chain]
+    longest = np.zeros(int(fresh.sum()))
+    np.maximum.at(longest, chain, along)
+    part = np.where(longest[chain] > WIDEST_BUDGET, along // AS_PLANNED, 0)
+    fresh[1:] |= np.diff(part) != 0
     numbers = np.empty(len(order), dtype=np.int64)
-    steps = np.diff(compute[order], prepend=compute.min(initial=np.inf))
-    numbers[order] = np.cumsum(steps > AS_PLANNED)
+    numbers[order] = np.cumsum(fresh) - 1
     return numbers
 
 

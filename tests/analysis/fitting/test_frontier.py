@@ -6,7 +6,7 @@ import pytest
 
 from analysis.fitting.frontier import unbeaten_runs
 from analysis.fitting.policy import fit_law
-from scaling.answerable import best_of_budget, budget_numbers
+from scaling.answerable import AS_PLANNED, best_of_budget, budget_numbers
 from scaling.errors import ScalingError
 from scaling.records import records_from_table
 
@@ -74,3 +74,10 @@ def test_where_nothing_has_finished_a_fit_says_so_in_one_line():
     with pytest.raises(ScalingError) as caught:
         fit_law(records_from_table(table), "power_law")
     assert "running" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_runs_that_follow_each_other_closely_over_decades_are_many_budgets():
+    compute = np.linspace(np.log(1e18), np.log(1e20), 2000)
+    numbers = budget_numbers(compute)
+    assert numbers.max() + 1 == pytest.approx(np.ptp(compute) / AS_PLANNED, abs=2)
+    assert (np.diff(numbers) >= 0).all()
