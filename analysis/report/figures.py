@@ -24,7 +24,7 @@ from analysis.report.findings import Findings
 from analysis.report.summary import x_noun
 
 # as wide as a phone, so that letters are as large there as in `figure_style`
-SIZE_INCHES = (5.1, 3.9)
+SIZE_INCHES = (5.1, 4.1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +125,10 @@ def _loss(findings: Findings, ax: Axes) -> None:
         confidence_level=findings.confidence_level,
         ax=ax,
     )
+    # above the axes: inside so small a figure it would hide the forecast
+    if (inside := ax.get_legend()) is not None:
+        inside.remove()
+    ax.figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2)
 
 
 def _residuals(fit: Fit, x: str, ax: Axes) -> None:
