@@ -28,6 +28,7 @@ from analysis.text.tuning import trend_sentences
 from scaling.errors import ScalingError
 from scaling.limits import LimitCode, texts
 from scaling.records import Records
+from scaling.tables.notes import notes_text
 
 BOOTSTRAP = RESAMPLES  # as the report, whose numbers these are
 REFRESH_SECONDS = 10
@@ -174,7 +175,7 @@ def _answer(findings: Findings, typed: str) -> None:
     except ScalingError as error:
         st.error(_plain(str(error)))
         return
-    st.code(forecast_text(answer), language=None)
+    st.code(forecast_text(answer) + notes_text(findings.records.told), language=None)
 
 
 def _rungs(findings: Findings, pictures: Mapping[str, Picture]) -> None:

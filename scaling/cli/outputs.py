@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.errors import ConfigError
+from scaling.tables.notes import notes_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,8 +25,7 @@ def tell(arguments: Arguments) -> None:
 
 
 def _notes_text(arguments: Arguments) -> str:
-    notes: Sequence[Note] = getattr(arguments, "notes", ())
-    return "".join(["\n\nread as:", *(f"\n  - {note.text}" for note in notes)]) if notes else ""
+    return notes_text(getattr(arguments, "notes", ()))
 
 
 def _with_notes(document: str, arguments: Arguments) -> str:

@@ -34,6 +34,12 @@ class Note:
     """A sentence for people, without a full stop; it may change at any time."""
 
 
+def notes_text(notes: Iterable[Note]) -> str:
+    """What a reader says of a table, to be printed below an answer; "" where it says nothing."""
+    lines = [f"\n  - {note.text}" for note in notes]
+    return "".join(["\n\nread as:", *lines]) if lines else ""
+
+
 @dataclass(frozen=True)
 class DroppedRow:
     """A row that a file holds and no table does."""

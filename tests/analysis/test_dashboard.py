@@ -18,6 +18,7 @@ from scaling.cli import main
 from scaling.cli.verbs import dashboard as verb
 from scaling.store.run_store import RunStore
 from scaling.store.seals import keep_seal
+from scaling.tables.reading import Reading
 from sweeps.running.driver_lock import DriverLock
 
 ROOT = Path(__file__).parents[2]
@@ -216,7 +217,7 @@ def test_without_sources_the_page_offers_the_sweeps_of_the_store(tracking_uri, m
     def script():
         from scaling.cli.dashboard_page import draw
 
-        draw({"sources": [], "columns": {}, "where": []})
+        draw({"sources": [], "reading": {}, "where": []})
 
     monkeypatch.setattr("scaling.cli.dashboard_page.seal_standings", lambda: ())
     with DriverLock(store.with_parent({})):
@@ -259,7 +260,9 @@ def test_the_server_takes_the_place_of_the_command(runs, monkeypatch, capsys):
     (words,) = started
     assert words[1:4] == ["-m", "streamlit", "run"]
     assert Path(words[4]).is_file()
-    assert json.loads(words[-1]) == {"sources": [runs], "columns": {}, "where": ["params > 0"]}
+    request = json.loads(words[-1])
+    assert (request["sources"], request["where"]) == ([runs], ["params > 0"])
+    assert Reading(**request["reading"]) == Reading()
     assert words[words.index("--browser.gatherUsageStats") + 1] == "false"
 
 
