@@ -1,6 +1,7 @@
 """Approach 1, as a cross-check: the best run at every compute, and how its size grows."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode
 from scaling.sources import Source, records_from
 from scaling.words import counted
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -27,6 +31,14 @@ class EnvelopeFit(Result):
     coefficient: float
     confidence_level: float
     limits: tuple[Limit, ...]
+
+    def to_frame(self) -> "DataFrame":
+        """One row per run on the envelope, by rising train_flops: its params and its loss."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {"train_flops": self.train_flops, "params": self.params, "loss": self.loss}
+        )
 
     def optimal_params(self, train_flops: npt.ArrayLike) -> FloatArray:
         """The size that the line through the envelope gives for these budgets."""

@@ -3,14 +3,18 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from analysis.approaches.envelope import EnvelopeFit, fit_envelope
 from analysis.approaches.isoflop import IsoflopFit, fit_isoflop
 from analysis.display import Result
 from analysis.intervals import LEVEL, Interval
 from scaling.errors import ScalingError
-from scaling.limits import Limit, LimitCode, texts
+from scaling.limits import Limit, LimitCode, codes, texts
 from scaling.sources import Source, records_from
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -21,6 +25,16 @@ class CrossCheck(Result):
     exponent: float | None
     interval: Interval | None
     limits: tuple[Limit, ...]  # where the literature shows its bias, or why it gives no exponent
+
+    def to_frame(self) -> "DataFrame":
+        """One row: the approach, its exponent (blank where there is none), the ends of its
+        interval, and the codes of its limits."""
+        import pandas as pd
+
+        low, high = self.interval or (math.nan, math.nan)
+        exponent = math.nan if self.exponent is None else self.exponent
+        row = {"approach": self.approach, "exponent": exponent, "low": low, "high": high}
+        return pd.DataFrame([{**row, "limits": codes(self.limits)}])
 
     @property
     def line(self) -> str:

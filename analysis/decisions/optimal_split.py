@@ -59,6 +59,10 @@ class OptimalSplit(Result):
         """``value``, a size or a number of tokens, to the digits that mean something."""
         return value if self.supported else float(f"{value:.1g}")
 
+    def to_frame(self) -> "DataFrame":
+        """One row, as `Allocation.to_frame` has it."""
+        return Allocation(splits=(self,)).to_frame()
+
     def in_meaningful_digits(self) -> "OptimalSplit":
         """The same where it is supported; else ranges to one digit, an order of magnitude."""
         params, tokens = (

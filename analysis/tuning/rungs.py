@@ -7,7 +7,7 @@ look at; they change no weight.
 
 import math
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -89,6 +89,10 @@ class LadderHealth(Result):
     """Why there is no trend, where there is none."""
     stakes: tuple[Stake, ...]
     """At the largest run that fits use and at the largest held-out one, where a trend is real."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per rung, smallest first, with the fields of `Rung`; blank: not recorded."""
+        return pd.DataFrame([asdict(rung) for rung in self.rungs])
 
 
 def ladder_health(records: Source, curves: pd.DataFrame | None = None) -> LadderHealth:

@@ -82,6 +82,15 @@ def test_an_isoflop_fit_has_a_row_per_budget(results):
     assert frame["limits"].tolist() == [""] * len(frame)
 
 
+def test_every_result_is_a_frame_too(results):
+    for kind in subclasses(display.Result) - {display.Result, display.DrawnResult}:
+        assert "to_frame" in dir(kind), kind
+    envelope, check = results["EnvelopeFit"], results["CrossCheck"]
+    assert envelope.to_frame()["params"].tolist() == list(envelope.params)
+    (row,) = check.to_frame().to_dict("records")
+    assert (row["exponent"], row["low"], row["high"]) == (check.exponent, *check.interval)
+
+
 def test_covariance_and_correlation_are_those_of_the_bootstrap_draws(fit):
     names = list(fit.constants)
     drawn = np.array([fit.draws.constants()[name] for name in names])

@@ -137,6 +137,7 @@ def test_the_curve_of_best_runs_weighs_health_too():
 
 def test_each_rung_is_told_with_its_check_its_signs_and_its_weight():
     health = ladder_health(records_from_table(a_ladder("soft", 0.005)))
+    assert health.to_frame()["name"].tolist() == [rung.name for rung in health.rungs]
     assert [rung.name for rung in health.rungs] == [f"width {w}, depth 1" for w in WIDTHS]
     soft = health.rungs[3]
     assert (soft.status, soft.runs, soft.gap, soft.weight) == ("soft", 4, 0.005, 0.5)
