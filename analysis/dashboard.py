@@ -81,7 +81,7 @@ def _page(feeds: Feeds) -> None:
         level = st.select_slider("Intervals hold", (0.5, 0.8, 0.9, 0.95), 0.9, format_func=_percent)
         live = st.toggle(f"Look again every {REFRESH_SECONDS} s", value=False)
     st.title(_plain(source))
-    standing, ahead, rungs, rehearsed, sealed = st.tabs(
+    standing, ahead, rungs, backtested, sealed = st.tabs(
         ["Standing", "Forecast", "Rung health", "Was it right?", "Sealed forecasts"]
     )
     with standing:
@@ -92,7 +92,7 @@ def _page(feeds: Feeds) -> None:
     try:
         findings = _findings(records, feeds.curves, source, records.data_hash, level)
     except ScalingError as error:  # a sweep that has just begun has a standing and nothing else
-        for tab in (ahead, rungs, rehearsed):
+        for tab in (ahead, rungs, backtested):
             tab.info(_plain(str(error)))
         return
     pictures = _pictures(findings, source, records.data_hash, level)
@@ -100,8 +100,8 @@ def _page(feeds: Feeds) -> None:
         _forecast(findings, pictures)
     with rungs:
         _rungs(findings, pictures)
-    with rehearsed:
-        _rehearsed(findings, pictures)
+    with backtested:
+        _backtested(findings, pictures)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Fitting, forecasting, backtesting ...")
@@ -191,7 +191,7 @@ def _rungs(findings: Findings, pictures: Mapping[str, Picture]) -> None:
             _picture(pictures, name)
 
 
-def _rehearsed(findings: Findings, pictures: Mapping[str, Picture]) -> None:
+def _backtested(findings: Findings, pictures: Mapping[str, Picture]) -> None:
     st.subheader("Held-out runs")
     if findings.held_out is None:
         refusal = findings.refusal(LimitCode.NO_HELD_OUT_CHECK)

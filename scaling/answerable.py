@@ -25,15 +25,15 @@ CURVE_REACH = float(np.log(2.3))
 FEWEST_SURFACE_RUNS = 8  # below a cut
 FEWEST_CURVE_RUNS = 6  # below a cut, over a factor of three
 
-REHEARSALS = 5  # of one forecast, at most
+BACKTESTS = 5  # of one forecast, at most
 
 BUDGETS_HIDDEN = (1, 2, 3)  # in turn, by a backtest
 RATIOS_HIDDEN = (2.0, 4.0, 10.0, 30.0, 100.0, 1000.0)
 BUDGET_WIDTH = 0.1 * DECADE  # runs this close in compute, on one plan or not, are hidden together
 
-REHEARSED_REACH = 4.0  # times the furthest backtest: forecasts beyond it rest on the laws alone
+BACKTESTED_REACH = 4.0  # times the furthest backtest: forecasts beyond it rest on the laws alone
 SPANNED_REACH = 1.5  # times the span of the runs: nothing further is read as a number
-UNREHEARSED_REACH = 0.5  # of the span of the runs, where that is more
+UNTESTED_REACH = 0.5  # of the span of the runs, where that is more
 ROUNDING = 0.01  # decades; planned budgets are met to within it
 
 _FEWEST_SIZES = 3  # values of each input of a law that is fitted
@@ -237,9 +237,9 @@ def no_backtest(compute: FloatArray, *, is_surface: bool) -> str:
     )
 
 
-def supported_reach(spanned: float, rehearsed: float) -> float:
+def supported_reach(spanned: float, backtested: float) -> float:
     """Decades beyond runs that span so many up to which a forecast may be read as a number, where
     a backtest reached so far."""
     return min(
-        SPANNED_REACH * spanned, max(REHEARSED_REACH * rehearsed, UNREHEARSED_REACH * spanned)
+        SPANNED_REACH * spanned, max(BACKTESTED_REACH * backtested, UNTESTED_REACH * spanned)
     )

@@ -20,7 +20,7 @@ from analysis.forecasting.optimum import no_best_split
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import check_distance, pose
-from analysis.forecasting.support import furthest_rehearsal, span
+from analysis.forecasting.support import furthest_backtest, span
 from analysis.forecasting.targets import Targets
 from analysis.intervals import Interval, interval_columns
 from scaling.arrays import FloatArray
@@ -143,7 +143,7 @@ def allocate(
     log_tokens = np.where(log_params == np.inf, -np.inf, log_tokens)
     names = "; ".join(c.name for c in question.candidates)  # some hold a comma
     answered_by = f"weighted laws ({names})" if len(question.candidates) > 1 else names
-    spanned, rehearsed = span(forecaster), furthest_rehearsal(forecaster)
+    spanned, backtested = span(forecaster), furthest_backtest(forecaster)
     shared = question.limits + demand.limits
     splits = tuple(
         _split(
@@ -155,7 +155,7 @@ def allocate(
             decades_beyond=float(beyond[i]),
             law=answered_by,
             limits=shared
-            + too_far(float(beyond[i]), spanned, rehearsed)
+            + too_far(float(beyond[i]), spanned, backtested)
             + _endless(float(budget), log_params[i]),
         )
         for i, budget in enumerate(budgets)
@@ -212,7 +212,7 @@ def _draws(
     The backtests' scale widens the parameters as it widens the loss.
     """
     ensemble = forecaster.ensemble
-    weighing = weigh(forecaster.rehearsals, ensemble, beyond)
+    weighing = weigh(forecaster.backtests, ensemble, beyond)
     rng = np.random.default_rng([options.seed, 2])
     best = np.empty((len(log_compute), options.draws))
     for i in range(len(log_compute)):

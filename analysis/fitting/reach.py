@@ -16,13 +16,13 @@ FLOPS_RATIO = 6.0  # FLOP per parameter and token, where the table says none
 _WORK = "params x tokens"  # what compute grows with in a law of both
 
 
-def too_far(distance: float, spanned: float, rehearsed: float) -> tuple[Limit, ...]:
+def too_far(distance: float, spanned: float, backtested: float) -> tuple[Limit, ...]:
     """Why nothing this far out is a number to read; nothing where it may be. All in decades."""
     text = f"{distance:.2f} decades beyond the data, which span {spanned:.2f}"
     if distance > SPANNED_REACH * spanned + ROUNDING:
         return (Limit(LimitCode.UNSUPPORTED, text),)
-    if distance > supported_reach(spanned, rehearsed) + ROUNDING:
-        tested = f"backtested to {rehearsed:.2f}" if rehearsed else "and no backtest was made"
+    if distance > supported_reach(spanned, backtested) + ROUNDING:
+        tested = f"backtested to {backtested:.2f}" if backtested else "and no backtest was made"
         return (Limit(LimitCode.UNSUPPORTED, f"{text}, {tested}"),)
     return ()
 

@@ -1,6 +1,6 @@
 """Several laws as one forecast: fit each, weigh them by their skill, and say how wide they stand.
 
-Reading order: `fit_members`, `combine` (centre and variance for given weights), `rehearse`
+Reading order: `fit_members`, `combine` (centre and variance for given weights), `origin_errors`
 (hide the largest runs, predict them), `weigh` (weights and scale from the backtests).
 """
 

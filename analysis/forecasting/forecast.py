@@ -28,7 +28,7 @@ from analysis.forecasting.setup import Question, check_distance, pose
 from analysis.forecasting.support import (
     evidence,
     floor_identified,
-    furthest_rehearsal,
+    furthest_backtest,
     left_out,
     limits,
     target_limits,
@@ -204,16 +204,16 @@ def _target_forecast(
             name: WeightReason(
                 first_weight=float(ensemble.given_weights[j]),
                 fitted_weight=float(ensemble.first_weights[j]),
-                rehearsed_error=_percent(weighing.rms_error[i, j]),
+                backtest_error=_percent(weighing.rms_error[i, j]),
             )
             for j, name in enumerate(names)
         },
         skill_share=float(weighing.trust[i]),
         scale=float(np.sqrt(weighing.scale_squared[i])),
-        rehearsals=len(forecaster.rehearsals),
+        backtests=len(forecaster.backtests),
         origins=float(weighing.evidence[i]),
-        rehearsed_error=_percent(weighing.mean_error[i]),
-        furthest_rehearsal=furthest_rehearsal(forecaster),
+        backtest_error=_percent(weighing.mean_error[i]),
+        furthest_backtest=furthest_backtest(forecaster),
         draws=losses,
         centre=centre,
     )

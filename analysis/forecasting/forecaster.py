@@ -13,7 +13,7 @@ from analysis.forecasting.ensemble import Ensemble, Spread, combine, fit_members
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.noise import RunNoise
 from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.rolling_origin import Rehearsal, Weighing, rehearse, weigh
+from analysis.forecasting.rolling_origin import OriginErrors, Weighing, origin_errors, weigh
 from analysis.forecasting.setup import Question
 from scaling.answerable import CURVE_REACH, curve_cuts, surface_cuts
 from scaling.arrays import DECADE, FloatArray
@@ -26,7 +26,7 @@ class Forecaster:
     """Fitted laws and their backtests."""
 
     ensemble: Ensemble
-    rehearsals: tuple[Rehearsal, ...]
+    backtests: tuple[OriginErrors, ...]
 
     @property
     def ladder(self) -> Ladder:
@@ -74,7 +74,7 @@ def prepare(question: Question, options: ForecastOptions, *, distance: float = 0
     cuts = cuts[: options.backtests]
     return Forecaster(
         ensemble=fit_members(ladder.thinned(), candidates, calibration),
-        rehearsals=rehearse(ladder, candidates, calibration, cuts, reach=reach),
+        backtests=origin_errors(ladder, candidates, calibration, cuts, reach=reach),
     )
 
 
@@ -89,7 +89,7 @@ def log_forecast(
     ensemble, noise = forecaster.ensemble, forecaster.ensemble.noise
     calibration = ensemble.calibration
     distance = ensemble.ladder.distance(log_inputs, log_compute)
-    weighing = weigh(forecaster.rehearsals, ensemble, distance)
+    weighing = weigh(forecaster.backtests, ensemble, distance)
     spread = combine(ensemble, log_inputs, log_compute, weighing.weights)
     factor = calibration.noise * noise_factor(ensemble, log_inputs)
     factor = factor * np.sqrt(np.maximum(1.0, weighing.scale_squared))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from analysis.fitting.problem import check_fixed
 from analysis.intervals import LEVELS
-from scaling.answerable import REHEARSALS
+from scaling.answerable import BACKTESTS
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
 from scaling.laws.registry import LAWS
@@ -39,7 +39,7 @@ class ForecastOptions:
     """Of a new run's loss, from which intervals are read."""
     seed: int = 0
     """Of every random draw: equal seeds give equal forecasts."""
-    backtests: int = REHEARSALS
+    backtests: int = BACKTESTS
     """How many times at most the largest runs are hidden in turn to learn weights and widths."""
 
     def __post_init__(self) -> None:

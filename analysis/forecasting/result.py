@@ -10,6 +10,7 @@ import numpy as np
 from analysis.display import DrawnResult
 from analysis.intervals import Interval, interval_columns, intervals_from, outwards
 from scaling.arrays import FloatArray
+from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, codes, first_of, limits_from
 from scaling.records import Records
 from scaling.words import counted
@@ -23,7 +24,7 @@ class WeightReason:
     """Why a law has its weight: what it had before, how well it fits, how it did in a backtest."""
 
     first_weight: float  # before any run is seen
-    rehearsed_error: float | None  # percent, root mean square at the target's distance
+    backtest_error: float | None  # percent, root mean square at the target's distance
     fitted_weight: float | None = None  # after the fit; None in forecasts of earlier versions
 
 
@@ -65,10 +66,10 @@ class TargetForecast:
     weight_reasons: Mapping[str, WeightReason]
     skill_share: float  # of the weights that follows backtests; the rest stays as it was before
     scale: float  # width learned from own backtests over the default width
-    rehearsals: int
+    backtests: int
     origins: float  # what the backtests are worth at this distance: each at most 1
-    rehearsed_error: float | None  # percent, mean absolute at this distance
-    furthest_rehearsal: float  # decades
+    backtest_error: float | None  # percent, mean absolute at this distance
+    furthest_backtest: float  # decades
     draws: FloatArray = field(repr=False, compare=False, default_factory=lambda: np.empty(0))
     centre: float = field(repr=False, compare=False, default=np.nan)
     """Of the draws, supported or not: what skill is scored by, and nothing shows."""
@@ -90,16 +91,16 @@ class TargetForecast:
     def evidence(self) -> str:
         """The distance, and what backtests say of forecasts that far, in a sentence."""
         where = f"{self.decades_beyond:.2f} decades beyond the data"
-        if self.rehearsed_error is None:
+        if self.backtest_error is None:
             return f"{where}; no backtest was possible"
         return (
-            f"{where}; {self._rehearsals} up to {self.furthest_rehearsal:.2f} decades, "
-            f"worth {self.origins:.1f} at this distance, missed by {self.rehearsed_error:.2f}%"
+            f"{where}; {self._backtests} up to {self.furthest_backtest:.2f} decades, "
+            f"worth {self.origins:.1f} at this distance, missed by {self.backtest_error:.2f}%"
         )
 
     @property
-    def _rehearsals(self) -> str:
-        return counted(self.rehearsals, "backtest")
+    def _backtests(self) -> str:
+        return counted(self.backtests, "backtest")
 
     @property
     def weights_because(self) -> str:
@@ -109,10 +110,10 @@ class TargetForecast:
             fit = "as they were before any run was seen"  # along a curve fits are not weighed
         else:
             fit = "by how well each law fits"
-        if self.rehearsed_error is None:
+        if self.backtest_error is None:
             return f"{fit}: no backtest was possible"
         return (
-            f"{self.skill_share:.0%} by the errors of {self._rehearsals}, worth "
+            f"{self.skill_share:.0%} by the errors of {self._backtests}, worth "
             f"{self.origins:.1f} at this distance, {1 - self.skill_share:.0%} {fit}"
         )
 
@@ -169,8 +170,20 @@ class Forecast(DrawnResult):
 
     @classmethod
     def from_json(cls, text: str) -> "Forecast":
-        """The forecast that `to_json` wrote; its draws are gone."""
+        """The forecast that `to_json` wrote; its draws are gone.
+
+        Raises ForecastError for a document of another version, whose fields had other names.
+        """
         document: dict[str, Any] = json.loads(text)
+        try:
+            return cls._from_document(document)
+        except (KeyError, TypeError) as error:
+            raise ForecastError(
+                f"this forecast was written by another version ({error}); make it anew"
+            ) from error
+
+    @classmethod
+    def _from_document(cls, document: Mapping[str, Any]) -> "Forecast":
         targets = []
         for target in document["targets"]:
             ranges = intervals_from(target["intervals"])

@@ -13,7 +13,7 @@ from scaling.arrays import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rehearsal:
+class OriginErrors:
     """One origin of a backtest: laws fitted with the largest runs hidden, and those runs."""
 
     ensemble: Ensemble  # fitted to what lies below the cut
@@ -35,27 +35,27 @@ class Rehearsal:
         return np.asarray((spread.centre - hidden.log_loss) ** 2 / (spread.variance + noise**2))
 
 
-def rehearse(
+def origin_errors(
     ladder: Ladder,
     candidates: Sequence[Candidate],
     calibration: Calibration,
     cuts: Sequence[float],
     *,
     reach: float = np.inf,
-) -> tuple[Rehearsal, ...]:
+) -> tuple[OriginErrors, ...]:
     """Fit what lies below each cut (log compute) and predict what lies up to ``reach`` above it."""
-    rehearsals = []
+    backtests = []
     for cut in cuts:
         seen = ladder.select(ladder.log_compute <= cut)
         hidden = ladder.select((ladder.log_compute > cut) & (ladder.log_compute <= cut + reach))
-        rehearsals.append(
-            Rehearsal(
+        backtests.append(
+            OriginErrors(
                 ensemble=fit_members(seen, candidates, calibration),
                 hidden=hidden,
                 distance=seen.distance(hidden.log_inputs, hidden.log_compute),
             )
         )
-    return tuple(rehearsals)
+    return tuple(backtests)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class Weighing:
     mean_error: FloatArray  # (targets,) mean absolute error of the laws together; NaN without any
 
 
-def weigh(rehearsals: Sequence[Rehearsal], ensemble: Ensemble, distance: FloatArray) -> Weighing:
+def weigh(backtests: Sequence[OriginErrors], ensemble: Ensemble, distance: FloatArray) -> Weighing:
     """Weights and scale at target distances (targets,) in decades.
 
     A backtest counts by how alike its distance is to the target's. With few backtests both
@@ -82,22 +82,22 @@ def weigh(rehearsals: Sequence[Rehearsal], ensemble: Ensemble, distance: FloatAr
     evidence = np.zeros(targets)
     squared_errors = np.zeros((targets, len(first_weights)))
     ratios, absolute = np.zeros(targets), np.zeros(targets)
-    for rehearsal in rehearsals:
-        offset = np.log((rehearsal.distance + 0.1) / (distance[:, None] + 0.1))
+    for origin in backtests:
+        offset = np.log((origin.distance + 0.1) / (distance[:, None] + 0.1))
         alike = np.exp(-np.abs(offset))  # (targets, hidden)
         worth = alike.max(axis=1)
         share = alike / alike.sum(axis=1, keepdims=True)
         evidence += worth
-        squared_errors += worth[:, None] * (share @ rehearsal.errors**2)
-        absolute += worth * (share @ np.abs(rehearsal.errors @ first_weights))
-        ratios += worth * np.minimum(share @ rehearsal.squared_ratio, 25.0)
+        squared_errors += worth[:, None] * (share @ origin.errors**2)
+        absolute += worth * (share @ np.abs(origin.errors @ first_weights))
+        ratios += worth * np.minimum(share @ origin.squared_ratio, 25.0)
     prior = calibration.default_scale_origins
     scale = (prior + calibration.origin_worth * ratios) / (
         prior + calibration.origin_worth * evidence
     )
     weights = np.broadcast_to(first_weights, squared_errors.shape)
     trust = evidence / (evidence + 2)
-    if rehearsals:
+    if backtests:
         skill = first_weights / (
             squared_errors / evidence[:, None] + ensemble.noise.residual_scale**2
         )

@@ -35,10 +35,10 @@ def target_limits(forecaster: Forecaster, answer: LogForecast) -> tuple[tuple[Li
     """Why the median of each target is no number to read, by the rule of `supported`; nothing
     where it is one."""
     low, high = np.quantile(answer.draws, [0.05, 0.95], axis=1)
-    spanned, rehearsed = span(forecaster), furthest_rehearsal(forecaster)
+    spanned, backtested = span(forecaster), furthest_backtest(forecaster)
     found = []
     for distance, width in zip(answer.distance, high - low, strict=True):
-        against = too_far(float(distance), spanned, rehearsed)
+        against = too_far(float(distance), spanned, backtested)
         if not against and width > WIDEST:
             text = (
                 f"{distance:.2f} decades beyond the data, with a 90% interval wider than a "
@@ -54,19 +54,19 @@ def span(forecaster: Forecaster) -> float:
     return float(np.ptp(forecaster.ladder.log_compute)) / DECADE
 
 
-def furthest_rehearsal(forecaster: Forecaster) -> float:
+def furthest_backtest(forecaster: Forecaster) -> float:
     """Decades between what a backtest saw and the furthest run that it predicted; 0 without."""
-    return max((float(r.distance.max()) for r in forecaster.rehearsals), default=0.0)
+    return max((float(r.distance.max()) for r in forecaster.backtests), default=0.0)
 
 
 def evidence(forecaster: Forecaster) -> tuple[str, ...]:
     """What the backtests found, a sentence per origin."""
     sentences = []
-    for rehearsal in forecaster.rehearsals:
-        error = rehearsal.errors @ forecaster.ensemble.first_weights
+    for origin in forecaster.backtests:
+        error = origin.errors @ forecaster.ensemble.first_weights
         sentences.append(
             f"with the largest {_runs(len(error))} hidden (up to "
-            f"{rehearsal.distance.max():.2f} decades ahead) the error was "
+            f"{origin.distance.max():.2f} decades ahead) the error was "
             f"{100 * np.mean(np.abs(error)):.2f}% on average, bias {100 * np.mean(error):+.2f}%"
         )
     return tuple(sentences)
@@ -108,7 +108,7 @@ def _support_limits(forecaster: Forecaster, answer: LogForecast) -> list[Limit]:
         which = f"targets {nearest:.1f} to {furthest:.1f} decades"
     text = (
         f"unsupported: {which} beyond runs that span {span(forecaster):.1f}, backtested to "
-        f"{furthest_rehearsal(forecaster):.1f}; read the interval as an order of magnitude, "
+        f"{furthest_backtest(forecaster):.1f}; read the interval as an order of magnitude, "
         "and no median"
     )
     return [Limit(LimitCode.UNSUPPORTED, text)]
@@ -116,11 +116,11 @@ def _support_limits(forecaster: Forecaster, answer: LogForecast) -> list[Limit]:
 
 def _backtest_limits(forecaster: Forecaster, answer: LogForecast) -> list[Limit]:
     """How far backtests reach, and whether they missed."""
-    if not forecaster.rehearsals:
+    if not forecaster.backtests:
         text = "no backtest is possible on so few runs: the width is what published ladders needed"
         return [Limit(LimitCode.NOT_BACKTESTED, text)]
     found = []
-    reached, furthest = furthest_rehearsal(forecaster), float(answer.distance.max())
+    reached, furthest = furthest_backtest(forecaster), float(answer.distance.max())
     if furthest > 1.5 * reached:
         text = (
             f"no backtest reached further than {reached:.2f} decades; "

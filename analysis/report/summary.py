@@ -264,7 +264,7 @@ def _trust(findings: Findings) -> list[Statement]:
     ]
     scored = findings.backtest
     if scored is not None:
-        sentences += _rehearsed(findings, scored)
+        sentences += _backtested(findings, scored)
     elif refusal := findings.refusal(LimitCode.NO_BACKTEST):
         sentences.append(f"No backtest on this ladder: {refusal}.")
     sentences.append(
@@ -273,7 +273,7 @@ def _trust(findings: Findings) -> list[Statement]:
     return [Statement(heading="How far to trust it", text=" ".join(sentences))]
 
 
-def _rehearsed(findings: Findings, scored: Backtest) -> list[str]:
+def _backtested(findings: Findings, scored: Backtest) -> list[str]:
     """What backtests found as far out as each target lies, and where there were none so far."""
     sentences, unreached = [], []
     for factor in FACTORS:

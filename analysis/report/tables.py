@@ -156,7 +156,7 @@ def forecast_table(findings: Findings) -> Table:
         target = findings.target(factor)
         if target is None:
             continue
-        error = target.rehearsed_error
+        error = target.backtest_error
         scored = findings.backtest
         band = scored.at_distance(target.decades_beyond) if scored else None
         rows.append(
@@ -213,7 +213,7 @@ def weights_table(findings: Findings) -> Table:
         fitted = reason.fitted_weight
         cells.append("\u2013" if fitted is None else f"{100 * fitted:.0f}%")
         for _, target in known:
-            error = target.weight_reasons[name].rehearsed_error
+            error = target.weight_reasons[name].backtest_error
             cells.append("\u2013" if error is None else percent_in_words(error))
             cells.append(f"{100 * target.weights[name]:.0f}%")
         rows.append((name, *cells))

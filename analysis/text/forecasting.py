@@ -88,7 +88,7 @@ def _weights(target: TargetForecast) -> list[Block]:
             f"{weight:.0%}",
             f"{target.weight_reasons[name].first_weight:.0%}",
             _share(target.weight_reasons[name].fitted_weight),
-            _percent(target.weight_reasons[name].rehearsed_error),
+            _percent(target.weight_reasons[name].backtest_error),
         ]
         for name, weight in sorted(target.weights.items(), key=lambda item: -item[1])
     ]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from scaling.answerable import (
+    BACKTESTS,
     CURVE_REACH,
-    REHEARSALS,
     SPANNED_REACH,
     backtest_cuts,
     budget_numbers,
@@ -173,19 +173,19 @@ def _reach(runs: _Inputs, spanned: float) -> float:
     """Decades beyond the largest run up to which a forecast by budget is supported."""
     if runs.is_surface:
         points = np.column_stack([runs.compute, runs.params, runs.tokens])
-        cuts = surface_cuts(runs.compute)[:REHEARSALS]
-        return supported_reach(spanned, _rehearsed(points, cuts, np.inf))
-    points, cuts = runs.budgets[:, None], curve_cuts(runs.budgets)[:REHEARSALS]
+        cuts = surface_cuts(runs.compute)[:BACKTESTS]
+        return supported_reach(spanned, _backtested(points, cuts, np.inf))
+    points, cuts = runs.budgets[:, None], curve_cuts(runs.budgets)[:BACKTESTS]
     reached = 0.0
     for distance in np.linspace(0.0, SPANNED_REACH * spanned, 301):
         # along a curve a backtest looks as far as the forecast does
-        rehearsed = _rehearsed(points, cuts, max(CURVE_REACH, distance * DECADE))
-        if distance <= supported_reach(spanned, rehearsed):
+        backtested = _backtested(points, cuts, max(CURVE_REACH, distance * DECADE))
+        if distance <= supported_reach(spanned, backtested):
             reached = float(distance)
     return reached
 
 
-def _rehearsed(points: FloatArray, cuts: Sequence[float], reach: float) -> float:
+def _backtested(points: FloatArray, cuts: Sequence[float], reach: float) -> float:
     """Decades that the furthest backtest looks ahead; points (runs, columns), compute first."""
     furthest = 0.0
     for cut in cuts:

@@ -131,7 +131,7 @@ def shown(test):
 
 @without_streamlit
 @quiet
-def test_the_page_shows_standing_forecast_health_rehearsals_and_seals(runs):
+def test_the_page_shows_standing_forecast_health_backtests_and_seals(runs):
     from analysis.report import gather_findings
     from analysis.report.tables import forecast_table, held_out_table
     from scaling.records import read_records

@@ -81,6 +81,12 @@ def test_the_forecast_survives_writing_and_reading(answer):
     assert Forecast.from_json(answer.to_json()) == answer
 
 
+def test_a_forecast_of_another_version_is_refused_in_one_line(answer):
+    text = answer.to_json().replace('"backtest_error"', '"rehearsed_error"')
+    with pytest.raises(ForecastError, match="written by another version .*make it anew"):
+        Forecast.from_json(text)
+
+
 def test_a_forecast_written_before_weights_followed_the_fit_can_be_read(answer):
     document = json.loads(answer.to_json())
     for target in document["targets"]:
@@ -96,7 +102,7 @@ def fitted_weights(runs):
     return {name: reason.fitted_weight for name, reason in target.weight_reasons.items()}
 
 
-def test_a_law_that_fits_badly_loses_its_weight_before_any_rehearsal(ladder):
+def test_a_law_that_fits_badly_loses_its_weight_before_any_backtest(ladder):
     coupled = Skaling(E=1.8, A=70.0, R=1e2, alpha=0.7, beta=0.9, k=0.4)
     runs = isoflop_runs(BUDGETS, [0.1, 0.4, 1.4, 5.0], coupled)
     weights = fitted_weights(simulate_records(coupled, runs, relative_noise=0.002, seed=4))
@@ -300,7 +306,7 @@ def test_an_unsupported_target_shows_no_median_and_two_digits(ladder):
     assert f"{far.decades_beyond:.2f} decades beyond the data" in text
 
 
-def test_without_rehearsals_half_the_span_is_supported_and_no_more(ladder):
+def test_without_backtests_half_the_span_is_supported_and_no_more(ladder):
     span = np.log10(30)  # 1e18 to 3e19 FLOP
     near, far = 3e19 * 10 ** (0.4 * span), 3e19 * 10 ** (0.7 * span)
     result = forecast(ladder, Targets.flops(near, far), options=ForecastOptions(backtests=0))
@@ -319,10 +325,10 @@ def test_the_weights_come_with_their_reasons(answer):
         )
 
 
-def test_a_law_that_rehearses_better_gains_weight(ladder):
+def test_a_law_that_backtests_better_gains_weight(ladder):
     target = forecast(ladder, Targets.flops(FAR)).targets[0]
     gain = {n: target.weights[n] / r.first_weight for n, r in target.weight_reasons.items()}
-    error = {n: r.rehearsed_error for n, r in target.weight_reasons.items()}
+    error = {n: r.backtest_error for n, r in target.weight_reasons.items()}
     best, worst = min(error, key=error.get), max(error, key=error.get)
     assert gain[best] > gain[worst]
 

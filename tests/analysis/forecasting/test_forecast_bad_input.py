@@ -93,13 +93,13 @@ def test_a_target_inside_the_data_is_answered_as_interpolation(ask):
     assert "interpolated" in [limit["code"] for limit in document["limits"]]
 
 
-def test_too_few_budgets_to_rehearse_still_forecast_and_say_so(ask):
+def test_too_few_budgets_to_backtest_still_forecast_and_say_so(ask):
     few = table().iloc[[0, 6, 12, 18, 24, 4, 20]]
     code, out, _ = ask("forecast", few, "--flops", "1e19", "--json")
     document = json.loads(out)
     (target,) = document["targets"]
     assert code == 0
-    assert (target["rehearsals"], target["rehearsed_error"]) == (0, None)
+    assert (target["backtests"], target["backtest_error"]) == (0, None)
     assert document["evidence"] == []
     assert "not backtested" in [limit["code"] for limit in document["limits"]]
 
