@@ -27,6 +27,7 @@ from sweeps.config.section import Section
 from sweeps.config.sweep import SweepConfig
 
 FOLDER = Path(__file__).parent / "reference"
+MOST_ARGUMENTS = 4  # of a call in a table; its entry below has them all
 PACKAGES = ("analysis", "scaling", "scaling.laws", "sweeps")
 _WRITTEN = "Written by `python -m docs.generate` from {source}: change that, not this page.\n"
 
@@ -190,7 +191,9 @@ def _answers(module: ModuleType, names: Sequence[str]) -> list[list[str]]:
         offered = getattr(module, name)
         called = ""
         if inspect.isfunction(offered):
-            called = f"({', '.join(inspect.signature(offered).parameters)})"
+            arguments = list(inspect.signature(offered).parameters)
+            shown = arguments if len(arguments) <= MOST_ARGUMENTS else [*arguments[:3], "..."]
+            called = f"({', '.join(shown)})"
         sentence = inspect.cleandoc(offered.__doc__ or "").partition("\n\n")[0]
         rows.append([f"`{name}{called}`", sentence])
     return rows
