@@ -5,9 +5,8 @@ arrays are natural logs unless a name says otherwise; a reason is None where the
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from scaling.arrays import DECADE, FloatArray
+from scaling.arrays import DECADE, BoolArray, FloatArray, IntArray
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
 from scaling.words import counted
@@ -41,7 +40,7 @@ _FEWEST_SIZES = 3  # values of each input of a law that is fitted
 _LEAST_SPREAD = 0.05
 
 
-def budget_numbers(compute: FloatArray) -> npt.NDArray[np.int64]:
+def budget_numbers(compute: FloatArray) -> IntArray:
     """The budget that each run (runs,) of such compute belongs to, numbered from the smallest.
 
     Runs within about 2% of the next cheaper one share its budget. In a dense table such a chain
@@ -95,9 +94,7 @@ def not_falling(x: FloatArray, loss: FloatArray, by: str) -> str | None:
     )
 
 
-def best_of_budget(
-    compute: FloatArray, loss: FloatArray, configuration: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
+def best_of_budget(compute: FloatArray, loss: FloatArray, configuration: IntArray) -> BoolArray:
     """Which runs (runs,) are of the best configuration in their budget: what L(C) is about.
 
     ``compute`` and ``loss`` are logs. Of configurations the mean loss counts, over all runs of a

@@ -5,6 +5,9 @@ import numpy.typing as npt
 
 #: Double-precision numbers of any shape; a signature says the shape beside it.
 FloatArray = npt.NDArray[np.float64]
+#: Whether something holds, and places or labels, of any shape.
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 
 #: A factor of ten, in natural logs.
 DECADE = float(np.log(10))

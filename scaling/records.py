@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from scaling.arrays import FloatArray
+from scaling.arrays import BoolArray, FloatArray, IntArray
 from scaling.columns import COLUMNS, MUST_AGREE, UNSTATED_KIND, canonical_name
 from scaling.display import Block, Displayed, Section, Table
 from scaling.errors import RecordError
@@ -32,8 +32,6 @@ from scaling.tables.runs import histories
 from scaling.tables.words import put_aside
 from scaling.words import counted
 
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
 REPEATS_AGREE = 0.01  # of the loss: rows that nothing tells apart and differ by more are doubtful
 
 

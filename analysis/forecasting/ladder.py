@@ -7,13 +7,10 @@ import numpy.typing as npt
 
 from analysis.tuning.gap import TuningGap
 from scaling.answerable import decades_outside
-from scaling.arrays import SAME_NUMBER, FloatArray
+from scaling.arrays import SAME_NUMBER, BoolArray, FloatArray, IntArray
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.words import counted
-
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.intp]
 
 # A run this far (in log loss) above the best run of similar compute counts half.
 FRONTIER_SCALE = 0.05

@@ -3,17 +3,14 @@
 from collections import Counter
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.fitting.reach import WIDEST, too_far
 from analysis.forecasting.ensemble import Ensemble
 from analysis.forecasting.forecaster import Forecaster, LogForecast
-from scaling.arrays import DECADE
+from scaling.arrays import DECADE, BoolArray
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.words import counted
-
-BoolArray = npt.NDArray[np.bool_]
 
 FLOOR_LEARNED = 0.1  # standard error of the log floor below which the runs, not the prior, know it
 WIDE_SCALE = 1.3

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from scaling.arrays import IntArray
 from scaling.columns import COLUMNS
 from scaling.tables.numbers import read_numbers
 from scaling.tables.words import ASIDE, any_of, words_of
@@ -16,7 +17,6 @@ from scaling.tables.words import ASIDE, any_of, words_of
 if TYPE_CHECKING:
     import pandas as pd
 
-IntArray = npt.NDArray[np.int64]
 
 _TUNING = any_of(
     "lr learning rate eta batch bs wd weight decay warmup optimizer optim opt schedule scheduler "

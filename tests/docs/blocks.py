@@ -121,10 +121,10 @@ def _shell(block: Block) -> str:
 def missing_lines(block: Block, printed: str) -> list[str]:
     """Lines that the page shows and the block did not print.
 
-    Blanks and the last digits of numbers may differ (5%); of a slow block, which trains, the
-    numbers themselves.
+    Blanks and the last digits of numbers may differ (.05%: processors round differently); of a slow
+    block, which trains, the numbers themselves.
     """
-    tolerance = float("inf") if block.slow else 0.05
+    tolerance = float("inf") if block.slow else 5e-4
     lines = [_parts(line) for line in printed.splitlines()]
     shown = [line for line in block.output.splitlines() if line.strip() not in ("", "...")]
     return [line for line in shown if not any(_like(_parts(line), p, tolerance) for p in lines)]
