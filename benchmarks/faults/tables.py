@@ -1,28 +1,21 @@
 """Broken tables through every verb: numbers that a check by hand confirms, or one line.
 
-    python -m benchmarks.broken_tables [TABLES] [--seed S]
-
 Each table is a ladder of exact losses E + A N^-alpha + B D^-beta, written in a spelling of its own
 and then damaged in one to three ways. Its verbs must end with exit code 0, and a floor, exponents
 and forecast within `TOLERANCE` of the law that made it wherever nothing but the spelling was
-changed, or with code 2 and one line. A traceback, or a warning of a library, is a fault. Prints
-what was found and writes it as JSON.
+changed, or with code 2 and one line. A traceback, or a warning of a library, is a fault.
 """
 
-import argparse
-import contextlib
-import io
 import json
-import tempfile
-import warnings
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from scaling.cli import main
+from benchmarks.faults.trial import FaultClass, Trial
+from benchmarks.faults.verb import run_verb
 
 TOLERANCE = 0.02
 TRUTH = {"E": 1.7, "alpha": 0.34, "beta": 0.28}
@@ -159,21 +152,6 @@ def broken_table(seed: int) -> BrokenTable:
     return BrokenTable(whole, is_harmless and not decimal, how)
 
 
-def run(*words: str) -> tuple[int, str, str, str]:
-    """Exit code, both streams and the exception that a verb let through, warnings included."""
-    out, err, raised, code = io.StringIO(), io.StringIO(), "", 0
-    with warnings.catch_warnings(), contextlib.redirect_stdout(out):
-        warnings.simplefilter("error")
-        with contextlib.redirect_stderr(err):
-            try:
-                code = main(list(words))
-            except SystemExit as left:
-                code = int(left.code or 0)
-            except Exception as error:  # what the benchmark looks for
-                raised = f"{type(error).__name__}: {str(error)[:200]}"
-    return code, out.getvalue(), err.getvalue(), raised
-
-
 def fault_of(table: BrokenTable, verb: str, path: Path) -> str:
     """What is wrong with a verb's answer to a table; nothing where it is right or refused."""
     asked = {
@@ -183,17 +161,12 @@ def fault_of(table: BrokenTable, verb: str, path: Path) -> str:
         "backtest": ("--json",),
         "report": ("-o", str(path.with_suffix(".html"))),
     }
-    code, out, err, raised = run(verb, str(path), *asked[verb])
-    if raised:
-        return f"raised {raised}"
-    if code not in (0, 2):
-        return f"exit code {code}"
-    if code == 2:
-        lines = [line for line in err.splitlines() if line.startswith("scaling: ")]
-        if len(lines) != 1 or "\x1b" in err:
-            return f"{len(lines)} lines of refusal"
-        return f"refused: {lines[0][:160]}" if table.must_answer else ""
-    return _wrong_number(verb, out) if table.must_answer else ""
+    ending = run_verb(verb, str(path), *asked[verb])
+    if ending.fault or not table.must_answer:
+        return ending.fault
+    if ending.code == 2:
+        return f"refused: {ending.refusals[0][:160]}"
+    return _wrong_number(verb, ending.out)
 
 
 def _wrong_number(verb: str, out: str) -> str:
@@ -209,30 +182,21 @@ def _wrong_number(verb: str, out: str) -> str:
     return ""
 
 
-def measure(count: int, seed: int, verbs: tuple[str, ...] = VERBS) -> list[dict[str, str]]:
-    """The faults among so many tables, one record each."""
-    faults = []
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(seed, seed + count):
-            table = broken_table(number)
-            path = Path(folder) / f"table{number}.csv"
-            path.write_text(table.text, encoding="utf-8")
-            for verb in verbs:
-                if fault := fault_of(table, verb, path):
-                    how = ", ".join(table.damage)
-                    faults.append({"seed": str(number), "verb": verb, "how": how, "fault": fault})
-    return faults
+def trials(count: int, seed: int, folder: Path, verbs: tuple[str, ...] = VERBS) -> Iterator[Trial]:
+    """So many verbs on broken tables, each table through all `verbs`."""
+    for number in range(seed, seed + -(-count // len(verbs))):
+        table = broken_table(number)
+        path = folder / f"table{number}.csv"
+        path.write_text(table.text, encoding="utf-8")
+        for verb in verbs:
+            how = ", ".join(table.damage) or "only spelt in its own way"
+            yield Trial(f"{verb}, table {number} ({how})", fault_of(table, verb, path))
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tables", type=int, nargs="?", default=400)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", default="results/broken_tables.json")
-    given = parser.parse_args()
-    found = measure(given.tables, given.seed)
-    Path(given.output).parent.mkdir(parents=True, exist_ok=True)
-    Path(given.output).write_text(json.dumps({"tables": given.tables, "faults": found}, indent=1))
-    print(f"{given.tables} tables through {len(VERBS)} verbs: {len(found)} faults")
-    for (verb, fault), times in Counter((one["verb"], one["fault"]) for one in found).most_common():
-        print(f"  {times:4d}  {verb:9s} {fault}")
+FAULTS = FaultClass(
+    "tables",
+    "numbers that a check by hand confirms, or exit code 2 and one line",
+    sample=100,
+    full=3000,
+    trials=trials,
+)

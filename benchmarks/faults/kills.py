@@ -1,6 +1,6 @@
 """A sweep under fire: workers killed every few seconds, the driver killed twice, losses compared.
 
-    python benchmarks/faults.py --cells 200 --every 3 -o faults.json
+    python -m benchmarks.faults.kills --cells 200 --every 3 -o faults.json
 
 Trains the same tiny cells twice, disturbed and undisturbed, each into a database of its own, and
 counts how often each cell finished and whether its loss is the same to the last bit.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from scaling.store.run_store import RunStore
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def write_sweep(folder: Path, cells: int, workers: int) -> Path:

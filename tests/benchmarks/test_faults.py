@@ -1,0 +1,37 @@
+"""Facts about faults caused on purpose: a seeded sample of each class keeps its promise."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.faults import tables
+from benchmarks.faults.__main__ import fault_classes, run_class
+
+
+def broken(found):
+    return [trial for trial in found if trial.wrong]
+
+
+def test_thirty_broken_tables_are_fitted_or_refused_in_one_line(tmp_path: Path):
+    assert broken(tables.trials(30, 0, tmp_path, verbs=("fit",))) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", tables.VERBS)
+def test_a_hundred_broken_tables_end_well_in_every_verb(verb, tmp_path: Path):
+    assert broken(tables.trials(100, 0, tmp_path, verbs=(verb,))) == []
+
+
+def test_the_same_seed_breaks_a_table_in_the_same_way():
+    assert tables.broken_table(7) == tables.broken_table(7)
+
+
+def test_every_class_of_faults_is_tried_more_often_in_full_than_in_its_sample():
+    assert all(one.full >= one.sample > 0 for one in fault_classes().values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", fault_classes())
+def test_a_sample_of_every_class_of_faults_keeps_its_promise(name, tmp_path: Path):
+    one = fault_classes()[name]
+    assert broken(run_class(one, one.sample, seed=0, home=tmp_path)) == []
