@@ -6,13 +6,14 @@ tags of those that are new or still going on. A database lists 10,000 runs in mi
 server has no cheap list: it is asked for what ended since the last reading, and for what runs.
 """
 
-import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scaling.store.digests import DamagedError, with_digest, without_digest
 from scaling.store.mlflow_client import connect, one_line_errors, pages
 from scaling.store.sql_reads import or_slowly, run_tags, run_times, speaks_sql
 from scaling.store.state_folder import state_folder
@@ -34,6 +35,8 @@ class Try:
     end: int | None
     """None while it goes on."""
     tags: dict[str, str]
+    record: Mapping[str, Any] = field(default_factory=dict)
+    """What its record says; see `scaling.store.readable`."""
 
 
 def read_tries(tracking_uri: str, experiment_id: str, key: str) -> list[Try]:
@@ -102,17 +105,18 @@ def _lasting(tags: dict[str, str]) -> dict[str, str]:
 
 
 class _Cache:
-    """Ended tries in a JSON file. A file that cannot be read or written is no cache, no error."""
+    """Ended tries in a JSON file with a digest. A file that cannot be read, or is damaged, is no
+    cache, no error."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self) -> dict[str, Try]:
         try:
-            rows = json.loads(self._path.read_bytes())
-            return {row[0]: Try(*row) for row in rows}
-        except (OSError, ValueError, TypeError, IndexError):
+            rows = without_digest(self._path.read_text(), self._path.stem)["rows"]
+        except (OSError, UnicodeDecodeError, DamagedError):
             return {}
+        return {row[0]: Try(*row) for row in rows}
 
     def keep(self, tries: list[Try], known: dict[str, Try]) -> list[Try]:
         """Write the ended tries down if enough of them are new; returns all."""
@@ -125,6 +129,8 @@ class _Cache:
             ]
             scratch = self._path.with_suffix(f".{os.getpid()}")
             with suppress(OSError):
-                scratch.write_text(json.dumps(rows))
+                scratch.write_text(with_digest({"rows": rows}, self._path.stem))
                 scratch.replace(self._path)
+            with suppress(OSError):  # of a full disk
+                scratch.unlink(missing_ok=True)
         return tries

@@ -3,14 +3,18 @@
 MLflow's usage telemetry is switched off here unless the user has switched it on.
 """
 
+import http.client
 import logging
 import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from scaling.errors import StoreError
+from scaling.errors import ScalingError, StoreError
+from scaling.store.database import require_database, sqlite_file
+from scaling.store.notices import printable
+from scaling.store.patience import answered
 from scaling.store.spool import Operation, Send, Spool, Unavailable
 from scaling.store.tracking_uri import with_credentials, without_credentials, without_secrets
 
@@ -25,24 +29,44 @@ _FEW = 100  # params, and tags, a call
 #: What MLflow says of a request that will never succeed; anything else may pass later.
 _FINAL = frozenset(
     (
-        "BAD_REQUEST",
         "INVALID_PARAMETER_VALUE",
         "RESOURCE_DOES_NOT_EXIST",
         "RESOURCE_ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "UNAUTHENTICATED",
-        "CUSTOMER_UNAUTHORIZED",
-        "NOT_FOUND",
-        "ENDPOINT_NOT_FOUND",
-        "NOT_IMPLEMENTED",
     )
 )
+_HEALTH_SECONDS = 10.0  # a server that is there answers within it
+_ARTIFACT_SECONDS = 3600.0  # a large file over a slow line
+_ARTIFACTS = ("log_artifact", "log_text", "download_artifacts")
 
 
 def connect(uri: str) -> "MlflowClient":
-    """A client of the store; StoreError at once where a server does not answer."""
+    """A client of the store, whose database is made in one piece where there is none.
+
+    Each call of it comes to an end in time; see `scaling.store.patience`. Raises StoreError, in one
+    line, where a server does not answer, and where a database cannot be used.
+    """
     _require_answer(uri)
-    return _client(uri)
+    if (path := sqlite_file(uri)) is not None:
+        require_database(path, _make_tables)
+    place = without_credentials(uri)
+    with one_line_errors(uri):
+        return cast("MlflowClient", _Bounded(place, answered(place, lambda: _client(uri))))
+
+
+class _Bounded:
+    """A client none of whose calls lasts for ever."""
+
+    def __init__(self, place: str, client: "MlflowClient") -> None:
+        self._place, self._client = place, client
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        seconds = _ARTIFACT_SECONDS if name in _ARTIFACTS else None
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return answered(self._place, lambda: method(*args, **kwargs), seconds)
+
+        return call
 
 
 def import_mlflow() -> None:
@@ -57,6 +81,10 @@ def import_mlflow() -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     import mlflow.tracking  # noqa: F401
 
+    # What they say of an error at length we say in one line.
+    for name in ("mlflow.store.db.utils", "mlflow.exceptions", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
 
 def _client(uri: str) -> "MlflowClient":
     import_mlflow()
@@ -65,24 +93,38 @@ def _client(uri: str) -> "MlflowClient":
     return MlflowClient(tracking_uri=with_credentials(uri))
 
 
+def _make_tables(uri: str) -> None:
+    """Have MLflow make its tables, and let go of the file. StoreError where it cannot."""
+    import_mlflow()
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with one_line_errors(uri):
+        SqlAlchemyStore(uri, "./mlruns").engine.dispose()
+
+
 def _require_answer(uri: str) -> None:
     """Ask a server whether it is there before MLflow's client spends long on retries."""
     if not uri.startswith(("http://", "https://")):
         return
     place = without_credentials(uri)  # urllib would take them for a part of the host's name
+
+    def ask() -> None:
+        urllib.request.urlopen(f"{place.rstrip('/')}/health", timeout=_HEALTH_SECONDS).close()
+
     try:
-        urllib.request.urlopen(f"{place.rstrip('/')}/health", timeout=10).close()
+        answered(place, ask, _HEALTH_SECONDS)
     except urllib.error.HTTPError:
         return  # it answers; whether it lets us in is MLflow's affair
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+        said = printable(str(getattr(error, "reason", error)) or type(error).__name__)
         raise StoreError(
-            f"{place}: the tracking server does not answer "
-            f"({getattr(error, 'reason', error)}); start it or unset MLFLOW_TRACKING_URI"
+            f"{place}: the tracking server does not answer ({said}); start it or unset "
+            "MLFLOW_TRACKING_URI"
         ) from error
 
 
 class one_line_errors:
-    """MLflow's exceptions as StoreErrors of one line."""
+    """Whatever MLflow and the libraries below it raise as StoreErrors of one line."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
@@ -91,9 +133,7 @@ class one_line_errors:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from mlflow.exceptions import MlflowException
-
-        if isinstance(error, MlflowException):
+        if isinstance(error, Exception) and not isinstance(error, ScalingError):
             raise StoreError(
                 f"{without_credentials(self._uri)}: {_first_line(error)}; check MLFLOW_TRACKING_URI"
             ) from error
@@ -145,21 +185,23 @@ def sender(uri: str, experiment_id: str) -> Send:
     connection: list[MlflowClient] = []
 
     def send(spool: Spool, operations: list[Operation]) -> None:
-        from mlflow.exceptions import MlflowException
+        from mlflow.exceptions import RestException
 
         try:
             if not connection:
                 connection.append(connect(uri))
             _send(connection[0], experiment_id, spool, operations)
-        except MlflowException as error:
-            if error.error_code in _FINAL:
+        except Unavailable:
+            raise
+        except Exception as error:  # a server that is none may answer anything
+            code = getattr(error, "error_code", "")
+            told = isinstance(error, RestException) or not uri.startswith("http")
+            if code in _FINAL and told:  # MLflow's own word, and not that of a proxy before it
                 raise StoreError(
                     f"{without_credentials(uri)}: the run was refused ({_first_line(error)}); "
                     "was it deleted there?"
                 ) from error
             raise Unavailable(_first_line(error)) from error
-        except (StoreError, OSError) as error:
-            raise Unavailable(without_secrets(str(error))) from error
 
     return send
 
@@ -181,20 +223,44 @@ def _send(
     last = operations[-1]
     if last["op"] == "end":
         client.set_terminated(spool.store_run_id, last["status"], last["at"])
+        _require_stored(client, spool, tags, {name for name, *_ in metrics}, last["status"])
 
 
 def _begin(client: "MlflowClient", experiment_id: str, spool: Spool, operation: Operation) -> str:
     if spool.doubtful:  # an earlier call may have arrived though its answer did not
         found = client.search_runs([experiment_id], f"tags.`{TRY}` = '{spool.try_id}'")
         if found:
-            return str(found[0].info.run_id)
+            return _require_ours(client, spool, found[0].info.run_id)
     run = client.create_run(
         experiment_id,
         start_time=operation["at"],
         run_name=operation["name"],
         tags=operation["tags"] | {TRY: spool.try_id},
     )
-    return str(run.info.run_id)
+    return _require_ours(client, spool, run.info.run_id)
+
+
+def _require_ours(client: "MlflowClient", spool: Spool, run_id: object) -> str:
+    """The id that a store gave to a run, once it has shown the run under it."""
+    if isinstance(run_id, str) and run_id:
+        run = client.get_run(run_id)
+        if run.info.run_id == run_id and run.data.tags.get(TRY) == spool.try_id:
+            return run_id
+    spool.doubtful = True
+    raise Unavailable("it answers, but has no run under the id that it gave")
+
+
+def _require_stored(
+    client: "MlflowClient", spool: Spool, tags: Mapping[str, str], metrics: set[str], status: str
+) -> None:
+    """Read a run back before the only other copy of it goes. Raises Unavailable where it lacks
+    something."""
+    run = client.get_run(str(spool.store_run_id))
+    kept = run.data.tags
+    lacks = [name for name, value in tags.items() if kept.get(name) != value]
+    lacks += sorted(metrics - run.data.metrics.keys())
+    if run.info.run_id != spool.store_run_id or run.info.status != status or lacks:
+        raise Unavailable(f"it answers, but has not kept {', '.join(lacks[:3]) or 'the end'}")
 
 
 def log_batches(
@@ -220,6 +286,19 @@ def log_batches(
         del all_metrics[:_BATCH], all_params[:_FEW], all_tags[:_FEW]
 
 
+def is_taken(error: Exception) -> bool:
+    """Whether MLflow refuses a name because there is something of that name already."""
+    return getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS"
+
+
+def no_answer(uri: str, asked: str) -> StoreError:
+    """The error for a server that says something else than what it was asked."""
+    return StoreError(
+        f"{without_credentials(uri)}: answers, but not as MLflow does ({asked}); is that MLflow's "
+        "address? set MLFLOW_TRACKING_URI"
+    )
+
+
 def _first_line(error: Any) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return without_secrets(lines[0])[:200]
+    return printable(without_secrets(lines[0]))[:200]

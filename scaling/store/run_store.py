@@ -6,9 +6,7 @@ what has ended is kept in a local cache. Runs are children of one parent run, th
 run writes passes through a local spool (`scaling.store.spool`), so that training never waits.
 """
 
-import difflib
 import hashlib
-import json
 import math
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,16 +14,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.errors import NotStoredError, StoreError
+from scaling.errors import StoreError
 from scaling.store.cache import EXCLUDED, Try, read_tries
+from scaling.store.experiments import found_experiment, opened_experiment
 from scaling.store.foreign_runs import foreign_rows
 from scaling.store.mlflow_client import (
     artifact_errors,
     connect,
     log_batches,
+    no_answer,
     one_line_errors,
     sender,
 )
+from scaling.store.notices import tell
+from scaling.store.readable import readable
 from scaling.store.run_state import (
     DRIVER,
     KIND,
@@ -50,7 +52,7 @@ from scaling.store.run_writer import (
 )
 from scaling.store.settlement import Settlement
 from scaling.store.spool import Shipper, Spool, Unavailable, left_behind, ship
-from scaling.store.sql_reads import curve_points, experiments, or_slowly, run_tags, speaks_sql
+from scaling.store.sql_reads import curve_points, or_slowly, run_tags, speaks_sql
 from scaling.store.state_folder import state_folder
 from scaling.store.tracebacks import PREFIX, traceback_of, traceback_tags
 from scaling.store.tracking_uri import resolve_tracking_uri, without_credentials, without_secrets
@@ -76,42 +78,17 @@ class RunStore:
     def open(cls, sweep: str, tracking_uri: str | None = None) -> "RunStore":
         """The store of a sweep, made where it does not exist yet.
 
-        Call it once in the parent process before workers start: two processes that create one
-        SQLite database at the same moment break each other. Raises StoreError where the server
-        does not answer, or the experiment of this name holds something else.
+        Raises StoreError where the server does not answer, or the experiment of this name holds
+        something else.
         """
         uri = resolve_tracking_uri(tracking_uri)
-        client = connect(uri)
-        experiment = _find_experiment(client, sweep, uri)
-        if experiment is None:
-            tags, place = {KIND: "sweep", **_ON_PAGES}, _artifact_folder(uri)
-            experiment_id = client.create_experiment(sweep, artifact_location=place, tags=tags)
-            return cls(sweep=sweep, tracking_uri=uri, experiment_id=experiment_id)
-        if KIND not in experiment.tags:
-            if client.search_runs([experiment.experiment_id], max_results=1):
-                raise StoreError(
-                    f'{without_credentials(uri)}: the experiment "{sweep}" holds runs that no '
-                    "sweep made; choose another name for the sweep"
-                )
-            client.set_experiment_tag(experiment.experiment_id, KIND, "sweep")
-        return cls(sweep=sweep, tracking_uri=uri, experiment_id=experiment.experiment_id)
+        return cls(sweep=sweep, tracking_uri=uri, experiment_id=opened_experiment(sweep, uri))
 
     @classmethod
     def find(cls, sweep: str, tracking_uri: str | None = None) -> "RunStore":
         """The store of a sweep that exists; NotStoredError names the nearest one otherwise."""
         uri = resolve_tracking_uri(tracking_uri)
-        if not _database_exists(uri):
-            raise NotStoredError(
-                f"{uri}: no such database; run a sweep first or set MLFLOW_TRACKING_URI"
-            )
-        found = sweep_ids(uri)
-        if sweep not in found:
-            near = difflib.get_close_matches(sweep, found, n=1) or list(found)
-            raise NotStoredError(
-                f'{without_credentials(uri)}: no experiment "{sweep}"'
-                + (f'; did you mean "{near[0]}"?' if near else "; run a sweep first")
-            )
-        return cls(sweep=sweep, tracking_uri=uri, experiment_id=found[sweep])
+        return cls(sweep=sweep, tracking_uri=uri, experiment_id=found_experiment(sweep, uri))
 
     @property
     def key(self) -> str:
@@ -131,9 +108,12 @@ class RunStore:
                 return replace(self, parent_id=found[-1].info.run_id)
             tags = origin_tags() | {KIND: "sweep"}
             run = client.create_run(self.experiment_id, run_name=f"sweep {self.sweep}", tags=tags)
-            log_batches(client, run.info.run_id, params=as_params(facts))
-            client.set_terminated(run.info.run_id)
-        return replace(self, parent_id=run.info.run_id)
+            parent_id = run.info.run_id
+            if not parent_id or client.get_run(parent_id).data.tags.get(KIND) != "sweep":
+                raise no_answer(self.tracking_uri, "it has no run under the id that it gave")
+            log_batches(client, parent_id, params=as_params(facts))
+            client.set_terminated(parent_id)
+        return replace(self, parent_id=parent_id)
 
     def driver(self) -> str:
         """What the process that drives the sweep has said of itself last; empty for none."""
@@ -159,8 +139,8 @@ class RunStore:
         """
         found = {}
         for run_id, tries in self._by_run().items():
-            tags = _counts(tries).tags
-            facts = json.loads(tags[RECORD]) | {"status": _state(tags), "tries": len(tries)}
+            one = _counts(tries)
+            tags, facts = one.tags, {**one.record, "status": _state(one.tags), "tries": len(tries)}
             reason = tags.get(EXCLUDED) or tags.get(REASON)
             if reason:
                 facts["reason"] = reason
@@ -246,6 +226,7 @@ class RunStore:
                 ) from error
             except StoreError as error:
                 spool.refuse(error)
+                tell(f"{error}; what it wrote is kept in {spool.path.with_suffix('.refused')}")
                 continue
             spool.discard()
             count += 1
@@ -281,7 +262,7 @@ class RunStore:
         """
         one = _counts(self._by_run()[run_id])
         tags = traceback_tags(traceback) if traceback else {}
-        record = json.loads(one.tags[RECORD]) | dict(facts)
+        record = {**one.record, **facts}
         if traceback or record.get("has_traceback"):
             record["has_traceback"] = bool(traceback)
         client, now = connect(self.tracking_uri), now_ms()
@@ -350,9 +331,8 @@ class RunStore:
     def _by_run(self) -> dict[str, list[Try]]:
         """The tries of each run by its id, latest first."""
         found: dict[str, list[Try]] = {}
-        for one in self.tries():
-            if RECORD in one.tags and STATE in one.tags:
-                found.setdefault(one.tags[RUN_ID], []).append(one)
+        for one in readable(self.tries(), without_credentials(self.tracking_uri)):
+            found.setdefault(one.tags[RUN_ID], []).append(one)
         return found
 
     def _tags(self, runs: Iterable[str], prefix: str) -> dict[str, dict[str, str]]:
@@ -377,15 +357,6 @@ class RunStore:
             ]
 
 
-#: What MLflow's pages say of an experiment: its kind in their list, and its description.
-_ON_PAGES = {
-    "mlflow.experimentKind": "custom_model_development",
-    "mlflow.note.content": (
-        "Runs of different size, trained for scaling laws: choose **Model training**, top left. "
-        "The plus sign at *sweep ...* opens its runs. `final.loss` is the loss on validation data, "
-        "`final.train_flops` what training cost, `train_loss` the curve."
-    ),
-}
 _SIZES = ("params", "tokens", "train_flops")
 #: One thread a store in this process ships what its runs write.
 _SHIPPERS: dict[tuple[int, str], Shipper] = {}
@@ -405,41 +376,3 @@ def _state(tags: Mapping[str, str]) -> str:
 def _counts(tries: Sequence[Try]) -> Try:
     """The try that stands for the run: the furthest, of equals the latest."""
     return max(tries, key=lambda one: RANK[_state(one.tags)])
-
-
-def _database_exists(uri: str) -> bool:
-    """False where the URI names a SQLite file that is not there; asking would create it."""
-    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
-
-
-def _artifact_folder(uri: str) -> str | None:
-    """Where artifacts of a new experiment go: beside a SQLite file, else as MLflow is set up.
-
-    MLflow's own default lies below the working directory of whoever comes first.
-    """
-    if not uri.startswith("sqlite:///"):
-        return None
-    return str(Path(uri.removeprefix("sqlite:///")).parent / "mlruns")
-
-
-def sweep_ids(uri: str) -> dict[str, str]:
-    """The ids of all experiments by name; none where there is no database yet."""
-    if not _database_exists(uri):
-        return {}
-    if speaks_sql(uri):
-        with or_slowly(uri):
-            return experiments(uri)
-    client = connect(uri)
-    with one_line_errors(uri):
-        return {found.name: found.experiment_id for found in client.search_experiments()}
-
-
-def _find_experiment(client: Any, sweep: str, uri: str) -> Any:
-    with one_line_errors(uri):
-        experiment = client.get_experiment_by_name(sweep)
-    if experiment is not None and experiment.lifecycle_stage == "deleted":
-        raise StoreError(
-            f'{without_credentials(uri)}: the experiment "{sweep}" was deleted in MLflow; '
-            "restore it there or choose another name for the sweep"
-        )
-    return experiment

@@ -1,12 +1,13 @@
 """Writes one run into the store while it trains."""
 
 import getpass
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scaling.store.digests import with_digest
+from scaling.store.notices import printable
 from scaling.store.run_state import REASON, RECORD, STATE, Fact, RunState
 from scaling.store.spool import Shipper, Spool
 from scaling.store.tracebacks import traceback_tags
@@ -77,7 +78,7 @@ class RunWriter:
 
     def fail(self, state: RunState, reason: str) -> None:
         """Close the run as diverged or failed; what was logged stays."""
-        self._end(state, {REASON: without_secrets(reason)[:500]}, [])
+        self._end(state, {REASON: printable(without_secrets(reason))[:500]}, [])
 
     def _end(
         self, state: RunState, tags: dict[str, str], metrics: list[tuple[str, float, int, int]]
@@ -126,9 +127,9 @@ def as_params(facts: Mapping[str, Fact]) -> dict[str, str]:
 
 
 def record_json(facts: Mapping[str, Fact]) -> str:
-    """A record as one JSON document; what is not finite is null."""
+    """The record of a run as one JSON document with its digest; what is not finite is null."""
     finite = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in facts.items()
+        for name, value in sorted(facts.items())
     }
-    return json.dumps(finite, sort_keys=True)
+    return with_digest(finite, str(facts["run_id"]))

@@ -17,8 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from scaling.errors import StoreError
+from scaling.store.experiments import sweep_ids
 from scaling.store.mlflow_client import artifact_errors, connect, log_batches, one_line_errors
-from scaling.store.run_store import RunStore, sweep_ids
+from scaling.store.run_store import RunStore
 from scaling.store.state_folder import state_folder
 from scaling.store.tracking_uri import resolve_tracking_uri, without_credentials
 

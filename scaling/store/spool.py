@@ -4,10 +4,15 @@ Training appends a line and goes on; a thread ships the lines in order. A store 
 answer is asked again until it does, so training never waits for it and nothing is lost: what a
 killed process left behind is adopted and shipped by the next one on this machine. Shipping the
 same lines twice is harmless, because each carries its own time and the try's own identity.
+
+Each line carries a digest of itself and of the line before it. A file is cut at the first line
+that is damaged, missing or out of its place: what stands before it is shipped, and the whole file
+is put aside as `.damaged`, which is said.
 """
 
+import errno
 import fcntl
-import json
+import os
 import threading
 import time
 import uuid
@@ -17,6 +22,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from scaling.errors import StoreError
+from scaling.store.digests import DamagedError, digest_of, with_digest, without_digest
+from scaling.store.notices import tell
+from scaling.words import counted
 
 Operation = dict[str, Any]
 
@@ -42,8 +50,12 @@ class Spool:
         """Why the store refuses these lines for good."""
         self.shipped = 0
         """Bytes that reached the store."""
+        self.is_damaged = False
+        """Whether there are lines that cannot be read, after those that can."""
         self._file = file
         self._written = file.seek(0, 2)
+        self._last_written = self.last_shipped = self.try_id
+        """Digests of the last lines; the first line follows the name of the file."""
         self._lock = threading.Lock()
 
     @classmethod
@@ -78,15 +90,20 @@ class Spool:
         """Add a line. Raises StoreError for a full disk, and for what the store refused before."""
         if self.error is not None:
             raise self.error
-        line = json.dumps(operation).encode() + b"\n"
         with self._lock:
+            text = with_digest(operation, self._last_written)
+            line = text.encode() + b"\n"
             try:
                 if self._file.write(line) != len(line):
-                    raise OSError(28, "no space left on device")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                if operation["op"] == "end":
+                    os.fsync(self._file.fileno())
             except OSError as error:
-                self._file.truncate(self._written)
+                with suppress(OSError):
+                    self._file.truncate(self._written)
                 raise _disk_error(self.path, error) from error
             self._written += len(line)
+            self._last_written = digest_of(text)
 
     @property
     def waiting(self) -> bool:
@@ -94,19 +111,29 @@ class Spool:
         return self.error is None and self.shipped < self._written
 
     def pending(self) -> tuple[list[Operation], int]:
-        """The lines not yet shipped, and the size of the file after them."""
+        """The lines not yet shipped, and the size of the file after them; see `is_damaged`."""
         with self._lock:
             self._file.seek(self.shipped)
             size = self._written
             content = self._file.read(size - self.shipped)
-        end = content.rfind(b"\n") + 1  # a killed writer may have left half a line
-        return [json.loads(line) for line in content[:end].splitlines()], size
+        end = content.rfind(b"\n") + 1
+        rest = content[end:]  # a killed writer may have left half a line
+        self.is_damaged = not (rest.isascii() and rest.decode().isprintable())
+        operations: list[Operation] = []
+        try:
+            for line in content[:end].splitlines():
+                text = line.decode()
+                operations.append(_checked(without_digest(text, self.last_shipped)))
+                self.last_shipped = digest_of(text)
+        except (DamagedError, UnicodeDecodeError):
+            self.is_damaged = True
+        return operations, size
 
-    def refuse(self, error: StoreError) -> None:
-        """The store will never take these lines: put them aside, and say so at the next one."""
+    def refuse(self, error: StoreError, suffix: str = ".refused") -> None:
+        """These lines will never be taken: put them aside, and say so at the next one."""
         self.error = error
         with suppress(OSError):
-            self.path.rename(self.path.with_suffix(".refused"))
+            self.path.rename(self.path.with_suffix(suffix))
         self._file.close()
 
     def release(self) -> None:
@@ -191,16 +218,24 @@ def ship(spool: Spool, send: Send) -> None:
 
     Raises Unavailable, after which it may be tried again.
     """
+    before = spool.last_shipped
     operations, end = spool.pending()
-    if not operations:
-        spool.shipped = end
-        return
-    try:
-        send(spool, operations)
-    except Unavailable:
-        spool.doubtful = True
-        raise
-    if operations[-1]["op"] == "end":
+    if operations:
+        try:
+            send(spool, operations)
+        except Unavailable:
+            spool.doubtful, spool.last_shipped = True, before
+            raise
+    if spool.is_damaged:
+        aside = spool.path.with_suffix(".damaged")
+        spool.refuse(
+            StoreError(f"{aside}: what a run wrote is damaged; it is kept there"), ".damaged"
+        )
+        tell(
+            f"{aside}: what a run wrote is damaged after {counted(len(operations), 'line')}, which "
+            "went to the store; put aside, and the run is trained again"
+        )
+    elif operations and operations[-1]["op"] == "end":
         spool.discard()
     spool.shipped = end
 
@@ -216,6 +251,31 @@ def left_behind(folder: Path) -> Iterator[Spool]:
     for _, path in sorted(files):
         if (spool := Spool.adopt(path)) is not None:
             yield spool
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("op", "name", "status"), str),
+    **dict.fromkeys(("params", "tags"), dict),
+    "at": int,
+    "metrics": list,
+}
+
+
+def _checked(operation: Operation) -> Operation:
+    """An operation whose parts are of their kinds. Raises DamagedError for any other."""
+    fits = all(isinstance(operation[name], _KINDS[name]) for name in _KINDS if name in operation)
+    texts = [operation.get("params", {}), operation.get("tags", {})] if fits else []
+    fits &= all(isinstance(value, str) for text in texts for value in text.values())
+    metrics = operation.get("metrics", []) if fits else []
+    fits &= all(isinstance(one, list) and _is_metric(*one) for one in metrics)
+    if not fits or "op" not in operation:
+        raise DamagedError("not what a run writes")
+    return operation
+
+
+def _is_metric(*parts: object) -> bool:
+    kinds = (str, int | float, int, int)
+    return len(parts) == len(kinds) and all(map(isinstance, parts, kinds))
 
 
 def _disk_error(path: Path, error: OSError) -> StoreError:

@@ -7,25 +7,23 @@ since MLflow 1. Nothing is written. Where the layout is not the one expected the
 to MLflow's client (`LayoutError`).
 """
 
-import logging
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+from scaling.store.database import is_of_the_file, opened, sqlite_file, trouble
+from scaling.store.notices import tell
+from scaling.store.patience import answered
 from scaling.store.tracking_uri import with_credentials, without_secrets
 
 _SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
-_BUSY_SECONDS = 20.0  # as long as MLflow itself waits for a writer
 _CHUNK = 500  # names in one IN (...)
 
 
 class LayoutError(Exception):
     """The database does not look like one of MLflow's; ask MLflow instead."""
-
-
-_TOLD: set[str] = set()  # the databases of which it was said that they are read slowly
 
 
 @contextmanager
@@ -34,15 +32,11 @@ def or_slowly(tracking_uri: str) -> Iterator[None]:
     try:
         yield
     except LayoutError as error:
-        if tracking_uri not in _TOLD:
-            _TOLD.add(tracking_uri)
-            reason = str(error).strip().splitlines()[0]
-            logging.getLogger(__name__).warning(
-                "scaling: %s: its tables are not those of MLflow (%s); "
-                "read through MLflow's client, which takes seconds",
-                without_secrets(tracking_uri),
-                without_secrets(reason),
-            )
+        reason = next(iter(str(error).strip().splitlines()), "")
+        tell(
+            f"{without_secrets(tracking_uri)}: its tables are not those of MLflow "
+            f"({without_secrets(reason)}); read through MLflow's client, which takes seconds"
+        )
 
 
 def speaks_sql(tracking_uri: str) -> bool:
@@ -124,8 +118,12 @@ def _chosen(
 
 
 def _query(tracking_uri: str, query: str, **values: Any) -> Sequence[Any]:
-    if tracking_uri.startswith("sqlite:///"):
-        return _query_sqlite(tracking_uri.removeprefix("sqlite:///"), query, values)
+    if (path := sqlite_file(tracking_uri)) is not None:
+        return _query_sqlite(path, query, values)
+    return answered(without_secrets(tracking_uri), lambda: _query_sql(tracking_uri, query, values))
+
+
+def _query_sql(tracking_uri: str, query: str, values: dict[str, Any]) -> Sequence[Any]:
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -140,12 +138,12 @@ def _query(tracking_uri: str, query: str, **values: Any) -> Sequence[Any]:
         raise LayoutError(str(error)) from error
 
 
-def _query_sqlite(path: str, query: str, values: dict[str, Any]) -> Sequence[Any]:
+def _query_sqlite(path: Path, query: str, values: dict[str, Any]) -> Sequence[Any]:
     """SQLite without SQLAlchemy, whose import takes longer than most of our queries."""
     try:
-        with closing(
-            sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
-        ) as c:
-            return c.execute(query, values).fetchall()
+        with opened(path) as connection:
+            return connection.execute(query, values).fetchall()
     except sqlite3.Error as error:
+        if is_of_the_file(error):
+            raise trouble(path, error) from error
         raise LayoutError(str(error)) from error

@@ -38,7 +38,7 @@ class DriverLock:
         except OSError as error:
             self._file.seek(0)
             with self._file:
-                raise _refusal(self._store, json.loads(self._file.read() or "{}")) from error
+                raise _refusal(self._store, _signature(self._file.read())) from error
         elsewhere = _driver_elsewhere(self._store)
         if elsewhere:
             self._file.close()
@@ -91,7 +91,7 @@ def is_driven(store: RunStore) -> bool:
 def _open(store: RunStore) -> IO[str]:
     path = state_folder("locks") / f"{store.key}.lock"
     try:
-        return path.open("a+")
+        return path.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
         raise not_writable(path, error) from error
 
@@ -102,11 +102,20 @@ def _myself() -> dict[str, str | int | float]:
 
 def _driver_elsewhere(store: RunStore) -> dict[str, str | int | float]:
     """The driver on another machine that has said lately that it lives; empty for none."""
-    said = store.driver()
-    driver: dict[str, str | int | float] = json.loads(said) if said else {}
+    driver = _signature(store.driver())
     if not driver or driver["host"] == socket.gethostname():
         return {}  # on this machine the locked file knows better
-    return driver if time.time() - float(driver["at"]) < _STALE_SECONDS else {}
+    return driver if abs(time.time() - float(driver["at"])) < _STALE_SECONDS else {}
+
+
+def _signature(text: str) -> dict[str, str | int | float]:
+    """What a driver has written of itself; empty where that is none, as after a power failure."""
+    try:
+        found = json.loads(text)
+        at = float(found["at"])
+        return {"host": str(found["host"]), "pid": int(found["pid"]), "at": at}
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return {}
 
 
 def _refusal(store: RunStore, driver: dict[str, str | int | float]) -> StoreError:

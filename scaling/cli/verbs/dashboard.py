@@ -56,7 +56,7 @@ def dashboard(arguments: Arguments) -> None:
 
 def stored_sweeps() -> list[str]:
     """The sweeps of the run store, as sources."""
-    from scaling.store.run_store import sweep_ids
+    from scaling.store.experiments import sweep_ids
     from scaling.store.seals import SEALS
     from scaling.store.tracking_uri import resolve_tracking_uri
 

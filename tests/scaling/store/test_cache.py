@@ -3,9 +3,10 @@
 import pytest
 
 from scaling.store import cache as store_cache
-from scaling.store import run_store
+from scaling.store import experiments as store_experiments
+from scaling.store.experiments import sweep_ids
 from scaling.store.run_state import RunState
-from scaling.store.run_store import RunStore, sweep_ids
+from scaling.store.run_store import RunStore
 from scaling.store.sql_reads import LayoutError, run_tags
 from scaling.store.state_folder import state_folder
 
@@ -101,7 +102,7 @@ def test_a_database_that_must_be_read_slowly_is_said_to_be_once(database, monkey
         raise LayoutError("no such table: experiments")
 
     quick = sweep_ids(database)
-    monkeypatch.setattr(run_store, "experiments", other_layout)
+    monkeypatch.setattr(store_experiments, "experiments", other_layout)
     assert sweep_ids(database) == sweep_ids(database) == quick  # MLflow's client says the same
     (message,) = [record.getMessage() for record in caplog.records]
     assert "no such table: experiments" in message and "takes seconds" in message

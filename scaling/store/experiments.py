@@ -1,0 +1,119 @@
+"""The experiments of a run store by their names: found, listed, and made where missing."""
+
+import difflib
+from typing import Any
+
+from scaling.errors import NotStoredError, StoreError
+from scaling.store.database import Content, content_of, sqlite_file
+from scaling.store.mlflow_client import connect, is_taken, no_answer, one_line_errors
+from scaling.store.run_state import KIND
+from scaling.store.sql_reads import experiments, or_slowly, speaks_sql
+from scaling.store.tracking_uri import without_credentials
+
+#: What MLflow's pages say of an experiment: its kind in their list, and its description.
+_ON_PAGES = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": (
+        "Runs of different size, trained for scaling laws: choose **Model training**, top left. "
+        "The plus sign at *sweep ...* opens its runs. `final.loss` is the loss on validation data, "
+        "`final.train_flops` what training cost, `train_loss` the curve."
+    ),
+}
+
+
+def opened_experiment(sweep: str, uri: str) -> str:
+    """The id of the experiment of a sweep, made where it does not exist yet.
+
+    Raises StoreError where the store does not answer, or the experiment holds something else.
+    """
+    client = connect(uri)
+    with one_line_errors(uri):
+        found = _named(client, sweep, uri) or _made(client, sweep, uri)
+        if KIND not in found.tags:
+            if client.search_runs([found.experiment_id], max_results=1):
+                raise StoreError(
+                    f'{without_credentials(uri)}: the experiment "{sweep}" holds runs that no '
+                    "sweep made; choose another name for the sweep"
+                )
+            client.set_experiment_tag(found.experiment_id, KIND, "sweep")
+        return str(found.experiment_id)
+
+
+def found_experiment(sweep: str, uri: str) -> str:
+    """The id of the experiment of a sweep; NotStoredError names the nearest one where there is
+    none."""
+    if not database_exists(uri):
+        raise NotStoredError(
+            f"{uri}: no such database; run a sweep first or set MLFLOW_TRACKING_URI"
+        )
+    if not speaks_sql(uri):  # a server that is none has no such experiment either: ask for it
+        client = connect(uri)
+        with one_line_errors(uri):
+            if experiment := _named(client, sweep, uri):
+                return str(experiment.experiment_id)
+    found = sweep_ids(uri)
+    if sweep not in found:
+        near = difflib.get_close_matches(sweep, found, n=1) or list(found)
+        raise NotStoredError(
+            f'{without_credentials(uri)}: no experiment "{sweep}"'
+            + (f'; did you mean "{near[0]}"?' if near else "; run a sweep first")
+        )
+    return found[sweep]
+
+
+def sweep_ids(uri: str) -> dict[str, str]:
+    """The ids of all experiments by name; none where there is no database yet."""
+    if not database_exists(uri):
+        return {}
+    if speaks_sql(uri):
+        with or_slowly(uri):
+            return experiments(uri)
+    client = connect(uri)
+    with one_line_errors(uri):
+        return {found.name: found.experiment_id for found in client.search_experiments()}
+
+
+def database_exists(uri: str) -> bool:
+    """False where the URI names a SQLite file without a run: asking MLflow would make one.
+
+    Raises StoreError, in one line, where the file is none of MLflow's, or damaged.
+    """
+    path = sqlite_file(uri)
+    return path is None or content_of(path) is Content.WHOLE
+
+
+def _named(client: Any, sweep: str, uri: str) -> Any:
+    """MLflow's experiment of that name; None where it has none."""
+    experiment = client.get_experiment_by_name(sweep)
+    if experiment is None:
+        return None
+    if experiment.name != sweep or not experiment.experiment_id:
+        raise no_answer(uri, f'asked for the experiment "{sweep}"')
+    if experiment.lifecycle_stage == "deleted":
+        raise StoreError(
+            f'{without_credentials(uri)}: the experiment "{sweep}" was deleted in MLflow; '
+            "restore it there or choose another name for the sweep"
+        )
+    return experiment
+
+
+def _made(client: Any, sweep: str, uri: str) -> Any:
+    tags, place = {KIND: "sweep", **_ON_PAGES}, _artifact_folder(uri)
+    try:
+        client.create_experiment(sweep, artifact_location=place, tags=tags)
+    except Exception as error:
+        if not is_taken(error):  # by another process at the same moment
+            raise
+    experiment = _named(client, sweep, uri)
+    if experiment is None:
+        raise no_answer(uri, f'it has not kept the experiment "{sweep}"')
+    return experiment
+
+
+def _artifact_folder(uri: str) -> str | None:
+    """Where artifacts of a new experiment go: beside a SQLite file, else as MLflow is set up.
+
+    MLflow's own default lies below the working directory of whoever comes first.
+    """
+    path = sqlite_file(uri)
+    return None if path is None else str(path.parent / "mlruns")
