@@ -18,7 +18,17 @@ COMPOSITION_ROOT = ROOT / "scaling" / "cli"  # the one place that sees every pac
 FLOORS = {
     "scaling": (
         *("version", "lazy", "display", "arrays", "words", "errors", "columns", "limits"),
-        *("rung_health", "tables", "records", "compute", "shape", "laws", "answerable", "simulate"),
+        *(
+            "rung_health",
+            "tables",
+            "names",
+            "records",
+            "compute",
+            "shape",
+            "laws",
+            "answerable",
+            "simulate",
+        ),
         *("store", "sources", "cli", "__main__"),
     ),
     "sweeps": (
@@ -240,3 +250,14 @@ def test_nobody_outside_the_laws_asks_for_a_law_by_name():
     assert [line for source in elsewhere for line in law_names_in(source, set(LAWS))] == []
     # and the check sees what it looks for: the registry's own tests name laws
     assert law_names_in(ROOT / "tests" / "scaling" / "laws" / "test_laws.py", set(LAWS))
+
+
+def test_one_file_of_the_command_line_prints():
+    """What it prints was made from tables, names and servers: control characters go no further."""
+    printers = {
+        source.name
+        for source in sorted(COMPOSITION_ROOT.rglob("*.py"))
+        for node in nodes_of(source)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
+    }
+    assert printers == {"outputs.py"}

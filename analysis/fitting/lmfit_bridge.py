@@ -1,7 +1,9 @@
 """What lmfit does for a fit: demands on constants, its own minimiser, profile intervals.
 
-Bounds and ties are stated in lmfit's language and solved by our search, since lmfit's own stalls
-on a Huber threshold of 1e-3. lmfit takes two seconds to import, so only calls that need it pay.
+Bounds are checked by lmfit's Parameters and solved by our search, since lmfit's own stalls on a
+Huber threshold of 1e-3. Ties are arithmetic of `scaling.laws.expression`, since lmfit's interpreter
+of them also opens files and addresses, and loops. lmfit takes two seconds to import, so only calls
+that need it pay.
 """
 
 import warnings
@@ -18,7 +20,9 @@ from analysis.intervals import Interval
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
+from scaling.laws.expression import ExpressionError, expression
 from scaling.records import Records
+from scaling.tables.notes import printable
 
 Bounds = Mapping[str, tuple[float | None, float | None]]
 
@@ -64,38 +68,17 @@ def _end(value: float | None) -> str:
 
 
 def tied_constants(law: type[Law], expressions: Mapping[str, str]) -> dict[str, Tie]:
-    """Expressions such as beta = "alpha" or B = "A * 6**alpha", by lmfit's interpreter."""
-    if not expressions:
-        return {}
-    import lmfit
-
-    parameters = lmfit.Parameters()
-    for name in law.constant_names():
-        if name not in expressions:
-            parameters.add(name, value=0.5)
+    """Expressions such as beta = "alpha" or B = "A * 6**alpha", as arithmetic on the other
+    constants; one may use those that are tied before it."""
     ties: dict[str, Tie] = {}
     for name, text in expressions.items():
         _check_name(law, name)
+        known = [one for one in law.constant_names() if one not in expressions or one in ties]
         try:
-            parameters.add(name, expr=text)
-            float(parameters[name].value)
-        except Exception as error:  # the interpreter raises whatever the text provokes
-            reason = (str(error).strip().splitlines() or ["not an expression of the constants"])[-1]
-            raise FitError(f'expression {name} = "{text}": {reason}') from error
-        ties[name] = _tie(text)
+            ties[name] = expression(text, known)
+        except ExpressionError as error:
+            raise FitError(f"--tie {name}={printable(text)}: {error}") from error
     return ties
-
-
-def _tie(text: str) -> Tie:
-    from asteval import Interpreter  # type: ignore[import-untyped]  # lmfit's own interpreter
-
-    interpreter = Interpreter()
-
-    def evaluate(constants: Mapping[str, Any]) -> Any:
-        interpreter.symtable.update(constants)
-        return interpreter(text)
-
-    return evaluate
 
 
 def _check_name(law: type[Law], name: str) -> None:

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from scaling.cli import options
 from scaling.cli.completion import SHELLS, completion
+from scaling.cli.outputs import put, say
 from scaling.cli.verbs import dashboard, forecast, report, runs, seals, sweep
 from scaling.errors import ScalingError
 from scaling.version import installed_version
@@ -21,9 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = command_line.parse_args(argv)
     try:
         if arguments.version:
-            print(installed_version())
+            put(installed_version())
         elif arguments.print_completion:
-            print(completion(command_line, arguments.print_completion))
+            put(completion(command_line, arguments.print_completion))
         elif arguments.verb is None:
             command_line.print_help()
         else:
@@ -32,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ScalingError as error:
         if getattr(arguments, "verbose", False):
             traceback.print_exc()
-        print(f"scaling: {error}", file=sys.stderr)
+        say(f"scaling: {error}")
         return 2
     except KeyboardInterrupt:
-        print("scaling: interrupted; finished runs are stored, run it again", file=sys.stderr)
+        say("scaling: interrupted; finished runs are stored, run it again")
         return 130
     except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.errors import ConfigError
-from scaling.tables.notes import notes_text
+from scaling.tables.notes import notes_text, plain
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -18,10 +18,20 @@ if TYPE_CHECKING:
 Arguments = argparse.Namespace
 
 
+def say(text: str, end: str = "\n") -> None:
+    """Print to standard error, whatever the text was made from."""
+    print(plain(text), end=end, file=sys.stderr, flush=True)
+
+
+def put(text: str, end: str = "\n") -> None:
+    """Print an answer to standard output, whatever the text was made from."""
+    print(plain(text), end=end)
+
+
 def tell(arguments: Arguments) -> None:
     """Say on standard error how the runs were read, where nothing else of the verb does."""
     if lines := _notes_text(arguments):
-        print(lines.strip(), file=sys.stderr)
+        say(lines.strip())
 
 
 def _notes_text(arguments: Arguments) -> str:
@@ -65,7 +75,9 @@ def save_table(table: "DataFrame", arguments: Arguments) -> None:
     try:
         if arguments.output:
             Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(arguments.output or sys.stdout, index=False)
+            table.to_csv(arguments.output, index=False)
+        else:
+            put(table.to_csv(index=False), end="")
     except OSError as error:
         raise ConfigError(f"{arguments.output}: cannot be written ({error.strerror})") from error
 
@@ -73,6 +85,6 @@ def save_table(table: "DataFrame", arguments: Arguments) -> None:
 def show(document: str | Callable[[], str], text: Callable[[], str], arguments: Arguments) -> None:
     """Print the JSON document, or what a person reads; one that is long may be made on demand."""
     if arguments.json:
-        print(_with_notes(document if isinstance(document, str) else document(), arguments))
+        put(_with_notes(document if isinstance(document, str) else document(), arguments))
     else:
-        print(f"{text()}{_notes_text(arguments)}")
+        put(f"{text()}{_notes_text(arguments)}")

@@ -56,6 +56,11 @@ def quoted(words: Iterable[object], most: int = 6) -> str:
     )
 
 
+def plain(text: str) -> str:
+    """Text of many lines as it may reach a terminal: control characters are shown, not obeyed."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
 def printable(word: object, most: int = 60) -> str:
     """Text of a table as it may reach a terminal: no control characters, and not endless."""
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(word)[: most + 1])

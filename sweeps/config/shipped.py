@@ -4,11 +4,13 @@ They are the repository's folder configs/; the link sweeps/configs puts them int
 that a checkout and a wheel find them in the same way.
 """
 
+from contextlib import suppress
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from scaling.errors import ConfigError
+from scaling.tables.notes import printable
 
 
 def shipped_configs() -> dict[str, Traversable]:
@@ -23,11 +25,14 @@ def config_file(name: str | Path) -> Traversable:
     Raises ConfigError, naming the shipped ones, where there is neither.
     """
     path, shipped = Path(name), shipped_configs()
-    if str(name) in shipped and not path.is_file():
-        return shipped[str(name)]
-    if not path.exists():
+    there = False
+    with suppress(OSError, ValueError):  # no path at all: too long, a NUL byte
+        if str(name) in shipped and not path.is_file():
+            return shipped[str(name)]
+        there = path.exists()
+    if not there:
         raise ConfigError(
-            f"{name}: no such file; name one, or a config that comes with the project: "
+            f"{printable(name)}: no such file; name one, or a config that comes with the project: "
             f"{', '.join(shipped)}"
         )
     return path

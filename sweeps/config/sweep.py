@@ -1,13 +1,21 @@
 """What a sweep is: one YAML file, mirrored one to one by frozen dataclasses."""
 
 from dataclasses import dataclass, field
+from math import prod
 
 from scaling.errors import ConfigError
+from scaling.names import checked_name
 from sweeps.config.data import DataConfig, TextData
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.model import ModelConfig
 from sweeps.config.recipe import CONSTANTS, SCHEDULES, Recipe, find_recipe
 from sweeps.config.section import Section
+
+#: Far above what anybody has trained; a slip of the finger lies above, too.
+WIDEST = 1_000_000
+DEEPEST = 10_000
+#: Runs of one sweep: MLflow's pages and a status by cell are no help beyond.
+MOST_RUNS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +43,17 @@ class Grid(Section):
             for value in getattr(self, name):
                 if not 0 < value < float("inf"):
                     raise ConfigError(f"{name} holds {value:g}; every value must be positive")
+        for name, most in (("width", WIDEST), ("depth", DEEPEST)):
+            if max(getattr(self, name), default=0) > most:
+                raise ConfigError(f"{name} holds {max(getattr(self, name))}; at most {most:,}")
         if any(seed < 0 for seed in self.seed):
             raise ConfigError(f"seed holds {min(self.seed)}; a seed is 0 or more")
+
+    @property
+    def runs(self) -> int:
+        """How many runs the product of its lists holds, before any is left out."""
+        lists = (self.width, self.depth, self.tokens, self.tokens_per_param, self.flops, self.seed)
+        return prod(len(values) or 1 for values in lists)
 
     @property
     def horizons(self) -> tuple[str, ...]:
@@ -162,8 +179,7 @@ class SweepConfig(Section):
 
     def __post_init__(self) -> None:
         """Refuse what can be refused without reading the text."""
-        if not self.name.strip():
-            raise ConfigError("name is empty; a sweep needs a name")
+        checked_name(self.name, "name")
         if self.schedule is not None:
             self.check_choice("schedule")
             if self.recipe.overrides.get("schedule", self.schedule) != self.schedule:
@@ -201,6 +217,8 @@ class SweepConfig(Section):
         blocks = [("grid", self.grid)] if self.grid.width or self.grid.horizons else []
         blocks += [(f"cells[{index}]", block) for index, block in enumerate(self.cells)]
         blocks += [(f"held_out[{index}]", block) for index, block in enumerate(self.held_out)]
+        if (runs := sum(block.runs for _, block in blocks)) > MOST_RUNS:
+            raise ConfigError(f"the grid holds {runs:,} runs; a sweep has at most {MOST_RUNS:,}")
         for label, block in blocks:
             if not block.width:
                 raise ConfigError(f"{label} has no width; give at least one")

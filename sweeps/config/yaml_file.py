@@ -1,22 +1,26 @@
 """A sweep's YAML file, and overrides from the command line, as a SweepConfig."""
 
-import re
 import typing
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
-import yaml
-
 from scaling.errors import ConfigError
+from scaling.tables.notes import printable
 from scaling.tables.numbers import number
+from sweeps.config.bounded_yaml import MOST_BYTES, load_yaml
 from sweeps.config.section import Section
 from sweeps.config.shipped import config_file
 from sweeps.config.sweep import SweepConfig
 from sweeps.config.unknown_key import unknown_key
+
+#: Bounds of whole numbers and of all others: a FLOP budget of 1e30 is a planet's.
+LARGEST_COUNT = 2**31 - 1
+LARGEST_NUMBER = 1e30
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SweepConfig:
@@ -29,20 +33,25 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SweepConfig:
     unknown key (naming where it belongs, or the nearest known one), a value of the wrong type, and
     whatever a part of the config refuses.
     """
+    file = config_file(path)
     try:
-        raw = yaml.load(config_file(path).read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}; is the path right?") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}); is it YAML?") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {_yaml_problem(error)}; mend the YAML") from error
-    if isinstance(raw, Mapping):
-        raw = _from_folder(raw, SweepConfig, Path(path).parent)
-    try:
+        raw = load_yaml(_text_of(file))
+        if isinstance(raw, Mapping):
+            raw = _from_folder(raw, SweepConfig, Path(path).parent)
         return config_from_mapping(raw, overrides)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{printable(path, most=4000)}: {error}") from error
+
+
+def _text_of(file: Traversable) -> str:
+    """The text of a config, read to its bound: it may be a pipe, or have no end."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(MOST_BYTES + 1).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not UTF-8 text (byte {error.start}); is it YAML?") from error
+    except OSError as error:
+        raise ConfigError(f"{error.strerror or error}; is the path right?") from error
 
 
 def config_from_mapping(raw: object, overrides: Sequence[str] = ()) -> SweepConfig:
@@ -54,12 +63,19 @@ def config_from_mapping(raw: object, overrides: Sequence[str] = ()) -> SweepConf
         key, equals, text = override.partition("=")
         if not equals:
             raise ConfigError(f'override "{override}" is not of the form key.path=value')
-        value: object = yaml.load(text, Loader=_Loader)
+        value: object = _override(override, text)
         for name in reversed(key.strip().lstrip("-").split(".")):
             value = {name: value}
         raw = merged(raw, typing.cast(Mapping[str, Any], value))
     config: SweepConfig = _section(raw, SweepConfig, "")
     return config
+
+
+def _override(override: str, text: str) -> object:
+    try:
+        return load_yaml(text)
+    except ConfigError as error:
+        raise ConfigError(f'override "{printable(override)}": {error}') from error
 
 
 def _from_folder(raw: Mapping[str, Any], kind: type[Section], folder: Path) -> dict[str, Any]:
@@ -82,17 +98,6 @@ def _from_folder(raw: Mapping[str, Any], kind: type[Section], folder: Path) -> d
     return {name: seen(name, value) for name, value in raw.items()}
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 takes 3e10 for a string; budgets are written so."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
-
-
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of `base` with those of `over` in their place, key by key at any depth."""
     result = dict(base)
@@ -106,7 +111,9 @@ def _section(raw: object, kind: type[Section], place: str) -> Any:
     """The part of a config that a mapping describes."""
     if not isinstance(raw, Mapping):
         example = f"{place}.{next(iter(kind.field_types()))}"
-        raise ConfigError(f"{place} is {raw!r}; it needs settings, for example {example}")
+        raise ConfigError(
+            f"{place} is {printable(repr(raw))}; it needs settings, for example {example}"
+        )
     kind = kind.variant_of(raw)
     types = kind.field_types()
     values = {}
@@ -145,7 +152,9 @@ def _value(raw: object, kind: Any, place: str) -> Any:
         return tuple(_value(value, item, place) for value in values)
     if typing.get_origin(kind) is dict:
         if not isinstance(raw, Mapping):
-            raise ConfigError(f"{place} is {raw!r}; it needs settings of the form key: value")
+            raise ConfigError(
+                f"{place} is {printable(repr(raw))}; it needs settings of the form key: value"
+            )
         _, item = typing.get_args(kind)
         return {str(key): _value(value, item, f"{place}.{key}") for key, value in raw.items()}
     choices = typing.get_args(kind) or (kind,)
@@ -153,15 +162,20 @@ def _value(raw: object, kind: Any, place: str) -> Any:
         with suppress(ValueError):  # 1M, 3 ZFLOP, 124,439,808
             raw = number(raw)
             raw = int(raw) if float not in choices and raw.is_integer() else raw
+    if isinstance(raw, int | float) and not isinstance(raw, bool):
+        _check_number(raw, int in choices and float not in choices, place)
     if type(raw) in choices or (raw is None and NoneType in choices):
         return raw
     if isinstance(raw, int) and not isinstance(raw, bool) and float in choices:
         return float(raw)
     words = " or ".join(_WORDS[choice] for choice in choices if choice in _WORDS)
-    raise ConfigError(f"{place} is {raw!r}; it must be {words}")
+    raise ConfigError(f"{place} is {printable(repr(raw))}; it must be {words}")
 
 
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return where + (getattr(error, "problem", None) or str(error).splitlines()[0])
+def _check_number(value: float, is_count: bool, place: str) -> None:
+    """Refuse numbers that no setting can mean, before arithmetic meets them."""
+    largest = LARGEST_COUNT if is_count else LARGEST_NUMBER
+    if not -largest <= value <= largest:  # nan too
+        raise ConfigError(
+            f"{place} is {printable(repr(value))}; it must be a number up to {largest:g}"
+        )

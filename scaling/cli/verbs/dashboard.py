@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scaling.cli.inputs import reading
 from scaling.cli.outlooks import outlook_lines
+from scaling.cli.outputs import say
 from scaling.errors import ConfigError
 
 Arguments = argparse.Namespace
@@ -41,8 +42,7 @@ def dashboard(arguments: Arguments) -> None:
     }
     flags = [word for name, value in server.items() for word in (f"--{name}", str(value))]
     page = str(Path(__file__).parents[1] / "dashboard_page.py")
-    print(f"dashboard: http://{arguments.host}:{arguments.port} (Ctrl-C ends it)", file=sys.stderr)
-    sys.stderr.flush()
+    say(f"dashboard: http://{arguments.host}:{arguments.port} (Ctrl-C ends it)")
     root = str(Path(__file__).parents[3])
     os.environ["PYTHONPATH"] = os.pathsep.join(
         [root, *filter(None, [os.environ.get("PYTHONPATH")])]

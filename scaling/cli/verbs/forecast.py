@@ -1,7 +1,6 @@
 """Verbs that read runs: one call into `analysis` each."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,11 @@ from scaling.cli.inputs import (
     load_to_forecast,
     points,
 )
-from scaling.cli.outputs import answer, save, save_table, show
+from scaling.cli.outputs import answer, put, save, save_table, say, show
 from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
 from scaling.limits import LimitCode
+from scaling.names import checked_name
 from scaling.tables.numbers import number
 from scaling.words import counted
 
@@ -65,7 +65,7 @@ def fit(arguments: Arguments) -> None:
         arguments,
     )
     if fitted.columns == ("train_flops",) and (hint := sizes_hint(records)) is not None:
-        print(f"hint: {hint}", file=sys.stderr)
+        say(f"hint: {hint}")
 
 
 def forecast(arguments: Arguments) -> None:
@@ -118,7 +118,7 @@ def backtest(arguments: Arguments) -> None:
         from analysis.plots.backtest import save_backtest_figure
 
         save_backtest_figure(scored, arguments.figure)
-        print(f"figure: {arguments.figure}", file=sys.stderr)
+        say(f"figure: {arguments.figure}")
     answer(scored.to_json(), lambda: backtest_text(scored), arguments)
 
 
@@ -153,8 +153,8 @@ def _require_one_question(arguments: Arguments) -> None:
         raise ConfigError("--params and --tokens pair up: give both, or a budget with --flops")
     if arguments.values and not arguments.x:
         raise ConfigError("--values are those of a column; name it with --x COLUMN")
-    if arguments.seal is not None and not arguments.seal.strip():
-        raise ConfigError("--seal needs a name to verify the forecast by")
+    if arguments.seal is not None:
+        checked_name(arguments.seal, "--seal")
     if arguments.seal is not None and (arguments.at or arguments.target_loss):
         raise ConfigError(
             "--seal keeps the losses of --flops, --params with --tokens, or --x with --values, "
@@ -173,7 +173,7 @@ def _predict_points(arguments: Arguments) -> None:
     if arguments.output or not arguments.json:
         save_table(predicted, arguments)
     if arguments.json:
-        print(answered.to_json())
+        put(answered.to_json())
     unsupported = [
         f"point {number}: {limit.text}"
         for number, target in enumerate(answered.targets, start=1)
@@ -183,7 +183,7 @@ def _predict_points(arguments: Arguments) -> None:
     if unsupported:
         are = "is" if len(unsupported) == 1 else "are"
         count = f"{len(unsupported)} of {counted(len(predicted), 'point')} {are} unsupported"
-        print(f"{count}, for example {unsupported[0]}", file=sys.stderr)
+        say(f"{count}, for example {unsupported[0]}")
 
 
 def _budgets_for_losses(arguments: Arguments) -> None:

@@ -1,17 +1,17 @@
 """Verbs that write pages: the report, and a whole study from training to report."""
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import curves_of, load_to_forecast
 from scaling.cli.outlooks import judge_of
-from scaling.cli.outputs import tell
+from scaling.cli.outputs import put, say, tell
 from scaling.cli.verbs.seals import seal, seals_to_report
 from scaling.cli.verbs.sweep import may_spend
 from scaling.errors import ConfigError
+from scaling.names import checked_name
 
 if TYPE_CHECKING:
     from scaling.store.run_store import RunStore
@@ -28,7 +28,7 @@ def report(arguments: Arguments) -> None:
     curves, seals = curves_of(arguments.source), seals_to_report()
     findings = gather_findings(records, options=options, curves=curves, seals=seals)
     path = write_report(findings, arguments.output)
-    print(f"report: {path}", file=sys.stderr)
+    say(f"report: {path}")
     tell(arguments)
 
 
@@ -42,11 +42,13 @@ def study(arguments: Arguments) -> None:
     from sweeps.running.runner import run_sweep
     from sweeps.status.live_display import SweepProgress
 
+    if arguments.seal is not None:
+        checked_name(arguments.seal, "--seal")
     planned = plan_sweep(load_config(arguments.config, arguments.set))
-    print(plan_text(planned), file=sys.stderr)
+    say(plan_text(planned))
     may_spend(planned, arguments)
     store = RunStore.open(planned.name)
-    if arguments.seal:
+    if arguments.seal is not None:
         _seal_before_training(planned, store, arguments.seal)
     with SweepProgress(planned) as progress:
         run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
@@ -60,7 +62,7 @@ def study(arguments: Arguments) -> None:
         curves=curves,
         seals=seals_to_report(),
     )
-    print(written.to_text())
+    put(written.to_text())
     store.log_artifact(written.report)
 
 
@@ -76,7 +78,7 @@ def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) ->
     if not held_out:
         raise ConfigError("--seal: the plan holds no run out; list some under held_out")
     if name in sealed_names():
-        print(f"a forecast is sealed as {name} already; it stays", file=sys.stderr)
+        say(f"a forecast is sealed as {name} already; it stays")
         return
     fitted = replace(planned, runs=tuple(run for run in planned.runs if not run.held_out))
     store = store.with_parent({"sweep": planned.name, "runs": len(planned.runs)})

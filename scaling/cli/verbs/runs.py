@@ -1,10 +1,10 @@
 """Verbs that move runs between tables and the run store."""
 
 import argparse
-import sys
 
 from scaling.cli.inputs import load
-from scaling.cli.outputs import tell
+from scaling.cli.outputs import say, tell
+from scaling.names import checked_name
 from scaling.words import counted
 
 Arguments = argparse.Namespace
@@ -17,7 +17,7 @@ def collect(arguments: Arguments) -> None:
     arguments.source = f"mlflow:{arguments.experiment.removeprefix('mlflow:')}"
     records = load(arguments)
     write_records(records, arguments.output)
-    print(f"{counted(len(records), 'run')} written to {arguments.output}", file=sys.stderr)
+    say(f"{counted(len(records), 'run')} written to {arguments.output}")
     tell(arguments)
 
 
@@ -26,10 +26,11 @@ def import_(arguments: Arguments) -> None:
     from scaling.store.import_runs import import_records
     from scaling.store.run_store import RunStore
 
+    checked_name(arguments.sweep, "--sweep")
     records = load(arguments)
     tell(arguments)
     done = import_records(records, RunStore.open(arguments.sweep))
-    print(f"mlflow:{arguments.sweep}: {done.line}", file=sys.stderr)
+    say(f"mlflow:{arguments.sweep}: {done.line}")
     if done.unmapped:
         kept = ", ".join(done.unmapped[:12]) + (", ..." if len(done.unmapped) > 12 else "")
-        print(f"kept under the table's own names: {kept}", file=sys.stderr)
+        say(f"kept under the table's own names: {kept}")

@@ -1,12 +1,11 @@
 """Sealed forecasts: the verb that scores them, and their standings for a report."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import load
-from scaling.cli.outputs import answer
+from scaling.cli.outputs import answer, say
 from scaling.errors import ConfigError, ScalingError
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def seal(answered: "Forecast", name: str, records: "Records", **how: Sequence[st
 
     made = seal_forecast(answered, name, records, **how)
     digest = keep_seal(made.name, made.to_json())
-    print(f"sealed as {made.name}, digest {digest[:16]}", file=sys.stderr)
+    say(f"sealed as {made.name}, digest {digest[:16]}")
 
 
 def seal_standings() -> "tuple[SealStanding, ...]":
@@ -63,7 +62,7 @@ def seals_to_report() -> "tuple[SealStanding, ...]":
     try:
         return seal_standings()
     except ScalingError as error:
-        print(f"scaling: sealed forecasts are left out: {error}", file=sys.stderr)
+        say(f"scaling: sealed forecasts are left out: {error}")
         return ()
 
 

@@ -7,7 +7,7 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from scaling.cli.outlooks import judge_of, outlook_lines
-from scaling.cli.outputs import answer, show, write
+from scaling.cli.outputs import answer, put, say, show, write
 from scaling.errors import ConfigError, NotStoredError, StoreError
 from scaling.words import counted
 
@@ -32,7 +32,7 @@ def config(arguments: Arguments) -> None:
     if schema:
         text = json.dumps(config_schema(), indent=2) + "\n"
     if not file:
-        print(text, end="")
+        put(text, end="")
     elif file.endswith(".json") != schema:
         raise ConfigError(f"-o {file}: --schema is written as .json, a config as .yaml")
     else:
@@ -79,14 +79,14 @@ def run(arguments: Arguments) -> None:
     may_spend(planned, arguments)
     store = RunStore.open(planned.name)
     if earlier := earlier_runs(planned, store.facts()):
-        print(f"scaling: {earlier.line}", file=sys.stderr)
+        say(f"scaling: {earlier.line}")
     # What libraries print, as Ray does of lost workers, is no part of the answer.
     with redirect_stdout(sys.stderr), SweepProgress(planned) as progress:
         run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
     standing = standing_of(planned, store)
     answer(standing.to_json(), lambda: standing_text(standing), arguments)
     typed = [arguments.config, *(part for one in arguments.set for part in ("--set", one))]
-    print(f"next: {what_next(standing, shlex.join(typed))}", file=sys.stderr)
+    say(f"next: {what_next(standing, shlex.join(typed))}")
 
 
 def status(arguments: Arguments) -> None:
@@ -121,7 +121,7 @@ def check(arguments: Arguments) -> None:
     report = run_checks(
         load_config(arguments.config, arguments.set),
         quick=arguments.quick,
-        on_finding=lambda found: print(finding_text(found), file=sys.stderr),
+        on_finding=lambda found: say(finding_text(found)),
     )
     answer(report.to_json(), lambda: findings_text(report), arguments)
     report.require_unbroken()
@@ -147,7 +147,7 @@ def tokenize(arguments: Arguments) -> None:
         )
     if left_out:
         found = counted(len(left_out), "document")
-        print(f"left out, not UTF-8: {found}, first {left_out[0]}", file=sys.stderr)
+        say(f"left out, not UTF-8: {found}, first {left_out[0]}")
     tokens = sum(shard["tokens"] for shard in made.shards)
     document = {"folder": str(made.folder), "tokens": tokens, "shards": list(made.shards)}
     document |= {"left_out": left_out or []}
@@ -186,7 +186,7 @@ def may_spend(planned: "SweepPlan", arguments: Arguments) -> None:
     left = f"about {cost.device_hours:.3g} device hours are left to train"
     if arguments.quiet or not sys.stdin.isatty():
         raise ConfigError(f"{left}, more than budget.ask_above_device_hours {most:g}; add --yes")
-    print(f"{left}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    say(f"{left}. Go on? [y/N] ", end="")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise ConfigError("not started")
 

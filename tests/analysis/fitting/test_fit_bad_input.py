@@ -129,7 +129,7 @@ def test_diverged_and_held_out_runs_stay_out():
         ('no column "loss_stderr"', {"weights": "stderr"}),
         ("power_law has no constant E", {"bounds": {"E": (0, 1)}}),
         ("bounds of c: 3 is not below 2", {"bounds": {"c": (3, 2)}}),
-        ('expression c = "a \\+ zzz"', {"expressions": {"c": "a + zzz"}}),
+        ("--tie c=a \\+ zzz: there is no zzz", {"expressions": {"c": "a + zzz"}}),
     ],
 )
 def test_a_wrong_option_is_one_line(match, options):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import yaml
 
 from analysis.decisions.optimal_split import allocate
 from analysis.evaluation.backtest import backtest
@@ -15,7 +14,8 @@ from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode, first_of
 from scaling.simulate import simulate_records
-from sweeps.config.yaml_file import _Loader, config_from_mapping
+from sweeps.config.bounded_yaml import load_yaml
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.answerable import answerable
 from sweeps.planning.plan import plan_sweep
 from sweeps.planning.text import answers_text
@@ -112,7 +112,7 @@ def test_what_the_plan_asks_for_answers_the_question(planned):
             assert said.add is None
             continue
         assert said.add is not None, said
-        cells = yaml.load(f"[{said.add}]", Loader=_Loader)
+        cells = load_yaml(f"[{said.add}]")
         raw = plan.config.mapping()
         again = config_from_mapping(raw | {"cells": [*raw["cells"], *cells]})
         assert getattr(answerable(plan_sweep(again)), question).refusal is None

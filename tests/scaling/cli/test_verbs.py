@@ -387,7 +387,7 @@ def test_a_backtest_is_drawn_where_asked(runs, ending, tmp_path, capsys):
         (["forecast", "{runs}", "--target-loss", "2.2", "--level", "90"], "between 0 and 1"),
         (["forecast", "{runs}", "--target-loss", "2.2", "--seal", "bet"], "not --target-loss"),
         (["forecast", "{runs}", "--at", "points.csv", "--seal", "bet"], "not --at"),
-        (["forecast", "{runs}", "--flops", "1e21", "--seal", ""], "needs a name"),
+        (["forecast", "{runs}", "--flops", "1e21", "--seal", ""], "a name holds"),
         (["forecast", "{runs}", "--flops", "1e21", "--target-loss", "2"], "one at a time"),
         (["forecast", "{runs}", "--flops", "1e21", "--params", "1e9"], "one at a time"),
         (["forecast", "{runs}", "--at", "points.csv", "--flops", "1e21"], "one at a time"),

@@ -6,16 +6,16 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from scaling.cli.command import main
 from scaling.errors import ConfigError
+from sweeps.config.bounded_yaml import load_yaml
 from sweeps.config.commented import commented_config
 from sweeps.config.data import SOURCES
 from sweeps.config.describe import all_settings, recipe_constants
 from sweeps.config.schema import config_schema
 from sweeps.config.sweep import SweepConfig
-from sweeps.config.yaml_file import _Loader, config_from_mapping
+from sweeps.config.yaml_file import config_from_mapping
 
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
 CHECKS = {
@@ -58,7 +58,7 @@ def fits(value, schema):
 
 
 def read(text):
-    return yaml.load(text, Loader=_Loader)
+    return load_yaml(text)
 
 
 @pytest.fixture(scope="module")

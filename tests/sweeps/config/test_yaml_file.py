@@ -56,7 +56,7 @@ def test_overrides_replace_single_values(write):
         ("name: a\ngrid: {width: 32, flops: 1, tokens: 1}", "given: tokens and flops"),
         ("name: a\ngrid: {width: 0, flops: 1e9}", "width holds 0"),
         ("name: a\ngrid: {width: 32, flops: -1e9}", "flops holds -1e"),
-        ("name: a\ngrid: {width: 32, flops: .nan}", "flops holds nan"),
+        ("name: a\ngrid: {width: 32, flops: .nan}", "grid.flops is nan; it must be a number up to"),
         ("name: a\ngrid: {width: 32, flops: 1e9, seed: -1}", "seed holds -1"),
         ("name: a\ngrid: {width: 32, flops: 1e9}\nmodel: {head_size: 0}", "head_size is 0"),
         ("name: a\ngrid: {width: 33, flops: 1e9}\nmodel: {head_size: 11}", "even"),
