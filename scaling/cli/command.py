@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"scaling: {error}")
         return 2
     except KeyboardInterrupt:
-        say("scaling: interrupted; finished runs are stored, run it again")
+        say("scaling: interrupted; what was finished is kept, run it again")
         return 130
     except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -96,6 +96,11 @@ class RunStore:
         text = f"{without_credentials(self.tracking_uri)} {self.experiment_id}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @property
+    def spool_folder(self) -> Path:
+        """Where this machine keeps what runs wrote until the store has it."""
+        return state_folder("spool", self.key)
+
     def with_parent(self, facts: Mapping[str, Fact]) -> "RunStore":
         """The same store, whose runs become children of the sweep's own run, made where missing.
 
@@ -198,7 +203,7 @@ class RunStore:
 
     def start_run(self, run_id: str, name: str, facts: Mapping[str, Fact]) -> "RunWriter":
         """Begin one run: its facts are on their way to the store before the first step is taken."""
-        spool = Spool.create(state_folder("spool", self.key))
+        spool = Spool.create(self.spool_folder)
         record = {"run_id": run_id, "sweep": self.sweep, **facts}
         tags = origin_tags() | {RUN_ID: run_id, STATE: RunState.RUNNING}
         tags[RECORD] = record_json(record)
@@ -215,7 +220,7 @@ class RunStore:
         """
         send = sender(self.tracking_uri, self.experiment_id)
         count = 0
-        for spool in left_behind(state_folder("spool", self.key)):
+        for spool in left_behind(self.spool_folder):
             try:
                 ship(spool, send)
             except Unavailable as error:

@@ -7,6 +7,7 @@ from scaling.errors import ScalingError
 from scaling.store.tracking_uri import without_secrets
 
 _LONGEST = 300
+_ALLOCATION = "DefaultCPUAllocator"  # torch has no exception of its own for a host's memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,12 @@ class Crash:
         if isinstance(error, ScalingError):
             return cls(reason=without_secrets(str(error)), traceback="")
         first_line = next(iter(str(error).strip().splitlines()), "")
+        if isinstance(error, MemoryError) or _ALLOCATION in str(error):
+            reason = (
+                f"out of memory ({first_line or 'no more could be had'}); lower "
+                "launch.workers or launch.speed.pack, or use a machine with more"
+            )
+            return cls(reason=without_secrets(reason)[:_LONGEST], traceback="")
         return cls(
             reason=without_secrets(f"{type(error).__name__}: {first_line}")[:_LONGEST],
             traceback=without_secrets("".join(traceback.format_exception(error))),

@@ -66,7 +66,7 @@ def pack_runs(runs: Sequence[RunPlan], launch: LaunchConfig) -> tuple[Pack, ...]
     As many replicas share a pack as `replicas_for` says, but no worker is left without one.
     """
     alike: dict[object, list[Row]] = {}
-    for row in _rows(runs):
+    for row in trunk_rows(runs):
         alike.setdefault(tuple(map(_signature, row)), []).append(row)
     packs = [
         Pack(replicas=tuple(rows[first : first + size]))
@@ -84,7 +84,7 @@ def pack_runs(runs: Sequence[RunPlan], launch: LaunchConfig) -> tuple[Pack, ...]
     return tuple(sorted(packs, key=lambda pack: min(order[run.run_id] for run in pack.runs)))
 
 
-def _rows(runs: Iterable[RunPlan]) -> list[Row]:
+def trunk_rows(runs: Iterable[RunPlan]) -> list[Row]:
     """The runs by the trunk that they share, each by ascending horizon."""
     trunks: dict[str, list[RunPlan]] = {}
     for run in runs:
@@ -102,7 +102,7 @@ def runs_with_states(runs: Iterable[RunPlan], launch: LaunchConfig) -> frozenset
     """Run ids of those that would go on from a state in `launch.checkpoints.folder`."""
     folder = Path(launch.checkpoints.folder)
     kept = {path.name.split(".")[0] for path in folder.glob("*.*")}
-    rows = (row for row in _rows(runs) if state_name(row) in kept)
+    rows = (row for row in trunk_rows(runs) if state_name(row) in kept)
     return frozenset(run.run_id for row in rows for run in row)
 
 

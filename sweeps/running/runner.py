@@ -13,16 +13,18 @@ from pathlib import Path
 from scaling.errors import StoreError
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
+from scaling.words import counted
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.base import TaskLost, TaskMessage
 from sweeps.launchers.registry import find_launcher
 from sweeps.planning.exclusions import excluded_runs, final_states
-from sweeps.planning.packing import Pack, pack_runs
+from sweeps.planning.packing import Pack, pack_runs, trunk_rows
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
 from sweeps.running.driver_lock import DriverLock
 from sweeps.running.early_stop import EarlyStop, Judge
 from sweeps.running.events import EventKind, RunEvent
+from sweeps.running.leftovers import remove_leftovers
 from sweeps.running.task import Task
 from sweeps.running.worker import train_task
 from sweeps.training.learning_rate_check import rungs
@@ -37,6 +39,19 @@ class SweepOutcome:
     reasons: dict[str, str]
     """By run id, for runs that failed or diverged in this call."""
     seconds: float
+    unstored: tuple[str, ...] = ()
+    """Names of the runs that ended in this call and that the store does not hold so."""
+    kept_in: str = ""
+    """The folder of what those could write."""
+
+    def require_stored(self) -> None:
+        """Raise StoreError, which names them, where runs that ended are not in the store."""
+        if self.unstored:
+            raise StoreError(
+                f"{counted(len(self.unstored), 'run')} ended, but cannot be found in the run store "
+                f"({', '.join(self.unstored)}); what could be written is kept in {self.kept_in}: "
+                "mend the store, and the next `scaling run` sends it"
+            )
 
     def count(self, state: RunState) -> int:
         """How many runs of the plan are in this state."""
@@ -102,6 +117,7 @@ class _Walk:
         known = states | dict.fromkeys(excluded_runs(plan), RunState.EXCLUDED)
         self._states = {run.run_id: known.get(run.run_id, RunState.PLANNED) for run in plan.runs}
         self._reasons: dict[str, str] = {}
+        self._ended_now: set[str] = set()
         self._losses: Counter[str] = Counter()
 
     def run(self, workers: int | None) -> SweepOutcome:
@@ -112,6 +128,7 @@ class _Walk:
         # Workers elsewhere have other working directories.
         folder = Path(launch.checkpoints.folder).absolute()
         launch = launch.changed(checkpoints={"folder": str(folder)})
+        self._clean(folder)
         for run in self._plan.runs:
             if self._states[run.run_id] in self._final:
                 tokens = self._known.get(run.run_id, {}).get("tokens", 0)
@@ -130,14 +147,42 @@ class _Walk:
         finally:
             happenings.close()
             self._collect()
+            self._clean(folder)
             with suppress(OSError):  # states of unfinished runs keep it in place
-                Path(launch.checkpoints.folder).rmdir()
-        seconds = time.perf_counter() - start
-        return SweepOutcome(states=self._states, reasons=self._reasons, seconds=seconds)
+                folder.rmdir()
+        return SweepOutcome(
+            states=self._states,
+            reasons=self._reasons,
+            seconds=time.perf_counter() - start,
+            unstored=self._unstored(),
+            kept_in=str(self._store.spool_folder),
+        )
+
+    @property
+    def _wanted(self) -> list[RunPlan]:
+        return [r for r in self._plan.runs if self._states[r.run_id] is not RunState.EXCLUDED]
+
+    def _clean(self, folder: Path) -> None:
+        over = (RunState.FINISHED, RunState.DIVERGED)
+        ended = frozenset(run_id for run_id, state in self._states.items() if state in over)
+        remove_leftovers(trunk_rows(self._wanted), folder, ended)
+
+    def _unstored(self) -> tuple[str, ...]:
+        """Names of runs of whose end there was word, but not in the store; of all that ended where
+        it cannot be asked."""
+        known: dict[str, RunState] = {}
+        with suppress(StoreError):
+            known = self._store.states()
+        return tuple(
+            run.name
+            for run in self._plan.runs
+            if run.run_id in self._ended_now
+            and not known.get(run.run_id, RunState.PLANNED).has_ended
+        )
 
     def _tasks(self, launch: LaunchConfig) -> list[Task]:
         """Packs of the whole plan, so that a run shares its pack with the same runs each time."""
-        wanted = [r for r in self._plan.runs if self._states[r.run_id] is not RunState.EXCLUDED]
+        wanted = self._wanted
         todo = {run.run_id for run in wanted if self._states[run.run_id] not in self._final}
         health = self._plan.config.health
         carriers = rungs(wanted).values() if health.check_learning_rate else ()
@@ -168,6 +213,8 @@ class _Walk:
     def _take(self, event: RunEvent) -> None:
         if (state := event.kind.state) is not None:
             self._states[event.run.run_id] = state
+            if state.has_ended:
+                self._ended_now.add(event.run.run_id)
         if event.reason and event.kind is not EventKind.CHECKED:
             self._reasons[event.run.run_id] = event.reason
         self._on_event(event)

@@ -6,7 +6,7 @@ from scaling.store.run_state import RANK, RunState
 class MemoryStore:
     """What RunStore is to a driver and its workers, in this process."""
 
-    key = "memory"
+    key, spool_folder = "memory", "nowhere: it has no spool"
 
     def __init__(self):
         self.said, self.tries, self.curves = "", {}, {}

@@ -51,7 +51,8 @@ def study(arguments: Arguments) -> None:
     if arguments.seal is not None:
         _seal_before_training(planned, store, arguments.seal)
     with SweepProgress(planned) as progress:
-        run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
+        outcome = run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
+    outcome.require_stored()
     records = store.read_records().among(run.run_id for run in planned.runs)
     curves = store.curves()
     folder = arguments.output or Path("results") / planned.name
@@ -83,7 +84,8 @@ def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) ->
     fitted = replace(planned, runs=tuple(run for run in planned.runs if not run.held_out))
     store = store.with_parent({"sweep": planned.name, "runs": len(planned.runs)})
     with SweepProgress(fitted) as progress:
-        run_sweep(fitted, store, on_event=progress.show, judge=judge_of(planned))
+        outcome = run_sweep(fitted, store, on_event=progress.show, judge=judge_of(planned))
+    outcome.require_stored()
     records = store.read_records().among(run.run_id for run in planned.runs)
     cells = {(run.shape.params, run.tokens, run.train_flops) for run in held_out}  # seeds repeat
     to_come = dict(

@@ -82,7 +82,8 @@ def run(arguments: Arguments) -> None:
         say(f"scaling: {earlier.line}")
     # What libraries print, as Ray does of lost workers, is no part of the answer.
     with redirect_stdout(sys.stderr), SweepProgress(planned) as progress:
-        run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
+        outcome = run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
+    outcome.require_stored()
     standing = standing_of(planned, store)
     answer(standing.to_json(), lambda: standing_text(standing), arguments)
     typed = [arguments.config, *(part for one in arguments.set for part in ("--set", one))]

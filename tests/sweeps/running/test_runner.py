@@ -1,18 +1,21 @@
 """Facts about running a plan: what is skipped, what is kept, and what a failure leaves behind."""
 
 import dataclasses
+import os
 
 import pytest
 
+from scaling.errors import StoreError
 from scaling.store.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.launchers.base import TaskLost, TaskMessage
 from sweeps.objectives.causal import Causal
-from sweeps.planning.packing import Pack
+from sweeps.planning.packing import Pack, state_name, trunk_rows
 from sweeps.planning.plan import plan_sweep
 from sweeps.running import run_log, runner, worker
 from sweeps.running.events import EventKind, RunEvent
+from sweeps.running.leftovers import remove_leftovers
 from sweeps.running.runner import run_sweep
 from sweeps.running.task import Task
 from sweeps.training.stop import Stopped
@@ -46,6 +49,47 @@ def test_a_finished_run_is_not_run_again(plan):
     again = run_sweep(plan, store, on_event=events.append)
     assert {event.kind for event in events} == {EventKind.SKIPPED}
     assert again.count(RunState.FINISHED) == 3
+
+
+def test_runs_that_ended_and_are_not_in_the_store_are_named_and_no_other_word_is_said(plan):
+    store = MemoryStore()
+
+    def lose(event):
+        if event.kind is EventKind.FINISHED and event.run is not plan.runs[0]:
+            del store.tries[event.run.run_id]
+
+    outcome = run_sweep(plan, store, on_event=lose)
+    assert outcome.unstored == tuple(run.name for run in plan.runs[1:])
+    with pytest.raises(StoreError, match=r"2 runs ended, but cannot be found .*kept in") as caught:
+        outcome.require_stored()
+    assert plan.runs[2].name in str(caught.value) and "\n" not in str(caught.value)
+    again = run_sweep(plan, store)
+    assert again.unstored == () and again.count(RunState.FINISHED) == 3
+    again.require_stored()
+
+
+def test_states_that_killed_workers_left_of_finished_runs_go_with_the_next_call(
+    plan, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    store, states = MemoryStore(), tmp_path / plan.config.launch.checkpoints.folder
+    run_sweep(plan, store)
+    states.mkdir()
+    (row, *_), dead = trunk_rows(plan.runs), 2**22 + 1  # more than Linux has processes
+    for end in ("trunk", "trunk.previous", f"trunk.{dead}.tmp", "branch"):
+        (states / f"{state_name(row)}.{end}").touch()
+    (states / "0123456789abcdef.trunk").touch()  # of another sweep
+    run_sweep(plan, store)
+    assert [path.name for path in states.iterdir()] == ["0123456789abcdef.trunk"]
+
+
+def test_half_written_states_of_runs_that_go_on_are_removed_and_whole_ones_stay(plan, tmp_path):
+    row, dead = trunk_rows(plan.runs)[0], 2**22 + 1
+    kept = [f"trunk.{os.getpid()}.tmp", "trunk"]
+    for end in (f"trunk.{dead}.tmp", *kept):
+        (tmp_path / f"{state_name(row)}.{end}").touch()
+    remove_leftovers([row], tmp_path, ended=frozenset())
+    assert {path.name for path in tmp_path.glob("*.*")} == {f"{state_name(row)}.{e}" for e in kept}
 
 
 def test_a_new_cell_is_all_that_a_grown_sweep_trains(plan, tiny_mapping):

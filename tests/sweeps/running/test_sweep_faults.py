@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults import children
+from benchmarks.faults.kills import children
 from benchmarks.tracking_server import TrackingServer
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
