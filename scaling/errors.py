@@ -27,6 +27,10 @@ class CorpusError(ScalingError):
     """Text to train on that is missing, unreadable, or too short."""
 
 
+class LaunchError(ScalingError):
+    """Workers that cannot be started."""
+
+
 class RecordError(ScalingError):
     """A table of runs that cannot be read or lacks what was asked of it."""
 

@@ -77,6 +77,14 @@ def serving(command: argparse.ArgumentParser) -> None:
     """Where a page is served."""
     command.add_argument("--host", default="127.0.0.1", help="address to serve on (%(default)s)")
     command.add_argument("--port", type=int, default=8501, help="port to serve on (%(default)s)")
+    command.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name by which browsers reach the page, for example the machine's behind "
+        "--host 0.0.0.0; repeatable",
+    )
 
 
 def table(command: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
-from scaling.errors import ConfigError
+from scaling.errors import ConfigError, LaunchError
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.base import Again, Happening, TaskEnded, TaskLost, TaskMessage, Work
 from sweeps.launchers.crash import Crash
@@ -26,6 +26,7 @@ from sweeps.planning.packing import uses_cuda
 from sweeps.training.stop import Stopped
 
 _GRACE_SECONDS = 5.0  # for a worker to save its state and leave
+_STARTS = 6  # of a worker, over six seconds
 _STOPPED = 128 + signal.SIGTERM
 
 
@@ -96,15 +97,8 @@ def work_through(
 class _Worker:
     def __init__(self, work: Work, threads: int, gpus: str) -> None:
         self.gpus = gpus
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["sweeps.launchers.warm"])
-        self.connection, theirs = context.Pipe()
-        self.process: ForkServerProcess = context.Process(
-            target=_serve, args=(theirs, work, threads, gpus), daemon=True
-        )
         with _thread_limit(threads):
-            self.process.start()
-        theirs.close()
+            self.connection, self.process = _forked(work, threads, gpus)
         self.task: Any = None
         self.dead = False
         self.heard = time.monotonic()
@@ -144,6 +138,32 @@ class _Worker:
             self.process.kill()
         self.process.join()
         self.connection.close()
+
+
+def _forked(work: Work, threads: int, gpus: str) -> tuple[Connection, ForkServerProcess]:
+    """A process that serves, and our end of the pipe to it.
+
+    The process that workers are forked from may die while it is asked, as any other may; the next
+    start makes it anew.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sweeps.launchers.warm"])
+    for start in range(_STARTS):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, work, threads, gpus), daemon=True)
+        try:
+            process.start()
+        except (EOFError, OSError):
+            ours.close()
+            time.sleep(0.1 * 2**start)  # a large process takes a moment to be gone
+        else:
+            return ours, process
+        finally:
+            theirs.close()
+    raise LaunchError(
+        f"no worker could be started: the process that they are forked from died {_STARTS} times; "
+        "is memory short? Finished runs are stored: run it again with fewer launch.workers"
+    )
 
 
 def _receive(worker: _Worker) -> Happening:

@@ -284,6 +284,9 @@ def test_the_server_answers_on_this_machine_and_ends_on_a_signal(runs, tmp_path,
         address = f"http://127.0.0.1:{port}"
         assert eventually(lambda: _answer(f"{address}/_stcore/health")) == "ok"
         assert re.search("<title>.*</title>", eventually(lambda: _answer(address)))
+        assert _upgraded(port, host=f"127.0.0.1:{port}", origin=address) == 101
+        assert _upgraded(port, host="evil.example", origin="http://evil.example") == 403
+        assert _upgraded(port, host=f"127.0.0.1:{port}", origin="http://evil.example") == 403
     finally:
         process.send_signal(signal.SIGINT)
         _, messages = process.communicate(timeout=300)
@@ -298,3 +301,19 @@ def _answer(address):
             return answer.read().decode()
     except OSError:
         return ""
+
+
+def _upgraded(port, host, origin):
+    """The status by which the page's stream answers a browser that came by these names."""
+    lines = (
+        "GET /_stcore/stream HTTP/1.1",
+        f"Host: {host}",
+        f"Origin: {origin}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as stream:
+        stream.sendall("\r\n".join([*lines, "", ""]).encode())
+        return int(stream.recv(1024).split()[1])

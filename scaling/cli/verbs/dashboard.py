@@ -41,6 +41,9 @@ def dashboard(arguments: Arguments) -> None:
         "client.toolbarMode": "minimal",
     }
     flags = [word for name, value in server.items() for word in (f"--{name}", str(value))]
+    # A page of somewhere else that a browser takes for ours (DNS rebinding) sends another name.
+    for host in ("localhost", "127.0.0.1", "::1", arguments.host, *arguments.allow_host):
+        flags += ["--server.allowedHosts", host]
     page = str(Path(__file__).parents[1] / "dashboard_page.py")
     say(f"dashboard: http://{arguments.host}:{arguments.port} (Ctrl-C ends it)")
     root = str(Path(__file__).parents[3])

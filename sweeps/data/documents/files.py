@@ -3,11 +3,14 @@
 import ast
 import glob
 import os
+import re
 import sysconfig
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from scaling.errors import CorpusError
+from scaling.tables.notes import printable
 from sweeps.data.documents.readers import Document, file_documents, is_readable
 
 #: Not library text: tests, tools with texts of their own, other people's packages.
@@ -25,6 +28,10 @@ SKIPPED_FOLDERS = frozenset(
         "pydoc_data",
     )
 )
+
+
+#: Files that one pattern may match: beyond, reading them one by one is no way to train.
+MOST_FILES = 100_000
 
 
 def read_documents(
@@ -86,15 +93,31 @@ def _user_documents(
 def find_files(patterns: Sequence[str]) -> list[str]:
     """The files, and the folders that `datasets` saved, in the order of the globs, each once.
 
-    Raises CorpusError for a glob that matches nothing.
+    Raises CorpusError for a glob that matches nothing, or more than MOST_FILES files and folders.
     """
     found: dict[str, None] = {}
     for pattern in patterns:
         expanded = str(Path(pattern).expanduser())
-        paths = [path for path in glob.glob(expanded, recursive=True) if is_readable(Path(path))]
+        paths = [path for path in matching(expanded, pattern) if is_readable(Path(path))]
         if not paths:
             if Path(expanded).is_dir():
                 raise CorpusError(f"{pattern}: is a folder; write {pattern.rstrip('/')}/**/*.txt")
-            raise CorpusError(f"{pattern}: no such file; mend data.files")
+            raise CorpusError(f"{printable(pattern, most=400)}: no such file; mend data.files")
         found.update(dict.fromkeys(sorted(paths)))
     return list(found)
+
+
+def matching(expanded: str, pattern: str) -> list[str]:
+    """What a glob matches, in no order; beyond MOST_FILES a CorpusError names it as written."""
+    try:
+        paths = list(islice(glob.iglob(expanded, recursive=True), MOST_FILES + 1))
+    except (ValueError, re.error, RecursionError) as error:  # a NUL byte, an endless pattern
+        raise CorpusError(
+            f"{printable(pattern, most=400)}: no pattern of files ({error})"
+        ) from error
+    if len(paths) > MOST_FILES:
+        raise CorpusError(
+            f"{printable(pattern, most=400)}: matches more than {MOST_FILES:,} files; name fewer, "
+            "or make shards of them with scaling tokenize"
+        )
+    return paths

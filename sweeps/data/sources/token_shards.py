@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from scaling.errors import CorpusError
 from sweeps.config.data import ShardsData
+from sweeps.data.documents.files import matching
 from sweeps.data.sources.base import CorpusFacts, WindowCorpus, hash_of, signed, widened
 from sweeps.data.sources.window_order import LongOrder
 from sweeps.data.tokens.shards import (
@@ -187,7 +187,7 @@ def _matching(label: str, patterns: Sequence[str]) -> list[Path]:
         raise CorpusError(f"{label} is empty; name the shards, or a folder of `scaling tokenize`")
     found: dict[Path, None] = {}
     for pattern in patterns:
-        names = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))
+        names = sorted(matching(str(Path(pattern).expanduser()), pattern))
         paths = [Path(name) for name in names if Path(name).is_file()]
         if not paths:
             raise CorpusError(f"{pattern}: no such shard; mend {label}")

@@ -4,13 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from scaling.errors import ConfigError
+from scaling.errors import ConfigError, LaunchError
 from sweeps.config.launch import ENGINES, LaunchConfig
 from sweeps.launchers import local
 from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
@@ -109,6 +111,32 @@ def sleep_long(task, send):
     send(os.getpid())
     time.sleep(3600)
 """
+
+
+def stopped_server():
+    """The process that workers are forked from, answering nothing, so that a start waits for it."""
+    forkserver.ensure_running()
+    pid = forkserver._forkserver._forkserver_pid
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+def test_a_worker_starts_though_what_it_is_forked_from_is_killed_meanwhile():
+    killer = threading.Timer(0.3, os.kill, (stopped_server(), signal.SIGKILL))
+    killer.start()
+    happenings = list(work_through([1], double, workers=1, threads=1))
+    killer.join()
+    assert answers(happenings) == [2]
+
+
+def test_a_worker_that_can_never_be_started_is_one_line(monkeypatch):
+    def refuse(process):
+        raise EOFError("unexpected EOF")
+
+    monkeypatch.setattr(local.ForkServerProcess, "start", refuse)
+    monkeypatch.setattr(local, "_STARTS", 2)
+    with pytest.raises(LaunchError, match="died 2 times; is memory short"):
+        list(work_through([1], double, workers=1, threads=1))
 
 
 @pytest.mark.slow
