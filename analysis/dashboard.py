@@ -29,6 +29,7 @@ from scaling.errors import ScalingError
 from scaling.limits import LimitCode, texts
 from scaling.records import Records
 from scaling.tables.notes import notes_text
+from scaling.tables.numbers import number
 
 BOOTSTRAP = RESAMPLES  # as the report, whose numbers these are
 REFRESH_SECONDS = 10
@@ -165,7 +166,7 @@ def _forecast(findings: Findings, pictures: Mapping[str, Picture]) -> None:
 
 def _answer(findings: Findings, typed: str) -> None:
     try:
-        value = float(typed)
+        value = number(typed)
     except ValueError:
         st.error(_plain(f'"{typed}" is not a number; write it like 1e21'))
         return
@@ -253,9 +254,10 @@ def _picture(pictures: Mapping[str, Picture], name: str) -> None:
         return
     shown = pictures[name]
     title, caption = html.escape(shown.title), html.escape(shown.caption)
+    notes = html.escape(shown.notes)
     st.html(
         f'<figure class="scaling-figure"><img src="{shown.uri}" alt="{title}. {caption}">'
-        f"<figcaption><strong>{title}.</strong> {caption}</figcaption></figure>"
+        f"<figcaption><strong>{title}.</strong> {caption} {notes}</figcaption></figure>"
     )
 
 

@@ -24,7 +24,7 @@ from analysis.plots.style import FORECAST, MEASURED, figure_style, shades  # noq
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, read_records  # noqa: E402
 from scaling.simulate import isoflop_runs, simulate_records  # noqa: E402
-from sweeps.config.sweep import Schedule  # noqa: E402
+from sweeps.config.recipe import Schedule  # noqa: E402
 from sweeps.planning.schedule import schedule_factor  # noqa: E402
 
 FOLDER = Path(__file__).parent / "figures"

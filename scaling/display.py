@@ -85,7 +85,7 @@ def _wrapped(sentence: str, width: int | None, hang: int = 2) -> list[str]:
 
 
 _PAGE = """<div class="scaling-result"><style>
-.scaling-result {line-height: 1.45}
+.scaling-result {line-height: 1.45; container-type: inline-size}
 .scaling-result p, .scaling-result ul {max-width: 60em}
 .scaling-result p {margin: .3em 0} .scaling-result p.head {font-weight: bold}
 .scaling-result table {border-collapse: collapse; margin: .5em 0; display: block; overflow-x: auto}
@@ -95,14 +95,26 @@ _PAGE = """<div class="scaling-result"><style>
 .scaling-result td:first-child {white-space: normal}
 .scaling-result thead th {border-bottom: 1px solid currentColor}
 .scaling-result ul {margin: .2em 0; padding-left: 1.5em}
+@container (max-width: 46rem) {
+.scaling-result table.many tbody {display: block}
+.scaling-result table.many thead {display: none}
+.scaling-result table.many tr {display: grid; gap: .3em; padding: .4em 0}
+.scaling-result table.many tr {grid-template-columns: repeat(auto-fill, minmax(8em, 1fr))}
+.scaling-result table.many tr {border-bottom: 1px solid currentColor}
+.scaling-result table.many td {display: block; padding: 0; text-align: left; white-space: normal}
+.scaling-result table.many td:first-child {grid-column: 1 / -1; font-weight: bold}
+.scaling-result table.many td:not(:first-child)::before {content: attr(data-head)}
+.scaling-result table.many td::before {display: block; opacity: .7; font-size: .85em}
+}
 </style>
 {%- for block in blocks %}
 {%- if block is string %}
 {%- if block.strip() %}<p{{ ' class=head' if loop.first }}>{{ block.strip() }}</p>{% endif %}
-{%- elif block.header is defined %}<table><thead><tr>
+{%- elif block.header is defined %}<table{{ ' class=many' if block.header|length > 3 }}><thead><tr>
 {%- for cell in block.header %}<th>{{ cell.strip() }}</th>{% endfor %}</tr></thead><tbody>
 {%- for row in block.rows %}<tr>
-{%- for cell in row %}<td>{{ cell.strip() }}</td>{% endfor %}</tr>{% endfor %}</tbody></table>
+{%- for cell in row %}<td data-head="{{ block.header[loop.index0].strip() }}">
+{{- cell.strip() }}</td>{% endfor %}</tr>{% endfor %}</tbody></table>
 {%- elif block.sentences %}<p>{{ block.title }}:</p><ul>
 {%- for sentence in block.sentences %}<li>{{ sentence }}</li>{% endfor %}</ul>
 {%- endif %}

@@ -20,7 +20,7 @@ from scaling.arrays import BoolArray, FloatArray, IntArray
 from scaling.columns import COLUMNS, MUST_AGREE, UNSTATED_KIND, canonical_name
 from scaling.display import Block, Displayed, Section, Table
 from scaling.errors import RecordError
-from scaling.limits import LimitCode
+from scaling.limits import Limit, LimitCode
 from scaling.tables.conditions import Condition
 from scaling.tables.configurations import configurations, settings_that_vary
 from scaling.tables.files import RawTable, read_file
@@ -32,6 +32,7 @@ from scaling.tables.runs import histories
 from scaling.tables.words import put_aside
 from scaling.words import counted
 
+SIX_N_D = "C = 6 N D"
 REPEATS_AGREE = 0.01  # of the loss: rows that nothing tells apart and differ by more are doubtful
 
 
@@ -54,9 +55,11 @@ class Records(Displayed):
     source: str = "records"
     names: Mapping[str, str] = field(default_factory=dict)  # our name -> the source's spelling
     unclear: Mapping[str, str] = field(default_factory=dict)  # our name -> why the table has none
+    filled_in: Mapping[str, str] = field(default_factory=dict)  # our name -> what it follows from
     reading: Reading = field(default_factory=Reading)  # how the table was asked to be read
     raw: pd.DataFrame | None = field(default=None, repr=False, compare=False)  # to the letter
     screened: bool = False  # whether they are what `usable` left
+    whole: "Records | None" = field(default=None, repr=False, compare=False)  # screened from these
 
     def __len__(self) -> int:
         return len(self.table)
@@ -71,7 +74,8 @@ class Records(Displayed):
             if name in COLUMNS and COLUMNS[name].kind in ("size", "loss"):
                 known = self.column(name)[np.isfinite(self.column(name))]
                 ends = [f"{known.min():.4g}", f"{known.max():.4g}"] if len(known) else ["-", "-"]
-                rows.append([name, self.names.get(name, name), *ends, f"{len(known):,}"])
+                theirs = self.filled_in.get(name, self.names.get(name, name))
+                rows.append([name, theirs, *ends, f"{len(known):,}"])
         header = ["column", "in the table", "smallest", "largest", "known"]
         told = [note.text for note in self.told]
         head = f"{counted(len(self), 'run')} of {self.source}"
@@ -192,7 +196,7 @@ class Records(Displayed):
             kept = kept.select(~kept.table["held_out"].astype(bool), "held out by the plan")
         kept = kept.with_values(*columns, "loss")
         kept.require_comparable()
-        return replace(kept, screened=True)
+        return replace(kept, screened=True, whole=self.whole or self)
 
     def with_values(self, *columns: str) -> "Records":
         """The runs whose values in these columns are finite and above zero."""
@@ -207,6 +211,12 @@ class Records(Displayed):
     def dropped_by_reason(self) -> dict[str, int]:
         """How many rows were left out for each reason."""
         return dict(Counter(run.reason for run in self.dropped))
+
+    def left_out(self, *codes: LimitCode) -> tuple[Limit, ...]:
+        """That rows were left out, and why: for reasons of these codes, or for any."""
+        counts = Counter(run.reason for run in self.dropped if not codes or run.code in codes)
+        reasons = ", ".join(f"{why} ({count:,})" for why, count in counts.items())
+        return (Limit(LimitCode.LEFT_OUT, f"left out: {reasons}"),) if reasons else ()
 
     def dropped_for(self, code: LimitCode) -> int:
         """How many rows were left out for reasons of this code."""
@@ -258,7 +268,10 @@ class Records(Displayed):
 
     @cached_property
     def data_hash(self) -> str:
-        """SHA-256 over the table's columns and values (not its row labels), first 16 digits."""
+        """SHA-256 over the table's columns and values (not its row labels), first 16 digits; of
+        screened runs that of the table that they come from, so that every answer names one."""
+        if self.whole is not None:
+            return self.whole.data_hash
         ordered = self.table.reindex(sorted(map(str, self.table.columns)), axis=1)
         digest = hashlib.sha256("\x1f".join(ordered.columns).encode())
         as_text = ordered.astype({c: str for c in ordered.columns if ordered[c].dtype == object})
@@ -371,8 +384,9 @@ def _fill_by_6nd(records: Records, how: Reading) -> Records:
             else:
                 other = "params" if name == "tokens" else "tokens"
                 table[name] = table["train_flops"] / (6 * table[other])
-        note = Note(NoteCode.FILLED_IN, f"{name} computed from C = 6 N D")
-        return replace(records, table=table, notes=(*records.notes, note))
+        note = Note(NoteCode.FILLED_IN, f"{name} computed from {SIX_N_D}")
+        filled = {**records.filled_in, name: SIX_N_D}
+        return replace(records, table=table, notes=(*records.notes, note), filled_in=filled)
     untold = [records.unclear[name] for name in missing if name in records.unclear]
     if untold:  # whoever asks for what would follow from it is told the same
         return replace(records, unclear=dict.fromkeys(missing, untold[0]) | dict(records.unclear))

@@ -96,8 +96,8 @@ def undrawn(monkeypatch) -> None:
     """Reports have all their words and empty pictures: drawing takes most of their time."""
     from analysis.report import figures
 
-    def titled(draw, title, caption):
-        return figures.Picture(uri="data:,", title=title, caption=caption)
+    def titled(draw, title, caption, notes=""):
+        return figures.Picture(uri="data:,", title=title, caption=caption, notes=notes)
 
     monkeypatch.setattr(figures, "_picture", titled)
 

@@ -69,7 +69,9 @@ class DistanceScore:
 
     @property
     def words(self) -> str:
-        """The range in words: 0.5 to 1 decades."""
+        """The range in words: 0.5 to 1 decades; the last has no upper end that anybody asks for."""
+        if self.decades_to >= FURTHEST_DECADES:
+            return f"more than {self.decades_from:g} decades"
         return f"{self.decades_from:g} to {self.decades_to:g} decades"
 
 

@@ -21,6 +21,7 @@ from analysis.fitting.search import find_optimum, search_stages
 from scaling.errors import ScalingError
 from scaling.laws.base import Law
 from scaling.records import Records
+from scaling.tables.spellings import counts_no_embeddings
 
 HUBER_DELTAS = (1e-4, 1e-3, 1e-2, 1e-1)
 
@@ -163,10 +164,15 @@ def _penalty(fit: Fit) -> Penalty:
 
 
 def _counting_in_words(fit: Fit, records: Records) -> str:
-    parts = [
-        f"{column} is the table's {records.names.get(column, column)}" for column in fit.columns
-    ]
-    return "; ".join(parts)
+    return "; ".join(_counted_in_words(column, records) for column in fit.columns)
+
+
+def _counted_in_words(column: str, records: Records) -> str:
+    if column in records.filled_in:
+        return f"{column} is computed from {records.filled_in[column]}, the table has none"
+    theirs = records.names.get(column, column)
+    without = ", which counts no embeddings" if counts_no_embeddings(theirs) else ""
+    return f"{column} is the table's {theirs}{without}"
 
 
 def _intervals_in_words(fit: Fit) -> str:

@@ -172,8 +172,8 @@ def _assemble(
     predicted = np.log(law.loss(*problem.inputs))
     if draws is not None:
         limits = (*limits, *_bootstrap_limits(draws))
-    limits = (*limits, *_direction_limits(problem, predicted))
     used = problem.records
+    limits = (*limits, *_direction_limits(problem, predicted), *used.left_out())
     return Fit(
         law=law,
         draws=None if drawn is None else problem.law(**drawn),

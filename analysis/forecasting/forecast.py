@@ -29,7 +29,6 @@ from analysis.forecasting.support import (
     evidence,
     floor_identified,
     furthest_backtest,
-    left_out,
     limits,
     target_limits,
 )
@@ -38,7 +37,7 @@ from analysis.intervals import Interval, interval_columns
 from scaling.arrays import FloatArray
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
-from scaling.limits import Limit
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.sources import Source, records_from
 
@@ -90,7 +89,10 @@ def forecast(
         law=options.law_name,
         laws={c.name: c.law.name for c in question.candidates},
         evidence=evidence(forecaster),
-        limits=question.limits + left_out(question.used) + limits(forecaster, answer),
+        # shapes whose check failed have a limit of their own
+        limits=question.limits
+        + question.used.left_out(LimitCode.LEFT_OUT)
+        + limits(forecaster, answer),
         noise=_noise(question, forecaster),
         pinned_floors=floors,
         floor_identified=floor_identified(forecaster.ensemble),

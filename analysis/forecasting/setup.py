@@ -194,7 +194,7 @@ def _curve(
     repeats = None
     if x == "train_flops":
         best = best_of_budget(log_x, log_loss, usable.configurations)
-        usable = usable.select(best, "a run of no more compute is better")
+        usable = usable.select(best, "beaten by a run of no more compute")
         log_x, log_loss, repeats = log_x[best], log_loss[best], usable.configurations
     if (reason := no_curve(log_x, x)) is not None:
         raise ForecastError(f"{ready.source}: {reason}")

@@ -1,7 +1,5 @@
 """What carries a forecast and what limits it: of the whole, and of each target."""
 
-from collections import Counter
-
 import numpy as np
 
 from analysis.fitting.reach import WIDEST, too_far
@@ -9,7 +7,6 @@ from analysis.forecasting.ensemble import Ensemble
 from analysis.forecasting.forecaster import Forecaster, LogForecast
 from scaling.arrays import DECADE, BoolArray
 from scaling.limits import Limit, LimitCode
-from scaling.records import Records
 from scaling.words import counted
 
 FLOOR_LEARNED = 0.1  # standard error of the log floor below which the runs, not the prior, know it
@@ -131,13 +128,6 @@ def _backtest_limits(forecaster: Forecaster, answer: LogForecast) -> list[Limit]
         )
         found.append(Limit(LimitCode.WIDENED, text))
     return found
-
-
-def left_out(used: Records) -> tuple[Limit, ...]:
-    """Which rows took no part, and why; shapes whose check failed have a limit of their own."""
-    counted = Counter(run.reason for run in used.dropped if run.code is LimitCode.LEFT_OUT)
-    reasons = ", ".join(f"{why} ({count})" for why, count in counted.items())
-    return (Limit(LimitCode.LEFT_OUT, f"left out: {reasons}"),) if reasons else ()
 
 
 def floor_identified(ensemble: Ensemble) -> bool:

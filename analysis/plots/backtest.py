@@ -13,6 +13,7 @@ from analysis.plots.style import (
     MUTED,
     axes_or_new,
     figure_style,
+    legend_above,
     percent_axis,
     shades,
 )
@@ -81,7 +82,7 @@ def plot_backtest_errors(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel(DISTANCE)
     ax.set_ylabel("Predicted above measured loss")
     ax.set_xlim(0, 1.06 * distance.max())
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0))  # bars fill the axes
+    legend_above(ax, ncols=1)
     return ax
 
 
@@ -112,8 +113,7 @@ def plot_backtest_coverage(backtest: Backtest, *, ax: Axes | None = None) -> Axe
             ms=5,
             lw=1.4,
             color=colour,
-            label=f"{band.decades_from:g} to {band.decades_to:g} decades, "
-            f"{counted(band.score.predictions, 'prediction')}",
+            label=f"{band.words}, {counted(band.score.predictions, 'prediction')}",
         )
     levels = sorted(backtest.overall.coverage)
     ax.plot(
@@ -130,5 +130,5 @@ def plot_backtest_coverage(backtest: Backtest, *, ax: Axes | None = None) -> Axe
     ax.set_ylim(-3, 103)
     ax.set_xlabel("Confidence level of the interval (%)")
     ax.set_ylabel("Hidden runs inside it (%)")
-    ax.legend(loc="best")
+    legend_above(ax)
     return ax

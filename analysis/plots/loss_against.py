@@ -20,6 +20,7 @@ from analysis.plots.style import (
     ROUGH,
     axes_or_new,
     label_axes,
+    legend_above,
     loss_axis,
     size_axis,
 )
@@ -70,7 +71,7 @@ def plot_loss_against(
     loss_axis(ax)
     size_axis(ax, x, shown)
     label_axes(ax, x, records.loss_kind)
-    ax.legend(loc="best")
+    legend_above(ax)
     return ax
 
 

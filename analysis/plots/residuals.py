@@ -13,6 +13,7 @@ from analysis.plots.style import (
     MUTED,
     axes_or_new,
     axis_label,
+    legend_above,
     percent_axis,
     shades,
     size_axis,
@@ -62,7 +63,7 @@ def plot_residuals(
         for size, colour in zip(sizes, shades(len(sizes)), strict=True):
             own = params == size
             ax.scatter(values[own], percent[own], color=colour, label=count_in_words(size), **style)
-        ax.legend(title="parameters N", ncols=1 if len(sizes) <= 4 else 2, loc="best")
+        legend_above(ax, title="parameters N", ncols=4)
     else:
         many = len(runs) > MANY_POINTS
         ax.scatter(values, percent, color=MEASURED, rasterized=many, **style)

@@ -90,6 +90,18 @@ def axis_label(column: str) -> str:
     return text[:1].upper() + text[1:] if column in COLUMNS else text
 
 
+def legend_above(ax: Axes, *, title: str = "", ncols: int = 2) -> None:
+    """The legend above the axes: inside them it would hide a point or a line sooner or later."""
+    ax.legend(
+        title=title or None,
+        ncols=ncols,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        alignment="left",
+        columnspacing=1.2,
+    )
+
+
 def loss_axis(ax: Axes) -> None:
     """A logarithmic loss axis that is ticked at round numbers, not at powers of ten."""
     ax.set_yscale("log")

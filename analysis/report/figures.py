@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from analysis.evaluation.backtest import Backtest
 from analysis.fitting.result import Fit
 from analysis.plots.backtest import plot_backtest_coverage, plot_backtest_errors
-from analysis.plots.isoflop import has_isoflop, plot_isoflop
+from analysis.plots.isoflop import has_isoflop, plot_isoflop, runs_by_budget
 from analysis.plots.loss_against import plot_loss_against
 from analysis.plots.loss_curves import plot_loss_curves
 from analysis.plots.residuals import plot_residuals
@@ -22,6 +23,10 @@ from analysis.plots.style import figure_style
 from analysis.report.figure_data import MOST_ROWS, data_behind, data_uri, file_name
 from analysis.report.findings import Findings
 from analysis.report.summary import x_noun
+from analysis.text.numbers import in_print
+from scaling.limits import Limit, LimitCode
+from scaling.tables.notes import NoteCode
+from scaling.words import counted
 
 # as wide as a phone, so that letters are as large there as in `figure_style`
 SIZE_INCHES = (5.1, 4.1)
@@ -29,66 +34,120 @@ SIZE_INCHES = (5.1, 4.1)
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One embedded figure: a data URI, what it shows, what to see in it, and its data."""
+    """One embedded figure: a data URI, what it shows, what to see in it, what qualifies it, and
+    its data."""
 
     uri: str
     title: str
     caption: str
+    notes: str = ""  # sentences: what was left out, filled in, taken for granted
     data: str = ""  # a data URI of a CSV file; none where there are too many rows
     file: str = ""  # the name to save it by
     rows: int = 0
 
 
+#: What a figure does not show by itself: which runs it lacks, and what was done to the others.
+QUALIFYING = (
+    LimitCode.LEFT_OUT,
+    LimitCode.EDGE_LEFT_OUT,
+    LimitCode.COUNTS_LESS,
+    LimitCode.TUNING_TAKEN_OFF,
+    LimitCode.FILLED_IN,
+    LimitCode.FLOOR_HELD,
+    LimitCode.FALLBACK,
+)
+
+
 def draw_figures(findings: Findings) -> dict[str, Picture]:
     """Every figure that these findings support, by name."""
-    level = f"{100 * findings.confidence_level:g}%"
-    pictures = {
-        "loss": _picture(
-            lambda ax: _loss(findings, ax),
-            f"Loss against {x_noun(findings.x)}",
-            _what_is_drawn(findings, level),
-        )
-    }
-    surface = findings.law_of("params", "tokens")
+    pictures = {"loss": _loss_picture(findings)}
     if findings.x == "train_flops" and has_isoflop(findings.used):
-        drawn = "Lines are the fitted law at that budget. " if surface else ""
-        pictures["isoflop"] = _picture(
-            lambda ax: plot_isoflop(findings.used, fit=surface, ax=ax),
-            "Which size at which budget",
-            f"One colour is one compute budget, spent on models of different size. {drawn}"
-            "The lowest point of a colour is the best size for that budget; where the lowest "
-            "point is at an end, the best size may lie outside what was tried.",
-        )
+        pictures["isoflop"] = _isoflop_picture(findings)
     for i, law in enumerate(findings.laws):
         pictures[f"residuals {i}"] = _picture(
             partial(_residuals, law, findings.x),
             f"Residuals of {law.law.name.replace('_', ' ')}",
             "How far each measured loss lies above the fitted one. A curve, or one size that "
             "stays on one side, would say that the law or the training recipe misses something.",
+            _qualified(findings, law.limits),
         )
     if findings.backtest is not None:
-        scored = findings.backtest
-        pictures["errors"] = _picture(
-            lambda ax: plot_backtest_errors(scored, ax=ax),
-            "Rolling-origin backtest: error by distance",
-            "Each point is a run that was hidden, then predicted from smaller ones. Bars are 90% "
-            "intervals; a bar that misses the zero line did not contain the measured loss.",
-        )
-        pictures["coverage"] = _picture(
-            lambda ax: plot_backtest_coverage(scored, ax=ax),
-            "Rolling-origin backtest: promised and found coverage",
-            "On the dashed line intervals are right as often as they say; below it they promise "
-            "too much. Hidden runs share their backtest, so few backtests say little.",
-        )
+        pictures |= _backtest_pictures(findings, findings.backtest)
     if findings.curves is not None and len(findings.curves):
         curves = findings.curves
         pictures["curves"] = _picture(
             lambda ax: plot_loss_curves(curves, ax=ax),
             "Training curves",
             "One line is one run, darker where it is longer. A spike or a rise is worth a look.",
+            "Not drawn: step 0, and a last step close to the one before it.",
         )
     tables = data_behind(findings)
     return {name: _with_data(picture, tables[name]) for name, picture in pictures.items()}
+
+
+def _loss_picture(findings: Findings) -> Picture:
+    level = f"{100 * findings.confidence_level:g}%"
+    made = findings.forecast.limits if findings.forecast else ()
+    made = tuple(limit for limit in made if limit.code is not LimitCode.LEFT_OUT)
+    return _picture(
+        lambda ax: _loss(findings, ax),
+        f"Loss against {x_noun(findings.x)}",
+        _what_is_drawn(findings, level),
+        _qualified(findings, findings.used.left_out(), made),
+    )
+
+
+def _isoflop_picture(findings: Findings) -> Picture:
+    surface = findings.law_of("params", "tokens")
+    drawn = "Lines are the fitted law at that budget. " if surface else ""
+    single = len(findings.used) - len(runs_by_budget(findings.used))
+    lone = [f"Not drawn: {counted(single, 'run')} of budgets with one model size."] * (single > 0)
+    qualified = _qualified(findings, surface.limits if surface else findings.used.left_out())
+    return _picture(
+        lambda ax: plot_isoflop(findings.used, fit=surface, ax=ax),
+        "Which size at which budget",
+        f"One colour is one compute budget, spent on models of different size. {drawn}"
+        "The lowest point of a colour is the best size for that budget; where the lowest "
+        "point is at an end, the best size may lie outside what was tried.",
+        " ".join([*lone, qualified]).strip(),
+    )
+
+
+def _backtest_pictures(findings: Findings, scored: Backtest) -> dict[str, Picture]:
+    hidden = sum(origin.runs_hidden for origin in scored.origins)
+    drawn = len(scored.predictions)
+    sampled = [f"Of {counted(hidden, 'hidden run')} {drawn:,}, evenly spaced, are scored."] * (
+        drawn < hidden
+    )
+    notes = " ".join([*sampled, _qualified(findings, findings.used.left_out(), scored.limits)])
+    return {
+        "errors": _picture(
+            lambda ax: plot_backtest_errors(scored, ax=ax),
+            "Rolling-origin backtest: error by distance",
+            "Each point is a run that was hidden, then predicted from smaller ones. Bars are 90% "
+            "intervals; a bar that misses the zero line did not contain the measured loss.",
+            notes.strip(),
+        ),
+        "coverage": _picture(
+            lambda ax: plot_backtest_coverage(scored, ax=ax),
+            "Rolling-origin backtest: promised and found coverage",
+            "On the dashed line intervals are right as often as they say; below it they promise "
+            "too much. Hidden runs share their backtest, so few backtests say little.",
+            notes.strip(),
+        ),
+    }
+
+
+def _qualified(findings: Findings, *limits: Sequence[Limit]) -> str:
+    """What must be known of the runs behind a figure, in sentences: what limits the answer that
+    it draws, and what the reader of the table filled in or took for granted."""
+    found = [one.text for group in limits for one in group if one.code in QUALIFYING]
+    found += [
+        note.text
+        for note in findings.records.notes
+        if note.code in (NoteCode.FILLED_IN, NoteCode.ASSUMED)
+    ]
+    return " ".join(f"{in_print(text)}." for text in dict.fromkeys(found))
 
 
 def _with_data(picture: Picture, table: pd.DataFrame) -> Picture:
@@ -125,10 +184,6 @@ def _loss(findings: Findings, ax: Axes) -> None:
         confidence_level=findings.confidence_level,
         ax=ax,
     )
-    # above the axes: inside so small a figure it would hide the forecast
-    if (inside := ax.get_legend()) is not None:
-        inside.remove()
-    ax.figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2)
 
 
 def _residuals(fit: Fit, x: str, ax: Axes) -> None:
@@ -136,7 +191,7 @@ def _residuals(fit: Fit, x: str, ax: Axes) -> None:
     plot_residuals(fit, fit.records, x=x, ax=ax)
 
 
-def _picture(draw: Callable[[Axes], object], title: str, caption: str) -> Picture:
+def _picture(draw: Callable[[Axes], object], title: str, caption: str, notes: str = "") -> Picture:
     with figure_style():
         figure = Figure(figsize=SIZE_INCHES)
         FigureCanvasSVG(figure)
@@ -146,4 +201,6 @@ def _picture(draw: Callable[[Axes], object], title: str, caption: str) -> Pictur
     # the metadata name web addresses, which are never loaded but which nobody needs either
     svg = re.sub(rb"<metadata>.*?</metadata>", b"", buffer.getvalue(), flags=re.DOTALL)
     encoded = base64.b64encode(svg).decode("ascii")
-    return Picture(uri=f"data:image/svg+xml;base64,{encoded}", title=title, caption=caption)
+    return Picture(
+        uri=f"data:image/svg+xml;base64,{encoded}", title=title, caption=caption, notes=notes
+    )

@@ -331,10 +331,7 @@ def backtest_table(findings: Findings) -> Table:
     scored = findings.backtest
     if scored is None:
         return Table(head=(), rows=())
-    bands = [
-        (f"{b.decades_from:g} to {b.decades_to:g}", str(b.origins), b.score)
-        for b in scored.by_distance
-    ]
+    bands = [(b.words, str(b.origins), b.score) for b in scored.by_distance]
     bands.append(("all, origins weighted alike", str(len(scored.origins)), scored.overall))
     rows = [
         (
@@ -349,7 +346,7 @@ def backtest_table(findings: Findings) -> Table:
         for name, origins, score in bands
     ]
     head = (
-        "Decades beyond",
+        "Beyond what was seen",
         "Backtests",
         "Hidden runs",
         "Mean error",

@@ -21,10 +21,7 @@ def backtest_blocks(backtest: Backtest) -> list[Block]:
     levels = list(backtest.overall.coverage)
     scores = ["predictions", "error %", "bias %", *(f"in {level:.0%}" for level in levels)]
     header = ["beyond data", *scores, "width %", "score %"]
-    rows = [
-        [f"{band.decades_from:g}-{band.decades_to:g} decades", *_score_cells(band.score)]
-        for band in backtest.by_distance
-    ]
+    rows = [[band.words, *_score_cells(band.score)] for band in backtest.by_distance]
     rows.append(["all", *_score_cells(backtest.overall)])
     hidden = [
         [origin.hides, str(origin.runs_seen), *_score_cells(score)]

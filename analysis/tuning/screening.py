@@ -42,7 +42,8 @@ def weighed(records: Records) -> Records:
     if records.screened:
         return records
     if "health" in records:
-        records = replace(records, table=spread_health(records.table))
+        whole = records.whole or records
+        records = replace(records, table=spread_health(records.table), whole=whole)
     return records.usable()
 
 

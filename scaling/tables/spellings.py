@@ -8,6 +8,7 @@ what is chosen is said; what cannot be chosen between is left to the reader, in 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from scaling.columns import COLUMNS, canonical_name
@@ -55,6 +56,8 @@ _CONTAINERS = any_of(
     "config cfg params metrics metric summary hparams hyperparameters args tags run runs stats "
     "model data results result value optimizer dataset"
 )
+_WITHOUT = any_of("non no without excluding excl ex minus sans")
+_EMBEDDINGS = any_of("embedding embeddings embed embeds emb embs")
 _AGREE = 0.02  # columns within this of each other, everywhere, say the same
 
 
@@ -113,6 +116,13 @@ def _by_words(words: list[str], factor: float | None) -> Meaning | None:
     ends = {*words[:1], *words[-1:]}
     is_loss = ends & _LOSS_WORDS or words[-1:] == ["entropy"]
     return Meaning("loss", is_plain=False) if is_loss and not set(words) & _NO_LOSS else None
+
+
+def counts_no_embeddings(heading: str) -> bool:
+    """Whether the name of a column says that embeddings are not among what it counts."""
+    words = words_of(heading)
+    after = {following for word, following in pairwise(words) if word in _WITHOUT}
+    return bool(after & _EMBEDDINGS or set(words) & {f"non{word}" for word in _EMBEDDINGS})
 
 
 def _without_unit(heading: str) -> tuple[str, str | None]:
@@ -221,4 +231,11 @@ def _said(chosen: Mapping[str, str], factors: Mapping[str, float]) -> Iterable[N
         for ours in four
         if ours in chosen and (chosen[ours] != ours or factors[ours] != 1)
     ]
-    return [Note(NoteCode.UNDERSTOOD, f"columns: {', '.join(read)}")] if read else []
+    notes = [Note(NoteCode.UNDERSTOOD, f"columns: {', '.join(read)}")] if read else []
+    if counts_no_embeddings(chosen.get("params", "")):
+        text = (
+            f'params = "{chosen["params"]}" counts no embeddings: so do the sizes of every answer, '
+            "and those that are asked for"
+        )
+        notes.append(Note(NoteCode.UNDERSTOOD, text))
+    return notes

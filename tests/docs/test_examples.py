@@ -19,3 +19,12 @@ def test_an_example_runs_and_draws(path, capsys):
         assert plt.get_fignums() and capsys.readouterr().out
     finally:
         plt.close("all")
+
+
+def test_the_figures_of_the_documents_can_be_drawn(tmp_path):
+    """The cheapest of them: its imports and those of all others are of names that exist."""
+    from docs.figures import FIGURES, FOLDER, draw
+
+    assert {path.stem for path in FOLDER.glob("*.svg")} == set(FIGURES)
+    draw("schedules", tmp_path / "schedules.svg")
+    assert "<svg" in (tmp_path / "schedules.svg").read_text()

@@ -1,14 +1,18 @@
 """Facts about backtests and their scores."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from analysis.evaluation.backtest import Backtest, backtest
+from analysis.evaluation.backtest import BANDS, Backtest, backtest
 from analysis.evaluation.scores import covered, interval_score
 from analysis.forecasting.forecaster import prepare
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import pose
+from analysis.text.evaluation import backtest_text
 from scaling.errors import ForecastError
 from scaling.laws.surfaces import Chinchilla
 from scaling.records import records_from_table
@@ -110,3 +114,12 @@ def test_the_interval_score_is_lowest_at_the_true_quantiles():
 def test_ends_count_as_covered():
     ones = np.ones(1)
     assert covered(ones, ones, ones).all()
+
+
+def test_the_furthest_band_is_named_by_where_it_begins(tested):
+    """Nobody asks how far a forecast may go at most: twelve decades is a guard, not a range."""
+    near = tested.by_distance[0]
+    bands = [replace(near, decades_from=a, decades_to=b) for a, b in pairwise(BANDS)]
+    assert [band.words for band in bands][-2:] == ["1 to 2 decades", "more than 2 decades"]
+    shown = backtest_text(replace(tested, by_distance=tuple(bands)))
+    assert "more than 2 decades" in shown and "12 decades" not in shown

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from scaling.cli import main
 from scaling.errors import FitError, ForecastError
 from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
+from scaling.limits import LimitCode
 from scaling.records import read_records, records_from_table
 from scaling.simulate import isoflop_runs, simulate_records
 
@@ -205,3 +207,23 @@ def test_a_fit_without_its_card_has_the_same_numbers():
     plain, carded = (fit_law(small_ladder(), bootstrap=DRAWS, card=card) for card in (False, True))
     assert plain.card is None and carded.card is not None
     assert plain.to_dict() | {"card": carded.card} == carded.to_dict()
+
+
+def test_what_a_fit_leaves_out_is_a_limit_that_its_text_shows():
+    flops = np.geomspace(1e18, 1e21, 8)
+    table = pd.DataFrame({"train_flops": flops, "loss": 2 + 40 * flops**-0.1})
+    table.loc[3, "loss"] = 9.0
+    fit = fit_law(table.assign(status=["finished"] * 7 + ["diverged"]), bootstrap=0, card=False)
+    (limit,) = (limit for limit in fit.limits if limit.code is LimitCode.LEFT_OUT)
+    assert limit.text == "left out: diverged (1), beaten by a run of no more compute (1)"
+    assert "left out: diverged (1)" in repr(fit) and limit.text in fit.to_text()
+
+
+def test_every_answer_from_one_table_names_the_same_hash(ladder):
+    """That of the table, not of the runs that an answer used."""
+    status = ["diverged", *["finished"] * (len(ladder) - 1)]
+    some = replace(ladder, table=ladder.table.assign(status=status))
+    fits = [fit_law(some, law, bootstrap=0, card=False) for law in (PowerLaw, Chinchilla)]
+    answered = forecast(some, Targets.flops(1e22))
+    assert {one.data_hash for one in (*fits, answered)} == {some.data_hash}
+    assert some.data_hash != ladder.data_hash

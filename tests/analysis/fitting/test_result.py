@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.fitting.checklist import checklist_card
@@ -13,6 +14,7 @@ from scaling.errors import FitError
 from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode, first_of
+from scaling.records import records_from_table
 from scaling.simulate import simulate_records
 
 TRUTH = Chinchilla.example()
@@ -105,6 +107,23 @@ def test_the_card_refits_with_other_counts_of_parameters():
     counted = fit.card["by counting of parameters"]
     assert set(counted) == {"all parameters", "without embedding"}
     assert counted["without embedding"]["alpha"] < counted["all parameters"]["alpha"]
+
+
+def test_the_card_says_which_columns_the_table_has_and_which_follow():
+    n, d = RECORDS.column("params"), RECORDS.column("tokens")
+    table = pd.DataFrame({"non_embedding_params": n, "D": d, "loss": RECORDS.column("loss")})
+    records = records_from_table(table)
+    along_compute = fit_as_asked(records, "power_law", bootstrap=0)
+    assert along_compute.card["counting"] == (
+        "train_flops is computed from C = 6 N D, the table has none"
+    )
+    by_size = fit_as_asked(records, "chinchilla", bootstrap=0)
+    assert by_size.card["counting"] == (
+        "params is the table's non_embedding_params, which counts no embeddings; "
+        "tokens is the table's D"
+    )
+    rows = {line.split()[0]: line for line in str(records).splitlines() if line.strip()}
+    assert "C = 6 N D" in rows["train_flops"]
 
 
 def test_a_fixed_constant_stays_and_the_rest_adapts():

@@ -369,7 +369,7 @@ def test_seeds_of_a_budget_are_forecast_from_and_none_is_picked_for_its_luck():
     unseeded = pd.DataFrame(seeds).drop(columns="seed")
     answer = forecast(records_from_table(unseeded), Targets.flops(2e20))
     assert answer.runs == 6
-    assert "left out: a run of no more compute is better (12)" in texts(answer.limits)
+    assert "left out: beaten by a run of no more compute (12)" in texts(answer.limits)
 
 
 def test_one_law_has_no_weights_to_speak_of(ladder):

@@ -21,6 +21,7 @@ from analysis.plots import (
     plot_residuals,
 )
 from analysis.plots.isoflop import has_isoflop
+from analysis.plots.style import figure_style
 from scaling.columns import label
 from scaling.errors import FitError
 
@@ -193,3 +194,23 @@ def test_a_figure_without_axes_makes_its_own(ladder):
     made = plot_loss_against(ladder)
     assert made.figure.number in plt.get_fignums()
     plt.close(made.figure)
+
+
+def test_no_legend_hides_a_point_or_a_line(ladder, surface_fit, scored, truth):
+    """Even where the points fill the axes: every legend stands outside them."""
+    check = check_held_out(ladder, options=FEW_DRAWS)
+    drawings = (
+        lambda ax: plot_loss_against(ladder, held_out=check, ax=ax),
+        lambda ax: plot_residuals(surface_fit, ladder, ax=ax),
+        lambda ax: plot_isoflop(ladder, fit=surface_fit, ax=ax),
+        lambda ax: plot_backtest_errors(scored, ax=ax),
+        lambda ax: plot_backtest_coverage(scored, ax=ax),
+    )
+    for draw in drawings:
+        with figure_style():
+            ax = Figure(figsize=(5, 4)).add_subplot()
+            draw(ax)
+            ax.figure.draw_without_rendering()
+        legend = ax.get_legend()
+        if legend is not None:
+            assert not legend.get_window_extent().padded(-2).overlaps(ax.bbox)  # pixels

@@ -16,6 +16,7 @@ from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
 from analysis.intervals import Interval
 from analysis.report import gather_findings, render_report, write_report, write_study
+from analysis.report.figures import draw_figures
 from analysis.report.references import references_for
 from analysis.report.state_tables import seals_table
 from analysis.report.summary import summarise
@@ -31,6 +32,7 @@ from analysis.report.tables import (
 from analysis.text.numbers import loss_in_words
 from scaling.errors import RecordError
 from scaling.laws.registry import law_named
+from scaling.limits import LimitCode
 from scaling.records import records_from_table
 
 
@@ -116,7 +118,10 @@ def test_the_summary_and_the_table_show_the_held_out_check(findings, html):
 
 def test_the_contents_lead_to_every_section(html):
     page = Page(html)
-    anchors = [a["href"][1:] for t, a in page.tags if t == "a" and a["href"].startswith("#")]
+    links = [a["href"][1:] for t, a in page.tags if t == "a" and a["href"].startswith("#")]
+    anchors = list(dict.fromkeys(links))
+    anchors.remove("read")  # of the captions: how the table was read
+    assert '<h3 id="read">How the table was read</h3>' in html
     assert anchors == [a["id"] for t, a in page.tags if t == "h2" and "id" in a]
     assert {"runs", "laws", "held-out", "forecast", "split", "backtest", "methods"} <= {*anchors}
     assert len({*anchors}) == len(anchors) == html.count("<h2") - 2  # the summary, and the list
@@ -225,6 +230,43 @@ def test_the_report_cites_the_source_of_every_candidate_of_a_curve(floorless):
     found = gather_findings(floorless, bootstrap=50, with_backtest=False)
     assert len(set(found.forecast.laws.values())) == 6  # seven candidates, two of one law
     cites_every_candidate(found, render_report(found))
+
+
+def test_a_page_names_one_hash_of_its_data(findings, html):
+    named = set(re.findall(r"\b[0-9a-f]{16}\b", Page(html).text))
+    assert named == {findings.records.data_hash}
+
+
+def test_what_each_law_leaves_out_is_said_where_it_stands(findings, html):
+    text = " ".join(Page(html).text.split())
+    for law in findings.laws:
+        (left_out,) = (one.text for one in law.limits if one.code is LimitCode.LEFT_OUT)
+        assert left_out[:1].upper() + left_out[1:] in text
+        assert f"Runs left out {', '.join(f'{k}: {v}' for k, v in law.dropped.items())}" in text
+
+
+def test_every_cell_of_a_wide_table_names_its_column(html):
+    """On a phone a row is broken into lines, and nothing is cut off."""
+    for table in re.findall(r'<table class="many">(.*?)</table>', html, re.DOTALL):
+        heads = re.findall(r'<th scope="col">(.*?)</th>', table)
+        cells = re.findall(r'<td data-head="(.*?)">', table)
+        assert len(heads) > 3 and cells == heads * (len(cells) // len(heads))
+    assert 'class="many"' in html
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_captions_say_what_a_figure_lacks_and_what_was_filled_in(ladder):
+    table = ladder.table.drop(columns="train_flops")
+    bare = records_from_table(table, source="sizes.csv")
+    found = gather_findings(bare, bootstrap=0, options=ForecastOptions(draws=200))
+    pictures = draw_figures(found)
+    assert len(pictures) == 6
+    for name, picture in pictures.items():
+        assert "Train_flops computed from C = 6 N D." in picture.notes, name
+        assert "eft out: " in picture.notes and "held out by the plan (1)" in picture.notes, name
+    page = render_report(found)
+    assert page.count('href="#read"') == len(pictures)
+    assert all(unescape(page).count(picture.notes) for picture in pictures.values())
 
 
 def test_dropped_runs_are_listed_with_their_reasons(html):
@@ -412,7 +454,7 @@ def test_the_report_shows_the_health_of_each_rung_and_what_fits_made_of_it(ladde
     checked = records_from_table(table, source="checked")
     page = render_report(gather_findings(checked, bootstrap=0, with_backtest=False))
     assert "Health of the rungs" in page
-    rows = re.findall(r"<tr[^>]*><td>(width \d+, depth 2)</td>(.*?)</tr>", page)
+    rows = re.findall(r"<tr[^>]*><td[^>]*>(width \d+, depth 2)</td>(.*?)</tr>", page)
     by_rung = dict(rows)
     assert ">edge<" in by_rung["width 16, depth 2"] and ">left out<" in by_rung["width 16, depth 2"]
     assert ">soft<" in by_rung["width 32, depth 2"] and ">0.50<" in by_rung["width 32, depth 2"]

@@ -351,3 +351,19 @@ def test_what_was_made_of_a_table_is_a_value_with_a_code():
         NoteCode.FILLED_IN,
         NoteCode.LEFT_OUT,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "is_without"),
+    [
+        ("non_embedding_params", True),
+        ("N (non-embedding)", True),
+        ("params_nonembedding", True),
+        ("paramsNonEmb", True),
+        ("params", False),
+        ("embedding_params_included", False),
+    ],
+)
+def test_sizes_that_count_no_embeddings_are_said_to_be_such(name, is_without):
+    records = records_from_table(grid().rename(columns={"N": name}), columns={"params": name})
+    assert ("counts no embeddings" in said(records)) is is_without
