@@ -85,6 +85,16 @@ class RayCluster:
                 os.kill(process, signal.SIGKILL)
         self._nodes[number].wait()
 
+    @property
+    def nodes(self) -> int:
+        """How many nodes were started, lost ones among them."""
+        return len(self._nodes)
+
+    def replace(self, number: int) -> None:
+        """Lose a node, and start another of as many CPUs."""
+        self.kill(number)
+        self._start(self._cpus[min(number, len(self._cpus) - 1)], [f"--address={self.address}"])
+
     def processes(self, number: int) -> dict[int, str]:
         """The processes of a node, which share one session, by id, with their command lines."""
         found = {}

@@ -8,7 +8,11 @@ from pathlib import Path
 
 from benchmarks.faults.trial import FaultClass, Trial
 
-FILES = ("tables",)  # each holds FAULTS, a FaultClass, or several in a tuple
+FILES = (
+    "tables",
+    "configs",
+    "kills",
+)  # each holds FAULTS, a FaultClass, or several in a tuple
 
 
 def fault_classes() -> dict[str, FaultClass]:

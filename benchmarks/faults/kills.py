@@ -1,46 +1,59 @@
-"""A sweep under fire: workers killed every few seconds, the driver killed twice, losses compared.
+"""Processes of a sweep killed at random, from the first second on, and what a rerun makes of it.
 
-    python -m benchmarks.faults.kills --cells 200 --every 3 -o faults.json
-
-Trains the same tiny cells twice, disturbed and undisturbed, each into a database of its own, and
-counts how often each cell finished and whether its loss is the same to the last bit.
+The same tiny cells train undisturbed once, and then again and again, each time into an empty folder
+with a database of its own, while SIGKILL meets their workers, the process that workers are forked
+from, the driver, the tracking server, or the nodes of a Ray cluster. At the end one more `scaling
+run` must find each cell finished exactly once, with the undisturbed loss to the last bit, and leave
+a sound database and nothing to clean.
 """
 
-import argparse
+import importlib.util
 import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.faults.trial import FaultClass, Trial
+from benchmarks.ray_cluster import RayCluster
+from benchmarks.tracking_server import TrackingServer
 from scaling.store.run_store import RunStore
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+CELLS = 12
+RERUNS = 3  # that a storm's last word may need: a node or server may still be on its way back
+PATIENCE = 900  # seconds that a driver may take for what is left when nobody is killed any more
+
+Losses = dict[str, float]
 
 
-def write_sweep(folder: Path, cells: int, workers: int) -> Path:
+def write_sweep(folder: Path, launch: Mapping[str, object]) -> Path:
     """A config of tiny cells of two widths, and the text that they train on."""
     text = folder / "text"
-    text.mkdir()
+    text.mkdir(parents=True)
     for number in range(60):
         lines = (f"{number * line} apples cost {number + line} coins.\n" for line in range(40))
         (text / f"{number:02}.txt").write_text("".join(lines))
     config = {
         "name": "storm",
-        "grid": {"width": [16, 32], "tokens": 20_000, "seed": list(range(cells // 2))},
+        "grid": {"width": [16, 32], "tokens": 20_000, "seed": list(range(CELLS // 2))},
         "model": {"context": 32, "head_size": 16},
         "data": {"files": [f"{text}/*.txt"], "validation_windows": 16, "max_epochs": 100},
         "recipe": {"name": "cpt-adamw-tiny/1"},
         "launch": {
-            "workers": workers,
+            "workers": 2,
             "device": "cpu",
-            "policy": {"tries": 50},
+            "policy": {"tries": 1000},
             "checkpoints": {"seconds": 0.5},
+            **launch,
         },
     }
     path = folder / "storm.yaml"
@@ -48,117 +61,267 @@ def write_sweep(folder: Path, cells: int, workers: int) -> Path:
     return path
 
 
-def drive(config: Path, home: Path) -> subprocess.Popen[bytes]:
-    """Start `scaling run` on a database and a state folder of its own."""
-    home.mkdir(exist_ok=True)
-    environment = os.environ | {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
-        "SCALING_STATE_DIR": str(home / "state"),
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "scaling", "run", str(config)]
-        + ["--set", f"launch.checkpoints.folder={home}/checkpoints"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=(home / "stderr.txt").open("ab"),
-    )
+@dataclass
+class Home:
+    """A folder in which one sweep is driven, with a database and a state of its own."""
+
+    config: Path
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def uri(self) -> str:
+        """Where its runs are stored."""
+        return self.environment.get("MLFLOW_TRACKING_URI", f"sqlite:///{self.folder}/mlflow.db")
+
+    def drive(self) -> subprocess.Popen[bytes]:
+        """Start `scaling run`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        places = {"MLFLOW_TRACKING_URI": self.uri, "SCALING_STATE_DIR": str(self.folder / "state")}
+        return subprocess.Popen(
+            [sys.executable, "-m", "scaling", "run", str(self.config)]
+            + ["--set", f"launch.checkpoints.folder={self.folder}/checkpoints"],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | dict(self.environment) | places,
+            stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "stderr.txt").open("ab"),
+        )
+
+    def outcome(self) -> tuple[Counter[str], Losses]:
+        """How many finished tries each cell has, and its loss."""
+        os.environ["SCALING_STATE_DIR"] = str(self.folder / "state")
+        store = RunStore.find("storm", self.uri)
+        finished = Counter(
+            one.tags["scaling.run_id"]
+            for one in store.tries()
+            if one.tags.get("scaling.state") == "finished"
+        )
+        return finished, {run_id: facts["loss"] for run_id, facts in store.facts().items()}
 
 
-def children(driver: int) -> list[int]:
-    """The driver's worker processes: children of the process that they are forked from."""
-    servers = [
-        child for child in _children(driver) if "multiprocessing.forkserver" in _command(child)
-    ]
-    return [worker for server in servers for worker in _children(server)]
-
-
-def _children(pid: int) -> list[int]:
-    try:
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    with suppress(OSError):
         return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-    except OSError:
-        return []
+    return []
 
 
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return ""
+def forkservers(driver: int) -> list[int]:
+    """The process that a driver's workers are forked from, where there is one yet."""
+    found = []
+    for child in children(driver):
+        with suppress(OSError):
+            if "multiprocessing.forkserver" in Path(f"/proc/{child}/cmdline").read_text():
+                found.append(child)
+    return found
 
 
-def storm(config: Path, home: Path, every: float, driver_kills: list[float]) -> dict[str, float]:
-    """Drive the sweep to its end while its processes are killed; what was done to it."""
-    dice = random.Random(1)
-    start = time.monotonic()
-    driver, kills, orphans_gone = drive(config, home), 0, 0.0
-    next_kill = start + every
-    while driver.poll() is None:
-        time.sleep(0.1)
-        now = time.monotonic()
-        if driver_kills and now - start > driver_kills[0]:
-            driver_kills.pop(0)
-            workers = children(driver.pid)
-            driver.kill()
-            driver.wait()
-            died = time.monotonic()
-            while any("forkserver" in _command(pid) for pid in workers):
-                time.sleep(0.02)
-            orphans_gone = max(orphans_gone, time.monotonic() - died)
-            driver = drive(config, home)
-        elif now > next_kill:
-            next_kill = now + every * dice.uniform(0.5, 1.5)
-            workers = children(driver.pid)
-            if workers:
-                os.kill(dice.choice(workers), signal.SIGKILL)
-                kills += 1
-    seconds = time.monotonic() - start
-    return {"seconds": seconds, "worker_kills": kills, "orphans_gone_seconds": orphans_gone}
+def workers(driver: int) -> list[int]:
+    """A driver's workers on this machine."""
+    return [worker for server in forkservers(driver) for worker in children(server)]
 
 
-def outcome(home: Path) -> tuple[Counter[str], dict[str, float]]:
-    """How many finished tries each cell has, and its loss."""
-    os.environ["SCALING_STATE_DIR"] = str(home / "state")
-    store = RunStore.find("storm", f"sqlite:///{home}/mlflow.db")
-    finished = Counter(
-        one.tags["scaling.run_id"]
-        for one in store.tries()
-        if one.tags.get("scaling.state") == "finished"
-    )
-    return finished, {run_id: facts["loss"] for run_id, facts in store.facts().items()}
+def kill_one(pids: list[int], dice: random.Random) -> bool:
+    """SIGKILL for one of these, if there is any."""
+    if not pids:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(dice.choice(pids), signal.SIGKILL)
+        return True
+    return False
 
 
-def main() -> None:
-    """Run both sweeps and print what came of it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=int, default=200)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--every", type=float, default=3.0, help="seconds between two kills")
-    parser.add_argument("--driver-kills", type=float, nargs="*", default=[25.0, 60.0])
-    parser.add_argument("-o", "--output")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        config = write_sweep(Path(folder), arguments.cells, arguments.workers)
-        disturbed, calm = Path(folder, "disturbed"), Path(folder, "calm")
-        result = storm(config, disturbed, arguments.every, list(arguments.driver_kills))
-        start = time.monotonic()
-        drive(config, calm).wait()
-        finished, losses = outcome(disturbed)
-        _, expected = outcome(calm)
-        result |= {
-            "cells": arguments.cells,
-            "driver_kills": len(arguments.driver_kills),
-            "undisturbed_seconds": time.monotonic() - start,
-            "finished_exactly_once": sum(count == 1 for count in finished.values()),
-            "losses_equal_bit_for_bit": sum(
-                losses.get(run_id) == loss for run_id, loss in expected.items()
-            ),
+Killer = Callable[[subprocess.Popen[bytes]], bool]
+
+
+def kill_driver(driver: subprocess.Popen[bytes]) -> bool:
+    """End the driver; its workers see that it is gone and end themselves."""
+    driver.kill()
+    driver.wait()
+    return True
+
+
+def storm(
+    home: Home, killers: Mapping[str, tuple[float, Killer]], most: int, dice: random.Random
+) -> Counter[str]:
+    """Drive the sweep to its end while its processes are killed at most so often; how often.
+
+    `killers` gives each kind of process a weight and a function that kills one, or says that none
+    is there.
+    """
+    killed: Counter[str] = Counter()
+    kinds, weights = list(killers), [weight for weight, _ in killers.values()]
+    driver = home.drive()
+    while driver.poll() is None and killed.total() < most:
+        time.sleep(dice.choice([0.1, 0.5, 2.0]) * dice.random())
+        (kind,) = dice.choices(kinds, weights)
+        if driver.poll() is None and killers[kind][1](driver):
+            killed[kind] += 1
+            if kind == "driver":
+                driver = home.drive()
+    with suppress(subprocess.TimeoutExpired):
+        driver.wait(PATIENCE)
+    driver.kill()
+    driver.wait()
+    return killed
+
+
+def wrongs(home: Home, expected: Losses) -> Iterator[str]:
+    """What one more run, with nobody killed, finds broken."""
+    for _ in range(RERUNS):
+        driver = home.drive()
+        try:
+            code = driver.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            kill_driver(driver)
+            yield f"a rerun did not end in {PATIENCE} s"
+            return
+        if code == 0:
+            break
+    messages = (home.folder / "stderr.txt").read_text(errors="replace")
+    if code:
+        yield f"a rerun ends with code {code}: {messages.strip().splitlines()[-1][:200]}"
+        return
+    if "Traceback" in messages:
+        yield "a traceback: " + messages.split("Traceback")[1].strip().splitlines()[-1][:200]
+    finished, losses = home.outcome()
+    for run_id, loss in expected.items():
+        if finished[run_id] != 1:
+            yield f"cell {run_id} finished {finished[run_id]} times"
+        if losses.get(run_id) != loss:
+            yield f"cell {run_id} has the loss {losses.get(run_id)}, undisturbed {loss}"
+    database = home.folder / "mlflow.db"
+    if database.exists():
+        with sqlite3.connect(database) as connection:
+            (sound,) = connection.execute("PRAGMA integrity_check").fetchone()
+        if sound != "ok":
+            yield f"the database: {sound}"
+    for left in [*(home.folder / "checkpoints").rglob("*"), *home.folder.rglob("*.jsonl")]:
+        if left.is_file():
+            yield f"left behind: {left.relative_to(home.folder)}"
+
+
+def storms(
+    count: int, seed: int, folder: Path, launch: Mapping[str, object], scene: type["Scene"]
+) -> Iterator[Trial]:
+    """Storm after storm until so many processes were killed; one Trial for each kill."""
+    dice = random.Random(seed)
+    config = write_sweep(folder, launch)
+    calm = Home(write_sweep(folder / "calm-config", {}), folder / "calm")
+    if calm.drive().wait() != 0:
+        raise RuntimeError((calm.folder / "stderr.txt").read_text()[-2000:])
+    expected = calm.outcome()[1]
+    done = number = 0
+    while done < count:
+        home = Home(config, folder / f"storm{number}")
+        home.folder.mkdir()
+        with scene(home, dice) as killers:
+            killed = storm(home, killers, min(40, count - done), dice)
+            broken = list(wrongs(home, expected))
+        done, number = done + max(1, killed.total()), number + 1
+        cause = f"storm {number} of seed {seed}"
+        print(f"    {cause}: {dict(killed)}", *broken, sep="\n      ", file=sys.stderr, flush=True)
+        kinds = list(killed.elements()) or ["nothing"]
+        for place, kind in enumerate(kinds):
+            yield Trial(f"{cause}, {kind} killed", "; ".join(broken) if place == 0 else "")
+
+
+class Scene:
+    """Where a storm takes place: what it needs beside the driver, and who can be killed there."""
+
+    def __init__(self, home: Home, dice: random.Random) -> None:
+        """On this machine, into a database file."""
+        self.home, self.dice = home, dice
+
+    def __enter__(self) -> dict[str, tuple[float, Killer]]:
+        """The killers of the scene."""
+        return {
+            "worker": (8.0, lambda driver: kill_one(workers(driver.pid), self.dice)),
+            "driver": (1.5, kill_driver),
+            "forkserver": (0.5, lambda driver: kill_one(forkservers(driver.pid), self.dice)),
         }
-    document = json.dumps(result, indent=2)
-    print(document)
-    if arguments.output:
-        Path(arguments.output).write_text(document + "\n")
+
+    def __exit__(self, *error: object) -> None:
+        """End what the scene started."""
 
 
-if __name__ == "__main__":
-    main()
+class ServerScene(Scene):
+    """Into a tracking server, which is killed too, and comes back a moment later."""
+
+    def __enter__(self) -> dict[str, tuple[float, Killer]]:
+        """The killers of the scene."""
+        self.server = TrackingServer(self.home.folder)
+        self.server.start()
+        self.home.environment = {"MLFLOW_TRACKING_URI": self.server.uri}
+        return super().__enter__() | {"server": (1.0, self._kill_server)}
+
+    def _kill_server(self, driver: subprocess.Popen[bytes]) -> bool:
+        self.server.stop()
+        time.sleep(3 * self.dice.random())
+        self.server.start()
+        return True
+
+    def __exit__(self, *error: object) -> None:
+        """End the server."""
+        self.server.stop()
+
+
+class RayScene(Scene):
+    """On a Ray cluster of two nodes, of which the second is lost and replaced."""
+
+    def __enter__(self) -> dict[str, tuple[float, Killer]]:
+        """The killers of the scene."""
+        self.cluster = RayCluster(self.home.folder, 1, 1)
+        self.cluster.__enter__()
+        self.home.environment = {"RAY_ADDRESS": self.cluster.address} | {
+            name: self.cluster.environment[name]
+            for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED")
+        }
+        return {
+            "ray worker": (3.0, self._kill_worker),
+            "ray node": (1.0, self._kill_node),
+            "driver": (1.0, kill_driver),
+        }
+
+    def _kill_worker(self, driver: subprocess.Popen[bytes]) -> bool:
+        time.sleep(self.dice.random())
+        at_work = [
+            pid
+            for number in range(self.cluster.nodes)
+            for pid, line in self.cluster.processes(number).items()
+            if line.startswith("ray::") and "IDLE" not in line
+        ]
+        return kill_one(at_work, self.dice)
+
+    def _kill_node(self, driver: subprocess.Popen[bytes]) -> bool:
+        self.cluster.replace(self.cluster.nodes - 1)
+        return True
+
+    def __exit__(self, *error: object) -> None:
+        """End every node."""
+        self.cluster.__exit__()
+
+
+def local(count: int, seed: int, folder: Path) -> Iterator[Trial]:
+    """Workers, the process that they are forked from, and the driver."""
+    return storms(count, seed, folder, {}, Scene)
+
+
+def served(count: int, seed: int, folder: Path) -> Iterator[Trial]:
+    """The tracking server too."""
+    return storms(count, seed, folder, {}, ServerScene)
+
+
+def on_ray(count: int, seed: int, folder: Path) -> Iterator[Trial]:
+    """Workers on Ray, a node with all that runs there, and the driver."""
+    if importlib.util.find_spec("ray") is None:
+        return iter(())
+    return storms(count, seed, folder, {"engine": "ray", "address": "auto"}, RayScene)
+
+
+_PROMISE = "each cell finished once, losses equal to the last bit, a sound database, nothing left"
+FAULTS = (
+    FaultClass("kills", _PROMISE, sample=20, full=850, trials=local),
+    FaultClass("kills-server", _PROMISE, sample=6, full=100, trials=served),
+    FaultClass("kills-ray", _PROMISE, sample=4, full=50, trials=on_ray),
+)

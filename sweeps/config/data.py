@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from scaling.errors import ConfigError
+from scaling.tables.notes import printable
 from sweeps.config.section import Section
 
 TOKEN_TYPES = ("auto", "uint16", "uint32")
@@ -58,8 +59,10 @@ class DataConfig(Section, place="data"):
     def variant_of(cls, settings: Mapping[str, Any]) -> type[Section]:
         """The source that the settings name; text where they name none."""
         name = settings.get("source") or TextData.source
-        if name not in SOURCES:
-            raise ConfigError(f'data.source is "{name}"; choose one of {", ".join(SOURCES)}')
+        if not isinstance(name, str) or name not in SOURCES:
+            raise ConfigError(
+                f'data.source is "{printable(name)}"; choose one of {", ".join(SOURCES)}'
+            )
         return SOURCES[name]
 
     @classmethod

@@ -18,9 +18,10 @@ from sweeps.config.shipped import config_file
 from sweeps.config.sweep import SweepConfig
 from sweeps.config.unknown_key import unknown_key
 
-#: Bounds of whole numbers and of all others: a FLOP budget of 1e30 is a planet's.
+#: Bounds of whole numbers and of all others, within which arithmetic stays finite.
 LARGEST_COUNT = 2**31 - 1
 LARGEST_NUMBER = 1e30
+SMALLEST_NUMBER = 1e-30
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SweepConfig:
@@ -175,6 +176,8 @@ def _value(raw: object, kind: Any, place: str) -> Any:
 def _check_number(value: float, is_count: bool, place: str) -> None:
     """Refuse numbers that no setting can mean, before arithmetic meets them."""
     largest = LARGEST_COUNT if is_count else LARGEST_NUMBER
+    if 0 < abs(value) < SMALLEST_NUMBER:
+        raise ConfigError(f"{place} is {value:g}; it must be 0, or at least {SMALLEST_NUMBER:g}")
     if not -largest <= value <= largest:  # nan too
         raise ConfigError(
             f"{place} is {printable(repr(value))}; it must be a number up to {largest:g}"

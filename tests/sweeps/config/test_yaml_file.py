@@ -105,3 +105,28 @@ def test_paths_of_a_file_belong_to_its_folder_and_those_of_overrides_to_the_curr
     assert load_config(path, ["data.tokenizer=bytes"]).data.tokenizer == "bytes"
     assert load_config(path, ["data.files=[here/*.txt]"]).data.files == ("here/*.txt",)
     assert load_config(path).launch.checkpoints.folder == "checkpoints"  # a result
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{width: 16310000000000000000000000000000}", "must be a number up to 2.1"),
+        ("{width: 2000000, flops: 1e9}", "at most 1,000,000"),
+        ("{width: 32, depth: 20000, flops: 1e9}", "at most 10,000"),
+        ("{width: 32, flops: 1e308}", "must be a number up to 1e\\+30"),
+        ("{width: 32, tokens: 1e-320}", "must be 0, or at least 1e-30"),
+        (
+            f"{{width: 32, flops: 1e9, seed: [{','.join(map(str, range(1000)))}], "
+            f"depth: [{','.join(map(str, range(1, 102)))}]}}",
+            "holds 101,000 runs; .* at most 100,000",
+        ),
+    ],
+)
+def test_numbers_have_bounds_that_are_named(write, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(write(f"name: a\ngrid: {text}"))
+
+
+def test_a_config_may_come_from_a_pipe_and_is_read_to_its_bound():
+    with pytest.raises(ConfigError, match="/dev/zero: .*"):
+        load_config("/dev/zero")
