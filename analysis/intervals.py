@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from scaling.errors import ForecastError
 
-#: The confidence level of one interval unless another is asked for.
+#: The confidence level of every interval, in Python and on the command line, unless others are
+#: asked for.
 LEVEL = 0.9
-#: The confidence levels at which forecasts are given unless others are asked for.
+#: The confidence levels at which backtests are scored, whatever else is asked for.
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 #: Two levels this close are one: 1 - .1 and .9 differ in the last digit.
 SAME_LEVEL = 1e-9

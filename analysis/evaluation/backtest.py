@@ -21,6 +21,7 @@ from analysis.forecasting.forecaster import (
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.setup import FURTHEST_DECADES, Question, pose
+from analysis.intervals import LEVELS
 from scaling.answerable import backtest_cuts, no_backtest
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
@@ -168,7 +169,7 @@ class _Scored:
 def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest:
     """Hide the largest budgets in turn, forecast them from the rest, and score the forecasts.
 
-    Coverage is scored at the options' levels and at 90%.
+    Coverage is scored at 50, 80, 90 and 95%, and at the options' levels.
     Raises ForecastError where too few budgets are left to forecast from.
     """
     records = records_from(records)
@@ -219,7 +220,7 @@ def _forecast_hidden(question: Question, hidden: Ladder, options: ForecastOption
     forecaster = prepare(question, options, distance=float(distance.max()))
     answer = log_forecast(forecaster, hidden.log_inputs, hidden.log_compute, options)
     losses = np.exp(answer.draws)
-    levels = tuple(dict.fromkeys((*options.confidence_levels, SCORED_LEVEL)))
+    levels = tuple(sorted({*options.confidence_levels, *LEVELS}))
     tails = (1 - np.array(levels)) / 2
     return _Scored(
         levels=levels,

@@ -206,6 +206,7 @@ def check_held_out(
     measured = _measured(records)
     if not len(measured):
         raise ForecastError(f"{records.source}: no held-out run has finished; run the sweep first")
+    options = replace(options, confidence_levels=(*options.confidence_levels, confidence_level))
     made = sealed or forecast_held_out(records, options=options)
     losses = measured.column("loss")
     names = measured.row_names

@@ -1,5 +1,6 @@
 """Loss against compute (or another column): runs, law with its band, forecast, held-out runs."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from analysis.fitting.result import Fit
 from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.intervals import LEVEL, Interval, interval_at, interval_columns
 from analysis.plots.style import (
+    ASKED,
     FITTED,
     FORECAST,
     HELD_OUT,
@@ -39,6 +41,7 @@ def plot_loss_against(
     fit: Fit | None = None,
     forecast: Forecast | None = None,
     held_out: HeldOutCheck | None = None,
+    asked: Sequence[TargetForecast] = (),
     confidence_level: float = LEVEL,
     ax: Axes | None = None,
 ) -> Axes:
@@ -47,6 +50,7 @@ def plot_loss_against(
     ``fit`` is of a law of that one column; its band is the uncertainty of the law. The range of
     ``forecast`` is for a new run. Both at ``confidence_level``. The line of the forecast ends at
     the last target that the runs support; beyond it a hatched range is an order of magnitude.
+    ``asked`` are targets to be marked one by one, those that are supported.
     """
     ax = axes_or_new(ax)
     used = screen(records, x)
@@ -68,6 +72,7 @@ def plot_loss_against(
         shown += _draw_forecast(ax, forecast, x, confidence_level)
     if held_out is not None:
         shown += _draw_held_out(ax, held_out, x)
+    shown += _draw_asked(ax, [t for t in asked if t.supported and x in t.at], x, confidence_level)
     loss_axis(ax)
     size_axis(ax, x, shown)
     label_axes(ax, x, records.loss_kind)
@@ -177,6 +182,19 @@ def _draw_targets(
             medians = [np.nan if t.median is None else t.median for t in own]
             ax.scatter(where, medians, s=42, color=colour, zorder=5)
     return [target.at[x] for target in targets]
+
+
+def _draw_asked(
+    ax: Axes, targets: list[TargetForecast], x: str, confidence_level: float
+) -> list[float]:
+    where = [target.at[x] for target in targets]
+    if targets:
+        low, high = np.array([interval_at(t.intervals, confidence_level) for t in targets]).T
+        medians = [np.nan if t.median is None else t.median for t in targets]
+        label = f"asked for, {100 * confidence_level:g}% interval"
+        ax.vlines(where, low, high, color=ASKED, lw=1.8, zorder=5, label=label)
+        ax.scatter(where, medians, s=42, marker="s", color=ASKED, zorder=5)
+    return where
 
 
 def _draw_held_out(ax: Axes, check: HeldOutCheck, x: str) -> list[float]:

@@ -10,6 +10,8 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
@@ -30,6 +32,7 @@ FITTED = "#222222"
 FORECAST = "#D55E00"
 ROUGH = "#F0B48A"  # FORECAST made pale: what is no more than an order of magnitude
 HELD_OUT = "#009E73"
+ASKED = "#CC79A7"
 MUTED = "#777777"
 
 MANY_POINTS = 2000  # more are drawn as one picture inside the SVG, which would grow by megabytes
@@ -91,15 +94,22 @@ def axis_label(column: str) -> str:
 
 
 def legend_above(ax: Axes, *, title: str = "", ncols: int = 2) -> None:
-    """The legend above the axes: inside them it would hide a point or a line sooner or later."""
-    ax.legend(
-        title=title or None,
-        ncols=ncols,
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        alignment="left",
-        columnspacing=1.2,
-    )
+    """The legend above the axes: inside them it would hide a point or a line sooner or later.
+
+    Of a figure of ours with these axes alone it is the figure's legend, and as wide as that.
+    """
+    how: dict[str, Any] = {"ncols": ncols, "alignment": "left", "columnspacing": 1.2}
+    how |= {"title": title} if title else {}
+    figure = ax.get_figure()
+    if figure is not None and len(figure.axes) == 1 and _leaves_room(figure):
+        figure.legend(loc="outside upper left", **how)
+    else:
+        ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), **how)
+
+
+def _leaves_room(figure: Figure | SubFigure) -> bool:
+    """Whether the figure makes room for what stands outside its axes."""
+    return isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
 
 
 def loss_axis(ax: Axes) -> None:

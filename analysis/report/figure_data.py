@@ -61,6 +61,11 @@ def _loss(findings: Findings) -> pd.DataFrame:
     if findings.forecast is not None:
         ahead = findings.forecast.to_frame().rename(columns={"median": "loss"})
         series.append(ahead[[x, "loss", *ends]].assign(series="forecast of a new run"))
+    for made in findings.answers.forecasts if findings.answers else ():
+        asked = made.to_frame().rename(columns={"median": "loss"})
+        if x in asked:
+            supported = asked[[x, "loss", *ends]].dropna()
+            series.append(supported.assign(series="asked for"))
     if findings.held_out is not None:
         hidden = findings.held_out.to_frame().rename(columns={"measured": "loss"})
         if x in hidden:

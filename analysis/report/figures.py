@@ -29,7 +29,8 @@ from scaling.tables.notes import NoteCode
 from scaling.words import counted
 
 # as wide as a phone, so that letters are as large there as in `figure_style`
-SIZE_INCHES = (5.1, 4.1)
+SIZE_INCHES = (5.1, 4.2)
+LEGEND_ROW = 0.22  # inches that a row of the legend beyond the fourth adds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +182,7 @@ def _loss(findings: Findings, ax: Axes) -> None:
         fit=law,
         forecast=findings.forecast,
         held_out=findings.held_out,
+        asked=findings.answers.targets if findings.answers else (),
         confidence_level=findings.confidence_level,
         ax=ax,
     )
@@ -196,6 +198,9 @@ def _picture(draw: Callable[[Axes], object], title: str, caption: str, notes: st
         figure = Figure(figsize=SIZE_INCHES)
         FigureCanvasSVG(figure)
         draw(figure.add_subplot())
+        entries = max((len(legend.get_texts()) for legend in figure.legends), default=0)
+        width, height = SIZE_INCHES  # a long legend takes no room from the axes
+        figure.set_size_inches(width, height + LEGEND_ROW * max(0, (entries + 1) // 2 - 4))
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     # the metadata name web addresses, which are never loaded but which nobody needs either

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from analysis.decisions.budget_for_loss import BudgetForLoss, budget_for_loss
 from analysis.decisions.optimal_split import OptimalSplit, allocate
 from analysis.evaluation.backtest import Backtest, backtest
 from analysis.evaluation.held_out import (
@@ -47,6 +48,34 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a person asks of the runs besides: each is answered as its own verb answers it."""
+
+    targets: tuple[Targets, ...] = ()
+    """Runs to forecast, one entry a kind of target; budgets are split too, as `allocate` does."""
+    losses: tuple[float, ...] = ()
+    """Losses whose budget is wanted, as `budget_for_loss` gives it."""
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked."""
+        return bool(self.targets or self.losses)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """The answers to what was asked; one that is missing has its refusal among the limits."""
+
+    forecasts: tuple[Forecast, ...] = ()
+    splits: tuple[OptimalSplit, ...] = ()
+    budgets: tuple[BudgetForLoss, ...] = ()
+
+    @property
+    def targets(self) -> tuple[TargetForecast, ...]:
+        """Every run that was asked for, forecast."""
+        return tuple(target for made in self.forecasts for target in made.targets)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Findings:
     """What the runs say. An answer that is None has its refusal in ``limits``, by code."""
 
@@ -65,6 +94,7 @@ class Findings:
     limits: tuple[Limit, ...]  # the questions that the runs cannot answer, and why
     confidence_level: float
     seals: tuple[SealStanding, ...] = ()  # the record of sealed forecasts, of all sources
+    answers: Answers | None = None  # to questions of the reader's own; None where none was asked
 
     def refusal(self, code: LimitCode) -> str | None:
         """Why the runs cannot answer the question of this code; None where they do."""
@@ -104,12 +134,14 @@ def gather_findings(
     curves: pd.DataFrame | None = None,
     with_backtest: bool = True,
     seals: tuple[SealStanding, ...] = (),
+    asked: Asked | None = None,
 ) -> Findings:
     """Fit, forecast, backtest and check these runs.
 
     ``options`` hold for every forecast; their law "auto" fits the Chinchilla law and the power law
     of compute. Intervals are shown at ``confidence_level``, which joins the options' levels.
-    ``sealed`` is a forecast of the held-out runs that was made before they were measured.
+    ``sealed`` is a forecast of the held-out runs that was made before they were measured;
+    ``asked`` are questions of the reader's own, answered as their verbs answer them.
 
     Raises RecordError where no run is usable at all.
     """
@@ -131,10 +163,6 @@ def gather_findings(
     )
     refusals = _Refusals()
     ask = refusals.ask
-    fits = [
-        ask(partial(questions.fit, law), LimitCode.NO_FIT, f"the law {law.name}")
-        for law in _laws_to_fit(options)
-    ]
     look = partial(questions.held_out, sealed)
     check = ask(look, LimitCode.NO_HELD_OUT_CHECK) if len(held_out_runs(records)) else None
     return Findings(
@@ -142,7 +170,7 @@ def gather_findings(
         used=used,
         x=column,
         options=options,
-        laws=tuple(fitted for fitted in fits if fitted is not None),
+        laws=_fits(questions, refusals),
         forecast=ask(questions.forecast, LimitCode.NO_FORECAST),
         splits=ask(questions.splits, LimitCode.NO_SPLIT) or (),
         held_out=check,
@@ -150,6 +178,7 @@ def gather_findings(
         backtest=ask(questions.backtest, LimitCode.NO_BACKTEST) if with_backtest else None,
         curves=curves,
         health=ask(partial(ladder_health, records, curves), LimitCode.NO_HEALTH),
+        answers=_answers(asked, records, options, refusals) if asked else None,
         limits=tuple(refusals.limits),
         confidence_level=confidence_level,
         seals=seals,
@@ -226,8 +255,54 @@ class _Questions:
         return backtest(self.records, options=self.options)
 
 
+def _fits(questions: _Questions, refusals: _Refusals) -> tuple[Fit, ...]:
+    """The laws that can be fitted."""
+    fits = (
+        refusals.ask(partial(questions.fit, law), LimitCode.NO_FIT, f"the law {law.name}")
+        for law in _laws_to_fit(questions.options)
+    )
+    return tuple(fit for fit in fits if fit is not None)
+
+
 def _laws_to_fit(options: ForecastOptions) -> tuple[type[Law], ...]:
     """The laws that a report fits."""
     if options.one_law is not None:
         return (options.one_law,)
     return (PowerLaw,) if options.x is not None else (PowerLaw, Chinchilla)
+
+
+def _answers(
+    asked: Asked, records: Records, options: ForecastOptions, refusals: _Refusals
+) -> Answers:
+    """What was asked, each by the call of its own verb; refusals join the limits."""
+    ask = refusals.ask
+    forecasts: list[Forecast] = []
+    splits: list[OptimalSplit] = []
+    for targets in asked.targets:
+        names = [*targets.columns]
+        made = ask(
+            partial(forecast, records, targets, options=options),
+            LimitCode.NO_ANSWER,
+            f"the forecast at the {' and '.join(names)} asked for",
+        )
+        forecasts += [made] if made else []
+        if made and options.x is None and names == ["train_flops"]:
+            split = ask(
+                partial(allocate, records, targets.columns["train_flops"], options=options),
+                LimitCode.NO_ANSWER,
+                "the split of the budgets asked for",
+            )
+            splits += split.splits if split else []
+    budgets = [
+        ask(
+            partial(budget_for_loss, records, loss, options=options),
+            LimitCode.NO_ANSWER,
+            f"the budget for a loss of {loss:g}",
+        )
+        for loss in asked.losses
+    ]
+    return Answers(
+        forecasts=tuple(forecasts),
+        splits=tuple(splits),
+        budgets=tuple(budget for budget in budgets if budget is not None),
+    )

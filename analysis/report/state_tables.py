@@ -9,10 +9,10 @@ import numpy as np
 from analysis.evaluation.sealed import SealStanding
 from analysis.intervals import LEVEL
 from analysis.report.findings import Findings
+from analysis.report.summary import NOT_SUPPORTED, SYMBOLS
 from analysis.report.tables import (
     HEADS,
     NO_INTERVAL,
-    NOT_SUPPORTED,
     Table,
     loss_head,
     or_dash,
@@ -27,7 +27,6 @@ from scaling.words import counted
 
 MOST_RUNS = 200
 _WORTH_A_LOOK = ("running", "failed", "diverged")
-_SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
 
 
 def health_table(findings: Findings) -> Table:
@@ -167,4 +166,4 @@ def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEV
 
 
 def _place(at: Mapping[str, float], columns: Sequence[str]) -> str:
-    return ", ".join(f"{_SYMBOLS.get(c, c)} {size_cell(at[c], c)}" for c in columns)
+    return ", ".join(f"{SYMBOLS.get(c, c)} {size_cell(at[c], c)}" for c in columns)

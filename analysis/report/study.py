@@ -1,7 +1,7 @@
 """The end of a study: forecast the held-out runs unseen, then look, then write the report."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -68,7 +68,7 @@ class Study:
         for factor in FACTORS:
             target = target_at(factor)
             if target is not None:
-                low, high = interval_at(target.intervals, level)
+                low, high = interval_at(target.in_meaningful_digits().intervals, level)
                 predicted = f"unsupported, somewhere in [{low:.2g}, {high:.2g}]"
                 if target.median is not None:
                     predicted = f"{target.median:.3f} [{low:.3f}, {high:.3f}]"
@@ -97,6 +97,7 @@ def write_study(
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
+    options = replace(options, confidence_levels=(*options.confidence_levels, confidence_level))
     sealed, path = None, None
     if len(held_out_runs(records)):
         sealed = forecast_held_out(records, options=options)

@@ -1,12 +1,14 @@
 """The plain-words summary: what a planner reads, and perhaps all that a planner reads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.decisions.budget_for_loss import BudgetForLoss
 from analysis.evaluation.backtest import SCORED_LEVEL, Backtest
 from analysis.forecasting.result import TargetForecast
-from analysis.intervals import interval_at
+from analysis.intervals import Interval, interval_at
 from analysis.report.findings import FACTORS, Findings
 from analysis.text.numbers import (
     count_in_words,
@@ -21,6 +23,9 @@ from scaling.columns import with_loss_unit
 from scaling.limits import LimitCode, texts
 from scaling.words import counted
 
+NOT_SUPPORTED = "not supported"
+SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
+MOST_TOLD = 6  # answers in sentences; more stand in their table alone
 MUCH_LESS = 0.1  # under the promised share of intervals that hold: then the promise says so
 
 
@@ -35,7 +40,7 @@ class Statement:
 
 def summarise(findings: Findings) -> tuple[Statement, ...]:
     """What was run, what the law says, what more compute would reach, how far to trust it."""
-    told = [_what_was_run(findings), *_what_the_law_says(findings)]
+    told = [*_what_was_asked(findings), _what_was_run(findings), *_what_the_law_says(findings)]
     told += _what_more_would_reach(findings) + _how_to_split(findings) + _held_out(findings)
     return (*told, *_trust(findings))
 
@@ -50,6 +55,69 @@ def x_in_words(value: float, x: str, *, spelt_out: bool = True) -> str:
 def x_noun(x: str) -> str:
     """What the column counts, in words."""
     return {"train_flops": "compute", "params": "parameters", "tokens": "training tokens"}.get(x, x)
+
+
+def target_in_words(at: Mapping[str, float]) -> str:
+    """A run that was asked for: its compute with size and tokens, or its place along one column."""
+    parts = [
+        f"{SYMBOLS.get(name, name)} {count_in_words(value)}"
+        for name, value in at.items()
+        if name != "train_flops"
+    ]
+    if "train_flops" not in at:
+        return ", ".join(parts)
+    budget = f"{flops_in_words(at['train_flops'], 3)} FLOP"
+    return f"{budget} ({', '.join(parts)})" if parts else budget
+
+
+def budget_in_words(answer: BudgetForLoss, value: float | None) -> str:
+    """A budget, or an end of its range, with the digits that mean something; 0 and infinity say
+    that none was found within the range that was searched."""
+    if value is None:
+        return NOT_SUPPORTED
+    if value == 0 or value == float("inf"):
+        return "below the data" if value == 0 else "unbounded"
+    digits = 3 if answer.supported else 1
+    if answer.column == "train_flops":
+        return f"{flops_in_words(value, digits)} FLOP"
+    return count_in_words(value)
+
+
+def _what_was_asked(findings: Findings) -> list[Statement]:
+    answers = findings.answers
+    if answers is None:
+        return []
+    told = [_forecast_of(findings, target_in_words(t.at), t) for t in answers.targets]
+    told += [_needed(findings, budget) for budget in answers.budgets]
+    more = len(told) - MOST_TOLD
+    sentences = told[:MOST_TOLD]
+    if more > 0:
+        sentences.append(f"{counted(more, 'more answer stands', 'more answers stand')} below.")
+    refused = (one.text for one in findings.limits if one.code is LimitCode.NO_ANSWER)
+    sentences += [f"Not answered: {text}." for text in refused]
+    return [Statement(heading="What you asked for", text=" ".join(sentences))]
+
+
+def _interval_of(target: TargetForecast, findings: Findings) -> Interval:
+    """The interval in the digits that mean something, as every other place shows it."""
+    return interval_at(target.in_meaningful_digits().intervals, findings.confidence_level)
+
+
+def _needed(findings: Findings, answer: BudgetForLoss) -> str:
+    """What a loss costs, in a sentence."""
+    shown, level = answer.in_meaningful_digits(), findings.confidence_level
+    loss = with_loss_unit(f"{answer.loss:g}", findings.used.loss_kind)
+    low, high = (budget_in_words(shown, end) for end in interval_at(shown.ranges, level))
+    noun = x_noun(findings.x)
+    if shown.median is None:
+        return (
+            f"The {noun} for a loss of {loss} lies too far out for a number: somewhere from "
+            f"{low} to {high} ({_level(findings)} interval)."
+        )
+    return (
+        f"The {noun} for a loss of {loss}: {budget_in_words(shown, shown.median)}, "
+        f"{_level(findings)} interval {low} to {high}."
+    )
 
 
 def _what_was_run(findings: Findings) -> Statement:
@@ -161,10 +229,13 @@ def _held_less_often(findings: Findings) -> str:
 
 
 def _reach(findings: Findings, factor: float, target: TargetForecast) -> str:
-    low, high = interval_at(target.intervals, findings.confidence_level)
-    where = (
-        f"{factor:g} times the largest fitted run ({x_in_words(target.at[findings.x], findings.x)})"
-    )
+    at = x_in_words(target.at[findings.x], findings.x)
+    return _forecast_of(findings, f"{factor:g} times the largest fitted run ({at})", target)
+
+
+def _forecast_of(findings: Findings, where: str, target: TargetForecast) -> str:
+    """What a run would reach, in a sentence."""
+    low, high = _interval_of(target, findings)
     if target.median is None:
         return (
             f"{where} would end somewhere between {rough_in_words(low)} and "
@@ -244,7 +315,7 @@ def _with_all(findings: Findings) -> str:
     target = findings.target_from_all(FACTORS[0])
     if target is None:
         return ""
-    low, high = interval_at(target.intervals, findings.confidence_level)
+    low, high = _interval_of(target, findings)
     where = f" From all runs, these among them, {FACTORS[0]:g} times the largest fitted run"
     if target.median is None:
         return f"{where} would end between {rough_in_words(low)} and {rough_in_words(high)}."
@@ -275,16 +346,21 @@ def _trust(findings: Findings) -> list[Statement]:
 
 def _backtested(findings: Findings, scored: Backtest) -> list[str]:
     """What backtests found as far out as each target lies, and where there were none so far."""
-    sentences, unreached = [], []
-    for factor in FACTORS:
-        target = findings.target(factor)
-        if target is None:
+    asked = findings.answers.targets[:MOST_TOLD] if findings.answers else ()
+    places = [(target_in_words(target.at).partition(" (")[0], target) for target in asked]
+    places += [(f"{f:g} times", t) for f in FACTORS if (t := findings.target(f)) is not None]
+    unreached: list[str] = []
+    reached: dict[float, list[str]] = {}
+    for name, target in places:
+        if target.decades_beyond == 0:
             continue
-        there = f"{factor:g} times ({target.decades_beyond:.1f} decades)"
         band = scored.at_distance(target.decades_beyond)
-        if band is None:
-            unreached.append(there)
-            continue
+        alike = unreached if band is None else reached.setdefault(band.decades_from, [])
+        place = f"{name} ({target.decades_beyond:.1f} decades)"
+        alike += [] if place in alike else [place]
+    sentences = []
+    for band in (b for b in scored.by_distance if b.decades_from in reached):
+        there = " and ".join(reached[band.decades_from])
         hiding = counted(band.origins, "backtest that hid", "backtests that hid")
         sentences.append(
             f"As far out as {there}, {hiding} the largest runs of this ladder "

@@ -7,13 +7,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.evaluation.backtest import SCORED_LEVEL, DistanceScore
+from analysis.decisions.optimal_split import OptimalSplit
+from analysis.evaluation.backtest import SCORED_LEVEL
 from analysis.fitting.result import Fit
 from analysis.forecasting.result import TargetForecast
 from analysis.intervals import Interval, interval_at
 from analysis.report.findings import FACTORS, Findings
 from analysis.report.formula import constant_name
-from analysis.report.summary import x_in_words
+from analysis.report.summary import (
+    NOT_SUPPORTED,
+    SYMBOLS,
+    budget_in_words,
+    target_in_words,
+    x_in_words,
+    x_noun,
+)
 from analysis.text.numbers import (
     count_in_words,
     flops_in_words,
@@ -30,7 +38,7 @@ MOST_ROWS = 40
 MOST_SEEDS_LISTED = 4
 NOT_IDENTIFIED = "not identified by these runs"
 OUTSIDE = "outside the interval"
-NOT_SUPPORTED = "not supported"
+HELD = f"Hidden runs so far out inside their {100 * SCORED_LEVEL:g}%"
 NO_INTERVAL = "\u2013"
 
 
@@ -154,37 +162,64 @@ def forecast_table(findings: Findings) -> Table:
     rows = []
     for factor in FACTORS:
         target = findings.target(factor)
-        if target is None:
-            continue
-        error = target.backtest_error
-        scored = findings.backtest
-        band = scored.at_distance(target.decades_beyond) if scored else None
-        rows.append(
-            (
-                f"{factor:g}\u00d7",
-                x_in_words(target.at[findings.x], findings.x, spelt_out=False),
-                *_loss_and_range(target, findings.confidence_level),
-                f"{target.decades_beyond:.1f}",
-                "none" if error is None else f"{target.origins:.1f}",
-                "\u2013" if error is None else percent_in_words(error),
-                "none so far out" if band is None else _coverage(band),
-            )
-        )
+        if target is not None:
+            at = x_in_words(target.at[findings.x], findings.x, spelt_out=False)
+            rows.append((f"{factor:g}\u00d7", at, *_forecast_cells(findings, target)))
     level = f"{100 * findings.confidence_level:g}% interval"
-    head = (
-        "Factor",
-        "At",
-        "Loss",
-        level,
-        "Decades beyond",
-        "Backtests, weighted by distance",
-        "Their mean error",
-        f"Hidden runs so far out inside their {100 * SCORED_LEVEL:g}%",
+    counted = ("Backtests, weighted by distance", "Their mean error", HELD)
+    return Table(head=("Factor", "At", "Loss", level, "Decades beyond", *counted), rows=tuple(rows))
+
+
+def _forecast_cells(findings: Findings, target: TargetForecast) -> tuple[str, ...]:
+    """What is forecast of one run, and what backtests at its own distance found."""
+    error = target.backtest_error
+    return (
+        *_loss_and_range(target, findings.confidence_level),
+        f"{target.decades_beyond:.1f}",
+        "none" if error is None else f"{target.origins:.1f}",
+        "\u2013" if error is None else percent_in_words(error),
+        _coverage(findings, target),
     )
-    return Table(head=head, rows=tuple(rows))
 
 
-def _coverage(band: DistanceScore) -> str:
+def asked_table(findings: Findings) -> Table:
+    """The runs that the reader asked for, as `forecast` answers them."""
+    levels = findings.options.confidence_levels
+    rows = [
+        (
+            target_in_words(target.at),
+            _median(target.median),
+            *(_loss_and_range(target, level)[1] for level in levels),
+            f"{target.decades_beyond:.2f}",
+            _coverage(findings, target),
+        )
+        for target in (findings.answers.targets if findings.answers else ())
+    ]
+    ranges = (f"{100 * level:.10g}% interval" for level in levels)
+    return Table(head=("Run", "Loss", *ranges, "Decades beyond", HELD), rows=tuple(rows))
+
+
+def asked_budgets_table(findings: Findings) -> Table:
+    """The losses that the reader asked for, as `budget_for_loss` answers them."""
+    levels = findings.options.confidence_levels
+    rows = []
+    for answer in findings.answers.budgets if findings.answers else ():
+        shown = answer.in_meaningful_digits()
+        ranges = (" to ".join(budget_in_words(shown, v) for v in shown.ranges[k]) for k in levels)
+        rows.append((f"{answer.loss:g}", budget_in_words(shown, shown.median), *ranges))
+    head = ("Loss", f"{x_noun(findings.x).capitalize()} that reaches it")
+    intervals = (f"{100 * level:.10g}% interval" for level in levels)
+    return Table(head=(*head, *intervals), rows=tuple(rows))
+
+
+def _coverage(findings: Findings, target: TargetForecast) -> str:
+    """Of hidden runs as far out as this target, how many their intervals held."""
+    if target.decades_beyond == 0:
+        return "inside the data"
+    scored = findings.backtest
+    band = scored.at_distance(target.decades_beyond) if scored else None
+    if band is None:
+        return "none so far out"
     share = f"{100 * band.score.coverage[SCORED_LEVEL]:.0f}%"
     return f"{share} of {band.score.predictions:,} ({band.words})"
 
@@ -259,18 +294,35 @@ def _pinned(median: float | None, ends: Interval) -> str:
 
 def splits_table(findings: Findings) -> Table:
     """Compute-optimal size and tokens at each budget."""
-    level, rows = findings.confidence_level, []
-    for factor, split in zip(FACTORS, findings.splits, strict=False):
-        ranges = (interval_at(split.params_range, level), interval_at(split.tokens_range, level))
-        n, d = (" to ".join(count_in_words(split.shown(v)) for v in ends) for ends in ranges)
-        n_best, d_best = (
-            NOT_SUPPORTED if v is None else count_in_words(v) for v in (split.params, split.tokens)
-        )
-        budget = f"{flops_in_words(split.train_flops)} FLOP"
-        rows.append((f"{factor:g}\u00d7", budget, n_best, n, d_best, d))
+    level = findings.confidence_level
+    rows = [
+        (f"{factor:g}\u00d7", *_split_cells(split, level))
+        for factor, split in zip(FACTORS, findings.splits, strict=False)
+    ]
+    return Table(head=("Factor", *_split_head(level)), rows=tuple(rows))
+
+
+def asked_splits_table(findings: Findings) -> Table:
+    """Compute-optimal size and tokens at the budgets that the reader asked for."""
+    level = findings.confidence_level
+    splits = findings.answers.splits if findings.answers else ()
+    return Table(
+        head=_split_head(level), rows=tuple(_split_cells(split, level) for split in splits)
+    )
+
+
+def _split_head(level: float) -> tuple[str, ...]:
     percent = f"{100 * level:g}% interval"
-    head = ("Factor", "Budget", "Parameters N", f"{percent} of N", "Tokens D", f"{percent} of D")
-    return Table(head=head, rows=tuple(rows))
+    return ("Budget", "Parameters N", f"{percent} of N", "Tokens D", f"{percent} of D")
+
+
+def _split_cells(split: OptimalSplit, level: float) -> tuple[str, ...]:
+    ranges = (interval_at(split.params_range, level), interval_at(split.tokens_range, level))
+    n, d = (" to ".join(count_in_words(split.shown(v)) for v in ends) for ends in ranges)
+    n_best, d_best = (
+        NOT_SUPPORTED if v is None else count_in_words(v) for v in (split.params, split.tokens)
+    )
+    return (f"{flops_in_words(split.budget)} FLOP", n_best, n, d_best, d)
 
 
 def held_out_table(findings: Findings) -> Table:
@@ -281,7 +333,7 @@ def held_out_table(findings: Findings) -> Table:
     rows = [
         (
             ", ".join(
-                f"{_SHORT.get(c, c)} {size_cell(v, c)}"
+                f"{SYMBOLS.get(c, c)} {size_cell(v, c)}"
                 for c, v in run.at.items()
                 if c != "train_flops"
             )
@@ -318,12 +370,9 @@ def from_all_table(findings: Findings) -> Table:
 
 
 def _loss_and_range(target: TargetForecast, level: float) -> tuple[str, str]:
-    low, high = interval_at(target.intervals, level)
+    low, high = interval_at(target.in_meaningful_digits().intervals, level)
     write = loss_in_words if target.supported else rough_in_words
     return _median(target.median), f"{write(low)} to {write(high)}"
-
-
-_SHORT = {"params": "N", "tokens": "D"}
 
 
 def backtest_table(findings: Findings) -> Table:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -12,11 +13,11 @@ from analysis.report.findings import FACTORS, Findings
 from analysis.report.formula import formula_in_html
 from analysis.report.references import references_for
 from analysis.report.summary import summarise, x_noun
-from analysis.text.numbers import in_print
+from analysis.text.numbers import TIMES, flops_in_words, in_print
 from analysis.text.tuning import trend_sentences
 from scaling.columns import NATS_PER_TOKEN, loss_unit
 from scaling.errors import RecordError
-from scaling.limits import LimitCode
+from scaling.limits import Limit, LimitCode, texts
 from scaling.words import counted
 
 FOLDER = Path(__file__).parent
@@ -47,6 +48,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_unbroken,
     )
     environment.filters["formula"] = formula_in_html
     environment.filters["in_print"] = in_print
@@ -73,5 +75,28 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         if findings.records.loss_kind in NATS_PER_TOKEN
         else f"what the table calls {unit}",
         seal_record=record_line(findings.seals),
+        answered_limits=_limits_of_answers(findings),
         level=f"{100 * findings.confidence_level:g}%",
     )
+
+
+def _limits_of_answers(findings: Findings) -> list[str]:
+    """What limits the answers to the reader's own questions, each sentence once; what was left
+    out stands in a table of the report's own."""
+    if findings.answers is None:
+        return []
+    answers = findings.answers
+    found = [limit for made in answers.forecasts for limit in made.limits]
+    found += [limit for budget in answers.budgets for limit in budget.limits]
+    found += [
+        Limit(limit.code, f"the split of {flops_in_words(split.budget)} FLOP: {limit.text}")
+        for split in answers.splits
+        for limit in split.limits
+        if limit.code is LimitCode.UNSUPPORTED
+    ]
+    return texts(found, without=(LimitCode.LEFT_OUT,))
+
+
+def _unbroken(shown: Any) -> Any:
+    """A text whose powers of ten are broken over no two lines."""
+    return shown.replace(f" {TIMES} ", f"\u00a0{TIMES}\u00a0") if isinstance(shown, str) else shown

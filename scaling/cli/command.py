@@ -109,7 +109,8 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
     forecast.forecast: (
         options.source,
         options.law("auto"),
-        options.forecasting,
+        options.questions,
+        options.points_and_seals,
         options.output(".json", ".csv"),
         options.json_output,
     ),
@@ -129,7 +130,7 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
         options.json_output,
     ),
     forecast.health: (options.source, _JSON, options.json_output),
-    report.report: (options.source, options.law("auto"), _PAGE),
+    report.report: (options.source, options.law("auto"), options.questions, _PAGE),
     dashboard.dashboard: (options.sources, options.table, options.serving),
     report.study: (
         options.config,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from analysis.forecasting.options import ForecastOptions
+    from analysis.forecasting.targets import Targets
     from scaling.records import Records
     from scaling.tables.reading import Reading
 
@@ -66,6 +67,31 @@ def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
     if "level" in arguments:
         given["confidence_levels"] = levels(arguments)
     return records, ForecastOptions(x=x, **given)
+
+
+def require_pairs(arguments: Arguments) -> None:
+    """Refuse a flag of a question whose other half is missing."""
+    if bool(arguments.params) != bool(arguments.tokens):
+        raise ConfigError("--params and --tokens pair up: give both, or a budget with --flops")
+    if arguments.params and len(arguments.params) != len(arguments.tokens):
+        raise ConfigError("--params and --tokens pair up: give as many of one as of the other")
+    if arguments.values and not arguments.x:
+        raise ConfigError("--values are those of a column; name it with --x COLUMN")
+
+
+def targets_asked(arguments: Arguments, x: str | None) -> "tuple[Targets, ...]":
+    """The points to predict that ``x`` with --values, --params with --tokens, and --flops name,
+    one entry a kind."""
+    from analysis.forecasting.targets import Targets
+
+    asked = []
+    if x and arguments.values:
+        asked.append(Targets.along(x, *arguments.values))
+    if arguments.params:
+        asked.append(Targets.runs(arguments.params, arguments.tokens))
+    if arguments.flops:
+        asked.append(Targets.flops(*arguments.flops))
+    return tuple(asked)
 
 
 def levels(arguments: Arguments) -> tuple[float, ...]:

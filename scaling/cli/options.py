@@ -326,7 +326,7 @@ def fitting(command: argparse.ArgumentParser) -> None:
     _levels(command, "of the fitted law")
 
 
-def forecasting(command: argparse.ArgumentParser) -> None:
+def questions(command: argparse.ArgumentParser) -> None:
     """What to predict, and how sure to be."""
     for flag, metavar, text in (
         ("--flops", "C", "training budgets, FLOP"),
@@ -336,17 +336,21 @@ def forecasting(command: argparse.ArgumentParser) -> None:
         ("--target-loss", "L", "the reverse: the budget (or --x) at which a loss is reached"),
     ):
         command.add_argument(flag, metavar=metavar, help=text, type=number, nargs="+")
+    _levels(command, "of a new run")
+    command.add_argument("--draws", type=_whole, default=2000, help="draws (%(default)s)")
+
+
+def points_and_seals(command: argparse.ArgumentParser) -> None:
+    """A table of points to predict, and a forecast to be held to."""
     command.add_argument(
         "--at",
         metavar="POINTS.csv",
         help="points to predict, by columns of params and tokens, of train_flops, or of --x; "
         "-o FILE.csv repeats the table with median, low_90 and high_90",
     )
-    _levels(command, "of a new run")
     command.add_argument(
         "--seal", metavar="NAME", help="keep the forecast for `scaling verify NAME`"
     )
-    command.add_argument("--draws", type=_whole, default=2000, help="draws (%(default)s)")
 
 
 def _levels(command: argparse.ArgumentParser, what: str) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import (
     assignments,
@@ -12,6 +11,8 @@ from scaling.cli.inputs import (
     load_along,
     load_to_forecast,
     points,
+    require_pairs,
+    targets_asked,
 )
 from scaling.cli.outputs import answer, put, save, save_table, say, show
 from scaling.cli.verbs.seals import seal
@@ -20,9 +21,6 @@ from scaling.limits import LimitCode
 from scaling.names import checked_name
 from scaling.tables.numbers import number
 from scaling.words import counted
-
-if TYPE_CHECKING:
-    from analysis.forecasting.targets import Targets
 
 Arguments = argparse.Namespace
 
@@ -81,7 +79,13 @@ def forecast(arguments: Arguments) -> None:
         _budgets_for_losses(arguments)
         return
     records, options = load_to_forecast(arguments)
-    targets = _targets(arguments, options.x)
+    questions = targets_asked(arguments, options.x)
+    if not questions:
+        raise ConfigError(
+            "nothing to predict; give --flops C, --params N --tokens D, --x COLUMN --values V, "
+            "--target-loss L, or --at points.csv"
+        )
+    (targets,) = questions
     answered = forecast_runs(records, targets, options=options)
     if arguments.seal is not None:
         asked = tuple(targets.columns)
@@ -149,10 +153,7 @@ def _require_one_question(arguments: Arguments) -> None:
             f"-o {arguments.output}: --at writes its table with predictions, as .csv; other "
             "questions write .json"
         )
-    if bool(arguments.params) != bool(arguments.tokens):
-        raise ConfigError("--params and --tokens pair up: give both, or a budget with --flops")
-    if arguments.values and not arguments.x:
-        raise ConfigError("--values are those of a column; name it with --x COLUMN")
+    require_pairs(arguments)
     if arguments.seal is not None:
         checked_name(arguments.seal, "--seal")
     if arguments.seal is not None and (arguments.at or arguments.target_loss):
@@ -204,21 +205,3 @@ def _bounds(text: str) -> tuple[float | None, float | None]:
     if low != low or high != high:
         raise ValueError("no number")
     return low, high
-
-
-def _targets(arguments: Arguments, x: str | None) -> "Targets":
-    """The points to predict that --flops, --params with --tokens, or ``x`` with --values name."""
-    from analysis.forecasting.targets import Targets
-
-    if x and arguments.values:
-        return Targets.along(x, *arguments.values)
-    if arguments.params and arguments.tokens:
-        if len(arguments.params) != len(arguments.tokens):
-            raise ConfigError("--params and --tokens pair up: give as many of one as of the other")
-        return Targets.runs(arguments.params, arguments.tokens)
-    if arguments.flops:
-        return Targets.flops(*arguments.flops)
-    raise ConfigError(
-        "nothing to predict; give --flops C, --params N --tokens D, --x COLUMN --values V, "
-        "--target-loss L, or --at points.csv"
-    )

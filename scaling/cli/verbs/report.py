@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.cli.inputs import curves_of, load_to_forecast
+from scaling.cli.inputs import curves_of, load_to_forecast, require_pairs, targets_asked
 from scaling.cli.outlooks import judge_of
 from scaling.cli.outputs import put, say, tell
 from scaling.cli.verbs.seals import seal, seals_to_report
@@ -22,11 +22,21 @@ Arguments = argparse.Namespace
 
 def report(arguments: Arguments) -> None:
     """Write the budget-planning report on SOURCE as one HTML file."""
-    from analysis.report import gather_findings, write_report
+    from analysis.report import Asked, gather_findings, write_report
 
+    require_pairs(arguments)
     records, options = load_to_forecast(arguments)
-    curves, seals = curves_of(arguments.source), seals_to_report()
-    findings = gather_findings(records, options=options, curves=curves, seals=seals)
+    asked = Asked(
+        targets=targets_asked(arguments, options.x), losses=tuple(arguments.target_loss or ())
+    )
+    findings = gather_findings(
+        records,
+        options=options,
+        confidence_level=options.confidence_levels[0],
+        curves=curves_of(arguments.source),
+        seals=seals_to_report(),
+        asked=asked,
+    )
     path = write_report(findings, arguments.output)
     say(f"report: {path}")
     tell(arguments)

@@ -13,6 +13,7 @@ from analysis.forecasting.forecast import forecast, with_predictions
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
+from analysis.intervals import LEVELS
 from analysis.text.decisions import budgets_text, splits_text
 from analysis.text.forecasting import forecast_text
 from scaling.errors import FitError, ForecastError
@@ -26,6 +27,7 @@ TRUTH = Chinchilla(E=1.8, A=480.0, B=2100.0, alpha=0.35, beta=0.37)
 BUDGETS = np.geomspace(1e18, 3e19, 5)
 RUNS = isoflop_runs(BUDGETS, [0.4, 0.7, 1.4, 2.5], TRUTH)
 FAR = 3e20
+EVERY_LEVEL = ForecastOptions(confidence_levels=LEVELS)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def ladder():
 
 @pytest.fixture(scope="module")
 def answer(ladder):
-    return forecast(ladder, Targets.flops(1e20, FAR, 3e21))
+    return forecast(ladder, Targets.flops(1e20, FAR, 3e21), options=EVERY_LEVEL)
 
 
 def best_loss(train_flops):
@@ -50,7 +52,7 @@ def test_the_interval_at_ten_times_the_compute_contains_the_truth(answer):
 
 def test_higher_levels_hold_the_lower_ones(answer):
     for target in answer.targets:
-        ranges = [target.intervals[level] for level in (0.5, 0.8, 0.9, 0.95)]
+        ranges = [target.intervals[level] for level in LEVELS]
         assert all(
             b.low < a.low < a.high < b.high for a, b in zip(ranges, ranges[1:], strict=False)
         )
@@ -74,7 +76,8 @@ def test_a_target_states_its_distance_and_its_split(answer):
 
 
 def test_the_same_seed_gives_the_same_forecast(ladder, answer):
-    assert forecast(ladder, Targets.flops(1e20, FAR, 3e21)) == answer
+    again = forecast(ladder, Targets.flops(1e20, FAR, 3e21), options=EVERY_LEVEL)
+    assert again == answer
 
 
 def test_the_forecast_survives_writing_and_reading(answer):
@@ -169,7 +172,7 @@ def test_points_keep_their_columns_and_rows(ladder):
 def test_a_budget_answers_without_sizes(ladder):
     curve = records_from_table(ladder.table[["train_flops", "loss"]])
     result = forecast(curve, Targets.flops(FAR))
-    low, high = result.targets[0].intervals[0.95]
+    low, high = result.targets[0].intervals[0.9]
     assert low < best_loss(FAR) < high
     assert set(result.targets[0].at) == {"train_flops"}
     assert any("no params" in limit.text for limit in result.limits)
@@ -220,7 +223,7 @@ def test_the_budget_for_a_loss_is_where_the_forecast_reaches_it(ladder, answer):
 def test_a_loss_below_any_floor_needs_an_infinite_budget(ladder):
     back = budget_for_loss(ladder, 0.2)
     assert back.median == float("inf")
-    assert back.ranges[0.5].high == float("inf")
+    assert back.ranges[0.9].high == float("inf")
     assert back.limits
 
 
@@ -237,15 +240,15 @@ def test_a_budget_further_out_than_the_data_span_is_an_order_of_magnitude(ladder
 
 def test_a_loss_near_the_floor_has_a_one_sided_range(ladder):
     back = budget_for_loss(ladder, 1.85)  # the floor is at 1.8
-    assert np.isfinite(back.ranges[0.95].low)
-    assert back.ranges[0.95].high == float("inf")
+    assert np.isfinite(back.ranges[0.9].low)
+    assert back.ranges[0.9].high == float("inf")
 
 
 def test_the_optimal_split_range_contains_the_true_optimum(ladder):
     (split,) = allocate(ladder, FAR)
-    low, high = split.params_range[0.95]
+    low, high = split.params_range[0.9]
     assert low < TRUTH.optimal_params(FAR) < high
-    low, high = split.tokens_range[0.95]
+    low, high = split.tokens_range[0.9]
     assert low < FAR / (6 * TRUTH.optimal_params(FAR)) < high
 
 

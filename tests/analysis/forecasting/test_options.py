@@ -51,8 +51,9 @@ def test_a_forecast_along_a_column_has_no_split(ladder):
         allocate(ladder, 1e21, options=ForecastOptions(x="tokens"))
 
 
-def test_a_backtest_covers_the_levels_that_were_asked_for_and_ninety_percent(ladder):
-    quick = ForecastOptions(law=Chinchilla, confidence_levels=(0.8,), draws=100, backtests=0)
+def test_a_backtest_covers_the_levels_that_were_asked_for_and_its_own(ladder):
+    quick = ForecastOptions(law=Chinchilla, confidence_levels=(0.7,), draws=100, backtests=0)
     tested = backtest(ladder, options=quick)
-    assert list(tested.overall.coverage) == [0.8, 0.9]
+    assert list(tested.overall.coverage) == [0.5, 0.7, 0.8, 0.9, 0.95]
+    assert ForecastOptions().confidence_levels == (0.9,)  # as the command line has it
     assert tested.law == Chinchilla.name

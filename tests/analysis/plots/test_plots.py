@@ -211,6 +211,5 @@ def test_no_legend_hides_a_point_or_a_line(ladder, surface_fit, scored, truth):
             ax = Figure(figsize=(5, 4)).add_subplot()
             draw(ax)
             ax.figure.draw_without_rendering()
-        legend = ax.get_legend()
-        if legend is not None:
+        for legend in (*ax.figure.legends, *filter(None, [ax.get_legend()])):
             assert not legend.get_window_extent().padded(-2).overlaps(ax.bbox)  # pixels
