@@ -8,11 +8,8 @@ from pathlib import Path
 
 from benchmarks.faults.trial import FaultClass, Trial
 
-FILES = (
-    "tables",
-    "configs",
-    "kills",
-)  # each holds FAULTS, a FaultClass, or several in a tuple
+#: Each holds FAULTS, a FaultClass, or several in a tuple.
+FILES = ("tables", "configs", "kills", "servers")
 
 
 def fault_classes() -> dict[str, FaultClass]:

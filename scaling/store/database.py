@@ -18,9 +18,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from scaling.errors import StoreError
-from scaling.store.notices import printable, tell
+from scaling.store.notices import tell
 from scaling.store.patience import WORD_SECONDS
 from scaling.store.state_folder import not_writable, state_folder
+from scaling.tables.notes import printable
 
 BUSY_SECONDS = 8.0  # how long a question waits for another process that writes
 _MAKING_SECONDS = 120.0  # how long we wait for another process that makes the tables
@@ -88,7 +89,7 @@ def _require_undamaged(path: Path, connection: sqlite3.Connection) -> None:
     (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
         raise StoreError(
-            f"{path}: damaged ({printable(str(found).strip())[:120]}); restore a backup, move it "
+            f"{path}: damaged ({printable(str(found).strip(), 120)}); restore a backup, move it "
             f"away, {_ELSEWHERE}"
         )
     _CHECKED.add(path)
@@ -154,7 +155,7 @@ def _text(raw: bytes) -> str:
 
 def trouble(path: Path, error: sqlite3.Error) -> StoreError:
     """What SQLite says of a file, in one line with what to do."""
-    said = printable(str(error))
+    said = printable(error, 120)
     if (code := _code(error)) in _LOCKED:
         return StoreError(
             f"{path}: locked by another process for {BUSY_SECONDS:.0f} s; end it (`fuser {path}` "

@@ -2,14 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from scaling.columns import COLUMNS
-from scaling.errors import RecordError
+from scaling.errors import RecordError, StoreError
 from scaling.records import Records
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
@@ -48,7 +48,8 @@ def import_records(records: Records, store: RunStore) -> Imported:
     A row without a `run_id` is known by its cells as the table has them, so that other
     ``--columns`` find the same run again. Rows that say nothing of their status count as finished.
     Raises RecordError for words that are no status and for a table without a loss, before anything
-    is stored, and for runs that were trained here, which a table does not overwrite.
+    is stored, and for runs that were trained here, which a table does not overwrite; StoreError
+    where the store does not keep them.
     """
     if unknown := unknown_words(records.status):
         raise RecordError(
@@ -58,6 +59,7 @@ def import_records(records: Records, store: RunStore) -> Imported:
     records.require("loss")
     records.require_clear("params", "tokens", "train_flops")
     store = store.with_parent({"sweep": store.sweep, IMPORTED: records.source})
+    store.replay()  # what an earlier import could not send
     known = store.facts()
     rows = list(zip(_identities(records), _facts(records), strict=True))
     ours = [name for name, _ in rows if name in known and IMPORTED not in known[name]]
@@ -79,10 +81,21 @@ def import_records(records: Records, store: RunStore) -> Imported:
         else:
             store.replace_run(run_id, facts, _state(status), reason)
             counts["updated"] += 1
+    _require_stored([run_id for run_id, _ in rows], store)
     unmapped = [c for c in map(str, records.table.columns) if c not in (*COLUMNS, "name", "Name")]
     return Imported(
         counts["new"], counts["updated"], counts["unchanged"], dict(statuses), tuple(unmapped)
     )
+
+
+def _require_stored(run_ids: Sequence[str], store: RunStore) -> None:
+    """Read the runs back, whatever the store has said of each."""
+    stored = {run_id for run_id, state in store.states().items() if state.has_ended}
+    if missing := [run_id for run_id in run_ids if run_id not in stored]:
+        raise StoreError(
+            f"{counted(len(missing), 'run')} of {len(run_ids)} cannot be found in the run store, "
+            f"first {missing[0]}; kept in {store.spool_folder}: mend the store, and import again"
+        )
 
 
 def _store(store: RunStore, run_id: str, facts: dict[str, Any], status: str, reason: str) -> None:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from scaling.errors import ScalingError, StoreError
 from scaling.store.database import require_database, sqlite_file
-from scaling.store.notices import printable
 from scaling.store.patience import answered
 from scaling.store.spool import Operation, Send, Spool, Unavailable
 from scaling.store.tracking_uri import with_credentials, without_credentials, without_secrets
+from scaling.tables.notes import printable
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -116,7 +116,7 @@ def _require_answer(uri: str) -> None:
     except urllib.error.HTTPError:
         return  # it answers; whether it lets us in is MLflow's affair
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        said = printable(str(getattr(error, "reason", error)) or type(error).__name__)
+        said = printable(getattr(error, "reason", error) or type(error).__name__, 120)
         raise StoreError(
             f"{place}: the tracking server does not answer ({said}); start it or unset "
             "MLFLOW_TRACKING_URI"
@@ -301,4 +301,4 @@ def no_answer(uri: str, asked: str) -> StoreError:
 
 def _first_line(error: Any) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return printable(without_secrets(lines[0]))[:200]
+    return printable(without_secrets(lines[0]), 200)

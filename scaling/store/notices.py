@@ -2,6 +2,9 @@
 
 import logging
 
+from scaling.tables.notes import printable
+
+_LONGEST = 1000  # characters
 _TOLD: set[str] = set()
 _LOG = logging.getLogger("scaling.store")
 
@@ -10,9 +13,4 @@ def tell(line: str) -> None:
     """Say a line, unless this process has said it already; `--quiet` and loggers may hold it."""
     if line not in _TOLD:
         _TOLD.add(line)
-        _LOG.warning("note: %s", printable(line))
-
-
-def printable(text: str) -> str:
-    """The text in one line, with control characters shown instead of obeyed."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        _LOG.warning("note: %s", printable(line, _LONGEST))

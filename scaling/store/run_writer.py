@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scaling.store.digests import with_digest
-from scaling.store.notices import printable
 from scaling.store.run_state import REASON, RECORD, STATE, Fact, RunState
 from scaling.store.spool import Shipper, Spool
 from scaling.store.tracebacks import traceback_tags
 from scaling.store.tracking_uri import without_secrets
+from scaling.tables.notes import printable
 from scaling.version import installed_version
 
 _END_SECONDS = 20.0  # how long the end of a run waits for a store that is merely slow
@@ -78,7 +78,7 @@ class RunWriter:
 
     def fail(self, state: RunState, reason: str) -> None:
         """Close the run as diverged or failed; what was logged stays."""
-        self._end(state, {REASON: printable(without_secrets(reason))[:500]}, [])
+        self._end(state, {REASON: printable(without_secrets(reason), 500)}, [])
 
     def _end(
         self, state: RunState, tags: dict[str, str], metrics: list[tuple[str, float, int, int]]
