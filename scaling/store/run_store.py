@@ -10,6 +10,7 @@ import hashlib
 import math
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -312,12 +313,12 @@ class RunStore:
     def settlements(self, writers: Mapping[str, RunWriter]) -> dict[str, Settlement]:
         """What was asked of these runs, by run id: one cheap look, whatever the sweep's size."""
         names = {w.store_run_id: run_id for run_id, w in writers.items() if w.store_run_id}
-        tags = self._tags(names, SETTLEMENT)
-        return {
-            names[name]: Settlement.from_json(kept[SETTLEMENT])
-            for name, kept in tags.items()
-            if SETTLEMENT in kept
-        }
+        found = {}
+        for name, kept in self._tags(names, SETTLEMENT).items():
+            with suppress(ValueError, TypeError, RecursionError):  # it asks for nothing
+                if SETTLEMENT in kept:
+                    found[names[name]] = Settlement.from_json(kept[SETTLEMENT])
+        return found
 
     def log_artifact(self, path: Path, run_name: str = "report") -> None:
         """Keep a file with the sweep, as an artifact of a run of its own named ``run_name``."""

@@ -19,5 +19,9 @@ class Settlement:
 
     @classmethod
     def from_json(cls, document: str) -> "Settlement":
-        """What `to_json` has written."""
-        return cls(**json.loads(document))
+        """What `to_json` has written. Raises ValueError for anything else."""
+        found = json.loads(document)
+        if not isinstance(found, dict) or found.keys() != {"reason", "facts"}:
+            raise ValueError("not what a driver writes")
+        facts = {str(name): float(value) for name, value in dict(found["facts"]).items()}
+        return cls(reason=str(found["reason"]), facts=facts)

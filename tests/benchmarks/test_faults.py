@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults import tables
+from benchmarks.faults import files, tables
 from benchmarks.faults.__main__ import fault_classes, run_class
 
 
@@ -14,6 +14,10 @@ def broken(found):
 
 def test_thirty_broken_tables_are_fitted_or_refused_in_one_line(tmp_path: Path):
     assert broken(tables.trials(30, 0, tmp_path, verbs=("fit",))) == []
+
+
+def test_sixty_damaged_spools_and_locks_lose_nothing_and_believe_nothing(tmp_path: Path):
+    assert broken(files.trials(60, 0, tmp_path, kinds=(files.spool, files.lock))) == []
 
 
 @pytest.mark.slow

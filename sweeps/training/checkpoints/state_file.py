@@ -93,8 +93,8 @@ class CheckpointFile:
                 document = _read(path)
             except FileNotFoundError:
                 continue
-            except ValueError as error:
-                yield path, str(error)
+            except (ValueError, OSError) as error:
+                yield path, str(getattr(error, "strerror", None) or error)
                 continue
             self._check_identity(path, document["identity"])
             yield path, document
@@ -102,7 +102,8 @@ class CheckpointFile:
     def remove(self) -> None:
         """Delete all generations."""
         for path in (self.path, self.previous, *self.path.parent.glob(f"{self.path.name}.*.tmp")):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # it is of no use, and whoever cleans up later sees it
+                path.unlink()
 
     def _check_identity(self, path: Path, found: Mapping[str, str]) -> None:
         for name, wanted in self.identity.items():
