@@ -317,6 +317,7 @@ def read_records(
 
 
 def _records(raw: RawTable, how: Reading, where: Sequence[str], source: str) -> Records:
+    raw = replace(raw, frame=_without_blank_rows(raw.frame))
     if raw.frame.empty:
         raise RecordError(f"{source}: no rows; a table of runs has one row a run")
     found = understand(raw.frame, how, source, decimal_by_separator=raw.separator not in ",|")
@@ -338,6 +339,16 @@ def _records(raw: RawTable, how: Reading, where: Sequence[str], source: str) -> 
     return _repeats_told(_fill_by_6nd(_without_doubtful_units(records, how), how))
 
 
+def _without_blank_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row without a single value is no run."""
+    is_blank = np.ones(len(frame), dtype=bool)
+    for _, values in frame.items():
+        if not is_blank.any():
+            return frame
+        is_blank &= (values.isna() | (values.astype(object) == "")).to_numpy(dtype=bool)
+    return frame[~is_blank]
+
+
 def _without_copies(records: Records) -> Records:
     """Exact copies of an earlier row say nothing new: they leave with a reason."""
     return records.select(~records.table.duplicated().to_numpy(), "exact copy of an earlier row")
@@ -354,7 +365,9 @@ def _one_row_a_run(records: Records, how: Reading) -> Records:
         if "run_id" in table and table["run_id"].duplicated().any():
             table = table.rename(columns={"run_id": "run"})
         return replace(kept, table=table)
-    return kept.select(found.keep, "an earlier row of its run")
+    kept = kept.select(found.keep | found.is_open, "an earlier row of its run")
+    told = ~found.is_open[kept.table.index]
+    return kept.select(told, "which row of its run is the last is not told")
 
 
 def _without_doubtful_units(records: Records, how: Reading) -> Records:

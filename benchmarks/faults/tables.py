@@ -1,195 +1,147 @@
 """Broken tables through every verb: numbers that a check by hand confirms, or one line.
 
-Each table is a ladder of exact losses E + A N^-alpha + B D^-beta, written in a spelling of its own
-and then damaged in one to three ways. Its verbs must end with exit code 0, and a floor, exponents
-and forecast within `TOLERANCE` of the law that made it wherever nothing but the spelling was
-changed, or with code 2 and one line. A traceback, or a warning of a library, is a fault.
+Each table holds exact losses of a law of its own, in a shape that people keep, in a spelling of its
+own, damaged or not (`benchmarks.faults.broken_tables`). A verb ends with exit code 0 and the law's
+own numbers, or with code 2 and one line; where it is owed an answer it must give it, and where it
+asks for a flag, the flag must bring the answer. A traceback or a library's warning is a fault.
 """
 
+import base64
+import io
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.faults.broken_tables.damage import ENDS_WELL, REFUSED, RIGHT
+from benchmarks.faults.broken_tables.ladder import Truth
+from benchmarks.faults.broken_tables.made import BrokenTable, broken_table
 from benchmarks.faults.trial import FaultClass, Trial
-from benchmarks.faults.verb import run_verb
+from benchmarks.faults.verb import Ending, run_verb
 
-TOLERANCE = 0.02
-TRUTH = {"E": 1.7, "alpha": 0.34, "beta": 0.28}
+CONSTANTS_TOLERANCE = 0.02  # of E, alpha and beta: losses have six decimals or more
+LOSS_TOLERANCE = 0.02  # forecasts blend laws that are not the table's own
+SIZE_TOLERANCE = 0.15  # the loss is flat around the best size
+BACKTEST_TOLERANCE = 1.0  # percent
 VERBS = ("fit", "forecast", "allocate", "backtest", "report")
+TARGET = (2e9, 4e10)
+BUDGET = 1e20
 
 
-@dataclass(frozen=True)
-class BrokenTable:
-    """The text of a table and whether its numbers must still be those of the law."""
-
-    text: str
-    must_answer: bool
-    damage: tuple[str, ...]
-
-
-def ladder(rng: np.random.Generator) -> pd.DataFrame:
-    """Twenty runs of exact losses, five sizes at four numbers of tokens each."""
-    n = np.repeat(np.round(np.geomspace(1e7, 1e9, 5), -3), 4)
-    d = np.round(n * np.tile([5, 15, 45, 135], 5))
-    loss = TRUTH["E"] + 400 / n ** TRUTH["alpha"] + 410 / d ** TRUTH["beta"]
-    table = pd.DataFrame({"params": n, "tokens": d, "loss": loss.round(6)})
-    return table.sample(frac=1, random_state=int(rng.integers(1 << 30)))
-
-
-def spelt(table: pd.DataFrame, rng: np.random.Generator) -> tuple[pd.DataFrame, str, bool]:
-    """The table in somebody's spelling, its separator, and whether a comma is its decimal point."""
-    names = {
-        "params": ("N", "n_params", "model.params", "Parameters", "config.nParams"),
-        "tokens": ("D", "tokens_seen", "train tokens", "data.tokens", "num_tokens"),
-        "loss": ("val_loss", "L", "eval/loss", "summary.valLoss", "Loss (nats)"),
-    }
-    chosen = {ours: str(rng.choice(theirs)) for ours, theirs in names.items()}
-    separator = str(rng.choice([",", ";", "\t", "|"]))
-    decimal = separator != "," and bool(rng.integers(2))
-    text = table.map(lambda value: repr(float(value)))
-    form = int(rng.integers(4))
-    if form == 1:
-        text["params"] = [f"{v / 1e6:.10g}M" for v in table["params"]]
-    elif form == 2:
-        text["tokens"] = [f"{v:,.0f}" for v in table["tokens"]]
-        decimal = False
-    elif form == 3:
-        text["tokens"] = [f"{v / 1e9:.12g}" for v in table["tokens"]]
-        chosen["tokens"] = "tokens (B)"
-    if decimal:
-        text = text.map(lambda cell: cell.replace(".", ","))
-    return text.rename(columns=chosen), separator, decimal
-
-
-HARMLESS = ("status", "note", "copy", "blank", "bad cell", "long row", "comment", "nothing")
-HARMFUL = (
-    *(
-        "rising",
-        "equal",
-        "negative",
-        "huge",
-        "tiny",
-        "booleans",
-        "text loss",
-        "one size",
-        "no loss",
-    ),
-    *("nul", "twice", "half in bits", "noise", "cut", "few", "infinite", "control"),
-)
-
-
-def damaged(text: pd.DataFrame, how: str, rng: np.random.Generator) -> pd.DataFrame:
-    """The table after one kind of damage."""
-    text, loss = text.reset_index(drop=True), text.columns[2]
-    row = int(rng.integers(len(text)))
-    if how == "status":
-        words = rng.choice(["FINISHED", "done", "Completed"], size=len(text))
-        return text.assign(State=words)
-    if how == "note":
-        return text.assign(about='say "x"', width="d768", extra=[[1]] * len(text))
-    if how == "copy":
-        return pd.concat([text, text.iloc[[row]]])
-    if how in ("blank", "bad cell"):
-        text.iloc[row, int(rng.integers(3))] = "" if how == "blank" else "see notes"
-    losses = {
-        "rising": [f"{2 + i / 9}" for i in range(len(text))],
-        "equal": ["3.0"] * len(text),
-        "negative": ["-1.5"] * len(text),
-        "huge": ["1e308", *text[loss][1:]],
-        "tiny": ["1e-320", *text[loss][1:]],
-        "booleans": ["True", "False"] * (len(text) // 2 + 1),
-        "text loss": ["good"] * len(text),
-        "noise": [f"{value:.4f}" for value in rng.uniform(2, 4, len(text))],
-        "infinite": ["inf", *text[loss][1:]],
-        "control": ["\x1b[31m3", *text[loss][1:]],
-    }
-    if how in losses:
-        return text.assign(**{loss: losses[how][: len(text)]})
-    if how == "one size":
-        return text.assign(**{text.columns[0]: text.iloc[0, 0]})
-    if how == "no loss":
-        return text.drop(columns=loss)
-    if how == "twice":
-        return text.assign(val_loss=text[loss], loss="3.5")
-    if how == "few":
-        return text.head(3)
-    if how == "half in bits":
-        halves = [f"{float(v.replace(',', '.')) * (1 + 0.44 * (i % 2))}" for i, v in _cells(text)]
-        return text.assign(**{loss: halves})
-    return text
-
-
-def _cells(text: pd.DataFrame) -> list[tuple[int, str]]:
-    return list(
-        enumerate(str(cell) if str(cell)[:1].isdigit() else "3" for cell in text.iloc[:, 2])
-    )
-
-
-def broken_table(seed: int) -> BrokenTable:
-    """The table of one seed: every other one is only spelt oddly, the rest is damaged."""
-    rng = np.random.default_rng(seed)
-    text, separator, decimal = spelt(ladder(rng), rng)
-    is_harmless = bool(seed % 2)
-    kinds = HARMLESS if is_harmless else HARMFUL
-    how = tuple(map(str, rng.choice(kinds, size=int(rng.integers(1, 3)), replace=False)))
-    how = tuple(sorted(how, key=lambda kind: kind == "no loss"))  # there is nothing left after it
-    for kind in how:
-        text = damaged(text, kind, rng)
-    lines = text.to_csv(index=False, sep=separator).splitlines()
-    if "long row" in how:
-        lines.append(separator.join(["1"] * (len(text.columns) + 3)))
-    if "comment" in how:
-        lines.insert(0, "# written by a script")
-    whole = "\n".join(lines) + "\n"
-    if "nul" in how:
-        whole = whole[: len(whole) // 2] + "\x00" * 40 + whole[len(whole) // 2 :]
-    if "cut" in how:
-        whole = whole[: int(len(whole) * rng.uniform(0.05, 0.9))]
-    return BrokenTable(whole, is_harmless and not decimal, how)
-
-
-def fault_of(table: BrokenTable, verb: str, path: Path) -> str:
-    """What is wrong with a verb's answer to a table; nothing where it is right or refused."""
-    asked = {
+def asked(verb: str, path: Path) -> tuple[str, ...]:
+    """What a verb is asked of a table."""
+    return {
         "fit": ("--law", "chinchilla", "--bootstrap", "0", "--json"),
-        "forecast": ("--params", "2B", "--tokens", "40B", "--json"),
+        "forecast": ("--params", "2B", "--tokens", "40B", "--draws", "200", "--json"),
         "allocate": ("--flops", "1e20", "--json"),
         "backtest": ("--json",),
         "report": ("-o", str(path.with_suffix(".html"))),
-    }
-    ending = run_verb(verb, str(path), *asked[verb])
-    if ending.fault or not table.must_answer:
+    }[verb]
+
+
+def fault_of(table: BrokenTable, verb: str, path: Path) -> str:
+    """What is wrong with a verb's answer to a table; nothing where it keeps the promise."""
+    call = (verb, str(path), *asked(verb, path))
+    if table.asks:
+        ending = run_verb(*call)
+        if fault := ending.fault:
+            return fault
+        if table.owed == RIGHT and not (ending.code == 2 and table.asks in ending.err):
+            said = ending.refusals[0][:200] if ending.code else "an answer"
+            return f'no word of "{table.asks}": {said}'
+    ending = run_verb(*call, *table.flags)
+    if ending.fault or table.owed == ENDS_WELL:
         return ending.fault
     if ending.code == 2:
-        return f"refused: {ending.refusals[0][:160]}"
-    return _wrong_number(verb, ending.out)
+        return f"refused: {ending.refusals[0][:240]}" if table.owed == RIGHT else ""
+    if table.owed == REFUSED:
+        return "answered"
+    return CHECKS[verb](table.truth, ending, path)
 
 
-def _wrong_number(verb: str, out: str) -> str:
-    if verb == "fit":
-        constants = json.loads(out)["constants"]
-        found = {name: constants[name]["estimate"] for name in TRUTH}
-        off = {k: v for k, v in found.items() if v is None or abs(v / TRUTH[k] - 1) > TOLERANCE}
-        return f"constants {off}" if off else ""
-    if verb == "forecast":
-        expected = TRUTH["E"] + 400 / 2e9 ** TRUTH["alpha"] + 410 / 4e10 ** TRUTH["beta"]
-        median = json.loads(out)["targets"][0]["median"]
-        return "" if median and abs(median / expected - 1) < TOLERANCE else f"forecast {median}"
+def _wrong_constants(truth: Truth, ending: Ending, path: Path) -> str:
+    constants = json.loads(ending.out)["constants"]
+    found = {name: constants[name]["estimate"] for name in ("E", "alpha", "beta")}
+    off = {k: v for k, v in found.items() if not _near(v, getattr(truth, k), CONSTANTS_TOLERANCE)}
+    return f"constants {off} of {truth}" if off else ""
+
+
+def _near(value: float | None, right: float, tolerance: float) -> bool:
+    return value is not None and abs(value / right - 1) < tolerance
+
+
+def _wrong_forecast(truth: Truth, ending: Ending, path: Path) -> str:
+    (target,) = json.loads(ending.out)["targets"]
+    right = float(truth.loss(*map(np.asarray, TARGET)))
+    low, high = target["intervals"]["0.9"]
+    if not _near(target["median"], right, LOSS_TOLERANCE):
+        return f"forecast {target['median']}, not {right:.4f}"
+    return "" if low <= right <= high else f"{right:.4f} outside [{low:.4f}, {high:.4f}]"
+
+
+def _wrong_split(truth: Truth, ending: Ending, path: Path) -> str:
+    (split,) = json.loads(ending.out)
+    params, tokens = truth.optimum(BUDGET)
+    found = split["params"], split["tokens"]
+    right = _near(found[0], params, SIZE_TOLERANCE) and _near(found[1], tokens, SIZE_TOLERANCE)
+    if not right or not _near(6 * found[0] * found[1], BUDGET, 0.01):
+        return f"split {found}, not {params:.4g} and {tokens:.4g}"
     return ""
+
+
+def _wrong_backtest(truth: Truth, ending: Ending, path: Path) -> str:
+    scored = json.loads(ending.out)
+    errors = [abs(one["predicted"] / one["measured"] - 1) for one in scored["predictions"]]
+    mean = scored["overall"]["error"]
+    if not errors or not mean < BACKTEST_TOLERANCE or max(errors) > 3 * LOSS_TOLERANCE:
+        return f"backtest error {mean}%, at most {max(errors, default=0):.3f}"
+    return ""
+
+
+def figure_tables(html: str) -> dict[str, pd.DataFrame]:
+    """The data behind each figure of a report, by the name of its file."""
+    links = re.findall(r'download="([^"]+)\.csv" href="data:text/csv;[^,]*base64,([^"]+)"', html)
+    return {name: pd.read_csv(io.BytesIO(base64.b64decode(data))) for name, data in links}
+
+
+def _wrong_report(truth: Truth, ending: Ending, path: Path) -> str:
+    """Whether the data of a report's figures are the law's, and the backtest verb's own."""
+    html = path.with_suffix(".html").read_text(encoding="utf-8")
+    tables = figure_tables(html)
+    needed = {"loss-against-compute", "residuals-of-chinchilla"}
+    if missing := needed - set(tables):
+        return f"no figure {', '.join(sorted(missing))} among {', '.join(sorted(tables))}"
+    loss = tables["loss-against-compute"]
+    ahead = loss[loss["series"] == "forecast of a new run"]
+    best = [float(truth.loss(*map(np.asarray, truth.optimum(c)))) for c in ahead["train_flops"]]
+    off = (ahead["loss"] / best - 1).abs().max()
+    if not off < LOSS_TOLERANCE:
+        return f"forecast off by {off}"
+    residuals = tables["residuals-of-chinchilla"]
+    if not residuals["residual_percent"].abs().max() < 0.1:
+        return f"residuals up to {residuals['residual_percent'].abs().max()}%"
+    return ""
+
+
+CHECKS: dict[str, Callable[[Truth, Ending, Path], str]] = {
+    "fit": _wrong_constants,
+    "forecast": _wrong_forecast,
+    "allocate": _wrong_split,
+    "backtest": _wrong_backtest,
+    "report": _wrong_report,
+}
 
 
 def trials(count: int, seed: int, folder: Path, verbs: tuple[str, ...] = VERBS) -> Iterator[Trial]:
     """So many verbs on broken tables, each table through all `verbs`."""
     for number in range(seed, seed + -(-count // len(verbs))):
         table = broken_table(number)
-        path = folder / f"table{number}.csv"
-        path.write_text(table.text, encoding="utf-8")
+        path = table.written(folder, f"table{number}")
         for verb in verbs:
-            how = ", ".join(table.damage) or "only spelt in its own way"
+            how = "; ".join(table.damage)
             yield Trial(f"{verb}, table {number} ({how})", fault_of(table, verb, path))
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.columns import canonical_name
 from scaling.errors import RecordError
+from scaling.tables.headers import BLANKS, find_header
 from scaling.tables.notes import DroppedRow, Note, NoteCode
 from scaling.words import counted
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ENDINGS = "a .csv, .tsv, .json, .jsonl, .parquet or .xlsx table"
-_SEPARATORS = (",", ";", "\t", "|")
 _LISTS = ("runs", "data", "records", "rows", "results", "experiments", "models")
 _LARGEST = 4 << 30  # bytes of a table once unpacked
 
@@ -163,6 +163,8 @@ def _json(body: str) -> "pd.DataFrame":
     import pandas as pd
 
     document = json.loads(body)
+    if isinstance(document, dict) and {"columns", "data"} <= document.keys():  # pandas's "split"
+        return _flat_frame(pd.DataFrame(document["data"], columns=document["columns"]))
     if isinstance(document, dict):
         named = [document[key] for key in _LISTS if isinstance(document.get(key), list | dict)]
         lists = [v for v in document.values() if isinstance(v, list) and v and _all_dicts(v)]
@@ -181,10 +183,8 @@ def _json(body: str) -> "pd.DataFrame":
             return pd.DataFrame({k: pd.Series(v) for k, v in document.items()})
         if all(isinstance(v, list) for v in values) and len({len(v) for v in values}) == 1:
             return _flat_frame(pd.DataFrame(document, dtype=object).infer_objects())
-        if {"columns", "data"} <= document.keys():
-            return pd.DataFrame(document["data"], columns=document["columns"])
     if isinstance(document, list) and len(document) > 1 and isinstance(document[0], list):
-        return pd.DataFrame(document[1:], columns=list(map(str, document[0])))
+        return _flat_frame(pd.DataFrame(document[1:], columns=list(map(str, document[0]))))
     raise ValueError('no runs in it: give an array of records, or {"runs": [...]}')
 
 
@@ -220,13 +220,8 @@ def _separated(text: str, notes: tuple[Note, ...]) -> RawTable:
     import pandas as pd
 
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    above = next((i for i, line in enumerate(lines) if line.strip() and line[0] != "#"), None)
-    if above is None:
-        raise ValueError("it is empty")
-    separator, header = _header(lines[above])
-    twice = [name for i, name in enumerate(header) if name in header[:i] and canonical_name(name)]
-    if twice:
-        raise ValueError(f'two columns are named "{twice[0]}"; rename one')
+    found = find_header(lines)
+    above, separator, header = found.line, found.separator, found.names
     body = "\n".join(lines[above:])
     ids = {name: str for name in header if canonical_name(name) == "run_id"}
     dropped: tuple[DroppedRow, ...] = ()
@@ -236,6 +231,8 @@ def _separated(text: str, notes: tuple[Note, ...]) -> RawTable:
         frame = pd.read_csv(
             io.StringIO(body),
             sep=separator,
+            names=header,
+            header=0,
             engine="c",
             low_memory=False,
             dtype=ids,
@@ -246,19 +243,9 @@ def _separated(text: str, notes: tuple[Note, ...]) -> RawTable:
             raise pd.errors.ParserError("longer")
     except (pd.errors.ParserError, OverflowError):
         frame, dropped = _row_by_row(body, separator, header)
-    frame = frame.rename(columns=lambda name: str(name).strip())
     if above or any(not line.strip() for line in lines[above : above + len(frame)]):
         frame.index = _line_numbers(lines, above, frame)
     return RawTable(frame, separator, dropped, notes)
-
-
-def _header(line: str) -> tuple[str, list[str]]:
-    """The separator with which a header has most names, and those names."""
-    found = [(next(csv.reader([line], delimiter=s)), s) for s in _SEPARATORS]
-    names, separator = max(found, key=lambda one: len(one[0]))
-    if len(names) == 1 and len(line.split()) > 1 and '"' not in line:
-        return r"\s+", line.split()
-    return separator, [name.strip() for name in names]
 
 
 def _row_by_row(
@@ -267,7 +254,7 @@ def _row_by_row(
     """The rows that fit the header; those that do not are left out, each with its line."""
     import pandas as pd
 
-    if separator == r"\s+":
+    if separator == BLANKS:
         raise ValueError("rows have more fields than the header; name every column")
     rows, lines, dropped, too_long = [], [], [], 0
     reader = csv.reader(io.StringIO(body), delimiter=separator, skipinitialspace=True)

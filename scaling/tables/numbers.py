@@ -7,6 +7,7 @@ Where a comma stands for the decimal point, the caller says so (`decimal_commas`
 
 import math
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ _SCALES = {
 _FLOP_DAY = re.compile(r"(peta|p)[- ]?(f|flops?)?(/s)?[- ]?days?")
 _FLOP = re.compile(r"(?P<prefix>[kmgtpezy]|kilo|mega|giga|tera|peta|exa|zetta|yotta)?flops?")
 _NOUNS = re.compile(r"\s*(params?|parameters?|tokens?|toks?|nats?|per token|/ ?token)\s*$")
-_POWER = re.compile(r"[x*\u00d7]?\s*10\s*(\^|\*\*)\s*(?P<up>[+-]?\d+)")
+_POWER = re.compile(r"[x*\u00d7\u00b7]?\s*10\s*(\^|\*\*)\s*(?P<up>[+-]?\d+)")
+_RAISED = re.compile("[\u207a\u207b\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
+    "\u207a\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "+-0123456789"
+)
 _NUMBER = re.compile(
     r"(?P<sign>[+-]?)(?P<digits>\d[\d.,_'\u2019 \u00a0\u2009\u202f]*|[.,]\d+)"
     r"(?P<exponent>[eE][+-]?\d+)?(?P<rest>.*)",
@@ -45,7 +49,7 @@ def is_blank(text: str) -> bool:
 def unit_factor(unit: str) -> float | None:
     """What a number is multiplied by for the unit behind it ("M", "B tokens", "PF-days"); None
     where the unit is none that scales."""
-    text = unit.strip().lower()
+    text = _in_ascii(unit).strip().lower()
     if found := _POWER.fullmatch(_NOUNS.sub("", text)):
         return float(10.0 ** int(found["up"]))
     if re.fullmatch(r"[x*]?\s*1e\+?\d+", text):
@@ -62,7 +66,7 @@ def unit_factor(unit: str) -> float | None:
 
 def number(text: str, decimal_comma: bool = False) -> float:
     """The number that a person wrote. Raises ValueError for anything else, blanks included."""
-    stripped = text.strip().lstrip("~\u2248").strip() if len(text) < 200 else text
+    stripped = _in_ascii(text).strip().lstrip("~\u2248").strip() if len(text) < 200 else text
     try:
         if decimal_comma and "," in stripped:
             raise ValueError
@@ -78,6 +82,14 @@ def number(text: str, decimal_comma: bool = False) -> float:
         raise ValueError(f'"{text[:40]}" is not a number')
     value = float(f"{found['sign']}{digits}{found['exponent'] or ''}") * factor
     return round(value) * 1.0 if factor > 1 and abs(value) < 2**53 and _is_whole(value) else value
+
+
+def _in_ascii(text: str) -> str:
+    """Raised digits as a power, and a typographer's minus as a minus."""
+    if text.isascii():
+        return text
+    raised = _RAISED.sub(lambda found: f"^{unicodedata.normalize('NFKC', found[0])}", text)
+    return raised.replace("\u2212", "-")
 
 
 def _is_whole(value: float) -> bool:
@@ -144,6 +156,7 @@ def _cell(cell: object, decimal_comma: bool) -> float | None:
     if cell is None:
         return math.nan
     if isinstance(cell, str):
+        cell = cell.strip().strip("\"'")  # quoted twice, or marked as text in Excel's way
         if is_blank(cell):
             return math.nan
         try:

@@ -29,6 +29,7 @@ _STEP_NAMES = (
     *("checkpoint", "ckpt", "epoch", "trainerglobalstep", "checkpointstep", "steps"),
 )
 _FEWEST_RUNS = 8
+_MOST_BAD = 0.1  # of the runs: with more of them at odds, a column is not what it was taken for
 _FEWEST_VALUES = 3
 _LOCKSTEP = 0.15  # of ln N around a line in ln D: less, and the two are one
 
@@ -40,6 +41,7 @@ class Histories:
     keep: "pd.Series"  # (rows,) whether a row counts
     run: "pd.Series"  # (rows,) the run that a row belongs to, as text
     is_clustered: bool  # whether several rows of a run count
+    is_open: "pd.Series"  # (rows,) whether it names no run, or how far a row of its run is
     note: Note
 
 
@@ -53,8 +55,10 @@ def histories(table: "pd.DataFrame", mode: Checkpoints | None = None) -> Histori
     progress = _progress(table, step)
     if progress is None or not _moves(run, progress):
         return None
-    has_loss = table["loss"].notna() if "loss" in table else run.notna()
-    last = _last_rows(run, progress, has_loss)
+    last = _last_rows(run, progress, table["loss"].notna() if "loss" in table else run.notna())
+    by_run = progress.isna().groupby(run.to_numpy())
+    is_open = by_run.transform("any") & (by_run.transform("size") > 1)
+    is_open |= run.index.to_series().map(_nameless).eq(run)
     constant = "tokens" not in table or not _moves(run, table["tokens"])
     constant &= "train_flops" not in table or not _moves(run, table["train_flops"])
     use_last = mode == "last" or (mode is None and (constant or _answers(table[last])))
@@ -63,12 +67,13 @@ def histories(table: "pd.DataFrame", mode: Checkpoints | None = None) -> Histori
     if use_last:
         text = f"{rows} of {runs} (by {by}): the last row of each run counts"
         hint = "; --checkpoints all takes every row"
-        return Histories(last, run, False, Note(NoteCode.CHOSEN, text + hint))
+        return Histories(last, run, False, is_open, Note(NoteCode.CHOSEN, text + hint))
     text = (
         f"{rows} of {runs} (by {by}): every row counts, and rows of one run are one "
         "cluster, not independent runs; --checkpoints last takes the last of each"
     )
-    return Histories(run.notna() | ~run.notna(), run, True, Note(NoteCode.CHOSEN, text))
+    every = run.notna()
+    return Histories(every, run, True, ~every, Note(NoteCode.CHOSEN, text))
 
 
 def _flat(name: object) -> str:
@@ -85,16 +90,29 @@ def _run_column(table: "pd.DataFrame", step: str | None) -> "tuple[str | None, p
     by_flat = {_flat(column): str(column) for column in reversed(table.columns)}
     for name in (*_RUN_NAMES, *(_MODEL_NAMES if step else ())):
         column = by_flat.get(name)
-        if column and table[column].duplicated().any() and table[column].notna().all():
-            run = table[column].astype(str)
+        if column and table[column].dropna().duplicated().any():
+            run = _runs_named(table[column])
             if run.nunique() > 1 and _constant(run, table, "params"):
                 return column, run
     repeats = step is not None and _flat(step) != "steps" and "params" in table
     if repeats and not _names_rows(table, by_flat):
-        run = table["params"].astype(str)
+        run = _runs_named(table["params"])
         if run.duplicated().any() and run.nunique() > 1:
             return None, run
     return None
+
+
+def _runs_named(names: "pd.Series") -> "pd.Series":
+    """The run of each row, as text; a row that names none is one of its own."""
+    import pandas as pd
+
+    own = pd.Series(map(_nameless, names.index), index=names.index, dtype=object)
+    words = names.astype(object).map(str)
+    return words.where(names.notna() & (words.str.strip() != ""), own)
+
+
+def _nameless(label: object) -> str:
+    return f"row {label} of no run"
 
 
 def _names_rows(table: "pd.DataFrame", by_flat: dict[str, str]) -> bool:
@@ -104,9 +122,11 @@ def _names_rows(table: "pd.DataFrame", by_flat: dict[str, str]) -> bool:
 
 
 def _constant(run: "pd.Series", table: "pd.DataFrame", column: str) -> bool:
-    return column not in table or bool(
-        (table.groupby(run.to_numpy())[column].nunique(dropna=True) <= 1).all()
-    )
+    """Whether a column has one value a run, but for single cells that are wrong."""
+    if column not in table:
+        return True
+    several = table.groupby(run.to_numpy())[column].nunique(dropna=True) > 1
+    return bool(several.mean() <= _MOST_BAD)
 
 
 def _progress(table: "pd.DataFrame", step: str | None) -> "pd.Series | None":
@@ -116,7 +136,7 @@ def _progress(table: "pd.DataFrame", step: str | None) -> "pd.Series | None":
             values, bad = read_numbers(table[column])
             if bad.any():  # checkpoints by name: step-1000, step1000
                 digits = table[column].astype(str).str.extract(r"(\d+)(?!.*\d)")[0]
-                values = read_numbers(digits)[0]
+                values = values.where(~bad, read_numbers(digits)[0])
             if values.notna().mean() > 0.5:
                 return values
     return None
@@ -130,9 +150,14 @@ def _moves(run: "pd.Series", values: "pd.Series") -> bool:
 
 
 def _last_rows(run: "pd.Series", progress: "pd.Series", has_loss: "pd.Series") -> "pd.Series":
-    """The furthest row of each run that has a loss; of a run without any, the furthest."""
-    rank = progress.fillna(-np.inf).rank(method="first") + len(run) * has_loss
-    return rank.eq(rank.groupby(run.to_numpy()).transform("max"))
+    """The furthest row of each run; where most of these have no loss, as losses are measured more
+    rarely than rows are written, the furthest that has one."""
+    by_run, rank = run.to_numpy(), progress.fillna(-np.inf).rank(method="first")
+    last = rank.eq(rank.groupby(by_run).transform("max"))
+    if has_loss[last].mean() > 0.5:
+        return last
+    rank = rank + len(run) * has_loss
+    return rank.eq(rank.groupby(by_run).transform("max"))
 
 
 def _answers(last: "pd.DataFrame") -> bool:

@@ -90,6 +90,8 @@ def meaning_of(heading: str) -> Meaning | None:
     if unit is not None and (ours := canonical_name(base)):
         return Meaning(ours, factor or 1.0)
     path = [part for part in re.split(r"[./:]", base) if part]
+    if len(path) > 1 and unit is None and path[-1].lower() in _UNITS:
+        return meaning_of(f"{'.'.join(path[:-1])} ({path[-1]})")
     while len(path) > 1 and path[0].lower() in _CONTAINERS:
         path = path[1:]
         if ours := canonical_name(".".join(path)):

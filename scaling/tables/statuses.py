@@ -31,6 +31,7 @@ _FLAGS = {
     **dict.fromkeys(("diverged", "exploded"), ("diverged", "finished")),
     **dict.fromkeys(("failed", "crashed", "killed", "oom"), ("failed", "finished")),
 }
+_MOSTLY = 0.5  # of the cells of a column that is named so: it is one of statuses
 _YES = frozenset(("true", "yes", "1", "1.0", "y", "t"))
 _NO = frozenset(("false", "no", "0", "0.0", "n", "f"))
 
@@ -47,7 +48,7 @@ def status_column(table: "pd.DataFrame") -> tuple[str, str] | None:
     one of yes and no by its name.
     """
     named = [c for c in table.columns if _NAMED.match(str(c).lower())]
-    for columns, share in ((named, 0.5), (table.columns, 1.0)):
+    for columns, share in ((named, _MOSTLY), (table.columns, 1.0)):
         for column in columns:
             if _share_of_words(table[column]) >= share:
                 return str(column), "words"
@@ -57,8 +58,15 @@ def status_column(table: "pd.DataFrame") -> tuple[str, str] | None:
 
 def are_flags(name: str, values: "pd.Series") -> bool:
     """Whether a column says yes or no to how a run ended."""
-    told = {str(value).lower() for value in values.dropna().unique()[:9]}
-    return _flat(name) in _FLAGS and bool(told) and told <= _YES | _NO
+    if _flat(name) not in _FLAGS:
+        return False
+    counts = values.dropna().map(_flag).value_counts()
+    known = int(counts[[flag in _YES | _NO for flag in counts.index]].sum())
+    return known > 0 and known >= _MOSTLY * int(counts.sum())
+
+
+def _flag(value: object) -> str:
+    return str(value).strip().lower()
 
 
 def _flat(name: str) -> str:
@@ -82,9 +90,12 @@ def as_statuses(values: "pd.Series") -> "pd.Series":
 
 
 def from_flags(name: str, values: "pd.Series") -> "pd.Series":
-    """Statuses from a column of yes and no."""
+    """Statuses from a column of yes and no; words that are neither stay as they are."""
     yes, no = _FLAGS[_flat(name)]
-    words = {v: yes if str(v).lower() in _YES else no for v in values.dropna().unique()}
+    words = {
+        v: yes if _flag(v) in _YES else no if _flag(v) in _NO else str(v).strip()
+        for v in values.dropna().unique()
+    }
     return values.map(words).where(values.notna())
 
 

@@ -23,6 +23,9 @@ from scaling.tables.numbers import decimal_commas, number, read_numbers, unit_fa
         ("1_000_000", 1e6),
         ("1.5x10^21", 1.5e21),
         ("2 * 10**18", 2e18),
+        ("1.5 \u00d7 10\u00b2\u00b9", 1.5e21),
+        ("2\u00b710\u207b\u00b3", 2e-3),
+        ("\u22123.5", -3.5),
         ("3 ZFLOP", 3e21),
         ("2 PF-days", 2 * 86400e15),
         ("~1.3B params", 1.3e9),
@@ -63,7 +66,7 @@ def test_units_scale(unit, factor):
 
 
 def test_every_kind_of_cell_is_a_number_a_blank_or_neither():
-    cells = [1, 2.5, "3M", "", "n/a", None, math.nan, True, "x", [1], 10**5000, "1e400"]
+    cells = [1, 2.5, '"3M"', "", "n/a", None, math.nan, True, "x", [1], 10**5000, "1e400"]
     values, bad = read_numbers(pd.Series(cells, dtype=object))
     assert values[[0, 1, 2]].tolist() == [1, 2.5, 3e6]
     assert values[[3, 4, 5, 6]].isna().all()

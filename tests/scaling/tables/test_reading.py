@@ -70,6 +70,20 @@ def test_a_seed_alone_makes_repeats():
     assert "losses differ by up to 2%" in said(untold)
 
 
+def test_yes_or_no_with_a_word_among_them_still_says_how_runs_ended():
+    table = grid().assign(finished=["yes"] * 9 + ["no", "see notes", None])
+    records = records_from_table(table)
+    assert records.status.value_counts().to_dict() == {"finished": 10, "failed": 1, "see notes": 1}
+    assert '"see notes" of 1 row is no word for finished: left out' in said(records)
+
+
+def test_a_unit_behind_a_stroke_scales_as_one_in_brackets():
+    table = grid().rename(columns={"N": "params/M", "D": "tokens (10\u2079)"})
+    table["params/M"] /= 1e6
+    table["tokens (10\u2079)"] /= 1e9
+    assert floor_of(records_from_table(table)) == pytest.approx(1.7, abs=1e-3)
+
+
 def test_status_words_of_other_tools_are_understood():
     records = read_records(CASES / "mlflow_export.csv")
     assert records.status.value_counts().to_dict() == {"finished": 14, "failed": 1}
@@ -160,6 +174,7 @@ def test_forms_of_json_hold_the_same_runs(tmp_path):
         "columns.json": {key: [row[key] for row in rows] for key in rows[0]},
         "named.json": {f"run{i}": row for i, row in enumerate(rows)},
         "nested.json": nested,
+        "split.json": {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]},
     }
     for name, document in documents.items():
         (tmp_path / name).write_text(json.dumps(document))

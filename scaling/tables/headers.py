@@ -1,0 +1,98 @@
+"""Where a file of separated values begins: its header, and what people put above it."""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scaling.tables.numbers import number
+from scaling.tables.spellings import meaning_of
+
+BLANKS = r"\s+"  # the separator of a table whose columns are set apart by blanks
+_SEPARATORS = (",", ";", "\t", "|")
+_LOOK = 40  # lines in which a header is looked for
+_EXCEL = re.compile(r"\s*\"?sep=(.)\"?[,;\t|]*\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The line that names the columns, counted from 0; no two names are alike."""
+
+    line: int
+    separator: str
+    names: list[str]
+
+
+def find_header(lines: Sequence[str]) -> Header:
+    """The header of a file: below comments (#), titles and Excel's "sep=", or itself a comment
+    above rows of numbers, as numpy writes it. Raises ValueError for an empty file, and where two
+    columns that mean something to us have one name.
+    """
+    filled = [i for i, line in enumerate(lines[: _LOOK * 10]) if line.strip()][:_LOOK]
+    told = None
+    if filled and (excel := _EXCEL.fullmatch(lines[filled[0]])):
+        told, filled = excel[1], filled[1:]
+    plain = [i for i in filled if lines[i].lstrip()[:1] != "#"]
+    if not plain:
+        raise ValueError("it is empty")
+    while _is_title([lines[i] for i in plain[:3]], told):
+        plain = plain[1:]
+    at = plain[0]
+    separator, names = _split(lines[at], told)
+    above = [i for i in filled if i < at]
+    if above and any(map(_is_number, names)):
+        commented = _cells(lines[above[-1]].lstrip().removeprefix("#"), separator)
+        if len(commented) == len(names) and not any(map(_is_number, commented)):
+            at, names = above[-1], [commented[0] or "#", *commented[1:]]
+    return Header(at, separator, _told_apart(names))
+
+
+def _is_title(lines: Sequence[str], told: str | None) -> bool:
+    """Whether the first of these lines stands above the header: the next one names more columns,
+    and numbers follow it."""
+    if len(lines) < 3:
+        return False
+    separator, names = _split(lines[1], told)
+    first = [cell for cell in _cells(lines[0], separator) if cell]
+    return (
+        separator != BLANKS
+        and len(names) > 1
+        and len(first) < len([name for name in names if name])
+        and not any(map(_is_number, names))
+        and any(map(_is_number, _cells(lines[2], separator)))
+    )
+
+
+def _split(line: str, told: str | None = None) -> tuple[str, list[str]]:
+    """The separator with which a header has most names, and those names."""
+    found = [(_cells(line, s), s) for s in ((told,) if told else _SEPARATORS)]
+    names, separator = max(found, key=lambda one: len(one[0]))
+    if len(names) == 1 and len(line.split()) > 1 and '"' not in line:
+        return BLANKS, line.split()
+    return separator, names
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    if separator == BLANKS:
+        return line.split()
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        number(cell)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """The names, those after the first of one name with a number behind it."""
+    counts: dict[str, int] = {}
+    apart = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        if counts[name] > 1 and meaning_of(name):
+            raise ValueError(f'two columns are named "{name}"; rename one')
+        apart.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
+    return apart

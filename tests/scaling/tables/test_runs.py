@@ -1,0 +1,55 @@
+"""Facts about histories: one bad cell or row costs its run at most, never the whole table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scaling.records import records_from_table
+
+
+def history():
+    """Twelve runs of four rows each, whose losses fall by a tenth a row to their exact ends."""
+    n = np.repeat([1e7, 1e8, 1e9], 4)
+    d = n * np.tile([5, 15, 45, 135], 3)
+    ends = pd.DataFrame({"params": n, "tokens": d, "loss": 1.7 + 400 / n**0.34 + 410 / d**0.28})
+    ends = ends.assign(run=[f"run-{i}" for i in range(12)])
+    rows = [ends.assign(step=k, loss=ends.loss * (1.4 - 0.1 * k)) for k in (1, 2, 3, 4)]
+    return pd.concat(rows, ignore_index=True), ends.set_index("run").loss
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "cell", "runs"),
+    [
+        ("loss", 40, "diverged", 11),  # the end of a run: its earlier rows are no outcome
+        ("loss", 5, "n/a", 12),
+        ("params", 40, -1.0, 11),
+        ("params", 5, -1.0, 12),
+        ("step", 40, "see notes", 11),  # nobody can tell which row of that run is the last
+        ("run", 5, None, 12),
+        ("run", 40, "", 12),  # then the row before it is the last of its run
+    ],
+)
+def test_a_bad_cell_in_a_history_costs_one_run_at_most(column, row, cell, runs):
+    table, ends = history()
+    table[column] = table[column].astype(object)
+    table.loc[row, column] = cell
+    usable = records_from_table(table).usable("params", "tokens")
+    assert len(usable) == runs
+    named = usable.table.set_index("run").loss.astype(float)
+    is_last = named.index != table["run"][row] if column != "run" else named.index != "run-4"
+    assert named[is_last].to_numpy() == pytest.approx(ends[named.index[is_last]].to_numpy())
+
+
+@pytest.mark.parametrize("cells", [dict.fromkeys(["params", "run", "loss"]), {"params": "Total"}])
+def test_a_row_of_blanks_or_totals_leaves_a_history_one(cells):
+    table, ends = history()
+    records = records_from_table(pd.concat([table, pd.DataFrame([cells])], ignore_index=True))
+    assert len(records.usable("params", "tokens")) == len(ends)
+
+
+def test_where_losses_are_rarer_than_rows_the_last_loss_of_a_run_counts():
+    table, ends = history()
+    table.loc[table.step == 4, "loss"] = np.nan
+    used = records_from_table(table).usable("params", "tokens")
+    expected = ends[used.table["run"]].to_numpy() * 1.1
+    assert used.column("loss") == pytest.approx(expected)
