@@ -28,7 +28,7 @@ from scaling.tables.losses import kind_of
 from scaling.tables.notes import Note, NoteCode, printable
 from scaling.tables.numbers import read_numbers
 from scaling.tables.reading import Reading, flops_in_doubt, understand, units_in_doubt
-from scaling.tables.runs import histories
+from scaling.tables.runs import histories, without_blank_rows
 from scaling.tables.words import put_aside
 from scaling.words import counted
 
@@ -317,7 +317,7 @@ def read_records(
 
 
 def _records(raw: RawTable, how: Reading, where: Sequence[str], source: str) -> Records:
-    raw = replace(raw, frame=_without_blank_rows(raw.frame))
+    raw = replace(raw, frame=without_blank_rows(raw.frame))
     if raw.frame.empty:
         raise RecordError(f"{source}: no rows; a table of runs has one row a run")
     found = understand(raw.frame, how, source, decimal_by_separator=raw.separator not in ",|")
@@ -337,16 +337,6 @@ def _records(raw: RawTable, how: Reading, where: Sequence[str], source: str) -> 
         raise RecordError(f"{source}: no row is left after {' and '.join(where)}; loosen --where")
     records = _one_row_a_run(_without_copies(records), how)
     return _repeats_told(_fill_by_6nd(_without_doubtful_units(records, how), how))
-
-
-def _without_blank_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row without a single value is no run."""
-    is_blank = np.ones(len(frame), dtype=bool)
-    for _, values in frame.items():
-        if not is_blank.any():
-            return frame
-        is_blank &= (values.isna() | (values.astype(object) == "")).to_numpy(dtype=bool)
-    return frame[~is_blank]
 
 
 def _without_copies(records: Records) -> Records:

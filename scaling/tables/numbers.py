@@ -24,8 +24,6 @@ _FLOP = re.compile(r"(?P<prefix>[kmgtpezy]|kilo|mega|giga|tera|peta|exa|zetta|yo
 _NOUNS = re.compile(r"\s*(params?|parameters?|tokens?|toks?|nats?|per token|/ ?token)\s*$")
 _POWER = re.compile(r"[x*\u00d7\u00b7]?\s*10\s*(\^|\*\*)\s*(?P<up>[+-]?\d+)")
 _RAISED = re.compile("[\u207a\u207b\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
-    "\u207a\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "+-0123456789"
-)
 _NUMBER = re.compile(
     r"(?P<sign>[+-]?)(?P<digits>\d[\d.,_'\u2019 \u00a0\u2009\u202f]*|[.,]\d+)"
     r"(?P<exponent>[eE][+-]?\d+)?(?P<rest>.*)",

@@ -76,6 +76,16 @@ def histories(table: "pd.DataFrame", mode: Checkpoints | None = None) -> Histori
     return Histories(every, run, True, ~every, Note(NoteCode.CHOSEN, text))
 
 
+def without_blank_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """A row without a single value is no run."""
+    is_blank = np.ones(len(frame), dtype=bool)
+    for _, values in frame.items():
+        if not is_blank.any():
+            return frame
+        is_blank &= (values.isna() | (values.astype(object) == "")).to_numpy(dtype=bool)
+    return frame[~is_blank]
+
+
 def _flat(name: object) -> str:
     return re.sub(r"[^a-z0-9]", "", str(name).lower())
 
