@@ -146,16 +146,22 @@ def storm(
 ) -> Counter[str]:
     """Drive the sweep to its end while its processes are killed at most so often; how often.
 
-    `killers` gives each kind of process a weight and a function that kills one, or says that none
-    is there.
+    `killers` gives each kind of process the mean seconds between two kills, and a function that
+    kills one, or says that none is there. Half of all drivers die in their first seconds.
     """
     killed: Counter[str] = Counter()
-    kinds, weights = list(killers), [weight for weight, _ in killers.values()]
-    driver = home.drive()
+    driver, start = home.drive(), time.monotonic()
+    due = {kind: start + dice.expovariate(1 / mean) for kind, (mean, _) in killers.items()}
     while driver.poll() is None and killed.total() < most:
-        time.sleep(dice.choice([0.1, 0.5, 2.0]) * dice.random())
-        (kind,) = dice.choices(kinds, weights)
-        if driver.poll() is None and killers[kind][1](driver):
+        kind = min(due, key=due.__getitem__)
+        time.sleep(min(0.2, max(0.0, due[kind] - time.monotonic())))
+        if time.monotonic() < due[kind] or driver.poll() is not None:
+            continue
+        mean, kill = killers[kind]
+        if kind == "driver" and dice.random() < 0.5:
+            mean /= 5
+        due[kind] = time.monotonic() + dice.expovariate(1 / mean)
+        if kill(driver):
             killed[kind] += 1
             if kind == "driver":
                 driver = home.drive()
@@ -208,14 +214,15 @@ def storms(
     dice = random.Random(seed)
     config = write_sweep(folder, launch)
     calm = Home(write_sweep(folder / "calm-config", {}), folder / "calm")
+    start = time.monotonic()
     if calm.drive().wait() != 0:
         raise RuntimeError((calm.folder / "stderr.txt").read_text()[-2000:])
-    expected = calm.outcome()[1]
+    calm_seconds, expected = time.monotonic() - start, calm.outcome()[1]
     done = number = 0
     while done < count:
         home = Home(config, folder / f"storm{number}")
         home.folder.mkdir()
-        with scene(home, dice) as killers:
+        with scene(home, dice, calm_seconds) as killers:
             killed = storm(home, killers, min(40, count - done), dice)
             broken = list(wrongs(home, expected))
         done, number = done + max(1, killed.total()), number + 1
@@ -229,16 +236,19 @@ def storms(
 class Scene:
     """Where a storm takes place: what it needs beside the driver, and who can be killed there."""
 
-    def __init__(self, home: Home, dice: random.Random) -> None:
-        """On this machine, into a database file."""
-        self.home, self.dice = home, dice
+    def __init__(self, home: Home, dice: random.Random, calm_seconds: float) -> None:
+        """On this machine, into a database file; undisturbed the sweep takes `calm_seconds`."""
+        self.home, self.dice, self.calm = home, dice, calm_seconds
 
     def __enter__(self) -> dict[str, tuple[float, Killer]]:
         """The killers of the scene."""
         return {
-            "worker": (8.0, lambda driver: kill_one(workers(driver.pid), self.dice)),
-            "driver": (1.5, kill_driver),
-            "forkserver": (0.5, lambda driver: kill_one(forkservers(driver.pid), self.dice)),
+            "worker": (self.calm / 25, lambda driver: kill_one(workers(driver.pid), self.dice)),
+            "driver": (self.calm / 2, kill_driver),
+            "forkserver": (
+                self.calm / 2,
+                lambda driver: kill_one(forkservers(driver.pid), self.dice),
+            ),
         }
 
     def __exit__(self, *error: object) -> None:
@@ -253,7 +263,7 @@ class ServerScene(Scene):
         self.server = TrackingServer(self.home.folder)
         self.server.start()
         self.home.environment = {"MLFLOW_TRACKING_URI": self.server.uri}
-        return super().__enter__() | {"server": (1.0, self._kill_server)}
+        return super().__enter__() | {"server": (self.calm / 3, self._kill_server)}
 
     def _kill_server(self, driver: subprocess.Popen[bytes]) -> bool:
         self.server.stop()
@@ -278,9 +288,9 @@ class RayScene(Scene):
             for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED")
         }
         return {
-            "ray worker": (3.0, self._kill_worker),
-            "ray node": (1.0, self._kill_node),
-            "driver": (1.0, kill_driver),
+            "ray worker": (self.calm / 4, self._kill_worker),
+            "ray node": (self.calm, self._kill_node),
+            "driver": (self.calm, kill_driver),
         }
 
     def _kill_worker(self, driver: subprocess.Popen[bytes]) -> bool:

@@ -119,6 +119,27 @@ def page(sources, **feeds):
     return test.run()
 
 
+HOSTILE = "<script>alert(1)</script>**b** [x](javascript:alert(1)) $x$ :red[r] \x1b[31m"
+
+
+@quiet
+@without_streamlit
+def test_names_and_cells_of_a_table_are_text_on_the_page(runs, tmp_path):
+    table = pd.read_csv(runs)
+    table["run_id"] = [f"{HOSTILE}{i}" for i in range(len(table))]
+    table["reason"] = HOSTILE
+    path = tmp_path / "<b>runs.csv"
+    table.to_csv(path, index=False)
+    test = page([str(path)])
+    assert not test.exception
+    assert "alert" in shown(test)
+    marked = [
+        one.value for kind in ("title", "markdown", "info", "warning") for one in test.get(kind)
+    ]
+    assert not any("<" in text.replace("\\<", "") for text in marked)
+    assert not any("<script" in one.proto.body for one in test.get("html"))
+
+
 def shown(test):
     """Everything on the page as one text."""
     kinds = ("title", "markdown", "info", "warning", "error", "caption", "code", "metric")

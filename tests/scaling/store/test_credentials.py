@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,14 @@ from benchmarks.tracking_server import TrackingServer
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 SECRET = "open-sesame-4711"
+
+
+def note_command_lines(seen, over):
+    """Collect the command lines of all processes until it is over."""
+    while not over.wait(0.2):
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                seen.add(process.read_text(errors="replace"))
 
 
 @pytest.mark.parametrize("engine", ["local", "slurm"])
@@ -42,6 +52,9 @@ def test_no_file_and_no_output_holds_the_password(engine, tmp_path, tiny_mapping
             timeout=300,
         )
 
+    seen, over = set(), threading.Event()
+    watch = threading.Thread(target=note_command_lines, args=(seen, over))
+    watch.start()
     try:
         done = [scaling("run", str(config)), scaling("status", str(config), "--json")]
         done += [scaling("plan", str(config), "--json", "-o", str(tmp_path / "plan.json"))]
@@ -50,6 +63,10 @@ def test_no_file_and_no_output_holds_the_password(engine, tmp_path, tiny_mapping
         assert json.loads(done[1].stdout)["counts"] == {"finished": 3}
     finally:
         server.stop()
+        over.set()
+        watch.join()
+    assert any("forkserver" in line for line in seen)  # it saw the workers' too
+    assert not [line for line in seen if SECRET in line]
     done.append(scaling("status", str(config)))  # the server is gone: a message about it
     assert "does not answer" in done[-1].stderr
     assert not any(SECRET in one.stdout + one.stderr for one in done)
