@@ -108,7 +108,7 @@ def _store(store: RunStore, run_id: str, facts: dict[str, Any], status: str, rea
 
 
 def _state(status: str) -> RunState:
-    kept = (RunState.FINISHED, RunState.DIVERGED, RunState.SETTLED)
+    kept = (RunState.FINISHED, RunState.DIVERGED, RunState.SETTLED, RunState.INTERRUPTED)
     return RunState(status) if status in kept else RunState.FAILED
 
 

@@ -24,6 +24,7 @@ class RunState(StrEnum):
     FINISHED = "finished"
     SETTLED = "settled"  # stopped, since its outcome was forecast well enough
     DIVERGED = "diverged"
+    INTERRUPTED = "interrupted"  # its process is gone; the next call of `scaling run` takes it up
     FAILED = "failed"
     EXCLUDED = "excluded"
 
@@ -35,9 +36,9 @@ class RunState(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether training began and goes on no more, well or not; a failed run may be tried
-        again."""
-        return self.has_outcome or self is RunState.FAILED
+        """Whether training began and goes on no more, well or not; a failed or interrupted run may
+        be tried again."""
+        return self.has_outcome or self in (RunState.FAILED, RunState.INTERRUPTED)
 
     @property
     def is_final(self) -> bool:
@@ -45,8 +46,8 @@ class RunState(StrEnum):
         return self.has_outcome or self is RunState.EXCLUDED
 
 
-#: A later state in this order outranks an earlier one of the same run.
-RANK = {
+#: A later state in this order outranks an earlier one of the same run; those of one rank do not.
+RANK = {"interrupted": 0} | {
     state: rank
     for rank, state in enumerate(
         ("failed", "settled", "running", "diverged", "finished", "excluded")

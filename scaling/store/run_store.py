@@ -238,10 +238,13 @@ class RunStore:
             count += 1
         return count
 
-    def close_cut_off(
-        self, run_ids: Collection[str] | None = None, reason: str = "cut off"
+    def close_interrupted(
+        self,
+        run_ids: Collection[str] | None = None,
+        reason: str = "its process is gone",
+        state: RunState = RunState.INTERRUPTED,
     ) -> tuple[str, ...]:
-        """Mark tries that are still marked running, but whose process is gone, as failed.
+        """Mark tries that are still marked running, but whose process is gone, as interrupted.
 
         Only the one driver of a sweep can know; of all runs, or of some. What they logged stays.
         Returns the ids of the runs.
@@ -256,9 +259,9 @@ class RunStore:
         for _, store_run_id in cut_off:
             assert client is not None
             with one_line_errors(self.tracking_uri):
-                tags = {STATE: RunState.FAILED, REASON: without_secrets(reason)[:500]}
+                tags = {STATE: state, REASON: without_secrets(reason)[:500]}
                 log_batches(client, store_run_id, tags=tags)
-                client.set_terminated(store_run_id, "FAILED")
+                client.set_terminated(store_run_id, MLFLOW_STATUS.get(state, "FAILED"))
         return tuple(run_id for run_id, _ in cut_off)
 
     def add_facts(self, run_id: str, facts: Mapping[str, Fact], *, traceback: str = "") -> None:

@@ -94,7 +94,12 @@ class RunWriter:
         self.flush()
 
 
-MLFLOW_STATUS = {RunState.FINISHED: "FINISHED", RunState.SETTLED: "KILLED"}
+#: The words of MLflow's own for states; of every other state it says FAILED.
+MLFLOW_STATUS = {
+    RunState.FINISHED: "FINISHED",
+    RunState.SETTLED: "KILLED",
+    RunState.INTERRUPTED: "KILLED",
+}
 
 
 def origin_tags() -> dict[str, str]:

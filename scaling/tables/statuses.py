@@ -13,7 +13,8 @@ _WORDS = {
     "finished": "finished done complete completed success successful succeeded ok pass passed "
     "converged finish ended",
     "failed": "failed fail failure crashed crash error errored killed cancelled canceled aborted "
-    "abort oom outofmemory timeout timedout preempted interrupted stopped terminated incomplete",
+    "abort oom outofmemory timeout timedout preempted stopped terminated incomplete",
+    "interrupted": "interrupted",
     "diverged": "diverged diverge divergence nan exploded unstable blewup",
     "running": "running inprogress started active training pending queued scheduled waiting "
     "submitted resumed unfinished ongoing",

@@ -27,7 +27,7 @@ class EventKind(StrEnum):
         if self is EventKind.STARTED:
             return RunState.RUNNING
         if self is EventKind.LOST:
-            return RunState.PLANNED
+            return RunState.INTERRUPTED
         ends = (EventKind.FINISHED, EventKind.SETTLED, EventKind.DIVERGED, EventKind.FAILED)
         return RunState(self.value) if self in ends else None
 

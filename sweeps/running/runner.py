@@ -30,6 +30,9 @@ from sweeps.running.worker import train_task
 from sweeps.training.learning_rate_check import rungs
 
 
+_DRIVER_ENDED = "its driver ended"
+
+
 @dataclass(frozen=True, kw_only=True)
 class SweepOutcome:
     """Where each run of the plan ended up, with the reasons of those that went wrong."""
@@ -68,7 +71,7 @@ def run_sweep(
 ) -> SweepOutcome:
     """Train what the store does not hold yet, in worker processes, in the order of the plan.
 
-    Finished, diverged and excluded runs are skipped; failed and cut-off ones are trained again. A
+    Finished, diverged and excluded runs are skipped; failed and interrupted ones are trained again. A
     run that fails does not stop the others; those whose worker dies go on from their last
     checkpoint, `launch.policy.tries` times at most. Safe to interrupt: what is finished stays, the
     rest is trained by the next call; SIGTERM counts as Ctrl-C, after which workers save their
@@ -78,7 +81,7 @@ def run_sweep(
     store = store.with_parent({"sweep": plan.name, "runs": len(plan.runs)})
     with DriverLock(store), _sigterm_as_interrupt():
         store.replay()
-        store.close_cut_off(reason="cut off: its driver ended")
+        store.close_interrupted(reason=_DRIVER_ENDED)
         return _Walk(plan, store, on_event, judge).run(workers)
 
 
@@ -143,7 +146,7 @@ class _Walk:
                     self._take(happening.message)
                 early_stop.look(self._states)
             with suppress(StoreError):  # a job that was preempted has left a try open
-                self._store.close_cut_off(reason="went on in another try")
+                self._store.close_interrupted(reason="went on in another try")
         finally:
             happenings.close()
             self._collect()
@@ -262,21 +265,24 @@ class _Walk:
         self, runs: list[RunPlan], kind: EventKind, lost: TaskLost, reason: str, said: str
     ) -> None:
         """Write down, in the place of a worker that is gone, how its runs ended, and say it."""
+        state = RunState.FAILED if kind is EventKind.FAILED else RunState.INTERRUPTED
         with suppress(StoreError):
-            closed = self._store.close_cut_off([run.run_id for run in runs], reason)
+            closed = self._store.close_interrupted([run.run_id for run in runs], reason, state)
             for run in runs:
                 if run.run_id not in closed:
                     writer = self._store.start_run(run.run_id, run.name, run.facts())
                     writer.log_progress(run.progress(0))
                     if lost.traceback:
                         writer.log_traceback(lost.traceback)
-                    writer.fail(RunState.FAILED, reason)
+                    writer.fail(state, reason)
                 elif lost.traceback:
                     self._store.add_facts(run.run_id, {}, traceback=lost.traceback)
         for run in runs:
             self._take(RunEvent(kind=kind, run=run, reason=said))
 
     def _collect(self) -> None:
-        """Send what the workers could not; where the store is away it waits for the next call."""
+        """Send what the workers could not, and say of runs that have not ended that they were
+        interrupted; where the store is away it waits for the next call."""
         with suppress(StoreError):
             self._store.replay()
+            self._store.close_interrupted(reason=_DRIVER_ENDED)

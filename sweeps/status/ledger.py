@@ -13,10 +13,18 @@ from scaling.store.run_store import RunStore
 from sweeps.planning.changed_config import EarlierRuns, earlier_runs
 from sweeps.planning.cost import flops_to_spend, money
 from sweeps.planning.exclusions import excluded_runs, final_states
+from sweeps.planning.packing import runs_with_states
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
 from sweeps.planning.throughput import Throughput
 from sweeps.running.driver_lock import is_driven
+
+
+#: What the next `scaling run` makes of an unfinished run, by whether a state of it is kept.
+_TAKEN_UP = {
+    True: "goes on from its state",
+    False: "begins again: launch.checkpoints.folder holds no state of it",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +124,8 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
     tracebacks = store.tracebacks(crashed) if crashed else {}
     excluded, final = excluded_runs(plan), final_states(plan.config.launch)
     left = flops_to_spend(plan, known, driven=driven)
+    wanted = [run for run in plan.runs if run.run_id not in excluded]
+    kept = runs_with_states(wanted, plan.config.launch)
     throughput = Throughput.measured(known.values(), plan.config.launch.speed.flops_per_second)
     standings = []
     for run in plan.runs:
@@ -123,10 +133,11 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
         if run.run_id in excluded:
             facts |= {"status": RunState.EXCLUDED, "reason": excluded[run.run_id]}
         elif facts.get("status") == RunState.RUNNING and not driven:
-            reason = "cut off; `scaling run` goes on with it"
-            facts |= {"status": RunState.PLANNED, "reason": reason}
+            facts |= {"status": RunState.INTERRUPTED, "reason": "its driver is gone"}
+        if facts.get("status") == RunState.INTERRUPTED:
+            facts["reason"] = f"{facts['reason']}; {_TAKEN_UP[run.run_id in kept]}"
         elif facts.get("status") == RunState.SETTLED and RunState.SETTLED not in final:
-            reason = "was stopped as settled; `scaling run` goes on with it"
+            reason = f"was stopped as settled; {_TAKEN_UP[run.run_id in kept]}"
             facts |= {"status": RunState.PLANNED, "reason": reason}
         traceback = tracebacks.get(run.run_id, "")
         standings.append(_standing(run, facts, throughput, left.get(run.run_id, 0), traceback))

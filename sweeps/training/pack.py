@@ -239,8 +239,7 @@ class _PackTraining:
             if resumed is not None and settings.fork_step < resumed.step <= settings.steps:
                 stack.restore(resumed)
         self._advance(runs, told, settings.steps, states)
-        trained = self._measure(runs)
-        self._listener.on_end(trained)
+        trained = self._measured(runs, states)
         if not is_last and self._branches:
             self._branches.remove()
         return trained
@@ -290,6 +289,22 @@ class _PackTraining:
             for point in curve[told[replica] :]:
                 self._listener.on_point(run, point)
             told[replica] = len(curve)
+
+    def _measured(
+        self, runs: Sequence[RunPlan], states: PackStates | None
+    ) -> dict[RunPlan, TrainedRun]:
+        """Measure trained runs and tell of it; the next call measures what is stopped meanwhile,
+        and trains none of it again."""
+        if self._launch.world_size > 1:
+            self._keep(self._stack.state, states)  # who is stopped then is stopped alone
+        try:
+            trained = self._measure(runs)
+            self._listener.on_end(trained)
+        except Stopped:
+            if self._launch.world_size == 1:
+                self._keep(self._stack.state, states)
+            raise
+        return trained
 
     def _measure(self, runs: Sequence[RunPlan]) -> dict[RunPlan, TrainedRun]:
         stack, device = self._stack, choose_device(self._launch.device)

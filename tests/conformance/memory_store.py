@@ -69,16 +69,16 @@ class MemoryStore:
     def settlements(self, writers):
         return {run_id: one.settlement for run_id, one in writers.items() if one.settlement}
 
-    def close_cut_off(self, run_ids=None, reason="cut off"):
-        cut_off = [
+    def close_interrupted(self, run_ids=None, reason="gone", state=RunState.INTERRUPTED):
+        gone = [
             (run_id, one)
             for run_id, tries in self.tries.items()
             for one in tries
             if one.state is RunState.RUNNING and (run_ids is None or run_id in run_ids)
         ]
-        for _, one in cut_off:
-            one.fail(RunState.FAILED, reason)
-        return tuple(run_id for run_id, _ in cut_off)
+        for _, one in gone:
+            one.fail(state, reason)
+        return tuple(run_id for run_id, _ in gone)
 
 
 class MemoryWriter:

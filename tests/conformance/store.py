@@ -19,7 +19,7 @@ class StoreContract:
 
     def test_nothing_is_known_of_runs_that_were_never_started(self, store):
         assert store.states() == store.facts() == {}
-        assert store.close_cut_off() == ()
+        assert store.close_interrupted() == ()
         assert store.replay() == 0
 
     def test_a_run_is_visible_while_it_trains(self, store):
@@ -62,23 +62,23 @@ class StoreContract:
             store.ask_to_settle(run_id, settlement)
         assert store.settlements({"abc": running, "abd": ended}) == {"abc": settlement}
 
-    def test_a_cut_off_try_is_closed_with_its_reason_and_ended_ones_are_left(self, store):
+    def test_an_interrupted_try_is_closed_with_its_reason_and_ended_ones_are_left(self, store):
         for run_id in ("abc", "abd", "done"):
             self.start(store, run_id)
         self.start(store, "done").finish(RECORD)
-        assert store.close_cut_off(["abc"], "killed") == ("abc",)
+        assert store.close_interrupted(["abc"], "killed") == ("abc",)
         assert store.facts()["abc"]["reason"] == "killed"
         assert store.states() == {
-            "abc": RunState.FAILED,
+            "abc": RunState.INTERRUPTED,
             "abd": RunState.RUNNING,
             "done": RunState.FINISHED,
         }
-        assert set(store.close_cut_off(reason="killed")) == {"abd", "done"}  # the first try of it
+        assert set(store.close_interrupted(reason="killed")) == {"abd", "done"}  # the first try of it
         assert store.states()["done"] is RunState.FINISHED
 
     def test_a_run_started_twice_counts_once_by_the_try_that_came_furthest(self, store):
         self.start(store)
-        store.close_cut_off(reason="killed")
+        store.close_interrupted(reason="killed")
         self.start(store).finish(RECORD)
         self.start(store)  # a third try does not hide the finished one
         assert store.states() == {"abc": RunState.FINISHED}

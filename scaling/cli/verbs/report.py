@@ -9,7 +9,7 @@ from scaling.cli.inputs import curves_of, load_to_forecast, require_pairs, targe
 from scaling.cli.outlooks import judge_of
 from scaling.cli.outputs import put, say, tell
 from scaling.cli.verbs.seals import seal, seals_to_report
-from scaling.cli.verbs.sweep import may_spend
+from scaling.cli.verbs.sweep import may_spend, open_store, with_cost_left
 from scaling.errors import ConfigError
 from scaling.names import checked_name
 
@@ -45,7 +45,6 @@ def report(arguments: Arguments) -> None:
 def study(arguments: Arguments) -> None:
     """Train CONFIG, forecast its held-out runs unseen, compare, and write the report."""
     from analysis.report import write_study
-    from scaling.store.run_store import RunStore
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.plan import plan_sweep
     from sweeps.planning.text import plan_text
@@ -54,10 +53,10 @@ def study(arguments: Arguments) -> None:
 
     if arguments.seal is not None:
         checked_name(arguments.seal, "--seal")
-    planned = plan_sweep(load_config(arguments.config, arguments.set))
+    planned, cost = with_cost_left(plan_sweep(load_config(arguments.config, arguments.set)))
     say(plan_text(planned))
-    may_spend(planned, arguments)
-    store = RunStore.open(planned.name)
+    may_spend(planned, cost, arguments)
+    store = open_store(planned)
     if arguments.seal is not None:
         _seal_before_training(planned, store, arguments.seal)
     with SweepProgress(planned) as progress:

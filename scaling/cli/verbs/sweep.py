@@ -43,14 +43,12 @@ def plan(arguments: Arguments) -> None:
     """Print what CONFIG would train, with FLOP and time, before anything is spent."""
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.answerable import answerable
-    from sweeps.planning.cost import check_budget, timed
+    from sweeps.planning.cost import check_budget
     from sweeps.planning.memory import check_memory, memory_document
     from sweeps.planning.plan import plan_sweep
     from sweeps.planning.text import answers_text, cost_text, memory_text, plan_text
 
-    planned = plan_sweep(load_config(arguments.config, arguments.set))
-    cost = plan_cost_left(planned)
-    planned = timed(planned, cost)
+    planned, cost = with_cost_left(plan_sweep(load_config(arguments.config, arguments.set)))
     can = answerable(planned)
     document = planned.to_json(
         cost=cost.document(), memory=memory_document(planned), answerable=can.document()
@@ -67,19 +65,15 @@ def plan(arguments: Arguments) -> None:
 
 def run(arguments: Arguments) -> None:
     """Train what CONFIG plans and the store lacks; safe to repeat, safe to kill."""
-    from scaling.store.run_store import RunStore
     from sweeps.config.yaml_file import load_config
-    from sweeps.planning.changed_config import earlier_runs
     from sweeps.planning.plan import plan_sweep
     from sweeps.running.runner import run_sweep
     from sweeps.status.live_display import SweepProgress
     from sweeps.status.text import standing_text, what_next
 
-    planned = plan_sweep(load_config(arguments.config, arguments.set))
-    may_spend(planned, arguments)
-    store = RunStore.open(planned.name)
-    if earlier := earlier_runs(planned, store.facts()):
-        say(f"scaling: {earlier.line}")
+    planned, cost = with_cost_left(plan_sweep(load_config(arguments.config, arguments.set)))
+    may_spend(planned, cost, arguments)
+    store = open_store(planned)
     # What libraries print, as Ray does of lost workers, is no part of the answer.
     with redirect_stdout(sys.stderr), SweepProgress(planned) as progress:
         outcome = run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
@@ -158,28 +152,41 @@ def tokenize(arguments: Arguments) -> None:
     show(json.dumps(document, indent=2), lambda: text, arguments)
 
 
-def plan_cost_left(planned: "SweepPlan") -> "PlanCost":
-    """What is still to be spent, by what the store says of the sweep, if it can be asked."""
+def with_cost_left(planned: "SweepPlan") -> "tuple[SweepPlan, PlanCost]":
+    """The plan with the times that finished runs tell, and what is still to be spent, by what the
+    store says of the sweep, if it can be asked: the one estimate of every verb."""
     from scaling.store.run_store import RunStore
-    from sweeps.planning.cost import plan_cost
+    from sweeps.planning.cost import plan_cost, timed
     from sweeps.running.driver_lock import is_driven
 
     try:
         store = RunStore.find(planned.name)
-        return plan_cost(planned, store.facts(), driven=is_driven(store))
+        cost = plan_cost(planned, store.facts(), driven=is_driven(store))
     except NotStoredError:  # nothing was ever trained
-        return plan_cost(planned)
+        cost = plan_cost(planned)
     except StoreError as error:
-        return plan_cost(planned, store_error=str(error))
+        cost = plan_cost(planned, store_error=str(error))
+    return timed(planned, cost), cost
 
 
-def may_spend(planned: "SweepPlan", arguments: Arguments) -> None:
+def open_store(planned: "SweepPlan") -> "RunStore":
+    """The store to train into; says which of its runs the plan leaves out."""
+    from scaling.store.run_store import RunStore
+    from sweeps.planning.changed_config import earlier_runs
+
+    store = RunStore.open(planned.name)
+    if earlier := earlier_runs(planned, store.facts()):
+        say(f"scaling: {earlier.line}")
+    return store
+
+
+def may_spend(planned: "SweepPlan", cost: "PlanCost", arguments: Arguments) -> None:
     """Refuse what the budget forbids; ask a person about what is large."""
     from sweeps.planning.cost import check_budget
     from sweeps.planning.memory import check_memory
 
     check_memory(planned)
-    cost, budget = plan_cost_left(planned), planned.config.budget
+    budget = planned.config.budget
     check_budget(cost, budget)
     most = budget.ask_above_device_hours
     if most is None or cost.device_hours <= most or arguments.yes:

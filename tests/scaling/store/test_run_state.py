@@ -14,6 +14,7 @@ EXPECTED = {
     "finished": (True, True, True),
     "settled": (True, True, True),
     "diverged": (True, True, True),
+    "interrupted": (False, True, False),  # it goes on, or begins again
     "failed": (False, True, False),  # it is tried again
     "excluded": (False, False, True),  # it may never have begun
 }

@@ -41,7 +41,7 @@ def test_rungs_cost_what_finished_runs_of_their_size_took_and_finished_runs_noth
     assert rung.device_hours == pytest.approx(held_out.train_flops / 4e6 / 3600)
 
 
-@pytest.mark.parametrize("status", ["running", "failed"])
+@pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
 def test_an_unfinished_run_costs_what_is_left_where_it_goes_on(plan, status, tmp_path):
     launch = plan.config.launch.changed(checkpoints={"folder": str(tmp_path)})
     plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, launch=launch))
@@ -49,7 +49,7 @@ def test_an_unfinished_run_costs_what_is_left_where_it_goes_on(plan, status, tmp
     half = {"run_id": run.run_id, "status": status, **run.progress(run.settings.steps // 2)}
     known = {run.run_id: half}
     whole = plan_cost(plan, known)
-    assert whole.flops == plan.marginal_flops  # cut off without a state it begins again
+    assert whole.flops == plan.marginal_flops  # interrupted without a state it begins again
     (tmp_path / f"{state_name((run,))}.trunk").touch()
     left = plan_cost(plan, known)
     assert whole.flops - left.flops == half["marginal_flops"]

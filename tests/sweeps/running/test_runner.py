@@ -18,6 +18,7 @@ from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.leftovers import remove_leftovers
 from sweeps.running.runner import run_sweep
 from sweeps.running.task import Task
+from sweeps.status.ledger import sweep_standing
 from sweeps.training.stop import Stopped
 from tests.conformance.memory_store import MemoryStore
 
@@ -104,7 +105,7 @@ def test_a_new_cell_is_all_that_a_grown_sweep_trains(plan, tiny_mapping):
     assert trained == [48]
 
 
-def test_failed_and_cut_off_runs_are_trained_again_and_diverged_ones_are_not(plan):
+def test_failed_and_interrupted_runs_are_trained_again_and_diverged_ones_are_not(plan):
     store = MemoryStore()
     states = (RunState.FAILED, RunState.RUNNING, RunState.DIVERGED)
     for run, state in zip(plan.runs, states, strict=True):
@@ -202,6 +203,57 @@ def test_a_worker_that_is_asked_to_stop_leaves_its_state_to_the_next(plan, tmp_p
     ends = [store.records[run.run_id]["loss"] for store in (undisturbed, resumed)]
     assert ends[0] == ends[1]
     assert not list((tmp_path / "states").iterdir())
+
+
+def test_a_worker_that_is_stopped_while_it_measures_has_not_trained_in_vain(
+    plan, tmp_path, monkeypatch
+):
+    from sweeps.training import pack
+    from sweeps.training.stack import Stack
+
+    run = plan.runs[-1]
+    launch = plan.config.launch.changed(checkpoints={"folder": str(tmp_path / "states")})
+    undisturbed, resumed = MemoryStore(), MemoryStore()
+    worker.train_task(Task.of_one(run, plan.config.data, launch, undisturbed), lambda message: None)
+    task, begun, advance = Task.of_one(run, plan.config.data, launch, resumed), [], Stack.advance
+
+    def stop(*arguments):
+        raise Stopped
+
+    def note(stack, *arguments):
+        begun.append(stack.step)
+        advance(stack, *arguments)
+
+    monkeypatch.setattr(Stack, "advance", note)
+    with monkeypatch.context() as patch:
+        patch.setattr(pack, "evaluate_stack", stop)
+        with pytest.raises(Stopped):
+            worker.train_task(task, lambda message: None)
+    worker.train_task(task, lambda message: None)
+    assert begun == [0, run.settings.steps]  # it goes on from its last step
+    ends = [store.records[run.run_id]["loss"] for store in (undisturbed, resumed)]
+    assert ends[0] == ends[1]
+    assert not list((tmp_path / "states").iterdir())
+
+
+def test_a_driver_that_is_interrupted_says_so_of_its_runs_and_status_says_the_same(
+    plan, monkeypatch
+):
+    def begin_and_break(tasks, work, launch, again):
+        run = tasks[0].runs[0]
+        yield TaskMessage(task=tasks[0], message=RunEvent(kind=EventKind.STARTED, run=run))
+        store.start_run(run.run_id, run.name, run.facts())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "find_launcher", lambda engine: begin_and_break)
+    store = MemoryStore()
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(plan, store)
+    (begun,) = store.states()
+    assert store.states() == {begun: RunState.INTERRUPTED}
+    assert {cell.state for cell in sweep_standing(plan, store).runs if cell.tries} == {
+        RunState.INTERRUPTED
+    }
 
 
 def test_the_cheapest_run_of_each_shape_carries_its_learning_rate_check(tiny_mapping):

@@ -80,14 +80,14 @@ def test_failed_and_diverged_runs_tell_their_reasons_and_how_often_they_were_tri
     assert "not finite" in text
 
 
-def test_a_run_counts_as_running_while_its_driver_lives_and_as_planned_after(plan):
+def test_a_run_counts_as_running_while_its_driver_lives_and_as_interrupted_after(plan):
     run = plan.runs[0]
     store = KnownStore("running", {run.run_id: run.facts() | {"status": "running"}})
     with DriverLock(store):
         assert sweep_standing(plan, store).counts == {"running": 1, "planned": 2}
     standing = sweep_standing(plan, store)
-    assert standing.counts == {"planned": 3}
-    assert "cut off" in standing.runs[0].reason
+    assert standing.counts == {"interrupted": 1, "planned": 2}
+    assert standing.runs[0].reason.startswith("its driver is gone; begins again: ")
 
 
 def test_a_config_that_changed_after_a_partial_run_says_which_runs_stay_valid(tiny_mapping):
@@ -145,5 +145,5 @@ def test_what_a_running_run_has_spent_is_not_left_to_spend(plan):
     left = half.runs[0].flops_left / run.marginal_flops
     assert half.runs[0].seconds_left == pytest.approx(whole.runs[0].seconds_left * left)
     assert half.runs[0].tokens == spent["tokens"] < half.runs[0].planned_tokens
-    # cut off, it may begin again: all of it counts as left
+    # interrupted, and without a state, it begins again: all of it counts as left
     assert sweep_standing(plan, store).flops_left == whole.flops_left
