@@ -26,7 +26,9 @@ COLUMNS: dict[str, Column] = {
         "identity of the run: a hash of what was planned", "text", aliases=("run id", "run_uuid")
     ),
     "sweep": Column("the sweep that the run belongs to", "text"),
-    "status": Column("finished, diverged, failed, interrupted, settled or running", "text", aliases=("state",)),
+    "status": Column(
+        "finished, diverged, failed, interrupted, settled or running", "text", aliases=("state",)
+    ),
     "held_out": Column("hidden from fits by the plan: it is there to be predicted", "flag"),
     # the four quantities that laws speak of
     "params": Column(

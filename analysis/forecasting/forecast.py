@@ -34,6 +34,7 @@ from analysis.forecasting.support import (
 )
 from analysis.forecasting.targets import Targets
 from analysis.intervals import Interval, interval_columns
+from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
@@ -99,6 +100,19 @@ def forecast(
         seed=options.seed,
         records=records,
     )
+
+
+def forecast_ahead(
+    records: Source, factor: float, *, options: ForecastOptions = DEFAULT
+) -> Forecast:
+    """The loss at ``factor`` times the largest training compute (or ``options.x``) of the runs
+    that fits may use, as `forecast` answers it, with its errors."""
+    records, column = records_from(records), options.x or "train_flops"
+    used = screen(records).with_values(column)
+    if not len(used):
+        raise ForecastError(f"{records.source}: no usable run with {column} and a loss")
+    at = factor * float(used.column(column).max())
+    return forecast(records, Targets.along(column, at), options=options)
 
 
 def with_predictions(points: pd.DataFrame, answer: Forecast) -> pd.DataFrame:

@@ -1,14 +1,19 @@
-"""What links a sweep that trains to the outlooks of its running runs: who tells them, who stops."""
+"""What links a sweep to its forecasts: the outlooks of runs that train, and of larger ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from scaling.cli.outputs import say
+from scaling.errors import ScalingError, StoreError
+from scaling.words import counted
 
 if TYPE_CHECKING:
     from scaling.store.run_store import RunStore
     from scaling.store.settlement import Settlement
     from sweeps.planning.plan import SweepPlan
 
+_AHEAD = 10.0  # times the largest run: the forecast that MLflow's pages show
 _LATEST_SHARE = 0.95  # of a run done: later than that, stopping saves nothing
 
 
@@ -57,3 +62,51 @@ def judge_of(planned: "SweepPlan") -> CurveJudge | None:
     """Who stops the settled runs of a plan; None where its config wants none stopped."""
     width = planned.config.launch.policy.stop_settled_relative_width
     return None if width is None else CurveJudge(relative_width=width)
+
+
+def log_forecast(source: "RunStore | str") -> None:
+    """Show in MLflow, on the sweep's own run, the forecast at ten times its largest run from all
+    its runs, as `scaling forecast` makes it; once for the same runs, and nothing for other sources.
+
+    The verb has answered by then: a store that does not take it costs a line on standard error.
+    """
+    from scaling.store.run_store import RunStore
+
+    try:
+        if isinstance(source, str):
+            if not source.startswith("mlflow:"):
+                return
+            source = RunStore.find(source.removeprefix("mlflow:"))
+        _log_forecast(source)
+    except StoreError as error:
+        say(f"scaling: the forecast is not shown in MLflow: {error}")
+
+
+def _log_forecast(store: "RunStore") -> None:
+    from analysis.forecasting.forecast import forecast_ahead
+    from analysis.intervals import LEVEL
+    from scaling.limits import texts
+
+    page = store.page()
+    if page is None:  # its runs are of no sweep
+        return
+    records = store.read_records()
+    if page.forecast_stands(records.data_hash):
+        return
+    values: dict[str, float] = {}
+    try:
+        answered = forecast_ahead(records, _AHEAD)
+    except ScalingError as error:
+        said = f"none: {error}"
+    else:
+        (target,) = answered.targets
+        flops, interval = target.at["train_flops"], target.intervals[LEVEL]
+        if target.median is None:
+            said = f"none at {flops:.3g} FLOP: {'; '.join(texts(target.limits))}"
+        else:
+            values = {"median": target.median, "low_90": interval.low, "high_90": interval.high}
+            said = (
+                f"{target.median:.4f} [{interval.low:.4f}, {interval.high:.4f}] at {flops:.3g} "
+                f"FLOP, from {counted(answered.runs, 'run')}"
+            )
+    page.log_forecast(f"forecast_{_AHEAD:g}x", values, said=said, data_hash=records.data_hash)

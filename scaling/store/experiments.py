@@ -6,19 +6,9 @@ from typing import Any
 from scaling.errors import NotStoredError, StoreError
 from scaling.store.database import Content, content_of, sqlite_file
 from scaling.store.mlflow_client import connect, is_taken, no_answer, one_line_errors
-from scaling.store.run_state import KIND
+from scaling.store.run_state import EXPERIMENT_KIND, KIND
 from scaling.store.sql_reads import experiments, or_slowly, speaks_sql
 from scaling.store.tracking_uri import without_credentials
-
-#: What MLflow's pages say of an experiment: its kind in their list, and its description.
-_ON_PAGES = {
-    "mlflow.experimentKind": "custom_model_development",
-    "mlflow.note.content": (
-        "Runs of different size, trained for scaling laws: choose **Model training**, top left. "
-        "The plus sign at *sweep ...* opens its runs. `final.loss` is the loss on validation data, "
-        "`final.train_flops` what training cost, `train_loss` the curve."
-    ),
-}
 
 
 def opened_experiment(sweep: str, uri: str) -> str:
@@ -98,7 +88,7 @@ def _named(client: Any, sweep: str, uri: str) -> Any:
 
 
 def _made(client: Any, sweep: str, uri: str) -> Any:
-    tags, place = {KIND: "sweep", **_ON_PAGES}, _artifact_folder(uri)
+    tags, place = {KIND: "sweep", **EXPERIMENT_KIND}, _artifact_folder(uri)
     try:
         client.create_experiment(sweep, artifact_location=place, tags=tags)
     except Exception as error:

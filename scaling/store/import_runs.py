@@ -82,6 +82,13 @@ def import_records(records: Records, store: RunStore) -> Imported:
             store.replace_run(run_id, facts, _state(status), reason)
             counts["updated"] += 1
     _require_stored([run_id for run_id, _ in rows], store)
+    if (page := store.page()) is not None:
+        page.describe(
+            f"Runs imported from {records.source} for scaling laws. The plus sign at *sweep "
+            f"{store.sweep}* opens them; `final.loss` is their loss.",
+            "The sweep as a whole: how many of its runs have finished, and the best loss.",
+        )
+        page.log_progress([name for name, _ in rows])
     unmapped = [c for c in map(str, records.table.columns) if c not in (*COLUMNS, "name", "Name")]
     return Imported(
         counts["new"], counts["updated"], counts["unchanged"], dict(statuses), tuple(unmapped)

@@ -15,6 +15,9 @@ DRIVER = "scaling.driver"
 SETTLEMENT = "scaling.settlement"
 PARENT = "mlflow.parentRunId"
 
+#: The tag that makes an experiment one of model training in MLflow's list of them.
+EXPERIMENT_KIND = {"mlflow.experimentKind": "custom_model_development"}
+
 
 class RunState(StrEnum):
     """Where a planned run stands."""

@@ -20,7 +20,6 @@ from scaling.store.cache import EXCLUDED, Try, read_tries
 from scaling.store.experiments import found_experiment, opened_experiment
 from scaling.store.foreign_runs import foreign_rows
 from scaling.store.mlflow_client import (
-    artifact_errors,
     connect,
     log_batches,
     no_answer,
@@ -28,12 +27,10 @@ from scaling.store.mlflow_client import (
     sender,
 )
 from scaling.store.notices import tell
-from scaling.store.readable import readable
 from scaling.store.run_state import (
     DRIVER,
     KIND,
     PARENT,
-    RANK,
     REASON,
     RECORD,
     RUN_ID,
@@ -55,8 +52,10 @@ from scaling.store.settlement import Settlement
 from scaling.store.spool import Shipper, Spool, Unavailable, left_behind, ship
 from scaling.store.sql_reads import curve_points, or_slowly, run_tags, speaks_sql
 from scaling.store.state_folder import state_folder
+from scaling.store.sweep_page import SweepPage
 from scaling.store.tracebacks import PREFIX, traceback_of, traceback_tags
 from scaling.store.tracking_uri import resolve_tracking_uri, without_credentials, without_secrets
+from scaling.store.tries import state_of, tries_by_run, try_that_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,10 +120,26 @@ class RunStore:
             client.set_terminated(parent_id)
         return replace(self, parent_id=parent_id)
 
+    def page(self) -> SweepPage | None:
+        """What MLflow's pages show of the sweep as a whole; None before it has a run of its own
+        (`with_parent`)."""
+        own = self._own_run()
+        if own is None:
+            return None
+        return SweepPage(
+            tracking_uri=self.tracking_uri,
+            experiment_id=self.experiment_id,
+            key=self.key,
+            parent_id=self.parent_id or own.store_run_id,
+        )
+
     def driver(self) -> str:
         """What the process that drives the sweep has said of itself last; empty for none."""
-        parents = [one.tags for one in self.tries() if one.tags.get(KIND) == "sweep"]
-        return parents[0].get(DRIVER, "") if parents else ""
+        own = self._own_run()
+        return own.tags.get(DRIVER, "") if own else ""
+
+    def _own_run(self) -> Try | None:
+        return next((one for one in self.tries() if one.tags.get(KIND) == "sweep"), None)
 
     def set_driver(self, driver: str) -> None:
         """Say who drives the sweep, on its parent run; see `with_parent`."""
@@ -145,8 +160,9 @@ class RunStore:
         """
         found = {}
         for run_id, tries in self._by_run().items():
-            one = _counts(tries)
-            tags, facts = one.tags, {**one.record, "status": _state(one.tags), "tries": len(tries)}
+            one = try_that_counts(tries)
+            tags, state = one.tags, state_of(one.tags)
+            facts = {**one.record, "status": state, "tries": len(tries)}
             reason = tags.get(EXCLUDED) or tags.get(REASON)
             if reason:
                 facts["reason"] = reason
@@ -194,7 +210,7 @@ class RunStore:
         import pandas as pd
 
         tries = {
-            _counts(tries).store_run_id: run_id
+            try_that_counts(tries).store_run_id: run_id
             for run_id, tries in self._by_run().items()
             if run_ids is None or run_id in run_ids
         }
@@ -269,7 +285,7 @@ class RunStore:
 
         ``traceback`` says what went wrong in finding the facts; it replaces an earlier one.
         """
-        one = _counts(self._by_run()[run_id])
+        one = try_that_counts(self._by_run()[run_id])
         tags = traceback_tags(traceback) if traceback else {}
         record = {**one.record, **facts}
         if traceback or record.get("has_traceback"):
@@ -286,7 +302,7 @@ class RunStore:
         self, run_id: str, facts: Mapping[str, Fact], state: RunState, reason: str
     ) -> None:
         """Tell a run that has ended anew: another record, state and reason in place of its own."""
-        one = _counts(self._by_run()[run_id])
+        one = try_that_counts(self._by_run()[run_id])
         record = {"run_id": run_id, "sweep": self.sweep, **facts}
         finished = state is RunState.FINISHED
         tags = {RECORD: record_json(record), STATE: state.value, REASON: "" if finished else reason}
@@ -299,7 +315,9 @@ class RunStore:
 
     def tracebacks(self, run_ids: Collection[str]) -> dict[str, str]:
         """The tracebacks of errors of ours that these runs keep, by run id; of those with one."""
-        tries = {_counts(t).store_run_id: r for r, t in self._by_run().items() if r in run_ids}
+        tries = {
+            try_that_counts(t).store_run_id: r for r, t in self._by_run().items() if r in run_ids
+        }
         kept = self._tags(tries, PREFIX)
         found = {run_id: traceback_of(kept.get(name, {})) for name, run_id in tries.items()}
         return {run_id: text for run_id, text in found.items() if text}
@@ -307,7 +325,7 @@ class RunStore:
     def ask_to_settle(self, run_id: str, settlement: Settlement) -> None:
         """Ask the worker that trains this run, wherever it is, to end it as settled; nothing where
         it is not running any more."""
-        one = _counts(self._by_run()[run_id])
+        one = try_that_counts(self._by_run()[run_id])
         if one.tags[STATE] == RunState.RUNNING:
             client = connect(self.tracking_uri)
             with one_line_errors(self.tracking_uri):
@@ -323,26 +341,13 @@ class RunStore:
                     found[names[name]] = Settlement.from_json(kept[SETTLEMENT])
         return found
 
-    def log_artifact(self, path: Path, run_name: str = "report") -> None:
-        """Keep a file with the sweep, as an artifact of a run of its own named ``run_name``."""
-        client = connect(self.tracking_uri)
-        tags = {PARENT: self.parent_id} if self.parent_id else {}
-        with one_line_errors(self.tracking_uri):
-            run = client.create_run(self.experiment_id, run_name=run_name, tags=tags).info
-            with artifact_errors(run.artifact_uri, f"{path} is not kept with the sweep"):
-                client.log_artifact(run.run_id, str(path))
-            client.set_terminated(run.run_id)
-
     def tries(self) -> list[Try]:
         """Everything in the experiment that carries our tags, latest first."""
         return read_tries(self.tracking_uri, self.experiment_id, self.key)
 
     def _by_run(self) -> dict[str, list[Try]]:
         """The tries of each run by its id, latest first."""
-        found: dict[str, list[Try]] = {}
-        for one in readable(self.tries(), without_credentials(self.tracking_uri)):
-            found.setdefault(one.tags[RUN_ID], []).append(one)
-        return found
+        return tries_by_run(self.tries(), without_credentials(self.tracking_uri))
 
     def _tags(self, runs: Iterable[str], prefix: str) -> dict[str, dict[str, str]]:
         """The tags of few runs whose key starts so, by MLflow id, past the cache."""
@@ -376,12 +381,3 @@ def _shipper(store: RunStore) -> Shipper:
     if name not in _SHIPPERS:
         _SHIPPERS[name] = Shipper(sender(store.tracking_uri, store.experiment_id))
     return _SHIPPERS[name]
-
-
-def _state(tags: Mapping[str, str]) -> str:
-    return RunState.EXCLUDED.value if EXCLUDED in tags else tags[STATE]
-
-
-def _counts(tries: Sequence[Try]) -> Try:
-    """The try that stands for the run: the furthest, of equals the latest."""
-    return max(tries, key=lambda one: RANK[_state(one.tags)])

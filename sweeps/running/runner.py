@@ -25,10 +25,10 @@ from sweeps.running.driver_lock import DriverLock
 from sweeps.running.early_stop import EarlyStop, Judge
 from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.leftovers import remove_leftovers
+from sweeps.running.page import LoggedProgress, show_plan
 from sweeps.running.task import Task
 from sweeps.running.worker import train_task
 from sweeps.training.learning_rate_check import rungs
-
 
 _DRIVER_ENDED = "its driver ended"
 
@@ -71,18 +71,20 @@ def run_sweep(
 ) -> SweepOutcome:
     """Train what the store does not hold yet, in worker processes, in the order of the plan.
 
-    Finished, diverged and excluded runs are skipped; failed and interrupted ones are trained again. A
-    run that fails does not stop the others; those whose worker dies go on from their last
+    Finished, diverged and excluded runs are skipped; failed and interrupted ones are trained again.
+    A run that fails does not stop the others; those whose worker dies go on from their last
     checkpoint, `launch.policy.tries` times at most. Safe to interrupt: what is finished stays, the
     rest is trained by the next call; SIGTERM counts as Ctrl-C, after which workers save their
     states. `workers` overrides the config's number; `judge` stops runs whose outcome is settled
     (`sweeps.running.early_stop`). Raises StoreError where another process drives the same sweep.
     """
-    store = store.with_parent({"sweep": plan.name, "runs": len(plan.runs)})
+    store = store.with_parent({"sweep": plan.name})
     with DriverLock(store), _sigterm_as_interrupt():
         store.replay()
         store.close_interrupted(reason=_DRIVER_ENDED)
-        return _Walk(plan, store, on_event, judge).run(workers)
+        show_plan(plan, store)
+        with LoggedProgress(plan, store):
+            return _Walk(plan, store, on_event, judge).run(workers)
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from sweeps.planning.run_plan import RunPlan
 from sweeps.planning.throughput import Throughput
 from sweeps.running.driver_lock import is_driven
 
-
 #: What the next `scaling run` makes of an unfinished run, by whether a state of it is kept.
 _TAKEN_UP = {
     True: "goes on from its state",

@@ -73,7 +73,10 @@ class StoreContract:
             "abd": RunState.RUNNING,
             "done": RunState.FINISHED,
         }
-        assert set(store.close_interrupted(reason="killed")) == {"abd", "done"}  # the first try of it
+        assert set(store.close_interrupted(reason="killed")) == {
+            "abd",
+            "done",
+        }  # the first try of it
         assert store.states()["done"] is RunState.FINISHED
 
     def test_a_run_started_twice_counts_once_by_the_try_that_came_furthest(self, store):

@@ -14,6 +14,7 @@ from scaling.cli.inputs import (
     require_pairs,
     targets_asked,
 )
+from scaling.cli.outlooks import log_forecast
 from scaling.cli.outputs import answer, put, save, save_table, say, show
 from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
@@ -91,6 +92,7 @@ def forecast(arguments: Arguments) -> None:
         asked = tuple(targets.columns)
         seal(answered, arguments.seal, records, asked=asked, where=arguments.where)
     answer(answered.to_json(), lambda: forecast_text(answered), arguments)
+    log_forecast(arguments.source)
 
 
 def allocate(arguments: Arguments) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import curves_of, load_to_forecast, require_pairs, targets_asked
-from scaling.cli.outlooks import judge_of
+from scaling.cli.outlooks import judge_of, log_forecast
 from scaling.cli.outputs import put, say, tell
 from scaling.cli.verbs.seals import seal, seals_to_report
-from scaling.cli.verbs.sweep import may_spend, open_store, with_cost_left
-from scaling.errors import ConfigError
+from scaling.cli.verbs.sweep import may_spend, open_store, say_how_to_open, with_cost_left
+from scaling.errors import ConfigError, StoreError
 from scaling.names import checked_name
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def report(arguments: Arguments) -> None:
     path = write_report(findings, arguments.output)
     say(f"report: {path}")
     tell(arguments)
+    log_forecast(arguments.source)
 
 
 def study(arguments: Arguments) -> None:
@@ -73,7 +74,23 @@ def study(arguments: Arguments) -> None:
         seals=seals_to_report(),
     )
     put(written.to_text())
-    store.log_artifact(written.report)
+    _show_in_mlflow(planned, store, written.report)
+
+
+def _show_in_mlflow(planned: "SweepPlan", store: "RunStore", report: Path) -> None:
+    """Keep the report with the sweep's own run, link it where the sweep is described, and show the
+    forecast; what a store does not take costs a line on standard error."""
+    from sweeps.running.page import show_plan
+
+    page = store.page()
+    try:
+        if page is not None:
+            page.keep_report(report)
+            show_plan(planned, store)
+    except StoreError as error:
+        say(f"scaling: {report} is not kept with the sweep: {error}")
+    log_forecast(store)
+    say_how_to_open(store)
 
 
 def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) -> None:
@@ -91,7 +108,7 @@ def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) ->
         say(f"a forecast is sealed as {name} already; it stays")
         return
     fitted = replace(planned, runs=tuple(run for run in planned.runs if not run.held_out))
-    store = store.with_parent({"sweep": planned.name, "runs": len(planned.runs)})
+    store = store.with_parent({"sweep": planned.name})
     with SweepProgress(fitted) as progress:
         outcome = run_sweep(fitted, store, on_event=progress.show, judge=judge_of(planned))
     outcome.require_stored()

@@ -6,7 +6,7 @@ import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from scaling.cli.outlooks import judge_of, outlook_lines
+from scaling.cli.outlooks import judge_of, log_forecast, outlook_lines
 from scaling.cli.outputs import answer, put, say, show, write
 from scaling.errors import ConfigError, NotStoredError, StoreError
 from scaling.words import counted
@@ -81,6 +81,8 @@ def run(arguments: Arguments) -> None:
     standing = standing_of(planned, store)
     answer(standing.to_json(), lambda: standing_text(standing), arguments)
     typed = [arguments.config, *(part for one in arguments.set for part in ("--set", one))]
+    log_forecast(store)
+    say_how_to_open(store)
     say(f"next: {what_next(standing, shlex.join(typed))}")
 
 
@@ -178,6 +180,14 @@ def open_store(planned: "SweepPlan") -> "RunStore":
     if earlier := earlier_runs(planned, store.facts()):
         say(f"scaling: {earlier.line}")
     return store
+
+
+def say_how_to_open(store: "RunStore") -> None:
+    """Say on standard error where MLflow shows the sweep."""
+    page = store.page()
+    if page is not None:
+        told = page.how_to_open().replace("\n", "\n        ")
+        say(f"MLflow: {told}")
 
 
 def may_spend(planned: "SweepPlan", cost: "PlanCost", arguments: Arguments) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -142,6 +143,63 @@ def test_a_run_ends_with_what_to_type_next(config, plan, capsys, launches):
     assert json.loads(said.out)["sweep"] == "tiny"
     assert main(["run", config, "--set", "held_out=[]"]) == 0
     assert "next: scaling forecast mlflow:tiny --flops " in capsys.readouterr().err
+
+
+def sweeps_own_run(plan):
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient().get_run(RunStore.find(plan.name).page().parent_id).data
+
+
+def test_the_sweeps_own_run_shows_the_forecast_that_the_verb_makes(tiny_mapping, config, capsys):
+    changes = ["grid.width=[16,32,48]", "grid.tokens=[3000,6000,9000,12000]", "grid.seed=[1,2]"]
+    plan = plan_sweep(config_from_mapping(tiny_mapping, changes))
+    store = RunStore.open(plan.name).with_parent({})
+    fitted = sorted((r for r in plan.runs if not r.held_out), key=lambda r: r.train_flops)
+    for number, run in enumerate(fitted):
+        loss = 1.5 + 30 * run.train_flops**-0.2 + 0.003 * (-1) ** number
+        train(store, run, loss=loss, points=1)
+    largest = fitted[-1].train_flops
+    asked = ["forecast", f"mlflow:{plan.name}", "--flops", str(10 * largest)]
+    assert main([*asked, "--json"]) == 0
+    (target,) = json.loads(capsys.readouterr().out)["targets"]
+    shown = sweeps_own_run(plan)
+    assert target["median"] is not None
+    assert shown.metrics["forecast_10x.median"] == target["median"]
+    low, high = (shown.metrics[f"forecast_10x.{end}_90"] for end in ("low", "high"))
+    assert low < target["median"] < high
+    assert shown.tags["forecast_10x"].endswith(f"FLOP, from {len(fitted)} runs")
+    store.start_run("x", "x", fitted[0].facts()).finish({"loss": 9.0})  # of the same cell
+    assert main([*asked, "--where", "params < 1"]) == 2  # an answer that cannot be given
+    assert sweeps_own_run(plan).metrics == shown.metrics
+
+
+def test_runs_that_answer_nothing_show_why_and_no_forecast(config, plan, capsys, launches):
+    train(RunStore.open(plan.name).with_parent({}), plan.runs[0], loss=2.0)
+    assert main(["run", config]) == 0
+    shown = sweeps_own_run(plan)
+    assert shown.tags["forecast_10x"].startswith("none: ")
+    assert not any(name.startswith("forecast") for name in shown.metrics)
+    said = capsys.readouterr().err
+    assert "mlflow server --backend-store-uri sqlite:///" in said
+    assert "/runs?workflowType=machine_learning&compareRunsMode=CHART" in said
+
+
+def test_a_study_takes_its_times_from_finished_runs_and_says_what_it_leaves_out(
+    config, plan, capsys, launches
+):
+    for run in plan.runs:
+        train(RunStore.open(plan.name), run, loss=2.0)
+    main(["study", config, "--set", "held_out=[]", "--set", "grid.tokens=4000"])
+    said = capsys.readouterr().err
+    assert "3 runs of the store, 3 of them finished, are not in this plan" in said
+    small = min(plan.runs, key=lambda run: run.train_flops)
+    planned = plan_sweep(
+        config_from_mapping(json.loads(Path(config).read_text()), ["grid.tokens=4000"])
+    )
+    first = next(r for r in planned.runs if r.shape == small.shape and not r.held_out)
+    seconds = 3.6 * first.train_flops / small.train_flops
+    assert f" {seconds:.0f}  " in said.split(f"{first.train_flops:.3g}", 1)[1]
 
 
 def test_watching_ends_by_itself_with_the_whole_ledger(config, plan, capsys):

@@ -123,18 +123,18 @@ def test_a_finished_run_has_spent_what_was_planned(one_run):
     }
 
 
-@pytest.mark.parametrize("interrupted_after", [0, 40])
-def test_a_run_whose_worker_is_gone_has_spent_what_had_reached_the_store(one_run, interrupted_after):
+@pytest.mark.parametrize("spent_steps", [0, 40])
+def test_a_run_whose_worker_is_gone_has_spent_what_had_reached_the_store(one_run, spent_steps):
     plan, store, _ = one_run
     (run,) = plan.runs
     writer = store.start_run(run.run_id, run.name, run.facts())
     writer.log_progress(run.progress(0))
-    writer.log_progress(run.progress(interrupted_after))
+    writer.log_progress(run.progress(spent_steps))
     assert writer.flush()
-    assert spent(store, run)["steps"] == interrupted_after
+    assert spent(store, run)["steps"] == spent_steps
     store.close_interrupted(reason="worker was killed")
     facts = spent(store, run)
-    assert (facts["status"], facts["steps"]) == (RunState.INTERRUPTED, interrupted_after)
+    assert (facts["status"], facts["steps"]) == (RunState.INTERRUPTED, spent_steps)
 
 
 def test_a_branch_is_not_charged_for_the_part_of_its_trunk_that_another_paid(tiny_mapping):
