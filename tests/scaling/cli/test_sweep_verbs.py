@@ -12,6 +12,7 @@ from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.driver_lock import DriverLock
+from sweeps.running.runner import SweepOutcome
 
 PRICED = {"budget": {"price_per_device_hour": 3.0, "currency": "EUR"}}
 
@@ -29,9 +30,12 @@ def config(tiny_mapping, tracking_uri, tmp_path, monkeypatch):
 def launches(monkeypatch):
     """Whether `scaling run` went on to train, which it does not here."""
     begun = []
-    monkeypatch.setattr(
-        "sweeps.running.runner.run_sweep", lambda plan, store, **options: begun.append(plan.name)
-    )
+
+    def note(plan, store, **options):
+        begun.append(plan.name)
+        return SweepOutcome(states={}, reasons={}, seconds=0.0)
+
+    monkeypatch.setattr("sweeps.running.runner.run_sweep", note)
     return begun
 
 
