@@ -19,7 +19,6 @@ from analysis.plots.style import (
 )
 from scaling.arrays import FloatArray
 from scaling.errors import ConfigError
-from scaling.words import counted
 
 ENDINGS = (".svg", ".png", ".pdf")
 DISTANCE = "Distance beyond the runs that were kept (decades)"
@@ -113,7 +112,7 @@ def plot_backtest_coverage(backtest: Backtest, *, ax: Axes | None = None) -> Axe
             ms=5,
             lw=1.4,
             color=colour,
-            label=f"{band.words}, {counted(band.score.predictions, 'prediction')}",
+            label=f"{band.words} ({band.score.predictions:,})",
         )
     levels = sorted(backtest.overall.coverage)
     ax.plot(
@@ -123,12 +122,12 @@ def plot_backtest_coverage(backtest: Backtest, *, ax: Axes | None = None) -> Axe
         ms=6,
         lw=0,
         color=FORECAST,
-        label="all, origins weighted alike",
+        label=f"all, origins alike ({backtest.overall.predictions:,})",
         zorder=4,
     )
     ax.set_xlim(40, 100)
     ax.set_ylim(-3, 103)
     ax.set_xlabel("Confidence level of the interval (%)")
     ax.set_ylabel("Hidden runs inside it (%)")
-    legend_above(ax)
+    legend_above(ax, title="distance (hidden runs predicted)")
     return ax

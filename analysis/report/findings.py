@@ -161,7 +161,7 @@ def gather_findings(
         confidence_level=confidence_level,
         bootstrap=bootstrap,
     )
-    refusals = _Refusals()
+    refusals = _Refusals(records.source)
     ask = refusals.ask
     look = partial(questions.held_out, sealed)
     check = ask(look, LimitCode.NO_HELD_OUT_CHECK) if len(held_out_runs(records)) else None
@@ -188,7 +188,8 @@ def gather_findings(
 class _Refusals:
     """What could not be answered, and why."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: str) -> None:
+        self.source = source
         self.limits: list[Limit] = []
 
     def ask(self, call: Callable[[], Answer], code: LimitCode, about: str = "") -> Answer | None:
@@ -196,7 +197,8 @@ class _Refusals:
         try:
             return call()
         except ScalingError as error:
-            self.limits.append(Limit(code, f"{about}: {error}" if about else str(error)))
+            reason = str(error).removeprefix(f"{self.source}: ")  # the page names it once
+            self.limits.append(Limit(code, f"{about}: {reason}" if about else reason))
             return None
 
 

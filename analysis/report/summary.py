@@ -60,7 +60,7 @@ def x_noun(x: str) -> str:
 def target_in_words(at: Mapping[str, float]) -> str:
     """A run that was asked for: its compute with size and tokens, or its place along one column."""
     parts = [
-        f"{SYMBOLS.get(name, name)} {count_in_words(value)}"
+        f"{SYMBOLS.get(name, name)}\u00a0{count_in_words(value)}"
         for name, value in at.items()
         if name != "train_flops"
     ]
@@ -235,18 +235,20 @@ def _reach(findings: Findings, factor: float, target: TargetForecast) -> str:
 
 def _forecast_of(findings: Findings, where: str, target: TargetForecast) -> str:
     """What a run would reach, in a sentence."""
+    beyond = target.decades_beyond
+    distance = f"that is {beyond:.1f} decades beyond the data" if beyond else "inside the data"
     low, high = _interval_of(target, findings)
     if target.median is None:
         return (
             f"{where} would end somewhere between {rough_in_words(low)} and "
             f"{rough_in_words(high)} ({_level(findings)} interval); "
-            f"that is {target.decades_beyond:.1f} decades beyond the data."
+            f"{distance}."
         )
     return (
         f"{where} should reach a loss of "
         f"{with_loss_unit(loss_in_words(target.median), findings.used.loss_kind)}, "
         f"{_level(findings)} interval {loss_in_words(low)} to {loss_in_words(high)}; "
-        f"that is {target.decades_beyond:.1f} decades beyond the data."
+        f"{distance}."
     )
 
 

@@ -1,5 +1,6 @@
 """From findings to one HTML file that needs nothing else: no network, no script, no font."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from scaling.limits import Limit, LimitCode, texts
 from scaling.words import counted
 
 FOLDER = Path(__file__).parent
+_RANGE = re.compile(r"[\d.]+[kMBT]? to [\d.]+[kMBT]?")
 
 
 def write_report(findings: Findings, path: str | Path, *, title: str | None = None) -> Path:
@@ -98,5 +100,9 @@ def _limits_of_answers(findings: Findings) -> list[str]:
 
 
 def _unbroken(shown: Any) -> Any:
-    """A text whose powers of ten are broken over no two lines."""
-    return shown.replace(f" {TIMES} ", f"\u00a0{TIMES}\u00a0") if isinstance(shown, str) else shown
+    """A text whose powers of ten are broken over no two lines, and a cell whose range is not."""
+    if not isinstance(shown, str):
+        return shown
+    if _RANGE.fullmatch(shown):
+        return shown.replace(" ", "\u00a0")
+    return shown.replace(f" {TIMES} ", f"\u00a0{TIMES}\u00a0")

@@ -338,7 +338,7 @@ def test_what_the_runs_cannot_answer_is_said_and_not_left_out(floorless):
     html = render_report(gather_findings(floorless, bootstrap=0))
     text = " ".join(Page(html).text.split())
     assert "No run was held out" in text
-    assert "Compute-optimal size and tokens Not answered: bare.csv: the table has no params" in text
+    assert "Compute-optimal size and tokens Not answered: the table has no params" in text
     # six runs over two decades, too few to backtest: they carry one decade and not two
     assert "do not support a number for 100 times" in text
 
