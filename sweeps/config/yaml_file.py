@@ -30,18 +30,31 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SweepConfig:
     The file is given by its path; one that comes with the project also by its name (quickstart).
     Relative paths of what it reads belong to its folder; those of overrides to the current one.
 
-    Raises ConfigError, in one line that begins with the path, for a file that cannot be read, an
-    unknown key (naming where it belongs, or the nearest known one), a value of the wrong type, and
-    whatever a part of the config refuses.
+    Raises ConfigError, in one line that begins with the path, or with the override that is at
+    fault, for a file that cannot be read, an unknown key (naming where it belongs, or the nearest
+    known one), a value of the wrong type, and whatever a part of the config refuses.
     """
     file = config_file(path)
+    raw: object = None
     try:
         raw = load_yaml(_text_of(file))
         if isinstance(raw, Mapping):
             raw = _from_folder(raw, SweepConfig, Path(path).parent)
         return config_from_mapping(raw, overrides)
     except ConfigError as error:
-        raise ConfigError(f"{printable(path, most=4000)}: {error}") from error
+        at_fault = _override_at_fault(raw, overrides)
+        where = printable(path, most=4000) if at_fault is None else f"--set {printable(at_fault)}"
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _override_at_fault(raw: object, overrides: Sequence[str]) -> str | None:
+    """The override after which settings are refused that were none before; None where those of the
+    file are refused by themselves and with every override."""
+    for count in reversed(range(len(overrides))):
+        with suppress(ConfigError):
+            config_from_mapping(raw, overrides[:count])
+            return overrides[count]
+    return None
 
 
 def _text_of(file: Traversable) -> str:
@@ -63,20 +76,13 @@ def config_from_mapping(raw: object, overrides: Sequence[str] = ()) -> SweepConf
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise ConfigError(f'override "{override}" is not of the form key.path=value')
-        value: object = _override(override, text)
+            raise ConfigError(f"{printable(override)} is not of the form key.path=value")
+        value: object = load_yaml(text)
         for name in reversed(key.strip().lstrip("-").split(".")):
             value = {name: value}
         raw = merged(raw, typing.cast(Mapping[str, Any], value))
     config: SweepConfig = _section(raw, SweepConfig, "")
     return config
-
-
-def _override(override: str, text: str) -> object:
-    try:
-        return load_yaml(text)
-    except ConfigError as error:
-        raise ConfigError(f'override "{printable(override)}": {error}') from error
 
 
 def _from_folder(raw: Mapping[str, Any], kind: type[Section], folder: Path) -> dict[str, Any]:

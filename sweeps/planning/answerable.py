@@ -14,6 +14,7 @@ import numpy as np
 from scaling.answerable import (
     BACKTESTS,
     CURVE_REACH,
+    ROUNDING,
     SPANNED_REACH,
     backtest_cuts,
     budget_numbers,
@@ -68,11 +69,14 @@ class Answerable:
     decades_spanned: float
     decades_beyond: float
     """Up to which a forecast can be read as a number, if its interval is narrow enough."""
+    held_out: Answer | None
+    """Whether the runs that are held out lie within that reach; None where none are."""
 
     @property
     def answers(self) -> tuple[Answer, ...]:
         """Question by question."""
-        return (self.law_of_compute, self.law_of_sizes, self.forecast, self.split, self.backtest)
+        asked = (self.law_of_compute, self.law_of_sizes, self.forecast, self.split, self.backtest)
+        return asked if self.held_out is None else (*asked, self.held_out)
 
     def document(self) -> dict[str, Any]:
         """What a JSON document says of it."""
@@ -126,6 +130,8 @@ def answerable(plan: SweepPlan) -> Answerable:
 
     forecast = ask("forecast", _no_forecast)
     spanned = float(np.ptp(inputs.ladder)) / DECADE if fitted else 0.0
+    reach = 0.0 if forecast.refusal else _reach(inputs, spanned)
+    hidden = _Inputs.of(run for run in plan.runs if run.held_out)
     return Answerable(
         fitted_runs=len(fitted),
         budgets=len(inputs.budgets),
@@ -136,8 +142,30 @@ def answerable(plan: SweepPlan) -> Answerable:
         backtest=ask("backtest", _no_backtest),
         backtests=0 if forecast.refusal else len(_cuts(inputs)),
         decades_spanned=spanned,
-        decades_beyond=0.0 if forecast.refusal else _reach(inputs, spanned),
+        decades_beyond=reach,
+        held_out=_held_out(inputs, hidden, reach, forecast.refusal),
     )
+
+
+def _held_out(runs: _Inputs, hidden: _Inputs, reach: float, refusal: str | None) -> Answer | None:
+    """Whether the held-out runs can be predicted by a number, and not only by an interval."""
+    if not len(hidden.compute):
+        return None
+    if refusal is None:
+        columns = ("compute", "params", "tokens") if runs.is_surface else ("compute",)
+        seen, asked = (
+            np.column_stack([getattr(one, name) for name in columns]) for one in (runs, hidden)
+        )
+        beyond = decades_outside(seen, asked)
+        far = int(np.sum(beyond > reach + ROUNDING))
+        if far:
+            lie = "lies" if far == 1 else "lie"
+            refusal = (
+                f"{far} of {len(beyond)} {lie} up to {beyond.max():.2f} decades beyond the other "
+                f"runs, and a forecast is a number to {reach:.2f} at most: only an order of "
+                "magnitude will be checked; hold out a smaller run, or add larger budgets"
+            )
+    return Answer(question="held out", refusal=refusal)
 
 
 def _no_law_of_compute(runs: _Inputs) -> str | None:

@@ -195,6 +195,7 @@ _QUESTIONS = {
     "forecast": "a forecast by budget",
     "split": "how to split a budget between size and tokens",
     "backtest": "a backtest",
+    "held out": "the held-out runs, as numbers",
 }
 
 

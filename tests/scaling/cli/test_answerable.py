@@ -5,6 +5,7 @@ import pytest
 
 from analysis.decisions.optimal_split import allocate
 from analysis.evaluation.backtest import backtest
+from analysis.evaluation.held_out import forecast_held_out
 from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import ForecastOptions
@@ -46,12 +47,16 @@ def planned(request):
     if request.param == "a ladder":  # what is held out takes no part
         mapping |= {"held_out": [{"width": 96, "flops": 1e13}]}
     plan = plan_sweep(config_from_mapping(mapping))
+    return plan, answerable(plan), records_of(plan)
+
+
+def records_of(plan):
+    """The runs of a plan as a known law would have them."""
     facts = [run.facts_when_finished() for run in plan.runs]
     names = ("params", "tokens", "train_flops", "held_out")
     columns = {name: np.array([one[name] for one in facts]) for name in names}
     law = Chinchilla(E=1.7, A=400.0, B=410.0, alpha=0.34, beta=0.28)
-    records = simulate_records(law, columns, relative_noise=0.001)
-    return plan, answerable(plan), records
+    return simulate_records(law, columns, relative_noise=0.001)
 
 
 def refused(question):
@@ -124,3 +129,19 @@ def test_the_text_says_each_answer(planned):
     refusals = [answer.refusal for answer in can.answers if answer.refusal]
     assert all(f"no: {refusal}" in text for refusal in refusals)
     assert text.count(": yes") == len(can.answers) - len(refusals)
+
+
+@pytest.mark.parametrize(("held_out", "is_far"), [(6e12, False), (1e15, True)])
+def test_a_held_out_run_beyond_the_reach_is_told_before_anything_is_spent(held_out, is_far):
+    mapping = {"name": "p", "data": {"source": "markov", "symbols": 16, "validation_windows": 4}}
+    mapping |= {"model": {"head_size": 8, "context": 64}, "recipe": {"name": "cpt-adamw-tiny/1"}}
+    mapping |= GRIDS["a ladder"] | {"held_out": [{"width": 96, "flops": held_out}]}
+    plan = plan_sweep(config_from_mapping(mapping))
+    can = answerable(plan)
+    records = records_of(plan)
+    assert (can.held_out.refusal is not None) is is_far
+    made = forecast_held_out(records, options=QUICK)
+    assert (first_of(LimitCode.UNSUPPORTED, made.targets[0].limits) is not None) is is_far
+    assert ("only an order of magnitude will be checked" in answers_text(can)) is is_far
+    nothing = answerable(plan_sweep(config_from_mapping(mapping | {"held_out": []})))
+    assert nothing.held_out is None

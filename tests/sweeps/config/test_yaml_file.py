@@ -91,6 +91,23 @@ def test_an_override_without_a_value_is_refused(write):
         load_config(write(GOOD), ["grid.sede=3"])
 
 
+@pytest.mark.parametrize(
+    ("overrides", "where"),
+    [
+        (["grid.seed"], "--set grid.seed: "),
+        (["grid.seed=[4, 5]", "model.head_size=7"], "--set model.head_size=7: "),
+        (["grid.seed=3", "grid.sede=3", "grid.seed=4"], "--set grid.sede=3: "),
+        (["grid.flops=[1"], r"--set grid.flops=\[1: "),
+    ],
+)
+def test_a_mistake_in_an_override_is_not_blamed_on_the_file(write, overrides, where):
+    with pytest.raises(ConfigError, match=f"^{where}"):
+        load_config(write(GOOD), overrides)
+    broken = write("name: a\ngird: {}\n")
+    with pytest.raises(ConfigError, match=f"^{broken}: "):
+        load_config(broken, ["name=b"])
+
+
 def test_paths_of_a_file_belong_to_its_folder_and_those_of_overrides_to_the_current_one(tmp_path):
     folder = tmp_path / "configs"
     folder.mkdir()
