@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from analysis.evaluation.held_out import check_held_out as check_held_out
     from analysis.evaluation.held_out import forecast_held_out as forecast_held_out
     from analysis.evaluation.sealed import Seal as Seal
-    from analysis.evaluation.sealed import SealStanding as SealStanding
     from analysis.evaluation.sealed import seal_forecast as seal_forecast
-    from analysis.evaluation.sealed import standing_of as standing_of
+    from analysis.evaluation.verdicts import SealStanding as SealStanding
+    from analysis.evaluation.verdicts import standing_of as standing_of
     from analysis.fitting.checklist import checklist_card as checklist_card
     from analysis.fitting.lmfit_bridge import profile_intervals as profile_intervals
     from analysis.fitting.policy import fit_law as fit_law
@@ -70,7 +70,8 @@ _HOMES = {
     "analysis.approaches.side_by_side": ("CrossCheck", "cross_checks"),
     "analysis.evaluation.backtest": ("Backtest", "backtest"),
     "analysis.evaluation.held_out": ("HeldOutCheck", "check_held_out", "forecast_held_out"),
-    "analysis.evaluation.sealed": ("Seal", "SealStanding", "seal_forecast", "standing_of"),
+    "analysis.evaluation.sealed": ("Seal", "seal_forecast"),
+    "analysis.evaluation.verdicts": ("SealStanding", "standing_of"),
     "analysis.decisions.optimal_split": ("Allocation", "OptimalSplit", "allocate"),
     "analysis.decisions.budget_for_loss": ("BudgetForLoss", "budget_for_loss"),
     "analysis.report.findings": ("Findings", "gather_findings"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import streamlit as st
 
-from analysis.evaluation.sealed import SealStanding, record_line
+from analysis.evaluation.verdicts import SealStanding, record_line, unproved
 from analysis.fitting.policy import RESAMPLES
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
@@ -228,6 +228,8 @@ def _sealed(feeds: Feeds) -> None:
         return
     st.markdown(_plain(f"{record_line(standings)}."))
     _table(state_tables.seals_table(standings))
+    for sentence in unproved(standings):
+        st.caption(_plain(sentence))
 
 
 def _table(table: Table) -> None:

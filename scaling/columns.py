@@ -135,6 +135,16 @@ COLUMNS: dict[str, Column] = {
     "marginal_flops": Column(
         "FLOP that the run added: train_flops without what a shorter branch of its trunk paid"
     ),
+    "started_at": Column(
+        "when its training began; a time without a zone is UTC",
+        "text",
+        aliases=("start_time", "started", "created_at", "created", "start_date"),
+    ),
+    "ended_at": Column(
+        "when its training ended",
+        "text",
+        aliases=("end_time", "ended", "finished_at", "completed_at", "end_date"),
+    ),
     "wall_seconds": Column("seconds of training, on the clock; of the whole stack it shared"),
     "device": Column("what it ran on", "text"),
     "device_seconds": Column("its share of wall_seconds in the stack it was trained in"),

@@ -71,6 +71,18 @@ class LimitCode(StrEnum):
     """A measured loss lies outside its interval: do not trust larger forecasts unexplained."""
     WAITING = "waiting"
     """No run of a sealed forecast has landed yet."""
+    SEALED_LATE = "sealed late"
+    """The forecast was sealed after its run began, or was known: the verdict does not count."""
+    ALTERED = "altered"
+    """A seal, or a run that verified it, is not what it was: the verdict does not count."""
+    SEAL_MISSING = "seal missing"
+    """A sealed forecast is gone from the store, or unreadable: the record is not whole."""
+    OTHER_EVALUATION = "other evaluation"
+    """Runs at a sealed target were measured on something else: they are no verdict."""
+    TIME_UNKNOWN = "time unknown"
+    """Nothing says when a run began, so it cannot be compared with the time of sealing."""
+    NOT_PROVED = "not proved"
+    """What a seal, as it is kept and published, does not show."""
 
     NO_ANSWER = "no answer"
     """The runs cannot answer at all; the text is the reason."""
@@ -99,10 +111,15 @@ class Limit:
     """A sentence for people, without a full stop; it may change at any time."""
 
 
-def texts(limits: Iterable[Limit], *, without: Iterable[LimitCode] = ()) -> list[str]:
-    """The sentences of these limits, those of some codes left out; each once, in order."""
-    hidden = frozenset(without)
-    return list(dict.fromkeys(limit.text for limit in limits if limit.code not in hidden))
+def texts(
+    limits: Iterable[Limit],
+    *,
+    of: Iterable[LimitCode] = tuple(LimitCode),
+    without: Iterable[LimitCode] = (),
+) -> list[str]:
+    """The sentences of these limits, of some codes or without some; each once, in order."""
+    shown = frozenset(of) - frozenset(without)
+    return list(dict.fromkeys(limit.text for limit in limits if limit.code in shown))
 
 
 def codes(limits: Iterable[Limit]) -> str:

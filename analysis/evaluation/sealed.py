@@ -1,16 +1,15 @@
 """Sealed forecasts: what was predicted, from what and when, fixed before the run it speaks of.
 
-    forecast  --seal-->  Seal  (kept in the run store by name)
-    Seal + the runs that have landed since  --score-->  Verdicts
+    forecast  --seal-->  Seal  (kept in the run store by name, in a chain)
 
-The digest of all that a seal says is kept beside it, so that a changed one is noticed. Its score
-counts only runs that the forecast did not see.
+The digest of all that a seal says is kept beside it and in the next seal, so that a changed one is
+noticed; `analysis.evaluation.verdicts` holds it against the runs that have landed since.
 """
 
 import hashlib
 import json
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,17 +18,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.display import Result
 from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.intervals import Interval, intervals_from
 from analysis.tuning.screening import screen
 from scaling.answerable import AS_PLANNED
-from scaling.columns import MUST_AGREE
-from scaling.errors import ForecastError, RecordError, ScalingError
-from scaling.limits import Limit, LimitCode
+from scaling.columns import MUST_AGREE, NATS_PER_TOKEN
+from scaling.errors import ForecastError, RecordError
 from scaling.records import Records
 from scaling.sources import Source, records_from
 from scaling.version import installed_version
+
+#: Statuses of runs whose loss is on its way, or foretold: no forecast of them can be sealed.
+_BEGUN = ("running", "settled")
+#: Statuses of runs of which nothing is known without a loss.
+_BLANK = ("finished", "planned")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,12 @@ class Seal:
     where: tuple[str, ...] = ()  # the row filters that the source was read with
     reading: Mapping[str, Any] = field(default_factory=dict)  # units and the like, if any
     measured_on: Mapping[str, str] = field(default_factory=dict)  # evaluation set, tokenizer ...
+    known: Mapping[str, float | None] | None = None
+    """The runs at its targets that its source held at sealing, those outside ``where`` too, with
+    their losses: none of these can verify it. None where the whole source was not looked at."""
+    chain: str = ""  # which chain of seals it stands in, and where
+    number: int = 0
+    previous: str = ""  # the digest of the seal before it
 
     @property
     def digest(self) -> str:
@@ -72,8 +80,16 @@ class Seal:
 
     @classmethod
     def from_json(cls, text: str) -> "Seal":
-        """The seal that `to_json` wrote."""
-        document: dict[str, Any] = json.loads(text)
+        """The seal that `to_json` wrote. Raises ForecastError where the text is none."""
+        try:
+            return cls._from_document(json.loads(text))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ForecastError(
+                f"no sealed forecast of this version of the toolkit: {error!r}"
+            ) from error
+
+    @classmethod
+    def _from_document(cls, document: dict[str, Any]) -> "Seal":
         targets = tuple(
             SealedTarget(
                 at=target["at"],
@@ -88,50 +104,24 @@ class Seal:
         return cls(**{**document, **lists, "targets": targets})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """How one sealed prediction fared: measured loss, error, and which intervals held it."""
-
-    seal: str
-    at: Mapping[str, float]
-    run: str
-    predicted: float | None
-    measured: float
-    error: float | None  # predicted / measured - 1: above zero means predicted too high
-    inside: Mapping[float, bool]  # by confidence level
-
-    @property
-    def line(self) -> str:
-        """The verdict as a sentence."""
-        where = ", ".join(f"{name} {value:.4g}" for name, value in self.at.items())
-        held = ", ".join(
-            f"{'inside' if ok else 'OUTSIDE'} {100 * level:.10g}%"
-            for level, ok in self.inside.items()
-        )
-        head, measured = f"{self.seal} at {where}", f"measured {self.measured:.4f}"
-        if self.predicted is None or self.error is None:
-            return f"{head}: an order of magnitude only, {measured} ({held})"
-        return (
-            f"{head}: predicted {self.predicted:.4f}, {measured}, error {self.error:+.2%} ({held})"
-        )
-
-
 def seal_forecast(
     forecast: Forecast,
     name: str,
     records: Source,
     asked: Sequence[str] = (),
     where: Sequence[str] = (),
+    unfiltered: Source | None = None,
 ) -> Seal:
     """Fix a forecast made from ``records`` under a name.
 
     ``where`` are the row filters that the records were read with: scoring reads them so again.
+    ``unfiltered`` is the same source without them: a run in it at a target is no verdict later.
 
     ``asked`` names the quantities that were asked for (default: all that describe the target). A
     budget asked for alone is later met by the best run at that budget.
 
-    Raises ForecastError if one of its targets has already been run, which would be no forecast, or
-    if ``where`` leaves a target out, which could then never be scored.
+    Raises ForecastError if one of its targets has been run or is being run among ``records``, which
+    would be no forecast, or if ``where`` leaves a target out, which could then never be scored.
     """
     records = records_from(records)
     targets = tuple(
@@ -146,18 +136,27 @@ def seal_forecast(
     )
     for target in targets:
         _require_within(target, where)
-        landed = _runs_at(target, records)
-        if landed:
-            place = ", ".join(f"{key} {target.at[key]:.4g}" for key in target.asked)
-            raise ForecastError(
-                f"a run at {place} has already landed ({landed[0][0]}); seal forecasts of runs "
-                "that do not exist yet"
-            )
+        for run in runs_at(target, records):
+            if run.status in _BEGUN or (run.status == "finished" and run.loss is not None):
+                place = ", ".join(f"{key} {target.at[key]:.4g}" for key in target.asked)
+                state = "already landed" if run.status == "finished" else "already begun"
+                raise ForecastError(
+                    f"a run at {place} has {state} ({run.name}); seal forecasts of runs that do "
+                    "not exist yet"
+                )
+    everything = records if unfiltered is None else records_from(unfiltered)
+    is_whole = unfiltered is not None or not where
+    known = {
+        run.name: run.loss
+        for target in targets
+        for run in runs_at(target, everything)
+        if run.loss is not None or run.status not in _BLANK
+    }
     table = records.table
     recipes = table["recipe"].dropna().unique() if "recipe" in table else []
     return Seal(
         name=name,
-        sealed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        sealed_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         source=forecast.source,
         data_hash=forecast.data_hash,
         seen_runs=tuple(map(str, table["run_id"])) if "run_id" in table else (),
@@ -169,126 +168,68 @@ def seal_forecast(
         reading=records.reading.beyond_columns,
         where=tuple(where),
         measured_on=_measured_on(records),
+        known=known if is_whole else None,
     )
 
 
-def score_seal(seal: Seal, records: Records) -> tuple[Verdict, ...]:
-    """How the seal's predictions fared on the finished runs that it had not seen.
+@dataclass(frozen=True, kw_only=True)
+class RunAtTarget:
+    """A run of a table at a sealed target; its loss is None where it has none yet."""
 
-    A prediction whose run has not landed yet has no verdict. Runs are matched by the target's own
-    quantities to within 2%. Raises RecordError where the records lack these or the loss, and
-    ForecastError where they were measured on another evaluation set, tokenizer or data.
+    row: int  # its position in the table
+    name: str
+    loss: float | None
+    status: str
+
+
+def runs_at(target: SealedTarget, records: Records) -> list[RunAtTarget]:
+    """The runs at this target, held-out and unfinished ones too, in the table's order.
+
+    They are matched by what was asked for, to within 2%; a run that has not finished by what it was
+    planned to be, where the table says that.
     """
-    records.require("loss", *dict.fromkeys(name for t in seal.targets for name in t.asked))
-    records = _measured_alike(seal, records)
-    verdicts = []
-    for target in seal.targets:
-        landed = [found for found in _runs_at(target, records) if found[0] not in seal.seen_runs]
-        if target.asked == ("train_flops",):  # the loss at a budget is that of its best run
-            landed = sorted(landed, key=lambda found: found[1])[:1]
-        verdicts += [_verdict(seal, target, run, loss) for run, loss in landed]
-    return tuple(verdicts)
+    if any(name not in records for name in target.asked):
+        return []
+    here = np.ones(len(records), dtype=bool)
+    for name in target.asked:
+        value = records.column(name)
+        if (planned := f"planned_{name}") in records:
+            to_be = records.column(planned)
+            value = np.where(records.is_finished | ~np.isfinite(to_be), value, to_be)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            here &= np.abs(np.log(value / target.at[name])) < AS_PLANNED
+    losses = records.column("loss") if "loss" in records else np.full(len(records), np.nan)
+    names, statuses = records.row_names, records.status.to_numpy()
+    return [
+        RunAtTarget(
+            row=int(row),
+            name=names[row],
+            loss=float(losses[row]) if np.isfinite(losses[row]) else None,
+            status=str(statuses[row]),
+        )
+        for row in np.flatnonzero(here)
+    ]
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
-class SealStanding(Result):
-    """One sealed forecast and where it stands: its verdicts, or why there are none."""
+def measured_on(records: Records) -> pd.DataFrame:
+    """What each run (a row) was measured on, as text: a column of each of MUST_AGREE that is known.
 
-    seal: Seal
-    verdicts: tuple[Verdict, ...]
-    limits: tuple[Limit, ...]  # its source cannot be read, or no run of it has landed yet
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per verdict: where its run is, predicted (blank where it is not supported) and
-        measured loss, error (predicted / measured - 1), and which intervals held."""
-        rows = [
-            {
-                **verdict.at,
-                "run": verdict.run,
-                "predicted": verdict.predicted,
-                "measured": verdict.measured,
-                "error": verdict.error,
-                **{f"inside_{100 * k:.10g}": held for k, held in verdict.inside.items()},
-            }
-            for verdict in self.verdicts
-        ]
-        columns = None if rows else ["run", "predicted", "measured", "error"]
-        return pd.DataFrame(rows, columns=columns)
-
-    @property
-    def waiting(self) -> tuple[SealedTarget, ...]:
-        """The predictions whose run has not landed yet."""
-        landed = [verdict.at for verdict in self.verdicts]
-        return tuple(target for target in self.seal.targets if target.at not in landed)
-
-
-def standings_of(
-    documents: Mapping[str, str], load: Callable[[Seal], Records]
-) -> tuple[SealStanding, ...]:
-    """Where every sealed forecast stands, oldest first.
-
-    ``documents`` are JSON by name, as the run store keeps them; ``load`` reads the source of one.
-    A source that cannot be read is said in its standing and stops no other.
+    The kind of a loss is known of every table; "" is a cross-entropy in nats per token.
     """
-    standings = []
-    for document in documents.values():
-        seal = Seal.from_json(document)
-        try:
-            standings.append(standing_of(seal, load(seal)))
-        except ScalingError as error:
-            refused = Limit(LimitCode.NO_ANSWER, f"not scored: {error}")
-            standings.append(SealStanding(seal=seal, verdicts=(), limits=(refused,)))
-    return tuple(standings)
-
-
-def standing_of(seal: Seal, records: Source) -> SealStanding:
-    """The seal with its verdicts on these records; raises what `score_seal` does."""
-    records = records_from(records)
-    verdicts = score_seal(seal, records)
-    waiting = (Limit(LimitCode.WAITING, "none of its runs has landed yet"),)
-    return SealStanding(seal=seal, verdicts=verdicts, limits=() if verdicts else waiting)
-
-
-def record_line(standings: Sequence[SealStanding]) -> str:
-    """The record of all sealed forecasts in a sentence: how many landed, error, hits."""
-    verdicts = [verdict for standing in standings for verdict in standing.verdicts]
-    waiting = sum(len(standing.waiting) for standing in standings)
-    summary = f"{len(standings)} sealed forecasts: {len(verdicts)} verdicts, {waiting} waiting"
-    if not verdicts:
-        return summary
-    errors = [abs(verdict.error) for verdict in verdicts if verdict.error is not None]
-    levels = dict.fromkeys(level for verdict in verdicts for level in verdict.inside)
-    hits = []
-    for level in levels:
-        own = [verdict.inside[level] for verdict in verdicts if level in verdict.inside]
-        hits.append(f"{sum(own)} of {len(own)} inside the {100 * level:g}% interval")
-    mean = [f"mean error {np.mean(errors):.2%}"] if errors else []
-    return "; ".join([summary, *mean, ", ".join(hits)])
+    found = {name: records.table[name].astype(object) for name in MUST_AGREE if name in records}
+    kinds = found.get("loss_kind", pd.Series(None, index=records.table.index, dtype=object))
+    kinds = kinds.where(kinds.notna(), records.loss_kind).astype(str)
+    found["loss_kind"] = kinds.where(~kinds.isin(NATS_PER_TOKEN), "")
+    return pd.DataFrame(
+        {name: values.map(str, na_action="ignore") for name, values in found.items()}
+    )
 
 
 def _measured_on(records: Records) -> dict[str, str]:
     """What the losses of the usable runs were measured on, as far as the table says."""
-    usable = screen(records)
-    known = {name: usable.table[name].dropna() for name in MUST_AGREE if name in usable}
+    usable = measured_on(screen(records))
+    known = {name: usable[name].dropna() for name in usable}
     return {name: str(values.iloc[0]) for name, values in known.items() if len(values)}
-
-
-def _measured_alike(seal: Seal, records: Records) -> Records:
-    """The runs that do not say they were measured on something else; ForecastError if none is."""
-    alike = records
-    for name, sealed in seal.measured_on.items():
-        if name not in alike:
-            continue
-        given = alike.table[name].dropna().astype(str)
-        if len(given) and len(given) == len(alike) and not (given == sealed).any():
-            raise ForecastError(
-                f'{records.source}: {name} is {given.iloc[0]}, but "{seal.name}" was sealed for '
-                f"{sealed}; their losses do not compare: verify it on runs like those it was made "
-                "from"
-            )
-        other = alike.table[name].notna() & (alike.table[name].astype(str) != sealed)
-        alike = alike.select(~other.to_numpy(), f"{name} is not {sealed}")
-    return alike
 
 
 def _require_within(target: SealedTarget, where: Sequence[str]) -> None:
@@ -304,30 +245,6 @@ def _require_within(target: SealedTarget, where: Sequence[str]) -> None:
                 f'--where "{condition}" leaves out the target itself, so its run could never be '
                 "scored; loosen it, or mark runs as held_out and use scaling study --seal"
             )
-
-
-def _verdict(seal: Seal, target: SealedTarget, run: str, loss: float) -> Verdict:
-    return Verdict(
-        seal=seal.name,
-        at=target.at,
-        run=run,
-        predicted=target.median,
-        measured=loss,
-        error=None if target.median is None else target.median / loss - 1,
-        inside={level: low <= loss <= high for level, (low, high) in target.intervals.items()},
-    )
-
-
-def _runs_at(target: SealedTarget, records: Records) -> list[tuple[str, float]]:
-    """(run, loss) of the finished runs at this target, held-out ones too."""
-    if any(name not in records for name in (*target.asked, "loss")):
-        return []
-    losses, names = records.column("loss"), records.row_names
-    here = np.isfinite(losses) & records.is_finished
-    for name in target.asked:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            here &= np.abs(np.log(records.column(name) / target.at[name])) < AS_PLANNED
-    return [(names[i], float(losses[i])) for i in np.flatnonzero(here)]
 
 
 def code_version() -> str:

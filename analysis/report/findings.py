@@ -21,7 +21,7 @@ from analysis.evaluation.held_out import (
     held_out_runs,
     with_held_out,
 )
-from analysis.evaluation.sealed import SealStanding
+from analysis.evaluation.verdicts import SealStanding
 from analysis.fitting.policy import RESAMPLES, fit_law
 from analysis.fitting.result import Fit
 from analysis.forecasting.forecast import forecast

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.evaluation.sealed import SealStanding
+from analysis.evaluation.verdicts import UNCOUNTED, SealStanding
 from analysis.intervals import LEVEL
 from analysis.report.findings import Findings
 from analysis.report.summary import NOT_SUPPORTED, SYMBOLS
@@ -113,6 +113,10 @@ def _standing_row(
     )
 
 
+#: What is said once of all seals, or by the words of a cell.
+_OF_ALL = (LimitCode.WAITING, LimitCode.NOT_PROVED, LimitCode.SEAL_MISSING)
+
+
 def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEVEL) -> Table:
     """Every sealed prediction with its verdict, or what it is waiting for; oldest first.
 
@@ -139,11 +143,13 @@ def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEV
                 if not inside:
                     missed.append(len(rows))
                 error = or_dash(verdict.error, lambda v: percent_in_words(100 * v, signed=True))
-                rows.append(
-                    (*cells, f"{verdict.measured:.4f}", error, "inside" if inside else "OUTSIDE")
-                )
+                held = "inside" if inside else "OUTSIDE"
+                if not verdict.counted:
+                    against = texts((*standing.limits, *verdict.limits), of=UNCOUNTED)
+                    held = f"not counted ({held}): {'; '.join(against)}"
+                rows.append((*cells, f"{verdict.measured:.4f}", error, held))
             if not own:
-                refusals = texts(standing.limits, without=(LimitCode.WAITING,))
+                refusals = texts(standing.limits, without=_OF_ALL)
                 rows.append(
                     (
                         *cells,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.evaluation.held_out import forecast_held_out, held_out_runs
-from analysis.evaluation.sealed import SealStanding, record_line
+from analysis.evaluation.verdicts import SealStanding, record_line
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import TargetForecast
 from analysis.intervals import LEVEL, interval_at

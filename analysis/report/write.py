@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from analysis.evaluation.sealed import record_line
+from analysis.evaluation.verdicts import record_line, unproved
 from analysis.report import state_tables, tables
 from analysis.report.figures import draw_figures
 from analysis.report.findings import FACTORS, Findings
@@ -78,6 +78,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         else f"what the table calls {unit}",
         seal_record=record_line(findings.seals),
         answered_limits=_limits_of_answers(findings),
+        seal_doubts=unproved(findings.seals),
         level=f"{100 * findings.confidence_level:g}%",
     )
 

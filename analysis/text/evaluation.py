@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from analysis.evaluation.backtest import Backtest, Score
 from analysis.evaluation.held_out import HeldOutCheck
-from analysis.evaluation.sealed import SealStanding, record_line
+from analysis.evaluation.verdicts import SealStanding, record_line
 from analysis.text.tables import target_label
 from scaling.display import Block, Section, Table, as_text
-from scaling.limits import texts
+from scaling.limits import LimitCode, texts
 from scaling.words import counted
 
 
@@ -87,13 +87,34 @@ def standing_blocks(standing: SealStanding) -> list[Block]:
 
 def standing_text(standing: SealStanding) -> str:
     """How a sealed forecast fared: a line per run that has landed, and what limits that."""
+    return "\n".join([*_standing_lines(standing), *texts(standing.limits)])
+
+
+def _standing_lines(standing: SealStanding) -> list[str]:
+    """The seal, its verdicts, and what speaks against each of these."""
     seal = standing.seal
-    head = f"{seal.name}: sealed {seal.sealed_at} from {seal.source} (digest {seal.digest})"
-    return "\n".join([head, *(v.line for v in standing.verdicts), *texts(standing.limits)])
+    place = f"seal {seal.number} of {standing.count}, " if standing.count else ""
+    head = (
+        f"{seal.name}: {place}sealed {seal.sealed_at[:19].replace('T', ' ')} UTC from {seal.source}"
+        f"{''.join(f', where {condition}' for condition in seal.where)} (digest {seal.digest})"
+    )
+    if (published := standing.published) and published.at:
+        head += f", published by {published.where} of {published.at[:19].replace('T', ' ')} UTC"
+    lines = [head]
+    for verdict in standing.verdicts:
+        lines += [verdict.line, *texts(verdict.limits)]
+    return lines
 
 
 def standings_text(standings: Sequence[SealStanding]) -> str:
-    """Every sealed forecast with its verdicts, then the record of all."""
+    """Every sealed forecast with its verdicts, then what limits them all, and the record."""
     if not standings:
         return "no forecast is sealed yet; seal one with scaling forecast --seal NAME"
-    return "\n".join([*map(standing_text, standings), "", record_line(standings)])
+    shared = set.intersection(*(set(standing.limits) for standing in standings))
+    lines = []
+    for standing in standings:
+        own = [limit for limit in standing.limits if limit not in shared]
+        lines += [*_standing_lines(standing), *texts(own)]
+    said = [limit for limit in standings[0].limits if limit in shared]
+    last = texts(said, without=(LimitCode.SEAL_MISSING,))  # the record has these
+    return "\n".join([*lines, "", *last, record_line(standings)])

@@ -29,6 +29,13 @@ def load(arguments: Arguments) -> "Records":
     return records
 
 
+def unfiltered(arguments: Arguments) -> "Records":
+    """The runs that SOURCE names, those that --where leaves out too."""
+    from scaling.sources import records_from
+
+    return records_from(arguments.source, reading=reading(arguments))
+
+
 def reading(arguments: Arguments) -> "Reading":
     """How the flags ask for a table to be read."""
     from scaling.tables.reading import Reading

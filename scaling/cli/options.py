@@ -171,6 +171,7 @@ def sealing(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="train the held-out runs last, after their forecast is sealed as NAME",
     )
+    _publishing(command)
 
 
 def json_output(command: argparse.ArgumentParser) -> None:
@@ -351,6 +352,15 @@ def points_and_seals(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--seal", metavar="NAME", help="keep the forecast for `scaling verify NAME`"
     )
+    _publishing(command)
+
+
+def _publishing(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--publish",
+        action="store_true",
+        help="with --seal: tag the commit of git that is checked out here with the seal's digest",
+    )
 
 
 def _levels(command: argparse.ArgumentParser, what: str) -> None:
@@ -395,6 +405,12 @@ def seal_name(command: argparse.ArgumentParser) -> None:
     """Which sealed forecast, and where its runs have landed."""
     command.add_argument("name", metavar="NAME", nargs="?", help="the name it was sealed under")
     command.add_argument("--all", action="store_true", help="every sealed forecast")
+    command.add_argument(
+        "--published",
+        metavar="git|DIGEST",
+        help="hold the seals against the tags of this repository of git and its remotes, or "
+        "against one digest that was published",
+    )
     command.add_argument(
         "source", metavar="SOURCE", nargs="?", help="the runs (default: what it was made from)"
     )

@@ -19,7 +19,7 @@ from scaling.store.tracking_uri import with_credentials, without_credentials, wi
 from scaling.tables.notes import printable
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
     from mlflow.tracking import MlflowClient
 
 TRY = "scaling.try"  # the tag that makes shipping a run twice harmless
@@ -178,6 +178,14 @@ def pages(
         )
         yield from page
         token = page.token or ""
+
+
+def all_experiments(client: "MlflowClient", uri: str) -> "list[Experiment]":
+    """Every experiment of a store with its tags, deleted ones too."""
+    from mlflow.entities import ViewType
+
+    with one_line_errors(uri):
+        return list(client.search_experiments(view_type=ViewType.ALL))
 
 
 def sender(uri: str, experiment_id: str) -> Send:

@@ -1,44 +1,83 @@
 """Sealed documents in the tracking store: runs of an experiment of their own, never changed.
 
-    sealed-forecasts          an experiment
-      NAME                    a run for each seal
-        seal.json             its artifact: the document, byte for byte
-        scaling.seal          a tag: NAME
-        scaling.seal.digest   a tag: SHA-256 of the artifact, as `sha256sum` prints it
+    sealed-forecasts            an experiment
+      scaling.seal.head         its tag: chain, number and digest of the last seal
+      NAME                      a run for each seal
+        seal.json               its artifact: the document, byte for byte
+        scaling.seal            a tag: NAME
+        scaling.seal.link       a tag: its chain and its number there
+        scaling.seal.digest     a tag: SHA-256 of the artifact, as `sha256sum` prints it
+        scaling.seal.verified.* tags: each run that verified it, as it was when it first did
 
-A run without both tags is no seal, and they are written when the artifact has arrived. What was
-read once is kept on this machine under its digest, so a list of seals fetches none twice.
+A run without name and digest is no seal, and they are written when the artifact has arrived. Each
+document holds the digest of the one before (`scaling.store.seal_chain` says what that shows). What
+was read once is kept on this machine under its digest: a list of seals fetches none twice, and what
+the store has since lost or changed is noticed here.
 """
 
 import hashlib
+import json
 import os
 import tempfile
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from scaling.errors import StoreError
+from scaling.limits import Limit, LimitCode
+from scaling.store.cache import Try
 from scaling.store.experiments import sweep_ids
-from scaling.store.mlflow_client import artifact_errors, connect, log_batches, one_line_errors
+from scaling.store.mlflow_client import (
+    all_experiments,
+    artifact_errors,
+    connect,
+    log_batches,
+    one_line_errors,
+)
 from scaling.store.run_store import RunStore
+from scaling.store.seal_chain import (
+    CLOCKS_DIFFER,
+    SHOWN,
+    Head,
+    KeptSeal,
+    Link,
+    SealChain,
+    checked_chain,
+    in_words,
+)
+from scaling.store.sql_reads import experiment_tags, or_slowly, speaks_sql
 from scaling.store.state_folder import state_folder
 from scaling.store.tracking_uri import resolve_tracking_uri, without_credentials
+from scaling.words import counted
 
 SEALS = "sealed-forecasts"  # the experiment that holds them
 _NAME = "scaling.seal"
+_LINK = "scaling.seal.link"
 _DIGEST = "scaling.seal.digest"
+_HEAD = "scaling.seal.head"
+_VERIFIED = "scaling.seal.verified."
 _FILE = "seal.json"
 
 
-def keep_seal(name: str, document: str, tracking_uri: str | None = None) -> str:
-    """Keep a sealed forecast under its name, for ever; its digest.
+def keep_seal(
+    name: str, document_at: Callable[[Link], str], tracking_uri: str | None = None
+) -> KeptSeal:
+    """Keep a sealed forecast under its name, for ever, as the next of its chain.
 
-    Raises StoreError if the name is taken, or if the document does not reach the store: then
-    nothing is sealed and the name stays free.
+    ``document_at`` writes the document for its place in the chain. Raises StoreError if the name is
+    taken, if another seal was made at the same moment, if the clock of this machine is behind the
+    store's last seal, or if the document does not reach the store: then nothing is sealed.
     """
-    if name in sealed_names(tracking_uri):
-        raise StoreError(f'a sealed forecast "{name}" exists already; choose another name')
     store = RunStore.open(SEALS, tracking_uri)
-    uri, digest = store.tracking_uri, _sha256(document.encode())
+    uri = store.tracking_uri
+    _require_free(name, uri)
+    link = next_link(uri)
+    document = document_at(link)
+    digest = _sha256(document.encode())
     client = connect(uri)
     with one_line_errors(uri):
         run = client.create_run(store.experiment_id, run_name=name).info
@@ -46,72 +85,191 @@ def keep_seal(name: str, document: str, tracking_uri: str | None = None) -> str:
         with artifact_errors(run.artifact_uri, f'"{name}" is not sealed'):
             client.log_text(run.run_id, document, _FILE)
         with one_line_errors(uri):
-            log_batches(client, run.run_id, tags={_NAME: name, _DIGEST: digest})
+            place = f"{link.chain} {link.number}"
+            tags = {_NAME: name, _DIGEST: digest, _LINK: place}
+            log_batches(client, run.run_id, tags=tags)
             client.set_terminated(run.run_id)
+        if sum(_link_of(one)[1] == link.number for one in _tries(uri)) > 1:
+            for tag in tags:  # a run without them is no seal
+                client.delete_tag(run.run_id, tag)
+            raise StoreError(
+                f'another forecast was sealed at the same moment; "{name}" is not sealed: try again'
+            )
+        with one_line_errors(uri):
+            client.set_experiment_tag(store.experiment_id, _HEAD, f"{place} {digest}")
     except StoreError:
         with suppress(Exception):  # a run without tags is no seal, so one that stays does no harm
             client.delete_run(run.run_id)
         raise
-    return digest
+    _keep_copy(digest, document.encode())
+    return KeptSeal(
+        name=name,
+        number=link.number,
+        digest=digest,
+        kept_at=_time(run.start_time),
+        document=document,
+    )
+
+
+def next_link(tracking_uri: str | None = None) -> Link:
+    """The place of the next seal of this store. Raises StoreError where this machine's clock is
+    behind the store's last seal: what is sealed now would be dated before it."""
+    uri = resolve_tracking_uri(tracking_uri)
+    tries, head = _tries(uri), _heads(uri).get(SEALS)
+    now = datetime.now(UTC)
+    latest = max((_time(one.start) for one in tries), default=now)
+    if latest - now > CLOCKS_DIFFER:
+        raise StoreError(
+            f"the clock of this machine says {in_words(now)}, but the last seal of this store was "
+            f"made {in_words(latest)}; set the clock right"
+        )
+    last = max(tries, key=lambda one: _link_of(one)[1], default=None)
+    chain, number = _link_of(last) if last else ("", 0)
+    if head and head.number >= number:
+        return Link(chain=head.chain, number=head.number + 1, previous=head.digest)
+    if not last or not number:
+        return Link(chain=uuid.uuid4().hex, number=1, previous="")
+    return Link(chain=chain, number=number + 1, previous=last.tags[_DIGEST])
 
 
 def sealed_names(tracking_uri: str | None = None) -> tuple[str, ...]:
     """The names of all sealed forecasts, oldest first."""
-    return tuple(_seals(resolve_tracking_uri(tracking_uri)))
+    return tuple(one.tags[_NAME] for one in _tries(resolve_tracking_uri(tracking_uri)))
 
 
-def read_seal(name: str, tracking_uri: str | None = None) -> str:
-    """One sealed document as the store has it now.
+def read_seals(fresh: str | None = None, tracking_uri: str | None = None) -> SealChain:
+    """Every sealed forecast, oldest first, with what speaks against each and against the whole.
 
-    Raises StoreError where there is none of that name, its artifact cannot be read, or it was
-    changed since.
+    The seal named ``fresh`` is read from the store itself; others that this machine has read before
+    come from its own copies, which their digests vouch for. A document that cannot be read, or does
+    not match its digest, is None and says so in the seal's limits.
     """
     uri = resolve_tracking_uri(tracking_uri)
-    seals = _seals(uri)
-    if name not in seals:
-        raise StoreError(f'no sealed forecast "{name}" (sealed: {", ".join(seals) or "none"})')
-    return _fetch(uri, name, *seals[name])
+    seals = [_kept(uri, one, is_fresh=one.tags[_NAME] == fresh) for one in _tries(uri)]
+    heads = _heads(uri)
+    chain = checked_chain(seals, heads.pop(SEALS, None), _copies())
+    unread = tuple(
+        Limit(LimitCode.SEAL_MISSING, limit.text)
+        for seal in chain.seals
+        if seal.document is None
+        for limit in seal.limits
+    )
+    hidden = tuple(
+        Limit(
+            LimitCode.SEAL_MISSING,
+            f"another chain of {counted(head.number, 'seal')} lies in this store, in an experiment "
+            f'that was renamed or deleted ("{name}")',
+        )
+        for name, head in heads.items()
+        if head.chain != chain.name
+    )
+    return replace(chain, limits=(*chain.limits, *hidden, *unread))
 
 
-def read_seals(tracking_uri: str | None = None) -> dict[str, str]:
-    """The document of every sealed forecast by name, oldest first; see `read_seal` for errors.
-
-    One that this machine has read before comes from its own copy, which the digest vouches for.
-    """
+def keep_verified(
+    name: str, runs: Iterable[Mapping[str, Any]], tracking_uri: str | None = None
+) -> None:
+    """Note with a seal the runs that verify it, as they are now; what was noted before stays."""
     uri = resolve_tracking_uri(tracking_uri)
-    return {
-        name: _read_copy(digest) or _fetch(uri, name, run, digest)
-        for name, (run, digest) in _seals(uri).items()
-    }
+    (found,) = (one for one in _tries(uri) if one.tags[_NAME] == name)
+    new = {}
+    for run in runs:
+        identity = json.dumps([run["target"], run["source"], run["run"]])
+        tag = _VERIFIED + _sha256(identity.encode())[:16]
+        if tag not in found.tags:
+            new[tag] = json.dumps({**run, "at": datetime.now(UTC).isoformat(timespec="seconds")})
+    if new:
+        client = connect(uri)
+        with one_line_errors(uri):
+            log_batches(client, found.store_run_id, tags=new)
 
 
-def _seals(uri: str) -> dict[str, tuple[str, str]]:
-    """(MLflow's run id, digest) of every seal by name, oldest first."""
+def _require_free(name: str, uri: str) -> None:
+    if name in sealed_names(uri):
+        raise StoreError(f'a sealed forecast "{name}" exists already; choose another name')
+
+
+def _tries(uri: str) -> list[Try]:
+    """The runs that are seals, oldest first."""
     if SEALS not in sweep_ids(uri):
-        return {}
+        return []
     tries = reversed(RunStore.find(SEALS, uri).tries())
-    return {
-        one.tags[_NAME]: (one.store_run_id, one.tags[_DIGEST])
-        for one in tries
-        if _NAME in one.tags and _DIGEST in one.tags
-    }
+    found = [one for one in tries if _NAME in one.tags and _DIGEST in one.tags]
+    return sorted(found, key=lambda one: _link_of(one)[1])
 
 
-def _fetch(uri: str, name: str, store_run_id: str, digest: str) -> str:
-    """The document from the store of artifacts, held against its digest."""
+def _link_of(one: Try) -> tuple[str, int]:
+    """A seal's chain and number; ("", 0) for one of an older version."""
+    chain, _, number = one.tags.get(_LINK, "").partition(" ")
+    return (chain, int(number)) if number.isdecimal() else ("", 0)
+
+
+def _heads(uri: str) -> dict[str, Head]:
+    """What the store notes of the last seal of each chain, by experiment, deleted ones too."""
+    if not sweep_ids(uri):  # no database yet: asking would make one
+        return {}
+    tags = None
+    if speaks_sql(uri):
+        with or_slowly(uri):
+            tags = experiment_tags(uri, _HEAD)
+    if tags is None:
+        found = all_experiments(connect(uri), uri)
+        tags = {one.name: one.tags[_HEAD] for one in found if _HEAD in one.tags}
+    return {name: head for name, text in tags.items() if (head := _head(text))}
+
+
+def _head(text: str) -> Head | None:
+    chain, number, digest = (text.split() + ["", "", ""])[:3]
+    if not number.isdecimal():
+        return None
+    return Head(chain=chain, number=int(number), digest=digest)
+
+
+def _kept(uri: str, one: Try, *, is_fresh: bool) -> KeptSeal:
+    """A seal with its document, from this machine's copy unless it must be fresh."""
+    name, digest = one.tags[_NAME], one.tags[_DIGEST]
+    limits: tuple[Limit, ...] = ()
+    document = None if is_fresh else _read_copy(digest)
+    if document is None:
+        try:
+            content, place = _fetch(uri, name, one.store_run_id)
+        except StoreError as error:
+            limits = (Limit(LimitCode.NO_ANSWER, str(error)),)
+        else:
+            found = _sha256(content)
+            if found == digest:
+                _keep_copy(digest, content)
+                document = content.decode()
+            else:
+                text = (
+                    f'the sealed forecast "{name}" was changed after it was sealed (digest '
+                    f"{digest[:SHOWN]}, content {found[:SHOWN]} in {place}); it cannot be scored"
+                )
+                limits = (Limit(LimitCode.ALTERED, text),)
+    verified = [json.loads(value) for tag, value in one.tags.items() if tag.startswith(_VERIFIED)]
+    return KeptSeal(
+        name=name,
+        number=_link_of(one)[1],
+        digest=digest,
+        kept_at=_time(one.start),
+        document=document,
+        verified=tuple(verified),
+        limits=limits,
+    )
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _fetch(uri: str, name: str, store_run_id: str) -> tuple[bytes, str]:
+    """The document from the store of artifacts, and the place that it came from."""
     client = connect(uri)
     with one_line_errors(uri):
         place = client.get_run(store_run_id).info.artifact_uri
     with tempfile.TemporaryDirectory() as folder, artifact_errors(place, f'"{name}" is not read'):
         content = Path(client.download_artifacts(store_run_id, _FILE, folder)).read_bytes()
-    found = _sha256(content)
-    if found != digest:
-        raise StoreError(
-            f'the sealed forecast "{name}" was changed after it was sealed (digest {digest[:16]}, '
-            f"content {found[:16]} in {without_credentials(place)}); it cannot be scored"
-        )
-    _keep_copy(digest, content)
-    return content.decode()
+    return content, without_credentials(place)
 
 
 def _read_copy(digest: str) -> str | None:
@@ -121,6 +279,17 @@ def _read_copy(digest: str) -> str | None:
     except OSError:
         return None
     return content.decode() if _sha256(content) == digest else None
+
+
+def _copies() -> list[dict[str, Any]]:
+    """Every document of a chain that this machine has read, with its digest."""
+    found = []
+    for path in sorted(_copy("").iterdir()):
+        with suppress(ValueError):
+            document = json.loads(_read_copy(path.name) or "null")
+            if isinstance(document, dict) and isinstance(document.get("number"), int):
+                found.append({**document, "digest": path.name})
+    return found
 
 
 def _keep_copy(digest: str, content: bytes) -> None:

@@ -53,6 +53,17 @@ def experiments(tracking_uri: str) -> dict[str, str]:
     return {str(name): str(experiment_id) for name, experiment_id in rows}
 
 
+def experiment_tags(tracking_uri: str, key: str) -> dict[str, str]:
+    """One tag of the experiments that have it, deleted ones too, by the experiment's name."""
+    rows = _query(
+        tracking_uri,
+        "SELECT e.name, t.value FROM experiment_tags t JOIN experiments e "
+        "ON e.experiment_id = t.experiment_id WHERE t.key = :key",
+        key=key,
+    )
+    return {str(name): str(value) for name, value in rows}
+
+
 def run_times(tracking_uri: str, experiment_id: str) -> dict[str, tuple[int, int | None]]:
     """(start, end) of every run that was not deleted, by its MLflow id, latest first; milliseconds.
 

@@ -65,7 +65,8 @@ def page(sources, **feeds):
         import pandas as pd
 
         from analysis.dashboard import Feeds, show_dashboard
-        from analysis.evaluation.sealed import Seal, SealedTarget, SealStanding, Verdict
+        from analysis.evaluation.sealed import Seal, SealedTarget
+        from analysis.evaluation.verdicts import SealStanding, Verdict
         from analysis.intervals import Interval
         from scaling.errors import StoreError
         from scaling.records import read_records
@@ -222,7 +223,7 @@ def test_without_sources_the_page_offers_the_sweeps_of_the_store(tracking_uri, m
 
     assert verb.stored_sweeps() == []
     store = RunStore.open("ladder", tracking_uri)
-    keep_seal("kept apart", "{}", tracking_uri)
+    keep_seal("kept apart", lambda link: "{}", tracking_uri)
     for number in range(5):
         facts = {"params": 1000 * (number + 1), "planned_steps": 20, "held_out": False}
         writer = store.start_run(f"r{number}", "d16", facts)

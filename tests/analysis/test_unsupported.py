@@ -11,7 +11,8 @@ import pytest
 from analysis.decisions.budget_for_loss import budget_for_loss
 from analysis.decisions.optimal_split import allocate
 from analysis.evaluation.held_out import check_held_out
-from analysis.evaluation.sealed import score_seal, seal_forecast, standing_of
+from analysis.evaluation.sealed import seal_forecast
+from analysis.evaluation.verdicts import standing_of
 from analysis.forecasting.forecast import forecast, with_predictions
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.result import Forecast
@@ -114,7 +115,7 @@ def test_a_sealed_forecast_without_support_is_held_to_its_interval_alone(short, 
     assert [target.median is None for target in seal.targets] == [False, True]
     run = {"params": 1e12, "tokens": 1e12, "train_flops": 1e24, "loss": 1.75, "run_id": "landed"}
     landed = records_from_table(pd.concat([short.table, pd.DataFrame([run])], ignore_index=True))
-    (verdict,) = score_seal(replace(seal, targets=seal.targets[1:]), landed)
+    (verdict,) = standing_of(replace(seal, targets=seal.targets[1:]), landed).verdicts
     assert verdict.predicted is verdict.error is None
     standing = standing_of(seal, landed)
     for text in (standing_text(standing), str(seals_table([standing]).rows), seal.to_json()):

@@ -13,6 +13,7 @@ from scaling.cli.inputs import (
     points,
     require_pairs,
     targets_asked,
+    unfiltered,
 )
 from scaling.cli.outlooks import log_forecast
 from scaling.cli.outputs import answer, put, save, save_table, say, show
@@ -89,8 +90,15 @@ def forecast(arguments: Arguments) -> None:
     (targets,) = questions
     answered = forecast_runs(records, targets, options=options)
     if arguments.seal is not None:
-        asked = tuple(targets.columns)
-        seal(answered, arguments.seal, records, asked=asked, where=arguments.where)
+        seal(
+            answered,
+            arguments.seal,
+            records,
+            unfiltered=unfiltered(arguments) if arguments.where else records,
+            publish=arguments.publish,
+            asked=tuple(targets.columns),
+            where=arguments.where,
+        )
     answer(answered.to_json(), lambda: forecast_text(answered), arguments)
     log_forecast(arguments.source)
 
@@ -156,6 +164,8 @@ def _require_one_question(arguments: Arguments) -> None:
             "questions write .json"
         )
     require_pairs(arguments)
+    if arguments.publish and arguments.seal is None:
+        raise ConfigError("--publish tags a sealed forecast; name it with --seal NAME")
     if arguments.seal is not None:
         checked_name(arguments.seal, "--seal")
     if arguments.seal is not None and (arguments.at or arguments.target_loss):

@@ -52,6 +52,8 @@ def study(arguments: Arguments) -> None:
     from sweeps.running.runner import run_sweep
     from sweeps.status.live_display import SweepProgress
 
+    if arguments.publish and arguments.seal is None:
+        raise ConfigError("--publish tags a sealed forecast; name it with --seal NAME")
     if arguments.seal is not None:
         checked_name(arguments.seal, "--seal")
     planned, cost = with_cost_left(plan_sweep(load_config(arguments.config, arguments.set)))
@@ -59,7 +61,7 @@ def study(arguments: Arguments) -> None:
     may_spend(planned, cost, arguments)
     store = open_store(planned)
     if arguments.seal is not None:
-        _seal_before_training(planned, store, arguments.seal)
+        _seal_before_training(planned, store, arguments.seal, publish=arguments.publish)
     with SweepProgress(planned) as progress:
         outcome = run_sweep(planned, store, on_event=progress.show, judge=judge_of(planned))
     outcome.require_stored()
@@ -93,7 +95,9 @@ def _show_in_mlflow(planned: "SweepPlan", store: "RunStore", report: Path) -> No
     say_how_to_open(store)
 
 
-def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) -> None:
+def _seal_before_training(
+    planned: "SweepPlan", store: "RunStore", name: str, *, publish: bool
+) -> None:
     """Train the runs that fits may use, and seal the forecast of the held-out ones, which do not
     exist yet. A seal of an earlier call stays."""
     from analysis.evaluation.held_out import forecast_to_come
@@ -112,11 +116,12 @@ def _seal_before_training(planned: "SweepPlan", store: "RunStore", name: str) ->
     with SweepProgress(fitted) as progress:
         outcome = run_sweep(fitted, store, on_event=progress.show, judge=judge_of(planned))
     outcome.require_stored()
-    records = store.read_records().among(run.run_id for run in planned.runs)
+    everything = store.read_records()
+    records = everything.among(run.run_id for run in planned.runs)
     cells = {(run.shape.params, run.tokens, run.train_flops) for run in held_out}  # seeds repeat
     to_come = dict(
         zip(("params", "tokens", "train_flops"), zip(*sorted(cells), strict=True), strict=True)
     )
     answered = forecast_to_come(records, to_come)
     asked = [column for column in ("params", "tokens") if column in answered.targets[0].at]
-    seal(answered, name, records, asked=asked)
+    seal(answered, name, records, unfiltered=everything, publish=publish, asked=asked)

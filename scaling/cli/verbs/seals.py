@@ -2,59 +2,93 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import load
 from scaling.cli.outputs import answer, say
-from scaling.errors import ConfigError, ScalingError
+from scaling.errors import ConfigError, ScalingError, StoreError
 
 if TYPE_CHECKING:
-    from analysis.evaluation.sealed import Seal, SealStanding
+    from analysis.evaluation.sealed import Seal
+    from analysis.evaluation.verdicts import SealStanding
     from analysis.forecasting.result import Forecast
     from scaling.records import Records
+    from scaling.sources import Source
+    from scaling.store.seal_chain import Link, SealChain
 
 Arguments = argparse.Namespace
 
 
 def verify(arguments: Arguments) -> None:
     """Score the forecast sealed under NAME, or --all, on runs that it had not seen."""
-    from analysis.evaluation.sealed import Seal, standing_of
+    from analysis.evaluation.sealed import Seal
+    from analysis.evaluation.verdicts import standing_of
     from analysis.text.evaluation import standing_text, standings_text
     from analysis.text.tables import result_json, results_json
-    from scaling.store.seals import read_seal
+    from scaling.store.seals import read_seals
+    from scaling.store.stored_runs import stored_runs
 
     if arguments.all == bool(arguments.name):
         raise ConfigError("verify one sealed forecast by its NAME, or all of them with --all")
+    chain = _held_against(arguments.published, read_seals(fresh=arguments.name))
     if arguments.all:
-        standings = seal_standings()
+        standings = _standings(chain)
+        _note_verified(standings)
         answer(results_json(standings), lambda: standings_text(standings), arguments)
         return
-    seal = Seal.from_json(read_seal(arguments.name))
+    kept = chain.named(arguments.name)
+    seal = Seal.from_json(kept.document or "")
     records = load(arguments) if arguments.source else _source_of(seal)
-    standing = standing_of(seal, records)
+    stored = stored_runs(records.source)
+    standing = standing_of(seal, records, kept=kept, chain=chain, stored=stored)
+    _note_verified((standing,))
     answer(result_json(standing), lambda: standing_text(standing), arguments)
 
 
-def seal(answered: "Forecast", name: str, records: "Records", **how: Sequence[str]) -> None:
-    """Keep a forecast under a name in the run store, and say so; ``how`` goes to `seal_forecast`.
+def seal(
+    answered: "Forecast",
+    name: str,
+    records: "Records",
+    *,
+    unfiltered: "Source",
+    publish: bool = False,
+    asked: Sequence[str] = (),
+    where: Sequence[str] = (),
+) -> None:
+    """Keep a forecast under a name in the run store, and say what to publish; the rest goes to
+    `seal_forecast`.
 
     Raises ForecastError where a run at one of its targets has landed already, and StoreError where
-    the store does not take it: then nothing is sealed.
+    the store does not take it, or git would not: then nothing is sealed.
     """
     from analysis.evaluation.sealed import seal_forecast
+    from scaling.store.publication import publication_line, publish_in_git, require_repository
     from scaling.store.seals import keep_seal
 
-    made = seal_forecast(answered, name, records, **how)
-    digest = keep_seal(made.name, made.to_json())
-    say(f"sealed as {made.name}, digest {digest[:16]}")
+    made = seal_forecast(answered, name, records, asked, where, unfiltered)
+    links: list[Link] = []
+
+    def document_at(link: "Link") -> str:
+        if publish:
+            require_repository(link)
+        links.append(link)
+        return replace(made, **asdict(link)).to_json()
+
+    kept = keep_seal(made.name, document_at)
+    line = publication_line(kept, links[-1])
+    say(f"sealed as {made.name}, digest {kept.digest[:16]}")
+    if publish:
+        tag = publish_in_git(kept, links[-1])
+        say(f"published here; now: git push REMOTE {tag}")
+    say(f"to publish before the run begins: {line}")
 
 
 def seal_standings() -> "tuple[SealStanding, ...]":
     """Where every sealed forecast of the run store stands."""
-    from analysis.evaluation.sealed import standings_of
     from scaling.store.seals import read_seals
 
-    return standings_of(read_seals(), _source_of)
+    return _standings(read_seals())
 
 
 def seals_to_report() -> "tuple[SealStanding, ...]":
@@ -64,6 +98,38 @@ def seals_to_report() -> "tuple[SealStanding, ...]":
     except ScalingError as error:
         say(f"scaling: sealed forecasts are left out: {error}")
         return ()
+
+
+def _standings(chain: "SealChain") -> "tuple[SealStanding, ...]":
+    from analysis.evaluation.verdicts import standings_of
+    from scaling.store.stored_runs import stored_runs
+
+    return standings_of(chain, _source_of, stored_runs)
+
+
+def _held_against(published: str | None, chain: "SealChain") -> "SealChain":
+    """The chain against what --published names: the tags of git here, or one digest."""
+    from scaling.store.publication import held_against_git
+    from scaling.store.seal_chain import with_published_digest
+
+    if published is None:
+        return chain
+    return (
+        held_against_git(chain) if published == "git" else with_published_digest(chain, published)
+    )
+
+
+def _note_verified(standings: "Sequence[SealStanding]") -> None:
+    """Note with each seal the runs that verify it now, so that later changes of them show."""
+    from analysis.evaluation.verdicts import verified_runs
+    from scaling.store.seals import keep_verified
+
+    for standing in standings:
+        try:
+            if runs := verified_runs(standing):
+                keep_verified(standing.seal.name, runs)
+        except StoreError as error:
+            say(f"scaling: what verified {standing.seal.name} is not noted: {error}")
 
 
 def _source_of(seal: "Seal") -> "Records":

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.evaluation.sealed import SealStanding, Verdict
+from analysis.evaluation.verdicts import SealStanding, Verdict
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets

@@ -41,8 +41,8 @@ def test_a_study_seals_its_forecast_before_the_run_exists_and_reports_the_verdic
     assert main(["study", config, "-o", str(folder), "--seal", "first"]) == 0
     out, err = capsys.readouterr()
     assert "sealed as first" in err
-    assert "1 sealed forecasts: 1 verdicts, 0 waiting" in out
-    seal = json.loads(read_seals()["first"])
+    assert "1 sealed forecast: 1 verdict, 0 waiting" in out
+    seal = json.loads(read_seals().named("first").document)
     store = RunStore.find("known")
     (held_out,) = (facts for facts in store.facts().values() if facts["held_out"])
     assert held_out["status"] == RunState.FINISHED

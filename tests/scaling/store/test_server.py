@@ -1,5 +1,6 @@
 """Facts about tracking servers: stopped and started again, many writers, PostgreSQL."""
 
+import json
 import multiprocessing
 import os
 import re
@@ -10,6 +11,8 @@ import subprocess
 import sys
 import urllib.request
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,7 @@ from benchmarks.tracking_server import TrackingServer
 from scaling.errors import StoreError
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
-from scaling.store.seals import keep_seal, read_seal, sealed_names
+from scaling.store.seals import keep_seal, read_seals, sealed_names
 from tests.docs.blocks import blocks_of
 
 pytestmark = pytest.mark.slow
@@ -65,24 +68,38 @@ def test_a_server_that_is_away_for_a_while_loses_nothing_and_delays_nobody(
     assert store.facts()["abc"]["tries"] == 1  # shipped again, not created again
 
 
+def sealed_document(name, content=""):
+    """What writes a document that holds its place in a chain, its name and its time."""
+
+    def document_at(link):
+        said = {"name": name, "sealed_at": datetime.now(UTC).isoformat(), "content": content}
+        return json.dumps({**asdict(link), **said})
+
+    return document_at
+
+
 def test_a_seal_passes_through_the_server_and_is_held_to_its_digest(server, tmp_path):
-    document = "0123456789" * 3000
-    keep_seal("one", document, server.uri)
-    assert read_seal("one", server.uri) == document
-    (kept,) = tmp_path.rglob("seal.json")  # the server's own folder, which no client is told
-    kept.write_text(document.replace("9", "8", 1))
+    document = sealed_document("one", "0123456789" * 3000)
+    kept = keep_seal("one", document, server.uri)
+    second = keep_seal("two", sealed_document("two"), server.uri)
+    chain = read_seals("one", server.uri)
+    assert chain.named("one").document == kept.document and chain.count == second.number == 2
+    assert not chain.limits and not any(seal.limits for seal in chain.seals)
+    # the server's own folder, which no client is told
+    (kept,) = (one for one in tmp_path.rglob("seal.json") if '"number": 1' in one.read_text())
+    kept.write_text(kept.read_text().replace("9", "8", 1))
     with pytest.raises(StoreError, match="was changed after it was sealed"):
-        read_seal("one", server.uri)
+        read_seals("one", server.uri).named("one")
     kept.unlink()
     with pytest.raises(StoreError, match='"one" is not read') as caught:
-        read_seal("one", server.uri)
+        read_seals("one", server.uri).named("one")
     assert "\n" not in str(caught.value)
 
 
 def test_a_server_whose_artifacts_cannot_be_written_seals_nothing(server, tmp_path):
     (tmp_path / "mlartifacts").write_text("a file where the folder of artifacts should be")
     with pytest.raises(StoreError, match='"one" is not sealed') as caught:
-        keep_seal("one", "document", server.uri)
+        keep_seal("one", sealed_document("one"), server.uri)
     assert "\n" not in str(caught.value)
     assert sealed_names(server.uri) == ()
 
@@ -264,6 +281,6 @@ def test_the_documented_commands_serve_a_store_on_a_postgresql_of_debians_rules(
     with typed(command, tmp_path, uri, eventually, PGPASSWORD=password, **at):
         RunStore.open("typed").start_run("abc", "d32", FACTS).finish(RECORD)
         assert eventually(lambda: RunStore.find("typed").states() == {"abc": RunState.FINISHED})
-        keep_seal("one", "document")
-        assert read_seal("one") == "document"
+        kept = keep_seal("one", sealed_document("one"))
+        assert read_seals("one").named("one").document == kept.document
         assert [file.name for file in (tmp_path / "artifacts").rglob("seal.json")]
