@@ -136,14 +136,7 @@ def seal_forecast(
     )
     for target in targets:
         _require_within(target, where)
-        for run in runs_at(target, records):
-            if run.status in _BEGUN or (run.status == "finished" and run.loss is not None):
-                place = ", ".join(f"{key} {target.at[key]:.4g}" for key in target.asked)
-                state = "already landed" if run.status == "finished" else "already begun"
-                raise ForecastError(
-                    f"a run at {place} has {state} ({run.name}); seal forecasts of runs that do "
-                    "not exist yet"
-                )
+        _require_to_come(target, records)
     everything = records if unfiltered is None else records_from(unfiltered)
     is_whole = unfiltered is not None or not where
     known = {
@@ -230,6 +223,18 @@ def _measured_on(records: Records) -> dict[str, str]:
     usable = measured_on(screen(records))
     known = {name: usable[name].dropna() for name in usable}
     return {name: str(values.iloc[0]) for name, values in known.items() if len(values)}
+
+
+def _require_to_come(target: SealedTarget, records: Records) -> None:
+    """Refuse a target at which a run has landed, or is on its way."""
+    for run in runs_at(target, records):
+        has_landed = run.status == "finished" and run.loss is not None
+        if has_landed or run.status in _BEGUN:
+            place = ", ".join(f"{key} {target.at[key]:.4g}" for key in target.asked)
+            raise ForecastError(
+                f"a run at {place} has already {'landed' if has_landed else 'begun'} ({run.name}); "
+                "seal forecasts of runs that do not exist yet"
+            )
 
 
 def _require_within(target: SealedTarget, where: Sequence[str]) -> None:

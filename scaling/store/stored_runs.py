@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from scaling.records import Records
-from scaling.sources import STORED
 from scaling.store.import_runs import IMPORTED
 from scaling.store.mlflow_client import connect, one_line_errors, pages
 from scaling.store.run_state import KIND, RECORD, RUN_ID
@@ -77,13 +76,6 @@ class StoredRuns:
             if KIND not in tags and not _is_imported(tags):
                 found.append((tags.get(RUN_ID, info.run_id), info.start_time, info.end_time))
         return found
-
-
-def stored_runs(source: str) -> StoredRuns | None:
-    """What the store knows of ``mlflow:EXPERIMENT`` beside its table; None of any other source."""
-    if not source.startswith(STORED):
-        return None
-    return StoredRuns(RunStore.find(source.removeprefix(STORED)))
 
 
 def times_in(records: Records) -> dict[str, RunTimes]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scaling.records import Records
     from scaling.sources import Source
     from scaling.store.seal_chain import Link, SealChain
+    from scaling.store.stored_runs import StoredRuns
 
 Arguments = argparse.Namespace
 
@@ -27,7 +28,6 @@ def verify(arguments: Arguments) -> None:
     from analysis.text.evaluation import standing_text, standings_text
     from analysis.text.tables import result_json, results_json
     from scaling.store.seals import read_seals
-    from scaling.store.stored_runs import stored_runs
 
     if arguments.all == bool(arguments.name):
         raise ConfigError("verify one sealed forecast by its NAME, or all of them with --all")
@@ -40,7 +40,7 @@ def verify(arguments: Arguments) -> None:
     kept = chain.named(arguments.name)
     seal = Seal.from_json(kept.document or "")
     records = load(arguments) if arguments.source else _source_of(seal)
-    stored = stored_runs(records.source)
+    stored = _stored(records.source)
     standing = standing_of(seal, records, kept=kept, chain=chain, stored=stored)
     _note_verified((standing,))
     answer(result_json(standing), lambda: standing_text(standing), arguments)
@@ -102,9 +102,19 @@ def seals_to_report() -> "tuple[SealStanding, ...]":
 
 def _standings(chain: "SealChain") -> "tuple[SealStanding, ...]":
     from analysis.evaluation.verdicts import standings_of
-    from scaling.store.stored_runs import stored_runs
 
-    return standings_of(chain, _source_of, stored_runs)
+    return standings_of(chain, _source_of, _stored)
+
+
+def _stored(source: str) -> "StoredRuns | None":
+    """What the store knows of ``mlflow:EXPERIMENT`` beside its table; None of any other source."""
+    from scaling.sources import STORED
+    from scaling.store.run_store import RunStore
+    from scaling.store.stored_runs import StoredRuns
+
+    if not source.startswith(STORED):
+        return None
+    return StoredRuns(RunStore.find(source.removeprefix(STORED)))
 
 
 def _held_against(published: str | None, chain: "SealChain") -> "SealChain":
