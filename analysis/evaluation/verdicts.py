@@ -8,7 +8,7 @@ what nothing here can show is a limit too, `LimitCode.NOT_PROVED`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -121,11 +121,16 @@ def standings_of(
     source that cannot be read is said in its standing and stops no other. Raises ForecastError
     where seals are known to have been, and none is left.
     """
-    standings = []
+    seals, unread = [], []
     for kept in chain.seals:
-        if kept.document is None:  # the chain's limits say why
-            continue
-        seal = Seal.from_json(kept.document)
+        try:
+            if kept.document is not None:  # else the chain's limits say why
+                seals.append((kept, Seal.from_json(kept.document)))
+        except ForecastError as error:
+            unread.append(Limit(LimitCode.SEAL_MISSING, f'"{kept.name}" is not read: {error}'))
+    chain = replace(chain, limits=(*chain.limits, *unread))
+    standings = []
+    for kept, seal in seals:
         try:
             records = load(seal)
             standing = standing_of(

@@ -55,7 +55,7 @@ class Store:
                 writer.log_curve([{"step": step, "train_loss": 3.0 / step} for step in (1, 2, 3)])
                 writer.finish({**facts, "loss": loss})
                 self.losses[f"run{number:02}"] = loss
-            keep_seal("one", json.dumps({"sealed": 1}), store.tracking_uri)
+            keep_seal("one", lambda link: json.dumps({"sealed": 1}), store.tracking_uri)
 
     @staticmethod
     def _uri(folder: Path) -> str:
@@ -243,15 +243,16 @@ def lock(whole: Store, folder: Path, rng: np.random.Generator) -> tuple[str, str
 
 def seal(whole: Store, folder: Path, rng: np.random.Generator) -> tuple[str, str]:
     """A sealed document: as it was sealed, or refused."""
-    from scaling.store.seals import read_seal
+    from scaling.store.seals import read_seals
 
     whole.copy(folder)
     (artifact,) = (whole.folder / "mlruns").rglob("seal.json")
     kept = artifact.read_bytes()
     how = damage(artifact, rng)
     try:
-        found = read_seal("one", f"sqlite:///{folder}/mlflow.db")
-        wrong = "" if found.encode() == kept else "another document is believed"
+        found = read_seals("one", f"sqlite:///{folder}/mlflow.db").named("one")
+        believed = (found.document or "").encode()
+        wrong = "" if believed == kept else "another document is believed"
     except StoreError as error:
         wrong = "" if "\n" not in str(error) else "not one line"
     finally:

@@ -147,7 +147,7 @@ def _parsed(seal: KeptSeal) -> dict[str, Any]:
     """A document's fields; none where it is no JSON object."""
     try:
         found = json.loads(seal.document or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

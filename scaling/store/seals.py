@@ -239,23 +239,32 @@ def _kept(uri: str, one: Try, *, is_fresh: bool) -> KeptSeal:
             found = _sha256(content)
             if found == digest:
                 _keep_copy(digest, content)
-                document = content.decode()
+                document = content.decode(errors="replace")
             else:
                 text = (
                     f'the sealed forecast "{name}" was changed after it was sealed (digest '
                     f"{digest[:SHOWN]}, content {found[:SHOWN]} in {place}); it cannot be scored"
                 )
                 limits = (Limit(LimitCode.ALTERED, text),)
-    verified = [json.loads(value) for tag, value in one.tags.items() if tag.startswith(_VERIFIED)]
+    notes = [value for tag, value in one.tags.items() if tag.startswith(_VERIFIED)]
     return KeptSeal(
         name=name,
         number=_link_of(one)[1],
         digest=digest,
         kept_at=_time(one.start),
         document=document,
-        verified=tuple(verified),
+        verified=tuple(filter(None, map(_note, notes))),
         limits=limits,
     )
+
+
+def _note(text: str) -> dict[str, Any] | None:
+    """A run that verified a seal, as it was noted; None for what is no such note."""
+    with suppress(ValueError, TypeError, KeyError, RecursionError):
+        found = json.loads(text)
+        kinds = {"target": int, "source": str, "run": str, "loss": float, "at": str}
+        return {name: kind(found[name]) for name, kind in kinds.items()}
+    return None
 
 
 def _time(milliseconds: int) -> datetime:
@@ -276,16 +285,16 @@ def _read_copy(digest: str) -> str | None:
     """This machine's own copy of a document; None where there is none, or it is not whole."""
     try:
         content = _copy(digest).read_bytes()
-    except OSError:
+    except (OSError, ValueError):  # no file, or no name of one
         return None
-    return content.decode() if _sha256(content) == digest else None
+    return content.decode(errors="replace") if _sha256(content) == digest else None
 
 
 def _copies() -> list[dict[str, Any]]:
     """Every document of a chain that this machine has read, with its digest."""
     found = []
     for path in sorted(_copy("").iterdir()):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             document = json.loads(_read_copy(path.name) or "null")
             if isinstance(document, dict) and isinstance(document.get("number"), int):
                 found.append({**document, "digest": path.name})

@@ -324,6 +324,11 @@ def test_a_document_that_is_no_seal_is_one_line(seal):
     for text in ("{}", "[1]", "no JSON", '{"targets": [{}]}'):
         with pytest.raises(ForecastError, match="no sealed forecast"):
             Seal.from_json(text)
+    chain = chain_of(seal, replace(seal, name="forged"))
+    forged = replace(chain.seals[1], document="{}")
+    chain = replace(chain, seals=(chain.seals[0], forged))
+    (standing,) = standings_of(chain, lambda one: ladder())
+    assert '"forged" is not read' in record_line((standing,))
 
 
 def test_what_is_not_proved_is_always_said(seal):
