@@ -5,6 +5,7 @@ from math import prod
 
 from scaling.errors import ConfigError
 from scaling.names import checked_name
+from scaling.words import counted
 from sweeps.config.data import DataConfig, TextData
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.model import ModelConfig
@@ -218,7 +219,8 @@ class SweepConfig(Section):
         blocks += [(f"cells[{index}]", block) for index, block in enumerate(self.cells)]
         blocks += [(f"held_out[{index}]", block) for index, block in enumerate(self.held_out)]
         if (runs := sum(block.runs for _, block in blocks)) > MOST_RUNS:
-            raise ConfigError(f"the grid holds {runs:,} runs; a sweep has at most {MOST_RUNS:,}")
+            held = counted(runs, "run")
+            raise ConfigError(f"the grid holds {held}; a sweep has at most {MOST_RUNS:,}")
         for label, block in blocks:
             if not block.width:
                 raise ConfigError(f"{label} has no width; give at least one")
