@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all check docs format dist clean
+.PHONY: quickstart test test-all check audit docs format dist clean
 
 quickstart: .venv/ready  ## train a small ladder, hide its largest run, forecast it, write a report
 	$(BIN)/scaling study quickstart
@@ -18,6 +18,11 @@ check: .venv/ready  ## lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit:  ## compare the pinned versions with published advisories; needs the internet
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit
+	build/audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
 
 docs: .venv/docs  ## these documents as pages, in build/docs
 	$(BIN)/python -m docs.generate

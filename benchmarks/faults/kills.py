@@ -28,7 +28,7 @@ from benchmarks.tracking_server import TrackingServer
 from scaling.store.run_store import RunStore
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CELLS = 12
+CELLS = 16
 RERUNS = 3  # that a storm's last word may need: a node or server may still be on its way back
 PATIENCE = 900  # seconds that a driver may take for what is left when nobody is killed any more
 
@@ -52,7 +52,7 @@ def write_sweep(folder: Path, launch: Mapping[str, object]) -> Path:
             "workers": 2,
             "device": "cpu",
             "policy": {"tries": 1000},
-            "checkpoints": {"seconds": 0.5},
+            "checkpoints": {"seconds": 0.1},
             **launch,
         },
     }
@@ -223,7 +223,7 @@ def storms(
         home = Home(config, folder / f"storm{number}")
         home.folder.mkdir()
         with scene(home, dice, calm_seconds) as killers:
-            killed = storm(home, killers, min(40, count - done), dice)
+            killed = storm(home, killers, min(60, count - done), dice)
             broken = list(wrongs(home, expected))
         done, number = done + max(1, killed.total()), number + 1
         cause = f"storm {number} of seed {seed}"
@@ -243,8 +243,8 @@ class Scene:
     def __enter__(self) -> dict[str, tuple[float, Killer]]:
         """The killers of the scene."""
         return {
-            "worker": (self.calm / 25, lambda driver: kill_one(workers(driver.pid), self.dice)),
-            "driver": (self.calm / 2, kill_driver),
+            "worker": (self.calm / 80, lambda driver: kill_one(workers(driver.pid), self.dice)),
+            "driver": (self.calm / 3, kill_driver),
             "forkserver": (
                 self.calm / 2,
                 lambda driver: kill_one(forkservers(driver.pid), self.dice),
