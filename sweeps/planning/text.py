@@ -7,12 +7,12 @@ from rich.table import Table
 
 from scaling.words import counted
 from sweeps.config.sweep import recipe_of
-from sweeps.data.registry import load_corpus
 from sweeps.planning.answerable import Answerable
 from sweeps.planning.cost import PlanCost
 from sweeps.planning.memory import device_bytes, state_bytes
 from sweeps.planning.packing import uses_cuda
 from sweeps.planning.plan import SweepPlan
+from sweeps.planning.training_text import TrainingText
 
 _WIDTH = 120  # columns of a terminal
 
@@ -46,18 +46,9 @@ def plan_text(plan: SweepPlan) -> str:
         f"{plan.config.launch.workers}; "
         f"data {plan.runs[0].data.data_hash}"
     )
-    rest = _left_out(plan) + _saving(plan) + _determinism(plan)
+    text = "".join(f"\n{line}" for line in TrainingText.of(plan).lines)
+    rest = text + _saving(plan) + _determinism(plan)
     return table(columns, rows) + recipe_text(plan) + total + rest
-
-
-def _left_out(plan: SweepPlan) -> str:
-    """Documents of the text that nobody trains on."""
-    left_out = load_corpus(plan.config.data, plan.config.model.context).left_out  # kept by now
-    if not left_out:
-        return ""
-    return f"\n{counted(len(left_out), 'document')} left out, not UTF-8: {left_out[0]}" + (
-        " and others" if len(left_out) > 1 else ""
-    )
 
 
 def recipe_text(plan: SweepPlan) -> str:

@@ -47,11 +47,15 @@ def plan(arguments: Arguments) -> None:
     from sweeps.planning.memory import check_memory, memory_document
     from sweeps.planning.plan import plan_sweep
     from sweeps.planning.text import answers_text, cost_text, memory_text, plan_text
+    from sweeps.planning.training_text import TrainingText
 
     planned, cost = with_cost_left(plan_sweep(load_config(arguments.config, arguments.set)))
     can = answerable(planned)
     document = planned.to_json(
-        cost=cost.document(), memory=memory_document(planned), answerable=can.document()
+        cost=cost.document(),
+        memory=memory_document(planned),
+        text=TrainingText.of(planned).document(),
+        answerable=can.document(),
     )
 
     def text() -> str:

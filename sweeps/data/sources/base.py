@@ -21,6 +21,8 @@ from sweeps.data.batch import Batch
 if TYPE_CHECKING:
     import torch
 
+    from sweeps.data.documents.summary import TextSummary
+
 #: `train_tokens` of a source that never repeats itself.
 UNLIMITED_TOKENS = sys.maxsize
 
@@ -57,6 +59,8 @@ class Corpus(ABC):
     context: int
     left_out: tuple[str, ...] = ()
     """Documents that are no part of it, since they are not UTF-8: file and byte of each."""
+    text: TextSummary | None = None
+    """Its documents, counted; None where tokens came from elsewhere."""
 
     @property
     @abstractmethod

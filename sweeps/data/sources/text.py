@@ -9,6 +9,7 @@ from scaling.errors import CorpusError
 from sweeps.config.data import TextData
 from sweeps.data.documents.files import read_documents
 from sweeps.data.documents.readers import Document
+from sweeps.data.documents.summary import TextSummary
 from sweeps.data.sources.base import (
     CorpusFacts,
     StreamCorpus,
@@ -58,6 +59,7 @@ def load_text(config: TextData, context: int) -> StreamCorpus:
         held_back=validation,
         context=context,
         left_out=tuple(left_out or ()),
+        text=TextSummary.of(documents),
     )
 
 

@@ -13,6 +13,7 @@ from sweeps.config.shipped import shipped_configs
 from sweeps.config.yaml_file import config_from_mapping, load_config
 from sweeps.planning.plan import plan_sweep
 from sweeps.planning.text import plan_text
+from sweeps.planning.training_text import TrainingText
 
 ROOT = Path(__file__).parents[3]
 
@@ -189,6 +190,35 @@ def _forget_corpora():
     from sweeps.data.registry import load_corpus
 
     load_corpus.cache_clear()
+
+
+def test_a_plan_says_how_much_text_there_is_and_which_of_it_are_copies(tiny_mapping, text_files):
+    _forget_corpora()
+    plan = plan_sweep(config_from_mapping(tiny_mapping))
+    alone, most = TrainingText.of(plan), max(run.tokens for run in plan.runs)
+    assert (alone.documents.documents, alone.documents.copies) == (40, 0)
+    assert alone.train_tokens == plan.runs[0].data.train_tokens
+    assert alone.longest_run_tokens == most
+    assert f"the longest run reads {most:,}, {most / alone.train_tokens:.0%} of them" in (
+        plan_text(plan)
+    )
+    assert "fresh text" not in plan_text(plan)
+    for name in ("copy.txt", "again.txt"):
+        text = (text_files / "00.txt").read_text(encoding="utf-8")
+        (text_files / name).write_text(f"\n{text}\n", encoding="utf-8")
+    _forget_corpora()
+    plan = plan_sweep(config_from_mapping(tiny_mapping))
+    assert TrainingText.of(plan).document()["documents"]["copies"] == 2
+    said = plan_text(plan)
+    assert "2 documents (" in said and "are copies of others and would count as fresh text" in said
+    assert f"such as {text_files}/again.txt, a copy of {text_files}/00.txt" in said
+
+
+def test_generated_text_is_said_to_have_no_end(tiny_mapping):
+    data = {"source": "markov", "symbols": 16, "validation_windows": 16}
+    plan = plan_sweep(config_from_mapping(tiny_mapping | {"data": data}))
+    assert TrainingText.of(plan).lines == ["text: generated; no run reads any of it twice"]
+    assert TrainingText.of(plan).document()["train_tokens"] is None
 
 
 def test_a_plan_says_which_text_was_left_out(tiny_mapping, text_files):
