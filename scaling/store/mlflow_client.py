@@ -113,8 +113,8 @@ def _require_answer(uri: str) -> None:
 
     try:
         answered(place, ask, _HEALTH_SECONDS)
-    except urllib.error.HTTPError:
-        return  # it answers; whether it lets us in is MLflow's affair
+    except urllib.error.HTTPError as error:
+        error.close()  # it answers; whether it lets us in is MLflow's affair
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         said = printable(getattr(error, "reason", error) or type(error).__name__, 120)
         raise StoreError(

@@ -4,6 +4,7 @@ import pytest
 
 from scaling.store import cache as store_cache
 from scaling.store import experiments as store_experiments
+from scaling.store.digests import with_digest
 from scaling.store.experiments import sweep_ids
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
@@ -90,11 +91,24 @@ def test_what_a_person_changes_in_mlflow_s_pages_is_seen(store, way, monkeypatch
     assert store.states() == {"a": RunState.FINISHED, "c": RunState.FINISHED}
 
 
-def test_a_damaged_cache_is_no_cache(store):
+DAMAGE = {
+    "cut short": lambda text: text[:60],
+    "another loss": lambda text: text.replace("2.0", "1.0"),
+    "too deep": lambda text: "[" * 100_000,
+    "another sweep's": lambda text: with_digest({"rows": []}, "another"),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_cache_is_no_cache_and_is_made_anew(how, store, asked):
     train(store, "a")
     before = store.facts()
-    (state_folder("cache") / f"{store.key}.json").write_text('[["half a')
+    cache = state_folder("cache") / f"{store.key}.json"
+    whole = cache.read_text()
+    assert (damaged := DAMAGE[how](whole)) != whole
+    cache.write_text(damaged)
     assert store.facts() == before
+    assert cache.read_text() == whole
 
 
 def test_a_database_that_must_be_read_slowly_is_said_to_be_once(database, monkeypatch, caplog):

@@ -10,7 +10,7 @@ import pytest
 
 from scaling.errors import StoreError
 from scaling.store import spool as spools
-from scaling.store.spool import Shipper, Spool, Unavailable, left_behind
+from scaling.store.spool import Shipper, Spool, Unavailable, left_behind, ship
 
 PATIENCE = 300  # seconds: keeps a broken test from hanging, and is never waited for
 
@@ -98,6 +98,69 @@ def test_what_a_killed_writer_left_is_adopted_without_its_half_line(tmp_path):
     (spool,) = left_behind(tmp_path)
     assert spool.doubtful
     assert [operation["number"] for operation in spool.pending()[0]] == [1]
+    spool.discard()
+
+
+def left_by_a_killed_writer(folder, *numbers):
+    spool = Spool.create(folder)
+    write(spool, *numbers)
+    spool.release()
+    return spool.path
+
+
+def half_zeros(lines):
+    return [*lines[:2], b"\0" * 200]
+
+
+DAMAGE = {
+    "zeros after a power failure": half_zeros,
+    "a line in UTF-16": lambda lines: [*lines[:2], lines[2].decode().encode("utf-16"), lines[3]],
+    "a torn line": lambda lines: [*lines[:2], lines[2][:20] + b"\n", lines[3]],
+    "a line twice": lambda lines: [*lines[:2], lines[1], *lines[2:]],
+    "lines in another order": lambda lines: [*lines[:2], lines[3], lines[2]],
+    "a line of another run": lambda lines: [*lines[:2], lines[0], *lines[2:]],
+    "a line that is lost": lambda lines: [*lines[:2], lines[3]],
+    "another number": lambda lines: [*lines[:2], lines[2].replace(b"3", b"4"), lines[3]],
+    "JSON of another program": lambda lines: [*lines[:2], b'{"op": "end"}\n', lines[3]],
+    "a number for a line": lambda lines: [*lines[:2], b"5\n", lines[3]],
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_spool_is_cut_there_and_put_aside_and_the_next_one_goes_on(how, tmp_path, caplog):
+    damaged = left_by_a_killed_writer(tmp_path, 1, 2, 3, 4)
+    left_by_a_killed_writer(tmp_path, 7, 8)
+    damaged.write_bytes(b"".join(DAMAGE[how](damaged.read_bytes().splitlines(keepends=True))))
+    os.utime(damaged, (1, 1))  # it is the older one
+    before, store = damaged.read_bytes(), Store()
+    for spool in left_behind(tmp_path):
+        ship(spool, store)
+        spool.discard()
+    assert store.lines == [1, 2, 7, 8]
+    (aside,) = tmp_path.iterdir()
+    assert aside == damaged.with_suffix(".damaged") and aside.read_bytes() == before
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert str(aside) in said and "damaged after 2 lines" in said
+
+
+def test_lines_whose_parts_are_of_the_wrong_kinds_are_not_sent(tmp_path):
+    spool = Spool.create(tmp_path)
+    write(spool, 1)
+    spool.append({"op": "points", "metrics": [["loss", "low", 1, 1]]})
+    assert [operation["number"] for operation in spool.pending()[0]] == [1]
+    assert spool.is_damaged
+    spool.discard()
+
+
+def test_a_store_that_was_away_gets_the_same_lines_again(tmp_path):
+    left_by_a_killed_writer(tmp_path, 1, 2)
+    store, (spool,) = Store(), left_behind(tmp_path)
+    store.away = True
+    with pytest.raises(Unavailable):
+        ship(spool, store)
+    store.away = False
+    ship(spool, store)
+    assert store.lines == [1, 2]
     spool.discard()
 
 
