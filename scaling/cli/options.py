@@ -56,8 +56,17 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _number(text: str) -> float:
+    """The number that a person typed, or what to type instead."""
+    try:
+        return number(text)
+    except ValueError as error:
+        hint = "; separate several by blanks: 1e21 1e22" if "," in text else ""
+        raise argparse.ArgumentTypeError(f"{error}{hint}") from error
+
+
 def _whole(text: str) -> int:
-    value = number(text)
+    value = _number(text)
     if not value.is_integer():
         raise argparse.ArgumentTypeError(f'"{text}" is not a whole number')
     return int(value)
@@ -285,7 +294,7 @@ def fitting(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what is minimised (default: huber, or least_squares where configurations are few)",
     )
-    command.add_argument("--huber-delta", type=number, help="Huber threshold (0.001)")
+    command.add_argument("--huber-delta", type=_number, help="Huber threshold (0.001)")
     _fix(command)
     command.add_argument(
         "--bound",
@@ -336,7 +345,7 @@ def questions(command: argparse.ArgumentParser) -> None:
         ("--values", "V", "values of the --x column"),
         ("--target-loss", "L", "the reverse: the budget (or --x) at which a loss is reached"),
     ):
-        command.add_argument(flag, metavar=metavar, help=text, type=number, nargs="+")
+        command.add_argument(flag, metavar=metavar, help=text, type=_number, nargs="+")
     _levels(command, "of a new run")
     command.add_argument("--draws", type=_whole, default=2000, help="draws (%(default)s)")
 
@@ -376,17 +385,17 @@ def _levels(command: argparse.ArgumentParser, what: str) -> None:
 def allocation(command: argparse.ArgumentParser) -> None:
     """Which budgets to split, and what else they must pay for."""
     command.add_argument(
-        "--flops", metavar="C", type=number, nargs="+", required=True, help="budgets, FLOP"
+        "--flops", metavar="C", type=_number, nargs="+", required=True, help="budgets, FLOP"
     )
     command.add_argument(
         "--inference-tokens",
         metavar="T",
-        type=number,
+        type=_number,
         default=0.0,
         help="tokens to be served out of the same budget",
     )
     command.add_argument(
-        "--unique-tokens", metavar="U", type=number, help="distinct tokens there are to train on"
+        "--unique-tokens", metavar="U", type=_number, help="distinct tokens there are to train on"
     )
     _levels(command, "of the best size and tokens")
 

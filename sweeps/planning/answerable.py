@@ -159,11 +159,10 @@ def _held_out(runs: _Inputs, hidden: _Inputs, reach: float, refusal: str | None)
         beyond = decades_outside(seen, asked)
         far = int(np.sum(beyond > reach + ROUNDING))
         if far:
-            lie = "lies" if far == 1 else "lie"
             refusal = (
-                f"{far} of {len(beyond)} {lie} up to {beyond.max():.2f} decades beyond the other "
-                f"runs, and a forecast is a number to {reach:.2f} at most: only an order of "
-                "magnitude will be checked; hold out a smaller run, or add larger budgets"
+                f"{far} of {len(beyond)} up to {beyond.max():.2f} decades beyond what is fitted, "
+                f"and a forecast is a number to {reach:.2f} at most: only an order of magnitude "
+                "will be checked; hold out a smaller run, or add larger budgets"
             )
     return Answer(question="held out", refusal=refusal)
 
