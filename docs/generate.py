@@ -22,6 +22,8 @@ from scaling.columns import COLUMNS
 from scaling.laws.base import Law
 from scaling.laws.registry import LAWS
 from scaling.limits import LimitCode
+from scaling.tables.numbers import number
+from scaling.tables.spellings import LOSS_WORDS, NO_LOSS, QUANTITIES, meaning_of
 from sweeps.config.describe import field_docstrings, settings_of
 from sweeps.config.section import Section
 from sweeps.config.sweep import SweepConfig
@@ -74,13 +76,61 @@ def columns_page() -> str:
     ]
     return (
         "# Columns of the runs table\n\n"
-        + _WRITTEN.format(source="`scaling/columns.py`")
+        + _WRITTEN.format(source="`scaling/columns.py` and `scaling/tables/`")
         + "\nOne row is one run. A fit needs `loss` and one of `train_flops`, or `params` and "
         "`tokens`.\nA spelling of one letter must match in case; longer ones match whatever their "
-        "case, blanks, dots\nand underscores. `--columns OURS=THEIRS` maps any other name. Columns "
+        "case, blanks, dots\nand underscores; [headings](#headings) and [numbers](#numbers) say "
+        "what else is understood. `--columns OURS=THEIRS` maps any other name. Columns "
         "that are not listed are kept,\nand may be the input of `--x` and `--where`.\n\n"
         + _table(["column", "meaning", "kind", "other spellings"], rows)
+        + "\n\n"
+        + _headings_text()
         + "\n"
+        + _numbers_text()
+    )
+
+
+def _headings_text() -> str:
+    """By which words a heading is understood that is none of the spellings."""
+    words = [
+        [f"`{ours}`", _codes(sorted(heads)), _codes(sorted(others))]
+        for ours, (heads, others) in QUANTITIES.items()
+    ]
+    no_loss = f"any but {_codes(sorted(NO_LOSS))}"
+    words.append(["`loss`", _codes(sorted(LOSS_WORDS)) + ", first or last", no_loss])
+    examples = ("n_params", "config.n_params", "params (M)", "tokens_in_billions", "val/loss")
+    examples = (*examples, "total train ZFLOP", "non_embedding_params")
+    read = [
+        [f"`{heading}`", f"`{meaning.ours}`", f"{meaning.factor:g}"]
+        for heading in examples
+        if (meaning := meaning_of(heading)) is not None
+    ]
+    return (
+        "## Headings\n\nOther headings are taken apart into words. One means a quantity if it has "
+        "a word of the second column and\nall others are of the third; a unit may stand behind it "
+        "or in brackets, and groups of an export (`config.`)\nbefore it. Several that differ are "
+        "asked about, never guessed.\n\n"
+        + _table(["column", "one of", "beside"], words)
+        + "\n\n"
+        + _table(["heading", "is", "its numbers times"], read)
+        + "\n"
+    )
+
+
+def _numbers_text() -> str:
+    """How numbers are written that are understood, as the reader itself reads them."""
+    written = ("10M", "1.5B", "1.4 trillion tokens", "124,439,808", "1_000_000", "1.5x10^21")
+    written = (*written, "3 ZFLOP", "2 PF-days", "45%", "~7B")
+    rows = [[f"`{text}`", f"{number(text):.10g}"] for text in written]
+    rows += [
+        [f"`{text}`, where commas are decimal points", f"{number(text, True):.10g}"]
+        for text in ("4,91", "1.234.567,5")
+    ]
+    return (
+        "## Numbers\n\nIn tables, on the command line and in configs alike. Commas are decimal "
+        "points where the cells of a column,\nor the other columns of the table, say so (`4,91`); "
+        "else thousands. `-`, `n/a`, `none`, `?` and their\nlike are blank. `--unit params=M` says "
+        "a unit that the table leaves out.\n\n" + _table(["written", "read as"], rows) + "\n"
     )
 
 

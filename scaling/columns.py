@@ -62,6 +62,10 @@ COLUMNS: dict[str, Column] = {
         "loss in bits per byte of raw text", "number", "bits per byte", ("bpb", "val_bpb")
     ),
     # counts behind params and tokens
+    "entropy": Column(
+        "nats per token that no model can beat, known exactly of a generated source "
+        "(`data.source: markov`, `bigram-tasks`): hold the floor there with --fix E=entropy"
+    ),
     "params_embedding": Column("parameters of the input embedding"),
     "params_head": Column("parameters of the output head"),
     "unique_tokens": Column("distinct training tokens; tokens / unique_tokens = epochs", "size"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from scaling.errors import ConfigError
 from scaling.tables.numbers import number
+from scaling.words import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -70,10 +71,33 @@ def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
         name: getattr(arguments, name) for name in ("law", "draws", "seed") if name in arguments
     }
     if "fix" in arguments:
-        given["fix"] = assignments(arguments.fix, "--fix", number)
+        given["fix"] = constants_held(arguments, records)
     if "level" in arguments:
         given["confidence_levels"] = levels(arguments)
     return records, ForecastOptions(x=x, **given)
+
+
+def constants_held(arguments: Arguments, records: "Records") -> dict[str, float]:
+    """What --fix holds: each at a number, or at the one value that a column of the runs has, such
+    as the entropy of their source."""
+
+    def held(text: str) -> float:
+        try:
+            return number(text)
+        except ValueError as error:
+            column = records.name_of(text)
+            if column not in records:
+                raise ConfigError(f'--fix: "{text}" is no number and no column') from error
+            values = sorted({float(v) for v in records.column(column) if v == v})
+            if len(values) == 1:
+                return values[0]
+            found = f"{values[0]:g} to {values[-1]:g}" if values else "none"
+            raise ConfigError(
+                f"--fix: {text} has {counted(len(values), 'value')} in the runs ({found}), and a "
+                "constant is held at one; give a number, or choose runs with --where"
+            ) from error
+
+    return assignments(arguments.fix, "--fix", held)
 
 
 def require_pairs(arguments: Arguments) -> None:

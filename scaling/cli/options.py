@@ -57,7 +57,6 @@ def _seed(text: str) -> int:
 
 
 def _number(text: str) -> float:
-    """The number that a person typed, or what to type instead."""
     try:
         return number(text)
     except ValueError as error:
@@ -283,7 +282,7 @@ def _fix(command: argparse.ArgumentParser, of_what: str = "") -> None:
         action="append",
         default=[],
         metavar="CONSTANT=VALUE",
-        help=f"hold a constant at a value, for example c=1.7{of_what}; repeatable",
+        help=f"hold a constant at a value (c=1.7) or a column's (E=entropy){of_what}; repeatable",
     )
 
 
@@ -402,12 +401,9 @@ def allocation(command: argparse.ArgumentParser) -> None:
 
 def figure(command: argparse.ArgumentParser) -> None:
     """Where a figure is drawn."""
-    command.add_argument(
-        "--figure",
-        metavar="FILE",
-        type=_file(".svg", ".png", ".pdf"),
-        help="draw it here; .svg, .png or .pdf by the ending",
-    )
+    endings = (".svg", ".png", ".pdf")
+    text = "draw it here; .svg, .png or .pdf by the ending"
+    command.add_argument("--figure", metavar="FILE", type=_file(*endings), help=text)
 
 
 def seal_name(command: argparse.ArgumentParser) -> None:

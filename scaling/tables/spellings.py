@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _COUNT = any_of("n num number of total train training trained count final the")
 #: The words that may make up the name of a quantity, one of which must be there.
-_QUANTITIES = {
+QUANTITIES = {
     "params": (
         any_of("param params parameter parameters"),
         _COUNT
@@ -40,8 +40,9 @@ _QUANTITIES = {
         _COUNT | any_of("budget achieved actual cost spent"),
     ),
 }
-_LOSS_WORDS = any_of("loss bpb bpc bpt ppl perplexity nll ce crossentropy logloss bits")
-_NO_LOSS = any_of(
+#: Words of a loss, at the beginning or the end of a heading, and those of what is none.
+LOSS_WORDS = any_of("loss bpb bpc bpt ppl perplexity nll ce crossentropy logloss bits")
+NO_LOSS = any_of(
     "stderr std scale weight z aux moe router balance reg regularization kl smooth delta gap rank "
     "forecast best kind unit name time per init initial start first ratio"
 )
@@ -112,12 +113,12 @@ def _by_words(words: list[str], factor: float | None) -> Meaning | None:
     if len(words) > 1 and _PREFIXED_FLOPS.fullmatch(words[-1]):
         scale *= unit_factor(words[-1]) or 1.0
         words = [*words[:-1], "flops"]
-    for ours, (heads, others) in _QUANTITIES.items():
+    for ours, (heads, others) in QUANTITIES.items():
         if set(words) & heads and set(words) <= heads | others:
             return Meaning(ours, scale, is_plain=False)
     ends = {*words[:1], *words[-1:]}
-    is_loss = ends & _LOSS_WORDS or words[-1:] == ["entropy"]
-    return Meaning("loss", is_plain=False) if is_loss and not set(words) & _NO_LOSS else None
+    is_loss = ends & LOSS_WORDS or words[-1:] == ["entropy"]
+    return Meaning("loss", is_plain=False) if is_loss and not set(words) & NO_LOSS else None
 
 
 def counts_no_embeddings(heading: str) -> bool:

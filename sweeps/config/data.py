@@ -166,7 +166,8 @@ class ShardsData(StoredData, source="shards"):
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedData(DataConfig):
-    """What is generated without end, and whose entropy is known exactly."""
+    """What is generated without end, and whose entropy is known exactly: the column `entropy` of
+    its runs (nats per token) is a floor that no model can beat, which --fix E=entropy holds."""
 
     instead = {
         "vocab_size": "its size is data.symbols",

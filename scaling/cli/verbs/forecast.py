@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scaling.cli.inputs import (
     assignments,
+    constants_held,
     curves_of,
     levels,
     load,
@@ -41,7 +42,7 @@ def fit(arguments: Arguments) -> None:
         frontier=arguments.frontier,
         objective=arguments.objective,
         huber_delta=arguments.huber_delta,
-        fix=assignments(arguments.fix, "--fix", number),
+        fix=constants_held(arguments, records),
         bounds=assignments(arguments.bound, "--bound", _bounds),
         expressions=assignments(arguments.tie, "--tie", str),
         x=x,
