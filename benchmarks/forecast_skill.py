@@ -147,7 +147,7 @@ def constant_misfit(split: Split) -> Answer:
     posed = pose(split.seen, split.inputs, DEFAULT)
     forecaster = prepare(replace(posed, candidates=members, calibration=calibration), DEFAULT)
     log_inputs = np.log(split.hidden[list(split.inputs)].to_numpy(float))
-    compute = log_inputs.sum(axis=1) + posed.ladder.log_flops_ratio
+    compute = posed.ladder.flops.log_compute(*log_inputs.T)
     answer = log_forecast(forecaster, log_inputs, compute, DEFAULT)
     tails = (1 - np.array(LEVELS)) / 2
     return Answer(

@@ -89,7 +89,7 @@ class BudgetQuestion:
         if len(ladder.inputs) == 1:
             return log_budgets[:, None]
         log_n = best_log_params(self.forecaster.ensemble, log_budgets)
-        return np.column_stack([log_n, log_budgets - ladder.log_flops_ratio - log_n])
+        return np.column_stack([log_n, ladder.flops.log_tokens(log_budgets, log_n)])
 
 
 def budget_for_loss(

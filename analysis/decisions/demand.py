@@ -1,6 +1,7 @@
 """What a budget must pay for besides training, and how that moves the best model size.
 
-    C = r N D + (r / 3) N T        T tokens are served, each at a third of a training token's FLOP
+    C = r N D + (r / 3) N T        r = r(N) FLOP per parameter and token, as the table counts them;
+                                   T tokens are served, each at a third of a training token's FLOP
     D' = U + U r_d (1 - exp(-(D/U - 1) / r_d))        only U of the D training tokens are distinct
     N' = V + V r_n (1 - exp(-(N/V - 1) / r_n)),       V = min(N, the size that U tokens feed)
 
@@ -14,8 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.fitting.fit import fit_as_asked
+from analysis.fitting.flops_per_param_token import FlopsPerParamToken
 from analysis.forecasting.ensemble import Ensemble, MemberFit
-from analysis.forecasting.optimum import best_for_law, without_best_split
+from analysis.forecasting.optimum import best_for_law
 from analysis.forecasting.setup import Question
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
@@ -75,13 +77,18 @@ class Demand:
         """What the repetition of data limits."""
         return () if self.repetition is None else (self.repetition.limit,)
 
-    def log_tokens(self, log_total: FloatArray, log_params: FloatArray) -> FloatArray:
-        """Log training tokens that a budget leaves for models of this size; at least one token.
-
-        ``log_total`` is the log of C / r: params times training tokens, if nothing is served.
-        """
-        left = np.exp(log_total - log_params) - INFERENCE_SHARE * self.inference_tokens
+    def log_tokens(
+        self, flops: FlopsPerParamToken, log_budget: FloatArray, log_params: FloatArray
+    ) -> FloatArray:
+        """Log training tokens that a budget leaves for models of this size; at least one token."""
+        left = np.exp(flops.log_tokens(log_budget, log_params))
+        left = left - INFERENCE_SHARE * self.inference_tokens
         return np.asarray(np.log(np.maximum(left, 1.0)))
+
+    def served_flops(self, flops: FlopsPerParamToken, params: float) -> float:
+        """What serving a model of this size costs, FLOP."""
+        r = float(np.exp(flops.log(np.log(params))))
+        return INFERENCE_SHARE * self.inference_tokens * r * params
 
     def best_log_params(
         self, ensemble: Ensemble, member: MemberFit, theta: FloatArray, log_budget: FloatArray
@@ -93,25 +100,29 @@ class Demand:
         it: the search's own error cancels, and a vanishing demand moves nothing.
         """
         alone = best_for_law(ensemble, member, theta, log_budget)
-        endless = without_best_split(ensemble, member, alone, log_budget)
-        side = np.sign(alone - (log_budget - ensemble.ladder.log_flops_ratio) / 2)
-        alone = np.where(endless, side * np.inf, alone)
         if self.inference_tokens == 0 and self.unique_tokens is None:
             return alone
-        log_total = log_budget - ensemble.ladder.log_flops_ratio
+        flops, fed = ensemble.ladder.flops, self._fed(ensemble, member)
         moved = np.empty_like(alone)
-        for i, total in enumerate(log_total):
+        for i, (budget, total) in enumerate(
+            zip(log_budget, log_budget - flops.log(member.centre[0]), strict=True)
+        ):
             grid = float(total - member.centre.sum()) / 2 + member.centre[0]
             grid = grid + np.arange(-_REACH, _REACH, _STEP)
-            there = self._searched(member, theta, total, grid, self._fed(ensemble, member))
-            moved[:, i] = there - Demand()._searched(member, theta, total, grid, np.inf)
+            there = self._searched(member, theta, grid, self.log_tokens(flops, budget, grid), fed)
+            free = Demand().log_tokens(flops, budget, grid)
+            moved[:, i] = there - Demand()._searched(member, theta, grid, free, np.inf)
         return np.asarray(alone + moved)
 
     def _searched(
-        self, member: MemberFit, theta: FloatArray, total: float, grid: FloatArray, fed: float
+        self,
+        member: MemberFit,
+        theta: FloatArray,
+        grid: FloatArray,
+        log_tokens: FloatArray,
+        fed: float,
     ) -> FloatArray:
         """Log params (batch,) of lowest loss on the grid, to the bottom of a parabola."""
-        log_tokens = self.log_tokens(np.asarray(total), grid)
         grid, log_tokens = grid[log_tokens > 0], log_tokens[log_tokens > 0]
         if len(grid) < 3:
             raise ForecastError(
@@ -134,10 +145,12 @@ class Demand:
         if self.unique_tokens is None:
             return np.inf
         log_unique = np.log(self.unique_tokens)
-        ratio = ensemble.ladder.log_flops_ratio
-        budgets = 2 * log_unique + ratio + np.linspace(-30, 30, 241)
+        flops = ensemble.ladder.flops
+        budgets = 2 * log_unique + flops.log(member.centre[0]) + np.linspace(-30, 30, 241)
         sizes = best_for_law(ensemble, member, member.solution.theta[None], budgets)[0]
-        return float(np.interp(log_unique, budgets - ratio - sizes, sizes))
+        tokens = flops.log_tokens(budgets, sizes)
+        known = np.isfinite(sizes)
+        return float(np.interp(log_unique, tokens[known], sizes[known])) if known.any() else np.inf
 
 
 def demand_for(

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.decisions.demand import (
-    INFERENCE_SHARE,
-    Demand,
-    demand_for,
-    with_effective_data,
-)
+from analysis.decisions.demand import Demand, demand_for, with_effective_data
 from analysis.display import Result
+from analysis.fitting.flops_per_param_token import FlopsPerParamToken
 from analysis.fitting.reach import too_far
 from analysis.forecasting.forecaster import Forecaster, prepare
 from analysis.forecasting.optimum import no_best_split
@@ -47,6 +43,7 @@ class OptimalSplit(Result):
     params_range: Mapping[float, Interval]  # confidence level -> range
     tokens_range: Mapping[float, Interval]
     decades_beyond: float  # outside the data, in compute, size or tokens; 0 inside
+    flops_per_param_token: float | None  # r at that size, as the table counts
     law: str  # which law or laws answered
     limits: tuple[Limit, ...] = ()
 
@@ -119,7 +116,7 @@ def allocate(
 ) -> Allocation:
     """The best params and training tokens for each budget in FLOP, by the weighted candidate laws.
 
-    C = r N D, with r the FLOP per parameter and token of the table's own largest runs.
+    C = r N D, with r(N) the FLOP per parameter and token of the table's own runs of that size.
     ``inference_tokens`` are served by the model out of the same budget; ``unique_tokens`` is how
     many distinct tokens there are to train on (`analysis.decisions.demand` says how both enter).
     Raises ForecastError where size and tokens do not vary independently in the runs, and for
@@ -132,15 +129,13 @@ def allocate(
     demand, repeating = demand_for(records, inference_tokens, unique_tokens)
     question = pose(records, ("params", "tokens"), options)
     forecaster = prepare(with_effective_data(question, repeating, demand), options)
-    log_total = np.log(budgets) - forecaster.ladder.log_flops_ratio
-    log_best = _centre(forecaster, demand, np.log(budgets))
-    log_trained = demand.log_tokens(log_total, log_best) + log_best
-    inputs = np.column_stack([log_best, log_trained - log_best])
-    beyond = question.ladder.distance(inputs, log_trained + forecaster.ladder.log_flops_ratio)
+    flops, log_budgets = forecaster.ladder.flops, np.log(budgets)
+    log_best = _centre(forecaster, demand, log_budgets)
+    log_trained = demand.log_tokens(flops, log_budgets, log_best)
+    inputs = np.column_stack([log_best, log_trained])
+    beyond = question.ladder.distance(inputs, flops.log_compute(log_best, log_trained))
     check_distance(beyond)
-    log_params = _draws(forecaster, demand, np.log(budgets), beyond, options)
-    log_tokens = demand.log_tokens(log_total[:, None], log_params)
-    log_tokens = np.where(log_params == np.inf, -np.inf, log_tokens)
+    log_params = _draws(forecaster, demand, log_budgets, beyond, options)
     names = "; ".join(c.name for c in question.candidates)  # some hold a comma
     answered_by = f"weighted laws ({names})" if len(question.candidates) > 1 else names
     spanned, backtested = span(forecaster), furthest_backtest(forecaster)
@@ -148,9 +143,9 @@ def allocate(
     splits = tuple(
         _split(
             float(budget),
-            float(INFERENCE_SHARE * inference_tokens * np.exp(forecaster.ladder.log_flops_ratio)),
+            demand,
+            flops,
             log_params[i],
-            log_tokens[i],
             options.confidence_levels,
             decades_beyond=float(beyond[i]),
             law=answered_by,
@@ -165,27 +160,34 @@ def allocate(
 
 def _split(
     budget: float,
-    flops_served_per_param: float,
+    demand: Demand,
+    flops: FlopsPerParamToken,
     log_params: FloatArray,
-    log_tokens: FloatArray,
     levels: Sequence[float],
     **known: Any,
 ) -> OptimalSplit:
-    """The medians and ranges of draws (draws,) at one budget; no medians where unsupported."""
-    params = float(np.exp(np.median(log_params)))
+    """The median of draws (draws,) at one budget, the tokens that it leaves for that size, and
+    ranges; no numbers but these where unsupported."""
+    with np.errstate(all="ignore"):  # a law may put all into one of the two
+        log_tokens = demand.log_tokens(flops, np.log(budget), log_params)
+    log_tokens = np.where(log_params == np.inf, -np.inf, log_tokens)
+    log_middle = np.asarray(np.median(log_params))
+    params, r = float(np.exp(log_middle)), float(np.exp(flops.log(log_middle)))
+    served = demand.served_flops(flops, params)
     split = OptimalSplit(
         budget=budget,
-        train_flops=budget - flops_served_per_param * params,
+        train_flops=budget - served,
         params=params,
-        tokens=float(np.exp(np.median(log_tokens))),
+        tokens=float(np.exp(demand.log_tokens(flops, np.log(budget), log_middle))),
+        flops_per_param_token=r,
         params_range={level: _range(log_params, level) for level in levels},
         tokens_range={level: _range(log_tokens, level) for level in levels},
         **known,
     )
     if split.supported:
         return split
-    trained = split.shown(split.train_flops) if flops_served_per_param else budget
-    return replace(split, params=None, tokens=None, train_flops=trained)
+    trained = split.shown(split.train_flops) if served else budget
+    return replace(split, params=None, tokens=None, flops_per_param_token=None, train_flops=trained)
 
 
 def _centre(forecaster: Forecaster, demand: Demand, log_budget: FloatArray) -> FloatArray:

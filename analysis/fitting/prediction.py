@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.display import Result
+from analysis.fitting.flops_per_param_token import USUAL
 from analysis.fitting.reach import WIDEST, Reach, too_far
 from analysis.intervals import Interval, interval_columns
 from scaling.answerable import ROUNDING
@@ -35,7 +36,7 @@ class LawPrediction(Result):
     confidence_level: float
     decades_beyond: FloatArray  # (points,) outside the runs; 0 inside
     limits: tuple[tuple[Limit, ...], ...]  # of each point
-    fit_limits: tuple[Limit, ...]  # of the fit, and so of all points
+    fit_limits: tuple[Limit, ...]  # of all points: of the fit, and of how a budget is counted
 
     @property
     def points(self) -> list[dict[str, float]]:
@@ -101,6 +102,7 @@ def predicted(
         _against(float(d), float(w), reach, untold) for d, w in zip(beyond, width, strict=True)
     )
     known = np.array([not found for found in limits], dtype=bool)
+    counted = reach.flops_per_param_token.limits
     loss, low, high = (np.where(known, v, np.nan).reshape(shape)[()] for v in (loss, low, high))
     return LawPrediction(
         law=law.name,
@@ -110,7 +112,7 @@ def predicted(
         confidence_level=confidence_level,
         decades_beyond=beyond,
         limits=limits,
-        fit_limits=fit_limits,
+        fit_limits=fit_limits + (counted if "train_flops" in at else ()),
     )
 
 
@@ -121,9 +123,9 @@ def _inputs(
     optimal = getattr(law, "optimal_params", None)
     if set(given) == {"train_flops"} and optimal is not None and columns == ("params", "tokens"):
         flops = _positive("train_flops", given["train_flops"])
-        params = np.asarray(optimal(flops * 6 / reach.flops_ratio))  # a law counts C = 6 N D
-        tokens = flops / reach.flops_ratio / params
-        return {"params": params, "tokens": tokens, "train_flops": flops}
+        return dict(zip(("params", "tokens"), _split(law, reach, flops), strict=True)) | {
+            "train_flops": flops
+        }
     if set(given) != set(columns):
         also = ", or train_flops alone" if optimal is not None else ""
         raise FitError(
@@ -136,6 +138,19 @@ def _inputs(
         sizes = ", ".join(f"{np.size(given[name])} of {name}" for name in columns)
         raise FitError(f"predict: give as many of one as of the other (got {sizes})") from error
     return dict(zip(columns, map(np.asarray, arrays), strict=True))
+
+
+def _split(law: Law, reach: Reach, train_flops: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Size and tokens of lowest loss by a law that knows them where C = 6 N D."""
+    flops, log_flops = reach.flops_per_param_token, np.log(train_flops)
+    optimal = law.optimal_params  # type: ignore[attr-defined]
+    middle = np.asarray(np.mean(np.log(reach.ranges["params"])))
+    log_params = np.log(optimal(train_flops * USUAL / np.exp(flops.log(middle))))
+    if flops.follows_size:
+        log_params = flops.best_log_params(
+            lambda n, d: np.log(law.loss(np.exp(n), np.exp(d))), log_flops, log_params
+        )
+    return np.exp(log_params), np.exp(flops.log_tokens(log_flops, log_params))
 
 
 def _positive(name: str, values: npt.ArrayLike) -> FloatArray:

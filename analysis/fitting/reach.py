@@ -6,13 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from analysis.fitting.flops_per_param_token import (
+    USUAL,
+    FlopsPerParamToken,
+    flops_per_param_token,
+)
 from scaling.answerable import ROUNDING, SPANNED_REACH, supported_reach
 from scaling.arrays import DECADE, FloatArray
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 
 WIDEST = float(np.log(1.5))  # log width of the 90% interval beyond which digits say nothing
-FLOPS_RATIO = 6.0  # FLOP per parameter and token, where the table says none
 _WORK = "params x tokens"  # what compute grows with in a law of both
 
 
@@ -32,13 +36,14 @@ class Reach:
     """What the runs behind a fit span."""
 
     ranges: Mapping[str, tuple[float, float]]  # input column -> its least and its largest value
-    flops_ratio: float  # FLOP per parameter and token of the largest runs
+    flops_per_param_token: FlopsPerParamToken  # of the runs; the usual one of a law without both
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Reach":
         """The reach of a JSON document."""
         ranges = {name: (low, high) for name, (low, high) in document["ranges"].items()}
-        return cls(ranges=ranges, flops_ratio=document["flops_ratio"])
+        flops = FlopsPerParamToken.from_dict(document["flops_per_param_token"])
+        return cls(ranges=ranges, flops_per_param_token=flops)
 
     @property
     def spanned(self) -> float:
@@ -59,14 +64,13 @@ class Reach:
 def reach_of(records: Records, columns: Sequence[str]) -> Reach:
     """How far these runs reach in the inputs of a law."""
     values = {name: records.column(name) for name in columns}
-    ratio = FLOPS_RATIO
+    flops = FlopsPerParamToken(limit=USUAL)
     if {"params", "tokens"} <= set(columns):
-        work = values["params"] * values["tokens"]
+        n, d = values["params"], values["tokens"]
         if "train_flops" in records:
-            largest = work >= np.quantile(work, 0.75)
-            known = (records.column("train_flops") / work)[largest]
-            known = known[np.isfinite(known) & (known > 0)]
-            ratio = float(np.median(known)) if len(known) else FLOPS_RATIO
-        values[_WORK] = work
+            compute = records.column("train_flops")
+            known = np.isfinite(compute) & (compute > 0)
+            flops = flops_per_param_token(*(np.log(v[known]) for v in (n, d, compute)))
+        values[_WORK] = n * d
     ranges = {name: (float(v.min()), float(v.max())) for name, v in values.items()}
-    return Reach(ranges=ranges, flops_ratio=ratio)
+    return Reach(ranges=ranges, flops_per_param_token=flops)

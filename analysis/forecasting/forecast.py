@@ -98,6 +98,7 @@ def forecast(
         pinned_floors=floors,
         floor_identified=floor_identified(forecaster.ensemble),
         seed=options.seed,
+        flops_per_param_token=question.ladder.flops if question.is_surface else None,
         records=records,
     )
 
@@ -175,14 +176,14 @@ def _answerable(
 
 def _surface_points(ensemble: Ensemble, targets: Targets) -> Points:
     """Targets on a surface; a budget alone is split as the laws together find best."""
-    ratio = ensemble.ladder.log_flops_ratio
+    flops = ensemble.ladder.flops
     if "train_flops" in targets.columns:
         compute = np.log(targets.columns["train_flops"])
         log_n = best_log_params(ensemble, compute)
-        log_d = compute - ratio - log_n
+        log_d = flops.log_tokens(compute, log_n)
     else:
         log_n, log_d = (np.log(targets.columns[name]) for name in ("params", "tokens"))
-        compute = log_n + log_d + ratio
+        compute = flops.log_compute(log_n, log_d)
     inputs = {"params": np.exp(log_n), "tokens": np.exp(log_d), "train_flops": np.exp(compute)}
     inputs |= targets.columns  # as they were asked for, to the last digit
     described = tuple(

@@ -5,6 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from analysis.fitting.flops_per_param_token import (
+    USUAL,
+    FlopsPerParamToken,
+    flops_per_param_token,
+)
 from analysis.tuning.gap import TuningGap
 from scaling.answerable import decades_outside
 from scaling.arrays import SAME_NUMBER, BoolArray, FloatArray, IntArray
@@ -35,7 +40,7 @@ class Ladder:
     cluster: IntArray | None = None  # (runs,) runs with one number share their errors
     configuration: IntArray | None = None  # (runs,) runs with one number repeat each other
     health: FloatArray | None = None  # (runs,) 0 to 1, for the learning rate of a run's shape
-    log_flops_ratio: float = float(np.log(6.0))  # ln of FLOP per (param x token)
+    flops: FlopsPerParamToken = FlopsPerParamToken(limit=USUAL)  # of two inputs
     tuning: TuningGap | None = None  # what was taken off log_loss, and how surely
 
     def __len__(self) -> int:
@@ -154,10 +159,12 @@ def _flops_known(usable: Records) -> BoolArray:
 
 
 def surface_ladder(usable: Records) -> Ladder:
-    """Usable runs by size and tokens, with the FLOP that the largest of them count."""
+    """Usable runs by size and tokens, with the FLOP that they count."""
     n, d = np.log(usable.column("params")), np.log(usable.column("tokens"))
     compute = log_flops(usable)
-    ladder = Ladder(
+    known = _flops_known(usable)
+    known = known if known.any() else np.ones(len(usable), dtype=bool)
+    return Ladder(
         inputs=("params", "tokens"),
         log_inputs=np.column_stack([n, d]),
         log_loss=np.log(usable.column("loss")),
@@ -165,5 +172,5 @@ def surface_ladder(usable: Records) -> Ladder:
         cluster=usable.clusters,
         configuration=usable.configurations,
         health=health_weights(usable),
+        flops=flops_per_param_token(n[known], d[known], compute[known]),
     )
-    return replace(ladder, log_flops_ratio=float(np.median((compute - n - d)[ladder.top(4)])))

@@ -1,7 +1,6 @@
 """The compute-optimal model size that the fitted laws of a forecast imply."""
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.forecasting.ensemble import Ensemble, MemberFit
 from scaling.arrays import FloatArray
@@ -12,10 +11,10 @@ def best_log_params(ensemble: Ensemble, log_compute: FloatArray) -> FloatArray:
     """Log of the compute-optimal model size at each budget (budgets,), averaged over the laws."""
     each = []
     for member in ensemble.members:
-        best = best_for_law(ensemble, member, member.solution.theta[None], log_compute)
-        if without_best_split(ensemble, member, best, log_compute).any():
+        best = best_for_law(ensemble, member, member.solution.theta[None], log_compute)[0]
+        if not np.isfinite(best).all():
             raise no_best_split(member)
-        each.append(best[0])
+        each.append(best)
     return np.asarray(ensemble.first_weights @ np.array(each))
 
 
@@ -27,24 +26,25 @@ def no_best_split(member: MemberFit) -> ForecastError:
     )
 
 
-def without_best_split(
-    ensemble: Ensemble, member: MemberFit, log_params: FloatArray, log_compute: FloatArray
-) -> npt.NDArray[np.bool_]:
-    """Where (batch, budgets) what `best_for_law` found is an end of what it searched."""
-    total = _total(ensemble, member, log_compute)
-    return member.form.without_best_split(log_params - member.centre[0], total)
-
-
 def best_for_law(
     ensemble: Ensemble, member: MemberFit, theta: FloatArray, log_compute: FloatArray
 ) -> FloatArray:
-    """Optimal log params (batch, budgets) of one law for parameters theta (batch, p)."""
+    """Optimal log params (batch, budgets) of one law for parameters theta (batch, p).
+
+    Infinite where the law would put ever more of the budget into size, or into tokens.
+    """
     if len(ensemble.ladder.inputs) == 1:
         raise ForecastError(f"{member.candidate.name} has one input: it knows no optimal split")
-    total = _total(ensemble, member, log_compute)
-    return np.asarray(member.form.best_split(theta, total) + member.centre[0])
+    flops, (log_n, log_d) = ensemble.ladder.flops, member.centre
+    total = np.asarray(log_compute - flops.log(log_n) - (log_n + log_d))
+    best = member.form.best_split(theta, total)
+    endless = member.form.without_best_split(best, total)
+    best = np.where(endless, np.sign(best - total / 2) * np.inf, best + log_n)
+    if not flops.follows_size:
+        return best
 
+    def log_loss(log_params: FloatArray, log_tokens: FloatArray) -> FloatArray:
+        x = np.stack([log_params - log_n, log_tokens - log_d], axis=-1)  # (batch, budgets, 2)
+        return member.form.values(theta, x)
 
-def _total(ensemble: Ensemble, member: MemberFit, log_compute: FloatArray) -> FloatArray:
-    """Centred log params and log tokens of a budget, added up."""
-    return np.asarray(log_compute - ensemble.ladder.log_flops_ratio - member.centre.sum())
+    return flops.best_log_params(log_loss, log_compute, best)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.display import DrawnResult
+from analysis.fitting.flops_per_param_token import FlopsPerParamToken
 from analysis.intervals import Interval, interval_columns, intervals_from, outwards
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
@@ -134,6 +135,8 @@ class Forecast(DrawnResult):
     pinned_floors: Mapping[float, tuple[float | None, ...]]  # floor -> medians at the targets
     floor_identified: bool
     seed: int
+    #: what the runs count; None along one column
+    flops_per_param_token: FlopsPerParamToken | None = None
     #: the runs that it was made from; None of a forecast that was read from a file
     records: Records | None = field(default=None, compare=False)
 
@@ -192,8 +195,10 @@ class Forecast(DrawnResult):
             rebuilt = {"intervals": ranges, "weight_reasons": reasons, "limits": limits}
             targets.append(TargetForecast(**{**target, **rebuilt}))
         floors = {float(k): tuple(v) for k, v in document["pinned_floors"].items()}
-        lists = {k: tuple(document[k]) for k in ("evidence",)}
+        lists: dict[str, Any] = {k: tuple(document[k]) for k in ("evidence",)}
         lists["limits"] = limits_from(document["limits"])
         noise = NewRunNoise(**document["noise"])
+        if (flops := document.get("flops_per_param_token")) is not None:
+            lists["flops_per_param_token"] = FlopsPerParamToken.from_dict(flops)
         changed = {"targets": tuple(targets), "noise": noise, "pinned_floors": floors, **lists}
         return cls(**{**document, **changed})

@@ -178,7 +178,7 @@ def _surface(usable: Records, law: type[Law] | None) -> Question:
         used=usable,
         candidates=_chosen(surface_candidates(), law, _of_surface),
         calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
-        limits=limits + flops_limits(usable) + _check_fall(usable, ladder),
+        limits=limits + flops_limits(usable) + ladder.flops.limits + _check_fall(usable, ladder),
         evaluation_noise=evaluation_noise(usable),
     )
 

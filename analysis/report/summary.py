@@ -169,9 +169,11 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
         )
     if surface is not None and surface.draws is not None:
         exponent = surface.derived.get("optimal_params_exponent")
+        follows = surface.reach.flops_per_param_token.follows_size
+        counted = ", counted as 6 N D," if follows else ""
         if exponent is not None and np.isfinite(exponent.estimate):
             sentences.append(
-                "The compute-optimal model size grows as compute to the power "
+                f"The compute-optimal model size grows as compute{counted} to the power "
                 f"{number_in_words(exponent.estimate, 2)} "
                 f"({_level(findings)} interval {number_in_words(exponent.low, 2)} to "
                 f"{number_in_words(exponent.high, 2)})."

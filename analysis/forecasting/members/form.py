@@ -28,7 +28,7 @@ class Form:
         raise NotImplementedError
 
     def values(self, theta: FloatArray, x: FloatArray) -> FloatArray:
-        """The same without derivatives."""
+        """The same without derivatives; ``x`` may be (batch, runs, inputs), points of each."""
         return self.evaluate(theta, x)[0]
 
     def starts(self, x: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
@@ -145,8 +145,8 @@ class LawForm(Form):
         return np.asarray(theta[np.argsort(missed, kind="stable")[:_MOST_STARTS]])
 
     def _inputs(self, x: FloatArray) -> tuple[FloatArray, ...]:
-        centre = np.zeros(x.shape[1]) if self.centre is None else self.centre
-        return tuple(np.exp(x + centre).T)
+        centre = np.zeros(x.shape[-1]) if self.centre is None else self.centre
+        return tuple(np.moveaxis(np.exp(x + centre), -1, 0))
 
     def _model(self, x: FloatArray) -> AnyLaw:
         return AnyLaw(self.law, self._inputs(x), dict(self.fixed))

@@ -90,16 +90,16 @@ def _bending(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
     floor, a, b, alpha, beta, k, bend = (
         c[:, None] for c in (theta[:, 0], *_coupled_constants(theta), theta[:, 6])
     )  # (batch, 1) each
-    log_n, log_d = a - alpha * x[:, 0], b - beta * x[:, 1]  # (batch, runs)
+    log_n, log_d = a - alpha * x[..., 0], b - beta * x[..., 1]  # (batch, runs)
     u_n, u_d = log_n / k, log_d / k
     inner = np.logaddexp(u_n, u_d)
-    beyond = np.logaddexp(0.0, x.sum(axis=1) - BEND_AT)  # (runs,)
+    beyond = np.logaddexp(0.0, x.sum(axis=-1) - BEND_AT)  # (runs,), or (batch, runs)
     value = np.logaddexp(floor, k * inner - bend * beyond)
     share_floor = np.exp(floor - value)
     share_n = (1 - share_floor) * np.exp(u_n - inner)
     share_d = 1 - share_floor - share_n
-    by_alpha = -alpha * x[:, 0] * share_n
-    by_beta = -beta * x[:, 1] * share_d
+    by_alpha = -alpha * x[..., 0] * share_n
+    by_beta = -beta * x[..., 1] * share_d
     by_kappa = (1 - share_floor) * k * inner - share_n * log_n - share_d * log_d
     by_bend = -(1 - share_floor) * beyond
     by_exponents = (by_alpha + by_beta, (by_alpha - by_beta) / 2)
@@ -111,7 +111,7 @@ def _badly_tuned(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
     """The coupled law plus what bad tuning adds to the log loss of small runs."""
     value, jacobian = _case(theta[:, :6], x)
     log_excess, rate = theta[:, 6, None], np.exp(theta[:, 7, None])
-    beyond = x.sum(axis=1) - EXCESS_AT
+    beyond = x.sum(axis=-1) - EXCESS_AT
     exponent = log_excess - rate * beyond
     excess = np.exp(np.minimum(exponent, LARGEST_LOG_EXCESS))
     slope = np.where(exponent < LARGEST_LOG_EXCESS, excess, 0.0)
