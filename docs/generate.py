@@ -174,6 +174,10 @@ def verbs_page() -> str:
         "names. `scaling --print-completion bash >\n"
         "~/.local/share/bash-completion/completions/scaling` makes the shell complete verbs, "
         "options and files\n(zsh and tcsh too; needs the extra `completion`).\n",
+        "Every verb takes `-q` and `-v`. `-q` leaves out progress, hints, where a file was written "
+        "and how a table was read\n(`read as`, which JSON keeps in `notes`); it asks nothing: a "
+        "large launch then needs `--yes`. `-v` shows the\ntraceback of a mistake; without one it "
+        "changes nothing.\n",
         "The tracking server is MLflow's own `MLFLOW_TRACKING_URI`; without one, "
         "`sqlite:///mlflow.db` in the folder\nwhere you are. MLflow's usage telemetry is off "
         "unless you set `MLFLOW_DISABLE_TELEMETRY=false`. Where the runs do\nnot support a "

@@ -2,11 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from analysis.forecasting.calibration import Calibration
-from analysis.forecasting.ensemble import NEAREST, Ensemble, combine, fit_members, noise_factor
+from analysis.forecasting.ensemble import (
+    NEAREST,
+    Ensemble,
+    Spread,
+    combine,
+    fit_members,
+    noise_factor,
+)
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.members.candidates import Candidate
 from scaling.arrays import FloatArray
@@ -25,11 +33,21 @@ class OriginErrors:
         """Predicted minus measured log loss (hidden, members)."""
         return self.ensemble.values(self.hidden.log_inputs) - self.hidden.log_loss[:, None]
 
+    @cached_property
+    def _spread(self) -> Spread:
+        """What the laws together said of the hidden runs, by the weights that they had then."""
+        ensemble, hidden = self.ensemble, self.hidden
+        return combine(ensemble, hidden.log_inputs, hidden.log_compute, ensemble.first_weights)
+
+    @property
+    def relative_errors(self) -> FloatArray:
+        """Predicted over measured loss, minus one, of the laws together (hidden,)."""
+        return np.asarray(np.expm1(self._spread.centre - self.hidden.log_loss))
+
     @property
     def squared_ratio(self) -> FloatArray:
         """Squared error of the ensemble's centre over the variance it stated (hidden,)."""
-        ensemble, hidden = self.ensemble, self.hidden
-        spread = combine(ensemble, hidden.log_inputs, hidden.log_compute, ensemble.first_weights)
+        ensemble, hidden, spread = self.ensemble, self.hidden, self._spread
         factor = ensemble.calibration.noise * noise_factor(ensemble, hidden.log_inputs)
         noise = factor * ensemble.noise.residual_scale
         return np.asarray((spread.centre - hidden.log_loss) ** 2 / (spread.variance + noise**2))
@@ -67,7 +85,7 @@ class Weighing:
     evidence: FloatArray  # (targets,) how many origins speak for that distance
     trust: FloatArray  # (targets,) share of the weights that follows the backtests' errors
     rms_error: FloatArray  # (targets, members) in backtests at that distance; NaN without any
-    mean_error: FloatArray  # (targets,) mean absolute error of the laws together; NaN without any
+    mean_error: FloatArray  # (targets,) mean absolute relative error of all laws; NaN without any
 
 
 def weigh(backtests: Sequence[OriginErrors], ensemble: Ensemble, distance: FloatArray) -> Weighing:
@@ -89,7 +107,7 @@ def weigh(backtests: Sequence[OriginErrors], ensemble: Ensemble, distance: Float
         share = alike / alike.sum(axis=1, keepdims=True)
         evidence += worth
         squared_errors += worth[:, None] * (share @ origin.errors**2)
-        absolute += worth * (share @ np.abs(origin.errors @ first_weights))
+        absolute += worth * (share @ np.abs(origin.relative_errors))
         ratios += worth * np.minimum(share @ origin.squared_ratio, 25.0)
     prior = calibration.default_scale_origins
     scale = (prior + calibration.origin_worth * ratios) / (

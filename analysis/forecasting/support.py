@@ -57,7 +57,7 @@ def evidence(forecaster: Forecaster) -> tuple[str, ...]:
     """What the backtests found, a sentence per origin."""
     sentences = []
     for origin in forecaster.backtests:
-        error = origin.errors @ forecaster.ensemble.first_weights
+        error = origin.relative_errors
         sentences.append(
             f"with the largest {_runs(len(error))} hidden (up to "
             f"{origin.distance.max():.2f} decades ahead) the error was "

@@ -244,7 +244,7 @@ def loudness(command: argparse.ArgumentParser) -> None:
     """How much is said beside the answer; every verb has it."""
     how = command.add_mutually_exclusive_group()
     how.add_argument(
-        "-q", "--quiet", action="store_true", help="print the answer and mistakes, nothing else"
+        "-q", "--quiet", action="store_true", help="print only the answer, its limits and mistakes"
     )
     how.add_argument(
         "-v", "--verbose", action="store_true", help="print the traceback of a mistake too"

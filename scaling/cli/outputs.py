@@ -87,4 +87,4 @@ def show(document: str | Callable[[], str], text: Callable[[], str], arguments: 
     if arguments.json:
         put(_with_notes(document if isinstance(document, str) else document(), arguments))
     else:
-        put(f"{text()}{_notes_text(arguments)}")
+        put(text() if arguments.quiet else f"{text()}{_notes_text(arguments)}")

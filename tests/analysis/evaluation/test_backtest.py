@@ -2,23 +2,27 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis.evaluation.backtest import BANDS, Backtest, backtest
 from analysis.evaluation.scores import covered, interval_score
+from analysis.forecasting.forecast import forecast
 from analysis.forecasting.forecaster import prepare
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import pose
+from analysis.forecasting.targets import Targets
 from analysis.text.evaluation import backtest_text
 from scaling.errors import ForecastError
 from scaling.laws.surfaces import Chinchilla
-from scaling.records import records_from_table
+from scaling.records import read_records, records_from_table
 from scaling.simulate import isoflop_runs, simulate_records
 
 TRUTH = Chinchilla(E=1.8, A=480.0, B=2100.0, alpha=0.35, beta=0.37)
+EXAMPLE = Path(__file__).parents[3] / "examples" / "quickstart_runs.csv"
 RUNS = isoflop_runs(np.geomspace(1e18, 1e20, 6), [0.4, 0.7, 1.4, 2.5], TRUTH)
 
 
@@ -123,3 +127,13 @@ def test_the_furthest_band_is_named_by_where_it_begins(tested):
     assert [band.words for band in bands][-2:] == ["1 to 2 decades", "more than 2 decades"]
     shown = backtest_text(replace(tested, by_distance=tuple(bands)))
     assert "more than 2 decades" in shown and "12 decades" not in shown
+
+
+def test_a_forecast_and_a_backtest_that_hide_the_same_runs_find_the_same_error():
+    """One origin, and too few runs below it to backtest again: the weights are those of the fit."""
+    records = read_records(EXAMPLE)
+    scored, made = backtest(records), forecast(records, Targets.flops(8e11))
+    (origin,) = scored.by_origin
+    (sentence,) = made.evidence
+    assert f"error was {origin.error:.2f}% on average, bias {origin.bias:+.2f}%" in sentence
+    assert made.targets[0].backtest_error == pytest.approx(origin.error, rel=1e-3)  # by distance

@@ -59,6 +59,21 @@ def test_every_verb_takes_quiet_or_verbose(capsys):
     assert "not allowed with" in refusal(["fit", "runs.csv", "-q", "-v"], capsys)
 
 
+def test_quiet_leaves_out_how_a_table_was_read_and_no_limit(tmp_path, capsys):
+    path = tmp_path / "theirs.csv"
+    path.write_text(TABLE.replace("train_flops", "flops"))
+    for argv in (["fit", "--bootstrap", "0"], ["forecast", "--flops", "1e22", "--draws", "200"]):
+        verb, *flags = argv
+        printed = []
+        for loudness in ((), ("-q",), ("-v",)):
+            assert main([verb, str(path), *flags, *loudness]) == 0
+            printed.append(capsys.readouterr().out)
+        full, quiet, verbose = printed
+        assert full == verbose and full.startswith(quiet.rstrip("\n"))
+        assert "read as:" in full and "read as:" not in quiet
+        assert ("limits:" in full) == ("limits:" in quiet)
+
+
 def test_quiet_leaves_the_answer_and_the_mistakes(runs, tmp_path, capsys):
     table = str(tmp_path / "points.csv")
     (tmp_path / "points.csv").write_text("train_flops\n1e22\n1e30\n")
