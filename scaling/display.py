@@ -96,6 +96,7 @@ _PAGE = """<div class="scaling-result"><style>
 .scaling-result thead th {border-bottom: 1px solid currentColor}
 .scaling-result ul {margin: .2em 0; padding-left: 1.5em}
 @container (max-width: 46rem) {
+.scaling-result th, .scaling-result td {white-space: normal}
 .scaling-result table.many tbody {display: block}
 .scaling-result table.many thead {display: none}
 .scaling-result table.many tr {display: grid; gap: .3em; padding: .4em 0}
