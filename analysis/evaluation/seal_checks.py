@@ -153,28 +153,41 @@ def _is_close(one: float, other: float | None, tolerance: float) -> bool:
     return other is not None and abs(one - other) <= tolerance * abs(one)
 
 
-def not_proved(is_kept: bool, published: Publication | None, begins: Sequence[datetime]) -> str:
-    """What a seal does not show, as it stands, in one sentence."""
+def not_proved(
+    is_kept: bool, published: Publication | None, begins: Sequence[datetime], measured_by: str
+) -> str:
+    """What a seal does not show, as it stands, in one line.
+
+    ``begins`` are the times at which its runs began, where these are known; ``measured_by`` is the
+    source of the losses that it was held against, "" where none have landed.
+    """
+    claims = [_when_unproved(is_kept, published, begins)]
+    claims.append("that no other forecast of its runs was ever sealed")
+    if measured_by:
+        claims.append(f"that the losses and times in {measured_by} are what they were")
+    return "; ".join(claims)
+
+
+def _when_unproved(is_kept: bool, published: Publication | None, begins: Sequence[datetime]) -> str:
     if not is_kept:
-        return "when it was sealed, and that it is what was sealed; it was not looked up in a store"
-    elsewhere = "that no other forecast of its runs was sealed elsewhere"
+        return "when it was sealed, and that it is what was sealed: it was not looked up in a store"
     if published is None:
         return (
-            "when it was sealed; its digest was held against no publication, and whoever controls "
-            "the store and its clock can make all of this anew, or seal other forecasts elsewhere"
+            "when it was sealed: it was held against no publication, and whoever controls the "
+            "store and its clock can make all of this anew"
         )
     if published.at is None:
-        return f"when the digest that was given was published, and {elsewhere}"
+        return "when the digest that was given was published"
     at = datetime.fromisoformat(published.at)
     if any(began <= at for began in begins):
         return (
             f"that it was sealed before its run began: {published.where} is of {in_words(at)}, "
-            f"after that; {elsewhere}"
+            "after that"
         )
     if published.remotes:
         others = " and ".join(published.remotes)
-        return f"since when {others} has {published.where}, which its own log may show; {elsewhere}"
-    return f"that {published.where} was not made later, since no remote has it; {elsewhere}"
+        return f"since when {others} has {published.where}, which its own log may show"
+    return f"that {published.where} was not made later: no remote has it"
 
 
 def _sealed(seal: Seal) -> datetime:

@@ -199,8 +199,8 @@ def standing_of(
     if not verdicts:
         limits.append(Limit(LimitCode.WAITING, "none of its runs has landed yet"))
     begins = [datetime.fromisoformat(one.began) for one in verdicts if one.began]
-    unproved = not_proved(bool(kept), published, begins)
-    limits.append(Limit(LimitCode.NOT_PROVED, f"not proved: {unproved}"))
+    open_claims = not_proved(bool(kept), published, begins, records.source if verdicts else "")
+    limits.append(Limit(LimitCode.NOT_PROVED, f"not proved: {open_claims}"))
     return SealStanding(
         seal=seal,
         verdicts=tuple(verdicts),

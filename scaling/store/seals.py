@@ -171,7 +171,9 @@ def keep_verified(
 ) -> None:
     """Note with a seal the runs that verify it, as they are now; what was noted before stays."""
     uri = resolve_tracking_uri(tracking_uri)
-    (found,) = (one for one in _tries(uri) if one.tags[_NAME] == name)
+    found = next((one for one in _tries(uri) if one.tags[_NAME] == name), None)
+    if found is None:  # renamed or gone: the chain says so
+        return
     new = {}
     for run in runs:
         identity = json.dumps([run["target"], run["source"], run["run"]])

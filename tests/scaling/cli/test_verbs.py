@@ -260,8 +260,16 @@ def test_a_forecast_can_be_sealed_and_verified_later(
     landed.write_text(Path(runs).read_text() + row)
     capsys.readouterr()
     assert main(["verify", "bet", str(landed), "--json"]) == 0
-    (verdict,) = json.loads(capsys.readouterr().out)["verdicts"]
-    assert verdict["measured"] == 2.2
+    printed = json.loads(capsys.readouterr().out)
+    (verdict,) = printed["verdicts"]
+    assert verdict["measured"] == 2.2 and verdict["counted"]
+    assert (printed["seal"]["number"], printed["count"], printed["published"]) == (1, 1, None)
+    assert "not proved" in [limit["code"] for limit in printed["limits"]]
+    landed.write_text(landed.read_text().replace("1e9,1e11,2.2", "1e9,1e11,2.3"))
+    assert main(["verify", "bet", str(landed), "--published", "0" * 64]) == 0
+    shown = capsys.readouterr().out
+    assert "NOT COUNTED" in shown
+    assert "first verified" in shown and "no seal of this store has the published digest" in shown
     lossless = tmp_path / "lossless.csv"
     lossless.write_text("N,D\n1e9,1e11\n")
     assert main(["verify", "bet", str(lossless)]) == 2
@@ -387,6 +395,7 @@ def test_a_backtest_is_drawn_where_asked(runs, ending, tmp_path, capsys):
         (["forecast", "{runs}", "--target-loss", "2.2", "--level", "90"], "between 0 and 1"),
         (["forecast", "{runs}", "--target-loss", "2.2", "--seal", "bet"], "not --target-loss"),
         (["forecast", "{runs}", "--at", "points.csv", "--seal", "bet"], "not --at"),
+        (["forecast", "{runs}", "--flops", "1e21", "--publish"], "name it with --seal"),
         (["forecast", "{runs}", "--flops", "1e21", "--seal", ""], "a name holds"),
         (["forecast", "{runs}", "--flops", "1e21", "--target-loss", "2"], "one at a time"),
         (["forecast", "{runs}", "--flops", "1e21", "--params", "1e9"], "one at a time"),
