@@ -27,7 +27,8 @@ _ABOUT = (
     "and the report of `scaling study`."
 )
 _CLICKS = (
-    "The plus sign at *sweep {name}* opens its runs; the chart icon above the list draws them. "
+    "The plus sign at *sweep {name}* opens its runs; the chart icon above the list draws them, and "
+    "`loss` in *Search metric charts* picks the losses. "
     "`final.loss` is the loss on validation data, `final.train_flops` what training cost, "
     "`train_loss` the curve. A held-out run is among them, with its loss: look after it has been "
     "forecast."
@@ -96,7 +97,8 @@ def _plan_table(runs: tuple[RunPlan, ...]) -> str:
     ]
     for cell, seeds in list(cells.items())[:_MOST_ROWS]:
         told = ", ".join(map(str, seeds)) if len(seeds) < 6 else counted(len(seeds), "seed")
-        lines.append(f"| {' | '.join(cell[:-1])} | {told} | {cell[-1]} |")
+        apart = "&nbsp; | ".join(cell[:-1])  # MLflow draws columns without a gap
+        lines.append(f"| {apart}&nbsp; | {told} | {cell[-1]} |")
     if len(cells) > _MOST_ROWS:
         lines += ["", f"and {counted(len(cells) - _MOST_ROWS, 'more cell')}, in plan.csv"]
     return "\n".join(lines)
