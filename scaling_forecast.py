@@ -26,9 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 file=sys.stderr,
             )
             return 2
-    from scaling.cli import main as command
+    try:
+        from scaling.cli import main as command
 
-    return command(argv)
+        return command(argv)
+    except KeyboardInterrupt:  # before the command could hear it
+        print("scaling: interrupted", file=sys.stderr)
+        return 130
 
 
 def hidden_by(name: str) -> Path | None:

@@ -162,10 +162,16 @@ def trouble(path: Path, error: sqlite3.Error) -> StoreError:
             f"names it) or wait, {_ELSEWHERE}"
         )
     if code == sqlite3.SQLITE_READONLY:
-        return StoreError(f"{path}: cannot be written (read-only); make it writable, {_ELSEWHERE}")
+        return _read_only(path)
     if code in _DISK:
         return StoreError(f"{path}: {said}; make room and check its folder, {_ELSEWHERE}")
     return StoreError(f"{path}: damaged ({said}); restore a backup, move it away, {_ELSEWHERE}")
+
+
+def _read_only(path: Path) -> StoreError:
+    return StoreError(
+        f"{path}: read-only, it or its folder; make both writable for this user, {_ELSEWHERE}"
+    )
 
 
 def is_of_the_file(error: sqlite3.Error) -> bool:
@@ -188,6 +194,8 @@ def require_database(path: Path, make: Callable[[str], None]) -> None:
             _await_settled(path)
             if (found := content_of(path)) is not Content.WHOLE:
                 _make(path, found, make)
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise _read_only(path)
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as c:
             c.execute("BEGIN IMMEDIATE")

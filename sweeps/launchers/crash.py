@@ -26,9 +26,10 @@ class Crash:
             return cls(reason=without_secrets(str(error)), traceback="")
         first_line = next(iter(str(error).strip().splitlines()), "")
         if isinstance(error, MemoryError) or _ALLOCATION in str(error):
+            said = first_line.rpartition(f"{_ALLOCATION}: ")[2] or "no more could be had"
             reason = (
-                f"out of memory ({first_line or 'no more could be had'}); lower "
-                "launch.workers or launch.speed.pack, or use a machine with more"
+                f"out of memory ({said}); lower launch.workers or launch.speed.pack, or use a "
+                "machine with more"
             )
             return cls(reason=without_secrets(reason)[:_LONGEST], traceback="")
         return cls(

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any
@@ -152,6 +153,7 @@ def _forked(work: Work, threads: int, gpus: str) -> tuple[Connection, ForkServer
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, work, threads, gpus), daemon=True)
         try:
+            _ensure_forker()
             process.start()
         except (EOFError, OSError):
             ours.close()
@@ -164,6 +166,19 @@ def _forked(work: Work, threads: int, gpus: str) -> tuple[Connection, ForkServer
         f"no worker could be started: the process that they are forked from died {_STARTS} times; "
         "is memory short? Finished runs are stored: run it again with fewer launch.workers"
     )
+
+
+def _ensure_forker() -> None:
+    """Start the process that workers are forked from, if it does not live.
+
+    Ctrl-C at a terminal reaches all processes there. This one and its children never hear it:
+    their driver does, and ends them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _receive(worker: _Worker) -> Happening:

@@ -1,6 +1,7 @@
 """Facts about the SQLite file of the run store: made in one piece, and refused in one line."""
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -105,6 +106,24 @@ def test_a_locked_database_is_one_line(path, monkeypatch):
         assert content_of(path) is Content.WHOLE
         with pytest.raises(StoreError, match="locked by another process"):
             require_database(path, unmade)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_read_only_store_is_read_and_what_writes_to_it_is_one_line(path, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        shutil.copy(path, disk)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        assert content_of(disk / "mlflow.db") is Content.WHOLE
+        with pytest.raises(StoreError, match="read-only"):
+            require_database(disk / "mlflow.db", unmade)
+        with pytest.raises(StoreError, match="no database can be made there"):
+            require_database(disk / "other.db", unmade)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.parametrize("kept", [("experiments",), ("experiments", "alembic_version"), ()])

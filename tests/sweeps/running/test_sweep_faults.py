@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults.kills import children
+from benchmarks.faults.kills import children, workers
 from benchmarks.tracking_server import TrackingServer
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
@@ -49,10 +49,10 @@ class Sweep:
         self.config = folder / "fire.yaml"
         self.config.write_text(json.dumps(config))
 
-    def start(self, *before):
+    def start(self, *before, **how):
         command = [*before, sys.executable, "-m", "scaling", "run", str(self.config)]
         return subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, stderr=subprocess.PIPE, text=True
+            command, cwd=ROOT, env=self.environment, stderr=subprocess.PIPE, text=True, **how
         )
 
     def run(self, *before, timeout=300):
@@ -131,6 +131,56 @@ def test_sigkill_of_workers_and_of_the_driver_costs_no_run_and_no_digit(
         time.sleep(1.0)
     driver.kill()
     driver.communicate()
+    assert sweep.run()[0] == 0
+    assert sweep.losses() == expected
+
+
+def test_a_worker_that_is_stopped_is_ended_and_its_run_goes_on(
+    tmp_path, text, expected, eventually
+):
+    sweep = Sweep(tmp_path, text, policy={"hang_seconds": 20})
+    driver = sweep.start()
+    eventually(sweep.has_state)
+    for worker in workers(driver.pid):
+        os.kill(worker, signal.SIGSTOP)
+    _, messages = driver.communicate(timeout=300)
+    assert driver.returncode == 0, messages
+    assert sweep.losses() == expected
+
+
+def test_a_driver_that_is_stopped_keeps_its_sweep_and_ends_it_once_it_goes_on(
+    tmp_path, text, expected, eventually
+):
+    sweep = Sweep(tmp_path, text)
+    driver = sweep.start()
+    eventually(sweep.has_state)
+    driver.send_signal(signal.SIGSTOP)
+    code, messages = sweep.run()
+    assert code == 2 and f"is being trained by process {driver.pid}" in messages
+    driver.send_signal(signal.SIGCONT)
+    _, messages = driver.communicate(timeout=300)
+    assert driver.returncode == 0, messages
+    assert sweep.losses() == expected
+
+
+@pytest.mark.parametrize("moment", ["at the start", "tables", "workers", "training"])
+def test_ctrl_c_at_any_moment_is_one_line_and_the_next_call_goes_on(
+    moment, tmp_path, text, expected, eventually
+):
+    sweep = Sweep(tmp_path, text)
+    driver = sweep.start(start_new_session=True)
+    holds = {
+        "at the start": lambda: True,
+        "tables": (tmp_path / "mlflow.db.making").exists,
+        "workers": lambda: workers(driver.pid),
+        "training": sweep.has_state,
+    }[moment]
+    eventually(holds)
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to every process of it
+    _, messages = driver.communicate(timeout=300)
+    if moment != "at the start":  # Python itself may not have begun
+        assert driver.returncode == 130
+        assert "Traceback" not in messages and "interrupted" in messages
     assert sweep.run()[0] == 0
     assert sweep.losses() == expected
 
