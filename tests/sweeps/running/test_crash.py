@@ -145,3 +145,16 @@ def test_a_crash_in_a_launcher_keeps_its_traceback_with_the_runs_it_lost(
     plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, launch=launch_config))
     assert run_sweep(plan, store).states[run.run_id] is RunState.FAILED
     assert_whole(store.tracebacks([run.run_id])[run.run_id])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+    ],
+)
+def test_memory_that_has_run_out_is_called_that_with_what_to_lower(error):
+    crash = Crash.of(error)
+    assert crash.reason.startswith("out of memory (") and "launch.workers" in crash.reason
+    assert not crash.traceback  # there is nothing to mend in the code

@@ -62,3 +62,17 @@ def test_a_lock_that_cannot_be_written_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("SCALING_STATE_DIR", str(tmp_path / "file"))
     with pytest.raises(StoreError, match="locks: cannot be written"):
         DriverLock(SweepStore()).__enter__()
+
+
+GARBAGE = ["", "\0" * 40, "[" * 100_000, "[]", "5", '{"host": 3}', '{"host": "far", "at": "soon"}']
+
+
+@pytest.mark.parametrize("said", [*GARBAGE, '{"host": "far", "pid": 1, "at": Infinity}'])
+def test_what_no_driver_has_written_neither_holds_a_sweep_nor_breaks_a_reader(said, tmp_path):
+    store = SweepStore(said)
+    assert not is_driven(store)
+    with DriverLock(store):
+        (lock,) = (tmp_path / "locks").iterdir()
+        lock.write_text(said)
+        with pytest.raises(StoreError, match="is being trained by process"):
+            DriverLock(SweepStore()).__enter__()
