@@ -36,6 +36,8 @@ class LimitCode(StrEnum):
     STEEP = "steep"
     """Fitted exponents are steeper than published ones: the smallest runs may be under-trained."""
 
+    FALLS_FASTER = "falls faster"
+    """The loss falls faster than the law can: its floor would have to be below zero."""
     FLOOR_NOT_IDENTIFIED = "floor not identified"
     """The runs do not say where the loss levels off."""
     FLOOR_HELD = "floor held"

@@ -17,6 +17,8 @@ from scaling.limits import Limit, LimitCode
 #: a constant that moves no prediction by this much (log loss per unit of its log) has vanished
 _VANISHED = 1e-5
 _LARGEST_CONDITION = 1e8
+#: how sure, and how much of the loss, it must be that a floor below zero would fit better
+_SURE, _FELT = 0.99, 1e-3
 #: why constants are none where the floor is not identified
 HIDDEN_FLOOR = "it holds for one value of {} only, which the runs do not tell"
 
@@ -50,6 +52,10 @@ def judge(problem: Problem, model: Model, penalty: Penalty, optimum: Optimum) ->
         text += "forecasts far beyond the runs rest on the form of the law"
         limited(LimitCode.FLOOR_NOT_IDENTIFIED, text, model.free, HIDDEN_FLOOR.format(floor))
         unknown[str(floor)] = "the runs fit about as well with a floor of zero"
+    if floor_below_zero(problem, model, optimum):
+        text = f"the loss falls faster than {problem.law.name} can: a {floor} below zero would fit "
+        text += "better, so the law may not be that of these runs, and lies too high beyond them"
+        limited(LimitCode.FALLS_FASTER, text)
     runaway = [name for name in _runaway(model, optimum) if name not in gone]
     if runaway:
         status = FitStatus.AT_BOUND
@@ -112,6 +118,34 @@ def floor_is_bounded(
     largest_ratio = (1 + quantile / freedom) ** (1 / power)
     without = _value_with_floor(problem, model, penalty, optimum, 0.0)
     return bool(without > optimum.value * largest_ratio)
+
+
+def floor_below_zero(problem: Problem, model: Model, optimum: Optimum) -> bool:
+    """Whether the runs ask for a floor below zero, which no loss has: an F test of one step of
+    least squares in the floor from zero, with the other constants free, as of a term left out.
+    """
+    from scipy.special import fdtri
+
+    floor = problem.law.floor
+    if floor is None or floor in problem.tied:
+        return False
+    at = float(np.asarray(model.to_constants(optimum.theta)[floor]))
+    free = [i for i, name in enumerate(model.free) if name != floor]
+    freedom = problem.configurations - len(free) - 1
+    if freedom < 1:
+        return False
+    log_predicted = model.log_prediction(optimum.theta[None])[0]
+    if at > _FELT * np.exp(log_predicted.min()):
+        return False
+    root = np.sqrt(problem.weights)
+    basis, _ = np.linalg.qr(np.nan_to_num(model.jacobian(optimum.theta)[:, free]) * root[:, None])
+    residual, slope = (problem.log_loss - log_predicted) * root, np.exp(-log_predicted) * root
+    residual, slope = (v - basis @ (basis.T @ v) for v in (residual, slope))
+    step = float(residual @ slope) / max(float(slope @ slope), 1e-300)
+    gained = step**2 * float(slope @ slope)
+    left = max(float(residual @ residual) - gained, 1e-300)
+    is_sure = gained / left * freedom > fdtri(1, freedom, _SURE)
+    return bool(step < 0 and is_sure and gained > _FELT**2 * problem.weights.sum())
 
 
 def _value_with_floor(

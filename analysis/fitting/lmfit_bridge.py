@@ -53,7 +53,7 @@ def _check_reach(law: type[Law], name: str, low: float | None, high: float | Non
         if end is not None and name in law.positive and end < 0:
             raise FitError(
                 f"--bound {name}={_end(low)}:{_end(high)}: {name} of {law.name} cannot be below "
-                f"zero; bound it as {name}={_end(max(low or 0.0, 0.0) or None)}:"
+                f"zero; bound it as {name}={max(low or 0.0, 0.0):g}:"
                 f"{_end(high if high is not None and high > 0 else None)}, or choose another law"
             )
     if (low is not None and low > own_high) or (high is not None and high < own_low):

@@ -38,7 +38,7 @@ from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import law_named
 from scaling.laws.surfaces import Chinchilla
-from scaling.limits import Limit, LimitCode
+from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
 from scaling.sources import Source, records_from
 from scaling.words import counted
@@ -48,6 +48,7 @@ FITTED, HELD_AT_ZERO = "fitted", "held at zero"
 BY_THE_CALLER = "asked for"
 RESAMPLES = 1000  # behind every interval, on whatever page
 FLOOR_UNTOLD = "the runs do not say where the loss levels off"
+FLOOR_BELOW_ZERO = "one below zero, which no loss has, would fit better"
 FLOOR_HELD = Limit(
     LimitCode.FLOOR_HELD,
     f"{FLOOR_UNTOLD}: the floor is held at zero here, and one above "
@@ -108,8 +109,11 @@ def fit_law(
     chosen_floor = _floor(fit, (*how["fix"], *(bounds or {}), *(expressions or {})))
     if chosen_floor.chosen == HELD_AT_ZERO and (floor := kind.floor) is not None:
         fit = fit_as_asked(runs, kind, **{**how, "fix": {**how["fix"], floor: 0.0}}, card=False)
-        untold = {**fit.unidentified, floor: FLOOR_UNTOLD}
-        fit = replace(fit, unidentified=untold, limits=(FLOOR_HELD, *fit.limits))
+        steeper = first_of(LimitCode.FALLS_FASTER, fit.limits) is not None
+        untold = {**fit.unidentified, floor: FLOOR_BELOW_ZERO if steeper else FLOOR_UNTOLD}
+        limits = fit.limits if steeper else (FLOOR_HELD, *fit.limits)
+        fit = replace(fit, unidentified=untold, limits=limits)
+        chosen_floor = replace(chosen_floor, because=untold[floor])
     fit = replace(fit, choices=(chosen_runs, chosen_objective, chosen_floor))
     return replace(fit, card=checklist_card(fit, runs).entries) if card else fit
 

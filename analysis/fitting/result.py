@@ -254,7 +254,7 @@ class Fit(DrawnResult):
             return [LimitCode.AT_BOUND]
         if name not in self.untold:
             return []
-        floors = (LimitCode.FLOOR_HELD, LimitCode.FLOOR_NOT_IDENTIFIED)
+        floors = (LimitCode.FLOOR_HELD, LimitCode.FLOOR_NOT_IDENTIFIED, LimitCode.FALLS_FASTER)
         held = [limit.code for limit in self.limits if limit.code in floors]
         return held[:1] if name == self.law.floor and held else [LimitCode.CONFOUNDED]
 

@@ -55,6 +55,7 @@ QUALIFYING = (
     LimitCode.TUNING_TAKEN_OFF,
     LimitCode.FILLED_IN,
     LimitCode.FLOOR_HELD,
+    LimitCode.FALLS_FASTER,
     LimitCode.FALLBACK,
 )
 

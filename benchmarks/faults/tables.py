@@ -10,22 +10,29 @@ import base64
 import io
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from analysis.tuning.screening import screen
 from benchmarks.faults.broken_tables.damage import ENDS_WELL, REFUSED, RIGHT
 from benchmarks.faults.broken_tables.ladder import Truth
 from benchmarks.faults.broken_tables.made import BrokenTable, broken_table
 from benchmarks.faults.trial import FaultClass, Trial
 from benchmarks.faults.verb import Ending, run_verb
+from scaling.errors import ScalingError
+from scaling.records import read_records
+from scaling.tables.reading import Reading
 
 CONSTANTS_TOLERANCE = 0.02  # of E, alpha and beta: losses have six decimals or more
 LOSS_TOLERANCE = 0.02  # forecasts blend laws that are not the table's own
 SIZE_TOLERANCE = 0.15  # the loss is flat around the best size
 BACKTEST_TOLERANCE = 1.0  # percent
+READ_TOLERANCE = 1e-5  # losses are written with six decimals
+FEWEST = 17  # of twenty runs: two kinds of damage cost a row each at most
 VERBS = ("fit", "forecast", "allocate", "backtest", "report")
 TARGET = (2e9, 4e10)
 BUDGET = 1e20
@@ -135,6 +142,45 @@ CHECKS: dict[str, Callable[[Truth, Ending, Path], str]] = {
 }
 
 
+def _misread(table: BrokenTable, path: Path) -> str:
+    """What is wrong with the runs that a fit of L(N, D) gets of a table."""
+    flags = dict(zip(table.flags[::2], table.flags[1::2], strict=True))
+    columns = [flags["--columns"]] if "--columns" in flags else []
+    columns += [f"loss={flags['--metric']}"] if "--metric" in flags else []
+    how = Reading(
+        columns=dict(pair.split("=") for pair in columns),
+        units=dict(flag.split("=") for name, flag in flags.items() if name == "--unit"),
+    )
+    where = [flags["--where"]] if "--where" in flags else []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            runs = screen(read_records(path, where=where, reading=how), "params", "tokens")
+    except ScalingError as refusal:
+        return f"refused: {refusal}" if table.owed == RIGHT else ""
+    except Exception as error:  # what the benchmark looks for
+        return f"raised {type(error).__name__}: {str(error)[:200]}"
+    if table.owed == ENDS_WELL:
+        return ""
+    if table.owed == REFUSED:
+        return "answered" if len(runs) else ""
+    best = runs.table.groupby([runs.column("params"), runs.column("tokens")])["loss"].min()
+    params, tokens = (best.index.get_level_values(i).to_numpy(float) for i in (0, 1))
+    off = np.abs(best.to_numpy(float) / table.truth.loss(params, tokens) - 1)
+    if len(best) < FEWEST or not off.max() < READ_TOLERANCE:
+        return f"{len(best)} sizes and tokens, losses off by up to {off.max(initial=0):.2g}"
+    return ""
+
+
+def readings(count: int, seed: int, folder: Path) -> Iterator[Trial]:
+    """So many broken tables, each read as a fit of L(N, D) reads it."""
+    for number in range(seed, seed + count):
+        table = broken_table(number)
+        path = table.written(folder, f"table{number}")
+        yield Trial(f"table {number} ({'; '.join(table.damage)})", _misread(table, path))
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
 def trials(count: int, seed: int, folder: Path, verbs: tuple[str, ...] = VERBS) -> Iterator[Trial]:
     """So many verbs on broken tables, each table through all `verbs`."""
     for number in range(seed, seed + -(-count // len(verbs))):
@@ -145,10 +191,19 @@ def trials(count: int, seed: int, folder: Path, verbs: tuple[str, ...] = VERBS) 
             yield Trial(f"{verb}, table {number} ({how})", fault_of(table, verb, path))
 
 
-FAULTS = FaultClass(
-    "tables",
-    "numbers that a check by hand confirms, or exit code 2 and one line",
-    sample=100,
-    full=3000,
-    trials=trials,
+FAULTS = (
+    FaultClass(
+        "tables",
+        "numbers that a check by hand confirms, or exit code 2 and one line",
+        sample=100,
+        full=3000,
+        trials=trials,
+    ),
+    FaultClass(
+        "readings",
+        "every size and loss as it was meant, to five digits, or one line",
+        sample=200,
+        full=3000,
+        trials=readings,
+    ),
 )

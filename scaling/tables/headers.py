@@ -35,7 +35,7 @@ def find_header(lines: Sequence[str]) -> Header:
     plain = [i for i in filled if lines[i].lstrip()[:1] != "#"]
     if not plain:
         raise ValueError("it is empty")
-    while _is_title([lines[i] for i in plain[:3]], told):
+    while _is_title([lines[i] for i in plain[:3]], told) or _is_above_comment(lines, plain, told):
         plain = plain[1:]
     at = plain[0]
     separator, names = _split(lines[at], told)
@@ -61,6 +61,16 @@ def _is_title(lines: Sequence[str], told: str | None) -> bool:
         and not any(map(_is_number, names))
         and any(map(_is_number, _cells(lines[2], separator)))
     )
+
+
+def _is_above_comment(lines: Sequence[str], plain: Sequence[int], told: str | None) -> bool:
+    """Whether a comment, and more columns of numbers, follow the first of these lines: then the
+    comment may be the header."""
+    if len(plain) < 2 or not any(line.strip() for line in lines[plain[0] + 1 : plain[1]]):
+        return False
+    separator, cells = _split(lines[plain[1]], told)
+    first = _cells(lines[plain[0]], separator)
+    return separator != BLANKS and len(first) < len(cells) and any(map(_is_number, cells))
 
 
 def _split(line: str, told: str | None = None) -> tuple[str, list[str]]:

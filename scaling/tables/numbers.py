@@ -32,10 +32,9 @@ _NUMBER = re.compile(
 #: Cells that say that there is no number.
 _BLANK = frozenset(("", "-", "--", "---", "n/a", "na", "nan", "none", "null", "?", "tbd", "nil"))
 _BLANK |= {"\u2014", "\u2013", "<na>", "#n/a", "#na", "undefined"}
-_DECIMAL = re.compile(
-    r"\s*[+-]?(\d+,(\d{1,2}|\d{4,})|0,\d+|\d{4,},\d+)([eE][+-]?\d+)?\s*[A-Za-z%]*\s*$"
-)
-_THOUSANDS = re.compile(r"\s*[+-]?\d{1,3}(,\d{3}){2,}(\.\d+)?\b|\s*[+-]?\d{1,3}(,\d{3})+\.\d")
+_LEAD = r"[\s\"'~\u2248]*[+-]?"
+_DECIMAL = re.compile(_LEAD + r"(\d+,(\d{1,2}|\d{4,})|0,\d+|\d{4,},\d+)(?![\d.,])")
+_THOUSANDS = re.compile(_LEAD + r"\d{1,3}((,\d{3}){2,}(\.\d+)?\b|(,\d{3})+\.\d)")
 _ENOUGH = 2000  # different cells that tell a column's style
 
 

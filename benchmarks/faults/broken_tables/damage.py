@@ -162,7 +162,7 @@ def _one_size(text: pd.DataFrame, loss: str, rng: np.random.Generator) -> pd.Dat
 
 
 def _no_loss(text: pd.DataFrame, loss: str, rng: np.random.Generator) -> pd.DataFrame:
-    return text.drop(columns=loss)
+    return text.drop(columns=[name for name in text if name == loss or "loss" in name.lower()])
 
 
 def _head(rows: int) -> Callable[[pd.DataFrame, str, np.random.Generator], pd.DataFrame]:

@@ -63,7 +63,8 @@ def broken_table(seed: int) -> BrokenTable:
     harm = str(rng.choice(list(BYTES))) if not seed % 2 and rng.random() < 0.2 else "no damage"
     content = BYTES[harm][1](content, rng)
     owed = [*(CELLS[damage].owed for damage in cells), BYTES[harm][0]]
-    if written.decimal_comma and not ending.startswith((".csv", ".txt")):
+    loses_commas = written.decimal_comma and not ending.startswith((".csv", ".txt"))
+    if loses_commas or (form == "csv in Latin-1" and b"?" in content):
         owed.append(RIGHT_OR_REFUSED)
     how = (kind, written.how, form, *cells, *([harm] if harm != "no damage" else []))
     return BrokenTable(content, ending, truth, _least(owed), shape.flags, shape.asks, how)

@@ -168,7 +168,7 @@ def _size(
     column: str, values: pd.Series, rng: np.random.Generator
 ) -> tuple[str, list[str], list[str]]:
     name = str(rng.choice(NAMES[column]))
-    if rng.random() < 0.25:  # the unit stands in the heading
+    if rng.random() < 0.25 and values.min() > 1e6:  # the unit stands in the heading
         units = UNITS[column]
         factor, endings = units[int(rng.integers(len(units)))]
         ending = str(rng.choice(endings))

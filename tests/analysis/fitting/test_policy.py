@@ -3,13 +3,21 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit_as_asked
-from analysis.fitting.policy import ALL_RUNS, HELD_AT_ZERO, UNBEATEN_RUNS, fit_law, sizes_hint
+from analysis.fitting.policy import (
+    ALL_RUNS,
+    FLOOR_BELOW_ZERO,
+    HELD_AT_ZERO,
+    UNBEATEN_RUNS,
+    fit_law,
+    sizes_hint,
+)
 from analysis.fitting.result import Fit, FitStatus
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
@@ -25,6 +33,7 @@ from scaling.records import read_records, records_from_table
 from scaling.simulate import isoflop_runs, simulate_records
 
 CHINCHILLA = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
+TABLES = Path(__file__).parents[2] / "data" / "tables"
 DRAWS = 40  # resamples: enough to tell whether two intervals are one
 
 
@@ -180,9 +189,9 @@ def test_losses_that_do_not_fall_end_a_fit_as_they_end_a_forecast(law, loss):
 @pytest.mark.parametrize(
     ("bound", "said"),
     [
-        ({"c": (-10.0, None)}, r"--bound c=-10:: c of power_law cannot be below zero"),
-        ({"c": (-10.0, -1.0)}, "cannot be below zero"),
-        ({"a": (-3.0, 5.0)}, "a of power_law cannot be below zero; bound it as a=:5"),
+        ({"c": (-10.0, None)}, r"c of power_law cannot be below zero; bound it as c=0:,"),
+        ({"c": (-10.0, -1.0)}, "cannot be below zero; bound it as c=0:,"),
+        ({"a": (-3.0, 5.0)}, "a of power_law cannot be below zero; bound it as a=0:5"),
         ({"c": (50.0, 90.0)}, "a floor lies below it: bound it lower"),
         ({"b": (-99.0, -50.0)}, "b of power_law is searched from"),
     ],
@@ -227,3 +236,21 @@ def test_every_answer_from_one_table_names_the_same_hash(ladder):
     answered = forecast(some, Targets.flops(1e22))
     assert {one.data_hash for one in (*fits, answered)} == {some.data_hash}
     assert some.data_hash != ladder.data_hash
+
+
+def test_losses_that_fall_faster_than_a_power_law_are_said_to():
+    records = read_records(TABLES / "negative_floor.csv", columns={"loss": "y"})
+    fit = fit_law(records, "power_law", x="r", bootstrap=0, card=False)
+    assert LimitCode.FALLS_FASTER in [limit.code for limit in fit.limits]
+    assert LimitCode.FLOOR_HELD not in [limit.code for limit in fit.limits]
+    assert "a c below zero would fit better" in fit.to_text()
+    assert [c.because for c in fit.choices if c.about == "floor"] == [FLOOR_BELOW_ZERO]
+
+
+@pytest.mark.parametrize(("floor", "noise"), [(0.0, 0.0), (0.0, 0.01), (0.8, 0.01), (0.0, 0.1)])
+def test_a_power_law_does_not_fall_faster_than_itself(floor, noise):
+    """Of tables of a floor of zero one in two hundred is said to; these seeds are others."""
+    x, draws = np.geomspace(1e15, 1e20, 14), np.random.default_rng(5).standard_normal(14)
+    loss = (50 * x**-0.1 + floor) * np.exp(noise * draws)
+    fit = fit_law(pd.DataFrame({"C": x, "loss": loss}), "power_law", bootstrap=0, card=False)
+    assert LimitCode.FALLS_FASTER not in [limit.code for limit in fit.limits]

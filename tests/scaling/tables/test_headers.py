@@ -30,6 +30,11 @@ def test_a_comment_above_numbers_is_their_header(header):
     assert (found.line, found.names) == (1, ["params", "tokens", "loss"])
 
 
+def test_a_comment_below_a_title_is_a_header_too():
+    found = find_header(["Runs of March", "", "# params,tokens,loss", *ROWS])
+    assert found.names == ["params", "tokens", "loss"]
+
+
 def test_a_comment_above_blanks_between_numbers_is_their_header():
     found = find_header(["# N D loss", "1e7 2e8 3.5"])
     assert found.names == ["N", "D", "loss"]
