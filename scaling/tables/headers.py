@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from scaling.tables.numbers import number
@@ -40,11 +41,22 @@ def find_header(lines: Sequence[str]) -> Header:
     at = plain[0]
     separator, names = _split(lines[at], told)
     above = [i for i in filled if i < at]
-    if above and any(map(_is_number, names)):
-        commented = _cells(lines[above[-1]].lstrip().removeprefix("#"), separator)
-        if len(commented) == len(names) and not any(map(_is_number, commented)):
-            at, names = above[-1], [commented[0] or "#", *commented[1:]]
+    if above and (commented := _commented(lines[above[-1]], lines[at], told)):
+        at, (separator, names) = above[-1], commented
     return Header(at, separator, _told_apart(names))
+
+
+def _commented(comment: str, row: str, told: str | None) -> tuple[str, list[str]] | None:
+    """The separator and the names, where a comment names the columns of the row of numbers below
+    it; None where it does not."""
+    best = None
+    for separator in (told,) if told else (*_SEPARATORS, BLANKS):
+        names = _cells(comment.lstrip().removeprefix("#"), separator)
+        cells = _cells(row, separator)
+        fits = len(names) == len(cells) > (len(best[1]) if best else 1)
+        if fits and any(map(_is_number, cells)) and not any(map(_is_number, names)):
+            best = separator, [names[0] or "#", *names[1:]]
+    return best
 
 
 def _is_title(lines: Sequence[str], told: str | None) -> bool:
@@ -89,11 +101,12 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _is_number(cell: str) -> bool:
-    try:
-        number(cell)
-    except (ValueError, OverflowError):
-        return False
-    return True
+    """Whether a cell is a number, be its commas decimal points or not."""
+    for decimal_comma in (False, True):
+        with suppress(ValueError, OverflowError):
+            number(cell.strip("\"'"), decimal_comma)
+            return True
+    return False
 
 
 def _told_apart(names: list[str]) -> list[str]:

@@ -35,6 +35,7 @@ _BLANK |= {"\u2014", "\u2013", "<na>", "#n/a", "#na", "undefined"}
 _LEAD = r"[\s\"'~\u2248]*[+-]?"
 _DECIMAL = re.compile(_LEAD + r"(\d+,(\d{1,2}|\d{4,})|0,\d+|\d{4,},\d+)(?![\d.,])")
 _THOUSANDS = re.compile(_LEAD + r"\d{1,3}((,\d{3}){2,}(\.\d+)?\b|(,\d{3})+\.\d)")
+_POINT = re.compile(_LEAD + r"(\d+\.(\d{1,2}|\d{4,})|0?\.\d+)(?![\d.,])")
 _ENOUGH = 2000  # different cells that tell a column's style
 
 
@@ -115,7 +116,9 @@ def decimal_commas(values: "pd.Series") -> bool | None:
     cells = [cell for cell in values.dropna().unique()[:_ENOUGH] if isinstance(cell, str)]
     if any(_THOUSANDS.match(cell) for cell in cells):
         return False
-    return True if any(_DECIMAL.match(cell) for cell in cells) else None
+    if any(_DECIMAL.match(cell) for cell in cells):
+        return True
+    return False if any(_POINT.match(cell) for cell in cells) else None
 
 
 def has_commas(values: "pd.Series") -> bool:

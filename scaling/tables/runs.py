@@ -147,6 +147,7 @@ def _progress(table: "pd.DataFrame", step: str | None) -> "pd.Series | None":
             if bad.any():  # checkpoints by name: step-1000, step1000
                 digits = table[column].astype(str).str.extract(r"(\d+)(?!.*\d)")[0]
                 values = values.where(~bad, read_numbers(digits)[0])
+            values = values.where(np.isfinite(values) & (values >= 0))
             if values.notna().mean() > 0.5:
                 return values
     return None

@@ -45,8 +45,9 @@ def _cell(text: pd.DataFrame, word: str, rng: np.random.Generator, column: int) 
 
 
 def _numbers(text: pd.DataFrame) -> list[int]:
-    """Positions of the columns of numbers, by their first cells."""
-    return [i for i, name in enumerate(text.columns) if str(text[name].iloc[0])[:1].isdigit()]
+    """Positions of the columns of numbers, by their first cells, but for steps, which may be 0."""
+    first = [str(cell) for cell in text.iloc[0]]
+    return [i for i, n in enumerate(text.columns) if n != "step" and first[i][:1].isdigit()]
 
 
 def _somewhere(text: pd.DataFrame, word: str, rng: np.random.Generator) -> pd.DataFrame:
@@ -209,3 +210,5 @@ CELLS = {
     "only a header": Kind(REFUSED, _head(0)),
     "shifted rows": Kind(ENDS_WELL, _shuffled_cells),
 }
+#: Damage after which one row counts no more.
+ONE_CELL = ("a blank cell", "a word in a cell", "control characters", "an impossible cell")

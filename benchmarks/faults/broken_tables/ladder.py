@@ -191,3 +191,5 @@ SHAPES: dict[str, Callable[[pd.DataFrame, np.random.Generator], Shape]] = {
     "bits per byte": _bits,
     "millions left out": _millions_left_out,
 }
+#: Shapes of which the best of several rows counts.
+CHOICES = ("three learning rates", "two settings")

@@ -9,12 +9,13 @@ import numpy as np
 from benchmarks.faults.broken_tables.damage import (
     CELLS,
     ENDS_WELL,
+    ONE_CELL,
     REFUSED,
     RIGHT,
     RIGHT_OR_REFUSED,
 )
 from benchmarks.faults.broken_tables.files import BYTES, FORMS
-from benchmarks.faults.broken_tables.ladder import SHAPES, Truth, ladder, truth_of
+from benchmarks.faults.broken_tables.ladder import CHOICES, SHAPES, Truth, ladder, truth_of
 from benchmarks.faults.broken_tables.spellings import spelt
 
 FOLDER = "a folder"
@@ -63,6 +64,8 @@ def broken_table(seed: int) -> BrokenTable:
     harm = str(rng.choice(list(BYTES))) if not seed % 2 and rng.random() < 0.2 else "no damage"
     content = BYTES[harm][1](content, rng)
     owed = [*(CELLS[damage].owed for damage in cells), BYTES[harm][0]]
+    if kind in CHOICES and set(cells) & set(ONE_CELL):
+        owed.append(ENDS_WELL)  # the best of its size may be the one that is damaged
     loses_commas = written.decimal_comma and not ending.startswith((".csv", ".txt"))
     if loses_commas or (form == "csv in Latin-1" and b"?" in content):
         owed.append(RIGHT_OR_REFUSED)

@@ -40,6 +40,13 @@ def test_a_comment_above_blanks_between_numbers_is_their_header():
     assert found.names == ["N", "D", "loss"]
 
 
+def test_decimal_commas_hide_neither_a_title_nor_a_commented_header():
+    rows = ["0,1B|500 M|3,5", "0,1B|700 M|3,4"]
+    assert find_header(["# params|training tokens|loss", *rows]).separator == "|"
+    quoted = ['"""10"""|1,58B tokens|2,5 nats'] * 2
+    assert find_header(["Runs of March", "N|D|loss", *quoted]).names == ["N", "D", "loss"]
+
+
 def test_excel_says_its_separator():
     assert find_header(["sep=;", "N;D;a,b,c,d"]).names == ["N", "D", "a,b,c,d"]
 

@@ -54,6 +54,8 @@ def test_a_decimal_comma_is_one_where_the_column_says_so():
     assert number("1.234.567,5", decimal_comma=True) == 1_234_567.5
     assert decimal_commas(pd.Series(["9,000,000", "1,234"])) is False
     assert decimal_commas(pd.Series(["3,123", "4,910"])) is None
+    assert decimal_commas(pd.Series(["~31.6M", "1,1,1;1"])) is False
+    assert decimal_commas(pd.Series(['"1,58"', "2,5x10^9"]))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def history():
         ("params", 40, -1.0, 11),
         ("params", 5, -1.0, 12),
         ("step", 40, "see notes", 11),  # nobody can tell which row of that run is the last
+        ("step", 5, "inf", 11),
         ("run", 5, None, 12),
         ("run", 40, "", 12),  # then the row before it is the last of its run
     ],
