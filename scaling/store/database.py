@@ -19,12 +19,12 @@ from urllib.parse import quote
 
 from scaling.errors import StoreError
 from scaling.store.notices import tell
-from scaling.store.patience import WORD_SECONDS
+from scaling.store.patience import WORD_SECONDS, answered
 from scaling.store.state_folder import not_writable, state_folder
 from scaling.tables.notes import printable
 
 BUSY_SECONDS = 8.0  # how long a question waits for another process that writes
-_MAKING_SECONDS = 120.0  # how long we wait for another process that makes the tables
+_MAKING_SECONDS = 600.0  # some take a moment on a busy machine, and more on a slow disk
 _SETTLED_SECONDS = 3.0  # without a change: whoever began to make the file makes it no more
 _CHECKED_WHOLE = 32 << 20  # bytes of a file that is looked through, page by page, once a process
 _HEADER = b"SQLite format 3\0"
@@ -219,7 +219,11 @@ def _make(path: Path, found: Content, make: Callable[[str], None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(unfinished)
         unfinished.touch()
-        make(f"sqlite:///{unfinished}")
+        answered(
+            f"{path} (its tables are being made)",
+            lambda: make(f"sqlite:///{unfinished}"),
+            _MAKING_SECONDS,
+        )
         with unfinished.open("rb") as file:
             os.fsync(file.fileno())
         if path.exists():

@@ -134,8 +134,9 @@ class one_line_errors:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, ScalingError):
+            said = _first_line(error, 320)  # of a schema of another version, with what to type
             raise StoreError(
-                f"{without_credentials(self._uri)}: {_first_line(error)}; check MLFLOW_TRACKING_URI"
+                f"{without_credentials(self._uri)}: {said}; check MLFLOW_TRACKING_URI"
             ) from error
 
 
@@ -307,6 +308,6 @@ def no_answer(uri: str, asked: str) -> StoreError:
     )
 
 
-def _first_line(error: Any) -> str:
+def _first_line(error: Any, most: int = 200) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return printable(without_secrets(lines[0]), 200)
+    return printable(without_secrets(lines[0]), most)
