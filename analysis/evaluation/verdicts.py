@@ -169,7 +169,7 @@ def standing_of(
     records = records_from(records)
     records.require("loss", *dict.fromkeys(name for t in seal.targets for name in t.asked))
     doubts = kept.limits if kept else ()
-    times = times_in(records) | (stored.times() if stored else {})
+    times = times_in(records) | (stored.times if stored else {})
     doubts += clock_doubts(seal, times)
     alike, apart = measured_alike(seal, records)
     by_target = [

@@ -34,7 +34,8 @@ def publication_line(seal: KeptSeal, link: Link) -> str:
 
 def require_repository(link: Link) -> None:
     """Raise StoreError where git could not tag a seal of this place here, before it is made."""
-    _git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    _git("rev-parse", "--verify", "HEAD^{commit}")
+    _git("var", "GIT_COMMITTER_IDENT")  # fails where git does not know who makes the tag
     tag = _tag_at(link)
     if _git("tag", "--list", tag):
         raise StoreError(
@@ -104,7 +105,7 @@ def _tag_at(link: Link) -> str:
 def _tags_of(remote: str, pattern: str) -> dict[str, str] | None:
     """The tags of seals that a remote has now, with what they are; None where it is silent."""
     try:
-        lines = _git("ls-remote", "--refs", remote, f"{pattern}/*")
+        lines = _git("ls-remote", "--refs", "--", remote, f"{pattern}/*")
     except StoreError:
         return None
     return {name: identity for identity, name in (line.split("\t") for line in lines)}

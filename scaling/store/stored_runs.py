@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,7 @@ class StoredRuns:
 
     store: RunStore
 
+    @cached_property
     def times(self) -> dict[str, RunTimes]:
         """The times of every run by its id: from the start of its first try, deleted tries too.
 

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import load
@@ -60,7 +61,7 @@ def seal(
     `seal_forecast`.
 
     Raises ForecastError where a run at one of its targets has landed already, and StoreError where
-    the store does not take it, or git would not: then nothing is sealed.
+    the store does not take it, or git could not tag it: then nothing is sealed.
     """
     from analysis.evaluation.sealed import seal_forecast
     from scaling.store.publication import publication_line, publish_in_git, require_repository
@@ -78,10 +79,10 @@ def seal(
     kept = keep_seal(made.name, document_at)
     line = publication_line(kept, links[-1])
     say(f"sealed as {made.name}, digest {kept.digest[:16]}")
+    say(f"to publish before the run begins: {line}")
     if publish:
         tag = publish_in_git(kept, links[-1])
-        say(f"published here; now: git push REMOTE {tag}")
-    say(f"to publish before the run begins: {line}")
+        say(f"tagged here as {tag}; to publish it: git push REMOTE {tag}")
 
 
 def seal_standings() -> "tuple[SealStanding, ...]":
@@ -103,7 +104,7 @@ def seals_to_report() -> "tuple[SealStanding, ...]":
 def _standings(chain: "SealChain") -> "tuple[SealStanding, ...]":
     from analysis.evaluation.verdicts import standings_of
 
-    return standings_of(chain, _source_of, _stored)
+    return standings_of(chain, _source_of, cache(_stored))
 
 
 def _stored(source: str) -> "StoredRuns | None":

@@ -198,11 +198,8 @@ class Stored:
     """What a store knows of the run r25, and of one that the forecast was made from."""
 
     def __init__(self, began, ended=None, losses=(NEW_LOSS,), seen=None):
-        self.by_run = {"r25": RunTimes(began, ended), "r0": RunTimes(seen, seen)}
+        self.times = {"r25": RunTimes(began, ended), "r0": RunTimes(seen, seen)}
         self.told = {"r25": tuple(losses)}
-
-    def times(self):
-        return self.by_run
 
     def losses(self, run_ids):
         return self.told

@@ -32,7 +32,7 @@ from analysis.report.tables import (
 from analysis.text.numbers import loss_in_words
 from scaling.errors import RecordError
 from scaling.laws.registry import law_named
-from scaling.limits import LimitCode
+from scaling.limits import Limit, LimitCode
 from scaling.records import records_from_table
 
 
@@ -440,6 +440,31 @@ def test_sealed_forecasts_and_verdicts_are_a_section_where_there_are_any(finding
     text = Page(render_report(replace(findings, seals=(standing,)))).text
     assert "0 of 1 inside the 90% interval" in text
     assert "OUTSIDE" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_verdict_that_does_not_count_says_why_in_the_report(findings, seal):
+    late = Limit(LimitCode.SEALED_LATE, "sealed after the run began")
+    open_claim = Limit(LimitCode.NOT_PROVED, "not proved: when it was sealed")
+    gone = Limit(LimitCode.SEAL_MISSING, "of 2 seals the store has lost number 2")
+    verdict = Verdict(
+        seal="bet",
+        at=seal.targets[0].at,
+        run="r9",
+        predicted=2.5,
+        measured=2.5,
+        error=0.0,
+        inside={0.5: True, 0.9: True},
+        counted=False,
+        limits=(late,),
+    )
+    standing = SealStanding(seal=seal, verdicts=(verdict,), limits=(open_claim, gone))
+    (row,) = seals_table((standing,)).rows
+    assert row[-1] == "not counted (inside): sealed after the run began"
+    text = Page(render_report(replace(findings, seals=(standing,)))).text
+    assert "0 verdicts, 1 not counted" in text
+    for limit in (late, open_claim, gone):
+        assert limit.text in text
 
 
 @pytest.mark.usefixtures("undrawn")

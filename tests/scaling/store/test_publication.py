@@ -129,6 +129,16 @@ def test_one_number_is_published_once():
         require_repository(link(1))
 
 
+def test_a_repository_whose_git_knows_nobody_is_refused_before_anything_is_sealed(monkeypatch):
+    for who in ("NAME", "EMAIL"):
+        monkeypatch.delenv(f"GIT_COMMITTER_{who}")
+        monkeypatch.delenv(f"GIT_AUTHOR_{who}")
+    git("config", "user.useConfigOnly", "true")
+    with pytest.raises(StoreError, match="git var") as caught:
+        require_repository(link(1))
+    assert "\n" not in str(caught.value)
+
+
 def test_other_tags_and_messages_are_no_publications():
     git("tag", "scaling-seals/01234567/1")
     git("tag", "--annotate", "--message", "words", "scaling-seals/01234567/2")
