@@ -88,7 +88,7 @@ class BudgetQuestion:
         ladder = self.forecaster.ladder
         if len(ladder.inputs) == 1:
             return log_budgets[:, None]
-        log_n = best_log_params(self.forecaster.ensemble, log_budgets)
+        log_n = best_log_params(self.forecaster, log_budgets)
         return np.column_stack([log_n, ladder.flops.log_tokens(log_budgets, log_n)])
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.flops_per_param_token import FlopsPerParamToken
 from analysis.forecasting.ensemble import Ensemble, MemberFit
-from analysis.forecasting.optimum import best_for_law
+from analysis.forecasting.forecaster import Forecaster
+from analysis.forecasting.optimum import best_for_law, best_log_params
 from analysis.forecasting.setup import Question
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
@@ -90,6 +91,26 @@ class Demand:
         r = float(np.exp(flops.log(np.log(params))))
         return INFERENCE_SHARE * self.inference_tokens * r * params
 
+    def best_of_all(self, forecaster: Forecaster, log_budget: FloatArray) -> FloatArray:
+        """Best log params (budgets,) by the laws together: the size that a forecast gives a budget,
+        moved by as much as the demand moves the laws' own, by their weights."""
+        ensemble = forecaster.ensemble
+        together = best_log_params(forecaster, log_budget)
+        if self.asks_nothing:
+            return together
+        moved = [
+            self.best_log_params(ensemble, member, theta, log_budget)[0]
+            - best_for_law(ensemble, member, theta, log_budget)[0]
+            for member in ensemble.members
+            for theta in (member.solution.theta[None],)
+        ]
+        return np.asarray(together + ensemble.first_weights @ np.array(moved))
+
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether the budget is for training on fresh data alone."""
+        return self.inference_tokens == 0 and self.unique_tokens is None
+
     def best_log_params(
         self, ensemble: Ensemble, member: MemberFit, theta: FloatArray, log_budget: FloatArray
     ) -> FloatArray:
@@ -100,7 +121,7 @@ class Demand:
         it: the search's own error cancels, and a vanishing demand moves nothing.
         """
         alone = best_for_law(ensemble, member, theta, log_budget)
-        if self.inference_tokens == 0 and self.unique_tokens is None:
+        if self.asks_nothing:
             return alone
         flops, fed = ensemble.ladder.flops, self._fed(ensemble, member)
         moved = np.empty_like(alone)

@@ -12,7 +12,6 @@ from analysis.display import Result
 from analysis.fitting.flops_per_param_token import FlopsPerParamToken
 from analysis.fitting.reach import too_far
 from analysis.forecasting.forecaster import Forecaster, prepare
-from analysis.forecasting.optimum import no_best_split
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import check_distance, pose
@@ -130,7 +129,7 @@ def allocate(
     question = pose(records, ("params", "tokens"), options)
     forecaster = prepare(with_effective_data(question, repeating, demand), options)
     flops, log_budgets = forecaster.ladder.flops, np.log(budgets)
-    log_best = _centre(forecaster, demand, log_budgets)
+    log_best = demand.best_of_all(forecaster, log_budgets)
     log_trained = demand.log_tokens(flops, log_budgets, log_best)
     inputs = np.column_stack([log_best, log_trained])
     beyond = question.ladder.distance(inputs, flops.log_compute(log_best, log_trained))
@@ -145,6 +144,7 @@ def allocate(
             float(budget),
             demand,
             flops,
+            float(log_best[i]),
             log_params[i],
             options.confidence_levels,
             decades_beyond=float(beyond[i]),
@@ -162,23 +162,24 @@ def _split(
     budget: float,
     demand: Demand,
     flops: FlopsPerParamToken,
+    log_best: float,
     log_params: FloatArray,
     levels: Sequence[float],
     **known: Any,
 ) -> OptimalSplit:
-    """The median of draws (draws,) at one budget, the tokens that it leaves for that size, and
-    ranges; no numbers but these where unsupported."""
+    """The best size at one budget, the tokens that it leaves for it, and the ranges of draws
+    (draws,); no numbers but these where unsupported."""
     with np.errstate(all="ignore"):  # a law may put all into one of the two
         log_tokens = demand.log_tokens(flops, np.log(budget), log_params)
     log_tokens = np.where(log_params == np.inf, -np.inf, log_tokens)
-    log_middle = np.asarray(np.median(log_params))
-    params, r = float(np.exp(log_middle)), float(np.exp(flops.log(log_middle)))
+    best = np.asarray(log_best)
+    params, r = float(np.exp(best)), float(np.exp(flops.log(best)))
     served = demand.served_flops(flops, params)
     split = OptimalSplit(
         budget=budget,
         train_flops=budget - served,
         params=params,
-        tokens=float(np.exp(demand.log_tokens(flops, np.log(budget), log_middle))),
+        tokens=float(np.exp(demand.log_tokens(flops, np.log(budget), best))),
         flops_per_param_token=r,
         params_range={level: _range(log_params, level) for level in levels},
         tokens_range={level: _range(log_tokens, level) for level in levels},
@@ -188,18 +189,6 @@ def _split(
         return split
     trained = split.shown(split.train_flops) if served else budget
     return replace(split, params=None, tokens=None, flops_per_param_token=None, train_flops=trained)
-
-
-def _centre(forecaster: Forecaster, demand: Demand, log_budget: FloatArray) -> FloatArray:
-    """Log of the best model size at each budget (budgets,), averaged over the laws."""
-    ensemble = forecaster.ensemble
-    each = []
-    for member in ensemble.members:
-        best = demand.best_log_params(ensemble, member, member.solution.theta[None], log_budget)[0]
-        if not np.isfinite(best).all():
-            raise no_best_split(member)
-        each.append(best)
-    return np.asarray(ensemble.first_weights @ np.array(each))
 
 
 def _draws(

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis.forecasting.ensemble import Ensemble, fit_members
+from analysis.forecasting.ensemble import fit_members
 from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
 from analysis.forecasting.optimum import best_log_params
 from analysis.forecasting.options import DEFAULT, ForecastOptions
@@ -160,7 +160,7 @@ def _answerable(
     ladder = question.ladder
     if question.is_surface:
         forecaster = prepare(question, options)
-        points = _surface_points(forecaster.ensemble, targets)
+        points = _surface_points(forecaster, targets)
         check_distance(ladder.distance(points.log_inputs, points.log_compute))
         return forecaster, points
     (name,) = ladder.inputs
@@ -174,12 +174,12 @@ def _answerable(
     return prepare(question, options, distance=float(distance.max())), points
 
 
-def _surface_points(ensemble: Ensemble, targets: Targets) -> Points:
+def _surface_points(forecaster: Forecaster, targets: Targets) -> Points:
     """Targets on a surface; a budget alone is split as the laws together find best."""
-    flops = ensemble.ladder.flops
+    flops = forecaster.ladder.flops
     if "train_flops" in targets.columns:
         compute = np.log(targets.columns["train_flops"])
-        log_n = best_log_params(ensemble, compute)
+        log_n = best_log_params(forecaster, compute)
         log_d = flops.log_tokens(compute, log_n)
     else:
         log_n, log_d = (np.log(targets.columns[name]) for name in ("params", "tokens"))

@@ -3,22 +3,40 @@
 import numpy as np
 
 from analysis.forecasting.ensemble import Ensemble, MemberFit
+from analysis.forecasting.forecaster import Forecaster
+from analysis.forecasting.rolling_origin import weigh
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 
 
-def best_log_params(ensemble: Ensemble, log_compute: FloatArray) -> FloatArray:
-    """Log of the compute-optimal model size at each budget (budgets,), averaged over the laws."""
+def best_log_params(forecaster: Forecaster, log_compute: FloatArray) -> FloatArray:
+    """Log of the compute-optimal model size at each budget (budgets,).
+
+    It is where the loss that the weighted laws expect is lowest: of a law that is far off in size
+    but hardly cares which, little is heard. Raises ForecastError where a law has no best split.
+    """
+    ensemble, flops = forecaster.ensemble, forecaster.ladder.flops
     each = []
     for member in ensemble.members:
         best = best_for_law(ensemble, member, member.solution.theta[None], log_compute)[0]
         if not np.isfinite(best).all():
-            raise no_best_split(member)
+            raise _no_best_split(member)
         each.append(best)
-    return np.asarray(ensemble.first_weights @ np.array(each))
+    if len(each) == 1:
+        return each[0]
+    start = np.asarray(ensemble.first_weights @ np.array(each))
+    inputs = np.column_stack([start, flops.log_tokens(log_compute, start)])
+    distance = forecaster.ladder.distance(inputs, log_compute)
+    weights = weigh(forecaster.backtests, ensemble, distance).weights
+
+    def log_loss(log_params: FloatArray, log_tokens: FloatArray) -> FloatArray:
+        values = ensemble.values(np.column_stack([log_params, log_tokens]))
+        return np.asarray(np.sum(weights * values, axis=1))
+
+    return flops.best_log_params(log_loss, log_compute, start)
 
 
-def no_best_split(member: MemberFit) -> ForecastError:
+def _no_best_split(member: MemberFit) -> ForecastError:
     """What is said of a law that would put ever more of a budget into one input."""
     return ForecastError(
         f"{member.candidate.name}: no split of a budget is best, more of one input always "

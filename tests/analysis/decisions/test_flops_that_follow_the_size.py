@@ -162,6 +162,18 @@ def test_flops_of_one_value_split_as_if_there_were_no_trend():
     }
 
 
+def test_a_forecast_and_a_split_of_one_budget_name_one_run_and_no_other_is_better(runs):
+    options = ForecastOptions(draws=200, confidence_levels=(0.9,))
+    (split,) = allocate(runs, 1e20, options=options)
+    (target,) = forecast(runs, Targets.flops(1e20), options=options).targets
+    assert (split.params, split.tokens) == pytest.approx((target.at["params"], target.at["tokens"]))
+    flops = forecast(runs, Targets.flops(1e20), options=options).flops_per_param_token
+    sizes = split.params * np.array([0.5, 0.8, 1.25, 2.0])
+    tokens = np.exp(flops.log_tokens(np.log(1e20), np.log(sizes)))
+    others = forecast(runs, Targets.runs(sizes, tokens), options=options).targets
+    assert min(other.centre for other in others) > target.centre
+
+
 def test_serving_nothing_moves_no_split_where_r_follows_the_size(runs):
     options = ForecastOptions(draws=200, confidence_levels=(0.9,), backtests=0)
     (free,), (served,) = (
