@@ -11,13 +11,13 @@ from analysis.decisions.demand import Demand, demand_for, with_effective_data
 from analysis.display import Result
 from analysis.fitting.flops_per_param_token import FlopsPerParamToken
 from analysis.fitting.reach import too_far
-from analysis.forecasting.forecaster import Forecaster, prepare
+from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import check_distance, pose
-from analysis.forecasting.support import furthest_backtest, span
+from analysis.forecasting.support import furthest_backtest, span, target_limits
 from analysis.forecasting.targets import Targets
-from analysis.intervals import Interval, interval_columns
+from analysis.intervals import Interval, interval_columns, outwards
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, codes, first_of
@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+_BLANK_WHERE_UNSUPPORTED = ("params", "tokens", "loss", "loss_at_half_size", "loss_at_twice_size")
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class OptimalSplit(Result):
     """The model size and tokens that reach the lowest loss at one budget.
 
-    Read it as: the ranges say where the optimum lies. The loss is flat around it, so a run
-    anywhere inside costs little.
+    Read it as: the ranges say where the optimum lies, and the loss at half and at twice the size,
+    for the same budget, what it costs to miss it.
     """
 
     budget: float  # FLOP that were asked for
@@ -43,6 +46,10 @@ class OptimalSplit(Result):
     tokens_range: Mapping[float, Interval]
     decades_beyond: float  # outside the data, in compute, size or tokens; 0 inside
     flops_per_param_token: float | None  # r at that size, as the table counts
+    loss: float | None  # median of a new run's; None where unsupported, or where data repeat
+    loss_range: Mapping[float, Interval]  # of a new run's loss; empty where data repeat
+    loss_at_half_size: float | None  # of the same budget, by the same laws
+    loss_at_twice_size: float | None
     law: str  # which law or laws answered
     limits: tuple[Limit, ...] = ()
 
@@ -65,7 +72,10 @@ class OptimalSplit(Result):
             {level: Interval(*map(self.shown, ends)) for level, ends in ranges.items()}
             for ranges in (self.params_range, self.tokens_range)
         )
-        return replace(self, params_range=params, tokens_range=tokens)
+        losses = self.loss_range
+        if self.loss is None:
+            losses = {level: outwards(ends) for level, ends in losses.items()}
+        return replace(self, params_range=params, tokens_range=tokens, loss_range=losses)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -85,7 +95,8 @@ class Allocation(Result):
 
     def to_frame(self) -> "DataFrame":
         """One row per budget: params and tokens (blank where they are not supported), training
-        FLOP, params_low_90 and so on (by the levels), decades_beyond, the codes of its limits."""
+        FLOP, params_low_90 and so on (by the levels), the loss there and at half and twice the
+        size, decades_beyond, the codes of its limits."""
         import pandas as pd
 
         shown = [split.in_meaningful_digits() for split in self.splits]
@@ -98,12 +109,16 @@ class Allocation(Result):
                     "train_flops": split.train_flops,
                     **interval_columns(split.params_range, of="params"),
                     **interval_columns(split.tokens_range, of="tokens"),
+                    "loss": split.loss,
+                    **interval_columns(split.loss_range, of="loss"),
+                    "loss_at_half_size": split.loss_at_half_size,
+                    "loss_at_twice_size": split.loss_at_twice_size,
                     "decades_beyond": split.decades_beyond,
                     "limits": codes(split.limits),
                 }
                 for split in shown
             ]
-        ).astype({"params": float, "tokens": float})
+        ).astype(dict.fromkeys(_BLANK_WHERE_UNSUPPORTED, float))
 
 
 def allocate(
@@ -139,6 +154,7 @@ def allocate(
     answered_by = f"weighted laws ({names})" if len(question.candidates) > 1 else names
     spanned, backtested = span(forecaster), furthest_backtest(forecaster)
     shared = question.limits + demand.limits
+    losses = _losses(forecaster, demand, log_budgets, log_best, options)
     splits = tuple(
         _split(
             float(budget),
@@ -147,6 +163,7 @@ def allocate(
             float(log_best[i]),
             log_params[i],
             options.confidence_levels,
+            **losses[i],
             decades_beyond=float(beyond[i]),
             law=answered_by,
             limits=shared
@@ -191,6 +208,43 @@ def _split(
     return replace(split, params=None, tokens=None, flops_per_param_token=None, train_flops=trained)
 
 
+def _losses(
+    forecaster: Forecaster,
+    demand: Demand,
+    log_budgets: FloatArray,
+    log_best: FloatArray,
+    options: ForecastOptions,
+) -> list[dict[str, Any]]:
+    """What is said of the loss at each split, as fields of it: what `forecast` says of that run.
+
+    Nothing where data repeat: what a run is worth is then no function of its size and tokens.
+    """
+    missed = {"loss_at_half_size": np.log(0.5), "loss_at_twice_size": np.log(2.0)}
+    nothing: dict[str, Any] = {"loss": None, "loss_range": {}, **dict.fromkeys(missed)}
+    if demand.repetition is not None:
+        return [nothing for _ in log_budgets]
+    flops, ensemble = forecaster.ladder.flops, forecaster.ensemble
+    best, *others = (
+        np.column_stack([n, demand.log_tokens(flops, log_budgets, n)])
+        for n in (log_best, *(log_best + factor for factor in missed.values()))
+    )
+    answer = log_forecast(forecaster, best, flops.log_compute(*best.T), options)
+    weights, values = answer.weighing.weights, ensemble.values(best)
+    found = []
+    for i, against in enumerate(target_limits(forecaster, answer)):
+        losses, levels = np.exp(answer.draws[i]), options.confidence_levels
+        ranges = {v: Interval(*_quantiles(losses, v)) for v in levels}
+        told = {**nothing, "loss_range": ranges}
+        if not against:
+            told["loss"] = float(np.exp(answer.centre[i]))
+            for name, at in zip(missed, others, strict=True):
+                if at[i, 1] > 0:  # else serving such a model takes the whole budget
+                    rise = weights[i] @ (ensemble.values(at[i : i + 1])[0] - values[i])
+                    told[name] = float(np.exp(answer.centre[i] + rise))
+        found.append(told)
+    return found
+
+
 def _draws(
     forecaster: Forecaster,
     demand: Demand,
@@ -233,9 +287,11 @@ def _endless(budget: float, log_params: FloatArray) -> tuple[Limit, ...]:
 
 
 def _range(logs: FloatArray, level: float) -> Interval:
-    ends = [(1 - level) / 2, (1 + level) / 2]
     if np.isfinite(logs).all():
-        low, high = np.exp(np.quantile(logs, ends))
-    else:  # between a finite and an infinite draw nothing can be interpolated
-        low, high = np.exp(np.quantile(logs, ends, method="inverted_cdf"))
-    return Interval(float(low), float(high))
+        return Interval(*np.exp(_quantiles(logs, level)).tolist())
+    # between a finite and an infinite draw nothing can be interpolated
+    return Interval(*np.exp(_quantiles(logs, level, method="inverted_cdf")).tolist())
+
+
+def _quantiles(draws: FloatArray, level: float, **how: Any) -> list[float]:
+    return list(map(float, np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], **how)))

@@ -13,6 +13,7 @@ from analysis.fitting.reach import WIDEST, Reach, too_far
 from analysis.intervals import Interval, interval_columns
 from scaling.answerable import ROUNDING
 from scaling.arrays import FloatArray
+from scaling.columns import canonical_name
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.limits import Limit, LimitCode, codes
@@ -120,6 +121,10 @@ def _inputs(
     law: Law, reach: Reach, given: Mapping[str, npt.ArrayLike], columns: tuple[str, ...]
 ) -> dict[str, FloatArray]:
     """The values of the law's columns, all of one shape; a budget alone is split optimally."""
+    ours = {name: name if name in columns else canonical_name(name) or name for name in given}
+    if len(set(ours.values())) < len(ours):
+        raise FitError(f"predict: {' and '.join(given)} name one input twice")
+    given = {ours[name]: values for name, values in given.items()}
     optimal = getattr(law, "optimal_params", None)
     if set(given) == {"train_flops"} and optimal is not None and columns == ("params", "tokens"):
         flops = _positive("train_flops", given["train_flops"])

@@ -191,11 +191,12 @@ class Fit(DrawnResult):
             fit.predict(params=7e9, tokens=[1e11, 1e12])
             fit.predict(train_flops=1e21).loss
 
-        Inputs are the law's own columns, or ``train_flops`` alone for a law of params and tokens,
-        split as the law finds best; numbers or arrays, which broadcast. What lies further out than
-        the runs carry has no loss and no interval (NaN), and ``limits`` say why. The interval is
-        of the law, not of a new run: that is `analysis.forecast`. Raises FitError for other inputs
-        and for values that are not above zero.
+        Inputs are the law's own columns (N and D, or any spelling that a table may have, will do),
+        or ``train_flops`` alone for a law of params and tokens, split as the law finds best;
+        numbers or arrays, which broadcast. What lies further out than the runs carry has no loss
+        and no interval (NaN), and ``limits`` say why. The interval is of the law, not of a new run:
+        that is `analysis.forecast`. Raises FitError for other inputs and for values that are not
+        above zero.
         """
         return predicted(
             self.law,

@@ -23,7 +23,7 @@ def best_log_params(forecaster: Forecaster, log_compute: FloatArray) -> FloatArr
             raise _no_best_split(member)
         each.append(best)
     if len(each) == 1:
-        return each[0]
+        return np.asarray(each[0])
     start = np.asarray(ensemble.first_weights @ np.array(each))
     inputs = np.column_stack([start, flops.log_tokens(log_compute, start)])
     distance = forecaster.ladder.distance(inputs, log_compute)

@@ -67,6 +67,30 @@ def split_blocks(split: OptimalSplit) -> list[Block]:
     return splits_blocks([split])
 
 
+def _losses(splits: Sequence[OptimalSplit]) -> list[Block]:
+    """What each split reaches, and what a wrong size costs; nothing where no loss is told."""
+    levels = list(splits[0].loss_range)
+    if not levels:
+        return []
+    header = ["budget", "loss", *(f"{100 * level:.10g}% interval" for level in levels)]
+    rows = []
+    for split in splits:
+        loss = split.loss
+        shown = split.in_meaningful_digits().loss_range
+        ends = ["[{:.5g}, {:.5g}]".format(*shown[level]) for level in levels]
+        rises = [
+            "-" if loss is None or at is None else f"{100 * (at / loss - 1):+.2f}%"
+            for at in (split.loss_at_half_size, split.loss_at_twice_size)
+        ]
+        told = "unsupported" if loss is None else f"{loss:.5g}"
+        rows.append([f"{split.budget:.3g}", told, *ends, *rises])
+    return [
+        "",
+        Table([*header, "at half the size", "at twice"], rows),
+        "intervals are of the loss of a new run; the last columns are what a wrong size costs",
+    ]
+
+
 def splits_blocks(splits: Sequence[OptimalSplit]) -> list[Block]:
     """The best size and tokens of each budget, and which law says so."""
     levels = list(splits[0].params_range)
@@ -90,11 +114,11 @@ def splits_blocks(splits: Sequence[OptimalSplit]) -> list[Block]:
     beyond = ", ".join(f"{split.decades_beyond:.2f}" for split in splits)
     return [
         Table(header, rows),
-        "",
         "ranges are of the best size and tokens, not of a run's loss",
+        *_losses(splits),
+        "",
         f"answered by: {splits[0].law}",
         f"decades beyond the data: {beyond} ({FARTHEST})",
         *against,
-        "the loss is flat around an optimum: a run anywhere inside a range costs little",
         Section("limits", texts(shared, without=(LimitCode.UNSUPPORTED,))),
     ]

@@ -126,6 +126,12 @@ def test_a_prediction_beyond_the_runs_needs_every_constant_told(fit):
     assert "which these runs do not tell" in beyond.limits[0][0].text
 
 
+def test_a_prediction_reads_symbols_and_the_spellings_of_tables(fit):
+    plain = fit.predict(params=1e9, tokens=2e10)
+    assert fit.predict(N=1e9, D=2e10).loss == fit.predict(model_size=1e9, D=2e10).loss == plain.loss
+    assert fit.predict(C=1e20).loss == fit.predict(train_flops=1e20).loss
+
+
 @pytest.mark.parametrize(
     ("asked", "answer"),
     [
@@ -134,6 +140,7 @@ def test_a_prediction_beyond_the_runs_needs_every_constant_told(fit):
         ({"params": -1e9, "tokens": 1e10}, "params is -1e\\+09; give finite values above zero"),
         ({"params": [1e9, 2e9], "tokens": [1e9, 2e9, 3e9]}, "2 of params, 3 of tokens"),
         ({"train_flops": "much"}, "train_flops holds something that is not a number"),
+        ({"params": 1e9, "N": 1e9}, "params and N name one input twice"),
     ],
 )
 def test_a_prediction_of_nothing_sensible_is_refused_in_one_line(fit, asked, answer):

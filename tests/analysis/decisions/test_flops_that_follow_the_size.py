@@ -168,10 +168,36 @@ def test_a_forecast_and_a_split_of_one_budget_name_one_run_and_no_other_is_bette
     (target,) = forecast(runs, Targets.flops(1e20), options=options).targets
     assert (split.params, split.tokens) == pytest.approx((target.at["params"], target.at["tokens"]))
     flops = forecast(runs, Targets.flops(1e20), options=options).flops_per_param_token
+    assert split.loss == pytest.approx(target.median, rel=1e-9)
+    assert split.loss_range[0.9] == pytest.approx(target.intervals[0.9], rel=1e-9)
     sizes = split.params * np.array([0.5, 0.8, 1.25, 2.0])
     tokens = np.exp(flops.log_tokens(np.log(1e20), np.log(sizes)))
     others = forecast(runs, Targets.runs(sizes, tokens), options=options).targets
     assert min(other.centre for other in others) > target.centre
+    # a forecast weighs the laws anew at each distance, a split as at its best size
+    assert split.loss_at_half_size == pytest.approx(others[0].centre, rel=1e-3)
+    assert split.loss_at_twice_size == pytest.approx(others[3].centre, rel=1e-3)
+
+
+def test_the_loss_at_a_wrong_size_is_the_laws(runs):
+    for budget, served in ((5e18, 0.0), (5e18, 1e10)):
+        (split,) = allocate(runs, budget, inference_tokens=served, options=QUICK)
+        for size, loss in ((0.5, split.loss_at_half_size), (2.0, split.loss_at_twice_size)):
+            params = size * split.params
+            tokens = budget / (params * np.exp(cost(params))) - served / 3
+            assert loss == pytest.approx(float(LAW.loss(params, tokens)), rel=2e-3)  # weak priors
+            assert loss > split.loss
+
+
+def test_no_loss_is_told_of_what_is_not_supported_or_cannot_be_trained(runs):
+    (far,) = allocate(runs, 1e26, options=QUICK)
+    assert far.loss is far.loss_at_half_size is far.loss_at_twice_size is None
+    (repeated,) = allocate(runs, 5e18, unique_tokens=1e9, options=QUICK)
+    assert repeated.loss is None and repeated.loss_range == {}
+    (serving,) = allocate(runs, 1e18, inference_tokens=1e10, options=QUICK)
+    twice = 2 * serving.params
+    left = 1e18 / (twice * np.exp(cost(twice))) - 1e10 / 3
+    assert (serving.loss_at_twice_size is None) is bool(left < 1)
 
 
 def test_serving_nothing_moves_no_split_where_r_follows_the_size(runs):
