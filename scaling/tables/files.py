@@ -9,7 +9,7 @@ import io
 import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,20 +109,24 @@ def _excel(source: Path, *, is_old: bool) -> RawTable:
     if is_old:
         raise ValueError("an Excel file of before 2007: save it as .xlsx")
     try:
-        sheets = pd.read_excel(source, sheet_name=None, engine="openpyxl")
+        sheets = pd.read_excel(
+            source, sheet_name=None, header=None, dtype=object, engine="openpyxl"
+        )
     except ImportError as error:
         raise ValueError(
             "Excel files need openpyxl: pip install 'scaling-forecast[excel]', or save it as .csv"
         ) from error
     except (KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError("not an Excel file, or a broken one") from error
-    filled = {name: sheet for name, sheet in sheets.items() if len(sheet)}
+    filled = {name: sheet for name, sheet in sheets.items() if sheet.notna().to_numpy().any()}
     if not filled:
         raise ValueError("no sheet has rows")
     name, frame = next(iter(filled.items()))
     others = ", ".join(f'"{other}"' for other in filled if other != name)
     text = f'the sheet "{name}" was read, not {others}'
-    return RawTable(frame, notes=(Note(NoteCode.CHOSEN, text),) if others else ())
+    notes = (Note(NoteCode.CHOSEN, text),) if others else ()
+    rows = frame.to_csv(sep="\t", header=False, index=False)
+    return replace(_separated(rows, notes), separator=",")  # a comma in a cell parts no cells
 
 
 def _is_jsonl(body: str) -> bool:

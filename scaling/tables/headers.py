@@ -12,6 +12,7 @@ from scaling.tables.spellings import meaning_of
 BLANKS = r"\s+"  # the separator of a table whose columns are set apart by blanks
 _SEPARATORS = (",", ";", "\t", "|")
 _LOOK = 40  # lines in which a header is looked for
+_TITLES = 6  # lines that may stand above a header without being comments
 _EXCEL = re.compile(r"\s*\"?sep=(.)\"?[,;\t|]*\s*", re.IGNORECASE)
 
 
@@ -36,7 +37,8 @@ def find_header(lines: Sequence[str]) -> Header:
     plain = [i for i in filled if lines[i].lstrip()[:1] != "#"]
     if not plain:
         raise ValueError("it is empty")
-    while _is_title([lines[i] for i in plain[:3]], told) or _is_above_comment(lines, plain, told):
+    plain = plain[_titles([lines[i] for i in plain[: _TITLES + 2]], told) :]
+    while _is_above_comment(lines, plain, told):
         plain = plain[1:]
     at = plain[0]
     separator, names = _split(lines[at], told)
@@ -59,20 +61,20 @@ def _commented(comment: str, row: str, told: str | None) -> tuple[str, list[str]
     return best
 
 
-def _is_title(lines: Sequence[str], told: str | None) -> bool:
-    """Whether the first of these lines stands above the header: the next one names more columns,
-    and numbers follow it."""
-    if len(lines) < 3:
-        return False
-    separator, names = _split(lines[1], told)
-    first = [cell for cell in _cells(lines[0], separator) if cell]
-    return (
-        separator != BLANKS
-        and len(names) > 1
-        and len(first) < len([name for name in names if name])
-        and not any(map(_is_number, names))
-        and any(map(_is_number, _cells(lines[2], separator)))
-    )
+def _titles(lines: Sequence[str], told: str | None) -> int:
+    """How many of these lines stand above the header: it names more columns than any of them, and
+    numbers follow it."""
+    for at in range(1, len(lines) - 1):
+        separator, names = _split(lines[at], told)
+        filled = sum(map(bool, names))
+        if (
+            separator != BLANKS
+            and all(sum(map(bool, _cells(line, separator))) < filled for line in lines[:at])
+            and not any(map(_is_number, names))
+            and any(map(_is_number, _cells(lines[at + 1], separator)))
+        ):
+            return at
+    return 0
 
 
 def _is_above_comment(lines: Sequence[str], plain: Sequence[int], told: str | None) -> bool:

@@ -263,7 +263,7 @@ def _example(before: "pd.Series", values: "pd.Series") -> str | None:
             try:
                 float(cell)
             except ValueError:
-                return f'"{printable(cell)}" is {value:.10g}'
+                return f'"{printable(cell.strip())}" is {value:.10g}'
     return None
 
 

@@ -129,8 +129,11 @@ def counts_no_embeddings(heading: str) -> bool:
 
 
 def _without_unit(heading: str) -> tuple[str, str | None]:
-    """A heading and what stands in its brackets: "params (M)" is "params" and "M"."""
+    """A heading and its unit, in brackets or behind "in": "params (M)" is "params" and "M"."""
     found = re.fullmatch(r"(.+?)\s*[(\[]([^()\[\]]*)[)\]]\s*", heading)
+    behind = re.fullmatch(r"(.+?)\s+in\s+(\S+)", heading)
+    if behind and unit_factor(behind[2]) is not None:
+        found = behind
     return (found[1], found[2]) if found else (heading, None)
 
 

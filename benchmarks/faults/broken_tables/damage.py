@@ -170,6 +170,15 @@ def _head(rows: int) -> Callable[[pd.DataFrame, str, np.random.Generator], pd.Da
     return lambda text, loss, rng: text.head(rows)
 
 
+def _turned(text: pd.DataFrame, loss: str, rng: np.random.Generator) -> pd.DataFrame:
+    """Rows for columns: each run is a column."""
+    return (
+        text.reset_index(drop=True)
+        .T.reset_index()
+        .set_axis(["run", *(f"run{i}" for i in range(len(text)))], axis=1)
+    )
+
+
 def _shuffled_cells(text: pd.DataFrame, loss: str, rng: np.random.Generator) -> pd.DataFrame:
     """Some rows shifted by one column, as a comma too many does."""
     text = text.copy()
@@ -208,6 +217,7 @@ CELLS = {
     "one row": Kind(ENDS_WELL, _head(1)),
     "three rows": Kind(ENDS_WELL, _head(3)),
     "only a header": Kind(REFUSED, _head(0)),
+    "turned on its side": Kind(RIGHT_OR_REFUSED, _turned),
     "shifted rows": Kind(ENDS_WELL, _shuffled_cells),
 }
 #: Damage after which one row counts no more.

@@ -81,13 +81,14 @@ def _parquet(spelt: Spelt) -> bytes:
     return buffer.getvalue()
 
 
-def _excel(spelt: Spelt) -> bytes:
+def _excel(spelt: Spelt, *above: str) -> bytes:
     from openpyxl import Workbook  # type: ignore[import-untyped]
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE  # type: ignore[import-untyped]
 
     book = Workbook()
     sheet = book.active
-    rows = [list(map(str, spelt.text.columns)), *(list(row.values()) for row in _values(spelt))]
+    rows: list[list[object]] = [[title] for title in above]
+    rows += [list(map(str, spelt.text.columns)), *(list(row.values()) for row in _values(spelt))]
     for row in rows:
         sheet.append(
             [ILLEGAL_CHARACTERS_RE.sub("", c)[:32000] if isinstance(c, str) else c for c in row]
@@ -99,6 +100,13 @@ def _excel(spelt: Spelt) -> bytes:
 
 def _quoted(spelt: Spelt) -> bytes:
     return spelt.text.to_csv(index=False, sep=spelt.separator, quoting=1).encode()
+
+
+def _markdown(spelt: Spelt) -> bytes:
+    rows = [list(map(str, spelt.text.columns)), ["---"] * len(spelt.text.columns)]
+    rows += [list(map(str, row)) for row in spelt.text.itertuples(index=False, name=None)]
+    cells = [[cell.replace("|", "/").replace('"', "") for cell in row] for row in rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in cells).encode()
 
 
 def _windows(spelt: Spelt) -> bytes:
@@ -129,7 +137,9 @@ FORMS: dict[str, tuple[str, Callable[[Spelt], bytes]]] = {
     "jsonl.gz": (".jsonl.gz", lambda spelt: gzip.compress(_json_lines(spelt), mtime=0)),
     "json lines in .json": (".json", _json_lines),
     "parquet": (".parquet", _parquet),
+    "markdown": (".md", _markdown),
     "xlsx": (".xlsx", _excel),
+    "xlsx with a title": (".xlsx", lambda spelt: _excel(spelt, "Runs of March", "by hand")),
 }
 
 

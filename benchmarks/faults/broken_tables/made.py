@@ -57,7 +57,7 @@ def broken_table(seed: int) -> BrokenTable:
     for damage in cells:
         text = CELLS[damage].apply(text, loss, rng)
     form = str(rng.choice(["csv", *FORMS]))
-    if not text.columns.is_unique or (form == "xlsx" and find_spec("openpyxl") is None):
+    if not text.columns.is_unique or (form.startswith("xlsx") and find_spec("openpyxl") is None):
         form = "csv"
     ending, write = FORMS[form]
     content = write(replace(written, text=text))
@@ -66,8 +66,8 @@ def broken_table(seed: int) -> BrokenTable:
     owed = [*(CELLS[damage].owed for damage in cells), BYTES[harm][0]]
     if kind in CHOICES and set(cells) & set(ONE_CELL):
         owed.append(ENDS_WELL)  # the best of its size may be the one that is damaged
-    loses_commas = written.decimal_comma and not ending.startswith((".csv", ".txt"))
-    if loses_commas or (form == "csv in Latin-1" and b"?" in content):
+    without_separator = written.decimal_comma and not ending.startswith((".csv", ".txt", ".md"))
+    if without_separator or (form == "csv in Latin-1" and b"?" in content):
         owed.append(RIGHT_OR_REFUSED)
     how = (kind, written.how, form, *cells, *([harm] if harm != "no damage" else []))
     return BrokenTable(content, ending, truth, _least(owed), shape.flags, shape.asks, how)

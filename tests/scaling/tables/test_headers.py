@@ -16,6 +16,7 @@ ROWS = ["1e7,2e8,3.5", "1e7,4e8,3.4"]
         ["Scaling runs of March", ""],
         ["sep=,"],
         ["model,,result"],
+        ["Runs of March,,", "by hand,,", ",,"],
         ["#Table 3", "", "Runs of the ladder, validated", "# more"],
     ],
 )

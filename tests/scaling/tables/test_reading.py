@@ -78,9 +78,9 @@ def test_yes_or_no_with_a_word_among_them_still_says_how_runs_ended():
 
 
 def test_a_unit_behind_a_stroke_scales_as_one_in_brackets():
-    table = grid().rename(columns={"N": "params/M", "D": "tokens (10\u2079)"})
+    table = grid().rename(columns={"N": "params/M", "D": "D in 10\u2079"})
     table["params/M"] /= 1e6
-    table["tokens (10\u2079)"] /= 1e9
+    table["D in 10\u2079"] /= 1e9
     assert floor_of(records_from_table(table)) == pytest.approx(1.7, abs=1e-3)
 
 
@@ -195,8 +195,12 @@ def test_encodings_are_recognised(tmp_path, encoding):
 
 def test_excel_files_are_read(tmp_path):
     pytest.importorskip("openpyxl")
-    grid().to_excel(tmp_path / "runs.xlsx", index=False)
-    assert floor_of(read_records(tmp_path / "runs.xlsx")) == pytest.approx(1.7, abs=1e-3)
+    with pd.ExcelWriter(tmp_path / "runs.xlsx") as book:
+        grid().to_excel(book, sheet_name="runs", index=False, startrow=2)
+        book.sheets["runs"].cell(1, 1, "Runs of March")
+    records = read_records(tmp_path / "runs.xlsx")
+    assert floor_of(records) == pytest.approx(1.7, abs=1e-3)
+    assert records.row_names[0] == "row 4"
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "[1, 2]", '{"runs": []}', "N,D\n", "\n\n"])
