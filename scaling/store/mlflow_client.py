@@ -6,6 +6,7 @@ MLflow's usage telemetry is switched off here unless the user has switched it on
 import http.client
 import logging
 import os
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ _FINAL = frozenset(
         "RESOURCE_ALREADY_EXISTS",
     )
 )
+_IMPORTING = threading.Lock()  # its modules import each other: two threads at once meet halves
 _HEALTH_SECONDS = 10.0  # a server that is there answers within it
 _ARTIFACT_SECONDS = 3600.0  # a large file over a slow line
 _ARTIFACTS = ("log_artifact", "log_text", "download_artifacts")
@@ -48,6 +50,7 @@ def connect(uri: str) -> "MlflowClient":
     _require_answer(uri)
     if (path := sqlite_file(uri)) is not None:
         require_database(path, _make_tables)
+    import_mlflow()
     place = without_credentials(uri)
     with one_line_errors(uri):
         return cast("MlflowClient", _Bounded(place, answered(place, lambda: _client(uri))))
@@ -79,7 +82,8 @@ def import_mlflow() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    import mlflow.tracking  # noqa: F401
+    with _IMPORTING:
+        import mlflow.tracking  # noqa: F401
 
     # What they say of an error at length we say in one line.
     for name in ("mlflow.store.db.utils", "mlflow.exceptions", "urllib3.connectionpool"):
@@ -87,7 +91,6 @@ def import_mlflow() -> None:
 
 
 def _client(uri: str) -> "MlflowClient":
-    import_mlflow()
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=with_credentials(uri))
@@ -95,7 +98,7 @@ def _client(uri: str) -> "MlflowClient":
 
 def _make_tables(uri: str) -> None:
     """Have MLflow make its tables, and let go of the file. StoreError where it cannot."""
-    import_mlflow()
+    import_mlflow()  # here, since a database that is there may turn out to be none
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     with one_line_errors(uri):
@@ -194,6 +197,7 @@ def sender(uri: str, experiment_id: str) -> Send:
     connection: list[MlflowClient] = []
 
     def send(spool: Spool, operations: list[Operation]) -> None:
+        import_mlflow()
         from mlflow.exceptions import RestException
 
         try:

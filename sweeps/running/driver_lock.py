@@ -7,6 +7,7 @@ machines a tag of the sweep's own run in the store does, renewed while the drive
 import fcntl
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from scaling.errors import ScalingError, StoreError
+from scaling.store.notices import tell
 from scaling.store.run_store import RunStore
 from scaling.store.state_folder import not_writable, state_folder
 
@@ -71,9 +73,16 @@ class DriverLock:
             raise not_writable(path, error) from error
 
     def _renew(self) -> None:
+        renewed = time.time()
         while not self._done.wait(_RENEWED_SECONDS):
             with suppress(ScalingError):
+                is_late = time.time() - renewed > _STALE_SECONDS  # stopped, asleep, or cut off
+                if is_late and (other := _driver_elsewhere(self._store)):
+                    tell(f"{_refusal(self._store, other)}; this driver was silent and ends")
+                    os.kill(os.getpid(), signal.SIGINT)
+                    return
                 self._store.set_driver(json.dumps(_myself()))
+                renewed = time.time()
 
 
 def is_driven(store: RunStore) -> bool:

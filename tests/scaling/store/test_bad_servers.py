@@ -7,7 +7,9 @@ import pytest
 from benchmarks.faults import servers
 from benchmarks.faults.servers import BadServer
 from scaling.errors import StoreError
+from scaling.records import read_records
 from scaling.store import mlflow_client, notices, patience, spool
+from scaling.store.import_runs import import_records
 from scaling.store.patience import answered
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
@@ -40,6 +42,17 @@ def test_a_run_that_a_server_has_not_kept_stays_in_its_spool_and_is_no_finished_
         store.start_run("abc", "d32", {"width": 32}).finish(RECORD)
         (kept,) = store.spool_folder.glob("*.jsonl")
         assert b"2.5" in kept.read_bytes()
+
+
+def test_an_import_that_a_server_has_not_kept_says_so_and_names_where_it_is(tmp_path):
+    table = tmp_path / "runs.csv"
+    table.write_text(servers.TABLE)
+    with BadServer("forgets").serving() as server:
+        store = RunStore.open("past", server.uri)
+        with pytest.raises(StoreError, match="3 runs of 3 cannot be found .*kept in") as caught:
+            import_records(read_records(table), store)
+        assert str(store.spool_folder) in str(caught.value)
+        assert len(list(store.spool_folder.glob("*.jsonl"))) == 3
 
 
 @pytest.mark.parametrize("lie", ["nothing", "no run id", "another's run id"])

@@ -1,6 +1,8 @@
 """Facts about the lock that lets one process at a time drive a sweep."""
 
 import json
+import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -76,3 +78,25 @@ def test_what_no_driver_has_written_neither_holds_a_sweep_nor_breaks_a_reader(sa
         lock.write_text(said)
         with pytest.raises(StoreError, match="is being trained by process"):
             DriverLock(SweepStore()).__enter__()
+
+
+def test_a_driver_that_was_stopped_so_long_that_another_took_its_place_ends(
+    monkeypatch, caplog, eventually
+):
+    ended = []
+    monkeypatch.setattr(driver_lock, "_RENEWED_SECONDS", 0.01)
+    monkeypatch.setattr(driver_lock.os, "kill", lambda *what: ended.append(what))
+    store = SweepStore()
+    with DriverLock(store):
+        other = json.dumps({"host": "far", "pid": 7, "at": driver_lock.time.time()})
+        monkeypatch.setattr(store, "driver", lambda: other)
+        now = driver_lock.time.time
+        monkeypatch.setattr(driver_lock.time, "time", lambda: now() + 119)  # it is not late yet
+        eventually(lambda: '"pid"' in store.said)
+        assert not ended
+        monkeypatch.setattr(driver_lock, "_STALE_SECONDS", 1e9)  # so the other is fresh
+        monkeypatch.setattr(driver_lock.time, "time", lambda: now() + 3e9)
+        store.driver = lambda: other.replace(other.split(": ")[-1], f"{now() + 3e9}}}")
+        eventually(lambda: ended)
+    assert ended == [(os.getpid(), signal.SIGINT)]
+    assert "by process 7 on far" in caplog.text

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,28 @@ def test_a_full_disk_of_spools_is_one_line_a_run_and_is_mended_by_room(
     code, messages = sweep.run()
     assert code == 0, messages
     assert sweep.losses() == expected
+
+
+@AS_ROOT
+def test_a_disk_that_fills_in_the_middle_of_a_sweep_is_told_by_the_exit_code(
+    tmp_path, text, expected, small_disk, eventually
+):
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    sweep = Sweep(tmp_path, text, tracking_uri=f"sqlite:///{small_disk}/mlflow.db")
+    driver = sweep.start()
+    eventually(lambda: RunState.FINISHED in _states(sweep))
+    with (small_disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(b"0" * 4096)
+    _, messages = driver.communicate(timeout=300)
+    assert driver.returncode == 2, messages
+    assert "cannot be found in the run store" in " ".join(messages.split())
+    assert "Traceback" not in messages
+    (small_disk / "filler").unlink()
+    code, messages = sweep.run()
+    assert code == 0, messages
+    assert sweep.losses() == expected
+    assert {one["tries"] for one in sweep.facts().values()} == {1}  # none was trained again
 
 
 def test_a_server_that_is_away_in_the_middle_of_a_sweep_loses_nothing(
