@@ -73,14 +73,17 @@ def measured_alike(seal: Seal, records: Records) -> tuple[set[int], list[Limit]]
 
 
 def clock_doubts(seal: Seal, times: Mapping[str, RunTimes]) -> tuple[Limit, ...]:
-    """Whether the clock was behind: runs that the forecast was made from ended after it."""
+    """Whether the clock was behind: a run that the forecast was made from began after it.
+
+    The end of a run in the store does not tell: it moves whenever a fact is added to the run.
+    """
     sealed = _sealed(seal)
-    ends = [times[run].ended for run in seal.seen_runs if run in times]
-    latest = max((end for end in ends if end), default=sealed)
+    seen = [times[run] for run in seal.seen_runs if run in times]
+    latest = max((one.began or one.ended or sealed for one in seen), default=sealed)
     if latest - sealed <= CLOCKS_DIFFER:
         return ()
     text = (
-        f"dated {in_words(sealed)}, but a run that it was made from ended {in_words(latest)}: "
+        f"dated {in_words(sealed)}, but a run that it was made from is of {in_words(latest)}: "
         "a clock was set back"
     )
     return (Limit(LimitCode.ALTERED, text),)

@@ -198,7 +198,7 @@ class Stored:
     """What a store knows of the run r25, and of one that the forecast was made from."""
 
     def __init__(self, began, ended=None, losses=(NEW_LOSS,), seen=None):
-        self.times = {"r25": RunTimes(began, ended), "r0": RunTimes(seen, seen)}
+        self.times = {"r25": RunTimes(began, ended), "r0": RunTimes(seen, seen and began)}
         self.told = {"r25": tuple(losses)}
 
     def losses(self, run_ids):
@@ -306,6 +306,12 @@ def test_a_clock_that_was_set_back_contradicts_the_runs_that_the_forecast_saw(se
     stored = Stored(sealed(seal) + HOUR, seen=sealed(seal) + HOUR / 2)
     standing = standing_of(seal, ladder(LANDED), stored=stored)
     assert not standing.verdicts[0].counted and LimitCode.ALTERED in codes_of(standing)
+
+
+def test_a_fact_that_was_added_later_to_a_run_that_the_forecast_saw_is_no_complaint(seal):
+    stored = Stored(sealed(seal) + 2 * HOUR, seen=sealed(seal) - HOUR)  # its end moved
+    standing = standing_of(seal, ladder(LANDED), stored=stored)
+    assert standing.verdicts[0].counted and LimitCode.ALTERED not in codes_of(standing)
 
 
 def test_what_is_missing_from_a_chain_is_said_with_the_record_and_costs_no_verdict(seal):
