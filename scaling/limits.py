@@ -27,6 +27,8 @@ class LimitCode(StrEnum):
     """FLOP per parameter and token of the table change with the model size, and answers with it."""
     FLOPS_SCATTER = "flops scatter"
     """FLOP per parameter and token of the table scatter by more than their size explains."""
+    THINNED = "thinned"
+    """Of so large a table a part of the runs answers; the text says how many and by which rule."""
     FEW_RUNS = "few runs"
     """The answer rests on so few runs, sizes or budgets that it is rough, or untestable."""
     NARROW_RATIO = "narrow ratio"

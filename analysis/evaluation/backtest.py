@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 SCORED_LEVEL = 0.9  # of the interval whose width and score are given
 BANDS = (0.0, 0.15, 0.5, 1.0, 2.0, FURTHEST_DECADES)  # decades
 SAME_DISTANCE = 1e-6  # decades: ten times the largest run is one decade, however it is rounded
-LARGEST_SAMPLE = 400  # hidden points scored at one origin; a learning curve holds thousands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +180,8 @@ def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest
         raise ForecastError(f"{records.source}: {reason}")
     origins, scored = [], []
     for hides, cut in cuts:
-        seen, hidden = ladder.select(ladder.log_compute <= cut), _sample(ladder, cut)
+        is_seen = ladder.log_compute <= cut
+        seen, hidden = ladder.select(is_seen), ladder.select(~is_seen)
         scored.append(_forecast_hidden(replace(question, ladder=seen), hidden, options))
         largest = float(np.exp(seen.log_compute.max()))
         origins.append(
@@ -189,7 +189,7 @@ def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest
                 hides=hides,
                 largest_seen=largest,
                 runs_seen=len(seen),
-                runs_hidden=int(np.sum(ladder.log_compute > cut)),
+                runs_hidden=len(hidden),
             )
         )
     return Backtest(
@@ -204,15 +204,6 @@ def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest
         predictions=tuple(p for i, s in enumerate(scored) for p in _predictions(i, s)),
         limits=question.limits,
     )
-
-
-def _sample(ladder: Ladder, cut: float) -> Ladder:
-    """The hidden runs, or evenly chosen ones where a learning curve hides thousands."""
-    hidden = np.flatnonzero(ladder.log_compute > cut)
-    hidden = hidden[np.argsort(ladder.log_compute[hidden], kind="stable")]
-    if len(hidden) > LARGEST_SAMPLE:
-        hidden = hidden[np.linspace(0, len(hidden) - 1, LARGEST_SAMPLE).round().astype(int)]
-    return ladder.select(hidden)
 
 
 def _forecast_hidden(question: Question, hidden: Ladder, options: ForecastOptions) -> _Scored:

@@ -213,15 +213,17 @@ def normal_draws(
         spread = float(1.4826 * np.median(np.abs(predicted - log_loss)))
         penalty = penalty.narrowed(max(spread / 2, 1e-12))
     _, slope, _ = penalty.per_run(predicted, log_loss)
-    basis = whitening(model.jacobian(theta), weights)
-    scores = (slope * weights)[:, None] * (model.jacobian(theta) @ basis)
+    jacobian = model.jacobian(theta)
+    basis = whitening(jacobian, weights)
+    scores = (slope * weights)[:, None] * (jacobian @ basis)
     per_cluster = np.stack([np.bincount(labels, weights=column) for column in scores.T], axis=1)
     _, _, hessian = model.derivatives(penalty, basis)(theta[None], weights[None], log_loss[None])
     values, vectors = np.linalg.eigh(hessian[0])
     bread = (vectors / np.maximum(values, 1e-9 * values.max())) @ vectors.T
     # rows of scores @ bread are the clusters' influences: their random signed sum is the draw
-    left = np.linalg.svd(per_cluster @ bread, full_matrices=False)
-    root = (left[2].T * left[1]).T
+    triangle = np.linalg.qr(per_cluster @ bread, mode="r")
+    _, singular, right = np.linalg.svd(triangle, full_matrices=False)
+    root = singular[:, None] * right
     return np.asarray(theta + rng.standard_normal((draws, len(theta))) @ root @ basis.T)
 
 

@@ -24,6 +24,11 @@ from scaling.records import Records
 from scaling.tables.spellings import counts_no_embeddings
 
 HUBER_DELTAS = (1e-4, 1e-3, 1e-2, 1e-1)
+COUNTINGS: Mapping[str, tuple[str, ...]] = {  # ways to count N: what each leaves out
+    "all parameters": (),
+    "without embedding": ("params_embedding",),
+    "without embedding and head": ("params_embedding", "params_head"),
+}
 
 
 @dataclass(frozen=True)
@@ -100,14 +105,11 @@ def _by_counting(fit: Fit, records: Records) -> dict[str, Any]:
     """The constants with other counts for N, where the table has them."""
     if "params" not in fit.columns:
         return {}
-    answers = {}
-    for name, less in {
-        "all parameters": (),
-        "without embedding": ("params_embedding",),
-        "without embedding and head": ("params_embedding", "params_head"),
-    }.items():
-        if any(column not in records for column in less):
-            continue
+    answers: dict[str, Any] = {}
+    known = {n: less for n, less in COUNTINGS.items() if all(column in records for column in less)}
+    if len(known) < 2:
+        return answers
+    for name, less in known.items():
         recount = records.column("params") - sum(records.column(column) for column in less)
         changed = replace(records, table=records.table.assign(params=recount))
         try:
@@ -118,7 +120,7 @@ def _by_counting(fit: Fit, records: Records) -> dict[str, Any]:
             answers[name] = {"no fit": str(error)}
             continue
         answers[name] = _readable(fit, model, optimum.theta)
-    return answers if len(answers) > 1 else {}
+    return answers
 
 
 def _near(fit: Fit, problem: Problem, model: Model, penalty: Penalty) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult, least_squares
 
-from scaling.arrays import SAME_NUMBER, FloatArray
+from scaling.arrays import SAME_NUMBER, FloatArray, IntArray
 from scaling.limits import Limit, LimitCode
 
 USUAL = 6.0  # where the table says none
 ONE_VALUE = 1e-3  # ln r: sizes that differ by less are rounding
 STANDARD_ERRORS = 2.0  # of a trend that is taken for one
 FEWEST_SIZES = 3
+MOST_SIZES = 1000  # that a trend is fitted to
 TOLD_SCATTER = 0.02  # ln r: a budget met less well than this is said to be
 
 # What is assumed of a trend before the runs are seen:
@@ -164,11 +165,10 @@ def flops_per_param_token(
 def _trend(log_params: FloatArray, log_r: FloatArray) -> FlopsPerParamToken | None:
     """r as a function of size; None where the sizes do not show one."""
     numbers = np.unique(np.round(log_params, 6), return_inverse=True)[1].reshape(-1)
-    count = int(numbers.max()) + 1
-    x, y = (
-        np.array([np.median(values[numbers == one]) for one in range(count)])
-        for values in (log_params, log_r)
-    )
+    sizes = int(numbers.max()) + 1
+    count = min(sizes, MOST_SIZES)
+    numbers = numbers * count // sizes  # of a table of more, neighbours share a median
+    x, y = (_medians(values, numbers) for values in (log_params, log_r))
     if count < FEWEST_SIZES or np.ptp(y) < ONE_VALUE:
         return None
     rises = float(np.polyfit(x - x.mean(), y, 1)[0]) > 0
@@ -178,6 +178,14 @@ def _trend(log_params: FloatArray, log_r: FloatArray) -> FlopsPerParamToken | No
     off = np.sum((y - found.log(x)) ** 2) + count * _EXACT**2
     explained = np.sum((y - y.mean()) ** 2) - off
     return found if explained * (count - 2) > STANDARD_ERRORS**2 * off else None
+
+
+def _medians(values: FloatArray, numbers: IntArray) -> FloatArray:
+    """The median of the values of each number, by rising number."""
+    ranked = values[np.lexsort((values, numbers))]
+    counts = np.bincount(numbers)
+    first = np.cumsum(counts) - counts
+    return np.asarray((ranked[first + (counts - 1) // 2] + ranked[first + counts // 2]) / 2)
 
 
 def _fitted(x: FloatArray, y: FloatArray, rises: bool, towards: float) -> FlopsPerParamToken:

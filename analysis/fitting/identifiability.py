@@ -185,6 +185,6 @@ def _mostly_quadratic(model: Model, penalty: Penalty, optimum: Optimum, problem:
 def _confounded(model: Model, optimum: Optimum, weights: FloatArray) -> list[str]:
     scaled = model.jacobian(optimum.theta) * np.sqrt(weights)[:, None]
     scaled = scaled / np.maximum(np.sqrt((scaled**2).sum(axis=0)), 1e-300)
-    _, _, right = np.linalg.svd(scaled, full_matrices=False)
+    _, _, right = np.linalg.svd(np.linalg.qr(scaled, mode="r"), full_matrices=False)
     weakest = np.abs(right[-1])
     return [n for n, size in zip(model.free, weakest, strict=True) if size > 0.3 * weakest.max()]

@@ -10,6 +10,7 @@ or losses. Two models answer the same three questions:
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from scaling.laws.base import Law, Power
 
 #: logs beyond this are overflow in the making; the search is kept inside
 LARGEST_LOG = 600.0
+_BLOCK = 2**16  # runs that are evaluated together: of more the arrays would leave the cache
 
 
 class Derivatives(Protocol):
@@ -181,8 +183,11 @@ class SumOfPowers(_Coordinates):
         features = np.stack([np.ones_like(x), signed])
         return _Term(features, (float(signed.min()), float(signed.max())), spread, offset)
 
-    def _terms_at(self, theta: FloatArray) -> tuple[FloatArray, list[FloatArray], FloatArray]:
-        """Predicted log loss (batch, runs), each term's loss in units of exp(top), and the total.
+    def _terms_at(
+        self, theta: FloatArray, rows: slice = slice(None)
+    ) -> tuple[FloatArray, list[FloatArray], FloatArray]:
+        """Predicted log loss (batch, runs), each term's loss in units of exp(top), and the total;
+        of these ``rows``.
 
         ``top`` is one shift a replica: nothing overflows, and what underflows is below 1e-300.
         """
@@ -198,7 +203,7 @@ class SumOfPowers(_Coordinates):
         parts = []
         for at, term in zip(local, self._terms, strict=True):
             at[:, :1] -= top
-            part = at @ term.features
+            part = at @ term.features[:, rows]
             np.exp(part, out=part)
             parts.append(part)
         total = parts[0].copy()
@@ -217,15 +222,25 @@ class SumOfPowers(_Coordinates):
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Derivatives of the predicted log loss at one point, (runs, p)."""
         _, parts, total = self._terms_at(theta[None, :])
-        jacobian = np.tile(self._floor_spread, (total.shape[1], 1))
-        for part, term in zip(parts, self._terms, strict=True):
-            share = (part / total)[0]
-            jacobian += share[:, None] * (term.features.T @ self._over_floor(term))
-        return jacobian
+        terms = zip(parts, self._terms, strict=True)
+        shares = [term.features * (part / total) for part, term in terms]
+        spreads = [self._over_floor(term) for term in self._terms]
+        return np.asarray(np.concatenate(shares).T @ np.concatenate(spreads) + self._floor_spread)
 
     def _over_floor(self, term: _Term) -> FloatArray:
         """T_k of the class's formulas, (2, p)."""
         return term.spread - np.outer([1.0, 0.0], self._floor_spread)
+
+    @cached_property
+    def _features(self) -> list[FloatArray]:
+        """Of each term, (runs, 2)."""
+        return [np.ascontiguousarray(term.features.T) for term in self._terms]
+
+    @cached_property
+    def _products(self) -> list[FloatArray]:
+        """Of each pair of terms, (runs, 4)."""
+        x = self._features
+        return [_products(x[k], x[u]) for k in range(len(x)) for u in range(k, len(x))]
 
     def derivatives(
         self, penalty: Penalty, basis: FloatArray | None = None, *, exact: bool = True
@@ -236,9 +251,8 @@ class SumOfPowers(_Coordinates):
         floor_is_free = bool(self._floor_spread.any())
         spreads = [self._over_floor(term) @ along for term in self._terms]
         to_floor = self._floor_spread @ along
-        features = [np.ascontiguousarray(term.features.T) for term in self._terms]
+        features, products = self._features, self._products
         pairs = [(k, u) for k in range(len(features)) for u in range(k, len(features))]
-        products = [_products(features[k], features[u]) for k, u in pairs]
         # what each column of moments adds to the flattened Hessian
         blocks = [_hessian_part(spreads[k], spreads[u], k == u) for k, u in pairs]
         if floor_is_free:
@@ -250,14 +264,25 @@ class SumOfPowers(_Coordinates):
         def evaluate(
             theta: FloatArray, weights: FloatArray, log_loss: FloatArray
         ) -> tuple[FloatArray, FloatArray, FloatArray]:
-            f, shares, total = self._terms_at(theta)
+            starts = range(0, len(features[0]), _BLOCK)
+            parts = [
+                moments_of(theta, weights[:, rows], log_loss[:, rows], rows)
+                for rows in (slice(start, start + _BLOCK) for start in starts)
+            ]
+            value, gradient, hessian = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+            return value, gradient @ to_gradient, (hessian @ to_hessian).reshape(-1, p, p)
+
+        def moments_of(
+            theta: FloatArray, weights: FloatArray, log_loss: FloatArray, rows: slice
+        ) -> tuple[FloatArray, FloatArray, FloatArray]:
+            f, shares, total = self._terms_at(theta, rows)
             value, slope, curvature = penalty.weighted(f, log_loss, weights)
             np.reciprocal(total, out=total)
             for share in shares:
                 share *= total
             slopes = [slope * share for share in shares]
-            sums = [at @ x for at, x in zip(slopes, features, strict=True)]
-            gradient = np.concatenate([*sums, slope.sum(axis=1, keepdims=True)], 1) @ to_gradient
+            sums = [at @ x[rows] for at, x in zip(slopes, features, strict=True)]
+            sums.append(slope.sum(axis=1, keepdims=True))
             mixed = np.subtract(curvature, slope, out=total)
             moments = []
             for (k, u), product in zip(pairs, products, strict=True):
@@ -266,14 +291,13 @@ class SumOfPowers(_Coordinates):
                 bracket = np.multiply(scaled, shares[u], out=f)
                 if k == u:
                     bracket += slopes[k]
-                moments.append(bracket @ product)
+                moments.append(bracket @ product[rows])
             if floor_is_free:
                 for share, x in zip(shares, features, strict=True):
                     share *= curvature
-                    moments.append(share @ x)
+                    moments.append(share @ x[rows])
                 moments.append(curvature.sum(axis=1, keepdims=True))
-            hessian = np.concatenate(moments, 1) @ to_hessian
-            return value, gradient, hessian.reshape(-1, p, p)
+            return value, np.concatenate(sums, 1), np.concatenate(moments, 1)
 
         return evaluate
 

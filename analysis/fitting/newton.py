@@ -15,6 +15,7 @@ from scaling.arrays import FloatArray
 
 #: a replica is done when a full Newton step would gain less than this share of its objective
 RELATIVE_GAIN = 1e-7
+_RUNS_FOR_DIRECTIONS = 50_000
 _LOWEST_DAMPING, _FIRST_DAMPING = 1e-6, 1e-3
 
 
@@ -102,8 +103,12 @@ def whitening(jacobian: FloatArray, weights: FloatArray) -> FloatArray:
     """Directions (p, p) in which the predictions of these runs change by one unit in all.
 
     With J = Q R the columns of inv(R) make the Gauss-Newton Hessian the identity. Directions
-    that the runs hardly see are kept at a finite length.
+    that the runs hardly see are kept at a finite length. They only guide a search, so of a large
+    table some runs tell them.
     """
+    if len(weights) > _RUNS_FOR_DIRECTIONS:
+        some = np.random.default_rng(0).integers(len(weights), size=_RUNS_FOR_DIRECTIONS)
+        jacobian, weights = jacobian[some], weights[some] * (len(weights) / len(some))
     scaled = jacobian * np.sqrt(weights)[:, None]
     scale = np.maximum(np.sqrt((scaled**2).sum(axis=0)), 1e-12)
     _, singular, right = np.linalg.svd(scaled / scale, full_matrices=False)

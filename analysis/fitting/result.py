@@ -335,7 +335,7 @@ class Fit(DrawnResult):
             "fixed": dict(self.fixed),
             "unidentified": dict(self.unidentified),
         }
-        return json.dumps({**self.to_dict(), "reload": reload}, indent=1, allow_nan=False)
+        return json.dumps({**self.to_dict(), "reload": reload}, allow_nan=False)
 
     def save(self, path: str | Path) -> None:
         """Write fit.json."""

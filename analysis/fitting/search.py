@@ -93,7 +93,8 @@ def condition_number(jacobian: FloatArray, weights: FloatArray) -> float:
     lengths = np.sqrt((scaled**2).sum(axis=0))
     if not (lengths > 0).all() or not np.isfinite(lengths).all():
         return float("inf")
-    singular = np.linalg.svd(scaled / lengths, compute_uv=False)
+    triangle = np.linalg.qr(scaled / lengths, mode="r")  # as wide as the constants, not the table
+    singular = np.linalg.svd(triangle, compute_uv=False)
     return float(singular[0] / singular[-1]) if singular[-1] > 0 else float("inf")
 
 

@@ -12,7 +12,7 @@ from analysis.fitting.flops_per_param_token import (
 )
 from analysis.tuning.gap import TuningGap
 from scaling.answerable import decades_outside
-from scaling.arrays import SAME_NUMBER, BoolArray, FloatArray, IntArray
+from scaling.arrays import DECADE, SAME_NUMBER, BoolArray, FloatArray, IntArray
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.words import counted
@@ -23,6 +23,8 @@ SIMILAR_COMPUTE = 0.2 * np.log(10)  # "similar" is within 0.2 decades
 # A run whose loss at its best learning rate is known no better (ln loss) counts half.
 DOUBTFUL = 0.01
 CURVE_POINTS = 50  # a learning curve holds thousands of near copies; this many carry the shape
+MOST_RUNS = 400  # of a larger table so many carry a forecast: more would hardly narrow it
+SLICE = 0.1 * DECADE  # of compute, in which runs stand for each other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +84,7 @@ class Ladder:
         """
         if len(self.inputs) == 1 and self.inputs != ("train_flops",):
             return np.ones(len(self))
-        near = np.abs(self.log_compute[:, None] - self.log_compute) <= SIMILAR_COMPUTE
-        best = np.where(near, self.log_loss, np.inf).min(axis=1)
+        best = lowest_nearby(self.log_compute, self.log_loss, SIMILAR_COMPUTE)
         return np.asarray(1 / (1 + ((self.log_loss - best) / FRONTIER_SCALE) ** 2))
 
     def weights(self, eta: float) -> FloatArray:
@@ -108,15 +109,63 @@ class Ladder:
         return replace(self, log_loss=self.log_loss + self.tuning.expected, tuning=None)
 
     def thinned(self, points: int = CURVE_POINTS) -> "Ladder":
-        """At most so many runs, equally spaced in the log of the one input."""
-        if len(self.inputs) > 1 or len(self) <= points:
+        """The runs at no more than so many values of the one input, equally spaced in its log."""
+        if len(self.inputs) > 1:
             return self
-        order = np.argsort(self.log_compute, kind="stable")
-        x = self.log_compute[order]
+        x, at = np.unique(self.log_compute, return_inverse=True)
+        if len(x) <= points:
+            return self
         wanted = np.linspace(x[0], x[-1], points)
         after = np.clip(np.searchsorted(x, wanted), 1, len(x) - 1)
         nearest = np.where(wanted - x[after - 1] < x[after] - wanted, after - 1, after)
-        return self.select(order[np.unique(nearest)])
+        return self.select(np.isin(at, nearest))
+
+    def sample(self) -> tuple[IntArray, int]:
+        """The rows (rising) of the runs that stand for a large table, all of one of up to
+        `MOST_RUNS`; and how many a slice of compute keeps.
+
+        Of every tenth of a decade equally many runs, as many as fit, so that the few large runs of
+        a table of small ones stay; and the runs at the ends of compute, of each input and of the
+        loss. Which of a slice is drawn, one of each equal part of it in order of compute: each is
+        as likely, and they are the same in whatever order the table has them.
+        """
+        most = MOST_RUNS
+        if len(self) <= most:
+            return np.arange(len(self)), len(self)
+        columns = (self.log_compute, *self.log_inputs.T, self.log_loss)
+        order = np.lexsort(columns[::-1])
+        slices = np.split(order, np.flatnonzero(np.diff(np.rint(columns[0][order] / SLICE))) + 1)
+        sizes = np.array([len(runs) for runs in slices])
+        fits = [k for k in range(1, most) if np.minimum(sizes, k).sum() <= most]
+        share, rng = max(fits, default=1), np.random.default_rng(0)
+        kept = [order[find(v[order])] for v in columns for find in (np.argmin, np.argmax)]
+        for runs in slices:
+            starts = np.linspace(0, len(runs), min(share, len(runs)) + 1).astype(np.int64)
+            part = np.diff(starts)
+            kept.extend(runs[starts[:-1] + (rng.random(len(part)) * part).astype(np.int64)])
+        return np.unique(kept), share
+
+
+def lowest_nearby(at: FloatArray, values: FloatArray, reach: float) -> FloatArray:
+    """The lowest of ``values`` (points,) among points within ``reach`` of each, along ``at``."""
+    places, which = np.unique(at, return_inverse=True)
+    lowest = np.full(len(places), np.inf)
+    np.minimum.at(lowest, which, values)
+    # from half a rounding too narrow, as a sum is rounded otherwise than the difference
+    start, stop = (np.searchsorted(places, places + sign * reach * (1 - 1e-9)) for sign in (-1, 1))
+    last = len(places) - 1
+    while (more := (start > 0) & (places - places[np.maximum(start - 1, 0)] <= reach)).any():
+        start -= more
+    while (more := (stop <= last) & (places[np.minimum(stop, last)] - places <= reach)).any():
+        stop += more
+    # lowest of 2^k neighbours from each place on; two such stretches cover any window
+    found, width = np.full(len(places), np.inf), 1
+    while width <= len(places):
+        here = (stop - start >= width) & (stop - start < 2 * width)
+        found[here] = np.minimum(lowest[start[here]], lowest[stop[here] - width])
+        lowest = np.minimum(lowest, np.append(lowest[width:], np.full(width, np.inf)))
+        width *= 2
+    return np.asarray(found[which])
 
 
 def evaluation_noise(usable: Records) -> float | None:

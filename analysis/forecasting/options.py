@@ -77,6 +77,16 @@ class ForecastOptions:
                 "take more draws or a lower level"
             )
 
+    def require_floor_below(self, lowest_loss: float, source: str) -> None:
+        """Raise ForecastError where a floor is held that these losses lie below, or at."""
+        name = (self.one_law.floor if self.one_law else None) or ""
+        floor = self.fix.get(name)
+        if floor is not None and floor >= lowest_loss:
+            raise ForecastError(
+                f"{source}: --fix {name}={floor:g} is not below the lowest loss "
+                f"{lowest_loss:.4g}; a floor lies below it: fix it lower or leave it free"
+            )
+
     @property
     def one_law(self) -> type[Law] | None:
         """The law that is to answer alone; None for all candidates."""

@@ -17,6 +17,7 @@ from analysis.forecasting.calibration import (
     Calibration,
 )
 from analysis.forecasting.ladder import (
+    CURVE_POINTS,
     Ladder,
     evaluation_noise,
     flops_limits,
@@ -41,6 +42,7 @@ from scaling.laws.base import Law
 from scaling.laws.registry import LAWS
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
+from scaling.words import counted
 
 FURTHEST_DECADES = 12.0
 COMPUTE_EXPONENT = 0.17  # alpha beta / (alpha + beta) of published surfaces
@@ -53,7 +55,7 @@ class Question:
     """The runs as a ladder, the laws that will be fitted to it, and what must be said of both."""
 
     ladder: Ladder
-    used: Records  # the runs behind the ladder; those left out are in its ``dropped``
+    used: Records  # the runs of the ladder; ``dropped`` has those left out, not those thinned out
     candidates: tuple[Candidate, ...]
     calibration: Calibration
     limits: tuple[Limit, ...]
@@ -76,13 +78,8 @@ def pose(
     law = options.one_law
     if law is None or not options.fix:
         return question
-    lowest = float(np.exp(question.ladder.log_loss.min()))
+    options.require_floor_below(float(np.exp(question.ladder.log_loss.min())), records.source)
     floor = options.fix.get(law.floor or "")
-    if floor is not None and floor >= lowest:
-        raise ForecastError(
-            f"{records.source}: --fix {law.floor}={floor:g} is not below the "
-            f"lowest loss {lowest:.4g}; a floor lies below it: fix it lower or leave it free"
-        )
     if floor is None or len(options.fix) > 1:
         return replace(question, candidates=(candidate_of(law, options.fix),))
     held = (c for c in question.candidates if "floor" in c.form.parameters[:1])
@@ -173,12 +170,14 @@ def _surface(usable: Records, law: type[Law] | None) -> Question:
     limits = health_limits(usable, weighed=tuning is None)
     if tuning is not None:
         ladder, limits = _well_tuned(ladder, tuning), limits + tuning.limits
+    limits += flops_limits(usable) + ladder.flops.limits + _check_fall(usable, ladder)
+    ladder, usable, thinned = _sampled(ladder, usable)
     return Question(
         ladder=ladder,
         used=usable,
         candidates=_chosen(surface_candidates(), law, _of_surface),
         calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
-        limits=limits + flops_limits(usable) + ladder.flops.limits + _check_fall(usable, ladder),
+        limits=limits + thinned,
         evaluation_noise=evaluation_noise(usable),
     )
 
@@ -211,15 +210,43 @@ def _curve(
     if no_surface is not None:
         text = f"{no_surface}: the forecast uses best runs by compute"
         fallback = (Limit(LimitCode.FALLBACK, text),)
+    limits = fallback + health_limits(usable) + _check_fall(usable, ladder)
+    ladder, usable, thinned = _sampled(ladder, usable)
     is_far = x == "train_flops" or furthest > ladder.log_compute.max() + FAR * np.log(10)
     return Question(
         ladder=ladder,
         used=usable,
         candidates=_chosen(curve_candidates(exponent, far=is_far), law, _of_curve),
         calibration=FAR_CURVE if is_far else NEAR_CURVE,
-        limits=fallback + health_limits(usable) + _check_fall(usable, ladder),
+        limits=limits + thinned + _on_a_grid(ladder),
         evaluation_noise=evaluation_noise(usable),
     )
+
+
+def _sampled(ladder: Ladder, used: Records) -> tuple[Ladder, Records, tuple[Limit, ...]]:
+    """The runs that carry a forecast, all where they are not very many; and that these are some."""
+    keep, share = ladder.sample()
+    if len(keep) == len(ladder):
+        return ladder, used, ()
+    by = "compute" if len(ladder.inputs) == 2 else ladder.inputs[0]
+    text = (
+        f"{len(keep):,} of {counted(len(ladder), 'run')} carry the forecast: up to {share:,} of "
+        f"each tenth of a decade of {by}, drawn alike by every call, and those at the ends"
+    )
+    used = replace(used, table=used.table.iloc[keep])
+    return ladder.select(keep), used, (Limit(LimitCode.THINNED, text),)
+
+
+def _on_a_grid(ladder: Ladder) -> tuple[Limit, ...]:
+    """That the laws of a curve are fitted at some of its points, where those are many."""
+    fitted = len(ladder.thinned())
+    if fitted == len(ladder):
+        return ()
+    text = (
+        f"laws are fitted to {fitted:,} of {counted(len(ladder), 'run')}, those nearest to "
+        f"{CURVE_POINTS} values at equal steps of ln {ladder.inputs[0]}; backtests read them all"
+    )
+    return (Limit(LimitCode.THINNED, text),)
 
 
 def _check_fall(records: Records, ladder: Ladder) -> tuple[Limit, ...]:

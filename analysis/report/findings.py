@@ -143,7 +143,8 @@ def gather_findings(
     ``sealed`` is a forecast of the held-out runs that was made before they were measured;
     ``asked`` are questions of the reader's own, answered as their verbs answer them.
 
-    Raises RecordError where no run is usable at all.
+    Raises RecordError where no run is usable at all, and ForecastError where ``options`` hold a
+    floor that the losses lie below.
     """
     records = records_from(records)
     options = replace(options, confidence_levels=(*options.confidence_levels, confidence_level))
@@ -153,6 +154,7 @@ def gather_findings(
     used = ready.with_values(column)
     if not len(used):
         raise RecordError(f"{records.source}: no usable run with {column} and a loss to report on")
+    options.require_floor_below(float(used.column("loss").min()), records.source)
     questions = _Questions(
         records=records,
         ready=ready,
@@ -161,8 +163,7 @@ def gather_findings(
         confidence_level=confidence_level,
         bootstrap=bootstrap,
     )
-    refusals = _Refusals(records.source)
-    ask = refusals.ask
+    ask = (refusals := _Refusals(records.source)).ask
     look = partial(questions.held_out, sealed)
     check = ask(look, LimitCode.NO_HELD_OUT_CHECK) if len(held_out_runs(records)) else None
     return Findings(
@@ -220,6 +221,7 @@ class _Questions:
             self.ready,
             law,
             x=self.options.x,
+            fix=self.options.fix if law is self.options.one_law else None,
             bootstrap=self.bootstrap,
             confidence_level=self.confidence_level,
             seed=self.options.seed,

@@ -154,4 +154,4 @@ def fit_json(
     document = fit.to_dict(confidence_levels)
     if checks:
         document["cross_checks"] = [asdict(check) for check in checks]
-    return json.dumps(plain_values(document), indent=1, allow_nan=False)
+    return json.dumps(plain_values(document), allow_nan=False)

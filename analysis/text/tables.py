@@ -29,6 +29,11 @@ def plain_values(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): plain_values(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
+        kinds = set(map(type, value))
+        if kinds == {float}:  # residuals, and the names of rows: a million of a large table
+            return [item if math.isfinite(item) else None for item in value]
+        if kinds == {str}:
+            return list(value)
         return [plain_values(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

@@ -1,11 +1,14 @@
 """Facts about a floor that is known: a column of the runs, such as the entropy of their source."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.forecasting.options import ForecastOptions
+from analysis.report import gather_findings
 from scaling.cli import main
 from scaling.records import read_records
 
@@ -54,3 +57,42 @@ def test_several_numbers_are_separated_by_blanks(runs, capsys):
     with pytest.raises(SystemExit):
         main(["forecast", runs, "--flops", "1e18,1e19"])
     assert '"1e18,1e19" is not a number; separate several by blanks' in capsys.readouterr().err
+
+
+FIXING = {
+    "fit": (),
+    "forecast": ("--flops", "1e12"),
+    "allocate": ("--flops", "1e12"),
+    "backtest": (),
+    "report": ("-o", "report.html"),
+}
+
+
+@pytest.mark.parametrize("verb", FIXING)
+@pytest.mark.parametrize(
+    ("fixed", "said"),
+    [
+        (["E=9"], "lowest"),
+        (["q=1"], "has no constant q"),
+        (["A=-1"], "cannot be below zero"),
+        (["E=nan"], "give a finite number"),
+        (["E=1", "E=2"], "given twice"),
+    ],
+    ids=lambda given: given[0] if isinstance(given, list) else "",
+)
+def test_every_verb_that_holds_constants_refuses_alike(
+    verb, fixed, said, capsys, tmp_path, monkeypatch
+):
+    flags = [word for pair in fixed for word in ("--fix", pair)]
+    runs = str(Path("examples/quickstart_runs.csv").resolve())
+    monkeypatch.chdir(tmp_path)
+    assert main([verb, runs, *FIXING[verb], "--law", "chinchilla", *flags]) == 2
+    error = capsys.readouterr().err.strip()
+    assert said in error and "\n" not in error
+
+
+def test_the_constants_of_a_report_are_held_as_its_forecast_holds_them(runs):
+    options = ForecastOptions(law="power_law", fix={"c": FLOOR}, draws=200, backtests=0)
+    found = gather_findings(runs, options=options, bootstrap=0, with_backtest=False)
+    assert [law.law.c for law in found.laws] == [FLOOR]
+    assert found.forecast.targets[-1].intervals[0.9].low > FLOOR
