@@ -265,20 +265,20 @@ class RunStore:
         Only the one driver of a sweep can know; of all runs, or of some. What they logged stays.
         Returns the ids of the runs.
         """
-        cut_off = [
+        gone = [
             (run_id, one.store_run_id)
             for run_id, tries in self._by_run().items()
             for one in tries
             if one.tags[STATE] == RunState.RUNNING and (run_ids is None or run_id in run_ids)
         ]
-        client = connect(self.tracking_uri) if cut_off else None
-        for _, store_run_id in cut_off:
+        client = connect(self.tracking_uri) if gone else None
+        for _, store_run_id in gone:
             assert client is not None
             with one_line_errors(self.tracking_uri):
                 tags = {STATE: state, REASON: without_secrets(reason)[:500]}
                 log_batches(client, store_run_id, tags=tags)
                 client.set_terminated(store_run_id, MLFLOW_STATUS.get(state, "FAILED"))
-        return tuple(run_id for run_id, _ in cut_off)
+        return tuple(run_id for run_id, _ in gone)
 
     def add_facts(self, run_id: str, facts: Mapping[str, Fact], *, traceback: str = "") -> None:
         """Add to the record of a run that has ended; its end moves to now, so that readers look.

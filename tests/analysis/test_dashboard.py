@@ -233,7 +233,7 @@ def test_without_sources_the_page_offers_the_sweeps_of_the_store(tracking_uri, m
         writer.log_progress({"tokens": 50_000 * len(done), "steps": len(done), "train_flops": 6e9})
         writer.finish({"loss": losses[-1]}) if number < 4 else writer.flush()
     assert verb.stored_sweeps() == ["mlflow:ladder"]
-    assert verb.outlooks_of("mlflow:ladder") == {}  # nobody drives it: it was cut off
+    assert verb.outlooks_of("mlflow:ladder") == {}  # nobody drives it: it was interrupted
     assert verb.outlooks_of("runs.csv") == {}
 
     def script():
