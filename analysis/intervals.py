@@ -49,6 +49,11 @@ def interval_columns(intervals: Mapping[float, Interval], of: str = "") -> dict[
     return columns
 
 
+def holding(interval: Interval, value: float) -> Interval:
+    """The interval, as far as the estimate that it belongs to where percentiles leave it out."""
+    return Interval(min(interval.low, value), max(interval.high, value))
+
+
 def outwards(interval: Interval, digits: int = 2) -> Interval:
     """An interval of positive numbers with so many digits, whose ends lie no further in."""
     ends = []

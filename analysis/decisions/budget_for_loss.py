@@ -11,7 +11,7 @@ from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
 from analysis.forecasting.optimum import best_log_params
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.setup import FURTHEST_DECADES, pose
-from analysis.forecasting.support import target_limits
+from analysis.forecasting.support import WIDEST_PLAN, signal_limits, target_limits
 from analysis.intervals import Interval, interval_columns
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
@@ -115,7 +115,12 @@ def budget_for_loss(
         low, high = np.quantile(answer.draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
         ranges[level] = Interval(_reached(budgets, low, loss), _reached(budgets, high, loss))
     median = _reached(budgets, answer.centre, loss)
-    against = _against(ask, median, options) if 0 < median < float("inf") else ()
+    against = signal_limits(forecaster)
+    if not against and 0 < median < float("inf"):
+        low, high = (
+            _reached(budgets, np.quantile(answer.draws, end, axis=1), loss) for end in (0.05, 0.95)
+        )
+        against = _against(ask, median, options) or _too_wide(max(low, np.exp(start)), high)
     return BudgetForLoss(
         loss=loss,
         column=column,
@@ -130,6 +135,14 @@ def _against(ask: BudgetQuestion, budget: float, options: ForecastOptions) -> tu
     there = np.log([budget])
     answer = log_forecast(ask.forecaster, ask.log_inputs(there), there, options)
     return target_limits(ask.forecaster, answer)[0]
+
+
+def _too_wide(low: float, high: float) -> tuple[Limit, ...]:
+    """Whether the 90% range of a budget is too wide for its median to be a number."""
+    if high <= low * 10**WIDEST_PLAN:
+        return ()
+    text = "its 90% range spans more than a factor of 100"
+    return (Limit(LimitCode.UNSUPPORTED, text),)
 
 
 def _reached(log_budgets: FloatArray, log_losses: FloatArray, loss: float) -> float:
@@ -154,7 +167,11 @@ def _limits(
     against: tuple[Limit, ...],
 ) -> tuple[Limit, ...]:
     found = []
-    if np.isinf(median):
+    if against:
+        where = "; ".join(texts(against))
+        text = f"unsupported: the budget for {loss:g}, {where}; read it as an order of magnitude"
+        found.append(Limit(LimitCode.UNSUPPORTED, text))
+    elif np.isinf(median):
         text = (
             f"a loss of {loss:g} is not expected at any {column} up to {FURTHEST_DECADES:g} "
             "decades beyond the data"
@@ -163,12 +180,6 @@ def _limits(
     elif median == 0:
         text = f"a loss of {loss:g} is reached below the smallest {column} in the data"
         found.append(Limit(LimitCode.EXTRAPOLATED, text))
-    elif against:
-        where = "; ".join(texts(against))
-        text = (
-            f"unsupported: the budget for {loss:g} lies {where}; read it as an order of magnitude"
-        )
-        found.append(Limit(LimitCode.UNSUPPORTED, text))
     elif median > np.exp(log_end):
         decades = (np.log(median) - log_end) / np.log(10)
         text = f"the budget for {loss:g} lies {decades:.2f} decades beyond the data"

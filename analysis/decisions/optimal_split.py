@@ -10,14 +10,13 @@ import numpy.typing as npt
 from analysis.decisions.demand import Demand, demand_for, with_effective_data
 from analysis.display import Result
 from analysis.fitting.flops_per_param_token import FlopsPerParamToken
-from analysis.fitting.reach import too_far
 from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import check_distance, pose
-from analysis.forecasting.support import furthest_backtest, span, target_limits
+from analysis.forecasting.support import target_limits, too_wide
 from analysis.forecasting.targets import Targets
-from analysis.intervals import Interval, interval_columns, outwards
+from analysis.intervals import Interval, holding, interval_columns, outwards
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, codes, first_of
@@ -55,7 +54,8 @@ class OptimalSplit(Result):
 
     @property
     def supported(self) -> bool:
-        """Whether the digits of size and tokens mean something."""
+        """Whether the digits of size and tokens mean something, by the rule of
+        `analysis.forecasting.support`."""
         return first_of(LimitCode.UNSUPPORTED, self.limits) is None
 
     def shown(self, value: float) -> float:
@@ -152,7 +152,9 @@ def allocate(
     log_params = _draws(forecaster, demand, log_budgets, beyond, options)
     names = "; ".join(c.name for c in question.candidates)  # some hold a comma
     answered_by = f"weighted laws ({names})" if len(question.candidates) > 1 else names
-    spanned, backtested = span(forecaster), furthest_backtest(forecaster)
+    trained = flops.log_compute(log_best, log_trained)
+    there = replace(log_forecast(forecaster, inputs, trained, options), distance=beyond)
+    against = target_limits(forecaster, there)
     shared = question.limits + demand.limits
     losses = _losses(forecaster, demand, log_budgets, log_best, options)
     splits = tuple(
@@ -167,7 +169,7 @@ def allocate(
             decades_beyond=float(beyond[i]),
             law=answered_by,
             limits=shared
-            + too_far(float(beyond[i]), spanned, backtested)
+            + (against[i] or too_wide(log_params[i], "the best size"))
             + _endless(float(budget), log_params[i]),
         )
         for i, budget in enumerate(budgets)
@@ -191,21 +193,24 @@ def _split(
     log_tokens = np.where(log_params == np.inf, -np.inf, log_tokens)
     best = np.asarray(log_best)
     params, r = float(np.exp(best)), float(np.exp(flops.log(best)))
+    tokens = float(np.exp(demand.log_tokens(flops, np.log(budget), best)))
     served = demand.served_flops(flops, params)
     split = OptimalSplit(
         budget=budget,
         train_flops=budget - served,
         params=params,
-        tokens=float(np.exp(demand.log_tokens(flops, np.log(budget), best))),
+        tokens=tokens,
         flops_per_param_token=r,
-        params_range={level: _range(log_params, level) for level in levels},
-        tokens_range={level: _range(log_tokens, level) for level in levels},
+        params_range={level: holding(_range(log_params, level), params) for level in levels},
+        tokens_range={level: holding(_range(log_tokens, level), tokens) for level in levels},
         **known,
     )
     if split.supported:
         return split
     trained = split.shown(split.train_flops) if served else budget
-    return replace(split, params=None, tokens=None, flops_per_param_token=None, train_flops=trained)
+    nothing = dict.fromkeys(("params", "tokens", "flops_per_param_token"))
+    nothing |= dict.fromkeys(("loss_at_half_size", "loss_at_twice_size"))
+    return replace(split, **nothing, train_flops=trained)
 
 
 def _losses(

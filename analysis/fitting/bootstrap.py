@@ -17,7 +17,7 @@ import numpy.typing as npt
 from analysis.fitting.law_on_runs import Model
 from analysis.fitting.newton import minimise, whitening
 from analysis.fitting.penalties import Penalty, penalty_named
-from scaling.arrays import FloatArray
+from scaling.arrays import BoolArray, FloatArray, IntArray
 
 Resampling = Literal["pairs", "wild", "normal"]
 
@@ -41,9 +41,14 @@ class Draws:
     """Search coordinates of every replica and how their searches ended."""
 
     theta: FloatArray  # (draws, p)
+    ok: BoolArray  # (draws,) whether the search converged: no interval is made of the others
     resampling: Resampling
-    converged: int
     clusters: int
+
+    @property
+    def converged(self) -> int:
+        """How many searches converged."""
+        return int(self.ok.sum())
 
 
 def bootstrap(
@@ -71,7 +76,8 @@ def bootstrap(
             resampling = "normal"
     if resampling == "normal":
         spread = normal_draws(model, penalty, theta, weights, log_loss, labels, draws, rng)
-        return Draws(theta=spread, resampling="normal", converged=draws, clusters=clusters)
+        ok = np.asarray(np.isfinite(spread).all(axis=1))
+        return Draws(theta=spread, ok=ok, resampling="normal", clusters=clusters)
     basis = whitening(model.jacobian(theta), weights)
     centre = theta
     if resampling == "wild" and _is_deaf_to_few(penalty, model, theta, log_loss):
@@ -79,7 +85,7 @@ def bootstrap(
         whole = Tables(weights=weights[None], log_loss=log_loss[None], draws=1, resampling="wild")
         theta = refit(model, penalty, theta, whole, basis)[0][0]
     predicted = model.log_prediction(theta[None])[0]
-    parts, converged = [], 0
+    parts, ends = [], []
     chunk = max(1, _CHUNK_ELEMENTS // len(log_loss))
     for first in range(0, draws, chunk):
         size = min(chunk, draws - first)
@@ -95,9 +101,12 @@ def bootstrap(
         )
         at, ok = refit(model, penalty, theta, tables, basis)
         parts.append(centre + (at - theta))
-        converged += ok
+        ends.append(ok)
     return Draws(
-        theta=np.concatenate(parts), resampling=resampling, converged=converged, clusters=clusters
+        theta=np.concatenate(parts),
+        ok=np.concatenate(ends),
+        resampling=resampling,
+        clusters=clusters,
     )
 
 
@@ -157,22 +166,35 @@ def usual_resampling(clusters: int) -> Resampling:
 
 def refit(
     model: Model, penalty: Penalty, theta: FloatArray, tables: Tables, basis: FloatArray
-) -> tuple[FloatArray, int]:
-    """The tables refitted from ``theta`` (p,): (draws, p) and how many converged."""
-    at = np.repeat(theta[None], tables.draws, axis=0)
-    ok = 0
+) -> tuple[FloatArray, BoolArray]:
+    """The tables refitted from ``theta`` (p,): (draws, p), and which converged (draws,).
+
+    Those that did not are searched on from where they stopped, for as long as the longest search.
+    """
+    at, longest = np.repeat(theta[None], tables.draws, axis=0), _LONGEST_SEARCH[tables.resampling]
+    ok = np.zeros(tables.draws, dtype=bool)
     for stage in refit_stages(penalty):
-        solution = minimise(
-            model,
-            stage,
-            at,
-            weights=tables.weights,
-            log_loss=tables.log_loss,
-            basis=basis,
-            max_iterations=_LONGEST_SEARCH[tables.resampling],
-        )
-        at, ok = solution.theta, int(solution.converged.sum())
-    return at, ok
+        which = np.arange(tables.draws)
+        for iterations in (longest, max(_LONGEST_SEARCH.values())):
+            solution = minimise(
+                model,
+                stage,
+                at[which],
+                weights=_rows(tables.weights, which),
+                log_loss=_rows(tables.log_loss, which),
+                basis=basis,
+                max_iterations=iterations,
+            )
+            at[which], ok[which] = solution.theta, solution.converged
+            which = np.flatnonzero(~ok)
+            if not len(which):
+                break
+    return at, ok & np.isfinite(at).all(axis=1)
+
+
+def _rows(values: FloatArray, which: IntArray) -> FloatArray:
+    """Some replicas' rows of a table; all of a table that they share."""
+    return values if len(values) == 1 else values[which]
 
 
 def refit_stages(penalty: Penalty) -> tuple[Penalty, ...]:

@@ -178,12 +178,14 @@ def _counted_in_words(column: str, records: Records) -> str:
 
 
 def _intervals_in_words(fit: Fit) -> str:
-    if fit.draws is None:
+    if not fit.n_draws:
         return "none (no bootstrap)"
-    count = len(np.atleast_1d(next(iter(fit.draws.constants().values()))))
+    made = f"{fit.n_draws} {fit.resampling} bootstrap refits by cluster"
+    if fit.draws is None:
+        return f"none ({fit.n_draws_converged} of {made} converged)"
     return (
-        f"{100 * fit.confidence_level:g}% percentile intervals of {count} {fit.resampling} "
-        f"bootstrap refits by cluster, {fit.n_draws_converged} converged"
+        f"{100 * fit.confidence_level:g}% percentile intervals of {made}, "
+        f"{fit.n_draws_converged} converged"
     )
 
 

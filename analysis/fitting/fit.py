@@ -29,6 +29,8 @@ from scaling.sources import Source, records_from
 from scaling.words import counted
 
 FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
+LEAST_CONVERGED = 0.5  # share of the refits: with fewer, those that did are no fair sample
+_HELPS = ("params", "tokens", "train_flops")  # more of them cannot do harm
 #: where replicas start when the best floor is zero: this share of the lowest loss
 _FLOOR_SHARE_OF_REPLICAS = 0.05
 
@@ -89,6 +91,7 @@ def fit_as_asked(
         fit = _fit_free(problem, penalty, bootstrap, resampling, seed, confidence_level)
     if ties:
         fit = replace(fit, tied=dict(expressions or {}))
+    fit = _with_direction(_without_endless(fit), problem)
     fit = replace(fit, weights=weights_in_words(weights, problem))
     if card:
         fit = replace(fit, card=checklist_card(fit, problem.records).entries)
@@ -114,7 +117,7 @@ def _fit_free(
     draws, drawn = None, None
     if bootstrap:
         draws = _draw(problem, model, penalty, start, bootstrap, resampling, seed)
-        drawn = model.to_constants(draws.theta)
+        drawn = _of_converged(model.to_constants(draws.theta), draws)
     return _assemble(
         problem,
         penalty,
@@ -154,6 +157,15 @@ def _draw(
         )
 
 
+def _of_converged(
+    constants: Mapping[str, FloatArray], draws: Draws
+) -> dict[str, FloatArray] | None:
+    """The constants of the refits that converged; None where these are too few for intervals."""
+    if draws.converged < max(FEWEST_RESAMPLES, LEAST_CONVERGED * len(draws.ok)):
+        return None
+    return {name: values[draws.ok] for name, values in constants.items()}
+
+
 def _assemble(
     problem: Problem,
     penalty: Penalty,
@@ -169,7 +181,13 @@ def _assemble(
     confidence_level: float,
 ) -> Fit:
     """The result of a search and its bootstrap as one value."""
-    predicted = np.log(law.loss(*problem.inputs))
+    with np.errstate(all="ignore"):
+        predicted = np.log(law.loss(*problem.inputs))
+    if not np.isfinite(predicted).all():
+        raise FitError(
+            f"{problem.records.source}: {problem.law.name} overflows at its best fit; give other "
+            "values to --fix and --tie, or choose a simpler law"
+        )
     if draws is not None:
         limits = (*limits, *_bootstrap_limits(draws))
     used = problem.records
@@ -192,6 +210,7 @@ def _assemble(
         reach=reach_of(used, problem.columns),
         search=optimum.search,
         resampling="none" if draws is None else draws.resampling,
+        n_draws=0 if draws is None else len(draws.ok),
         n_draws_converged=0 if draws is None else draws.converged,
         confidence_level=confidence_level,
         seed=seed,
@@ -212,25 +231,81 @@ def _with_small_floor(problem: Problem, floor: str, model: Model, penalty: Penal
     return model.to_coordinates(constants)
 
 
-def _direction_limits(problem: Problem, predicted: FloatArray) -> list[Limit]:
-    """Whether a law of one input says that more of it does not help."""
-    if len(problem.inputs) != 1:
-        return []
-    (x,) = problem.inputs
-    if predicted[np.argmax(x)] < predicted[np.argmin(x)]:
-        return []
+def _without_endless(fit: Fit) -> Fit:
+    """The fit without constants of which the refits tell no interval: one that has no finite end,
+    or no width since they all agree."""
+    if fit.draws is None:
+        return fit
+    tail, why = (1 - fit.confidence_level) / 2, {}
+    given = {*fit.fixed, *fit.tied, *fit.unidentified}
+    for name, values in fit.draws.constants().items():
+        if name in given or float(fit.law.constants()[name]) in fit.bounds.get(name, ()):
+            continue
+        with np.errstate(all="ignore"):
+            ends = np.quantile(values, [tail, 1 - tail])
+        if not np.isfinite(ends).all():
+            why[name] = "its interval has no finite end"
+        elif np.ptp(values) == 0:
+            why[name] = "all refits agree on it, so its interval has no width"
+    if not why:
+        return fit
+    text = "; ".join(f"{name}: {reason}" for name, reason in why.items())
+    limits = (*fit.limits, Limit(LimitCode.UNSUPPORTED, f"not told by these runs: {text}"))
+    return replace(fit, limits=limits, unidentified={**fit.unidentified, **why})
+
+
+def _with_direction(fit: Fit, problem: Problem) -> Fit:
+    """The fit with what is to say of a law by which more of an input does not help.
+
+    Raises FitError where constants that the caller gave make it so.
+    """
+    rises = [name for name in _rising(fit.law, problem) if name]
+    if not rises:
+        return fit
+    given = [f"--fix {k}={v:g}" for k, v in problem.fixed.items() if k != problem.law.floor]
+    given += [f"--tie {k}={v}" for k, v in fit.tied.items()]
+    more = " and ".join(rises)
+    if given:
+        raise FitError(
+            f"{problem.records.source}: with {', '.join(given)} the loss does not fall with "
+            f"{more}; give other values, or leave them to the fit"
+        )
     text = (
-        f"the fitted loss does not fall with {problem.columns[0]}: check the loss column and the "
+        f"the fitted loss does not fall with {more}: check the loss column and the "
         "training of the larger runs"
     )
-    return [Limit(LimitCode.NOT_FALLING, text)]
+    limits = (*fit.limits, Limit(LimitCode.NOT_FALLING, text))
+    if len(problem.inputs) == 1:
+        return replace(fit, limits=limits)
+    untold = dict.fromkeys(fit.law.constants(), f"the fitted loss does not fall with {more}")
+    return replace(fit, limits=limits, unidentified={**untold, **fit.unidentified})
+
+
+def _rising(law: Law, problem: Problem) -> list[str]:
+    """The inputs of which more does not help by the law, over these runs."""
+    if len(problem.inputs) == 1:
+        (x,) = problem.inputs
+        ends = law.loss(np.array([x.min(), x.max()]))
+        return [] if ends[1] < ends[0] else [*problem.columns]
+    names = []
+    for i, name in enumerate(problem.columns):
+        if name not in _HELPS:
+            continue
+        doubled = [2 * v if j == i else v for j, v in enumerate(problem.inputs)]
+        with np.errstate(all="ignore"):
+            rise = np.log(law.loss(*doubled)) - np.log(law.loss(*problem.inputs))
+        if not np.mean(rise) < 0:
+            names.append(name)
+    return names
 
 
 def _bootstrap_limits(draws: Draws) -> list[Limit]:
     limits = []
-    lost = len(draws.theta) - draws.converged
-    if lost > 0.02 * len(draws.theta):
-        text = f"{lost} of {len(draws.theta)} bootstrap refits did not converge"
+    lost = len(draws.ok) - draws.converged
+    if lost:
+        text = f"{lost} of {len(draws.ok)} bootstrap refits did not converge: "
+        kept = draws.converged >= max(FEWEST_RESAMPLES, LEAST_CONVERGED * len(draws.ok))
+        text += "intervals are of the others" if kept else "there are no intervals"
         limits.append(Limit(LimitCode.NOT_CONVERGED, text))
     if draws.clusters < 8:
         rest_on = counted(draws.clusters, "independent configuration")
@@ -275,15 +350,16 @@ def _fit_bounded(
     else:
         raise FitError(f"{problem.records.source}: no {problem.law.name} fits within the bounds")
     if bootstrap:
-        draws, drawn = _bounded_draws(
+        draws, values = _bounded_draws(
             problem, penalty, fit.law, edges, held, bootstrap, resampling, seed
         )
-        limits = (*fit.limits, *_bootstrap_limits(draws))
+        limits, drawn = (*fit.limits, *_bootstrap_limits(draws)), _of_converged(values, draws)
         fit = replace(
             fit,
-            draws=problem.law(**drawn),
+            draws=None if drawn is None else problem.law(**drawn),
             limits=limits,
             resampling=draws.resampling,
+            n_draws=len(draws.ok),
             n_draws_converged=draws.converged,
         )
     fit = replace(fit, fixed=dict(problem.fixed), bounds=edges)
@@ -310,7 +386,7 @@ def _bounded_draws(
     constants = {k: float(v) for k, v in law.constants().items()}
     patterns: list[dict[str, float]] = [{}]
     drawn: dict[str, FloatArray] = {}
-    todo = [np.ones(count, bool)]
+    todo, ok = [np.ones(count, bool)], np.ones(count, bool)
     while patterns:
         pattern, mask = patterns.pop(0), todo.pop(0)
         model = problem.model(held=pattern)
@@ -318,13 +394,14 @@ def _bounded_draws(
         draws = _draw(problem, model, penalty, start, count, resampling, seed)
         values = model.to_constants(draws.theta)
         drawn = {k: np.where(mask, v, drawn.get(k, v)) for k, v in values.items()}
+        ok = np.where(mask, draws.ok, ok)
         beyond = _violated(values, edges)
         for name, edge in beyond.items():
             for side in np.unique(edge[mask & np.isfinite(edge)]):
                 patterns.append({**pattern, name: float(side)})
                 todo.append(mask & (edge == side))
                 mask = mask & ~(edge == side)
-    return draws, drawn
+    return replace(draws, ok=ok), drawn
 
 
 def _violated(

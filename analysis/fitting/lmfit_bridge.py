@@ -78,6 +78,10 @@ def tied_constants(law: type[Law], expressions: Mapping[str, str]) -> dict[str, 
             ties[name] = expression(text, known)
         except ExpressionError as error:
             raise FitError(f"--tie {name}={printable(text)}: {error}") from error
+        with np.errstate(all="ignore"):
+            value = np.asarray(ties[name](dict.fromkeys(known, 0.5)))
+        if not np.isfinite(value).all():
+            raise FitError(f"--tie {name}={printable(text)}: it is no finite number")
     return ties
 
 

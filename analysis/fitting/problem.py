@@ -157,6 +157,11 @@ def check_fixed(law: type[Law], fixed: Mapping[str, float]) -> None:
             raise FitError(f"--fix {name}={value}: give a finite number")
         if name in law.positive and (value < 0 or (value == 0 and name != law.floor)):
             raise FitError(f"--fix {name}={value:g}: {name} of {law.name} cannot be below zero")
+        low, high = law.bounds()[name]
+        if not low <= value <= high:
+            raise FitError(
+                f"--fix {name}={value:g}: {name} of {law.name} is searched from {low:g} to {high:g}"
+            )
     if len(fixed) == len(law.constant_names()):
         raise FitError(f"--fix names every constant of {law.name}; leave at least one to fit")
 

@@ -95,7 +95,8 @@ class Fit(DrawnResult):
     reach: Reach  # of the runs, in the law's inputs
     search: Search
     resampling: str
-    n_draws_converged: int
+    n_draws: int  # bootstrap refits that were made
+    n_draws_converged: int  # those that ``draws`` holds
     confidence_level: float
     seed: int
     source: str
@@ -122,7 +123,8 @@ class Fit(DrawnResult):
             fit.interval(lambda law: law.alpha)
             fit.interval(lambda law: law.loss(params=70e9, tokens=1.4e12))
 
-        Draws are the first axis of what ``quantity`` returns; further axes stay. Read it as the
+        Draws are the first axis of what ``quantity`` returns; further axes stay. Where percentiles
+        leave the estimate out, the interval reaches as far as the estimate. Read it as the
         uncertainty of the fitted law if the law is right: not of its form, nor of a new run.
         Efron and Tibshirani 1993, "An Introduction to the Bootstrap".
         Raises FitError if the fit was made without a bootstrap.
@@ -132,6 +134,8 @@ class Fit(DrawnResult):
         with np.errstate(all="ignore"):  # draws that nothing holds may overflow: an infinite end
             values = np.asarray(quantity(self._need_draws()), dtype=np.float64)
             low, high = np.quantile(values, [tail, 1 - tail], axis=0)
+            best = np.asarray(quantity(self.law), dtype=np.float64)
+            low, high = np.minimum(low, best), np.maximum(high, best)
         if np.ndim(low) == 0:
             return Interval(float(low), float(high))
         return Interval(low, high)
@@ -296,7 +300,7 @@ class Fit(DrawnResult):
             "reach": asdict(self.reach),
             "search": _finite(vars(self.search)),
             "resampling": self.resampling,
-            "n_draws": 0 if self.draws is None else len(np.atleast_1d(_first(self.draws))),
+            "n_draws": self.n_draws,
             "n_draws_converged": self.n_draws_converged,
             "card": self.card,
             "log_residuals": list(self.log_residuals),
@@ -401,7 +405,7 @@ class Fit(DrawnResult):
         tail = (1 - self.confidence_level) / 2
         low, high = np.quantile(values, [tail, 1 - tail])
         stderr = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-        return Estimate(best, stderr, float(low), float(high))
+        return Estimate(best, stderr, min(float(low), best), max(float(high), best))
 
 
 _PLAIN = (
@@ -418,13 +422,10 @@ _PLAIN = (
     "source",
     "data_hash",
     "resampling",
+    "n_draws",
     "n_draws_converged",
     "card",
 )
-
-
-def _first(law: Law) -> Any:
-    return next(iter(law.constants().values()))
 
 
 def _finite(values: Mapping[str, Any]) -> dict[str, Any]:

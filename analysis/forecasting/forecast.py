@@ -33,7 +33,7 @@ from analysis.forecasting.support import (
     target_limits,
 )
 from analysis.forecasting.targets import Targets
-from analysis.intervals import Interval, interval_columns
+from analysis.intervals import Interval, holding, interval_columns
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.columns import canonical_name
@@ -206,7 +206,7 @@ def _target_forecast(
     ranges = {}
     for level in levels:
         low, high = np.quantile(losses, [(1 - level) / 2, (1 + level) / 2])
-        ranges[level] = Interval(float(low), float(high))
+        ranges[level] = holding(Interval(float(low), float(high)), centre)
     weighing, ensemble = answer.weighing, forecaster.ensemble
     names = [m.candidate.name for m in ensemble.members]
     return TargetForecast(

@@ -3,24 +3,29 @@
 import numpy as np
 
 from analysis.fitting.reach import WIDEST, too_far
+from analysis.fitting.signal import no_signal
 from analysis.forecasting.ensemble import Ensemble
 from analysis.forecasting.forecaster import Forecaster, LogForecast
-from scaling.arrays import DECADE, BoolArray
+from scaling.arrays import DECADE, BoolArray, FloatArray
 from scaling.limits import Limit, LimitCode
 from scaling.words import counted
 
 FLOOR_LEARNED = 0.1  # standard error of the log floor below which the runs, not the prior, know it
 WIDE_SCALE = 1.3
+WIDEST_PLAN = 2.0  # decades of a size or a budget beyond which its digits say nothing
 STEEP_EXPONENT = 0.6
 
 
 def supported(forecaster: Forecaster, answer: LogForecast) -> BoolArray:
     """Whether each target (targets,) has support enough for its median to be read as a number.
 
-    All three must hold: the target lies beyond the runs by at most one and a half times what they
-    span (in decades of compute, or of the one input); a backtest reached at least a quarter of
-    that distance, or the distance is at most half the span; the 90% interval is no wider than a
-    factor of 1.5. Otherwise only the interval should be read, as an order of magnitude.
+    All five must hold: the losses follow the sizes of their runs (`analysis.fitting.signal`); the
+    target lies beyond the runs by at most one and a half times what they span (in decades of
+    compute, or of the one input); a backtest reached at least a quarter of that distance, or the
+    distance is at most half the span; backtests as far out missed by no more than half the width
+    that is allowed; the 90% interval is no wider than a factor of 1.5. Otherwise only the interval
+    should be read, as an order of magnitude. A split and a budget for a loss are held to the same
+    rule, at the run that they name, and to `too_wide`.
     """
     return np.array([not found for found in target_limits(forecaster, answer)], dtype=bool)
 
@@ -30,17 +35,40 @@ def target_limits(forecaster: Forecaster, answer: LogForecast) -> tuple[tuple[Li
     where it is one."""
     low, high = np.quantile(answer.draws, [0.05, 0.95], axis=1)
     spanned, backtested = span(forecaster), furthest_backtest(forecaster)
+    if nothing := signal_limits(forecaster):
+        return (nothing,) * len(answer.distance)
+    missed = np.nan_to_num(answer.weighing.mean_error)
     found = []
-    for distance, width in zip(answer.distance, high - low, strict=True):
+    for distance, width, error in zip(answer.distance, high - low, missed, strict=True):
         against = too_far(float(distance), spanned, backtested)
-        if not against and width > WIDEST:
-            text = (
-                f"{distance:.2f} decades beyond the data, with a 90% interval wider than a "
-                "factor of 1.5"
-            )
+        where = f"{distance:.2f} decades beyond the data"
+        if not against and error > WIDEST / 2:
+            text = f"{where}, where backtests missed by {100 * error:.0f}%"
+            against = (Limit(LimitCode.UNSUPPORTED, text),)
+        if not against and not width <= WIDEST:
+            text = f"{where}, with a 90% interval wider than a factor of 1.5"
             against = (Limit(LimitCode.UNSUPPORTED, text),)
         found.append(against)
     return tuple(found)
+
+
+def signal_limits(forecaster: Forecaster) -> tuple[Limit, ...]:
+    """Why no number at all can be read from these runs; nothing where one may be."""
+    ladder = forecaster.ladder
+    nothing = no_signal(ladder.log_inputs, ladder.log_loss)
+    return () if nothing is None else (nothing,)
+
+
+def too_wide(logs: FloatArray, what: str) -> tuple[Limit, ...]:
+    """Why draws (draws,) of the log of a plan, a size or a budget, give none: their 90% range."""
+    low, high = np.quantile(logs, [0.05, 0.95], method="inverted_cdf")
+    if not (np.isfinite(low) and np.isfinite(high)):
+        text = f"the 90% range of {what} has no end"
+    elif high - low > WIDEST_PLAN * DECADE:
+        text = f"the 90% range of {what} spans {(high - low) / DECADE:.1f} decades"
+    else:
+        return ()
+    return (Limit(LimitCode.UNSUPPORTED, text),)
 
 
 def span(forecaster: Forecaster) -> float:
@@ -93,6 +121,8 @@ def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[Limit, ...]:
 
 def _support_limits(forecaster: Forecaster, answer: LogForecast) -> list[Limit]:
     """Which targets are no numbers to read."""
+    if nothing := signal_limits(forecaster):
+        return [Limit(LimitCode.UNSUPPORTED, f"unsupported: {nothing[0].text}")]
     unsupported = answer.distance[~supported(forecaster, answer)]
     if not len(unsupported):
         return []

@@ -1,0 +1,76 @@
+"""Whether losses follow the sizes of their runs at all: what any law and any forecast rests on.
+
+The yardstick is no law of the registry but the best sum of falling powers of every input,
+
+    L = E + sum_k a_k x^-p_k,     E, a_k >= 0,
+
+found by non-negative least squares on relative errors over a ladder of exponents p. Whatever falls
+is met by it to within its noise; noise, waves, steps, two units or two corpora in one table are
+not. Clean ladders and published tables leave it 1 to 9% of the variance of their log losses,
+noise 75% and more (docs/log.md).
+"""
+
+import numpy as np
+
+from scaling.arrays import FloatArray
+from scaling.limits import Limit, LimitCode
+
+LEAST_EXPLAINED = 0.85  # of the variance of the log losses
+FAR_OFF, FAR_OFF_OF_SPREAD = 0.1, 0.15  # log loss, and share of its spread: the larger counts
+MOST_FAR_OFF = 0.25  # share of the runs
+FEWEST_POINTS = 4
+_EXPONENTS = (0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0, 1.5)
+_MOST_RUNS = 2000  # evenly spread ones of a longer table tell the same
+
+
+def no_signal(
+    log_inputs: FloatArray, log_loss: FloatArray, *, fewest: int = FEWEST_POINTS
+) -> Limit | None:
+    """Why these runs carry no answer, whatever law is asked; None where they may.
+
+    ``log_inputs`` (runs, inputs) and ``log_loss`` (runs,) are natural logs, all finite; ``fewest``
+    different runs are needed.
+    """
+    points = len(np.unique(np.round(log_inputs, 9), axis=0))
+    if points < fewest:
+        text = (
+            f"{points} different run{'' if points == 1 else 's'} tell no law from chance; "
+            f"{fewest} is the least"
+        )
+        return Limit(LimitCode.UNSUPPORTED, text)
+    if points < FEWEST_POINTS:
+        return None  # constants that are known from elsewhere stand for the rest
+    explained, far_off = _explained(log_inputs, log_loss)
+    if explained >= LEAST_EXPLAINED and far_off <= MOST_FAR_OFF:
+        return None
+    if explained < LEAST_EXPLAINED:
+        found = f"explains {max(explained, 0):.0%} of how the losses of these runs differ"
+    else:
+        found = f"leaves {far_off:.0%} of these runs far from it"
+    text = (
+        f"no law that falls with size {found}: they are noise, or of several units, corpora or "
+        "recipes; part them with --where"
+    )
+    return Limit(LimitCode.UNSUPPORTED, text)
+
+
+def _explained(log_inputs: FloatArray, log_loss: FloatArray) -> tuple[float, float]:
+    """The share of the variance that falling powers explain, adjusted for how many they are, and
+    the share of the runs far off."""
+    from scipy.optimize import nnls
+
+    few = np.linspace(0, len(log_loss) - 1, min(len(log_loss), _MOST_RUNS)).astype(np.int64)
+    order = np.lexsort(log_inputs.T)[few]
+    x, y = log_inputs[order], log_loss[order] - log_loss.min()
+    above = x - x.min(axis=0)
+    powers = [np.exp(-p * column) for column in above.T for p in _EXPONENTS]
+    terms = np.column_stack([np.ones(len(y)), *powers])
+    relative = terms * np.exp(-y)[:, None]
+    share, _ = nnls(relative, np.ones(len(y)), maxiter=100 * terms.shape[1])
+    residuals = -np.log(np.maximum(relative @ share, 1e-12))
+    residuals = residuals - np.median(residuals)
+    spread = float(np.var(y, ddof=1))
+    freedom = max(len(y) - int(np.sum(share > 0)), 1)
+    left = float(residuals @ residuals) / freedom / max(spread, 1e-30)
+    far = max(FAR_OFF, FAR_OFF_OF_SPREAD * float(np.sqrt(spread)))
+    return 1 - left, float(np.mean(np.abs(residuals) > far))
