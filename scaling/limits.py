@@ -54,7 +54,8 @@ class LimitCode(StrEnum):
     """Only one start of the search reached the best optimum: a better one may exist."""
 
     UNSUPPORTED = "unsupported"
-    """So far beyond the runs, or so uncertain, that only an order of magnitude can be given."""
+    """So far beyond the runs, so badly backtested or so wide that only an order of magnitude can be
+    given, or of losses that follow no law: nothing shows a number for it."""
     NOT_BACKTESTED = "not backtested"
     """No backtest on these runs reached as far as was asked."""
     WIDENED = "widened"

@@ -191,7 +191,7 @@ def _assemble(
     if draws is not None:
         limits = (*limits, *_bootstrap_limits(draws))
     used = problem.records
-    limits = (*limits, *_direction_limits(problem, predicted), *used.left_out())
+    limits = (*limits, *used.left_out())
     return Fit(
         law=law,
         draws=None if drawn is None else problem.law(**drawn),

@@ -12,14 +12,16 @@ noise 75% and more (docs/log.md).
 
 import numpy as np
 
-from scaling.arrays import FloatArray
+from scaling.arrays import FloatArray, IntArray
 from scaling.limits import Limit, LimitCode
 
 LEAST_EXPLAINED = 0.85  # of the variance of the log losses
 FAR_OFF, FAR_OFF_OF_SPREAD = 0.1, 0.15  # log loss, and share of its spread: the larger counts
 MOST_FAR_OFF = 0.25  # share of the runs
+TRIMMED_EVERY, LEAST_TO_TRIM = 20, 7  # of seven runs one may be a bad run, and one more of twenty
 FEWEST_POINTS = 4
 _EXPONENTS = (0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0, 1.5)
+_TRIMMINGS = 4
 _MOST_RUNS = 2000  # evenly spread ones of a longer table tell the same
 
 
@@ -56,21 +58,36 @@ def no_signal(
 
 def _explained(log_inputs: FloatArray, log_loss: FloatArray) -> tuple[float, float]:
     """The share of the variance that falling powers explain, adjusted for how many they are, and
-    the share of the runs far off."""
-    from scipy.optimize import nnls
-
+    the share of the runs far off. A few runs may be bad ones: the worst are trimmed."""
     few = np.linspace(0, len(log_loss) - 1, min(len(log_loss), _MOST_RUNS)).astype(np.int64)
     order = np.lexsort(log_inputs.T)[few]
-    x, y = log_inputs[order], log_loss[order] - log_loss.min()
-    above = x - x.min(axis=0)
+    y = log_loss[order] - log_loss.min()
+    above = log_inputs[order] - log_inputs[order].min(axis=0)
     powers = [np.exp(-p * column) for column in above.T for p in _EXPONENTS]
     terms = np.column_stack([np.ones(len(y)), *powers])
+    kept = np.arange(len(y))
+    trimmed = 1 + len(y) // TRIMMED_EVERY if len(y) >= LEAST_TO_TRIM else 0
+    for _ in range(_TRIMMINGS):
+        residuals, used = _residuals(terms, y, kept)
+        if len(kept) == len(y) and _share(residuals, y, used) >= LEAST_EXPLAINED:
+            break
+        kept = np.argsort(np.abs(residuals))[: len(y) - trimmed]
+    far = max(FAR_OFF, FAR_OFF_OF_SPREAD * float(np.std(y[kept], ddof=1)))
+    return _share(residuals[kept], y[kept], used), float(np.mean(np.abs(residuals) > far))
+
+
+def _residuals(terms: FloatArray, y: FloatArray, kept: IntArray) -> tuple[FloatArray, int]:
+    """Log losses (runs,) over what falling powers say that were fitted to some runs, and how many
+    powers these are."""
+    from scipy.optimize import nnls
+
     relative = terms * np.exp(-y)[:, None]
-    share, _ = nnls(relative, np.ones(len(y)), maxiter=100 * terms.shape[1])
+    share, _ = nnls(relative[kept], np.ones(len(kept)), maxiter=100 * terms.shape[1])
     residuals = -np.log(np.maximum(relative @ share, 1e-12))
-    residuals = residuals - np.median(residuals)
-    spread = float(np.var(y, ddof=1))
-    freedom = max(len(y) - int(np.sum(share > 0)), 1)
-    left = float(residuals @ residuals) / freedom / max(spread, 1e-30)
-    far = max(FAR_OFF, FAR_OFF_OF_SPREAD * float(np.sqrt(spread)))
-    return 1 - left, float(np.mean(np.abs(residuals) > far))
+    return residuals - np.median(residuals[kept]), int(np.sum(share > 0))
+
+
+def _share(residuals: FloatArray, y: FloatArray, used: int) -> float:
+    """The share of the variance of y that so many powers explain, adjusted for their number."""
+    left = float(residuals @ residuals) / max(len(y) - used, 1)
+    return 1 - left / max(float(np.var(y, ddof=1)), 1e-30)

@@ -37,6 +37,7 @@ _RATIO = (1e-4, 1e6)  # tokens per parameter, median
 _GAP = 3.5  # decades between neighbours in size: nobody plans a ladder with such a hole
 _ABSURD = 1e60  # beyond this, and below its inverse, a cell is no size and no loss
 _FLOP_RATIO = 1e4  # C / (6 N D), either way
+_FEW_STRAYS = 0.1  # of the rows so far from the others: they are outliers, and the column is meant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,8 +323,17 @@ def flops_in_doubt(table: "pd.DataFrame", how: Reading) -> str | None:
     with np.errstate(all="ignore"):
         ratio = c / (6 * n * d)
     ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
-    if not len(ratio) or 1 / _FLOP_RATIO < np.median(ratio) < _FLOP_RATIO:
+    if not len(ratio):
         return None
+    if 1 / _FLOP_RATIO < np.median(ratio) < _FLOP_RATIO:
+        strays = np.mean(np.abs(np.log(ratio / np.median(ratio))) > np.log(_FLOP_RATIO))
+        if strays <= _FEW_STRAYS:
+            return None
+        return (
+            f"train_flops are {ratio.min():.2g} to {ratio.max():.2g} times 6 N D, row by row, so "
+            "they are not the FLOP of these runs; leave the column out, or say --unit "
+            "train_flops=1 if it is right"
+        )
     return (
         f"train_flops are {np.median(ratio):.2g} times 6 N D, so a unit is wrong; say which with "
         "--unit train_flops=..., params=... or tokens=..., or --unit train_flops=1 if it is right"

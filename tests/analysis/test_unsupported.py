@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,6 +14,7 @@ from analysis.decisions.optimal_split import allocate
 from analysis.evaluation.held_out import check_held_out
 from analysis.evaluation.sealed import seal_forecast
 from analysis.evaluation.verdicts import standing_of
+from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast, with_predictions
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.result import Forecast
@@ -27,7 +29,9 @@ from analysis.text.evaluation import standing_text
 from analysis.text.forecasting import forecast_text
 from analysis.text.numbers import loss_in_words
 from analysis.text.tables import result_json, results_json
+from scaling.errors import FitError
 from scaling.laws.surfaces import Chinchilla
+from scaling.limits import LimitCode, first_of
 from scaling.records import records_from_table
 from scaling.simulate import isoflop_runs, simulate_records
 
@@ -58,6 +62,18 @@ def far(short):
 @pytest.fixture(scope="module")
 def findings(short):
     return gather_findings(short, bootstrap=20, with_backtest=False)
+
+
+@pytest.fixture(scope="module")
+def noise(short):
+    """The same runs, with losses that know nothing of them."""
+    drawn = np.random.default_rng(3).uniform(2, 4, len(short.table))
+    falling = np.sort(drawn)[::-1]  # so that they pass for losses that fall, by chance
+    losses = np.where(np.arange(len(drawn)) % 2, drawn, falling)
+    table = short.table.assign(loss=losses, held_out=False).drop(
+        columns="loss_stderr", errors="ignore"
+    )
+    return records_from_table(table, source="noise.csv")
 
 
 def spellings(value):
@@ -100,6 +116,31 @@ def test_a_budget_or_a_split_without_support_has_none_either(short):
         (shown,) = json.loads(results_json([split.in_meaningful_digits()]))
         ends = [*shown["params_range"]["0.9"], *shown["tokens_range"]["0.9"]]
         assert all(end == float(f"{end:.0e}") for end in ends)
+
+
+def test_losses_that_are_noise_have_no_median_split_budget_or_constant(noise):
+    near = forecast(noise, Targets.flops(2e19), options=FEW_DRAWS)
+    (target,) = near.targets
+    assert target.median is None and first_of(LimitCode.UNSUPPORTED, near.limits)
+    (split,) = allocate(noise, 2e19, options=FEW_DRAWS)
+    assert split.params is split.tokens is None
+    budget = budget_for_loss(noise, 2.5, options=FEW_DRAWS)
+    assert budget.median is None and not budget.supported
+    for law in ("power_law", "chinchilla"):
+        with pytest.raises(FitError, match="noise"):
+            fit_law(noise, law, bootstrap=0)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_report_of_noise_shows_no_law_and_no_number(noise):
+    found = gather_findings(noise, bootstrap=20, with_backtest=False)
+    assert found.laws == () and first_of(LimitCode.NO_FIT, found.limits)
+    assert all(target.median is None for target in found.forecast.targets)
+    html = re.sub(r'src="data:[^"]*"', "", render_report(found))
+    for factor in (10.0, 100.0):
+        target = found.target(factor)
+        ends = {loss_in_words(end) for end in target.intervals[0.9]}
+        assert not any(said in html for said in spellings(target.centre) - ends)
 
 
 def test_a_held_out_run_too_far_out_is_compared_with_an_interval_alone(short):

@@ -1,0 +1,72 @@
+"""Facts about losses that follow their runs' sizes, and losses that do not."""
+
+import numpy as np
+import pytest
+
+from analysis.fitting.fit import fit_as_asked
+from analysis.fitting.policy import fit_law
+from analysis.fitting.signal import no_signal
+from scaling.errors import FitError
+from scaling.laws.surfaces import Chinchilla
+from scaling.records import records_from_table
+from scaling.simulate import isoflop_runs, simulate_records
+
+TRUTH = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
+
+
+@pytest.fixture(scope="module")
+def clean():
+    runs = isoflop_runs([1e18, 4e18, 1.6e19, 6.4e19], [0.35, 0.7, 1.4, 2.8], TRUTH)
+    return simulate_records(TRUTH, runs, relative_noise=0.01, seed=5)
+
+
+def logs(records):
+    names = ("params", "tokens")
+    return np.log(np.column_stack([records.column(name) for name in names]))
+
+
+def test_runs_with_one_percent_of_noise_carry_an_answer(clean):
+    assert no_signal(logs(clean), np.log(clean.column("loss"))) is None
+
+
+def test_noise_waves_steps_and_two_units_carry_none():
+    rng, x = np.random.default_rng(0), np.linspace(0, 7, 24)[:, None]
+    fall = np.log(1.7 + np.exp(-0.3 * x[:, 0]))
+    kinds = {
+        "noise": np.log(rng.uniform(2, 4, 24)),
+        "small noise": np.log(rng.uniform(3, 3.1, 24)),
+        "rising": 0.1 * x[:, 0],
+        "a wave": np.log(3 + np.sin(2 * x[:, 0])),
+        "a step": np.where(x[:, 0] < 3, 1.2, 0.8),
+        "half in bits": fall - np.log(np.log(2)) * (np.arange(24) % 2),
+    }
+    assert [name for name, loss in kinds.items() if no_signal(x, loss) is None] == []
+    assert no_signal(x, fall + 0.01 * rng.standard_normal(24)) is None
+
+
+def test_three_points_tell_no_law(clean):
+    few = records_from_table(clean.table.iloc[[0, 5, 15]], source="few.csv")
+    with pytest.raises(FitError, match="3 different runs tell no law"):
+        fit_law(few, "power_law", bootstrap=0)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"fix": {"alpha": -1.0}}, "does not fall with params"),
+        ({"expressions": {"beta": "-1"}}, "does not fall with tokens"),
+        ({"expressions": {"beta": "1e308 * 1e308"}}, "no finite number|finite"),
+        ({"fix": {"alpha": 1e300}}, "searched from"),
+    ],
+)
+def test_constants_by_which_more_does_not_help_are_refused(clean, how, said):
+    with pytest.raises(FitError, match=said):
+        fit_as_asked(clean, "chinchilla", bootstrap=0, **how)
+
+
+def test_an_estimate_lies_in_its_interval_and_only_converged_refits_make_it(clean):
+    fit = fit_as_asked(clean, "chinchilla", bootstrap=40, card=False)
+    assert fit.n_draws == 40
+    assert len(fit.draws.E) == fit.n_draws_converged
+    for value in fit.constants.values():
+        assert not value.low > value.estimate and not value.estimate > value.high
