@@ -89,10 +89,8 @@ def fit_as_asked(
         fit = _fit_bounded(problem, penalty, bounds, bootstrap, resampling, seed, confidence_level)
     else:
         fit = _fit_free(problem, penalty, bootstrap, resampling, seed, confidence_level)
-    if ties:
-        fit = replace(fit, tied=dict(expressions or {}))
+    fit = replace(fit, tied=dict(expressions or {}), weights=weights_in_words(weights, problem))
     fit = _with_direction(_without_endless(fit), problem)
-    fit = replace(fit, weights=weights_in_words(weights, problem))
     if card:
         fit = replace(fit, card=checklist_card(fit, problem.records).entries)
     return fit
