@@ -29,6 +29,7 @@ from scaling.sources import Source, records_from
 from scaling.words import counted
 
 FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
+WORTH_SAYING = 0.02  # share of the refits; fewer that failed stand in JSON and on the card alone
 LEAST_CONVERGED = 0.5  # share of the refits: with fewer, those that did are no fair sample
 _HELPS = ("params", "tokens", "train_flops")  # more of them cannot do harm
 #: where replicas start when the best floor is zero: this share of the lowest loss
@@ -300,7 +301,7 @@ def _rising(law: Law, problem: Problem) -> list[str]:
 def _bootstrap_limits(draws: Draws) -> list[Limit]:
     limits = []
     lost = len(draws.ok) - draws.converged
-    if lost:
+    if lost > WORTH_SAYING * len(draws.ok):
         text = f"{lost} of {len(draws.ok)} bootstrap refits did not converge: "
         kept = draws.converged >= max(FEWEST_RESAMPLES, LEAST_CONVERGED * len(draws.ok))
         text += "intervals are of the others" if kept else "there are no intervals"

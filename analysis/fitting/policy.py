@@ -97,8 +97,7 @@ def fit_law(
     kind = law_named(law)
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
         records = screen(records, *([x] if x else kind.inputs))
-    _check_fall(records, kind, x)
-    _check_signal(records, kind, x, fixed=len(fix or {}))
+    _check_runs(records, kind, x, fixed=len(fix or {}))
     runs, chosen_runs = _runs(records, kind, x, frontier)
     how: dict[str, Any] = {"fix": dict(fix or {}), "x": x, "weights": weights, "cluster": cluster}
     advise = chosen_runs.chosen == UNBEATEN_RUNS and not frontier
@@ -118,6 +117,12 @@ def fit_law(
         chosen_floor = replace(chosen_floor, because=untold[floor])
     fit = replace(fit, choices=(chosen_runs, chosen_objective, chosen_floor))
     return replace(fit, card=checklist_card(fit, runs).entries) if card else fit
+
+
+def _check_runs(records: Records, kind: type[Law], x: str | None, *, fixed: int) -> None:
+    """Refuse losses that do not fall, or follow no law."""
+    _check_fall(records, kind, x)
+    _check_signal(records, kind, x, fixed=fixed)
 
 
 def _check_fall(records: Records, kind: type[Law], x: str | None) -> None:
