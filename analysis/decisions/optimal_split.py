@@ -208,7 +208,7 @@ def _split(
     if split.supported:
         return split
     trained = split.shown(split.train_flops) if served else budget
-    nothing = dict.fromkeys(("params", "tokens", "flops_per_param_token"))
+    nothing: dict[str, Any] = dict.fromkeys(("params", "tokens", "flops_per_param_token"))
     nothing |= dict.fromkeys(("loss_at_half_size", "loss_at_twice_size"))
     return replace(split, **nothing, train_flops=trained)
 
