@@ -5,6 +5,7 @@ from analysis.plots.isoflop import plot_isoflop
 from analysis.plots.loss_against import plot_loss_against
 from analysis.plots.loss_curves import plot_loss_curves
 from analysis.plots.residuals import plot_residuals
+from analysis.plots.sizes import plot_sizes
 
 __all__ = [
     "plot_backtest_coverage",
@@ -13,4 +14,5 @@ __all__ = [
     "plot_loss_against",
     "plot_loss_curves",
     "plot_residuals",
+    "plot_sizes",
 ]

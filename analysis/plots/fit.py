@@ -6,12 +6,14 @@ from analysis.fitting.result import Fit
 from analysis.plots.isoflop import has_isoflop, plot_isoflop
 from analysis.plots.loss_against import plot_loss_against
 from analysis.plots.residuals import plot_residuals
+from analysis.plots.sizes import plot_sizes, sizes_with_curves
 from scaling.errors import FitError
 
 
 def plot_fit(fit: Fit, *, ax: Axes | None = None) -> Axes:
     """A law of one input as a curve through its runs, with its band; a law of size and tokens along
-    the budgets of its runs; else what the law leaves unexplained, run by run.
+    the budgets of its runs or, where budgets hold one size each, along tokens size by size; else
+    what the law leaves unexplained, run by run (`analysis.plots.plot_residuals` of any fit).
 
     Raises FitError for a fit that was read from a file, which has no runs.
     """
@@ -27,5 +29,7 @@ def plot_fit(fit: Fit, *, ax: Axes | None = None) -> Axes:
         )
     if fit.columns == ("params", "tokens") and has_isoflop(fit.records):
         return plot_isoflop(fit.records, fit=fit, ax=ax)
+    if fit.columns == ("params", "tokens") and len(sizes_with_curves(fit.records)) > 1:
+        return plot_sizes(fit.records, fit=fit, ax=ax)
     x = "train_flops" if "train_flops" in fit.records else fit.columns[0]
     return plot_residuals(fit, fit.records, x=x, ax=ax)

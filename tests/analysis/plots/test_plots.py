@@ -24,6 +24,7 @@ from analysis.plots.isoflop import has_isoflop
 from analysis.plots.style import figure_style
 from scaling.columns import label
 from scaling.errors import FitError
+from scaling.simulate import simulate_records
 
 FEW_DRAWS = ForecastOptions(draws=200)
 
@@ -213,3 +214,20 @@ def test_no_legend_hides_a_point_or_a_line(ladder, surface_fit, scored, truth):
             ax.figure.draw_without_rendering()
         for legend in (*ax.figure.legends, *filter(None, [ax.get_legend()])):
             assert not legend.get_window_extent().padded(-2).overlaps(ax.bbox)  # pixels
+
+
+def test_a_law_of_sizes_without_common_budgets_is_drawn_along_tokens(truth, ax):
+    sizes = np.repeat([1e7, 3.1e7, 9.7e7], 4)
+    grid = {"params": sizes, "tokens": sizes * np.tile([11.0, 23.0, 47.0, 95.0], 3)}
+    records = simulate_records(truth, grid, relative_noise=0.001, seed=2)
+    assert not has_isoflop(records)
+    fit = fit_as_asked(records, "chinchilla", bootstrap=0, card=False)
+    assert fit.plot(ax) is ax
+    assert labels(ax) == ["10M", "31M", "97M"]
+    for number, size in enumerate((1e7, 3.1e7, 9.7e7)):
+        own = records.column("params") == size
+        runs = np.column_stack([records.column("tokens")[own], records.column("loss")[own]])
+        np.testing.assert_array_equal(points(ax, number), runs)
+        d, loss = ax.lines[number].get_data()
+        np.testing.assert_allclose(loss, fit.law.loss(np.full(len(d), size), d), rtol=1e-12)
+    assert ax.get_xlabel().lower() == label("tokens").lower()
