@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from analysis.forecasting.result import Forecast as Forecast
     from analysis.forecasting.targets import Targets as Targets
     from analysis.intervals import Interval as Interval
+    from analysis.report.findings import Asked as Asked
     from analysis.report.findings import Findings as Findings
     from analysis.report.findings import gather_findings as gather_findings
     from analysis.report.write import write_report as write_report
@@ -74,7 +75,7 @@ _HOMES = {
     "analysis.evaluation.verdicts": ("SealStanding", "standing_of"),
     "analysis.decisions.optimal_split": ("Allocation", "OptimalSplit", "allocate"),
     "analysis.decisions.budget_for_loss": ("BudgetForLoss", "budget_for_loss"),
-    "analysis.report.findings": ("Findings", "gather_findings"),
+    "analysis.report.findings": ("Asked", "Findings", "gather_findings"),
     "analysis.report.write": ("write_report",),
 }
 __all__, __getattr__, __dir__ = offer("analysis", _HOMES)

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OFFERED = {
     "analysis": """
-        Backtest BudgetForLoss CrossCheck EnvelopeFit Findings Fit FitStatus Forecast
+        Asked Backtest BudgetForLoss CrossCheck EnvelopeFit Findings Fit FitStatus Forecast
         ForecastOptions HeldOutCheck Interval IsoflopFit LadderHealth OptimalSplit Seal
         SealStanding Targets backtest budget_for_loss check_held_out checklist_card cross_checks
         fit_envelope fit_isoflop fit_law forecast forecast_held_out

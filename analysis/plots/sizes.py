@@ -1,6 +1,7 @@
 """Loss against training tokens, one colour a model size: a law of both beside its runs."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.fitting.result import Fit
@@ -69,3 +70,11 @@ def sizes_with_curves(records: Records) -> FloatArray:
     pairs = np.unique(np.column_stack([used.column("params"), used.column("tokens")]), axis=0)
     sizes, counts = np.unique(pairs[:, 0], return_counts=True)
     return np.asarray(sizes[counts >= FEWEST_TOKENS])
+
+
+def law_on_sizes(fit: Fit, records: Records) -> pd.DataFrame:
+    """The runs that `plot_sizes` draws: params, tokens, loss, and what the law says of them."""
+    used = screen(records, "params", "tokens")
+    runs = pd.DataFrame({name: used.column(name) for name in ("params", "tokens", "loss")})
+    fitted = fit.law.loss(runs["params"].to_numpy(), runs["tokens"].to_numpy())
+    return runs.assign(fitted_loss=fitted).sort_values(["params", "tokens"], ignore_index=True)

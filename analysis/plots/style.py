@@ -99,6 +99,7 @@ def legend_above(ax: Axes, *, title: str = "", ncols: int = 2) -> None:
     Of a figure of ours with these axes alone it is the figure's legend, and as wide as that.
     """
     how: dict[str, Any] = {"ncols": ncols, "alignment": "left", "columnspacing": 1.2}
+    how |= {"frameon": False}  # nothing lies behind it
     how |= {"title": title} if title else {}
     figure = ax.get_figure()
     if figure is not None and len(figure.axes) == 1 and _leaves_room(figure):

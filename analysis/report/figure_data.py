@@ -11,6 +11,7 @@ from analysis.intervals import Interval, interval_columns
 from analysis.plots.isoflop import runs_by_budget
 from analysis.plots.loss_against import law_line
 from analysis.plots.residuals import residuals
+from analysis.plots.sizes import law_on_sizes
 from analysis.report.findings import Findings
 
 MOST_ROWS = 2000  # of a figure; more would make the page grow by megabytes
@@ -37,6 +38,8 @@ def data_behind(findings: Findings) -> Mapping[str, pd.DataFrame]:
             fitted = surface.law.loss(runs["params"].to_numpy(), runs["tokens"].to_numpy())
             runs = runs.assign(fitted_loss=fitted)
         tables["isoflop"] = runs
+    if surface is not None:
+        tables["sizes"] = law_on_sizes(surface, findings.used)
     for i, law in enumerate(findings.laws):
         assert law.records is not None  # made here, not read from a file
         tables[f"residuals {i}"] = residuals(law, law.records, x=findings.x)

@@ -19,6 +19,7 @@ from analysis.plots.isoflop import has_isoflop, plot_isoflop, runs_by_budget
 from analysis.plots.loss_against import plot_loss_against
 from analysis.plots.loss_curves import plot_loss_curves
 from analysis.plots.residuals import plot_residuals
+from analysis.plots.sizes import plot_sizes, sizes_with_curves
 from analysis.plots.style import figure_style
 from analysis.report.figure_data import MOST_ROWS, data_behind, data_uri, file_name
 from analysis.report.findings import Findings
@@ -65,6 +66,8 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
     pictures = {"loss": _loss_picture(findings)}
     if findings.x == "train_flops" and has_isoflop(findings.used):
         pictures["isoflop"] = _isoflop_picture(findings)
+    elif findings.law_of("params", "tokens") and len(sizes_with_curves(findings.used)) > 1:
+        pictures["sizes"] = _sizes_picture(findings)
     for i, law in enumerate(findings.laws):
         pictures[f"residuals {i}"] = _picture(
             partial(_residuals, law, findings.x),
@@ -112,6 +115,17 @@ def _isoflop_picture(findings: Findings) -> Picture:
         "The lowest point of a colour is the best size for that budget; where the lowest "
         "point is at an end, the best size may lie outside what was tried.",
         " ".join([*lone, qualified]).strip(),
+    )
+
+
+def _sizes_picture(findings: Findings) -> Picture:
+    surface = findings.law_of("params", "tokens")
+    return _picture(
+        lambda ax: plot_sizes(findings.used, fit=surface, ax=ax),
+        "Loss against tokens, size by size",
+        "One colour is one model size, trained on more and more tokens. Lines are the fitted law "
+        "of size and tokens: points that leave theirs say that law or recipe misses something.",
+        _qualified(findings, surface.limits if surface else ()),
     )
 
 

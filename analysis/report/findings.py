@@ -278,8 +278,9 @@ def _laws_to_fit(options: ForecastOptions) -> tuple[type[Law], ...]:
 def _answers(
     asked: Asked, records: Records, options: ForecastOptions, refusals: _Refusals
 ) -> Answers:
-    """What was asked, each by the call of its own verb; refusals join the limits."""
-    ask = refusals.ask
+    """What was asked, each by the call of its own verb; refusals join the limits. Where the runs
+    know no split at all the page says so already."""
+    ask, can_split = refusals.ask, first_of(LimitCode.NO_SPLIT, refusals.limits) is None
     forecasts: list[Forecast] = []
     splits: list[OptimalSplit] = []
     for targets in asked.targets:
@@ -290,7 +291,7 @@ def _answers(
             f"the forecast at the {' and '.join(names)} asked for",
         )
         forecasts += [made] if made else []
-        if made and options.x is None and names == ["train_flops"]:
+        if made and can_split and names == ["train_flops"]:
             split = ask(
                 partial(allocate, records, targets.columns["train_flops"], options=options),
                 LimitCode.NO_ANSWER,

@@ -19,7 +19,9 @@ from analysis.plots import (
     plot_residuals,
 )
 from analysis.report import gather_findings, render_report
-from analysis.report.figure_data import MOST_ROWS
+from analysis.report.figure_data import MOST_ROWS, data_behind
+from analysis.report.figures import draw_figures
+from scaling.simulate import simulate_records
 
 LINK = re.compile(r'<a class="data" download="([^"]+)" href="data:text/csv[^,]*;base64,([^"]+)"')
 DIGITS = 1e-9  # the files hold ten digits
@@ -123,3 +125,18 @@ def test_a_figure_of_too_many_rows_says_so_and_carries_none(findings):
     page = render_report(replace(findings, curves=curves, backtest=None))
     assert "Its 2,001 rows of data are too many to carry here." in page
     assert "training-curves.csv" not in page
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_where_budgets_hold_one_size_the_law_is_drawn_along_tokens(truth):
+    sizes = np.repeat([1e7, 3.1e7, 9.7e7], 4)
+    grid = {"params": sizes, "tokens": sizes * np.tile([11.0, 23.0, 47.0, 95.0], 3)}
+    records = simulate_records(truth, grid, relative_noise=0.001, seed=2)
+    found = gather_findings(records, bootstrap=0, with_backtest=False)
+    pictures = draw_figures(found)
+    assert "sizes" in pictures and "isoflop" not in pictures
+    table = data_behind(found)["sizes"]
+    assert table["loss"].tolist() == records.column("loss").tolist()  # by size, then tokens
+    law = found.law_of("params", "tokens").law
+    np.testing.assert_allclose(table["fitted_loss"], law.loss(sizes, grid["tokens"]), rtol=DIGITS)
+    assert pictures["sizes"].title in render_report(found)
