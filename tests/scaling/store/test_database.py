@@ -207,6 +207,6 @@ def test_a_kill_while_the_tables_are_made_costs_nothing(looks, tmp_path, eventua
     seen = iter(range(looks))
     eventually(lambda: next(seen, None) is None or process.poll() is not None)
     process.kill()
-    process.wait()
+    process.communicate()
     assert RunStore.open("tiny", f"sqlite:///{tmp_path}/mlflow.db").facts() == {}
     assert not making.exists()
