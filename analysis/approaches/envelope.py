@@ -1,22 +1,19 @@
 """Approach 1, as a cross-check: the best run at every compute, and how its size grows."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analysis.display import Result
 from analysis.intervals import LEVEL, Interval
 from analysis.tuning.screening import screen
-from scaling.arrays import FloatArray
+from scaling.arrays import FloatArray, IntArray
 from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode
 from scaling.sources import Source, records_from
 from scaling.words import counted
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -32,10 +29,8 @@ class EnvelopeFit(Result):
     confidence_level: float
     limits: tuple[Limit, ...]
 
-    def to_frame(self) -> "DataFrame":
+    def to_frame(self) -> pd.DataFrame:
         """One row per run on the envelope, by rising train_flops: its params and its loss."""
-        import pandas as pd
-
         return pd.DataFrame(
             {"train_flops": self.train_flops, "params": self.params, "loss": self.loss}
         )
@@ -56,8 +51,8 @@ def fit_envelope(
     """The size of the best run in each slice of compute, as a power of compute.
 
     Hoffmann et al. 2022, arXiv:2203.15556 (their Approach 1). Compute is cut into slices; the
-    lowest loss of a slice is on the envelope if no cheaper run beats it. Intervals resample runs.
-    Here: from final losses, not from whole training curves.
+    lowest loss of a slice is on the envelope if no cheaper run beats it. Intervals resample
+    clusters, the repeats of a configuration or the rows of a run together (`Records.clusters`). Here: from final losses, not from whole training curves.
 
     Read it as a check: the best of several noisy runs is lucky, and its size comes from a coarse
     grid. Raises FitError with fewer than three runs on the envelope.
@@ -65,7 +60,9 @@ def fit_envelope(
     records = records_from(records)
     used = screen(records, "params", "train_flops")
     flops, params, loss = (used.column(c) for c in ("train_flops", "params", "loss"))
-    on = _envelope(flops, loss, bins_per_decade)
+    slices = np.floor(np.log10(flops) * bins_per_decade + 1e-9).astype(np.int64)
+    ranked = np.lexsort((loss, slices))
+    on = _envelope(ranked, slices, loss)
     if len(on) < 3:
         raise FitError(
             f"{used.source}: {counted(len(on), 'run')} on the lower envelope, three are needed; "
@@ -73,10 +70,12 @@ def fit_envelope(
         )
     exponent, coefficient = _line(flops[on], params[on])
     rng = np.random.default_rng(seed)
-    draws = []
+    draws, labels = [], pd.factorize(used.clusters)[0]
+    clusters, of_ranked = int(labels.max()) + 1, labels[ranked]
     for _ in range(bootstrap):
-        rows = rng.integers(len(loss), size=len(loss))
-        best = rows[_envelope(flops[rows], loss[rows], bins_per_decade)]
+        drawn = np.zeros(clusters, dtype=bool)
+        drawn[rng.integers(clusters, size=clusters)] = True
+        best = _envelope(ranked[drawn[of_ranked]], slices, loss)
         if len(np.unique(flops[best])) >= 3:
             draws.append(_line(flops[best], params[best])[0])
     tail = (1 - confidence_level) / 2
@@ -98,12 +97,10 @@ def fit_envelope(
     )
 
 
-def _envelope(flops: FloatArray, loss: FloatArray, bins_per_decade: int) -> npt.NDArray[np.int64]:
-    """Rows of the lowest loss in each slice of compute that beats every cheaper slice."""
-    slices = np.floor(np.log10(flops) * bins_per_decade + 1e-9).astype(np.int64)
-    order = np.lexsort((loss, slices))
-    first = np.r_[True, np.diff(slices[order]) > 0]
-    best = order[first]
+def _envelope(ranked: IntArray, slices: IntArray, loss: FloatArray) -> IntArray:
+    """Rows of the lowest loss in each slice of compute that beats every cheaper slice, of rows
+    ``ranked`` by slice and loss."""
+    best = ranked[np.r_[True, np.diff(slices[ranked]) > 0]]
     falling = loss[best] < np.r_[np.inf, np.minimum.accumulate(loss[best])[:-1]]
     return np.asarray(best[falling])
 

@@ -1,6 +1,7 @@
 """Facts about Approach 1 (envelope) and Approach 2 (IsoFLOP profiles) as cross-checks."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.approaches.envelope import fit_envelope
@@ -8,6 +9,7 @@ from analysis.approaches.isoflop import fit_isoflop
 from scaling.errors import FitError
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode
+from scaling.records import records_from_table
 from scaling.simulate import grid_of_runs, isoflop_runs, simulate_records
 
 
@@ -88,3 +90,18 @@ def test_an_envelope_of_two_runs_is_refused():
     records = simulate_records(LAW, {"params": [1e8, 1e9], "tokens": [1e10, 1e11]})
     with pytest.raises(FitError, match="2 runs on the lower envelope"):
         fit_envelope(records)
+
+
+def test_rows_of_one_run_are_drawn_together():
+    """Ten checkpoints that all but repeat a run tell no more than the run does."""
+    rng = np.random.default_rng(0)
+    flops = np.repeat(10.0 ** np.arange(18, 22, 0.5), 5)
+    params = 1e8 * (flops / 1e18) ** 0.5 * np.tile(2.0 ** np.arange(-2, 3), 8)
+    loss = 2 + (flops / 1e18) ** -0.1 * np.exp(rng.normal(0, 0.02, 40))
+    runs = pd.DataFrame({"train_flops": flops, "params": params, "loss": loss})
+    runs = runs.assign(tokens=flops / 6 / params, trunk=[f"run {i}" for i in range(40)])
+    rows = runs.loc[np.repeat(runs.index, 10)].reset_index(drop=True)
+    rows["loss"] *= 1 + 1e-9 * (np.arange(400) % 10)
+    alone, repeated = (fit_envelope(records_from_table(t), bootstrap=200) for t in (runs, rows))
+    assert repeated.exponent_interval == alone.exponent_interval
+    assert alone.exponent_interval.low < alone.exponent_interval.high
