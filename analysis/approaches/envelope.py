@@ -52,7 +52,8 @@ def fit_envelope(
 
     Hoffmann et al. 2022, arXiv:2203.15556 (their Approach 1). Compute is cut into slices; the
     lowest loss of a slice is on the envelope if no cheaper run beats it. Intervals resample
-    clusters, the repeats of a configuration or the rows of a run together (`Records.clusters`). Here: from final losses, not from whole training curves.
+    clusters: repeats of a configuration, or rows of a run, together (`Records.clusters`).
+    Here: from final losses, not from whole training curves.
 
     Read it as a check: the best of several noisy runs is lucky, and its size comes from a coarse
     grid. Raises FitError with fewer than three runs on the envelope.

@@ -9,6 +9,9 @@ import pandas as pd
 
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
+from scaling.tables.files import BY_SEPARATOR
+from scaling.tables.numbers import read_numbers
+from scaling.tables.reading import comma_styles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,9 @@ class Targets:
         names = [str(name) for name in points.columns]
         for wanted in ([x],) if x else (["params", "tokens"], ["train_flops"]):
             if all(name in names for name in wanted):
-                return cls(columns={str(n): _column(points, str(n)) for n in wanted})
+                commas = comma_styles(points[wanted], points.attrs.get(BY_SEPARATOR, False))
+                read = {str(n): _column(points, str(n), commas.get(str(n), False)) for n in wanted}
+                return cls(columns=read)
         need = x or "params and tokens, or train_flops"
         raise ForecastError(
             f"points: no column {need} (it has: {', '.join(names[:12])}); rename, or give --x"
@@ -80,8 +85,8 @@ def _joined(name: str, values: Sequence[npt.ArrayLike]) -> FloatArray:
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def _column(points: pd.DataFrame, name: str) -> FloatArray:
-    values = pd.to_numeric(points[name], errors="coerce").to_numpy(dtype=np.float64)
+def _column(points: pd.DataFrame, name: str, decimal_comma: bool) -> FloatArray:
+    values = read_numbers(points[name], decimal_comma)[0].to_numpy(dtype=np.float64)
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
         written = points[name].iloc[wrong[0]]

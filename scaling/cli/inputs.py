@@ -143,20 +143,13 @@ def curves_of(source: str) -> "DataFrame | None":
 
 def points(path: str) -> "DataFrame":
     """A table of points to predict: text, so that what is not asked about is kept to the letter."""
-    import pandas
+    from scaling.tables.files import read_text
 
     try:
-        rows = pandas.read_csv(path, header=None, dtype=str, keep_default_na=False)
+        return read_text(path)
     except (OSError, ValueError) as error:
         first_line = str(error).splitlines()[0]
         raise ConfigError(f"{path}: cannot be read as a CSV of points ({first_line})") from error
-    header = rows.iloc[0]
-    if len(header) == 1 and (";" in header.iloc[0] or "\t" in header.iloc[0]):
-        raise ConfigError(f"{path}: its columns are not separated by commas; write it with commas")
-    if header.duplicated().any():
-        name = header[header.duplicated()].iloc[0]
-        raise ConfigError(f'{path}: two columns are named "{name}"; rename one')
-    return rows.iloc[1:].set_axis(header.to_list(), axis=1).reset_index(drop=True)
 
 
 def assignments(

@@ -13,7 +13,7 @@ from scaling.columns import COLUMNS
 from scaling.errors import RecordError
 from scaling.tables.notes import printable
 from scaling.tables.numbers import number, read_numbers
-from scaling.tables.reading import as_flag
+from scaling.tables.reading import as_flag, comma_styles
 from scaling.tables.statuses import status_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Condition:
         numbers, bad = read_numbers(values)
         if numbers.notna().any() and bad.sum() <= numbers.notna().sum():
             try:
-                return np.asarray(compare(numbers, number(self.value)), dtype=bool)
+                return np.asarray(compare(numbers, self._number(name)), dtype=bool)
             except ValueError as error:
                 raise RecordError(
                     f'--where "{self.text}": {name} holds numbers, and "{printable(self.value)}" '
@@ -78,3 +78,10 @@ class Condition:
                 f'--where "{self.text}": {name} holds text, which has no order; use == or !='
             )
         return np.asarray(compare(values.astype(object).astype(str), self.value), dtype=bool)
+
+    def _number(self, name: str) -> float:
+        """The number to compare with, its comma read as that of a cell of this column would be."""
+        import pandas as pd
+
+        styles = comma_styles(pd.DataFrame({name: [self.value]}, dtype=object), False)
+        return number(self.value, styles.get(name, False))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ENDINGS = "a .csv, .tsv, .json, .jsonl, .parquet or .xlsx table"
+BY_SEPARATOR = "decimal_by_separator"  # that a comma of a cell may be a decimal point
 _LISTS = ("runs", "data", "records", "rows", "results", "experiments", "models")
 _LARGEST = 4 << 30  # bytes of a table once unpacked
 
@@ -250,6 +251,29 @@ def _separated(text: str, notes: tuple[Note, ...]) -> RawTable:
     if above or any(not line.strip() for line in lines[above : above + len(frame)]):
         frame.index = _line_numbers(lines, above, frame)
     return RawTable(frame, separator, dropped, notes)
+
+
+def read_text(path: str | Path) -> "pd.DataFrame":
+    """A file of separated values with every cell as it is written. In its ``attrs``, under
+    `BY_SEPARATOR`: whether no comma separates its columns. Raises ValueError or OSError."""
+    import pandas as pd
+
+    text, _ = _decoded(Path(path).read_bytes())
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    found = find_header(lines)
+    frame = pd.read_csv(
+        io.StringIO("\n".join(lines[found.line + 1 :])),
+        sep=found.separator,
+        names=found.names,
+        header=None,
+        index_col=None,
+        dtype=str,
+        keep_default_na=False,
+    )
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise ValueError("a row has more fields than the header")
+    frame.attrs[BY_SEPARATOR] = found.separator not in ",|"
+    return frame
 
 
 def _row_by_row(

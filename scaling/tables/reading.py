@@ -184,7 +184,7 @@ def _with_numbers(
 ) -> "tuple[pd.DataFrame, dict[str, str], list[Note]]":
     """Known columns of numbers as floats in our units; those that hold none step aside."""
     table = table.copy()
-    commas = _comma_styles(table, by_separator)
+    commas = comma_styles(table, by_separator)
     unclear: dict[str, str] = {}
     notes: list[Note] = []
     examples: list[str] = []
@@ -226,7 +226,7 @@ def _with_numbers(
     return table, unclear, notes
 
 
-def _comma_styles(table: "pd.DataFrame", by_separator: bool) -> dict[str, bool]:
+def comma_styles(table: "pd.DataFrame", by_separator: bool) -> dict[str, bool]:
     """For each column of text with commas, whether they are decimal points.
 
     A column whose cells do not tell goes with the others of its table; without any, a loss and

@@ -188,7 +188,7 @@ def test_points_are_understood_in_the_spelling_of_the_runs(runs, tmp_path, capsy
         ("N,D,N\n1e9,1e11,1e9\n", 'two columns are named "N"'),
         ("N,D,median\n1e9,1e11,2\n", 'column "median" exists already'),
         ("N,D\n", "no rows"),
-        ("N;D\n1e9;1e11\n", "not separated by commas"),
+        ("N,D\n1e9,1e11,3\n", "more fields than the header"),
         ("", "cannot be read"),
     ],
 )
@@ -200,6 +200,29 @@ def test_points_that_cannot_be_read_are_named(runs, points, says, tmp_path, caps
     assert printed.out == ""
     assert len(printed.err.strip().splitlines()) == 1
     assert says in printed.err
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        "N;D;note\n1,5e9;1,25e11;a\n2e9;1e11;1,5\n",
+        'N,D,note\n"1,5e9","1,25e11",a\n2e9,1e11,"1,5"\n',
+        "# mine\nN\tD\tnote\n1.5e9\t125B\ta\n2e9\t1e11\t1,5\n",
+    ],
+    ids=["semicolons", "quoted", "tabs"],
+)
+def test_points_are_read_as_tables_are_and_kept_to_the_letter(runs, points, tmp_path, capsys):
+    path = tmp_path / "points.csv"
+    path.write_text(points)
+    asked = ["forecast", runs, "--law", "chinchilla", "--at", str(path)]
+    assert main([*asked, "--json"]) == 0
+    targets = json.loads(capsys.readouterr().out)["targets"]
+    assert [(t["at"]["params"], t["at"]["tokens"]) for t in targets] == [
+        (1.5e9, 1.25e11),
+        (2e9, 1e11),
+    ]
+    assert main(asked) == 0
+    assert ',"1,5",' in capsys.readouterr().out  # a note, which is no number of ours
 
 
 def test_a_column_to_go_along_may_be_spelt_as_in_the_table(runs, capsys):

@@ -216,7 +216,15 @@ def test_a_file_without_runs_is_refused_in_one_line(tmp_path, content, ending):
 
 @pytest.mark.parametrize(
     ("condition", "left"),
-    [("N > 1B", 0), ("params >= 60M", 9), ("N <= 6e7", 6), ("params < 200 million", 6)],
+    [
+        ("N > 1,5e9", 0),
+        ("loss > 1,234", 9),
+        ("params < 60,000,000", 0),
+        ("N > 1B", 0),
+        ("params >= 60M", 9),
+        ("N <= 6e7", 6),
+        ("params < 200 million", 6),
+    ],
 )
 def test_filters_understand_numbers_as_tables_do(condition, left):
     table = grid().assign(N=lambda t: t.N.map("{:.0f}".format))
