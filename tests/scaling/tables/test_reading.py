@@ -218,8 +218,8 @@ def test_a_file_without_runs_is_refused_in_one_line(tmp_path, content, ending):
     ("condition", "left"),
     [
         ("N > 1,5e9", 0),
-        ("loss > 1,234", 9),
-        ("params < 60,000,000", 0),
+        ("loss > 1,234", 12),
+        ("params < 60,000,000", 3),
         ("N > 1B", 0),
         ("params >= 60M", 9),
         ("N <= 6e7", 6),
