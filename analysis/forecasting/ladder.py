@@ -191,7 +191,9 @@ def log_flops(usable: Records) -> FloatArray:
 
 
 def flops_limits(usable: Records) -> tuple[Limit, ...]:
-    """That some runs say nothing of their compute, where others do."""
+    """That some runs say nothing of their compute, where others do, or that it was not believed."""
+    if "train_flops" not in usable and (doubt := usable.unclear.get("train_flops")) is not None:
+        return (Limit(LimitCode.FILLED_IN, f"FLOP are counted as 6 N D: {doubt}"),)
     unknown = int(np.sum(~_flops_known(usable)))
     if not 0 < unknown < len(usable):  # of a table without any its reader tells
         return ()

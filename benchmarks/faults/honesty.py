@@ -178,7 +178,8 @@ def flops_random(rng: np.random.Generator, world: World, rows: int) -> Table:
     """A column of FLOP that has nothing to do with the sizes."""
     clean = surface_table(rng, world, rows)
     c = 6 * clean.rows["params"] * clean.rows["tokens"] * 10 ** rng.uniform(-15, 15, rows)
-    return Table(_with(clean, train_flops=c), frozenset({"surface"}), constants=clean.constants)
+    may = frozenset({"surface", "budget", "backtest"})
+    return Table(_with(clean, train_flops=c), may, clean.loss_at, constants=clean.constants)
 
 
 def third_in_millions(rng: np.random.Generator, world: World, rows: int) -> Table:
