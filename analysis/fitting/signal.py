@@ -2,7 +2,7 @@
 
 The yardstick is no law of the registry but the best sum of falling powers of every input,
 
-    L = E + sum_k a_k x^-p_k,     E, a_k >= 0,
+    L = E + sum_k a_k x^-p_k,     a_k >= 0, E of either sign,
 
 found by non-negative least squares on relative errors over a ladder of exponents p. Whatever falls
 is met by it to within its noise; noise, waves, steps, two units or two corpora in one table are
@@ -16,7 +16,7 @@ from scaling.arrays import FloatArray, IntArray
 from scaling.limits import Limit, LimitCode
 
 LEAST_EXPLAINED = 0.85  # of the variance of the log losses
-FAR_OFF, FAR_OFF_OF_SPREAD = 0.1, 0.15  # log loss, and share of its spread: the larger counts
+FAR_OFF, FAR_OFF_OF_SPREAD = 0.15, 0.15  # log loss, and share of its spread: the larger counts
 MOST_FAR_OFF = 0.25  # share of the runs
 TRIMMED_EVERY, LEAST_TO_TRIM = 20, 7  # of seven runs one may be a bad run, and one more of twenty
 FEWEST_POINTS = 4
@@ -64,7 +64,7 @@ def _explained(log_inputs: FloatArray, log_loss: FloatArray) -> tuple[float, flo
     y = log_loss[order] - log_loss.min()
     above = log_inputs[order] - log_inputs[order].min(axis=0)
     powers = [np.exp(-p * column) for column in above.T for p in _EXPONENTS]
-    terms = np.column_stack([np.ones(len(y)), *powers])
+    terms = np.column_stack([np.ones(len(y)), -np.ones(len(y)), *powers])
     kept = np.arange(len(y))
     trimmed = 1 + len(y) // TRIMMED_EVERY if len(y) >= LEAST_TO_TRIM else 0
     for _ in range(_TRIMMINGS):
