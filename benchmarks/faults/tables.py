@@ -19,7 +19,6 @@ import pandas as pd
 
 from analysis.tuning.screening import screen
 from benchmarks.faults.broken_tables.damage import ENDS_WELL, REFUSED, RIGHT
-from benchmarks.faults.broken_tables.ladder import Truth
 from benchmarks.faults.broken_tables.made import BrokenTable, broken_table
 from benchmarks.faults.trial import FaultClass, Trial
 from benchmarks.faults.verb import Ending, run_verb
@@ -36,6 +35,7 @@ FEWEST = 17  # of twenty runs: two kinds of damage cost a row each at most
 VERBS = ("fit", "forecast", "allocate", "backtest", "report")
 TARGET = (2e9, 4e10)
 BUDGET = 1e20
+ERRORS = "rolling-origin-backtest-error-by-distance"  # the file behind that figure
 
 
 def asked(verb: str, path: Path) -> tuple[str, ...]:
@@ -52,6 +52,8 @@ def asked(verb: str, path: Path) -> tuple[str, ...]:
 def fault_of(table: BrokenTable, verb: str, path: Path) -> str:
     """What is wrong with a verb's answer to a table; nothing where it keeps the promise."""
     call = (verb, str(path), *asked(verb, path))
+    if table.owed in (ENDS_WELL, REFUSED):  # there is nothing to check but the words
+        call = tuple(word for word in call if word != "--json")
     if table.asks:
         ending = run_verb(*call)
         if fault := ending.fault:
@@ -66,10 +68,11 @@ def fault_of(table: BrokenTable, verb: str, path: Path) -> str:
         return f"refused: {ending.refusals[0][:240]}" if table.owed == RIGHT else ""
     if table.owed == REFUSED:
         return "answered"
-    return CHECKS[verb](table.truth, ending, path)
+    return CHECKS[verb](table, ending, path)
 
 
-def _wrong_constants(truth: Truth, ending: Ending, path: Path) -> str:
+def _wrong_constants(table: BrokenTable, ending: Ending, path: Path) -> str:
+    truth = table.truth
     constants = json.loads(ending.out)["constants"]
     found = {name: constants[name]["estimate"] for name in ("E", "alpha", "beta")}
     off = {k: v for k, v in found.items() if not _near(v, getattr(truth, k), CONSTANTS_TOLERANCE)}
@@ -80,18 +83,18 @@ def _near(value: float | None, right: float, tolerance: float) -> bool:
     return value is not None and abs(value / right - 1) < tolerance
 
 
-def _wrong_forecast(truth: Truth, ending: Ending, path: Path) -> str:
+def _wrong_forecast(table: BrokenTable, ending: Ending, path: Path) -> str:
     (target,) = json.loads(ending.out)["targets"]
-    right = float(truth.loss(*map(np.asarray, TARGET)))
+    right = float(table.truth.loss(*map(np.asarray, TARGET)))
     low, high = target["intervals"]["0.9"]
     if not _near(target["median"], right, LOSS_TOLERANCE):
         return f"forecast {target['median']}, not {right:.4f}"
     return "" if low <= right <= high else f"{right:.4f} outside [{low:.4f}, {high:.4f}]"
 
 
-def _wrong_split(truth: Truth, ending: Ending, path: Path) -> str:
+def _wrong_split(table: BrokenTable, ending: Ending, path: Path) -> str:
     (split,) = json.loads(ending.out)
-    params, tokens = truth.optimum(BUDGET)
+    params, tokens = table.truth.optimum(BUDGET)
     found = split["params"], split["tokens"]
     right = _near(found[0], params, SIZE_TOLERANCE) and _near(found[1], tokens, SIZE_TOLERANCE)
     if not right or not _near(6 * found[0] * found[1], BUDGET, 0.01):
@@ -99,7 +102,7 @@ def _wrong_split(truth: Truth, ending: Ending, path: Path) -> str:
     return ""
 
 
-def _wrong_backtest(truth: Truth, ending: Ending, path: Path) -> str:
+def _wrong_backtest(table: BrokenTable, ending: Ending, path: Path) -> str:
     scored = json.loads(ending.out)
     errors = [abs(one["predicted"] / one["measured"] - 1) for one in scored["predictions"]]
     mean = scored["overall"]["error"]
@@ -114,26 +117,34 @@ def figure_tables(html: str) -> dict[str, pd.DataFrame]:
     return {name: pd.read_csv(io.BytesIO(base64.b64decode(data))) for name, data in links}
 
 
-def _wrong_report(truth: Truth, ending: Ending, path: Path) -> str:
-    """Whether the data of a report's figures are the law's, and the backtest verb's own."""
+def _wrong_report(table: BrokenTable, ending: Ending, path: Path) -> str:
+    """Whether the data of a report's figures are the law's, and those of the verbs."""
     html = path.with_suffix(".html").read_text(encoding="utf-8")
     tables = figure_tables(html)
-    needed = {"loss-against-compute", "residuals-of-chinchilla"}
+    needed = {"loss-against-compute", "residuals-of-chinchilla", ERRORS}
     if missing := needed - set(tables):
         return f"no figure {', '.join(sorted(missing))} among {', '.join(sorted(tables))}"
     loss = tables["loss-against-compute"]
     ahead = loss[loss["series"] == "forecast of a new run"]
-    best = [float(truth.loss(*map(np.asarray, truth.optimum(c)))) for c in ahead["train_flops"]]
+    truth, compute = table.truth, ahead["train_flops"]
+    best = [float(truth.loss(*map(np.asarray, truth.optimum(c)))) for c in compute]
     off = (ahead["loss"] / best - 1).abs().max()
     if not off < LOSS_TOLERANCE:
         return f"forecast off by {off}"
     residuals = tables["residuals-of-chinchilla"]
     if not residuals["residual_percent"].abs().max() < 0.1:
         return f"residuals up to {residuals['residual_percent'].abs().max()}%"
-    return ""
+    verb = run_verb("backtest", str(path), "--json", *table.flags)
+    told = [one["predicted"] for one in json.loads(verb.out)["predictions"]]
+    if not np.allclose(sorted(told), sorted(tables[ERRORS]["predicted"]), rtol=1e-8):
+        return "its backtest is not the verb's"
+    asked_at = ("--flops", *(repr(float(c)) for c in compute[-1:]))
+    verb = run_verb("forecast", str(path), *asked_at, "--json", *table.flags)
+    median = json.loads(verb.out)["targets"][0]["median"]
+    return "" if _near(median, float(ahead["loss"].iloc[-1]), 1e-8) else "not the verb's forecast"
 
 
-CHECKS: dict[str, Callable[[Truth, Ending, Path], str]] = {
+CHECKS: dict[str, Callable[[BrokenTable, Ending, Path], str]] = {
     "fit": _wrong_constants,
     "forecast": _wrong_forecast,
     "allocate": _wrong_split,

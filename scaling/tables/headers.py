@@ -34,17 +34,13 @@ def find_header(lines: Sequence[str]) -> Header:
     told = None
     if filled and (excel := _EXCEL.fullmatch(lines[filled[0]])):
         told, filled = excel[1], filled[1:]
-    plain = [i for i in filled if lines[i].lstrip()[:1] != "#"]
+    plain = [i for i in filled if not _is_comment(lines[i])]
     if not plain:
         raise ValueError("it is empty")
-    plain = plain[_titles([lines[i] for i in plain[: _TITLES + 2]], told) :]
-    while _is_above_comment(lines, plain, told):
-        plain = plain[1:]
-    at = plain[0]
+    if commented := _commented_header(lines, filled, told):
+        return commented
+    at = plain[_titles([lines[i] for i in plain[: _TITLES + 2]], told)]
     separator, names = _split(lines[at], told)
-    above = [i for i in filled if i < at]
-    if above and (commented := _commented(lines[above[-1]], lines[at], told)):
-        at, (separator, names) = above[-1], commented
     return Header(at, separator, _told_apart(names))
 
 
@@ -69,7 +65,7 @@ def _titles(lines: Sequence[str], told: str | None) -> int:
         filled = sum(map(bool, names))
         if (
             separator != BLANKS
-            and all(sum(map(bool, _cells(line, separator))) < filled for line in lines[:at])
+            and all(_filled(line, separator) < filled for line in lines[:at])
             and not any(map(_is_number, names))
             and any(map(_is_number, _cells(lines[at + 1], separator)))
         ):
@@ -77,14 +73,29 @@ def _titles(lines: Sequence[str], told: str | None) -> int:
     return 0
 
 
-def _is_above_comment(lines: Sequence[str], plain: Sequence[int], told: str | None) -> bool:
-    """Whether a comment, and more columns of numbers, follow the first of these lines: then the
-    comment may be the header."""
-    if len(plain) < 2 or not any(line.strip() for line in lines[plain[0] + 1 : plain[1]]):
-        return False
-    separator, cells = _split(lines[plain[1]], told)
-    first = _cells(lines[plain[0]], separator)
-    return separator != BLANKS and len(first) < len(cells) and any(map(_is_number, cells))
+def _commented_header(
+    lines: Sequence[str], filled: Sequence[int], told: str | None
+) -> Header | None:
+    """The comment that names the columns of the row of numbers below it, if there is one and
+    nothing above it is as wide."""
+    for at in filled:
+        below = next((i for i in filled if i > at and not _is_comment(lines[i])), None)
+        if not _is_comment(lines[at]) or below is None:
+            continue
+        found = _commented(lines[at], lines[below], told)
+        above = [lines[i] for i in filled if i < at and not _is_comment(lines[i])]
+        if found and all(_filled(line, found[0]) < len(found[1]) for line in above):
+            return Header(at, found[0], _told_apart(found[1]))
+    return None
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip()[:1] == "#"
+
+
+def _filled(line: str, separator: str) -> int:
+    """How many cells of a line hold something."""
+    return sum(map(bool, _cells(line, separator)))
 
 
 def _split(line: str, told: str | None = None) -> tuple[str, list[str]]:

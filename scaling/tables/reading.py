@@ -169,7 +169,10 @@ def _with_status(
     before = raw[theirs]
     after = as_statuses(before) if form == "words" else from_flags(theirs, before)
     table = table.drop(columns=[c for c in ("status", theirs) if c in table])
-    return table.assign(status=after.astype(object)), theirs, status_notes(theirs, before, after)
+    table = table.copy().assign(
+        status=after.astype(object)
+    )  # a copy is in one piece, if it is wide
+    return table, theirs, status_notes(theirs, before, after)
 
 
 def _stated_kind(table: "pd.DataFrame") -> str:

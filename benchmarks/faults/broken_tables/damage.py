@@ -182,7 +182,7 @@ def _turned(text: pd.DataFrame, loss: str, rng: np.random.Generator) -> pd.DataF
 def _shuffled_cells(text: pd.DataFrame, loss: str, rng: np.random.Generator) -> pd.DataFrame:
     """Some rows shifted by one column, as a comma too many does."""
     text = text.copy()
-    for row in rng.integers(len(text), size=3):
+    for row in rng.integers(len(text), size=3) if len(text) else ():
         text.iloc[int(row)] = np.roll(text.iloc[int(row)].to_numpy(), 1)
     return text
 

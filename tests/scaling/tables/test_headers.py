@@ -31,8 +31,13 @@ def test_a_comment_above_numbers_is_their_header(header):
     assert (found.line, found.names) == (1, ["params", "tokens", "loss"])
 
 
+def test_a_comment_among_rows_is_no_header():
+    found = find_header(["N,D,loss", *ROWS, "# from here, by hand, again", *ROWS])
+    assert (found.line, found.names) == (0, ["N", "D", "loss"])
+
+
 def test_a_comment_below_a_title_is_a_header_too():
-    found = find_header(["Runs of March", "", "# params,tokens,loss", *ROWS])
+    found = find_header(["Runs of March", "", "by hand", "# params,tokens,loss", *ROWS])
     assert found.names == ["params", "tokens", "loss"]
 
 
