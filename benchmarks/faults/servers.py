@@ -74,6 +74,16 @@ class Imitation:
         self.experiments[asked["name"]] = made | {"tags": asked.get("tags", [])}
         return 200, {"experiment_id": "7"}
 
+    def experiments_get(self, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """The experiment of an id."""
+        return 200, {"experiment": next(iter(self.experiments.values()))}
+
+    def experiments_set_experiment_tag(self, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """A tag of an experiment."""
+        tags = next(iter(self.experiments.values()))["tags"]
+        tags.append({"key": asked["key"], "value": asked["value"]})
+        return 200, {}
+
     def experiments_search(self, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """All of them."""
         return 200, {"experiments": list(self.experiments.values())}

@@ -10,7 +10,7 @@ from scaling.store.notices import tell
 
 Answer = TypeVar("Answer")
 
-WORD_SECONDS = 8.0  # without an answer, after which that is said
+WORD_SECONDS = 5.0  # without an answer, after which that is said
 _REQUEST = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # MLflow's own, in seconds
 
 
