@@ -49,6 +49,8 @@ def _commented(comment: str, row: str, told: str | None) -> tuple[str, list[str]
     it; None where it does not."""
     best = None
     for separator in (told,) if told else (*_SEPARATORS, BLANKS):
+        if separator == BLANKS and best:
+            break
         names = _cells(comment.lstrip().removeprefix("#"), separator)
         cells = _cells(row, separator)
         fits = len(names) == len(cells) > (len(best[1]) if best else 1)

@@ -31,6 +31,11 @@ def test_a_comment_above_numbers_is_their_header(header):
     assert (found.line, found.names) == (1, ["params", "tokens", "loss"])
 
 
+def test_blanks_within_cells_part_no_commented_header():
+    found = find_header(["# params\ttrain tokens\tfinal loss", "1e8\t5 x 10^7\tabout 3"])
+    assert found.names == ["params", "train tokens", "final loss"]
+
+
 def test_a_comment_among_rows_is_no_header():
     found = find_header(["N,D,loss", *ROWS, "# from here, by hand, again", *ROWS])
     assert (found.line, found.names) == (0, ["N", "D", "loss"])
