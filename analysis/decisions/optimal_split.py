@@ -259,13 +259,14 @@ def _draws(
 ) -> FloatArray:
     """Optimal log params (budgets, draws): a law by its weight, then its parameters.
 
-    The backtests' scale widens the parameters as it widens the loss.
+    The backtests' scale widens the parameters as it widens the loss. Every budget draws from the
+    same stream, so that its range does not depend on what else is asked.
     """
     ensemble = forecaster.ensemble
     weighing = weigh(forecaster.backtests, ensemble, beyond)
-    rng = np.random.default_rng([options.seed, 2])
     best = np.empty((len(log_compute), options.draws))
     for i in range(len(log_compute)):
+        rng = np.random.default_rng([options.seed, 2])
         weights = weighing.weights[i] / weighing.weights[i].sum()
         counts = rng.multinomial(options.draws, weights)
         widen = max(1.0, float(weighing.scale_squared[i]))
