@@ -30,7 +30,7 @@ from analysis.text.numbers import (
     percent_in_words,
     rough_in_words,
 )
-from scaling.columns import loss_unit
+from scaling.columns import COLUMNS, loss_unit
 from scaling.records import Records
 from scaling.words import counted
 
@@ -38,6 +38,7 @@ MOST_ROWS = 40
 MOST_SEEDS_LISTED = 4
 NOT_IDENTIFIED = "not identified by these runs"
 OUTSIDE = "outside the interval"
+USED = "used"
 HELD = f"Hidden runs so far out inside their {100 * SCORED_LEVEL:g}%"
 NO_INTERVAL = "\u2013"
 
@@ -53,34 +54,48 @@ class Table:
 
 
 def runs_table(findings: Findings) -> Table:
-    """Every configuration with its seeds: size, tokens, compute, losses, and what became of it."""
+    """Every configuration with its seeds: size, tokens, compute, the settings that tell runs of
+    one size apart, losses, and what became of it."""
     records = findings.records
     sizes = [c for c in ("params", "tokens", "train_flops") if c in records]
     if findings.x not in sizes:
         sizes.append(findings.x)
-    shown = _with_state(records)
+    settings = [c for c in records.settings_that_vary if c not in sizes]
+    shown = records.table.assign(state=_states(findings), configuration=records.configurations)
     shown = shown.sort_values([*reversed(sizes)], kind="stable")
-    groups = shown.groupby([*sizes, "state"], sort=False, dropna=False)
+    row_of = shown.groupby(["configuration", "state"], sort=False).ngroup().to_numpy()
+    hidden, note = int(row_of.max()) + 1 - MOST_ROWS, ""
+    if hidden > 0:  # the extremes tell more than the beginning: keep both ends
+        at_ends = (row_of < MOST_ROWS // 2) | (row_of >= MOST_ROWS // 2 + hidden)
+        shown, row_of = shown[at_ends], row_of[at_ends]
+        note = f"{counted(hidden, 'configuration')} in the middle not listed."
     rows: list[tuple[str, ...]] = []
     marked: list[int] = []
-    for key, group in groups:
-        *values, state = key
-        cells = [size_cell(float(v), c) for v, c in zip(values, sizes, strict=True)]
-        if state != "used":
+    for _, group in shown.groupby(row_of):
+        first, state = group.iloc[0], str(group["state"].iloc[0])
+        cells = [size_cell(float(first[column]), column) for column in sizes]
+        cells += [_setting(first[column]) for column in settings]
+        if state != USED:
             marked.append(len(rows))
-        rows.append((*cells, str(len(group)), _losses(group["loss"].to_numpy(float)), str(state)))
-    hidden, note = len(rows) - MOST_ROWS, ""
-    if hidden > 0:  # the extremes tell more than the beginning: keep both ends
-        keep = [*range(MOST_ROWS // 2), *range(len(rows) - MOST_ROWS // 2, len(rows))]
-        note = f"{counted(hidden, 'configuration')} in the middle not listed."
-        marked = [new for new, old in enumerate(keep) if old in set(marked)]
-        rows = [rows[i] for i in keep]
+        rows.append((*cells, str(len(group)), _losses(group["loss"].to_numpy(float)), state))
+    heads = (*(HEADS.get(c, c) for c in sizes), *(_setting_head(c) for c in settings))
     return Table(
-        head=(*(HEADS.get(c, c) for c in sizes), "Seeds", loss_head(records), "State"),
+        head=(*heads, "Seeds", loss_head(records), "State"),
         rows=tuple(rows),
         marked=tuple(marked),
         note=note,
     )
+
+
+def _setting_head(column: str) -> str:
+    return column.replace("_", " ").capitalize() if column in COLUMNS else column
+
+
+def _setting(value: Any) -> str:
+    """A setting as a cell: a learning rate, a schedule."""
+    if pd.isna(value):
+        return NO_INTERVAL
+    return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
 
 
 def loss_head(records: Records) -> str:
@@ -106,14 +121,18 @@ def or_dash(value: Any, write: Callable[[Any], str]) -> str:
     return "\u2013" if value is None else write(value)
 
 
-def _with_state(records: Records) -> pd.DataFrame:
-    table = records.table.copy()
-    state = pd.Series("used", index=table.index)
-    if "held_out" in records:
-        state[table["held_out"].astype(bool)] = "held out"
+def _states(findings: Findings) -> pd.Series:
+    """What became of each run: used by the fits, not finished, held out, or why it is left out."""
+    records, used = findings.records, findings.used
+    reasons = {run.row: run.reason for run in used.dropped}
+    left_out = [f"left out: {reasons.get(name, 'see below')}" for name in records.row_names]
+    state = pd.Series(left_out, index=records.table.index)
     status = records.status.replace("settled", "settled: stopped, not measured")
     state[~records.is_finished] = status[~records.is_finished]
-    return table.assign(state=state)
+    if "held_out" in records:
+        state[records.is_finished & records.table["held_out"].astype(bool)] = "held out"
+    state[records.table.index.isin(used.table.index)] = USED
+    return state
 
 
 def size_cell(value: float, column: str) -> str:
