@@ -39,6 +39,7 @@ MOST_SEEDS_LISTED = 4
 NOT_IDENTIFIED = "not identified by these runs"
 OUTSIDE = "outside the interval"
 USED = "used"
+LEFT_OUT = "left out"
 HELD = f"Hidden runs so far out inside their {100 * SCORED_LEVEL:g}%"
 NO_INTERVAL = "\u2013"
 
@@ -61,6 +62,7 @@ def runs_table(findings: Findings) -> Table:
     if findings.x not in sizes:
         sizes.append(findings.x)
     settings = [c for c in records.settings_that_vary if c not in sizes]
+    taking_part = findings.used.table.index
     shown = records.table.assign(state=_states(findings), configuration=records.configurations)
     shown = shown.sort_values([*reversed(sizes)], kind="stable")
     row_of = shown.groupby(["configuration", "state"], sort=False).ngroup().to_numpy()
@@ -75,7 +77,7 @@ def runs_table(findings: Findings) -> Table:
         first, state = group.iloc[0], str(group["state"].iloc[0])
         cells = [size_cell(float(first[column]), column) for column in sizes]
         cells += [_setting(first[column]) for column in settings]
-        if state != USED:
+        if group.index[0] not in taking_part:
             marked.append(len(rows))
         rows.append((*cells, str(len(group)), _losses(group["loss"].to_numpy(float)), state))
     heads = (*(HEADS.get(c, c) for c in sizes), *(_setting_head(c) for c in settings))
@@ -124,8 +126,8 @@ def or_dash(value: Any, write: Callable[[Any], str]) -> str:
 def _states(findings: Findings) -> pd.Series:
     """What became of each run: used by the fits, not finished, held out, or why it is left out."""
     records, used = findings.records, findings.used
-    reasons = {run.row: run.reason for run in used.dropped}
-    left_out = [f"left out: {reasons.get(name, 'see below')}" for name in records.row_names]
+    because = {run.row: f"{LEFT_OUT}: {run.reason}" for run in used.dropped}
+    left_out = [because.get(name, LEFT_OUT) for name in records.row_names]
     state = pd.Series(left_out, index=records.table.index)
     status = records.status.replace("settled", "settled: stopped, not measured")
     state[~records.is_finished] = status[~records.is_finished]
