@@ -28,7 +28,8 @@ from scaling.tables.losses import kind_of
 from scaling.tables.notes import Note, NoteCode, printable
 from scaling.tables.numbers import read_numbers
 from scaling.tables.reading import Reading, flops_in_doubt, understand, units_in_doubt
-from scaling.tables.runs import histories, without_blank_rows
+from scaling.tables.runs import histories
+from scaling.tables.summaries import runs_alone
 from scaling.tables.words import put_aside
 from scaling.words import counted
 
@@ -138,8 +139,11 @@ class Records(Displayed):
         asked = Condition.of(condition)
         name = self.name_of(asked.column)
         self.require(name)
-        values = self.status if name == "status" else self.table[name]
-        return self.select(asked.holds(name, values), f"not {condition}")
+        values, theirs = self.table[name], self.names.get(name, name)
+        written = values
+        if name == "status" and self.raw is not None and theirs in self.raw:
+            written = self.raw[theirs].reindex(values.index)
+        return self.select(asked.holds(name, values, written), f"not {condition}")
 
     def among(self, run_ids: Iterable[str]) -> "Records":
         """The runs with these identities: of a sweep that grew over time, those of one plan."""
@@ -317,10 +321,11 @@ def read_records(
 
 
 def _records(raw: RawTable, how: Reading, where: Sequence[str], source: str) -> Records:
-    raw = replace(raw, frame=without_blank_rows(raw.frame))
+    by_separator = raw.separator not in ",|"
+    raw = runs_alone(raw, by_separator)
     if raw.frame.empty:
         raise RecordError(f"{source}: no rows; a table of runs has one row a run")
-    found = understand(raw.frame, how, source, decimal_by_separator=raw.separator not in ",|")
+    found = understand(raw.frame, how, source, decimal_by_separator=by_separator)
     records = Records(
         found.table,
         dropped=tuple(DroppedRun(row.row, row.reason) for row in raw.dropped),

@@ -54,8 +54,10 @@ class Condition:
         column, value = (match[part].strip("\"'") for part in ("column", "value"))
         return cls(printable(text), column, match["op"], value)
 
-    def holds(self, name: str, values: "pd.Series") -> npt.NDArray[np.bool_]:
-        """Which cells (rows,) of the column ``name`` fulfil it; a blank fulfils only !=.
+    def holds(self, name: str, values: "pd.Series", written: "pd.Series") -> npt.NDArray[np.bool_]:
+        """Which cells (rows,) of the column ``name`` fulfil it; a blank number fulfils only !=, and
+        a blank among text is the empty text. A status is what our word for it is, and what the
+        table has ``written``.
 
         Raises RecordError where numbers are compared with text, or text is put in an order.
         """
@@ -63,9 +65,9 @@ class Condition:
         if name in COLUMNS and COLUMNS[name].kind == "flag":
             return np.asarray(compare(values.map(as_flag), as_flag(self.value)), dtype=bool)
         if name == "status":
-            return np.asarray(compare(values, status_of(self.value) or self.value), dtype=bool)
+            return self._holds_of_status(values, written)
         numbers, bad = read_numbers(values)
-        if numbers.notna().any() and bad.sum() <= numbers.notna().sum():
+        if self.value and numbers.notna().any() and bad.sum() <= numbers.notna().sum():
             try:
                 return np.asarray(compare(numbers, self._number(name)), dtype=bool)
             except ValueError as error:
@@ -77,7 +79,16 @@ class Condition:
             raise RecordError(
                 f'--where "{self.text}": {name} holds text, which has no order; use == or !='
             )
-        return np.asarray(compare(values.astype(object).astype(str), self.value), dtype=bool)
+        return np.asarray(compare(_as_text(values), self.value), dtype=bool)
+
+    def _holds_of_status(self, values: "pd.Series", written: "pd.Series") -> npt.NDArray[np.bool_]:
+        if self.op not in ("==", "=", "!="):
+            raise RecordError(f'--where "{self.text}": a status has no order; use == or !=')
+        ours = status_of(self.value) or self.value
+        same = _as_text(written) == self.value
+        if self.value:
+            same |= _as_text(values) == ours
+        return np.asarray(~same if self.op == "!=" else same, dtype=bool)
 
     def _number(self, name: str) -> float:
         """The number to compare with, its comma read as that of a cell of this column would be."""
@@ -85,3 +96,8 @@ class Condition:
 
         styles = comma_styles(pd.DataFrame({name: [self.value]}, dtype=object), False)
         return number(self.value, styles.get(name, False))
+
+
+def _as_text(values: "pd.Series") -> "pd.Series":
+    """Cells as text; a blank is the empty one."""
+    return values.astype(object).where(values.notna(), "").astype(str).str.strip()

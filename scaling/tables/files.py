@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.columns import canonical_name
 from scaling.errors import RecordError
 from scaling.tables.headers import BLANKS, find_header
-from scaling.tables.notes import DroppedRow, Note, NoteCode
+from scaling.tables.notes import DroppedRow, Note, NoteCode, quoted
 from scaling.words import counted
 
 if TYPE_CHECKING:
@@ -250,7 +250,17 @@ def _separated(text: str, notes: tuple[Note, ...]) -> RawTable:
         frame, dropped = _row_by_row(body, separator, header)
     if above or any(not line.strip() for line in lines[above : above + len(frame)]):
         frame.index = _line_numbers(lines, above, frame)
-    return RawTable(frame, separator, dropped, notes)
+    return RawTable(frame, separator, dropped, notes + _titles_told(lines[:above], separator))
+
+
+def _titles_told(above: list[str], separator: str) -> tuple[Note, ...]:
+    """What stands above a header and is neither a comment nor Excel's, if anything does."""
+    titles = [line.strip(f'{separator}" \t') for line in above if not line.startswith("#")]
+    titles = [title for title in titles if title and not title.lower().startswith("sep=")]
+    if not titles:
+        return ()
+    text = f"the header is line {len(above) + 1}, below {quoted(titles, 1)}"
+    return (Note(NoteCode.UNDERSTOOD, text),)
 
 
 def read_text(path: str | Path) -> "pd.DataFrame":

@@ -56,6 +56,13 @@ def quoted(words: Iterable[object], most: int = 6) -> str:
     )
 
 
+def rows_named(labels: Iterable[int], most: int = 6) -> str:
+    """Rows by their lines in the file (the header is line 1), the first where they are many."""
+    lines = [f"{int(label) + 2}" for label in labels]
+    more = f" and {len(lines) - most} more" if len(lines) > most else ""
+    return f"row{'' if len(lines) == 1 else 's'} {', '.join(lines[:most])}{more}"
+
+
 def plain(text: str) -> str:
     """Text of many lines as it may reach a terminal: control characters are shown, not obeyed."""
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)

@@ -23,6 +23,9 @@ from scaling.tables.statuses import (
     from_flags,
     status_column,
     status_notes,
+    untold_notes,
+    untold_status,
+    untold_statuses,
 )
 from scaling.tables.words import put_aside
 from scaling.words import counted
@@ -161,18 +164,21 @@ def _with_status(
     else:
         used = set(names.chosen.values())
         found = status_column(raw[[column for column in raw.columns if column not in used]])
+    if found is None and (untold := untold_status(raw)) is not None:
+        found = untold, "untold"
     if found is None:
         if "status" in table and table["status"].dtype.kind in "fiub":
             return table.rename(columns={"status": put_aside("status")}), None, []
         return table, None, []
     theirs, form = found
-    before = raw[theirs]
-    after = as_statuses(before) if form == "words" else from_flags(theirs, before)
+    before, notes = raw[theirs], status_notes
+    if form == "untold":
+        after, notes = untold_statuses(before), untold_notes
+    else:
+        after = as_statuses(before) if form == "words" else from_flags(theirs, before)
     table = table.drop(columns=[c for c in ("status", theirs) if c in table])
-    table = table.copy().assign(
-        status=after.astype(object)
-    )  # a copy is in one piece, if it is wide
-    return table, theirs, status_notes(theirs, before, after)
+    table = table.copy()  # in one piece, if it is wide
+    return table.assign(status=after.astype(object)), theirs, notes(theirs, before, after)
 
 
 def _stated_kind(table: "pd.DataFrame") -> str:

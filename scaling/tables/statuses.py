@@ -1,9 +1,11 @@
 """Words for how a run ended, in anybody's spelling, and the column that holds them."""
 
 import re
-from typing import TYPE_CHECKING
+import unicodedata
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
-from scaling.tables.notes import Note, NoteCode, quoted
+from scaling.tables.notes import Note, NoteCode, printable, quoted, rows_named
 from scaling.words import counted
 
 if TYPE_CHECKING:
@@ -11,13 +13,18 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "finished": "finished done complete completed success successful succeeded ok pass passed "
-    "converged finish ended",
+    "converged finish ended "
+    "fertig abgeschlossen beendet erfolgreich erledigt termine acheve reussi fini terminado "
+    "terminada completado completada finalizado finalizada",
     "failed": "failed fail failure crashed crash error errored killed cancelled canceled aborted "
-    "abort oom outofmemory timeout timedout preempted stopped terminated incomplete",
-    "interrupted": "interrupted",
-    "diverged": "diverged diverge divergence nan exploded unstable blewup",
+    "abort oom outofmemory timeout timedout preempted stopped terminated incomplete "
+    "abgebrochen fehlgeschlagen gescheitert abgesturzt abgestuerzt echoue echec annule plante "
+    "fallido fallida fallo cancelado cancelada abortado abortada",
+    "interrupted": "interrupted unterbrochen interrompu interrumpido interrumpida",
+    "diverged": "diverged diverge divergence nan exploded unstable blewup divergiert divergido",
     "running": "running inprogress started active training pending queued scheduled waiting "
-    "submitted resumed unfinished ongoing",
+    "submitted resumed unfinished ongoing "
+    "laeuft lauft laufend wartend encours enattente encurso enejecucion corriendo pendiente",
     "settled": "settled",
     "excluded": "excluded",
     "planned": "planned",
@@ -32,6 +39,7 @@ _FLAGS = {
     **dict.fromkeys(("diverged", "exploded"), ("diverged", "finished")),
     **dict.fromkeys(("failed", "crashed", "killed", "oom"), ("failed", "finished")),
 }
+_SHOWN = 6  # words that a sentence names
 _MOSTLY = 0.5  # of the cells of a column that is named so: it is one of statuses
 _YES = frozenset(("true", "yes", "1", "1.0", "y", "t"))
 _NO = frozenset(("false", "no", "0", "0.0", "n", "f"))
@@ -39,7 +47,8 @@ _NO = frozenset(("false", "no", "0", "0.0", "n", "f"))
 
 def status_of(word: object) -> str | None:
     """Our word for a status; None for a word that is none."""
-    return STATUSES.get(re.sub(r"[^a-z]", "", str(word).lower()))
+    plain = unicodedata.normalize("NFKD", str(word).lower())  # accents come after their letters
+    return STATUSES.get(re.sub(r"[^a-z]", "", plain))
 
 
 def status_column(table: "pd.DataFrame") -> tuple[str, str] | None:
@@ -48,13 +57,23 @@ def status_column(table: "pd.DataFrame") -> tuple[str, str] | None:
     One that is named so comes first, then a column of text that holds nothing but such words, then
     one of yes and no by its name.
     """
-    named = [c for c in table.columns if _NAMED.match(str(c).lower())]
-    for columns, share in ((named, _MOSTLY), (table.columns, 1.0)):
+    for columns, share in ((_named(table), _MOSTLY), (table.columns, 1.0)):
         for column in columns:
             if _share_of_words(table[column]) >= share:
                 return str(column), "words"
     flags = [str(column) for column in table.columns if are_flags(str(column), table[column])]
     return (flags[0], "flags") if flags else None
+
+
+def untold_status(table: "pd.DataFrame") -> str | None:
+    """A column of text that is named as one of statuses and, as `status_column` finds, is none;
+    None without one."""
+    text = (str(c) for c in _named(table) if table[c].dtype.kind not in "fiubM")
+    return next((column for column in text if table[column].notna().any()), None)
+
+
+def _named(table: "pd.DataFrame") -> list[Any]:
+    return [column for column in table.columns if _NAMED.match(str(column).lower())]
 
 
 def are_flags(name: str, values: "pd.Series") -> bool:
@@ -105,6 +124,26 @@ def unknown_words(statuses: "pd.Series") -> list[str]:
     return [word for word in statuses.dropna().unique() if status_of(word) is None]
 
 
+def untold_statuses(values: "pd.Series") -> "pd.Series":
+    """Our words for a column of which most words say nothing: those count as finished."""
+    known = {word: status_of(word) for word in values.dropna().unique()}
+    return values.map(known)
+
+
+def untold_notes(column: str, before: "pd.Series", after: "pd.Series") -> list[Note]:
+    """What was made of a column that is named as one of statuses, whose words say nothing."""
+    said = Counter(printable(word, 30) for word in before[after.isna()].dropna())
+    words = ", ".join(f"{word} {n:,}" for word, n in said.most_common(_SHOWN))
+    more = f" and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    known = ", ".join(f"{n:,} {word}" for word, n in after.value_counts().items())
+    text = (
+        f'column "{column}" holds {"few words that are" if known else "no word that is"} known '
+        f"({words}{more}): {f'known are {known}, all others' if known else 'all rows'} count as "
+        f'finished; keep some with --where "{column} == ..."'
+    )
+    return [Note(NoteCode.ASSUMED, text)]
+
+
 def status_notes(column: str, before: "pd.Series", after: "pd.Series") -> list[Note]:
     """What was made of a column of statuses, where it is not to the letter."""
     notes = []
@@ -116,7 +155,9 @@ def status_notes(column: str, before: "pd.Series", after: "pd.Series") -> list[N
         rows = counted(int(after.isin(unknown).sum()), "row")
         text = f"status {quoted(unknown)} of {rows} is no word for finished: left out"
         notes.append(Note(NoteCode.LEFT_OUT, text))
-    if blank := int(after.isna().sum()):
-        text = f"{counted(blank, 'row')} without a status counted as finished"
+    if blank := after.index[after.isna()].tolist():
+        text = f"{counted(len(blank), 'row')} without a status counted as finished"
+        if len(blank) < len(after):
+            text += f" ({rows_named(blank)})"
         notes.append(Note(NoteCode.ASSUMED, text))
     return notes
