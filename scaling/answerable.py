@@ -14,6 +14,7 @@ from scaling.words import counted
 FEWEST_RUNS = 6  # of a surface
 FEWEST_SCALES = 3  # sizes, and numbers of tokens, of a surface
 FEWEST_CURVE_POINTS = 4
+FEWEST_LAW_POINTS = 4  # of any law: through three points goes a power law whatever they are
 COLLINEAR_SPREAD = 0.15  # of log params around a line in log tokens: about 15% either way
 AS_PLANNED = 0.02  # in logs of size, tokens or compute: runs meet a plan to within whole steps
 WIDEST_BUDGET = 0.25  # ln: runs of one budget lie within this, however they follow one another
@@ -138,6 +139,11 @@ def no_law(
             f"the usable runs have only {configurations} different "
             f"configuration{'s' if configurations > 1 else ''}{left_out}; add runs, --fix "
             "constants or choose a simpler law"
+        )
+    if configurations < FEWEST_LAW_POINTS - len(fixed):
+        return (
+            f"{counted(configurations, 'different configuration')} tell no law from chance"
+            f"{left_out}; {FEWEST_LAW_POINTS - len(fixed)} is the least"
         )
     for name, values in zip(columns, inputs, strict=True):
         sizes = len(np.unique(np.round(np.log(values), 9)))

@@ -85,6 +85,7 @@ COLUMNS: dict[str, Column] = {
     "learning_rate": Column(
         "peak learning rate of the hidden matrices", aliases=("lr", "peak_lr", "max_lr")
     ),
+    "learning_rate_capped": Column("whether the recipe's largest rate was the limit", "flag"),
     "warmup_tokens": Column("tokens of linear warm-up"),
     "schedule": Column("shape of the learning rate over the run", "text"),
     "cooled_down": Column("whether the learning rate ended near zero", "flag"),
@@ -135,7 +136,9 @@ COLUMNS: dict[str, Column] = {
     # what went wrong
     "reason": Column("why the run failed, diverged, was stopped, or is excluded", "text"),
     "has_traceback": Column("whether the store keeps the traceback of an error of ours", "flag"),
+    "tries": Column("how often it was begun: a run that was interrupted goes on in another try"),
     # cost
+    "replicas": Column("runs that were trained in one stack with it, itself among them"),
     "marginal_flops": Column(
         "FLOP that the run added: train_flops without what a shorter branch of its trunk paid"
     ),

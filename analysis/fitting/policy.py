@@ -23,7 +23,7 @@ from analysis.fitting.frontier import unbeaten_runs
 from analysis.fitting.lmfit_bridge import Bounds, tied_constants
 from analysis.fitting.problem import pose
 from analysis.fitting.result import Choice, Fit
-from analysis.fitting.signal import FEWEST_POINTS, no_signal
+from analysis.fitting.signal import no_signal
 from analysis.intervals import LEVEL
 from analysis.tuning.screening import screen
 from scaling.answerable import (
@@ -97,7 +97,7 @@ def fit_law(
     kind = law_named(law)
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
         records = screen(records, *([x] if x else kind.inputs))
-    _check_runs(records, kind, x, fixed=len(fix or {}))
+    _check_runs(records, kind, x)
     runs, chosen_runs = _runs(records, kind, x, frontier)
     how: dict[str, Any] = {"fix": dict(fix or {}), "x": x, "weights": weights, "cluster": cluster}
     advise = chosen_runs.chosen == UNBEATEN_RUNS and not frontier
@@ -119,10 +119,10 @@ def fit_law(
     return replace(fit, card=checklist_card(fit, runs).entries) if card else fit
 
 
-def _check_runs(records: Records, kind: type[Law], x: str | None, *, fixed: int) -> None:
+def _check_runs(records: Records, kind: type[Law], x: str | None) -> None:
     """Refuse losses that do not fall, or follow no law."""
     _check_fall(records, kind, x)
-    _check_signal(records, kind, x, fixed=fixed)
+    _check_signal(records, kind, x)
 
 
 def _check_fall(records: Records, kind: type[Law], x: str | None) -> None:
@@ -145,7 +145,7 @@ def _check_fall(records: Records, kind: type[Law], x: str | None) -> None:
         raise FitError(f"{used.source}: {reason}")
 
 
-def _check_signal(records: Records, kind: type[Law], x: str | None, *, fixed: int) -> None:
+def _check_signal(records: Records, kind: type[Law], x: str | None) -> None:
     """Refuse losses that follow no law, as a forecast has no median of them.
 
     A law of compute is judged by the sizes and tokens of its runs where they tell a surface: badly
@@ -165,7 +165,7 @@ def _check_signal(records: Records, kind: type[Law], x: str | None, *, fixed: in
     if columns == ("train_flops",):
         best = best_of_budget(log_inputs[:, 0], log_loss, used.configurations)
         log_inputs, log_loss = log_inputs[best], log_loss[best]
-    nothing = no_signal(log_inputs, log_loss, fewest=FEWEST_POINTS - fixed)
+    nothing = no_signal(log_inputs, log_loss)
     if len(used) and nothing is not None:
         raise FitError(f"{used.source}: {nothing.text}")
 

@@ -12,6 +12,7 @@ noise 75% and more (docs/log.md).
 
 import numpy as np
 
+from scaling.answerable import FEWEST_LAW_POINTS
 from scaling.arrays import FloatArray, IntArray
 from scaling.limits import Limit, LimitCode
 
@@ -19,29 +20,20 @@ LEAST_EXPLAINED = 0.85  # of the variance of the log losses
 FAR_OFF, FAR_OFF_OF_SPREAD = 0.15, 0.15  # log loss, and share of its spread: the larger counts
 MOST_FAR_OFF = 0.25  # share of the runs
 TRIMMED_EVERY, LEAST_TO_TRIM = 20, 7  # of seven runs one may be a bad run, and one more of twenty
-FEWEST_POINTS = 4
 _EXPONENTS = (0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0, 1.5)
 _TRIMMINGS = 4
 _MOST_RUNS = 2000  # evenly spread ones of a longer table tell the same
 
 
-def no_signal(
-    log_inputs: FloatArray, log_loss: FloatArray, *, fewest: int = FEWEST_POINTS
-) -> Limit | None:
+def no_signal(log_inputs: FloatArray, log_loss: FloatArray) -> Limit | None:
     """Why these runs carry no answer, whatever law is asked; None where they may.
 
-    ``log_inputs`` (runs, inputs) and ``log_loss`` (runs,) are natural logs, all finite; ``fewest``
-    different runs are needed.
+    ``log_inputs`` (runs, inputs) and ``log_loss`` (runs,) are natural logs, all finite. Fewer runs
+    than `FEWEST_LAW_POINTS` say nothing here: `scaling.answerable` counts them.
     """
     points = len(np.unique(np.round(log_inputs, 9), axis=0))
-    if points < fewest:
-        text = (
-            f"{points} different run{'' if points == 1 else 's'} tell no law from chance; "
-            f"{fewest} is the least"
-        )
-        return Limit(LimitCode.UNSUPPORTED, text)
-    if points < FEWEST_POINTS:
-        return None  # constants that are known from elsewhere stand for the rest
+    if points < FEWEST_LAW_POINTS:
+        return None  # constants that are known from elsewhere may stand for the rest
     explained, far_off = _explained(log_inputs, log_loss)
     if explained >= LEAST_EXPLAINED and far_off <= MOST_FAR_OFF:
         return None
@@ -50,8 +42,8 @@ def no_signal(
     else:
         found = f"leaves {far_off:.0%} of these runs far from it"
     text = (
-        f"no law that falls with size {found}: they are noise, or of several units, corpora or "
-        "recipes; part them with --where"
+        f"no law that falls with size {found}: they are noise, or differ in what the law does not "
+        "see (another size, unit, corpus or recipe); keep those that agree with --where"
     )
     return Limit(LimitCode.UNSUPPORTED, text)
 

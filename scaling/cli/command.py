@@ -13,6 +13,7 @@ from scaling.cli.completion import SHELLS, completion
 from scaling.cli.outputs import put, say
 from scaling.cli.verbs import dashboard, forecast, report, runs, seals, sweep
 from scaling.errors import ScalingError
+from scaling.tables.notes import plain
 from scaling.version import installed_version
 
 
@@ -58,7 +59,7 @@ class _Parser(argparse.ArgumentParser):
     """A mistyped command is answered in one line too."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {plain(message)}; see {self.prog} --help\n")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from scaling.errors import ConfigError
+from scaling.tables.notes import printable
 from scaling.tables.numbers import number
 from scaling.words import counted
 
@@ -87,7 +88,8 @@ def constants_held(arguments: Arguments, records: "Records") -> dict[str, float]
         except ValueError as error:
             column = records.name_of(text)
             if column not in records:
-                raise ConfigError(f'--fix: "{text}" is no number and no column') from error
+                problem = f'--fix: "{printable(text)}" is no number and no column'
+                raise ConfigError(problem) from error
             values = sorted({float(v) for v in records.column(column) if v == v})
             if len(values) == 1:
                 return values[0]
@@ -159,12 +161,12 @@ def assignments(
     pairs: dict[str, Value] = {}
     for text in given:
         name, _, value = (part.strip() for part in text.partition("="))
+        if not name or not value:
+            raise ConfigError(f"{flag} {printable(text)}: not of the form name=value")
         if name in pairs:
             raise ConfigError(f"{flag} {name}= is given twice; say it once")
         try:
             pairs[name] = convert(value)
-        except ValueError:
-            value = ""
-        if not name or not value:
-            raise ConfigError(f"{flag} {text}: not of the form name=value")
+        except ValueError as error:
+            raise ConfigError(f"{flag} {printable(text)}: not of the form name=value") from error
     return pairs

@@ -38,7 +38,7 @@ def test_every_verb_with_levels_has_the_default_of_the_library():
 
     for group, required in (
         (options.fitting, []),
-        (options.forecasting, []),
+        (options.questions, []),
         (options.allocation, ["--flops", "1"]),
     ):
         parser = argparse.ArgumentParser()

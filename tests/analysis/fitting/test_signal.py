@@ -46,7 +46,7 @@ def test_noise_waves_steps_and_two_units_carry_none():
 
 def test_three_points_tell_no_law(clean):
     few = records_from_table(clean.table.iloc[[0, 5, 15]], source="few.csv")
-    with pytest.raises(FitError, match="3 different runs tell no law"):
+    with pytest.raises(FitError, match="3 different configurations tell no law"):
         fit_law(few, "power_law", bootstrap=0)
 
 

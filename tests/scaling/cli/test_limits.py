@@ -14,7 +14,7 @@ OLD_NAMES = {"refusal", "refusals", "trend_refusal", "unsupported_because", "war
 FAR, NEAR = ["1e28"], ["1e20"]
 QUESTIONS = {
     "fit": ["--bootstrap", "20", "--law", "chinchilla", "--cross-checks"],
-    "fit along a column": ["--bootstrap", "0", "--x", "tokens"],
+    "fit along a column": ["--bootstrap", "0", "--x", "tokens", "--where", "N > 5e7"],
     "forecast": ["--flops", *NEAR, *FAR],
     "forecast of a budget": ["--target-loss", "2.2", "0.5"],
     "backtest": [],

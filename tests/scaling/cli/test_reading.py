@@ -64,7 +64,7 @@ def test_an_import_counts_by_status_and_a_second_one_updates(capsys, tracking_ur
     code, err = imported(capsys, path, "--columns", "loss=other")
     assert code == 0
     assert "15 runs joined (14 finished, 1 failed)" in err
-    assert "kept under the table's own names: Start Time" in err
+    assert "kept under the table's own names: Duration" in err
     assert "0 runs joined, 15 unchanged" in imported(capsys, path, "--columns", "loss=other")[1]
     assert "0 runs joined, 15 updated (14" in imported(capsys, path)[1]
     asked = ("fit", "mlflow:past", "--law", "chinchilla", "--bootstrap", 0, "--json")

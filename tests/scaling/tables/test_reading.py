@@ -394,3 +394,15 @@ def test_what_was_made_of_a_table_is_a_value_with_a_code():
 def test_sizes_that_count_no_embeddings_are_said_to_be_such(name, is_without):
     records = records_from_table(grid().rename(columns={"N": name}), columns={"params": name})
     assert ("counts no embeddings" in said(records)) is is_without
+
+
+@pytest.mark.parametrize("column", ["tries", "replicas", "learning_rate_capped", "wall_seconds"])
+def test_what_came_of_a_run_makes_no_configuration_of_its_own(column):
+    """A run that was interrupted has two tries, and is a repeat of the others all the same."""
+    table = pd.DataFrame(
+        {"params": np.repeat([1e6, 1e7, 1e8], 2), "tokens": 1e9, "seed": [1, 2] * 3}
+    )
+    table["loss"], table[column] = np.linspace(4, 3, 6), [1, 2, 1, 1, 2, 1]
+    records = records_from_table(table)
+    assert len(np.unique(records.configurations)) == 3
+    assert len(records.usable("params", "tokens")) == 6
