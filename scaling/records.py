@@ -180,6 +180,14 @@ class Records(Displayed):
         return np.asarray(self.status == "finished", dtype=bool)
 
     @property
+    def finished(self) -> "Records":
+        """The runs that came to their planned end; the others are left out by their status."""
+        kept = self
+        for state in sorted(set(self.status.unique()) - {"finished"}):
+            kept = kept.select(kept.status != state, state)
+        return kept
+
+    @property
     def row_names(self) -> list[str]:
         """How a person finds each row: by run id, or by line in the file (the header is line 1)."""
         if "run_id" in self:
@@ -193,9 +201,7 @@ class Records(Displayed):
         where the runs left differ in tokenizer, evaluation set, data or objective.
         """
         self.require(*columns, "loss")
-        kept = self
-        for state in sorted(set(self.status.unique()) - {"finished"}):
-            kept = kept.select(kept.status != state, state)
+        kept = self.finished
         if "held_out" in self:
             kept = kept.select(~kept.table["held_out"].astype(bool), "held out by the plan")
         kept = kept.with_values(*columns, "loss")
@@ -340,13 +346,9 @@ def _records(raw: RawTable, how: Reading, where: Sequence[str], source: str) -> 
         records = records.where(condition)
     if not len(records):
         raise RecordError(f"{source}: no row is left after {' and '.join(where)}; loosen --where")
-    records = _one_row_a_run(_without_copies(records), how)
+    is_copy = records.table.duplicated().to_numpy()  # it says nothing new
+    records = _one_row_a_run(records.select(~is_copy, "exact copy of an earlier row"), how)
     return _repeats_told(_fill_by_6nd(_without_doubtful_units(records, how), how))
-
-
-def _without_copies(records: Records) -> Records:
-    """Exact copies of an earlier row say nothing new: they leave with a reason."""
-    return records.select(~records.table.duplicated().to_numpy(), "exact copy of an earlier row")
 
 
 def _one_row_a_run(records: Records, how: Reading) -> Records:

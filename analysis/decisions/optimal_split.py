@@ -10,11 +10,12 @@ import numpy.typing as npt
 from analysis.decisions.demand import Demand, demand_for, with_effective_data
 from analysis.display import Result
 from analysis.fitting.flops_per_param_token import FlopsPerParamToken
-from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
+from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
 from analysis.forecasting.options import DEFAULT, ForecastOptions
+from analysis.forecasting.result import evidence_at
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import check_distance, pose
-from analysis.forecasting.support import target_limits, too_wide
+from analysis.forecasting.support import furthest_backtest, target_limits, too_wide
 from analysis.forecasting.targets import Targets
 from analysis.intervals import Interval, holding, interval_columns, outwards
 from scaling.arrays import FloatArray
@@ -50,6 +51,9 @@ class OptimalSplit(Result):
     loss_at_half_size: float | None  # of the same budget, by the same laws
     loss_at_twice_size: float | None
     law: str  # which law or laws answered
+    source: str  # of the runs that answered
+    runs: int
+    evidence: str  # what backtests say of forecasts that far
     limits: tuple[Limit, ...] = ()
 
     @property
@@ -156,6 +160,7 @@ def allocate(
     there = replace(log_forecast(forecaster, inputs, trained, options), distance=beyond)
     against = target_limits(forecaster, there)
     shared = question.limits + demand.limits
+    evidence = _evidence(forecaster, there)
     losses = _losses(forecaster, demand, log_budgets, log_best, options)
     splits = tuple(
         _split(
@@ -168,6 +173,9 @@ def allocate(
             **losses[i],
             decades_beyond=float(beyond[i]),
             law=answered_by,
+            source=records.source,
+            runs=len(question.ladder),
+            evidence=evidence[i],
             limits=shared
             + (against[i] or too_wide(log_params[i], "the best size"))
             + _endless(float(budget), log_params[i]),
@@ -211,6 +219,22 @@ def _split(
     nothing: dict[str, Any] = dict.fromkeys(("params", "tokens", "flops_per_param_token"))
     nothing |= dict.fromkeys(("loss_at_half_size", "loss_at_twice_size"))
     return replace(split, **nothing, train_flops=trained)
+
+
+def _evidence(forecaster: Forecaster, there: LogForecast) -> list[str]:
+    """What backtests say of a forecast of each run that a split names."""
+    weighing = weigh(forecaster.backtests, forecaster.ensemble, there.distance)
+    known = zip(there.distance, weighing.evidence, weighing.mean_error, strict=True)
+    return [
+        evidence_at(
+            float(decades),
+            backtests=len(forecaster.backtests),
+            furthest=furthest_backtest(forecaster),
+            worth=float(worth),
+            error=100 * float(error) if np.isfinite(error) else None,
+        )
+        for decades, worth, error in known
+    ]
 
 
 def _losses(

@@ -38,7 +38,7 @@ from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
-from scaling.limits import Limit, LimitCode
+from scaling.limits import Limit
 from scaling.records import Records
 from scaling.sources import Source, records_from
 
@@ -90,10 +90,7 @@ def forecast(
         law=options.law_name,
         laws={c.name: c.law.name for c in question.candidates},
         evidence=evidence(forecaster),
-        # shapes whose check failed have a limit of their own
-        limits=question.limits
-        + question.used.left_out(LimitCode.LEFT_OUT)
-        + limits(forecaster, answer),
+        limits=question.limits + limits(forecaster, answer),
         noise=_noise(question, forecaster),
         pinned_floors=floors,
         floor_identified=floor_identified(forecaster.ensemble),

@@ -91,12 +91,12 @@ class TargetForecast:
     @property
     def evidence(self) -> str:
         """The distance, and what backtests say of forecasts that far, in a sentence."""
-        where = f"{self.decades_beyond:.2f} decades beyond the data"
-        if self.backtest_error is None:
-            return f"{where}; no backtest was possible"
-        return (
-            f"{where}; {self._backtests} up to {self.furthest_backtest:.2f} decades, "
-            f"worth {self.origins:.1f} at this distance, missed by {self.backtest_error:.2f}%"
+        return evidence_at(
+            self.decades_beyond,
+            backtests=self.backtests,
+            furthest=self.furthest_backtest,
+            worth=self.origins,
+            error=self.backtest_error,
         )
 
     @property
@@ -117,6 +117,20 @@ class TargetForecast:
             f"{self.skill_share:.0%} by the errors of {self._backtests}, worth "
             f"{self.origins:.1f} at this distance, {1 - self.skill_share:.0%} {fit}"
         )
+
+
+def evidence_at(
+    decades: float, *, backtests: int, furthest: float, worth: float, error: float | None
+) -> str:
+    """What so many backtests, up to ``furthest`` decades, say of a forecast so many ``decades``
+    beyond the data, for which they are ``worth`` so many; ``error`` in percent."""
+    where = f"{decades:.2f} decades beyond the data"
+    if error is None:
+        return f"{where}; no backtest was possible"
+    return (
+        f"{where}; {counted(backtests, 'backtest')} up to {furthest:.2f} decades, "
+        f"worth {worth:.1f} at this distance, missed by {error:.2f}%"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -75,6 +75,9 @@ def pose(
     ``furthest`` is the largest log value asked for along a curve.
     """
     question = _posed(records, wanted, options, furthest)
+    # shapes whose check failed have a limit of their own
+    left_out = question.used.left_out(LimitCode.LEFT_OUT)
+    question = replace(question, limits=question.limits + left_out)
     law = options.one_law
     if law is None or not options.fix:
         return question

@@ -135,7 +135,7 @@ def _backtest_pictures(findings: Findings, scored: Backtest) -> dict[str, Pictur
     sampled = [f"Of {counted(hidden, 'hidden run')} {drawn:,}, evenly spaced, are scored."] * (
         drawn < hidden
     )
-    notes = " ".join([*sampled, _qualified(findings, findings.used.left_out(), scored.limits)])
+    notes = " ".join([*sampled, _qualified(findings, scored.limits)])
     return {
         "errors": _picture(
             lambda ax: plot_backtest_errors(scored, ax=ax),

@@ -7,6 +7,7 @@ from analysis.decisions.optimal_split import Allocation, OptimalSplit
 from analysis.text.tables import FARTHEST
 from scaling.display import Block, Section, Table, as_text
 from scaling.limits import LimitCode, texts
+from scaling.words import counted
 
 
 def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
@@ -111,14 +112,17 @@ def splits_blocks(splits: Sequence[OptimalSplit]) -> list[Block]:
         if limit.code is LimitCode.UNSUPPORTED
     ]
     shared = [limit for split in splits for limit in split.limits]
-    beyond = ", ".join(f"{split.decades_beyond:.2f}" for split in splits)
+    standing = [f"{split.budget:.3g} FLOP: {split.evidence}" for split in splits]
     return [
+        f"splits from {counted(splits[0].runs, 'run')} of {splits[0].source}",
+        "",
         Table(header, rows),
         "ranges are of the best size and tokens, not of a run's loss",
         *_losses(splits),
         "",
         f"answered by: {splits[0].law}",
-        f"decades beyond the data: {beyond} ({FARTHEST})",
+        *standing,
+        f"({FARTHEST})",
         *against,
         Section("limits", texts(shared, without=(LimitCode.UNSUPPORTED,))),
     ]

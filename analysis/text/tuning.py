@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from analysis.text.tables import plain_values
 from analysis.tuning.rungs import LadderHealth, Rung
-from scaling.display import Block, Table, as_text
-from scaling.limits import texts
+from scaling.display import Block, Section, Table, as_text
+from scaling.limits import LimitCode, texts
 from scaling.words import counted
 
 
@@ -30,6 +30,7 @@ def health_blocks(health: LadderHealth) -> list[Block]:
         *why,
         "",
         *trend_sentences(health),
+        Section("limits", texts(health.limits, without=(LimitCode.NO_TREND,))),
     ]
 
 
@@ -60,7 +61,10 @@ def trend_sentences(health: LadderHealth) -> list[str]:
     """How the best learning rate goes with size and horizon, and what that puts at stake."""
     trend = health.trend
     if trend is None:
-        return [f"no trend of the learning rates: {reason}" for reason in texts(health.limits)]
+        return [
+            f"no trend of the learning rates: {reason}"
+            for reason in texts(health.limits, of=(LimitCode.NO_TREND,))
+        ]
     sentences = [
         f"over {counted(trend.rungs, 'checked rung')}, ln(best learning rate / rule) goes with "
         f"ln width by {trend.width_slope:+.3f} +- {trend.width_stderr:.3f} and with ln tokens by "

@@ -86,7 +86,7 @@ class LadderHealth(Result):
     rungs: tuple[Rung, ...]
     trend: LearningRateTrend | None
     limits: tuple[Limit, ...]
-    """Why there is no trend, where there is none."""
+    """Which rows took no part, and why there is no trend where there is none."""
     stakes: tuple[Stake, ...]
     """At the largest run that fits use and at the largest held-out one, where a trend is real."""
 
@@ -129,7 +129,8 @@ def ladder_health(records: Source, curves: pd.DataFrame | None = None) -> Ladder
         source=records.source,
         rungs=tuple(_rung(group, key, deviations, apart) for group in groups),
         trend=trend,
-        limits=(Limit(LimitCode.NO_TREND, refusal),) if refusal else (),
+        limits=records.finished.left_out()
+        + ((Limit(LimitCode.NO_TREND, refusal),) if refusal else ()),
         stakes=_stakes(table, trend),
     )
 

@@ -38,7 +38,8 @@ def runs_alone(raw: RawTable, by_separator: bool) -> RawTable:
     gone = []
     for i, called in summaries.items():
         row = f"row {int(frame.index[i]) + 2}"
-        gone.append(DroppedRow(row, f"{row} sums up others{f' ({called})' if called else ''}"))
+        name = f'{row} "{called}"' if called else row
+        gone.append(DroppedRow(row, f"{name} sums up others"))
     frame = frame.drop(index=frame.index[list(summaries)])
     return replace(raw, frame=frame, notes=notes, dropped=(*raw.dropped, *gone))
 

@@ -11,6 +11,7 @@ from scaling.cli.outputs import put, say, tell
 from scaling.cli.verbs.seals import seal, seals_to_report
 from scaling.cli.verbs.sweep import may_spend, open_store, say_how_to_open, with_cost_left
 from scaling.errors import ConfigError, StoreError
+from scaling.limits import texts
 from scaling.names import checked_name
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def report(arguments: Arguments) -> None:
     )
     path = write_report(findings, arguments.output)
     say(f"report: {path}")
+    for text in texts(findings.used.left_out()):
+        say(text)
     tell(arguments)
     log_forecast(arguments.source)
 

@@ -37,7 +37,7 @@ def test_a_row_that_sums_up_others_is_no_run_and_is_named(how, name):
     records = records_from_table(with_row(ladder(), how, **cells))
     assert len(records) == 12
     assert [run.row for run in records.dropped] == ["row 14"]
-    assert f"row 14 sums up others ({name})" in said(records)
+    assert f'row 14 "{name}" sums up others' in said(records)
     assert "row 14" in records.usable("params").left_out()[0].text
 
 
