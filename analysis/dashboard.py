@@ -160,7 +160,7 @@ def _forecast(findings: Findings, pictures: Mapping[str, Picture]) -> None:
     _table(tables.weights_table(findings))
     if findings.used.dropped:
         st.subheader("Left out of the fits")
-        _table(tables.dropped_table(findings))
+        _table(state_tables.dropped_table(findings))
     _picture(pictures, "isoflop")
 
 

@@ -4,7 +4,7 @@ A question that the runs cannot answer is not an error here: it becomes a limit 
 own, and the report prints its sentence.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -41,6 +41,7 @@ from scaling.records import Records
 from scaling.sources import Source, records_from
 
 FACTORS = (10.0, 100.0)  # times the largest fitted run: what a planner asks first
+NEARLY = 0.05  # relative: a factor so near to what was asked is the same question
 JUST_BEYOND = 1.03  # where the drawn forecast begins; at 1 it would be inside the data
 CURVE_POINTS = 12  # of the drawn forecast, up to the larger factor; every sixth is a factor of ten
 
@@ -68,6 +69,7 @@ class Answers:
     forecasts: tuple[Forecast, ...] = ()
     splits: tuple[OptimalSplit, ...] = ()
     budgets: tuple[BudgetForLoss, ...] = ()
+    along: tuple[float, ...] = ()  # the x of forecasts that were asked for by x alone
 
     @property
     def targets(self) -> tuple[TargetForecast, ...]:
@@ -109,6 +111,21 @@ class Findings:
     def law_of(self, *inputs: str) -> Fit | None:
         """The law of these record columns, if one was fitted."""
         return next((law for law in self.laws if law.columns == inputs), None)
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """The `FACTORS` that a forecast of the reader's own does not answer already."""
+        return self._not_asked(self.answers.along if self.answers else ())
+
+    @property
+    def split_factors(self) -> tuple[float, ...]:
+        """The `FACTORS` that a split of the reader's own does not answer already."""
+        splits = self.answers.splits if self.answers else ()
+        return self._not_asked(split.budget for split in splits)
+
+    def _not_asked(self, answered: Iterable[float]) -> tuple[float, ...]:
+        known = np.array([*answered]) / self.largest
+        return tuple(f for f in FACTORS if not np.any(np.abs(known / f - 1) < NEARLY))
 
     def target(self, factor: float) -> TargetForecast | None:
         """The forecast at ``factor`` times the largest fitted run; None where there is none."""
@@ -283,6 +300,7 @@ def _answers(
     ask, can_split = refusals.ask, first_of(LimitCode.NO_SPLIT, refusals.limits) is None
     forecasts: list[Forecast] = []
     splits: list[OptimalSplit] = []
+    along: list[float] = []
     for targets in asked.targets:
         names = [*targets.columns]
         made = ask(
@@ -291,6 +309,8 @@ def _answers(
             f"the forecast at the {' and '.join(names)} asked for",
         )
         forecasts += [made] if made else []
+        if made and names == [options.x or "train_flops"]:
+            along += map(float, targets.columns[names[0]])
         if made and can_split and names == ["train_flops"]:
             split = ask(
                 partial(allocate, records, targets.columns["train_flops"], options=options),
@@ -309,5 +329,6 @@ def _answers(
     return Answers(
         forecasts=tuple(forecasts),
         splits=tuple(splits),
+        along=tuple(along),
         budgets=tuple(budget for budget in budgets if budget is not None),
     )

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.evaluation.verdicts import UNCOUNTED, SealStanding
 from analysis.intervals import LEVEL
@@ -21,12 +22,95 @@ from analysis.report.tables import (
 )
 from analysis.text.numbers import MINUS, loss_in_words, percent_in_words
 from analysis.text.tuning import gap_text
+from scaling.columns import COLUMNS
 from scaling.limits import LimitCode, texts
 from scaling.records import Records
 from scaling.words import counted
 
+MOST_ROWS = 40  # configurations
 MOST_RUNS = 200
+MOST_SEEDS_LISTED = 4
+USED = "used"
+LEFT_OUT = "left out"
 _WORTH_A_LOOK = ("running", "failed", "diverged")
+
+
+def runs_table(findings: Findings) -> Table:
+    """Every configuration with its seeds: size, tokens, compute, the settings that tell runs of
+    one size apart, losses, and what became of it."""
+    records = findings.records
+    sizes = [c for c in ("params", "tokens", "train_flops") if c in records]
+    if findings.x not in sizes:
+        sizes.append(findings.x)
+    settings = [c for c in records.settings_that_vary if c not in sizes]
+    taking_part = findings.used.table.index
+    shown = records.table.assign(state=_states(findings), configuration=records.configurations)
+    shown = shown.sort_values([*reversed(sizes)], kind="stable")
+    row_of = shown.groupby(["configuration", "state"], sort=False).ngroup().to_numpy()
+    hidden, note = int(row_of.max()) + 1 - MOST_ROWS, ""
+    if hidden > 0:  # the extremes tell more than the beginning: keep both ends
+        at_ends = (row_of < MOST_ROWS // 2) | (row_of >= MOST_ROWS // 2 + hidden)
+        shown, row_of = shown[at_ends], row_of[at_ends]
+        note = f"{counted(hidden, 'configuration')} in the middle not listed."
+    rows: list[tuple[str, ...]] = []
+    marked: list[int] = []
+    for _, group in shown.groupby(row_of):
+        first, state = group.iloc[0], str(group["state"].iloc[0])
+        cells = [size_cell(float(first[column]), column) for column in sizes]
+        cells += [_setting(first[column]) for column in settings]
+        if group.index[0] not in taking_part:
+            marked.append(len(rows))
+        rows.append((*cells, str(len(group)), _losses(group["loss"].to_numpy(float)), state))
+    heads = (*(HEADS.get(c, c) for c in sizes), *(_setting_head(c) for c in settings))
+    return Table(
+        head=(*heads, "Seeds", loss_head(records), "State"),
+        rows=tuple(rows),
+        marked=tuple(marked),
+        note=note,
+    )
+
+
+def _setting_head(column: str) -> str:
+    return column.replace("_", " ").capitalize() if column in COLUMNS else column
+
+
+def _setting(value: Any) -> str:
+    """A setting as a cell: a learning rate, a schedule."""
+    if pd.isna(value):
+        return NO_INTERVAL
+    return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _states(findings: Findings) -> pd.Series:
+    """What became of each run: used by the fits, not finished, held out, or why it is left out."""
+    records, used = findings.records, findings.used
+    because = {run.row: f"{LEFT_OUT}: {run.reason}" for run in used.dropped}
+    left_out = [because.get(name, LEFT_OUT) for name in records.row_names]
+    state = pd.Series(left_out, index=records.table.index)
+    status = records.status.replace("settled", "settled: stopped, not measured")
+    state[~records.is_finished] = status[~records.is_finished]
+    if "held_out" in records:
+        state[records.is_finished & records.table["held_out"].astype(bool)] = "held out"
+    state[records.table.index.isin(used.table.index)] = USED
+    return state
+
+
+def _losses(losses: np.ndarray) -> str:
+    finite = losses[np.isfinite(losses)]
+    if not len(finite):
+        return "\u2013"
+    if len(finite) <= MOST_SEEDS_LISTED:
+        return ", ".join(loss_in_words(v) for v in finite)
+    return f"{loss_in_words(finite.min())} to {loss_in_words(finite.max())}"
+
+
+def dropped_table(findings: Findings) -> Table:
+    """How many rows were left out of the fits, by reason."""
+    counted = findings.used.dropped_by_reason
+    return Table(
+        head=("Reason", "Rows"),
+        rows=tuple((reason, str(count)) for reason, count in counted.items()),
+    )
 
 
 def health_table(findings: Findings) -> Table:

@@ -1,6 +1,6 @@
 """The plain-words summary: what a planner reads, and perhaps all that a planner reads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from analysis.intervals import Interval, interval_at
 from analysis.report.findings import FACTORS, Findings
 from analysis.text.numbers import (
     count_in_words,
+    digits_apart,
     factor_in_words,
     flops_in_words,
     loss_in_words,
@@ -48,7 +49,7 @@ def summarise(findings: Findings) -> tuple[Statement, ...]:
 def x_in_words(value: float, x: str, *, spelt_out: bool = True) -> str:
     """A value of the column that forecasts run along, with its unit where it has one."""
     if x == "train_flops":
-        return f"{flops_in_words(value)} FLOP"
+        return f"{flops_in_words(value, 3)} FLOP"
     return f"{count_in_words(value, spelt_out=spelt_out)} {x_noun(x)}"
 
 
@@ -57,7 +58,13 @@ def x_noun(x: str) -> str:
     return {"train_flops": "compute", "params": "parameters", "tokens": "training tokens"}.get(x, x)
 
 
-def target_in_words(at: Mapping[str, float]) -> str:
+def targets_in_words(targets: Sequence[TargetForecast]) -> list[str]:
+    """Runs that were asked for, each with its compute in digits that tell different ones apart."""
+    digits = digits_apart(t.at["train_flops"] for t in targets if "train_flops" in t.at)
+    return [target_in_words(target.at, digits) for target in targets]
+
+
+def target_in_words(at: Mapping[str, float], digits: int = 3) -> str:
     """A run that was asked for: its compute with size and tokens, or its place along one column."""
     parts = [
         f"{SYMBOLS.get(name, name)}\u00a0{count_in_words(value)}"
@@ -66,7 +73,7 @@ def target_in_words(at: Mapping[str, float]) -> str:
     ]
     if "train_flops" not in at:
         return ", ".join(parts)
-    budget = f"{flops_in_words(at['train_flops'], 3)} FLOP"
+    budget = f"{flops_in_words(at['train_flops'], digits)} FLOP"
     return f"{budget} ({', '.join(parts)})" if parts else budget
 
 
@@ -87,7 +94,8 @@ def _what_was_asked(findings: Findings) -> list[Statement]:
     answers = findings.answers
     if answers is None:
         return []
-    told = [_forecast_of(findings, target_in_words(t.at), t) for t in answers.targets]
+    names = targets_in_words(answers.targets)
+    told = [_forecast_of(findings, name, t) for name, t in zip(names, answers.targets, strict=True)]
     told += [_needed(findings, budget) for budget in answers.budgets]
     more = len(told) - MOST_TOLD
     sentences = told[:MOST_TOLD]
@@ -182,14 +190,11 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
 
 
 def _what_more_would_reach(findings: Findings) -> list[Statement]:
-    sentences = []
-    for factor in FACTORS:
-        target = findings.target(factor)
-        if target is not None:
-            sentences.append(_reach(findings, factor, target))
-    if not sentences:
+    if all(findings.target(factor) is None for factor in FACTORS):
         refusal = findings.refusal(LimitCode.NO_FORECAST)
         return [Statement(heading="What more would reach", text=f"No forecast: {refusal}.")]
+    targets = [(factor, findings.target(factor)) for factor in findings.factors]
+    sentences = [_reach(findings, factor, t) for factor, t in targets if t is not None]
     sentences.append(_support(findings))
     heading = f"What more {x_noun(findings.x)} would reach"
     return [Statement(heading=heading, text=" ".join(sentences))]
@@ -259,6 +264,8 @@ def _how_to_split(findings: Findings) -> list[Statement]:
         return []
     sentences = []
     for factor, split in zip(FACTORS, findings.splits, strict=True):
+        if factor not in findings.split_factors:
+            continue
         (n_low, n_high), (d_low, d_high) = (
             (split.shown(end) for end in ranges[findings.confidence_level])
             for ranges in (split.params_range, split.tokens_range)
@@ -276,6 +283,8 @@ def _how_to_split(findings: Findings) -> list[Statement]:
             f"{count_in_words(split.tokens, spelt_out=True)} tokens "
             f"({count_in_words(d_low)} to {count_in_words(d_high)})."
         )
+    if not sentences:
+        return []
     return [Statement(heading="How to split that budget", text=" ".join(sentences))]
 
 
@@ -283,11 +292,7 @@ def _held_out(findings: Findings) -> list[Statement]:
     check = findings.held_out
     if check is None:
         refusal = findings.refusal(LimitCode.NO_HELD_OUT_CHECK)
-        text = (
-            f"It could not be made: {refusal}."
-            if refusal
-            else "No run was held out, so this forecast has not been put to that test."
-        )
+        text = f"It could not be made: {refusal}." if refusal else "No run was held out."
         return [Statement(heading="The held-out check", text=text)]
     known = [r.error_percent for r in check.runs if r.error_percent is not None]
     errors = ", ".join(percent_in_words(error, signed=True) for error in known)
@@ -351,8 +356,10 @@ def _trust(findings: Findings) -> list[Statement]:
 def _backtested(findings: Findings, scored: Backtest) -> list[str]:
     """What backtests found as far out as each target lies, and where there were none so far."""
     asked = findings.answers.targets[:MOST_TOLD] if findings.answers else ()
-    places = [(target_in_words(target.at).partition(" (")[0], target) for target in asked]
-    places += [(f"{f:g} times", t) for f in FACTORS if (t := findings.target(f)) is not None]
+    names = (name.partition(" (")[0] for name in targets_in_words(asked))
+    places = [*zip(names, asked, strict=True)]
+    automatic = ((f, findings.target(f)) for f in findings.factors)
+    places += [(f"{f:g} times", target) for f, target in automatic if target is not None]
     unreached: list[str] = []
     reached: dict[float, list[str]] = {}
     for name, target in places:

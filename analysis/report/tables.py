@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from analysis.decisions.optimal_split import OptimalSplit
 from analysis.evaluation.backtest import SCORED_LEVEL
@@ -18,28 +17,24 @@ from analysis.report.summary import (
     NOT_SUPPORTED,
     SYMBOLS,
     budget_in_words,
-    target_in_words,
+    targets_in_words,
     x_in_words,
     x_noun,
 )
 from analysis.text.numbers import (
     count_in_words,
+    digits_apart,
     flops_in_words,
     loss_in_words,
     number_in_words,
     percent_in_words,
     rough_in_words,
 )
-from scaling.columns import COLUMNS, loss_unit
+from scaling.columns import loss_unit
 from scaling.records import Records
-from scaling.words import counted
 
-MOST_ROWS = 40
-MOST_SEEDS_LISTED = 4
 NOT_IDENTIFIED = "not identified by these runs"
 OUTSIDE = "outside the interval"
-USED = "used"
-LEFT_OUT = "left out"
 HELD = f"Hidden runs so far out inside their {100 * SCORED_LEVEL:g}%"
 NO_INTERVAL = "\u2013"
 
@@ -54,52 +49,6 @@ class Table:
     note: str = ""
 
 
-def runs_table(findings: Findings) -> Table:
-    """Every configuration with its seeds: size, tokens, compute, the settings that tell runs of
-    one size apart, losses, and what became of it."""
-    records = findings.records
-    sizes = [c for c in ("params", "tokens", "train_flops") if c in records]
-    if findings.x not in sizes:
-        sizes.append(findings.x)
-    settings = [c for c in records.settings_that_vary if c not in sizes]
-    taking_part = findings.used.table.index
-    shown = records.table.assign(state=_states(findings), configuration=records.configurations)
-    shown = shown.sort_values([*reversed(sizes)], kind="stable")
-    row_of = shown.groupby(["configuration", "state"], sort=False).ngroup().to_numpy()
-    hidden, note = int(row_of.max()) + 1 - MOST_ROWS, ""
-    if hidden > 0:  # the extremes tell more than the beginning: keep both ends
-        at_ends = (row_of < MOST_ROWS // 2) | (row_of >= MOST_ROWS // 2 + hidden)
-        shown, row_of = shown[at_ends], row_of[at_ends]
-        note = f"{counted(hidden, 'configuration')} in the middle not listed."
-    rows: list[tuple[str, ...]] = []
-    marked: list[int] = []
-    for _, group in shown.groupby(row_of):
-        first, state = group.iloc[0], str(group["state"].iloc[0])
-        cells = [size_cell(float(first[column]), column) for column in sizes]
-        cells += [_setting(first[column]) for column in settings]
-        if group.index[0] not in taking_part:
-            marked.append(len(rows))
-        rows.append((*cells, str(len(group)), _losses(group["loss"].to_numpy(float)), state))
-    heads = (*(HEADS.get(c, c) for c in sizes), *(_setting_head(c) for c in settings))
-    return Table(
-        head=(*heads, "Seeds", loss_head(records), "State"),
-        rows=tuple(rows),
-        marked=tuple(marked),
-        note=note,
-    )
-
-
-def _setting_head(column: str) -> str:
-    return column.replace("_", " ").capitalize() if column in COLUMNS else column
-
-
-def _setting(value: Any) -> str:
-    """A setting as a cell: a learning rate, a schedule."""
-    if pd.isna(value):
-        return NO_INTERVAL
-    return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
-
-
 def loss_head(records: Records) -> str:
     """The head of a column of losses."""
     unit = loss_unit(records.loss_kind).strip("()")
@@ -109,32 +58,9 @@ def loss_head(records: Records) -> str:
 HEADS = {"params": "Parameters N", "tokens": "Tokens D", "train_flops": "Compute C (FLOP)"}
 
 
-def dropped_table(findings: Findings) -> Table:
-    """How many rows were left out of the fits, by reason."""
-    counted = findings.used.dropped_by_reason
-    return Table(
-        head=("Reason", "Rows"),
-        rows=tuple((reason, str(count)) for reason, count in counted.items()),
-    )
-
-
 def or_dash(value: Any, write: Callable[[Any], str]) -> str:
     """The value as written, or a dash for what is not known."""
     return "\u2013" if value is None else write(value)
-
-
-def _states(findings: Findings) -> pd.Series:
-    """What became of each run: used by the fits, not finished, held out, or why it is left out."""
-    records, used = findings.records, findings.used
-    because = {run.row: f"{LEFT_OUT}: {run.reason}" for run in used.dropped}
-    left_out = [because.get(name, LEFT_OUT) for name in records.row_names]
-    state = pd.Series(left_out, index=records.table.index)
-    status = records.status.replace("settled", "settled: stopped, not measured")
-    state[~records.is_finished] = status[~records.is_finished]
-    if "held_out" in records:
-        state[records.is_finished & records.table["held_out"].astype(bool)] = "held out"
-    state[records.table.index.isin(used.table.index)] = USED
-    return state
 
 
 def size_cell(value: float, column: str) -> str:
@@ -150,15 +76,6 @@ def range_cell(interval: tuple[float, float], median: float | None) -> str:
     if median is None:
         return f"{rough_in_words(low)} to {rough_in_words(high)}"
     return f"{low:.4f} to {high:.4f}"
-
-
-def _losses(losses: np.ndarray) -> str:
-    finite = losses[np.isfinite(losses)]
-    if not len(finite):
-        return "\u2013"
-    if len(finite) <= MOST_SEEDS_LISTED:
-        return ", ".join(loss_in_words(v) for v in finite)
-    return f"{loss_in_words(finite.min())} to {loss_in_words(finite.max())}"
 
 
 def constants_table(fit: Fit) -> Table:
@@ -181,14 +98,28 @@ def constants_table(fit: Fit) -> Table:
 def forecast_table(findings: Findings) -> Table:
     """The forecast at each factor with its interval and where the width comes from."""
     rows = []
-    for factor in FACTORS:
+    for factor in findings.factors:
         target = findings.target(factor)
         if target is not None:
             at = x_in_words(target.at[findings.x], findings.x, spelt_out=False)
             rows.append((f"{factor:g}\u00d7", at, *_forecast_cells(findings, target)))
     level = f"{100 * findings.confidence_level:g}% interval"
     counted = ("Backtests, weighted by distance", "Their mean error", HELD)
-    return Table(head=("Factor", "At", "Loss", level, "Decades beyond", *counted), rows=tuple(rows))
+    head = ("Factor", "At", "Loss", level, "Decades beyond", *counted)
+    return Table(head=head, rows=tuple(rows), note=_asked_already(findings, findings.factors))
+
+
+def _asked_already(findings: Findings, shown: tuple[float, ...]) -> str:
+    """Which factors have no row since the reader's own question is the same."""
+    asked = [
+        f"{factor:g}\u00d7 ({x_in_words(factor * findings.largest, findings.x, spelt_out=False)})"
+        for factor in FACTORS
+        if factor not in shown
+    ]
+    if not asked:
+        return ""
+    nearly, stand = ("is nearly", "stands") if len(asked) == 1 else ("are nearly", "stand")
+    return f"{' and '.join(asked)} {nearly} what you asked for and {stand} there."
 
 
 def _forecast_cells(findings: Findings, target: TargetForecast) -> tuple[str, ...]:
@@ -206,15 +137,16 @@ def _forecast_cells(findings: Findings, target: TargetForecast) -> tuple[str, ..
 def asked_table(findings: Findings) -> Table:
     """The runs that the reader asked for, as `forecast` answers them."""
     levels = findings.options.confidence_levels
+    targets = findings.answers.targets if findings.answers else ()
     rows = [
         (
-            target_in_words(target.at),
+            name,
             _median(target.median),
             *(_loss_and_range(target, level)[1] for level in levels),
             f"{target.decades_beyond:.2f}",
             _coverage(findings, target),
         )
-        for target in (findings.answers.targets if findings.answers else ())
+        for name, target in zip(targets_in_words(targets), targets, strict=True)
     ]
     ranges = (f"{100 * level:.10g}% interval" for level in levels)
     return Table(head=("Run", "Loss", *ranges, "Decades beyond", HELD), rows=tuple(rows))
@@ -319,17 +251,19 @@ def splits_table(findings: Findings) -> Table:
     rows = [
         (f"{factor:g}\u00d7", *_split_cells(split, level))
         for factor, split in zip(FACTORS, findings.splits, strict=False)
+        if factor in findings.split_factors
     ]
-    return Table(head=("Factor", *_split_head(level)), rows=tuple(rows))
+    note = _asked_already(findings, findings.split_factors)
+    return Table(head=("Factor", *_split_head(level)), rows=tuple(rows), note=note)
 
 
 def asked_splits_table(findings: Findings) -> Table:
     """Compute-optimal size and tokens at the budgets that the reader asked for."""
     level = findings.confidence_level
     splits = findings.answers.splits if findings.answers else ()
-    return Table(
-        head=_split_head(level), rows=tuple(_split_cells(split, level) for split in splits)
-    )
+    digits = digits_apart(split.budget for split in splits)
+    rows = tuple(_split_cells(split, level, digits) for split in splits)
+    return Table(head=_split_head(level), rows=rows)
 
 
 def _split_head(level: float) -> tuple[str, ...]:
@@ -337,13 +271,13 @@ def _split_head(level: float) -> tuple[str, ...]:
     return ("Budget", "Parameters N", f"{percent} of N", "Tokens D", f"{percent} of D")
 
 
-def _split_cells(split: OptimalSplit, level: float) -> tuple[str, ...]:
+def _split_cells(split: OptimalSplit, level: float, digits: int = 3) -> tuple[str, ...]:
     ranges = (interval_at(split.params_range, level), interval_at(split.tokens_range, level))
     n, d = (" to ".join(count_in_words(split.shown(v)) for v in ends) for ends in ranges)
     n_best, d_best = (
         NOT_SUPPORTED if v is None else count_in_words(v) for v in (split.params, split.tokens)
     )
-    return (f"{flops_in_words(split.budget)} FLOP", n_best, n, d_best, d)
+    return (f"{flops_in_words(split.budget, digits)} FLOP", n_best, n, d_best, d)
 
 
 def held_out_table(findings: Findings) -> Table:
@@ -358,7 +292,7 @@ def held_out_table(findings: Findings) -> Table:
                 for c, v in run.at.items()
                 if c != "train_flops"
             )
-            or flops_in_words(run.at["train_flops"]),
+            or flops_in_words(run.at["train_flops"], 3),
             f"{run.decades_beyond:.2f}",
             NOT_SUPPORTED if run.predicted is None else f"{run.predicted:.4f}",
             range_cell(run.interval, run.predicted),

@@ -92,7 +92,7 @@ def _limits_of_answers(findings: Findings) -> list[str]:
     found = [limit for made in answers.forecasts for limit in made.limits]
     found += [limit for budget in answers.budgets for limit in budget.limits]
     found += [
-        Limit(limit.code, f"the split of {flops_in_words(split.budget)} FLOP: {limit.text}")
+        Limit(limit.code, f"the split of {flops_in_words(split.budget, 3)} FLOP: {limit.text}")
         for split in answers.splits
         for limit in split.limits
         if limit.code is LimitCode.UNSUPPORTED

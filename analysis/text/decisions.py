@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from analysis.decisions.budget_for_loss import BudgetForLoss
 from analysis.decisions.optimal_split import Allocation, OptimalSplit
+from analysis.text.numbers import digits_apart
 from analysis.text.tables import FARTHEST
 from scaling.display import Block, Section, Table, as_text
 from scaling.limits import LimitCode, texts
@@ -74,6 +75,7 @@ def _losses(splits: Sequence[OptimalSplit]) -> list[Block]:
     if not levels:
         return []
     header = ["budget", "loss", *(f"{100 * level:.10g}% interval" for level in levels)]
+    digits = digits_apart(split.budget for split in splits)
     rows = []
     for split in splits:
         loss = split.loss
@@ -84,7 +86,7 @@ def _losses(splits: Sequence[OptimalSplit]) -> list[Block]:
             for at in (split.loss_at_half_size, split.loss_at_twice_size)
         ]
         told = "unsupported" if loss is None else f"{loss:.5g}"
-        rows.append([f"{split.budget:.3g}", told, *ends, *rises])
+        rows.append([f"{split.budget:.{digits}g}", told, *ends, *rises])
     return [
         "",
         Table([*header, "at half the size", "at twice"], rows),
@@ -96,10 +98,11 @@ def splits_blocks(splits: Sequence[OptimalSplit]) -> list[Block]:
     """The best size and tokens of each budget, and which law says so."""
     levels = list(splits[0].params_range)
     header = ["budget", "params N", "tokens D", "D/N", "training FLOP"]
+    digits = digits_apart(split.budget for split in splits)
     header += [f"{name} {100 * level:.10g}%" for level in levels for name in ("N", "D")]
     rows = []
     for split in splits:
-        cells = [f"{split.budget:.3g}", *_best(split)]
+        cells = [f"{split.budget:.{digits}g}", *_best(split)]
         cells.append(f"{split.train_flops:.3g}")
         for level in levels:
             for span in (split.params_range[level], split.tokens_range[level]):
@@ -112,7 +115,7 @@ def splits_blocks(splits: Sequence[OptimalSplit]) -> list[Block]:
         if limit.code is LimitCode.UNSUPPORTED
     ]
     shared = [limit for split in splits for limit in split.limits]
-    standing = [f"{split.budget:.3g} FLOP: {split.evidence}" for split in splits]
+    standing = [f"{split.budget:.{digits}g} FLOP: {split.evidence}" for split in splits]
     return [
         f"splits from {counted(splits[0].runs, 'run')} of {splits[0].source}",
         "",

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from analysis.forecasting.result import Forecast, TargetForecast
+from analysis.text.numbers import digits_apart
 from analysis.text.tables import FARTHEST, interval_text, target_label
 from scaling.display import Block, Section, Table, as_text
 from scaling.limits import texts
@@ -25,7 +26,11 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
         "median",
         *(f"{level:.10g}% interval" for level in (100 * v for v in levels)),
     ]
-    rows = [_target_cells(target, levels) for target in forecast.targets]
+    labels = _labels(forecast.targets)
+    rows = [
+        [label, *_target_cells(target, levels)]
+        for label, target in zip(labels, forecast.targets, strict=True)
+    ]
     surface = "params" in forecast.targets[0].at and "tokens" in forecast.targets[0].at
     furthest = max(forecast.targets, key=lambda target: target.decades_beyond)
     blocks: list[Block] = [
@@ -34,7 +39,10 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
         Table(header, rows),
         "intervals are of the loss of a new run",
         "",
-        *(f"{target_label(target.at)}: {_standing(target)}" for target in forecast.targets[:MOST]),
+        *(
+            f"{label}: {_standing(target)}"
+            for label, target in zip(labels[:MOST], forecast.targets[:MOST], strict=True)
+        ),
         *([f"({FARTHEST})"] if surface else []),
         "",
         *_weights(furthest),
@@ -51,15 +59,21 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
     return [*blocks, Section("evidence", forecast.evidence), limits]
 
 
+def _labels(targets: Sequence[TargetForecast]) -> list[str]:
+    """Each target in one phrase, with digits that tell different budgets apart."""
+    digits = digits_apart(t.at["train_flops"] for t in targets if "train_flops" in t.at)
+    return [target_label(target.at, digits) for target in targets]
+
+
 def _target_cells(target: TargetForecast, levels: Sequence[float]) -> list[str]:
-    """A target's row: four decimals where they are supported, else two digits and no median."""
+    """A target's answers: four decimals where they are supported, else two digits and no median."""
     median = target.median
     if median is None:
         shown = target.in_meaningful_digits().intervals
         ranges = ["[{:.2g}, {:.2g}]".format(*shown[level]) for level in levels]
     else:
         ranges = [interval_text(target.intervals[level], _places(median)) for level in levels]
-    return [target_label(target.at), _median(median), *ranges]
+    return [_median(median), *ranges]
 
 
 def _median(value: float | None) -> str:

@@ -1,6 +1,9 @@
 """Numbers as people read them, for figures and reports alike."""
 
 import math
+from collections.abc import Iterable
+
+from scaling.columns import COLUMNS
 
 _UNITS = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 _LONG = (("trillion", 1e12), ("billion", 1e9), ("million", 1e6), ("thousand", 1e3))
@@ -26,6 +29,17 @@ def flops_in_words(value: float, digits: int = 2) -> str:
         return "0"
     mantissa, power = _scientific(value, digits)
     return f"{mantissa} {TIMES} 10{str(power).translate(_SUPERSCRIPTS)}"
+
+
+def digits_apart(values: Iterable[float], least: int = 3) -> int:
+    """The fewest digits, ``least`` to 6, that write different values differently."""
+    different = set(values)
+    enough = (d for d in range(least, 6) if _written(different, d) == len(different))
+    return next(enough, 6)
+
+
+def _written(values: set[float], digits: int) -> int:
+    return len({f"{value:.{digits - 1}e}" for value in values})
 
 
 def flops_in_math(value: float, digits: int = 2) -> str:
@@ -79,10 +93,12 @@ def factor_in_words(decades: float) -> str:
 
 
 def in_print(sentence: str) -> str:
-    """A sentence made for a terminal, for a page: a capital first, true minus signs."""
-    return f"{sentence[:1].upper()}{sentence[1:]}".replace("+-", "\u00b1").replace(
-        " -", f" {MINUS}"
-    )
+    """A sentence made for a terminal, for a page: a capital first, where it does not begin with
+    the name of a column, and true minus signs."""
+    first = sentence.partition(" ")[0]
+    if first not in COLUMNS and "_" not in first:
+        sentence = f"{sentence[:1].upper()}{sentence[1:]}"
+    return sentence.replace("+-", "\u00b1").replace(" -", f" {MINUS}")
 
 
 def _scientific(value: float, digits: int) -> tuple[str, int]:

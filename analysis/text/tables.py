@@ -38,9 +38,12 @@ def plain_values(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def target_label(at: Mapping[str, float]) -> str:
-    """A target in one phrase: C 1e+21 (N 2.3e+09, D 7.1e+10)."""
-    parts = {_SYMBOLS.get(name, name): f"{value:.3g}" for name, value in at.items()}
+def target_label(at: Mapping[str, float], digits: int = 3) -> str:
+    """A target in one phrase: C 1e+21 (N 2.3e+09, D 7.1e+10); ``digits`` are those of C."""
+    places = {"train_flops": digits}
+    parts = {
+        _SYMBOLS.get(name, name): f"{value:.{places.get(name, 3)}g}" for name, value in at.items()
+    }
     if "C" not in parts or len(parts) == 1:
         return ", ".join(f"{symbol} {value}" for symbol, value in parts.items())
     compute = parts.pop("C")

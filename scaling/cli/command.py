@@ -131,7 +131,7 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
         options.json_output,
     ),
     forecast.health: (options.source, _JSON, options.json_output),
-    report.report: (options.source, options.law("auto"), options.questions, _PAGE),
+    report.report: (options.source, options.law("auto"), options.questions, options.title, _PAGE),
     dashboard.dashboard: (options.sources, options.table, options.serving),
     report.study: (
         options.config,

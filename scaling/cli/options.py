@@ -386,13 +386,8 @@ def allocation(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--flops", metavar="C", type=_number, nargs="+", required=True, help="budgets, FLOP"
     )
-    command.add_argument(
-        "--inference-tokens",
-        metavar="T",
-        type=_number,
-        default=0.0,
-        help="tokens to be served out of the same budget",
-    )
+    text = "tokens to be served out of the same budget"
+    command.add_argument("--inference-tokens", metavar="T", type=_number, default=0.0, help=text)
     command.add_argument(
         "--unique-tokens", metavar="U", type=_number, help="distinct tokens there are to train on"
     )
@@ -404,6 +399,11 @@ def figure(command: argparse.ArgumentParser) -> None:
     endings = (".svg", ".png", ".pdf")
     text = "draw it here; .svg, .png or .pdf by the ending"
     command.add_argument("--figure", metavar="FILE", type=_file(*endings), help=text)
+
+
+def title(command: argparse.ArgumentParser) -> None:
+    """What a page is called."""
+    command.add_argument("--title", metavar="TEXT", help="the title of the page, if not ours")
 
 
 def seal_name(command: argparse.ArgumentParser) -> None:

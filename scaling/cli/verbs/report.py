@@ -38,7 +38,7 @@ def report(arguments: Arguments) -> None:
         seals=seals_to_report(),
         asked=asked,
     )
-    path = write_report(findings, arguments.output)
+    path = write_report(findings, arguments.output, title=arguments.title)
     say(f"report: {path}")
     for text in texts(findings.used.left_out()):
         say(text)

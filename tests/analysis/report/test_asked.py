@@ -8,7 +8,14 @@ import pytest
 
 from analysis.forecasting.targets import Targets
 from analysis.report import Asked, gather_findings, render_report
-from analysis.report.tables import NOT_SUPPORTED, asked_table
+from analysis.report.summary import summarise
+from analysis.report.tables import (
+    NOT_SUPPORTED,
+    asked_splits_table,
+    asked_table,
+    forecast_table,
+    splits_table,
+)
 from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words, rough_in_words
 from scaling.cli import main
 from scaling.limits import LimitCode
@@ -34,7 +41,24 @@ def page(runs, tmp_path, undrawn):
     """The tables of the section that answers, row by row."""
     flags = [word for flag, values in QUESTIONS.items() for word in (flag, *values)]
     page = tmp_path / "report.html"
-    assert main(["report", runs, *flags, "--level", "0.9", "--level", "0.5", "-o", str(page)]) == 0
+    assert (
+        main(
+            [
+                "report",
+                runs,
+                *flags,
+                "--level",
+                "0.9",
+                "--level",
+                "0.5",
+                "--title",
+                "Q3 & on",
+                "-o",
+                str(page),
+            ]
+        )
+        == 0
+    )
     return unescape(page.read_text(encoding="utf-8")).replace("\u00a0", " ")
 
 
@@ -80,6 +104,10 @@ def test_the_report_gives_the_numbers_of_the_verbs(page, runs, capsys):
     assert rows[6][1] != NOT_SUPPORTED == rows[7][1]
 
 
+def test_the_page_has_the_title_that_it_was_given(page):
+    assert "<title>Q3 & on</title>" in page and "<h1>Q3 & on</h1>" in page
+
+
 def test_what_is_not_supported_is_said_in_the_summary_and_shown_nowhere(page):
     summary = page[page.index("What you asked for.") : page.index("What was run.")]
     assert "1 × 10²⁵ FLOP" in summary and "would end somewhere between" in summary
@@ -121,3 +149,18 @@ def test_half_a_question_is_refused_as_a_forecast_refuses_it(runs, flags, said, 
     for verb in (["report", runs, "-o", str(tmp_path / "page.html")], ["forecast", runs]):
         assert main([*verb, *flags]) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_factor_that_was_asked_for_nearly_has_no_second_answer(ladder):
+    asked = Asked(targets=(Targets.flops(1.03e21, 1.033e21, 1.0334e21),))
+    found = gather_findings(ladder, bootstrap=0, with_backtest=False, asked=asked)
+    assert found.factors == found.split_factors == (100,)
+    note = "10\u00d7 (1 \u00d7 10\u00b2\u00b9 FLOP) is nearly what you asked for and stands there."
+    for table in (forecast_table(found), splits_table(found)):
+        assert [row[0] for row in table.rows] == ["100\u00d7"] and table.note == note
+    summary = " ".join(statement.text for statement in summarise(found))
+    assert "10 times the largest fitted run (" not in summary
+    assert "100 times the largest fitted run (" in summary
+    for table in (asked_table(found), asked_splits_table(found)):
+        assert len({row[0].partition(" FLOP")[0] for row in table.rows}) == 3

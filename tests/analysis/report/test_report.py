@@ -18,7 +18,7 @@ from analysis.intervals import Interval
 from analysis.report import gather_findings, render_report, write_report, write_study
 from analysis.report.figures import draw_figures
 from analysis.report.references import references_for
-from analysis.report.state_tables import seals_table
+from analysis.report.state_tables import runs_table, seals_table
 from analysis.report.summary import summarise
 from analysis.report.tables import (
     NOT_IDENTIFIED,
@@ -27,7 +27,6 @@ from analysis.report.tables import (
     forecast_table,
     from_all_table,
     pinned_table,
-    runs_table,
 )
 from analysis.text.numbers import loss_in_words
 from scaling.errors import RecordError
@@ -262,7 +261,7 @@ def test_captions_say_what_a_figure_lacks_and_what_was_filled_in(ladder):
     pictures = draw_figures(found)
     assert len(pictures) == 6
     for name, picture in pictures.items():
-        assert "Train_flops computed from C = 6 N D." in picture.notes, name
+        assert " train_flops computed from C = 6 N D." in picture.notes, name
         assert "eft out: " in picture.notes and "held out by the plan (1)" in picture.notes, name
     page = render_report(found)
     assert page.count('href="#read"') == len(pictures)

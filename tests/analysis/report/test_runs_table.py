@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from analysis.report.tables import MOST_ROWS, USED, runs_table
+from analysis.report.state_tables import MOST_ROWS, USED, runs_table
 from analysis.tuning.screening import screen
 from scaling.records import records_from_table
 

@@ -5,8 +5,10 @@ import pytest
 from analysis.report.formula import formula_in_html
 from analysis.text.numbers import (
     count_in_words,
+    digits_apart,
     factor_in_words,
     flops_in_words,
+    in_print,
     loss_in_words,
     number_in_words,
     percent_in_words,
@@ -58,3 +60,15 @@ def test_formulas_get_superscripts_and_greek_letters():
 
 def test_formulas_escape_what_html_would_read_as_a_tag():
     assert formula_in_html("b < 0") == "b &lt; 0"
+
+
+def test_a_sentence_begins_with_a_capital_but_the_name_of_a_column_stays_itself():
+    assert in_print("numbers: 1e3 is 1000") == "Numbers: 1e3 is 1000"
+    assert in_print("train_flops computed from C = 6 N D") == "train_flops computed from C = 6 N D"
+    assert in_print("params counts embeddings") == "params counts embeddings"
+
+
+def test_different_budgets_get_digits_that_tell_them_apart():
+    assert digits_apart([1e22, 1e22]) == digits_apart([1.2e21, 1.21e21]) == digits_apart([]) == 3
+    assert digits_apart([1.2e21, 1.201e21]) == 4
+    assert digits_apart([1.2e21, 1.2e21 * (1 + 1e-15)]) == 6  # a difference of rounding
