@@ -19,6 +19,9 @@ from analysis.text.tuning import trend_sentences
 from scaling.columns import NATS_PER_TOKEN, loss_unit
 from scaling.errors import RecordError
 from scaling.limits import Limit, LimitCode, texts
+from scaling.records import Records
+from scaling.tables.losses import kind_of
+from scaling.tables.notes import printable
 from scaling.words import counted
 
 FOLDER = Path(__file__).parent
@@ -55,8 +58,6 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
     environment.filters["formula"] = formula_in_html
     environment.filters["in_print"] = in_print
     environment.filters["counted"] = counted
-    column = findings.records.names.get("loss", "loss")
-    unit = loss_unit(findings.records.loss_kind).strip("()") or column
     name = Path(findings.records.source).name.removeprefix("mlflow:")
     return environment.get_template("report.html").render(
         title=title or f"What would more {x_noun(findings.x)} reach? A forecast from {name}",
@@ -73,14 +74,24 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         references=references_for(findings),
         factors=[f"{factor:g}\u00d7" for factor in FACTORS],
         noun=x_noun(findings.x),
-        loss="validation cross-entropy in nats per token"
-        if findings.records.loss_kind in NATS_PER_TOKEN
-        else f"what the table calls {unit}",
+        loss=what_losses_are(findings.records),
         seal_record=record_line(findings.seals),
         answered_limits=_limits_of_answers(findings),
         seal_doubts=unproved(findings.seals),
         level=f"{100 * findings.confidence_level:g}%",
     )
+
+
+def what_losses_are(records: Records) -> str:
+    """What the losses are, and whether that was taken from the name of their column alone."""
+    theirs = printable(records.names.get("loss", "loss"))
+    if records.loss_kind not in NATS_PER_TOKEN:
+        return f"what the table calls {loss_unit(records.loss_kind).strip('()') or theirs}"
+    what = "validation cross-entropy in nats per token"
+    is_told = records.reading.loss_unit or "loss_kind" in records or "nats" in theirs.lower()
+    if is_told or kind_of(theirs) == "perplexity" or records.source.startswith("mlflow:"):
+        return what
+    return f'{what}, as "{theirs}" was taken to be (--loss-unit says another)'
 
 
 def _limits_of_answers(findings: Findings) -> list[str]:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from scaling.cli.budgets import in_flops
 from scaling.errors import ConfigError
 from scaling.tables.notes import printable
 from scaling.tables.numbers import number
@@ -68,6 +69,8 @@ def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
     from analysis.forecasting.options import ForecastOptions
 
     records, x = load_along(arguments) if "x" in arguments else (load(arguments), None)
+    if getattr(arguments, "flops", None):
+        arguments.flops = in_flops(arguments.flops, records)
     given = {
         name: getattr(arguments, name) for name in ("law", "draws", "seed") if name in arguments
     }

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from scaling.tables.numbers import number
+from scaling.cli.budgets import budget, given_number
 
 Options = Callable[[argparse.ArgumentParser], None]
 
@@ -56,16 +56,8 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _number(text: str) -> float:
-    try:
-        return number(text)
-    except ValueError as error:
-        hint = "; separate several by blanks: 1e21 1e22" if "," in text else ""
-        raise argparse.ArgumentTypeError(f"{error}{hint}") from error
-
-
 def _whole(text: str) -> int:
-    value = _number(text)
+    value = given_number(text)
     if not value.is_integer():
         raise argparse.ArgumentTypeError(f'"{text}" is not a whole number')
     return int(value)
@@ -293,7 +285,7 @@ def fitting(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what is minimised (default: huber, or least_squares where configurations are few)",
     )
-    command.add_argument("--huber-delta", type=_number, help="Huber threshold (0.001)")
+    command.add_argument("--huber-delta", type=given_number, help="Huber threshold (0.001)")
     _fix(command)
     command.add_argument(
         "--bound",
@@ -335,16 +327,23 @@ def fitting(command: argparse.ArgumentParser) -> None:
     _levels(command, "of the fitted law")
 
 
+def _budgets(command: argparse.ArgumentParser, required: bool = False) -> None:
+    text = "training budgets, FLOP, or times the largest run's (10x)"
+    command.add_argument(
+        "--flops", metavar="C", type=budget, nargs="+", required=required, help=text
+    )
+
+
 def questions(command: argparse.ArgumentParser) -> None:
     """What to predict, and how sure to be."""
+    _budgets(command)
     for flag, metavar, text in (
-        ("--flops", "C", "training budgets, FLOP"),
         ("--params", "N", "model sizes, with --tokens"),
         ("--tokens", "D", "training tokens, with --params"),
         ("--values", "V", "values of the --x column"),
         ("--target-loss", "L", "the reverse: the budget (or --x) at which a loss is reached"),
     ):
-        command.add_argument(flag, metavar=metavar, help=text, type=_number, nargs="+")
+        command.add_argument(flag, metavar=metavar, help=text, type=given_number, nargs="+")
     _levels(command, "of a new run")
     command.add_argument("--draws", type=_whole, default=2000, help="draws (%(default)s)")
 
@@ -383,14 +382,12 @@ def _levels(command: argparse.ArgumentParser, what: str) -> None:
 
 def allocation(command: argparse.ArgumentParser) -> None:
     """Which budgets to split, and what else they must pay for."""
-    command.add_argument(
-        "--flops", metavar="C", type=_number, nargs="+", required=True, help="budgets, FLOP"
-    )
-    text = "tokens to be served out of the same budget"
-    command.add_argument("--inference-tokens", metavar="T", type=_number, default=0.0, help=text)
-    command.add_argument(
-        "--unique-tokens", metavar="U", type=_number, help="distinct tokens there are to train on"
-    )
+    _budgets(command, required=True)
+    for flag, metavar, default, text in (
+        ("--inference-tokens", "T", 0.0, "tokens to be served out of the same budget"),
+        ("--unique-tokens", "U", None, "distinct tokens there are to train on"),
+    ):
+        command.add_argument(flag, metavar=metavar, type=given_number, default=default, help=text)
     _levels(command, "of the best size and tokens")
 
 

@@ -28,6 +28,7 @@ from analysis.report.tables import (
     from_all_table,
     pinned_table,
 )
+from analysis.report.write import what_losses_are
 from analysis.text.numbers import loss_in_words
 from scaling.errors import RecordError
 from scaling.laws.registry import law_named
@@ -500,3 +501,17 @@ def test_a_seal_without_the_level_that_is_shown_says_which_it_shows(seal):
         (SealStanding(seal=seal, verdicts=(), limits=()),), confidence_level=0.9
     ).rows
     assert not any("%" in cell for cell in row)
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        ("eval/loss", 'nats per token, as "eval/loss" was taken to be (--loss-unit says another)'),
+        ("loss (nats)", "validation cross-entropy in nats per token"),
+        ("perplexity", "validation cross-entropy in nats per token"),
+        ("bpb", "what the table calls bits per byte"),
+    ],
+)
+def test_a_unit_that_no_one_stated_is_said_to_be_taken(column, says):
+    table = pd.DataFrame({"train_flops": [1e18, 1e19], column: [3.0, 2.8]})
+    assert what_losses_are(records_from_table(table)).endswith(says)
