@@ -159,7 +159,7 @@ def storm(
             continue
         mean, kill = killers[kind]
         if kind == "driver" and dice.random() < 0.5:
-            mean /= 5
+            mean /= 10
         due[kind] = time.monotonic() + dice.expovariate(1 / mean)
         if kill(driver):
             killed[kind] += 1
@@ -243,8 +243,8 @@ class Scene:
     def __enter__(self) -> dict[str, tuple[float, Killer]]:
         """The killers of the scene."""
         return {
-            "worker": (self.calm / 80, lambda driver: kill_one(workers(driver.pid), self.dice)),
-            "driver": (self.calm / 3, kill_driver),
+            "worker": (self.calm / 120, lambda driver: kill_one(workers(driver.pid), self.dice)),
+            "driver": (self.calm, kill_driver),
             "forkserver": (
                 self.calm / 2,
                 lambda driver: kill_one(forkservers(driver.pid), self.dice),

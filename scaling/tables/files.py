@@ -45,6 +45,11 @@ def read_file(path: str | Path) -> RawTable:
         raise RecordError(f"{source}: is a folder; give {ENDINGS} of runs")
     if not source.is_file():
         raise RecordError(f"{source}: no such file; give {ENDINGS} of runs")
+    if source.suffix in (".yaml", ".yml"):
+        raise RecordError(
+            f"{source}: a config, not runs; those of its sweep are mlflow:NAME, with the name that "
+            "it gives"
+        )
     try:
         return _read(source)
     except (ValueError, OSError, EOFError, zlib.error, csv.Error, RecursionError) as error:

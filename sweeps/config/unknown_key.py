@@ -31,6 +31,8 @@ def unknown_key(
         return f"{label} {unused}"
     tree = [known for known in _tree(root, "") if known.key != label]
     start = f'unknown key "{label}"; '
+    if name.isdigit():
+        return f"{start}items of a list have no keys; give the whole list"
     if elsewhere := _whole_keys(tree, name):
         return f"{start}it is {elsewhere}"
     if renamed := difflib.get_close_matches(name, {k.joined for k in tree}, n=1, cutoff=0.9):

@@ -65,7 +65,8 @@ def _text_of(file: Traversable) -> str:
     except UnicodeDecodeError as error:
         raise ConfigError(f"not UTF-8 text (byte {error.start}); is it YAML?") from error
     except OSError as error:
-        raise ConfigError(f"{error.strerror or error}; is the path right?") from error
+        what = "a folder" if isinstance(error, IsADirectoryError) else error.strerror or error
+        raise ConfigError(f"{what}; name a YAML file") from error
 
 
 def config_from_mapping(raw: object, overrides: Sequence[str] = ()) -> SweepConfig:

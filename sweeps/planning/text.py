@@ -163,7 +163,8 @@ def answers_text(can: Answerable) -> str:
     """What the runs can answer, question by question, and what to add where they cannot."""
     yes = {
         "forecast": f"yes, to at most {can.decades_beyond:.1f} decades "
-        f"({10**can.decades_beyond:.2g} times) beyond the largest run",
+        f"({10**can.decades_beyond:.2g} times) beyond the largest run, nearer where the best split "
+        "lies outside its sizes and tokens",
         "backtest": f"yes, {counted(can.backtests, 'time')}",
     }
     runs, budgets = counted(can.fitted_runs, "run"), counted(can.budgets, "budget")

@@ -5,6 +5,7 @@ import glob
 import os
 import re
 import sysconfig
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -101,10 +102,18 @@ def find_files(patterns: Sequence[str]) -> list[str]:
         paths = [path for path in matching(expanded, pattern) if is_readable(Path(path))]
         if not paths:
             if Path(expanded).is_dir():
-                raise CorpusError(f"{pattern}: is a folder; write {pattern.rstrip('/')}/**/*.txt")
+                inside = f"{pattern.rstrip('/')}/**/*{_usual_ending(Path(expanded))}"
+                raise CorpusError(f"{printable(pattern, most=400)}: is a folder; write {inside}")
             raise CorpusError(f"{printable(pattern, most=400)}: no such file; mend data.files")
         found.update(dict.fromkeys(sorted(paths)))
     return list(found)
+
+
+def _usual_ending(folder: Path) -> str:
+    """The ending that most of a folder's files have; .txt where it holds none."""
+    files = islice((path for path in folder.rglob("*") if path.is_file()), 1000)
+    found = Counter(path.suffix for path in files).most_common(1)
+    return found[0][0] if found else ".txt"
 
 
 def matching(expanded: str, pattern: str) -> list[str]:

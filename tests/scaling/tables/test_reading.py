@@ -406,3 +406,10 @@ def test_what_came_of_a_run_makes_no_configuration_of_its_own(column):
     records = records_from_table(table)
     assert len(np.unique(records.configurations)) == 3
     assert len(records.usable("params", "tokens")) == 6
+
+
+def test_a_config_given_for_a_table_is_answered_with_where_its_runs_are(tmp_path):
+    path = tmp_path / "ladder.yaml"
+    path.write_text("name: ladder")
+    with pytest.raises(RecordError, match="a config, not runs; .* mlflow:NAME"):
+        read_records(path)

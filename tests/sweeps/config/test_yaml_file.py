@@ -147,3 +147,14 @@ def test_numbers_have_bounds_that_are_named(write, text, message):
 def test_a_config_may_come_from_a_pipe_and_is_read_to_its_bound():
     with pytest.raises(ConfigError, match="/dev/zero: .*"):
         load_config("/dev/zero")
+
+
+def test_a_key_into_a_list_is_answered_with_the_whole_list(write):
+    path = write("name: a\ngrid: {width: 32, flops: 1e9}\nheld_out: [{width: 32, flops: 1e10}]")
+    with pytest.raises(ConfigError, match="--set held_out.0.flops=1e11: .* give the whole list"):
+        load_config(path, ["held_out.0.flops=1e11"])
+
+
+def test_a_folder_is_no_config(tmp_path):
+    with pytest.raises(ConfigError, match="a folder; name a YAML file"):
+        load_config(tmp_path)

@@ -20,3 +20,10 @@ def test_a_pattern_that_is_none_is_one_printable_line(pattern):
     with pytest.raises(CorpusError) as caught:
         files.find_files([pattern])
     assert str(caught.value).isprintable()
+
+
+def test_a_folder_is_answered_with_the_pattern_of_what_it_holds(tmp_path):
+    for name in ("a.py", "b.py", "c.txt"):
+        (tmp_path / name).write_text("text")
+    with pytest.raises(CorpusError, match=r"is a folder; write .*/\*\*/\*\.py$"):
+        files.find_files([str(tmp_path)])
