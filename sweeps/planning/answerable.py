@@ -5,6 +5,7 @@ losses fall, and how wide an interval becomes, only the runs can tell.
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -59,6 +60,8 @@ class Answerable:
     """What the fitted runs of a plan can answer once all of them have finished."""
 
     fitted_runs: int
+    repeated: int
+    """Configurations of which several seeds are trained: they alone tell the noise of a run."""
     budgets: int
     law_of_compute: Answer
     law_of_sizes: Answer
@@ -132,8 +135,10 @@ def answerable(plan: SweepPlan) -> Answerable:
     spanned = float(np.ptp(inputs.ladder)) / DECADE if fitted else 0.0
     reach = 0.0 if forecast.refusal else _reach(inputs, spanned)
     hidden = _Inputs.of(run for run in plan.runs if run.held_out)
+    seeds = Counter((run.shape, run.tokens, run.settings) for run in fitted)
     return Answerable(
         fitted_runs=len(fitted),
+        repeated=sum(count > 1 for count in seeds.values()),
         budgets=len(inputs.budgets),
         law_of_compute=ask("L(C)", _no_law_of_compute),
         law_of_sizes=ask("L(N, D)", _no_law_of_sizes),

@@ -178,6 +178,11 @@ def answers_text(can: Answerable) -> str:
         if answer.add is not None:
             cost = f"{answer.add_flops:.2g} FLOP"
             lines.append(f"    for a yes add to cells: {answer.add} ({cost})")
+    if not can.repeated:
+        lines.append(
+            "  the noise of a run will be guessed from how the law fits: no two runs differ in "
+            "their seed alone (grid.seed: [1, 2] would measure it)"
+        )
     return "\n".join(lines)
 
 

@@ -145,3 +145,9 @@ def test_a_held_out_run_beyond_the_reach_is_told_before_anything_is_spent(held_o
     assert ("only an order of magnitude will be checked" in answers_text(can)) is is_far
     nothing = answerable(plan_sweep(config_from_mapping(mapping | {"held_out": []})))
     assert nothing.held_out is None
+
+
+def test_a_plan_says_where_no_seed_is_repeated(planned):
+    plan, can, _ = planned
+    assert bool(can.repeated) == (len(plan.config.grid.seed) > 1)
+    assert ("noise of a run will be guessed" in answers_text(can)) == (not can.repeated)
