@@ -20,6 +20,7 @@ from analysis.forecasting.forecaster import (
 )
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.options import DEFAULT, ForecastOptions
+from analysis.forecasting.result import missed_by
 from analysis.forecasting.setup import FURTHEST_DECADES, Question, pose
 from analysis.intervals import LEVELS
 from scaling.answerable import backtest_cuts, no_backtest
@@ -27,6 +28,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, limits_from
 from scaling.sources import Source, records_from
+from scaling.words import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -73,6 +75,21 @@ class DistanceScore:
         if self.decades_to >= FURTHEST_DECADES:
             return f"more than {self.decades_from:g} decades"
         return f"{self.decades_from:g} to {self.decades_to:g} decades"
+
+    @property
+    def which(self) -> str:
+        """Which backtests these are: how many, and how far ahead they look."""
+        return f"{counted(self.origins, 'backtest')} {self._looking}"
+
+    @property
+    def missed(self) -> str:
+        """What they missed by, over so many hidden runs."""
+        over = counted(self.score.predictions, "hidden run")
+        return missed_by(self.origins, f"{self._looking} ({over})", self.score.error)
+
+    @property
+    def _looking(self) -> str:
+        return f"of whole forecasts, {self.words} ahead"
 
 
 @dataclass(frozen=True, kw_only=True)

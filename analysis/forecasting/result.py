@@ -100,6 +100,14 @@ class TargetForecast:
         )
 
     @property
+    def backtests_missed(self) -> str | None:
+        """What the backtests within the forecast missed by at such a distance; None without any."""
+        if self.backtest_error is None:
+            return None
+        furthest, worth = self.furthest_backtest, self.origins
+        return _missed_within(self.backtests, furthest, worth, self.backtest_error)
+
+    @property
     def _backtests(self) -> str:
         return counted(self.backtests, "backtest")
 
@@ -119,6 +127,14 @@ class TargetForecast:
         )
 
 
+def missed_by(backtests: int, which: str, error: float) -> str:
+    """What backtests missed by, in percent: the words of every place that gives such an error.
+
+    ``which`` says what they are backtests of, how far ahead they look, and how they count.
+    """
+    return f"{counted(backtests, 'backtest')} {which} missed by {error:.2f}% on average"
+
+
 def evidence_at(
     decades: float, *, backtests: int, furthest: float, worth: float, error: float | None
 ) -> str:
@@ -127,10 +143,13 @@ def evidence_at(
     where = f"{decades:.2f} decades beyond the data"
     if error is None:
         return f"{where}; no backtest was possible"
-    return (
-        f"{where}; {counted(backtests, 'backtest')} up to {furthest:.2f} decades, "
-        f"worth {worth:.1f} at this distance, missed by {error:.2f}%"
-    )
+    return f"{where}; {_missed_within(backtests, furthest, worth, error)}"
+
+
+def _missed_within(backtests: int, furthest: float, worth: float, error: float) -> str:
+    counting = f"weighted by distance (worth {worth:.1f})"
+    which = f"within the forecast, up to {furthest:.2f} decades ahead, {counting},"
+    return missed_by(backtests, which, error)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -372,11 +372,8 @@ def _backtested(findings: Findings, scored: Backtest) -> list[str]:
     sentences = []
     for band in (b for b in scored.by_distance if b.decades_from in reached):
         there = " and ".join(reached[band.decades_from])
-        hiding = counted(band.origins, "backtest that hid", "backtests that hid")
         sentences.append(
-            f"As far out as {there}, {hiding} the largest runs of this ladder "
-            f"predicted {counted(band.score.predictions, 'run')} {band.words} ahead: the error was "
-            f"{percent_in_words(band.score.error)} on average, and "
+            f"As far out as {there}, {band.missed}, and "
             f"{100 * band.score.coverage[SCORED_LEVEL]:.0f}% of these runs fell inside their "
             f"{100 * SCORED_LEVEL:g}% intervals."
         )

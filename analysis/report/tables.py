@@ -104,8 +104,7 @@ def forecast_table(findings: Findings) -> Table:
             at = x_in_words(target.at[findings.x], findings.x, spelt_out=False)
             rows.append((f"{factor:g}\u00d7", at, *_forecast_cells(findings, target)))
     level = f"{100 * findings.confidence_level:g}% interval"
-    counted = ("Backtests, weighted by distance", "Their mean error", HELD)
-    head = ("Factor", "At", "Loss", level, "Decades beyond", *counted)
+    head = ("Factor", "At", "Loss", level, "Decades beyond", "Error of backtests", HELD)
     return Table(head=head, rows=tuple(rows), note=_asked_already(findings, findings.factors))
 
 
@@ -124,12 +123,10 @@ def _asked_already(findings: Findings, shown: tuple[float, ...]) -> str:
 
 def _forecast_cells(findings: Findings, target: TargetForecast) -> tuple[str, ...]:
     """What is forecast of one run, and what backtests at its own distance found."""
-    error = target.backtest_error
     return (
         *_loss_and_range(target, findings.confidence_level),
         f"{target.decades_beyond:.1f}",
-        "none" if error is None else f"{target.origins:.1f}",
-        "\u2013" if error is None else percent_in_words(error),
+        target.backtests_missed or "no backtest",
         _coverage(findings, target),
     )
 
@@ -174,7 +171,7 @@ def _coverage(findings: Findings, target: TargetForecast) -> str:
     if band is None:
         return "none so far out"
     share = f"{100 * band.score.coverage[SCORED_LEVEL]:.0f}%"
-    return f"{share} of {band.score.predictions:,} ({band.words})"
+    return f"{share} of {band.score.predictions:,} ({band.which})"
 
 
 def _median(value: float | None) -> str:
@@ -210,7 +207,8 @@ def weights_table(findings: Findings) -> Table:
     return Table(
         head=("Candidate law", "Weight before", "After the fit", *ahead),
         rows=tuple(rows),
-        note=f"Errors are those of backtests at a like distance. {note[:1].upper()}{note[1:]}.",
+        note="Errors are those of the backtests within the forecast, weighted by distance. "
+        f"{note[:1].upper()}{note[1:]}.",
     )
 
 

@@ -127,16 +127,35 @@ def test_the_contents_lead_to_every_section(html):
     assert len({*anchors}) == len(anchors) == html.count("<h2") - 2  # the summary, and the list
 
 
+def test_an_error_of_backtests_says_of_how_many_and_how_far_in_one_form_of_words(findings, html):
+    text = " ".join(Page(html).text.split())
+    targets = [findings.target(factor) for factor in (10, 100)]
+    which = "(of whole forecasts|within the forecast)"
+    said = re.findall(rf"(\d+) backtests? {which}, ([a-z0-9. ]+? decades ahead)", text)
+    bands = {(str(b.origins), f"{b.words} ahead") for b in findings.backtest.by_distance}
+    within = str(targets[0].backtests), f"up to {targets[0].furthest_backtest:.2f} decades ahead"
+    for count, kind, how in said:
+        assert (count, how) in (bands if kind == "of whole forecasts" else {within})
+    assert len({kind for _, kind, _ in said}) == 2
+    assert text.count(" missed by ") < len(said)  # none without; some say which and no error
+    for target in targets:
+        assert target.backtests_missed in text
+        assert target.evidence.endswith(f"; {target.backtests_missed}")
+    assert f"The {targets[0].backtests} backtests within the forecast, by which" in text
+
+
 def test_coverage_is_quoted_at_the_distance_of_the_target(findings, html):
     """By hand: of the hidden runs half a decade to a decade out, every origin weighted alike."""
     text = " ".join(Page(html).text.split())
     runs = findings.backtest.to_frame().query("0.5 < decades_beyond <= 1.000001")
     coverage = 100 * runs.groupby("origin")["inside"].mean().mean()
     error = runs["error_percent"].abs().groupby(runs["origin"]).mean().mean()
-    assert f"predicted {len(runs)} runs 0.5 to 1 decades ahead: the error was {error:.2g}%" in text
+    missed = f"({len(runs)} hidden runs) missed by {error:.2f}% on average"
+    assert f" of whole forecasts, 0.5 to 1 decades ahead {missed}" in text
     assert f"and {coverage:.0f}% of these runs fell inside their 90% intervals" in text
     row = next(row for row in forecast_table(findings).rows if row[0].startswith("10\u00d7"))
-    assert row[-1] == f"{coverage:.0f}% of {len(runs)} (0.5 to 1 decades)"
+    band = findings.backtest.at_distance(1.0)
+    assert row[-1] == f"{coverage:.0f}% of {len(runs)} ({band.which})"
 
 
 @pytest.mark.usefixtures("undrawn")

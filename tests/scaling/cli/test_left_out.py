@@ -69,4 +69,4 @@ def test_a_split_says_from_how_many_runs_and_what_backtests_say(runs, capsys):
     assert main(["allocate", runs, "--flops", "1e20"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"splits from 15 runs of {runs}\n")
-    assert "1e+20 FLOP: " in printed and " at this distance, missed by " in printed
+    assert "1e+20 FLOP: " in printed and " backtests within the forecast, up to " in printed
