@@ -264,6 +264,28 @@ def asked_splits_table(findings: Findings) -> Table:
     return Table(head=_split_head(level), rows=rows)
 
 
+def split_of_constants(findings: Findings) -> str:
+    """Where the constants that the report prints would put the splits, in a sentence: they are of
+    one law, and the splits of all."""
+    fit = findings.law_of("params", "tokens")
+    asked = findings.answers.splits if findings.answers else ()
+    splits = {split.budget: split for split in (*findings.splits, *asked) if split.supported}
+    if fit is None or not splits or not hasattr(fit.law, "optimal_params"):
+        return ""
+    budgets = sorted(splits)
+    digits = digits_apart(budgets)
+    places = [
+        f"N {count_in_words(at['params'])}, D {count_in_words(at['tokens'])} at "
+        f"{flops_in_words(at['train_flops'], digits)} FLOP"
+        for at in fit.predict(train_flops=budgets).points
+    ]
+    name = fit.law.name.replace("_", " ").title()
+    return (
+        "The splits are what the weighted laws of the forecast together find best. The constants "
+        f"in the table of {name} are of that law alone, and would give {'; '.join(places)}."
+    )
+
+
 def _split_head(level: float) -> tuple[str, ...]:
     percent = f"{100 * level:g}% interval"
     return ("Budget", "Parameters N", f"{percent} of N", "Tokens D", f"{percent} of D")

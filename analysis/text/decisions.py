@@ -10,6 +10,11 @@ from scaling.display import Block, Section, Table, as_text
 from scaling.limits import LimitCode, texts
 from scaling.words import counted
 
+OF_ONE_LAW = (
+    "the constants that `scaling fit` prints are of one law fitted by itself, which can put the "
+    "best split elsewhere"
+)
+
 
 def budgets_text(answers: Sequence[BudgetForLoss]) -> str:
     """What each target loss costs, as text."""
@@ -124,6 +129,7 @@ def splits_blocks(splits: Sequence[OptimalSplit]) -> list[Block]:
         *_losses(splits),
         "",
         f"answered by: {splits[0].law}",
+        OF_ONE_LAW,
         *standing,
         f"({FARTHEST})",
         *against,

@@ -29,7 +29,7 @@ from analysis.report.tables import (
     pinned_table,
 )
 from analysis.report.write import what_losses_are
-from analysis.text.numbers import loss_in_words
+from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words
 from scaling.errors import RecordError
 from scaling.laws.registry import law_named
 from scaling.limits import Limit, LimitCode
@@ -142,6 +142,18 @@ def test_an_error_of_backtests_says_of_how_many_and_how_far_in_one_form_of_words
         assert target.backtests_missed in text
         assert target.evidence.endswith(f"; {target.backtests_missed}")
     assert f"The {targets[0].backtests} backtests within the forecast, by which" in text
+
+
+def test_beside_the_splits_stands_what_the_printed_constants_would_give(findings, html):
+    fit = findings.law_of("params", "tokens")
+    law, budgets = fit.law, [split.budget for split in findings.splits]
+    places = [
+        f"N {count_in_words(float(law.optimal_params(c)))}, "
+        f"D {count_in_words(float(law.optimal_tokens(c)))} at {flops_in_words(c, 3)} FLOP"
+        for c in budgets
+    ]
+    said = f"in the table of Chinchilla are of that law alone, and would give {'; '.join(places)}."
+    assert said in " ".join(Page(html).text.split())
 
 
 def test_coverage_is_quoted_at_the_distance_of_the_target(findings, html):
