@@ -195,6 +195,9 @@ def _what_more_would_reach(findings: Findings) -> list[Statement]:
         return [Statement(heading="What more would reach", text=f"No forecast: {refusal}.")]
     targets = [(factor, findings.target(factor)) for factor in findings.factors]
     sentences = [_reach(findings, factor, t) for factor, t in targets if t is not None]
+    if not sentences:
+        told = " and ".join(f"{factor:g}" for factor in FACTORS)
+        sentences = [f"{told} times the largest fitted run are nearly what you asked for."]
     sentences.append(_support(findings))
     heading = f"What more {x_noun(findings.x)} would reach"
     return [Statement(heading=heading, text=" ".join(sentences))]

@@ -269,10 +269,14 @@ def split_of_constants(findings: Findings) -> str:
     one law, and the splits of all."""
     fit = findings.law_of("params", "tokens")
     asked = findings.answers.splits if findings.answers else ()
-    splits = {split.budget: split for split in (*findings.splits, *asked) if split.supported}
-    if fit is None or not splits or not hasattr(fit.law, "optimal_params"):
+    shown = [
+        split
+        for factor, split in zip(FACTORS, findings.splits, strict=False)
+        if factor in findings.split_factors
+    ]
+    budgets = sorted({split.budget for split in (*shown, *asked) if split.supported})
+    if fit is None or not budgets or not hasattr(fit.law, "optimal_params"):
         return ""
-    budgets = sorted(splits)
     digits = digits_apart(budgets)
     places = [
         f"N {count_in_words(at['params'])}, D {count_in_words(at['tokens'])} at "

@@ -14,6 +14,7 @@ from analysis.report.tables import (
     asked_splits_table,
     asked_table,
     forecast_table,
+    split_of_constants,
     splits_table,
 )
 from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words, rough_in_words
@@ -159,6 +160,7 @@ def test_a_factor_that_was_asked_for_nearly_has_no_second_answer(ladder):
     note = "10\u00d7 (1 \u00d7 10\u00b2\u00b9 FLOP) is nearly what you asked for and stands there."
     for table in (forecast_table(found), splits_table(found)):
         assert [row[0] for row in table.rows] == ["100\u00d7"] and table.note == note
+    assert split_of_constants(found).count("FLOP") == 4  # three asked for, and a hundred times
     summary = " ".join(statement.text for statement in summarise(found))
     assert "10 times the largest fitted run (" not in summary
     assert "100 times the largest fitted run (" in summary
