@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults import files, tables
+from benchmarks.faults import configs, files, tables
 from benchmarks.faults.__main__ import fault_classes, run_class
 
 
@@ -22,6 +22,10 @@ def test_twelve_broken_tables_give_the_law_that_made_them_or_one_line(tmp_path: 
 
 def test_sixty_damaged_spools_and_locks_lose_nothing_and_believe_nothing(tmp_path: Path):
     assert broken(files.trials(60, 0, tmp_path, kinds=(files.spool, files.lock))) == []
+
+
+def test_thirty_broken_configs_are_planned_or_refused_in_one_line(tmp_path: Path, tracking_uri):
+    assert broken(configs.trials(30, 0, tmp_path)) == []
 
 
 @pytest.mark.slow
