@@ -16,7 +16,7 @@ from analysis.evaluation.sealed import RunAtTarget, Seal, SealedTarget, measured
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
-from scaling.store.seal_chain import CLOCKS_DIFFER, Publication, in_words, sealed_time
+from scaling.store.seals.chain import CLOCKS_DIFFER, Publication, in_words, sealed_time
 from scaling.store.stored_runs import RunTimes
 from scaling.words import counted
 

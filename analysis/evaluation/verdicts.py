@@ -30,7 +30,7 @@ from scaling.errors import ForecastError, ScalingError
 from scaling.limits import Limit, LimitCode, texts
 from scaling.records import Records
 from scaling.sources import Source, records_from
-from scaling.store.seal_chain import KeptSeal, Publication, SealChain
+from scaling.store.seals.chain import KeptSeal, Publication, SealChain
 from scaling.store.stored_runs import RunTimes, StoredRuns, times_in
 from scaling.words import counted
 

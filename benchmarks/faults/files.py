@@ -244,7 +244,7 @@ def lock(whole: Store, folder: Path, rng: np.random.Generator) -> tuple[str, str
 
 def seal(whole: Store, folder: Path, rng: np.random.Generator) -> tuple[str, str]:
     """A sealed document: as it was sealed, or refused."""
-    from scaling.store.seals import read_seals
+    from scaling.store.seals.kept import read_seals
 
     whole.copy(folder)
     (artifact,) = (whole.folder / "mlruns").rglob("seal.json")

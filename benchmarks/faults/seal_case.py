@@ -212,7 +212,7 @@ def clock_at(time: datetime) -> Iterator[None]:
 
     with (
         mock.patch("analysis.evaluation.sealed.datetime", Clock),
-        mock.patch("scaling.store.seals.datetime", Clock),
+        mock.patch("scaling.store.seals.kept.datetime", Clock),
     ):
         yield
 

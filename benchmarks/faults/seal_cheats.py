@@ -67,9 +67,9 @@ def _forged_median_everywhere_but_on_the_remote(case: Case) -> Ending:
 
 @must("noticed")
 def _forged_median_and_the_tag_made_anew(case: Case) -> Ending:
-    from scaling.store.publication import publish_in_git
-    from scaling.store.seal_chain import Link
-    from scaling.store.seals import read_seals
+    from scaling.store.seals.chain import Link
+    from scaling.store.seals.kept import read_seals
+    from scaling.store.seals.publication import publish_in_git
 
     case.repository()
     case.seal("good", "", "--publish")

@@ -17,7 +17,7 @@ import pytest
 from scaling.cli import main
 from scaling.cli.verbs import dashboard as verb
 from scaling.store.run_store import RunStore
-from scaling.store.seals import keep_seal
+from scaling.store.seals.kept import keep_seal
 from scaling.tables.reading import Reading
 from sweeps.running.driver_lock import DriverLock
 

@@ -104,7 +104,7 @@ def _seal_before_training(
     """Train the runs that fits may use, and seal the forecast of the held-out ones, which do not
     exist yet. A seal of an earlier call stays."""
     from analysis.evaluation.held_out import forecast_to_come
-    from scaling.store.seals import sealed_names
+    from scaling.store.seals.kept import sealed_names
     from sweeps.running.runner import run_sweep
     from sweeps.status.live_display import SweepProgress
 

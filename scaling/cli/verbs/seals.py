@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from analysis.forecasting.result import Forecast
     from scaling.records import Records
     from scaling.sources import Source
-    from scaling.store.seal_chain import Link, SealChain
+    from scaling.store.seals.chain import Link, SealChain
     from scaling.store.stored_runs import StoredRuns
 
 Arguments = argparse.Namespace
@@ -28,7 +28,7 @@ def verify(arguments: Arguments) -> None:
     from analysis.evaluation.verdicts import standing_of
     from analysis.text.evaluation import standing_text, standings_text
     from analysis.text.tables import result_json, results_json
-    from scaling.store.seals import read_seals
+    from scaling.store.seals.kept import read_seals
 
     if arguments.all == bool(arguments.name):
         raise ConfigError("verify one sealed forecast by its NAME, or all of them with --all")
@@ -64,8 +64,8 @@ def seal(
     the store does not take it, or git could not tag it: then nothing is sealed.
     """
     from analysis.evaluation.sealed import seal_forecast
-    from scaling.store.publication import publication_line, publish_in_git, require_repository
-    from scaling.store.seals import keep_seal
+    from scaling.store.seals.kept import keep_seal
+    from scaling.store.seals.publication import publication_line, publish_in_git, require_repository
 
     made = seal_forecast(answered, name, records, asked, where, unfiltered)
     links: list[Link] = []
@@ -87,7 +87,7 @@ def seal(
 
 def seal_standings() -> "tuple[SealStanding, ...]":
     """Where every sealed forecast of the run store stands."""
-    from scaling.store.seals import read_seals
+    from scaling.store.seals.kept import read_seals
 
     return _standings(read_seals())
 
@@ -120,8 +120,8 @@ def _stored(source: str) -> "StoredRuns | None":
 
 def _held_against(published: str | None, chain: "SealChain") -> "SealChain":
     """The chain against what --published names: the tags of git here, or one digest."""
-    from scaling.store.publication import held_against_git
-    from scaling.store.seal_chain import with_published_digest
+    from scaling.store.seals.chain import with_published_digest
+    from scaling.store.seals.publication import held_against_git
 
     if published is None:
         return chain
@@ -133,7 +133,7 @@ def _held_against(published: str | None, chain: "SealChain") -> "SealChain":
 def _note_verified(standings: "Sequence[SealStanding]") -> None:
     """Note with each seal the runs that verify it now, so that later changes of them show."""
     from analysis.evaluation.verdicts import verified_runs
-    from scaling.store.seals import keep_verified
+    from scaling.store.seals.kept import keep_verified
 
     for standing in standings:
         try:

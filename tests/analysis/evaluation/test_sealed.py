@@ -17,7 +17,7 @@ from analysis.text.evaluation import standing_text, standings_text
 from scaling.errors import ForecastError, RecordError
 from scaling.limits import Limit, LimitCode, texts
 from scaling.records import records_from_table
-from scaling.store.seal_chain import KeptSeal, SealChain
+from scaling.store.seals.chain import KeptSeal, SealChain
 from scaling.store.stored_runs import RunTimes
 
 ONE_BACKTEST = ForecastOptions(backtests=1)

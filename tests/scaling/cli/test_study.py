@@ -8,7 +8,7 @@ import yaml
 from scaling.cli import main
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
-from scaling.store.seals import read_seals
+from scaling.store.seals.kept import read_seals
 
 pytestmark = pytest.mark.usefixtures("tracking_uri")  # a store of its own
 

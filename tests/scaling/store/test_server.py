@@ -21,7 +21,7 @@ from benchmarks.tracking_server import TrackingServer
 from scaling.errors import StoreError
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
-from scaling.store.seals import keep_seal, read_seals, sealed_names
+from scaling.store.seals.kept import keep_seal, read_seals, sealed_names
 from tests.docs.blocks import blocks_of
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from scaling.errors import StoreError
 from scaling.limits import Limit, LimitCode
-from scaling.store.seal_chain import KeptSeal, Link, Publication, SealChain, with_publications
+from scaling.store.seals.chain import KeptSeal, Link, Publication, SealChain, with_publications
 from scaling.words import counted
 
 _FOLDER = "scaling-seals"

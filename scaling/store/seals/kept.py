@@ -10,7 +10,7 @@
         scaling.seal.verified.* tags: each run that verified it, as it was when it first did
 
 A run without name and digest is no seal, and they are written when the artifact has arrived. Each
-document holds the digest of the one before (`scaling.store.seal_chain` says what that shows). What
+document holds the digest of the one before (`scaling.store.seals.chain` says what that shows). What
 was read once is kept on this machine under its digest: a list of seals fetches none twice, and what
 the store has since lost or changed is noticed here.
 """
@@ -39,7 +39,7 @@ from scaling.store.mlflow_client import (
     one_line_errors,
 )
 from scaling.store.run_store import RunStore
-from scaling.store.seal_chain import (
+from scaling.store.seals.chain import (
     CLOCKS_DIFFER,
     SHOWN,
     Head,

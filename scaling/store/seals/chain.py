@@ -3,7 +3,7 @@
 A seal that was changed, deleted, renamed or dated anew contradicts a later one, the store's note of
 the last one, the time at which it came into the store, or what this machine has read before. None
 of that holds against somebody who makes a whole chain again and never showed a digest to anybody:
-that is what publishing is for (`scaling.store.publication`).
+that is what publishing is for (`scaling.store.seals.publication`).
 """
 
 import json

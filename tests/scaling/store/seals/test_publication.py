@@ -7,13 +7,13 @@ import pytest
 
 from scaling.errors import StoreError
 from scaling.limits import LimitCode
-from scaling.store.publication import (
+from scaling.store.seals.chain import KeptSeal, Link, SealChain, with_published_digest
+from scaling.store.seals.publication import (
     held_against_git,
     publication_line,
     publish_in_git,
     require_repository,
 )
-from scaling.store.seal_chain import KeptSeal, Link, SealChain, with_published_digest
 
 CHAIN = "0123456789abcdef"
 
