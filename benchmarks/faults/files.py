@@ -129,7 +129,7 @@ def database(whole: Store, folder: Path, rng: np.random.Generator) -> tuple[str,
     before = content_of(path)
     ending = asked(verb, folder)
     wrong = believed(ending, whole, folder) if verb == "collect" else ending.fault
-    if not wrong and content_of(path) != before:
+    if not wrong and ending.code == 2 and content_of(path) != before:
         wrong = "the damaged file was changed"
     return f"{verb}, database: {how}", wrong
 

@@ -173,8 +173,8 @@ def test_losses_that_bend_downwards_put_the_floor_at_zero():
 
 def test_as_many_runs_as_constants_leave_nothing_to_judge_by():
     records = simulate_records(POWER, {"train_flops": [1e17, 1e18, 1e19]})
-    fit = fit_as_asked(records, bootstrap=20, card=False)
-    assert first_of(LimitCode.FEW_RUNS, fit.limits)
+    with pytest.raises(FitError, match="3 different configurations tell no law from chance"):
+        fit_as_asked(records, bootstrap=20, card=False)
 
 
 @pytest.mark.slow
@@ -225,7 +225,7 @@ def test_any_table_gives_a_finite_law_or_one_line(rows, law, objective):
 
 @settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
 @given(
-    budgets=st.integers(3, 10),
+    budgets=st.integers(4, 10),
     noise=st.floats(0, 0.1, allow_subnormal=False),  # training flushes them to zero
     decades=st.floats(0.1, 6),
     seed=st.integers(0, 100),
