@@ -10,7 +10,6 @@ import sys
 import urllib.request
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,6 +19,7 @@ from scaling.store.run_store import RunStore
 from scaling.store.seals.kept import keep_seal
 from scaling.tables.reading import Reading
 from sweeps.running.driver_lock import DriverLock
+from tests.grids import grid_of_runs
 
 ROOT = Path(__file__).parents[2]
 without_streamlit = pytest.mark.skipif(
@@ -33,12 +33,7 @@ quiet = pytest.mark.filterwarnings("ignore")
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A ladder of 16 runs, one of them held out, one failed, one still training."""
-    params, tokens = (
-        grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e8, 4), np.geomspace(1e8, 1e10, 4))
-    )
-    noise = np.exp(0.003 * np.random.default_rng(1).standard_normal(16))
-    loss = (1.8 + 400 / params**0.34 + 1000 / tokens**0.36) * noise
-    table = pd.DataFrame({"params": params, "tokens": tokens, "loss": loss})
+    table = grid_of_runs(4)
     table["run_id"] = [f"r{i}" for i in range(16)]
     table["status"], table["reason"] = "finished", None
     table.loc[3, ["status", "loss", "reason"]] = ["running", None, None]

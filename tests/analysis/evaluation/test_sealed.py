@@ -19,20 +19,17 @@ from scaling.limits import Limit, LimitCode, texts
 from scaling.records import records_from_table
 from scaling.store.seals.chain import KeptSeal, SealChain
 from scaling.store.stored_runs import RunTimes
+from tests.grids import grid_of_runs, true_loss
 
 ONE_BACKTEST = ForecastOptions(backtests=1)
 
-PARAMS, TOKENS = (
-    grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e8, 5), np.geomspace(1e8, 1e10, 5))
-)
-LOSS = 1.8 + 400 / PARAMS**0.34 + 1000 / TOKENS**0.36
+RUNS = grid_of_runs(5, noise=0)
 NEW = {"params": 5e8, "tokens": 5e10}
-NEW_LOSS = 1.8 + 400 / NEW["params"] ** 0.34 + 1000 / NEW["tokens"] ** 0.36
+NEW_LOSS = true_loss(**NEW)
 
 
 def ladder(extra=()):
-    table = pd.DataFrame({"params": PARAMS, "tokens": TOKENS, "loss": LOSS})
-    table = pd.concat([table, pd.DataFrame(extra)], ignore_index=True)
+    table = pd.concat([RUNS, pd.DataFrame(extra)], ignore_index=True)
     table["run_id"] = [f"r{i}" for i in range(len(table))]
     return records_from_table(table)
 
@@ -98,7 +95,7 @@ def test_a_run_outside_the_interval_is_said_loudly(seal):
 
 def test_a_run_that_exists_cannot_be_forecast_any_more():
     records = ladder()
-    answer = forecast(records, Targets.runs([PARAMS[-1]], [TOKENS[-1]]), options=ONE_BACKTEST)
+    answer = forecast(records, Targets.runs([1e8], [1e10]), options=ONE_BACKTEST)
     with pytest.raises(ForecastError, match="has already landed"):
         seal_forecast(answer, "late", records, asked=("params", "tokens"))
 
@@ -169,7 +166,7 @@ def test_runs_on_another_evaluation_set_are_no_verdict():
     landed = ladder([{**NEW, "loss": NEW_LOSS}])
     assert len(score_seal(seal, on("one", landed))) == 1
     assert len(score_seal(seal, landed)) == 1  # a table that does not say is taken at its word
-    sets = ["one"] * len(LOSS) + ["other"]
+    sets = ["one"] * len(RUNS) + ["other"]
     for other in (on(sets, landed), on("other", landed)):
         standing = standing_of(seal, other)
         assert standing.verdicts == () and LimitCode.OTHER_EVALUATION in codes_of(standing)
@@ -269,7 +266,7 @@ def test_a_run_that_a_filter_hid_when_it_was_sealed_is_known_and_does_not_count(
 def test_a_run_that_is_still_training_cannot_be_forecast_any_more():
     table = ladder([{**NEW, "loss": np.nan}]).table.assign(status="finished")
     table.loc[25, ["status", "tokens"]] = ["running", 1e9]
-    table["planned_tokens"] = [*TOKENS, NEW["tokens"]]
+    table["planned_tokens"] = [*RUNS["tokens"], NEW["tokens"]]
     records = records_from_table(table)
     answer = forecast(ladder(), Targets.runs([5e8], [5e10]), options=ONE_BACKTEST)
     with pytest.raises(ForecastError, match=r"has already begun \(r25\)"):

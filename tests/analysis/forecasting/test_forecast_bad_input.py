@@ -11,17 +11,12 @@ import pytest
 
 from analysis.decisions import budget_for_loss
 from scaling.cli import main
-
-SIZES, TOKENS = (
-    grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e8, 5), np.geomspace(1e8, 1e10, 5))
-)
+from tests.grids import grid_of_runs, true_loss
 
 
 def table(**changes):
     """A grid of 25 runs, with columns changed."""
-    noise = np.exp(0.003 * np.random.default_rng(2).standard_normal(25))
-    loss = (1.8 + 400 / SIZES**0.34 + 1000 / TOKENS**0.36) * noise
-    return pd.DataFrame({"params": SIZES, "tokens": TOKENS, "loss": loss}).assign(**changes)
+    return grid_of_runs(5, seed=2).assign(**changes)
 
 
 def upside_down():
@@ -85,7 +80,7 @@ def test_a_target_inside_the_data_is_answered_as_interpolation(ask):
     code, out, _ = ask("forecast", table(), "--params", "1e7", "--tokens", "1e9", "--json")
     document = json.loads(out)
     (target,) = document["targets"]
-    truth = 1.8 + 400 / 1e7**0.34 + 1000 / 1e9**0.36
+    truth = true_loss(1e7, 1e9)
     low, high = target["intervals"]["0.9"]
     assert code == 0
     assert (target["decades_beyond"], target["limits"]) == (0, [])

@@ -2,18 +2,17 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from scaling.cli import main
+from tests.grids import grid_of_runs
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Sixteen runs, and a crashed one that is larger than all."""
-    n, d = (v.ravel() for v in np.meshgrid(np.geomspace(1e6, 1e8, 4), np.geomspace(1e8, 1e10, 4)))
-    table = pd.DataFrame({"N": n, "D": d, "loss": 1.8 + 400 / n**0.34 + 1000 / d**0.36})
+    table = grid_of_runs(4, noise=0).rename(columns={"params": "N", "tokens": "D"})
     crashed = pd.DataFrame([{"N": 1e9, "D": 1e11, "loss": 9.0, "status": "crashed"}])
     path = tmp_path_factory.mktemp("budgets") / "runs.csv"
     pd.concat([table.assign(status="done"), crashed]).to_csv(path, index=False)

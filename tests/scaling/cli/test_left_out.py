@@ -2,12 +2,12 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from scaling.cli import main
 from scaling.limits import LimitCode
+from tests.grids import grid_of_runs
 
 VERBS = {
     "fit": ["--bootstrap", "0"],
@@ -23,14 +23,10 @@ REASONS = ('row 18 "Total" sums up others (1)', "failed (1)")
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A ladder of 16 runs, one of them crashed, whose spikes were counted, and a line of totals."""
-    params, tokens = (
-        grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e8, 4), np.geomspace(1e8, 1e10, 4))
-    )
-    noise = np.exp(0.003 * np.random.default_rng(1).standard_normal(16))
-    loss = (1.8 + 400 / params**0.34 + 1000 / tokens**0.36) * noise
-    table = pd.DataFrame({"model": "m", "N": params, "D": tokens, "loss": loss, "spikes": 0})
+    table = grid_of_runs(4).rename(columns={"params": "N", "tokens": "D"})
+    table = table.assign(model="m", spikes=0)
     table["status"] = ["crashed", *["finished"] * 15]
-    total = pd.DataFrame([{"model": "Total", "D": tokens.sum()}])
+    total = pd.DataFrame([{"model": "Total", "D": table["D"].sum()}])
     path = tmp_path_factory.mktemp("left_out") / "runs.csv"
     pd.concat([table, total]).to_csv(path, index=False)
     return str(path)

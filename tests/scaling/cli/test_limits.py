@@ -2,12 +2,11 @@
 
 import json
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from scaling.cli import main
 from scaling.limits import LimitCode
+from tests.grids import grid_of_runs
 
 #: What limits had been called before they had one name.
 OLD_NAMES = {"refusal", "refusals", "trend_refusal", "unsupported_because", "warnings"}
@@ -29,12 +28,7 @@ QUESTIONS = {
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A noisy ladder of 16 runs, one of them diverged, whose spikes were counted."""
-    params, tokens = (
-        grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e8, 4), np.geomspace(1e8, 1e10, 4))
-    )
-    noise = np.exp(0.003 * np.random.default_rng(1).standard_normal(16))
-    loss = (1.8 + 400 / params**0.34 + 1000 / tokens**0.36) * noise
-    table = pd.DataFrame({"N": params, "D": tokens, "loss": loss, "spikes": 0})
+    table = grid_of_runs(4).rename(columns={"params": "N", "tokens": "D"}).assign(spikes=0)
     table["status"] = ["diverged", *["finished"] * 15]
     path = tmp_path_factory.mktemp("limits") / "runs.csv"
     table.to_csv(path, index=False)

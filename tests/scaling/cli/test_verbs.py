@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -18,6 +17,7 @@ from analysis.text.tables import plain_values
 from scaling.cli import VERBS, main
 from scaling.records import read_records
 from scaling.version import installed_version
+from tests.grids import grid_of_runs
 
 ROOT = Path(__file__).parents[3]
 
@@ -25,13 +25,9 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A noisy ladder of 25 runs as a CSV, under other people's column names."""
-    params, tokens = (
-        grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e8, 5), np.geomspace(1e8, 1e10, 5))
-    )
-    noise = np.exp(0.003 * np.random.default_rng(1).standard_normal(25))
-    loss = (1.8 + 400 / params**0.34 + 1000 / tokens**0.36) * noise
     path = tmp_path_factory.mktemp("cli") / "runs.csv"
-    pd.DataFrame({"N": params, "D": tokens, "val_loss": loss}).to_csv(path, index=False)
+    theirs = {"params": "N", "tokens": "D", "loss": "val_loss"}
+    grid_of_runs(5).rename(columns=theirs).to_csv(path, index=False)
     return str(path)
 
 
