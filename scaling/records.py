@@ -21,7 +21,7 @@ from scaling.columns import COLUMNS, MUST_AGREE, UNSTATED_KIND, canonical_name
 from scaling.display import Block, Displayed, Section, Table
 from scaling.errors import RecordError
 from scaling.limits import Limit, LimitCode
-from scaling.tables.conditions import Condition
+from scaling.tables.conditions import Condition, listed
 from scaling.tables.configurations import configurations, settings_that_vary
 from scaling.tables.files import RawTable, read_file
 from scaling.tables.losses import kind_of
@@ -134,16 +134,19 @@ class Records(Displayed):
         gone = tuple(DroppedRun(name, reason, code) for name in left_out)
         return replace(self, table=self.table[keep], dropped=self.dropped + gone)
 
-    def where(self, condition: str) -> "Records":
-        """The runs that fulfil ``"column op value"`` (see `scaling.tables.conditions`)."""
-        asked = Condition.of(condition)
-        name = self.name_of(asked.column)
-        self.require(name)
-        values, theirs = self.table[name], self.names.get(name, name)
-        written = values
-        if name == "status" and self.raw is not None and theirs in self.raw:
-            written = self.raw[theirs].reindex(values.index)
-        return self.select(asked.holds(name, values, written), f"not {condition}")
+    def where(self, conditions: str | Sequence[str]) -> "Records":
+        """The runs that fulfil ``"column op value"`` (`scaling.tables.conditions`), or several."""
+        kept = self
+        for condition in listed(conditions):
+            asked = Condition.of(condition)
+            name = self.name_of(asked.column)
+            self.require(name)
+            values, theirs = kept.table[name], self.names.get(name, name)
+            written = values
+            if name == "status" and self.raw is not None and theirs in self.raw:
+                written = self.raw[theirs].reindex(values.index)
+            kept = kept.select(asked.holds(name, values, written), f"not {condition}")
+        return kept
 
     def among(self, run_ids: Iterable[str]) -> "Records":
         """The runs with these identities: of a sweep that grew over time, those of one plan."""
@@ -294,7 +297,7 @@ def records_from_table(
     *,
     source: str = "table",
     columns: Mapping[str, str] | None = None,
-    where: Sequence[str] = (),
+    where: str | Sequence[str] = (),
     reading: Reading | None = None,
 ) -> Records:
     """Records from a data frame, understood and checked.
@@ -308,8 +311,7 @@ def records_from_table(
     numbers. A cell that is no number counts as blank; a column that nobody can tell is missing,
     with the reason where it is asked for.
     """
-    how = reading or Reading()
-    how = replace(how, columns={**how.columns, **(columns or {})})
+    how = (reading or Reading()).with_columns(columns)
     return _records(RawTable(table.reset_index(drop=True)), how, where, source)
 
 
@@ -317,16 +319,15 @@ def read_records(
     path: str | Path,
     *,
     columns: Mapping[str, str] | None = None,
-    where: Sequence[str] = (),
+    where: str | Sequence[str] = (),
     reading: Reading | None = None,
 ) -> Records:
     """The runs in a file (`scaling.tables.files` says which kinds); see `records_from_table`."""
-    how = reading or Reading()
-    how = replace(how, columns={**how.columns, **(columns or {})})
+    how = (reading or Reading()).with_columns(columns)
     return _records(read_file(path), how, where, str(path))
 
 
-def _records(raw: RawTable, how: Reading, where: Sequence[str], source: str) -> Records:
+def _records(raw: RawTable, how: Reading, where: str | Sequence[str], source: str) -> Records:
     by_separator = raw.separator not in ",|"
     raw = runs_alone(raw, by_separator)
     if raw.frame.empty:
@@ -342,17 +343,17 @@ def _records(raw: RawTable, how: Reading, where: Sequence[str], source: str) -> 
         reading=how,
         raw=raw.frame,
     )
-    for condition in where:
-        records = records.where(condition)
+    records = records.where(where)
     if not len(records):
-        raise RecordError(f"{source}: no row is left after {' and '.join(where)}; loosen --where")
+        asked = " and ".join(listed(where))
+        raise RecordError(f"{source}: no row is left after {asked}; loosen --where")
     is_copy = records.table.duplicated().to_numpy()  # it says nothing new
     records = _one_row_a_run(records.select(~is_copy, "exact copy of an earlier row"), how)
     return _repeats_told(_fill_by_6nd(_without_doubtful_units(records, how), how))
 
 
 def _one_row_a_run(records: Records, how: Reading) -> Records:
-    """Of a history the last row of each run; checkpoints of one run share it as their trunk."""
+    """Of a history one row of each run; checkpoints of one run share it as their trunk."""
     found = None if "trunk" in records else histories(records.table, how.checkpoints)
     if found is None:
         return records
@@ -362,9 +363,9 @@ def _one_row_a_run(records: Records, how: Reading) -> Records:
         if "run_id" in table and table["run_id"].duplicated().any():
             table = table.rename(columns={"run_id": "run"})
         return replace(kept, table=table)
-    kept = kept.select(found.keep | found.is_open, "an earlier row of its run")
-    told = ~found.is_open[kept.table.index]
-    return kept.select(told, "which row of its run is the last is not told")
+    for why in sorted(set(found.left_out) - {""}):
+        kept = kept.select(found.left_out[kept.table.index] != why, why)
+    return kept
 
 
 def _without_doubtful_units(records: Records, how: Reading) -> Records:

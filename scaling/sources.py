@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 import pandas as pd
 
 from scaling.errors import RecordError
 from scaling.records import Records, read_records, records_from_table
+from scaling.store.tracking_uri import without_credentials
 from scaling.tables.reading import Reading
 
 Source: TypeAlias = Records | pd.DataFrame | str | os.PathLike[str]
@@ -20,7 +20,7 @@ def records_from(
     source: Source,
     *,
     columns: Mapping[str, str] | None = None,
-    where: Sequence[str] = (),
+    where: str | Sequence[str] = (),
     reading: Reading | None = None,
 ) -> Records:
     """The runs of a file (`scaling.tables.files` says which), a data frame, ``mlflow:EXPERIMENT``.
@@ -34,18 +34,21 @@ def records_from(
     if isinstance(source, Records):
         if columns or reading:
             raise RecordError(f"{source.source}: read already; name columns where they are read")
-        for condition in where:
-            source = source.where(condition)
-        return source
+        return source.where(where)
     if isinstance(source, pd.DataFrame):
         return records_from_table(
             source, source="DataFrame", columns=columns, where=where, reading=reading
         )
     name = os.fspath(source)
+    if "://" in name:
+        uri = without_credentials(name)
+        raise RecordError(
+            f"{uri}: an address, not a table; runs that MLflow keeps there are {STORED}EXPERIMENT, "
+            f"with MLFLOW_TRACKING_URI={uri}; save a table as a file first"
+        )
     if not name.startswith(STORED):
         return read_records(name, columns=columns, where=where, reading=reading)
     from scaling.store.run_store import RunStore
 
-    how = reading or Reading()
-    how = replace(how, columns={**how.columns, **(columns or {})})
+    how = (reading or Reading()).with_columns(columns)
     return RunStore.find(name.removeprefix(STORED)).read_records(where=where, reading=how)

@@ -26,6 +26,7 @@ from scaling.columns import MUST_AGREE, NATS_PER_TOKEN
 from scaling.errors import ForecastError, RecordError
 from scaling.records import Records
 from scaling.sources import Source, records_from
+from scaling.tables.conditions import listed
 from scaling.version import installed_version
 
 #: Statuses of runs whose loss is on its way, or foretold: no forecast of them can be sealed.
@@ -109,7 +110,7 @@ def seal_forecast(
     name: str,
     records: Source,
     asked: Sequence[str] = (),
-    where: Sequence[str] = (),
+    where: str | Sequence[str] = (),
     unfiltered: Source | None = None,
 ) -> Seal:
     """Fix a forecast made from ``records`` under a name.
@@ -123,7 +124,7 @@ def seal_forecast(
     Raises ForecastError if one of its targets has been run or is being run among ``records``, which
     would be no forecast, or if ``where`` leaves a target out, which could then never be scored.
     """
-    records = records_from(records)
+    records, where = records_from(records), listed(where)
     targets = tuple(
         SealedTarget(
             at=dict(target.at),
@@ -159,7 +160,7 @@ def seal_forecast(
         targets=targets,
         columns=dict(records.names),
         reading=records.reading.beyond_columns,
-        where=tuple(where),
+        where=where,
         measured_on=_measured_on(records),
         known=known if is_whole else None,
     )

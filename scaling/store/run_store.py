@@ -170,7 +170,7 @@ class RunStore:
         return found
 
     def read_records(
-        self, *, where: Sequence[str] = (), reading: "Reading | None" = None
+        self, *, where: str | Sequence[str] = (), reading: "Reading | None" = None
     ) -> "Records":
         """Every run of the sweep as a records table, unfinished ones with their status.
 

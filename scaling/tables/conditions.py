@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,11 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+
+
+def listed(where: str | Sequence[str]) -> tuple[str, ...]:
+    """The texts of conditions; one that stands alone is one, not its letters."""
+    return (where,) if isinstance(where, str) else tuple(where)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ unit left out, is kept in ``unclear`` and told to whoever asks for that column.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +63,10 @@ class Reading:
         """What is asked of it, but for the columns, as JSON-ready values."""
         asked = {item.name: getattr(self, item.name) for item in fields(self)}
         return {k: v for k, v in asked.items() if v and k != "columns"}
+
+    def with_columns(self, columns: Mapping[str, str] | None) -> "Reading":
+        """The same with further columns (ours -> theirs)."""
+        return replace(self, columns={**self.columns, **(columns or {})})
 
     def __post_init__(self) -> None:
         if self.better not in (None, *BETTER):

@@ -1,9 +1,10 @@
 """Which rows are one run: histories, checkpoints of a model, and which of their rows count.
 
-A table with many rows a run is either a history, whose last row is the run's outcome, or a suite of
-checkpoints, each a measurement of its own that shares its past with the others. Where the last rows
-alone can answer (enough runs, sizes and tokens not in lockstep) they count; otherwise all rows do,
-as one cluster a run. ``--checkpoints`` decides it by hand.
+A table with many rows a run is either a history, whose last row is the run's outcome (the last with
+a loss where most runs end without one), or a suite of checkpoints, each a measurement of its own
+that shares its past with the others. Where the last rows alone can answer (enough runs, sizes and
+tokens not in lockstep) they count; otherwise all rows do, as one cluster a run. ``--checkpoints``
+decides it by hand.
 """
 
 import re
@@ -38,10 +39,9 @@ _LOCKSTEP = 0.15  # of ln N around a line in ln D: less, and the two are one
 class Histories:
     """What rows of one run are: which of them count, and the run that each belongs to."""
 
-    keep: "pd.Series"  # (rows,) whether a row counts
+    left_out: "pd.Series"  # (rows,) why a row does not count; "" where it does
     run: "pd.Series"  # (rows,) the run that a row belongs to, as text
     is_clustered: bool  # whether several rows of a run count
-    is_open: "pd.Series"  # (rows,) whether it names no run, or how far a row of its run is
     note: Note
 
 
@@ -55,25 +55,26 @@ def histories(table: "pd.DataFrame", mode: Checkpoints | None = None) -> Histori
     progress = _progress(table, step)
     if progress is None or not _moves(run, progress):
         return None
-    last = _last_rows(run, progress, table["loss"].notna() if "loss" in table else run.notna())
-    by_run = progress.isna().groupby(run.to_numpy())
-    is_open = by_run.transform("any") & (by_run.transform("size") > 1)
-    is_open |= run.index.to_series().map(_nameless).eq(run)
+    has_loss = table["loss"].notna() if "loss" in table else run.notna()
+    last, is_later = _last_rows(run, progress, has_loss)
     constant = "tokens" not in table or not _moves(run, table["tokens"])
     constant &= "train_flops" not in table or not _moves(run, table["train_flops"])
     use_last = mode == "last" or (mode is None and (constant or _answers(table[last])))
     rows, runs = counted(len(table), "row"), counted(int(run.nunique()), "run")
     by = f'"{column}"' if column else "size and settings"
     if use_last:
-        text = f"{rows} of {runs} (by {by}): the last row of each run counts"
-        hint = "; --checkpoints all takes every row"
-        return Histories(last, run, False, is_open, Note(NoteCode.CHOSEN, text + hint))
+        is_open = _is_open(run, progress)
+        used = _which_counts(last & ~is_open, run[is_later & ~is_open].nunique(), has_loss)
+        text = f"{rows} of {runs} (by {by}): {used}; --checkpoints all takes every row"
+        left_out = run.map(lambda _: "an earlier row of its run").mask(last, "")
+        left_out = left_out.mask(is_later, "a later row of its run, without a loss")
+        left_out = left_out.mask(is_open, "which row of its run is the last is not told")
+        return Histories(left_out, run, False, Note(NoteCode.CHOSEN, text))
     text = (
         f"{rows} of {runs} (by {by}): every row counts, and rows of one run are one "
         "cluster, not independent runs; --checkpoints last takes the last of each"
     )
-    every = run.notna()
-    return Histories(every, run, True, ~every, Note(NoteCode.CHOSEN, text))
+    return Histories(run.map(lambda _: ""), run, True, Note(NoteCode.CHOSEN, text))
 
 
 def without_blank_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
@@ -160,15 +161,36 @@ def _moves(run: "pd.Series", values: "pd.Series") -> bool:
     return bool(several.any() and (by_run.nunique()[several] > 1).mean() > 0.5)
 
 
-def _last_rows(run: "pd.Series", progress: "pd.Series", has_loss: "pd.Series") -> "pd.Series":
+def _is_open(run: "pd.Series", progress: "pd.Series") -> "pd.Series":
+    """Whether a row names no run, or how far along a row of its run is is not known."""
+    by_run = progress.isna().groupby(run.to_numpy())
+    is_open = by_run.transform("any") & (by_run.transform("size") > 1)
+    return is_open | run.index.to_series().map(_nameless).eq(run)
+
+
+def _last_rows(
+    run: "pd.Series", progress: "pd.Series", has_loss: "pd.Series"
+) -> "tuple[pd.Series, pd.Series]":
     """The furthest row of each run; where most of these have no loss, as losses are measured more
-    rarely than rows are written, the furthest that has one."""
+    rarely than rows are written, the furthest that has one. And the rows that follow it."""
     by_run, rank = run.to_numpy(), progress.fillna(-np.inf).rank(method="first")
     last = rank.eq(rank.groupby(by_run).transform("max"))
-    if has_loss[last].mean() > 0.5:
-        return last
-    rank = rank + len(run) * has_loss
-    return rank.eq(rank.groupby(by_run).transform("max"))
+    if not has_loss[last].mean() > 0.5:
+        with_loss = rank + len(run) * has_loss
+        last = with_loss.eq(with_loss.groupby(by_run).transform("max"))
+    return last, rank > rank.where(last).groupby(by_run).transform("max")
+
+
+def _which_counts(last: "pd.Series", followed: int, has_loss: "pd.Series") -> str:
+    """Which row of each run counts, where rows follow it in so many runs, and how many runs have
+    no loss there."""
+    without = int((last & ~has_loss).sum())
+    if followed:
+        none = f"; no loss at all: {counted(without, 'run')}" if without else ""
+        rows = f"later rows, without one: {counted(followed, 'run')}"
+        return f"the last row with a loss of each run counts ({rows}{none})"
+    none = f" (no loss in it: {counted(without, 'run')})" if without else ""
+    return f"the last row of each run counts{none}"
 
 
 def _answers(last: "pd.DataFrame") -> bool:

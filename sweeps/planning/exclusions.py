@@ -22,9 +22,7 @@ def excluded_runs(plan: SweepPlan) -> dict[str, str]:
     table = pd.DataFrame(rows)
     reasons: dict[str, str] = {}
     for index, exclusion in enumerate(plan.config.exclude):
-        chosen = Records(table, source="exclude")
-        for condition in exclusion.where:
-            chosen = chosen.where(condition)
+        chosen = Records(table, source="exclude").where(exclusion.where)
         if chosen.table.empty:
             where = " and ".join(exclusion.where)
             raise ConfigError(f"exclude[{index}]: no planned run has {where}; mend it or drop it")

@@ -55,7 +55,7 @@ def seal(
     unfiltered: "Source",
     publish: bool = False,
     asked: Sequence[str] = (),
-    where: Sequence[str] = (),
+    where: str | Sequence[str] = (),
 ) -> None:
     """Keep a forecast under a name in the run store, and say what to publish; the rest goes to
     `seal_forecast`.

@@ -48,9 +48,31 @@ def test_a_row_of_blanks_or_totals_leaves_a_history_one(cells):
     assert len(records.usable("params", "tokens")) == len(ends)
 
 
+def told(records):
+    """What is said of which rows count."""
+    return next(note.text for note in records.notes if "of 12 runs" in note.text)
+
+
 def test_where_losses_are_rarer_than_rows_the_last_loss_of_a_run_counts():
     table, ends = history()
-    table.loc[table.step == 4, "loss"] = np.nan
-    used = records_from_table(table).usable("params", "tokens")
+    table.loc[(table.step == 4) | (table.run == "run-3"), "loss"] = np.nan
+    records = records_from_table(table)
+    used = records.usable("params", "tokens")
+    assert len(used) == 11
     expected = ends[used.table["run"]].to_numpy() * 1.1
     assert used.column("loss") == pytest.approx(expected)
+    assert "the last row with a loss of each run counts (later rows" in told(records)
+    assert "without one: 11 runs; no loss at all: 1 run)" in told(records)
+    assert records.dropped_by_reason == {
+        "a later row of its run, without a loss": 11,
+        "an earlier row of its run": 25,
+    }
+
+
+def test_where_most_runs_end_with_a_loss_those_that_do_not_have_none_and_are_counted():
+    table, _ = history()
+    assert "the last row of each run counts; --checkpoints" in told(records_from_table(table))
+    table.loc[(table.step == 4) & table.run.isin(["run-3", "run-7"]), "loss"] = np.nan
+    records = records_from_table(table)
+    assert "the last row of each run counts (no loss in it: 2 runs);" in told(records)
+    assert len(records.usable("params", "tokens")) == 10
