@@ -7,8 +7,9 @@ from scaling.tables.notes import printable
 
 MOST_CHARACTERS = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+SEALS = "sealed-forecasts"  # the experiment that holds sealed forecasts
 #: Experiments that are made for other things: sealed forecasts, and MLflow's own.
-RESERVED = ("sealed-forecasts", "default")
+RESERVED = (SEALS, "default")
 
 
 def checked_name(name: str, place: str) -> str:

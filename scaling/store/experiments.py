@@ -4,11 +4,15 @@ import difflib
 from typing import Any
 
 from scaling.errors import NotStoredError, StoreError
+from scaling.names import SEALS
 from scaling.store.database import Content, content_of, sqlite_file
 from scaling.store.mlflow_client import connect, is_taken, no_answer, one_line_errors
 from scaling.store.run_state import EXPERIMENT_KIND, KIND
 from scaling.store.sql_reads import experiments, or_slowly, speaks_sql
 from scaling.store.tracking_uri import without_credentials
+from scaling.tables.notes import quoted
+
+_SHOWN = 12  # experiments that a sentence names
 
 
 def opened_experiment(sweep: str, uri: str) -> str:
@@ -30,8 +34,8 @@ def opened_experiment(sweep: str, uri: str) -> str:
 
 
 def found_experiment(sweep: str, uri: str) -> str:
-    """The id of the experiment of a sweep; NotStoredError names the nearest one where there is
-    none."""
+    """The id of the experiment of a sweep; NotStoredError names the nearest one, or those that
+    there are, where there is none."""
     if not database_exists(uri):
         raise NotStoredError(
             f"{uri}: no such database; run a sweep first or set MLFLOW_TRACKING_URI"
@@ -43,10 +47,12 @@ def found_experiment(sweep: str, uri: str) -> str:
                 return str(experiment.experiment_id)
     found = sweep_ids(uri)
     if sweep not in found:
-        near = difflib.get_close_matches(sweep, found, n=1) or list(found)
+        near = difflib.get_close_matches(sweep, found, n=1)
+        there = quoted(sorted(found.keys() - {SEALS}), _SHOWN)
+        hint = f'did you mean "{near[0]}"?' if near else f"there are: {there}"
         raise NotStoredError(
-            f'{without_credentials(uri)}: no experiment "{sweep}"'
-            + (f'; did you mean "{near[0]}"?' if near else "; run a sweep first")
+            f'{without_credentials(uri)}: no experiment "{sweep}"; '
+            + (hint if near or there else "run a sweep first")
         )
     return found[sweep]
 

@@ -8,8 +8,8 @@ from scaling.store.mlflow_client import connect, one_line_errors, pages
 def foreign_rows(tracking_uri: str, experiment_id: str) -> list[dict[str, Any]]:
     """A row a run, earliest first: its id, name, status, params and the last of each metric.
 
-    A metric that bears the name of a param is called ``metrics.NAME``. Runs that logged no metric,
-    as parents of others do, have nothing to say and are left out.
+    A metric that bears the name of a param is called ``metrics.NAME``. A run that logged no metric
+    is a row without a loss: its readers leave it out by that reason, and count it.
     """
     client = connect(tracking_uri)
     with one_line_errors(tracking_uri):
@@ -17,7 +17,7 @@ def foreign_rows(tracking_uri: str, experiment_id: str) -> list[dict[str, Any]]:
     rows = []
     for run in reversed(found):
         params, metrics = dict(run.data.params), dict(run.data.metrics)
-        if not metrics or any(key.startswith("scaling.") for key in run.data.tags):
+        if any(key.startswith("scaling.") for key in run.data.tags):
             continue
         known = {"run_id": run.info.run_id, "name": run.info.run_name, "status": run.info.status}
         taken = params.keys() | known.keys()

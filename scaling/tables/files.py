@@ -61,6 +61,11 @@ def read_file(path: str | Path) -> RawTable:
 def _read(source: Path) -> RawTable:
     with source.open("rb") as stream:
         start = stream.read(8)
+    if start == b"SQLite f":
+        raise RecordError(
+            f"{source}: a database, not a table; runs that MLflow keeps in it are "
+            f"mlflow:EXPERIMENT, with MLFLOW_TRACKING_URI=sqlite:///{source}"
+        )
     if start.startswith(b"PAR1"):
         return RawTable(_flat_frame(_parquet(source)))
     if start.startswith(b"\x1f\x8b"):

@@ -44,6 +44,29 @@ def test_a_frame_is_refused_and_filtered_as_the_file_of_it_is(path):
         records_from("absent.csv")
 
 
+@pytest.mark.parametrize("source", ["file", "frame", "records"])
+def test_a_condition_that_stands_alone_is_one_condition_not_its_letters(source, path):
+    runs = {"file": path, "frame": SPELT, "records": records_from(SPELT)}[source]
+    assert len(records_from(runs, where="N > 1e8")) == (RUNS["params"] > 1e8).sum()
+
+
+def test_a_condition_that_leaves_no_row_is_named_whole(path):
+    with pytest.raises(RecordError, match="no row is left after N > 1e30; loosen"):
+        records_from(path, where="N > 1e30")
+
+
+def test_a_store_in_place_of_its_experiment_is_answered_with_how_to_name_one(
+    tracking_uri, tmp_path
+):
+    shown = rf"mlflow:EXPERIMENT, with MLFLOW_TRACKING_URI={tracking_uri}"
+    for source in (tmp_path / "mlflow.db", tracking_uri):
+        with pytest.raises(RecordError, match=shown):
+            records_from(source)
+    with pytest.raises(RecordError) as refused:
+        records_from("postgresql://me:secret@host/mlflow")
+    assert "MLFLOW_TRACKING_URI=postgresql://host/mlflow" in str(refused.value)
+
+
 def test_columns_of_runs_that_were_read_already_are_not_named_again():
     with pytest.raises(RecordError, match="name columns where they are read"):
         records_from(records_from(SPELT), columns={"loss": "other"})

@@ -29,6 +29,7 @@ from typing import Any
 
 from scaling.errors import StoreError
 from scaling.limits import Limit, LimitCode
+from scaling.names import SEALS
 from scaling.store.cache import Try
 from scaling.store.experiments import sweep_ids
 from scaling.store.mlflow_client import (
@@ -54,7 +55,6 @@ from scaling.store.state_folder import state_folder
 from scaling.store.tracking_uri import resolve_tracking_uri, without_credentials
 from scaling.words import counted
 
-SEALS = "sealed-forecasts"  # the experiment that holds them
 _NAME = "scaling.seal"
 _LINK = "scaling.seal.link"
 _DIGEST = "scaling.seal.digest"

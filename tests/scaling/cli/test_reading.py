@@ -109,3 +109,25 @@ def test_an_experiment_of_another_program_is_a_table(capsys, tracking_uri, tmp_p
     path = tmp_path / "foreign.csv"
     assert run(capsys, "collect", "foreign", "-o", path, *asked)[0] == 0
     assert pd.read_csv(path)["status"].value_counts().to_dict() == {"finished": 14, "failed": 1}
+
+
+def test_a_run_of_another_program_without_a_metric_is_left_out_with_its_reason(
+    capsys, tracking_uri
+):
+    from scaling.store.mlflow_client import connect
+
+    client = connect(tracking_uri)
+    experiment = client.create_experiment("foreign")
+    for i, (n, d) in enumerate((n, d) for n in (1e6, 1e7, 1e8) for d in (1e8, 1e9, 1e10)):
+        run_id = client.create_run(experiment, run_name=f"r{i}").info.run_id
+        client.log_param(run_id, "n_params", n)
+        client.log_param(run_id, "n_tokens", d)
+        if i != 4:
+            client.log_metric(run_id, "val_loss", 1.7 + 400 / n**0.34 + 410 / d**0.28)
+        client.set_terminated(run_id)
+    client.set_terminated(client.create_run(experiment).info.run_id)  # a parent of others, say
+    asked = ("fit", "mlflow:foreign", "--law", "chinchilla", "--bootstrap", 0)
+    fitted = json.loads(run(capsys, *asked, "--json")[1])
+    assert fitted["n_runs"] == 8
+    assert fitted["dropped"] == {"loss is blank or not finite": 2}
+    assert "left out: loss is blank or not finite (2)" in run(capsys, *asked)[1]

@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 from scaling.errors import StoreError
+from scaling.names import SEALS
 from scaling.store.mlflow_client import connect
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
@@ -130,6 +131,13 @@ def test_a_loss_that_is_not_a_number_does_not_break_the_record(store):
 def test_an_unknown_sweep_is_answered_with_the_nearest_name(database):
     with pytest.raises(StoreError, match='did you mean "first"'):
         RunStore.find("frist", database)
+
+
+def test_an_unknown_sweep_that_is_near_none_is_answered_with_those_that_there_are(tracking_uri):
+    for name in ("first", SEALS):
+        RunStore.open(name)
+    with pytest.raises(StoreError, match='there are: "Default", "first"$'):
+        RunStore.find("nosuch")
 
 
 def test_an_experiment_that_holds_something_else_is_not_written_to(database, store):

@@ -10,10 +10,11 @@ import pytest
 
 from scaling.errors import StoreError
 from scaling.limits import LimitCode
+from scaling.names import SEALS
 from scaling.store.mlflow_client import connect
 from scaling.store.run_store import RunStore
 from scaling.store.seals import kept as seals
-from scaling.store.seals.kept import SEALS, keep_seal, keep_verified, read_seals, sealed_names
+from scaling.store.seals.kept import keep_seal, keep_verified, read_seals, sealed_names
 
 LONG = "0123456789" * 3000  # longer than a tag can be
 
