@@ -78,8 +78,8 @@ def _from_server(uri: str, experiment_id: str, known: dict[str, Try]) -> list[Tr
         if known:
             latest = max(one.end or 0 for one in known.values()) - _CLOCKS_DIFFER
             conditions = [
-                f"attributes.end_time >= {latest}",
                 "attributes.status = 'RUNNING'",
+                f"attributes.end_time >= {latest}",  # after it, for those that end in between
                 "tags.`scaling.kind` = 'sweep'",
                 f"tags.`{EXCLUDED}` LIKE '%'",
             ]

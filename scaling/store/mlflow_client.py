@@ -235,7 +235,7 @@ def _send(
     log_batches(client, spool.store_run_id, metrics, params, tags)
     last = operations[-1]
     if last["op"] == "end":
-        client.set_terminated(spool.store_run_id, last["status"], last["at"])
+        client.set_terminated(spool.store_run_id, last["status"])  # by now: readers ask since when
         _require_stored(client, spool, tags, {name for name, *_ in metrics}, last["status"])
 
 

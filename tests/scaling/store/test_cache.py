@@ -4,10 +4,12 @@ import pytest
 
 from scaling.store import cache as store_cache
 from scaling.store import experiments as store_experiments
+from scaling.store import run_writer
 from scaling.store.digests import with_digest
 from scaling.store.experiments import sweep_ids
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
+from scaling.store.run_writer import now_ms
 from scaling.store.sql_reads import LayoutError, run_tags
 from scaling.store.state_folder import state_folder
 
@@ -89,6 +91,28 @@ def test_what_a_person_changes_in_mlflow_s_pages_is_seen(store, way, monkeypatch
     assert store.facts()["a"]["reason"] == "wrong data"
     client.delete_tag(excluded, "scaling.excluded")
     assert store.states() == {"a": RunState.FINISHED, "c": RunState.FINISHED}
+
+
+def test_a_server_is_asked_for_runs_that_end_between_two_questions_or_arrive_late(
+    store, monkeypatch
+):
+    monkeypatch.setattr(store_cache, "speaks_sql", lambda uri: False)
+    train(store, "a")
+    assert set(store.states()) == {"a"}  # cached: from now on it is asked for what is new
+    running, ask = store.start_run("b", "b", {"width": 32}), store_cache.pages
+    assert running.flush()
+
+    def end_after_the_first(client, experiment_id, condition="", **how):
+        yield from ask(client, experiment_id, condition, **how)
+        monkeypatch.setattr(store_cache, "pages", ask)
+        running.finish(RECORD)
+
+    monkeypatch.setattr(store_cache, "pages", end_after_the_first)
+    assert store.states() == {"a": RunState.FINISHED, "b": RunState.FINISHED}
+    yesterday = now_ms() - 86_400_000  # kept in a spool since then
+    monkeypatch.setattr(run_writer, "now_ms", lambda: yesterday)
+    train(store, "c")
+    assert store.states().keys() == {"a", "b", "c"}
 
 
 DAMAGE = {
