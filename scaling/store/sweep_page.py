@@ -5,15 +5,16 @@ clicked. The step of its metrics is the number of runs that have finished.
 """
 
 import hashlib
-import json
 import math
 import shlex
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scaling.store.cache import Try, read_tries
+from scaling.store.digests import DamagedError, with_digest, without_digest
 from scaling.store.mlflow_client import artifact_errors, connect, log_batches, one_line_errors
 from scaling.store.run_state import EXPERIMENT_KIND, RunState
 from scaling.store.run_writer import now_ms
@@ -116,7 +117,7 @@ class SweepPage:
             for name, value in values.items()
             if math.isfinite(value)
         ]
-        self._log(metrics, {_PROGRESS: json.dumps({"step": step, **told})})
+        self._log(metrics, {_PROGRESS: with_digest({"step": step, **told}, _PROGRESS)})
 
     def forecast_stands(self, data_hash: str) -> bool:
         """Whether the forecast that was logged last is one of the same runs."""
@@ -133,13 +134,13 @@ class SweepPage:
         now, step = now_ms(), max(step, last.get("step", 0))
         metrics = [(f"{name}.{key}", values.get(key, math.nan), now, step) for key in sorted(keys)]
         state = {"data_hash": data_hash, "step": step, "values": sorted(keys)}
-        self._log(metrics, {_FORECAST: json.dumps(state), name: said[:5000]})
+        self._log(metrics, {_FORECAST: with_digest(state, _FORECAST), name: said[:5000]})
 
     def how_to_open(self) -> str:
         """What to type, and which address shows the sweep in MLflow."""
-        address, typed = self.tracking_uri, ""
+        address, typed = without_credentials(self.tracking_uri), ""
         if not address.startswith(("http://", "https://")):
-            store = shlex.quote(without_credentials(address))
+            store = shlex.quote(address)
             typed = f"mlflow server --backend-store-uri {store} --port {_PORT}\n"
             address = f"http://127.0.0.1:{_PORT}"
         where = f"#/experiments/{self.experiment_id}/runs{_TRAINING}&compareRunsMode=CHART"
@@ -154,7 +155,7 @@ class SweepPage:
         return _json_tag(self._own_run(), _FILES)
 
     def _keep_tag(self, name: str, value: Mapping[str, Any]) -> None:
-        self._log([], {name: json.dumps(value)})
+        self._log([], {name: with_digest(value, name)})
 
     def _log(self, metrics: list[tuple[str, float, int, int]], tags: Mapping[str, str]) -> None:
         client = connect(self.tracking_uri)
@@ -175,8 +176,10 @@ def _finished(tries: dict[str, list[Try]], planned: Collection[str]) -> list[tup
 
 
 def _json_tag(own: Try | None, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(own.tags.get(name, "{}")) if own else {}
-    return found
+    """What we kept under that name; none where it was never kept, or is damaged."""
+    with suppress(DamagedError):
+        return without_digest(own.tags.get(name, ""), name) if own else {}
+    return {}
 
 
 def _hash(text: str) -> str:

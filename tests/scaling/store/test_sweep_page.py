@@ -145,6 +145,22 @@ def test_a_forecast_is_a_point_at_the_runs_it_rests_on_and_is_taken_back_without
     assert math.isnan(own_run(store).metrics["forecast_10x.median"])
 
 
+@pytest.mark.parametrize("said", ["[" * 100_000, "5", '{"step": "x"}', "{}"])
+def test_what_is_damaged_of_its_own_notes_is_kept_anew(store, said):
+    page, client = store.page(), connect(store.tracking_uri)
+    names = ("scaling.files", "scaling.progress", "scaling.forecast")
+    for name in names:
+        client.set_tag(store.parent_id, name, said[:5000])
+    assert page.link("plan.csv") == "" and not page.forecast_stands("hash")
+    page.keep_files({"plan.csv": "one"})
+    finish(store, "a", 3.0)
+    page.log_progress(["a"])
+    page.log_forecast("forecast_10x", {"median": 2.0}, said="2.0", data_hash="hash")
+    assert page.link("plan.csv") and page.forecast_stands("hash")
+    assert history(store, "runs_finished") == [(1, 1)]
+    assert history(store, "forecast_10x.median") == [(1, 2.0)]
+
+
 def test_the_address_opens_the_runs_and_their_charts(store):
     typed, address = store.page().how_to_open().splitlines()
     assert typed == f"mlflow server --backend-store-uri {store.tracking_uri} --port 5000"
