@@ -89,13 +89,13 @@ def keep_seal(
             tags = {_NAME: name, _DIGEST: digest, _LINK: place}
             log_batches(client, run.run_id, tags=tags)
             client.set_terminated(run.run_id)
-        if sum(_link_of(one)[1] == link.number for one in _tries(uri)) > 1:
-            for tag in tags:  # a run without them is no seal
-                client.delete_tag(run.run_id, tag)
-            raise StoreError(
-                f'another forecast was sealed at the same moment; "{name}" is not sealed: try again'
-            )
-        with one_line_errors(uri):
+            if sum(_link_of(one)[1] == link.number for one in _tries(uri)) > 1:
+                for tag in tags:  # a run without them is no seal
+                    client.delete_tag(run.run_id, tag)
+                raise StoreError(
+                    f'another forecast was sealed at the same moment; "{name}" is not sealed: try '
+                    "again"
+                )
             client.set_experiment_tag(store.experiment_id, _HEAD, f"{place} {digest}")
     except StoreError:
         with suppress(Exception):  # a run without tags is no seal, so one that stays does no harm

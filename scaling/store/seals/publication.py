@@ -21,7 +21,7 @@ from scaling.words import counted
 _FOLDER = "scaling-seals"
 _CHAIN = 8  # digits of a chain's name that tell it from others
 _MESSAGE = re.compile(r"scaling seal (\d+) of chain ([0-9a-f]+): .*, sha256:([0-9a-f]{64})")
-_FIELDS = ("refname:short", "objectname", "taggerdate:iso-strict", "*committerdate:iso-strict")
+_FIELDS = ("refname:lstrip=2", "objectname", "taggerdate:iso-strict", "*committerdate:iso-strict")
 _SECONDS = 20
 
 
@@ -118,7 +118,8 @@ def _git(*words: str) -> Sequence[str]:
         done = subprocess.run(
             ["git", *words],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_SECONDS,
             env={**quiet, **os.environ} | {"LC_ALL": "C"},
             check=True,

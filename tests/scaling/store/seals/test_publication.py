@@ -2,6 +2,7 @@
 
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,8 @@ def test_a_tag_vouches_for_its_seal_and_for_those_before_it():
     assert held.seals[0].published.remotes == ()  # nobody else has it
     git("push", "--quiet", "origin", "--tags")
     held = held_against_git(chain(kept(1), kept(2)))
+    git("branch", "scaling-seals/01234567/2")  # of the same name
+    assert held_against_git(chain(kept(1), kept(2))) == held
     assert held.seals[1].published.remotes == ("origin",)
 
 
@@ -142,6 +145,8 @@ def test_a_repository_whose_git_knows_nobody_is_refused_before_anything_is_seale
 def test_other_tags_and_messages_are_no_publications():
     git("tag", "scaling-seals/01234567/1")
     git("tag", "--annotate", "--message", "words", "scaling-seals/01234567/2")
+    Path("latin").write_bytes(b"caf\xe9")
+    git("tag", "--annotate", "--file", "latin", "scaling-seals/01234567/3")
     (seal,) = held_against_git(chain(kept(1))).seals
     assert seal.published is None
 
