@@ -97,7 +97,8 @@ def import_records(records: Records, store: RunStore) -> Imported:
 
 def _require_stored(run_ids: Sequence[str], store: RunStore) -> None:
     """Read the runs back, whatever the store has said of each."""
-    stored = {run_id for run_id, state in store.states().items() if state.has_ended}
+    states = store.states().items()
+    stored = {run_id for run_id, state in states if state.has_ended or state.is_final}
     if missing := [run_id for run_id in run_ids if run_id not in stored]:
         raise StoreError(
             f"{counted(len(missing), 'run')} of {len(run_ids)} cannot be found in the run store, "
@@ -125,7 +126,7 @@ def _same(known: Mapping[str, Any], facts: Mapping[str, Any], status: str) -> bo
     apart = ("status", "reason", "tries", "run_id", "sweep", IMPORTED)
     kept = {name: value for name, value in known.items() if name not in apart}
     told = {name: value for name, value in told.items() if name not in apart}
-    return kept == told and known["status"] == _state(status)
+    return kept == told and known["status"] in (_state(status), RunState.EXCLUDED)
 
 
 def _facts(records: Records) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ version that wrote no digest are held to the kinds of their columns.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,13 +33,22 @@ def readable(tries: Iterable[Try], place: str) -> list[Try]:
     return found
 
 
+def record_text(tags: Mapping[str, str]) -> str:
+    """The record that the tags keep, of a run whose table has many columns in several: it goes on
+    until it carries its digest. Empty where they keep none."""
+    text, number = tags.get(RECORD, ""), 1
+    while not digest_of(text) and (more := tags.get(f"{RECORD}.{number:02}")):
+        text, number = text + more, number + 1
+    return text
+
+
 def _record(tags: dict[str, str]) -> dict[str, Any]:
     for name in (RUN_ID, RECORD, STATE):
         if not tags.get(name):
             raise DamagedError(f"it has no {name}")
     if tags[STATE] not in RANK:
         raise DamagedError(f'its {STATE} is "{tags[STATE][:20]}"')
-    run_id, text = tags[RUN_ID], tags[RECORD]
+    run_id, text = tags[RUN_ID], record_text(tags)
     if digest_of(text):
         try:
             return without_digest(text, run_id)

@@ -32,7 +32,6 @@ from scaling.store.run_state import (
     KIND,
     PARENT,
     REASON,
-    RECORD,
     RUN_ID,
     SETTLEMENT,
     STATE,
@@ -46,7 +45,7 @@ from scaling.store.run_writer import (
     final_metrics,
     now_ms,
     origin_tags,
-    record_json,
+    record_tags,
 )
 from scaling.store.settlement import Settlement
 from scaling.store.spool import Shipper, Spool, Unavailable, left_behind, ship
@@ -223,7 +222,7 @@ class RunStore:
         spool = Spool.create(self.spool_folder)
         record = {"run_id": run_id, "sweep": self.sweep, **facts}
         tags = origin_tags() | {RUN_ID: run_id, STATE: RunState.RUNNING}
-        tags[RECORD] = record_json(record)
+        tags |= record_tags(record)
         if self.parent_id:
             tags[PARENT] = self.parent_id
         writer = RunWriter(spool, _shipper(self), record)
@@ -293,7 +292,7 @@ class RunStore:
         client, now = connect(self.tracking_uri), now_ms()
         with one_line_errors(self.tracking_uri):
             metrics = final_metrics(facts, now)
-            tags[RECORD] = record_json(record)
+            tags |= record_tags(record)
             log_batches(client, one.store_run_id, metrics, tags=tags)
             status = client.get_run(one.store_run_id).info.status
             client.set_terminated(one.store_run_id, status, now)
@@ -305,7 +304,7 @@ class RunStore:
         one = try_that_counts(self._by_run()[run_id])
         record = {"run_id": run_id, "sweep": self.sweep, **facts}
         finished = state is RunState.FINISHED
-        tags = {RECORD: record_json(record), STATE: state.value, REASON: "" if finished else reason}
+        tags = {STATE: state.value, REASON: "" if finished else reason, **record_tags(record)}
         client, now = connect(self.tracking_uri), now_ms()
         with one_line_errors(self.tracking_uri):
             metrics = final_metrics(facts, now) if finished else []

@@ -2,6 +2,8 @@
 
 import getpass
 import math
+import posixpath
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,11 +11,13 @@ from typing import Any
 from scaling.store.digests import with_digest
 from scaling.store.run_state import REASON, RECORD, STATE, Fact, RunState
 from scaling.store.spool import Shipper, Spool
-from scaling.store.tracebacks import traceback_tags
+from scaling.store.tracebacks import in_parts, traceback_tags
 from scaling.store.tracking_uri import without_secrets
 from scaling.tables.notes import printable
 from scaling.version import installed_version
 
+_NOT_TAKEN = re.compile(r"[^/\w.\- :]")  # in the name of a param or metric, by MLflow
+_LONGEST_NAME = 250  # characters of one
 _END_SECONDS = 20.0  # how long the end of a run waits for a store that is merely slow
 
 
@@ -45,7 +49,7 @@ class RunWriter:
         """Columns of the record that change while it trains, as they are by now; no params of
         MLflow's, which never change."""
         self._facts.update(facts)
-        self.write({"op": "facts", "tags": {RECORD: record_json(self._facts)}})
+        self.write({"op": "facts", "tags": record_tags(self._facts)})
 
     def log_traceback(self, text: str) -> None:
         """The traceback of what went wrong in this run; `RunStore.tracebacks` reads it back."""
@@ -87,7 +91,7 @@ class RunWriter:
             {
                 "op": "end",
                 "status": MLFLOW_STATUS.get(state, "FAILED"),
-                "tags": {STATE: state, RECORD: record_json(self._facts), **tags},
+                "tags": {STATE: state, **record_tags(self._facts), **tags},
                 "metrics": metrics,
             }
         )
@@ -120,7 +124,7 @@ def now_ms() -> int:
 def final_metrics(facts: Mapping[str, Fact], now: int) -> list[tuple[str, float, int, int]]:
     """The numbers of a record as metrics named ``final.NAME``: (name, value, time, step)."""
     return [
-        (f"final.{name}", float(value), now, 0)
+        (_name(f"final.{name}"), float(value), now, 0)
         for name, value in facts.items()
         if isinstance(value, int | float) and math.isfinite(value)
     ]
@@ -128,7 +132,20 @@ def final_metrics(facts: Mapping[str, Fact], now: int) -> list[tuple[str, float,
 
 def as_params(facts: Mapping[str, Fact]) -> dict[str, str]:
     """Facts as params of MLflow's pages, which are text."""
-    return {name: str(value) for name, value in facts.items() if value is not None}
+    return {_name(name): str(value) for name, value in facts.items() if value is not None}
+
+
+def _name(name: str) -> str:
+    """The nearest name that MLflow takes for a param or metric; the record keeps the fact's own."""
+    taken = _NOT_TAKEN.sub("_", name)[:_LONGEST_NAME]
+    is_path = posixpath.normpath(f"x/{taken}") == f"x/{taken}"
+    return taken if is_path else "_" + taken[1:].replace("/", "_")
+
+
+def record_tags(facts: Mapping[str, Fact]) -> dict[str, str]:
+    """The tags that keep the record of a run; `scaling.store.readable.record_text` joins them."""
+    parts = in_parts(record_json(facts))
+    return {f"{RECORD}.{n:02}" if n else RECORD: part for n, part in enumerate(parts)}
 
 
 def record_json(facts: Mapping[str, Fact]) -> str:

@@ -21,8 +21,12 @@ def traceback_tags(text: str) -> dict[str, str]:
     if len(text) > _MOST:
         left_out = f"\n... {len(text) - _MOST} characters left out ...\n"
         text = text[: _MOST // 2] + left_out + text[-(_MOST // 2) :]
-    parts = [text[i : i + _TAG_LENGTH] for i in range(0, len(text), _TAG_LENGTH)]
-    return {f"{PREFIX}{number:02}": part for number, part in enumerate([*parts, ""])}
+    return {f"{PREFIX}{number:02}": part for number, part in enumerate([*in_parts(text), ""])}
+
+
+def in_parts(text: str) -> list[str]:
+    """A text in parts that any store takes as tags."""
+    return [text[i : i + _TAG_LENGTH] for i in range(0, len(text), _TAG_LENGTH)]
 
 
 def traceback_of(tags: Mapping[str, str]) -> str:

@@ -178,12 +178,9 @@ class _Walk:
         known: dict[str, RunState] = {}
         with suppress(StoreError):
             known = self._store.states()
-        return tuple(
-            run.name
-            for run in self._plan.runs
-            if run.run_id in self._ended_now
-            and not known.get(run.run_id, RunState.PLANNED).has_ended
-        )
+        stored = {run_id for run_id, state in known.items() if state.has_ended or state.is_final}
+        missing = self._ended_now - stored
+        return tuple(run.name for run in self._plan.runs if run.run_id in missing)
 
     def _tasks(self, launch: LaunchConfig) -> list[Task]:
         """Packs of the whole plan, so that a run shares its pack with the same runs each time."""

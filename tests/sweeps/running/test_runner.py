@@ -69,6 +69,16 @@ def test_runs_that_ended_and_are_not_in_the_store_are_named_and_no_other_word_is
     again.require_stored()
 
 
+def test_a_run_that_a_person_excludes_as_it_ends_is_in_the_store(plan):
+    store = MemoryStore()
+
+    def exclude(event):
+        if event.kind is EventKind.FINISHED:
+            store.counts(event.run.run_id).state = RunState.EXCLUDED
+
+    assert run_sweep(plan, store, on_event=exclude).unstored == ()
+
+
 def test_states_that_killed_workers_left_of_finished_runs_go_with_the_next_call(
     plan, tmp_path, monkeypatch
 ):
