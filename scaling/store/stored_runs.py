@@ -6,7 +6,7 @@ A table has this in its columns ``started_at`` and ``ended_at``, if anywhere.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +15,8 @@ import pandas as pd
 from scaling.records import Records
 from scaling.store.import_runs import IMPORTED
 from scaling.store.mlflow_client import connect, one_line_errors, pages
-from scaling.store.run_state import KIND, RECORD, RUN_ID
+from scaling.store.readable import record_text
+from scaling.store.run_state import KIND, RUN_ID
 from scaling.store.run_store import RunStore
 
 _LOSS = "final.loss"
@@ -94,20 +95,20 @@ def _column(records: Records, name: str) -> list[datetime | None]:
     are UTC. What is no time is None."""
     if name not in records:
         return [None] * len(records)
-    cells = records.table[name]
-    numbers = pd.to_numeric(cells, errors="coerce")
+    text = records.table[name].astype(object).map(str)
+    numbers = pd.to_numeric(text, errors="coerce")
     numbers = numbers.where(numbers < _SECONDS_END, numbers / 1000)
-    numbers = numbers.where(numbers > _YEAR_2001)
+    numbers = numbers.where(numbers.between(_YEAR_2001, _SECONDS_END))
     counted = pd.to_datetime(numbers, unit="s", utc=True, errors="coerce")
-    text = cells.astype(object).map(str).where(numbers.isna())
-    written = pd.to_datetime(text, utc=True, errors="coerce", format="mixed")
+    written = pd.to_datetime(text.where(numbers.isna()), utc=True, errors="coerce", format="mixed")
     times = written.where(numbers.isna(), counted).dt.floor("us")  # Python's times have no more
+    times = times.where(times.dt.year <= MAXYEAR)
     return [None if time is pd.NaT else time.to_pydatetime() for time in times]
 
 
 def _is_imported(tags: Mapping[str, str]) -> bool:
     try:
-        record = json.loads(tags.get(RECORD, "{}"))
+        record = json.loads(record_text(tags) or "{}")
     except (ValueError, RecursionError):  # damaged: it is no row, but it began
         return False
     return isinstance(record, dict) and IMPORTED in record
