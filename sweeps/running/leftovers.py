@@ -22,7 +22,7 @@ def remove_leftovers(rows: Iterable[Row], folder: Path, ended: frozenset[str]) -
 
 
 def _is_being_written(path: Path) -> bool:
-    """Whether the process in the file's name lives here, or may be at it on another machine."""
+    """Whether the process in the file's name lives on this machine, and may be at it still."""
     process = path.name.split(".")[-2]
     is_old = time.time() - path.stat().st_mtime > _WRITING_SECONDS
     return not is_old and Path("/proc", process).exists()

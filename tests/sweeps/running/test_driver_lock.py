@@ -92,6 +92,7 @@ def test_a_driver_that_was_stopped_so_long_that_another_took_its_place_ends(
         monkeypatch.setattr(store, "driver", lambda: other)
         now = driver_lock.time.time
         monkeypatch.setattr(driver_lock.time, "time", lambda: now() + 119)  # it is not late yet
+        store.said = ""
         eventually(lambda: '"pid"' in store.said)
         assert not ended
         monkeypatch.setattr(driver_lock, "_STALE_SECONDS", 1e9)  # so the other is fresh
