@@ -1,0 +1,108 @@
+"""Facts about mistakes on the command line: one line that says what is wrong, and code 2."""
+
+import io
+
+import pytest
+
+from scaling.cli import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["backtest", "{runs}", "--figure", "curve.docx"], "no figure of that kind"),
+        (["forecast", "{runs}", "--target-loss", "0"], "above zero"),
+        (["allocate", "{runs}", "--flops", "0"], "above zero"),
+        (["allocate", "{runs}", "--flops", "1e20", "--unique-tokens", "0"], "above zero"),
+        (["allocate", "{runs}", "--flops", "1e20", "--law", "power_law"], "choose auto or one of"),
+        (["allocate", "{runs}", "--flops", "1e20", "--level", "90"], "between 0 and 1"),
+        (["allocate", "{runs}", "--flops", "1e20", "--inference-tokens", "nan"], "finite number"),
+        (["allocate", "{runs}", "--flops", "1e20", "--unique-tokens", "inf"], "finite number"),
+        (["allocate", "{runs}", "--flops", "1e20", "--where", "N < 2e6"], "scaling forecast --x"),
+        (["allocate", "{runs}", "--flops", "1e20", "--inference-tokens", "1e30"], "uses up"),
+        (["verify"], "--all"),
+        (["fit", "absent.csv"], "no such file"),
+        (["fit", "{runs}", "--columns", "loss=nothing"], 'names no column "nothing"'),
+        (["fit", "{runs}", "--where", "N near 5"], "column op value"),
+        (["fit", "{runs}", "--where", "N > 1e30"], "no row is left"),
+        (["fit", "{runs}", "--law", "chinchila"], "chinchilla"),
+        (["fit", "{runs}", "--fix", "c=1", "--fix", "c=2"], "given twice"),
+        (["fit", "{runs}", "--fix", "E"], "not of the form name=value"),
+        (["fit", "{runs}", "--fix", "E=low"], "is no number and no column"),
+        (["fit", "{runs}", "--x", "D"], "differ in what the law does not see"),
+        (["fit", "{runs}", "--bound", "c=2"], "not of the form name=value"),
+        (["fit", "{runs}", "--bound", "c=3:2"], "not below"),
+        (["fit", "{runs}", "--bound", "c=nan:2"], "not of the form name=value"),
+        (["fit", "{runs}", "--tie", "q=2"], "no constant q"),
+        (["fit", "{runs}", "--law", "chinchilla", "--tie", "beta=import"], "not an expression"),
+        (["fit", "{runs}", "--bootstrap", "1"], "10 at least"),
+        (["fit", "{runs}", "--x", "nothing"], 'no column "nothing"'),
+        (["fit", "{runs}", "--law", "chinchilla", "--where", "N < 5e6"], "chinchilla"),
+        (["forecast", "{runs}"], "nothing to predict"),
+        (["forecast", "{runs}", "--flops", "0"], "above zero"),
+        (["forecast", "{runs}", "--flops=-1e20"], "above zero"),
+        (["forecast", "{runs}", "--params", "1e9", "--tokens", "1e10", "2e10"], "pair up"),
+        (["forecast", "{runs}", "--flops", "1e21", "--level", "1.5"], "between 0 and 1"),
+        (["forecast", "{runs}", "--flops", "1e21", "--level", ".9999"], "needs 10000 draws"),
+        (["forecast", "{runs}", "--target-loss", "2.2", "--level", "90"], "between 0 and 1"),
+        (["forecast", "{runs}", "--target-loss", "2.2", "--seal", "bet"], "not --target-loss"),
+        (["forecast", "{runs}", "--at", "points.csv", "--seal", "bet"], "not --at"),
+        (["forecast", "{runs}", "--flops", "1e21", "--publish"], "name it with --seal"),
+        (["forecast", "{runs}", "--flops", "1e21", "--seal", ""], "a name holds"),
+        (["forecast", "{runs}", "--flops", "1e21", "--target-loss", "2"], "one at a time"),
+        (["forecast", "{runs}", "--flops", "1e21", "--params", "1e9"], "one at a time"),
+        (["forecast", "{runs}", "--at", "points.csv", "--flops", "1e21"], "one at a time"),
+        (["forecast", "{runs}", "--params", "1e9"], "pair up"),
+        (["forecast", "{runs}", "--values", "1e9"], "name it with --x"),
+        (["forecast", "{runs}", "--at", "absent.csv"], "cannot be read"),
+        (["fit", "mlflow:nothing"], "no such database"),
+        (["verify", "nothing"], "no sealed forecast"),
+        (["plan", "absent.yaml"], "absent.yaml"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_two(
+    runs, arguments, says, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    assert main([part.replace("{runs}", runs) for part in arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.strip().splitlines()) == 1
+    assert says in printed.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fitt"],
+        ["fit"],
+        ["fit", "runs.csv", "--lwa", "m4"],
+        ["fit", "runs.csv", "--seed", "-1"],
+        ["allocate", "runs.csv", "--flops", "1e20", "--x", "tokens"],  # it knows no such column
+    ],
+)
+def test_a_mistyped_command_is_one_line_and_exit_code_two(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_an_unreachable_server_is_one_line_and_exit_code_two(monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert main(["fit", "mlflow:anything"]) == 2
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_a_launch_beyond_its_budget_or_large_and_unconfirmed_is_refused_before_it_starts(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # no terminal: nobody to ask
+    command = ["run", "quickstart", "--set"]
+    assert main([*command, "budget.flops=1"]) == 2
+    assert "more than budget.flops 1; drop or exclude runs" in capsys.readouterr().err
+    assert main([*command, "budget.ask_above_device_hours=1e-6"]) == 2
+    assert "add --yes" in capsys.readouterr().err
+    assert not (tmp_path / "mlflow.db").exists()

@@ -1,0 +1,89 @@
+"""Facts about a file of points to predict (--at): read as tables are, kept to the letter."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scaling.cli import main
+
+
+def test_a_table_of_points_keeps_its_columns_and_order(runs, tmp_path, capsys):
+    points = tmp_path / "points.csv"
+    points.write_text("label,N,D\nbig,1e9,1e11\nsmall,2e8,2e10\n")
+    predictions = tmp_path / "predictions.csv"
+    levels = ["--level", "0.9", "--level", "0.5"]
+    assert main(["forecast", runs, "--at", str(points), *levels, "-o", str(predictions)]) == 0
+    table = pd.read_csv(predictions)
+    assert list(table["label"]) == ["big", "small"]
+    assert list(table.columns)[3:] == ["median", "low_90", "high_90", "low_50", "high_50"]
+    assert (table["low_90"] < table["low_50"]).all()
+
+
+def test_the_rest_of_a_table_of_points_is_kept_to_the_letter(runs, tmp_path, capsys):
+    points = tmp_path / "points.csv"
+    points.write_text("id,N,D,note\n007,1e9,1.50e11,NA\n010,2e8,20000000000,\n")
+    assert main(["forecast", runs, "--at", str(points)]) == 0
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split(",")[:4] for row in rows] == [
+        ["007", "1e9", "1.50e11", "NA"],
+        ["010", "2e8", "20000000000", ""],
+    ]
+
+
+def test_points_are_understood_in_the_spelling_of_the_runs(runs, tmp_path, capsys):
+    table, points = tmp_path / "mine.csv", tmp_path / "points.csv"
+    table.write_text(Path(runs).read_text().replace("N,D", "my_n,my_d"))
+    points.write_text("my_n,my_d\n1e9,1e11\n")
+    columns = ["--columns", "params=my_n", "--columns", "tokens=my_d"]
+    assert main(["forecast", str(table), *columns, "--at", str(points)]) == 0
+    mine = capsys.readouterr().out.splitlines()[1]
+    points.write_text("N,D\n1e9,1e11\n")
+    assert main(["forecast", runs, "--at", str(points)]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == mine
+
+
+@pytest.mark.parametrize(
+    ("points", "says"),
+    [
+        ("N,D\n1e9,1e11\n,1e11\n", "params is blank (point 2)"),
+        ("N,D\n1e9,lots\n", 'tokens is "lots", not a number (point 1)'),
+        ("N,D,N\n1e9,1e11,1e9\n", 'two columns are named "N"'),
+        ("N,D,median\n1e9,1e11,2\n", 'column "median" exists already'),
+        ("N,D\n", "no rows"),
+        ("N,D\n1e9,1e11,3\n", "more fields than the header"),
+        ("", "cannot be read"),
+    ],
+)
+def test_points_that_cannot_be_read_are_named(runs, points, says, tmp_path, capsys):
+    path = tmp_path / "points.csv"
+    path.write_text(points)
+    assert main(["forecast", runs, "--at", str(path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.strip().splitlines()) == 1
+    assert says in printed.err
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        "N;D;note\n1,5e9;1,25e11;a\n2e9;1e11;1,5\n",
+        'N,D,note\n"1,5e9","1,25e11",a\n2e9,1e11,"1,5"\n',
+        "# mine\nN\tD\tnote\n1.5e9\t125B\ta\n2e9\t1e11\t1,5\n",
+    ],
+    ids=["semicolons", "quoted", "tabs"],
+)
+def test_points_are_read_as_tables_are_and_kept_to_the_letter(runs, points, tmp_path, capsys):
+    path = tmp_path / "points.csv"
+    path.write_text(points)
+    asked = ["forecast", runs, "--law", "chinchilla", "--at", str(path)]
+    assert main([*asked, "--json"]) == 0
+    targets = json.loads(capsys.readouterr().out)["targets"]
+    assert [(t["at"]["params"], t["at"]["tokens"]) for t in targets] == [
+        (1.5e9, 1.25e11),
+        (2e9, 1e11),
+    ]
+    assert main(asked) == 0
+    assert ',"1,5",' in capsys.readouterr().out  # a note, which is no number of ours
