@@ -263,10 +263,14 @@ def _bad_cells(name: str, bad: "pd.Series", source: str) -> Note:
     some = ", ".join(
         f'row {int(row) + 2} "{printable(cell)}"' for row, cell in bad.head(EXAMPLES).items()
     )
-    cells = counted(len(bad), "cell")
+    cells = counted(
+        len(bad),
+        f"cell of {name} holds no usable number and counts",
+        f"cells of {name} hold no usable number and count",
+    )
     return Note(
         NoteCode.LEFT_OUT,
-        f"{cells} of {name} hold no usable number and count as blank: {some}",
+        f"{cells} as blank: {some}",
     )
 
 

@@ -79,7 +79,7 @@ def test_a_cell_that_is_no_number_is_told_with_its_row(table):
     broken = table.astype({"params": object})
     broken.loc[2, "params"] = "many"
     (said,) = (n.text for n in records_from_table(broken).notes if n.code is NoteCode.LEFT_OUT)
-    assert said == '1 cell of params hold no usable number and count as blank: row 4 "many"'
+    assert said == '1 cell of params holds no usable number and counts as blank: row 4 "many"'
 
 
 def test_a_column_of_text_is_no_loss(table):
