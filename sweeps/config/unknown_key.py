@@ -31,6 +31,8 @@ def unknown_key(
         return f"{label} {unused}"
     tree = [known for known in _tree(root, "") if known.key != label]
     start = f'unknown key "{label}"; '
+    if not name.strip():
+        return f"{start}a key is never empty"
     if name.isdigit():
         return f"{start}items of a list have no keys; give the whole list"
     if elsewhere := _whole_keys(tree, name):

@@ -126,7 +126,7 @@ def _section(raw: object, kind: type[Section], place: str) -> Any:
     types = kind.field_types()
     values = {}
     for key, value in raw.items():
-        if key == kind.tag:
+        if kind.tag and key == kind.tag:
             continue
         if key not in types:
             raise ConfigError(unknown_key(key, value, kind, place, SweepConfig))

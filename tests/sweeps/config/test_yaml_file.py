@@ -29,6 +29,12 @@ def test_a_file_states_only_what_differs_from_the_defaults(write):
     )
 
 
+@pytest.mark.parametrize("override", ["=3", "grid..width=3", "model.=3"])
+def test_an_override_of_an_empty_key_is_refused_not_skipped(write, override):
+    with pytest.raises(ConfigError, match="a key is never empty"):
+        load_config(write(GOOD), [override])
+
+
 def test_overrides_replace_single_values(write):
     config = load_config(write(GOOD), ["grid.seed=[4, 5]", "--model.context=32", "grid.flops=2e9"])
     assert config.grid.seed == (4, 5)
@@ -42,6 +48,7 @@ def test_overrides_replace_single_values(write):
     [
         ("name: a\ngrid: {widht: 3}", 'unknown key "grid.widht"; did you mean "width"'),
         ("name: a\nlunch: {}", 'unknown key "lunch"; did you mean "launch"'),
+        ("name: a\ngrid: {'': 3}", 'unknown key "grid."; a key is never empty'),
         ("name: a\ncells: [{flop: 3}]", r'unknown key "cells\[0\].flop"; did you mean "flops"'),
         ("name: a\ngrid: {width: wide}", "grid.width is 'wide'; it must be a whole number"),
         (
