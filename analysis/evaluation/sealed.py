@@ -27,12 +27,22 @@ from scaling.errors import ForecastError, RecordError
 from scaling.records import Records
 from scaling.sources import Source, records_from
 from scaling.tables.conditions import listed
+from scaling.tables.reading import Reading
 from scaling.version import installed_version
 
 #: Statuses of runs whose loss is on its way, or foretold: no forecast of them can be sealed.
 _BEGUN = ("running", "settled")
 #: Statuses of runs of which nothing is known without a loss.
 _BLANK = ("finished", "planned")
+#: What a document raises that no `Seal.to_json` of this version wrote.
+_NOT_WRITTEN_HERE = (
+    RecordError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +81,11 @@ class Seal:
     previous: str = ""  # the digest of the seal before it
 
     @property
+    def how(self) -> Reading:
+        """How its source is read. Raises RecordError for what is no such wish."""
+        return Reading(columns=self.columns, **self.reading)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of its JSON document, first 16 digits."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
@@ -83,8 +98,10 @@ class Seal:
     def from_json(cls, text: str) -> "Seal":
         """The seal that `to_json` wrote. Raises ForecastError where the text is none."""
         try:
-            return cls._from_document(json.loads(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            document = json.loads(text)
+            _require_kinds(document)
+            return cls._from_document(document)
+        except _NOT_WRITTEN_HERE as error:
             raise ForecastError(
                 f"no sealed forecast of this version of the toolkit: {error!r}"
             ) from error
@@ -103,6 +120,30 @@ class Seal:
         )
         lists = {"seen_runs": tuple(document["seen_runs"]), "where": tuple(document["where"])}
         return cls(**{**document, **lists, "targets": targets})
+
+
+def _require_kinds(document: Mapping[str, Any]) -> None:
+    """Raise one of _NOT_WRITTEN_HERE where a value is of no kind that a seal has."""
+    numbers: list[object] = []
+    texts: list[object] = [document[name] for name in ("name", "sealed_at", "source", "law")]
+    for target in document["targets"]:
+        numbers += [*target["at"].values(), target["decades_beyond"]]
+        numbers += [end for ends in target["intervals"].values() for end in ends]
+        numbers += [] if target["median"] is None else [target["median"]]
+        numbers += [target["at"][name] for name in target["asked"]]
+    for name in ("seen_runs", "where"):
+        texts += document[name]
+    for name in ("columns", "measured_on"):
+        texts += document.get(name, {}).values()
+    reading = document.get("reading", {})
+    texts += reading.get("units", {}).values()
+    texts += [value for name, value in reading.items() if name != "units"]
+    numbers += [loss for loss in (document.get("known") or {}).values() if loss is not None]
+    wrong = [one for one in numbers if not isinstance(one, int | float)]
+    wrong += [one for one in texts if not isinstance(one, str)]
+    if wrong:
+        raise TypeError(f"{str(wrong[0])[:40]} is of another kind")
+    Reading(columns=document.get("columns", {}), **reading)
 
 
 def seal_forecast(

@@ -146,7 +146,5 @@ def _note_verified(standings: "Sequence[SealStanding]") -> None:
 def _source_of(seal: "Seal") -> "Records":
     """The runs that a sealed forecast was made from, as they are now."""
     from scaling.sources import records_from
-    from scaling.tables.reading import Reading
 
-    how = Reading(columns=seal.columns, **seal.reading)
-    return records_from(seal.source, where=seal.where, reading=how)
+    return records_from(seal.source, where=seal.where, reading=seal.how)

@@ -1,5 +1,6 @@
 """Facts about sealed forecasts: fixed before the run, scored after it, not to be changed."""
 
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -324,6 +325,22 @@ def test_a_document_that_is_no_seal_is_one_line(seal):
     for text in ("{}", "[1]", "no JSON", '{"targets": [{}]}'):
         with pytest.raises(ForecastError, match="no sealed forecast"):
             Seal.from_json(text)
+    document = json.loads(seal.to_json())
+    target = document["targets"][0]
+    wrong = (
+        {"source": 5},
+        {"reading": {"of another version": "x"}},
+        {"reading": {"better": "perhaps"}},
+        {"columns": []},
+        {"seen_runs": [{}]},
+        {"measured_on": {"loss_kind": {}}},
+        {"known": {"r1": "low"}},
+        {"targets": [target | {"median": "low"}]},
+        {"targets": [target | {"asked": ["width"]}]},
+    )
+    for part in wrong:
+        with pytest.raises(ForecastError, match="no sealed forecast"):
+            Seal.from_json(json.dumps(document | part))
     chain = chain_of(seal, replace(seal, name="forged"))
     forged = replace(chain.seals[1], document="{}")
     chain = replace(chain, seals=(chain.seals[0], forged))
