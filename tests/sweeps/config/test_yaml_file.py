@@ -138,7 +138,7 @@ def test_paths_of_a_file_belong_to_its_folder_and_those_of_overrides_to_the_curr
         ("{width: 2000000, flops: 1e9}", "at most 1,000,000"),
         ("{width: 32, depth: 20000, flops: 1e9}", "at most 10,000"),
         ("{width: 32, flops: 1e308}", "must be a number up to 1e\\+30"),
-        ("{width: 32, tokens: 1e-320}", "must be 0, or at least 1e-30"),
+        ("{width: 32, tokens: 1e-300}", "must be 0, or at least 1e-30"),
         (
             f"{{width: 32, flops: 1e9, seed: [{','.join(map(str, range(1000)))}], "
             f"depth: [{','.join(map(str, range(1, 102)))}]}}",
