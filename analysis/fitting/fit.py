@@ -31,6 +31,8 @@ from scaling.words import counted
 FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
 WORTH_SAYING = 0.02  # share of the refits; fewer that failed stand in JSON and on the card alone
 LEAST_CONVERGED = 0.5  # share of the refits: with fewer, those that did are no fair sample
+#: residuals of the log loss that rounding alone leaves
+_EXACT = 1e-9
 _HELPS = ("params", "tokens", "train_flops")  # more of them cannot do harm
 #: where replicas start when the best floor is zero: this share of the lowest loss
 _FLOOR_SHARE_OF_REPLICAS = 0.05
@@ -235,6 +237,13 @@ def _without_endless(fit: Fit) -> Fit:
     or no width since they all agree."""
     if fit.draws is None:
         return fit
+    if _is_exact(fit):
+        text = (
+            f"{fit.law.name} passes through all {counted(fit.n_runs, 'run')} to the last digit, "
+            "as no measured losses do: refits agree, so they tell no intervals"
+        )
+        limits = (*fit.limits, Limit(LimitCode.UNSUPPORTED, text))
+        return replace(fit, draws=None, limits=limits)
     tail, why = (1 - fit.confidence_level) / 2, {}
     given = {*fit.fixed, *fit.tied, *fit.unidentified}
     for name, values in fit.draws.constants().items():
@@ -251,6 +260,12 @@ def _without_endless(fit: Fit) -> Fit:
     text = "; ".join(f"{name}: {reason}" for name, reason in why.items())
     limits = (*fit.limits, Limit(LimitCode.UNSUPPORTED, f"not told by these runs: {text}"))
     return replace(fit, limits=limits, unidentified={**fit.unidentified, **why})
+
+
+def _is_exact(fit: Fit) -> bool:
+    """Whether the law, with fewer constants than configurations, leaves no residual at all."""
+    free = len({*fit.law.constants()} - {*fit.fixed, *fit.tied})
+    return fit.n_configurations > free and max(map(abs, fit.log_residuals)) < _EXACT
 
 
 def _with_direction(fit: Fit, problem: Problem) -> Fit:

@@ -31,6 +31,7 @@ from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode
 from scaling.records import read_records, records_from_table
 from scaling.simulate import isoflop_runs, simulate_records
+from tests.grids import grid_of_runs
 
 CHINCHILLA = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
 TABLES = Path(__file__).parents[2] / "data" / "tables"
@@ -254,3 +255,15 @@ def test_a_power_law_does_not_fall_faster_than_itself(floor, noise):
     loss = (50 * x**-0.1 + floor) * np.exp(noise * draws)
     fit = fit_law(pd.DataFrame({"C": x, "loss": loss}), "power_law", bootstrap=0, card=False)
     assert LimitCode.FALLS_FASTER not in [limit.code for limit in fit.limits]
+
+
+@pytest.mark.parametrize("law", ["chinchilla", "skaling"])
+def test_losses_without_any_noise_keep_their_constants_and_have_no_intervals(law):
+    """Refits of them all agree, which is no sign that a constant is not told."""
+    table = grid_of_runs(5, noise=0)
+    fit = fit_law(records_from_table(table), law, bootstrap=50)
+    by_hand = fit_law(records_from_table(table), law, bootstrap=0)
+    assert fit.law.constants()["E"] == pytest.approx(1.8, rel=1e-6)
+    assert fit.law.constants() == by_hand.law.constants()
+    assert fit.draws is None
+    assert any("passes through all 25 runs" in limit.text for limit in fit.limits)
