@@ -52,6 +52,10 @@ if TYPE_CHECKING:
     from analysis.report.findings import Findings as Findings
     from analysis.report.findings import gather_findings as gather_findings
     from analysis.report.write import write_report as write_report
+    from analysis.studies.contexts import Contexts as Contexts
+    from analysis.studies.contexts import random_contexts as random_contexts
+    from analysis.studies.implicit_bias import ImplicitBias as ImplicitBias
+    from analysis.studies.implicit_bias import study_implicit_bias as study_implicit_bias
     from analysis.tuning.rungs import LadderHealth as LadderHealth
     from analysis.tuning.rungs import ladder_health as ladder_health
 
@@ -75,6 +79,8 @@ _HOMES = {
     "analysis.evaluation.verdicts": ("SealStanding", "standing_of"),
     "analysis.decisions.optimal_split": ("Allocation", "OptimalSplit", "allocate"),
     "analysis.decisions.budget_for_loss": ("BudgetForLoss", "budget_for_loss"),
+    "analysis.studies.contexts": ("Contexts", "random_contexts"),
+    "analysis.studies.implicit_bias": ("ImplicitBias", "study_implicit_bias"),
     "analysis.report.findings": ("Asked", "Findings", "gather_findings"),
     "analysis.report.write": ("write_report",),
 }

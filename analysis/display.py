@@ -28,6 +28,7 @@ TEXTS = {
     "OptimalSplit": "analysis.text.decisions:split_blocks",
     "Allocation": "analysis.text.decisions:allocation_blocks",
     "BudgetForLoss": "analysis.text.decisions:budget_blocks",
+    "ImplicitBias": "analysis.text.studies:implicit_bias_blocks",
 }
 #: The result, and the function that draws it: it takes the result and ``ax``.
 FIGURES = {
@@ -36,6 +37,7 @@ FIGURES = {
     "Forecast": "analysis.plots.loss_against:plot_forecast",
     "HeldOutCheck": "analysis.plots.loss_against:plot_held_out",
     "Backtest": "analysis.plots.backtest:plot_backtest_errors",
+    "ImplicitBias": "analysis.plots.implicit_bias:plot_implicit_bias",
 }
 
 

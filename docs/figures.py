@@ -20,7 +20,10 @@ from analysis.evaluation.held_out import check_held_out, forecast_held_out  # no
 from analysis.forecasting.forecast import forecast  # noqa: E402
 from analysis.forecasting.targets import Targets  # noqa: E402
 from analysis.plots import plot_backtest_errors, plot_loss_against  # noqa: E402
+from analysis.plots.implicit_bias import plot_implicit_bias  # noqa: E402
 from analysis.plots.style import FORECAST, MEASURED, figure_style, shades  # noqa: E402
+from analysis.studies.contexts import random_contexts  # noqa: E402
+from analysis.studies.implicit_bias import study_implicit_bias  # noqa: E402
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, read_records  # noqa: E402
 from scaling.simulate import isoflop_runs, simulate_records  # noqa: E402
@@ -82,6 +85,13 @@ def schedules(axes: Axes) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 
 
+def implicit_bias(axes: Axes) -> None:
+    """How the direction of a linear next-token model turns to its margin's, an optimiser a line."""
+    contexts = random_contexts(contexts=50, dimensions=60, vocabulary=10, support=6, seed=3)
+    plot_implicit_bias(study_implicit_bias(contexts), ax=axes)
+    axes.legend(frameon=False)
+
+
 def _factor(schedule: Schedule, step: int, steps: int, decay_steps: int) -> float:
     return schedule_factor(schedule, step, steps=steps, warmup_steps=50, decay_steps=decay_steps)
 
@@ -94,7 +104,14 @@ def _simulated() -> Records:
 
 FIGURES: dict[str, Callable[[Axes], None]] = {
     figure.__name__: figure
-    for figure in (quickstart, first_forecast, width_by_distance, backtest_errors, schedules)
+    for figure in (
+        quickstart,
+        first_forecast,
+        width_by_distance,
+        backtest_errors,
+        schedules,
+        implicit_bias,
+    )
 }
 
 

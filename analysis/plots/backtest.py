@@ -15,12 +15,11 @@ from analysis.plots.style import (
     figure_style,
     legend_above,
     percent_axis,
+    save_figure,
     shades,
 )
 from scaling.arrays import FloatArray
-from scaling.errors import ConfigError
 
-ENDINGS = (".svg", ".png", ".pdf")
 DISTANCE = "Distance beyond the runs that were kept (decades)"
 
 
@@ -29,19 +28,12 @@ def save_backtest_figure(backtest: Backtest, path: str | Path) -> None:
 
     Raises ConfigError for another ending, and where the file cannot be written.
     """
-    target = Path(path)
-    if target.suffix.lower() not in ENDINGS:
-        raise ConfigError(f"{target}: no figure of that kind; end it in {', '.join(ENDINGS)}")
     with figure_style():
         figure = Figure(figsize=(12.5, 5.0))
         errors, coverage = figure.subplots(1, 2)
         plot_backtest_errors(backtest, ax=errors)
         plot_backtest_coverage(backtest, ax=coverage)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(target, dpi=150)
-        except OSError as error:
-            raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
+        save_figure(figure, path)
 
 
 def plot_backtest_errors(backtest: Backtest, *, ax: Axes | None = None) -> Axes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from matplotlib.ticker import (
 
 from analysis.text.numbers import MINUS
 from scaling.columns import COLUMNS, label, loss_label
+from scaling.errors import ConfigError
 
 # Okabe and Ito's palette, which keeps apart under the common colour-vision deficiencies
 MEASURED = "#0072B2"
@@ -35,6 +37,7 @@ HELD_OUT = "#009E73"
 ASKED = "#CC79A7"
 MUTED = "#777777"
 
+ENDINGS = (".svg", ".png", ".pdf")
 MANY_POINTS = 2000  # more are drawn as one picture inside the SVG, which would grow by megabytes
 
 Colour = tuple[float, float, float]
@@ -64,6 +67,21 @@ def figure_style() -> Iterator[None]:
     settings: dict[Any, Any] = base | sizes | quiet
     with plt.rc_context(settings):
         yield
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure in the form that its ending names, one of ENDINGS, with the folders above it.
+
+    Raises ConfigError for another ending, and where the file cannot be written.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in ENDINGS:
+        raise ConfigError(f"{target}: no figure of that kind; end it in {', '.join(ENDINGS)}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(target, dpi=150)
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
 
 
 def axes_or_new(ax: Axes | None) -> Axes:

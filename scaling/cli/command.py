@@ -11,7 +11,7 @@ from typing import NoReturn
 from scaling.cli import options
 from scaling.cli.completion import SHELLS, completion
 from scaling.cli.outputs import put, say
-from scaling.cli.verbs import dashboard, forecast, report, runs, seals, sweep
+from scaling.cli.verbs import dashboard, forecast, report, runs, seals, studies, sweep
 from scaling.errors import ScalingError
 from scaling.tables.notes import plain
 from scaling.version import installed_version
@@ -134,7 +134,7 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
     report.report: (options.source, options.law("auto"), options.questions, options.title, _PAGE),
     dashboard.dashboard: (options.sources, options.table, options.serving),
     report.study: (
-        options.config,
+        studies.subject,
         options.spending,
         options.sealing,
         options.output_folder(required=False),

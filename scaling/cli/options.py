@@ -9,11 +9,11 @@ from scaling.cli.budgets import budget, given_number
 Options = Callable[[argparse.ArgumentParser], None]
 
 
-def config(command: argparse.ArgumentParser) -> None:
+def config(
+    command: argparse.ArgumentParser, what: str = "a YAML file, or a shipped config: quickstart"
+) -> None:
     """A sweep's YAML file."""
-    command.add_argument(
-        "config", metavar="CONFIG", help="a YAML file, or a shipped config such as quickstart"
-    )
+    command.add_argument("config", metavar="CONFIG", help=what)
     command.add_argument(
         "--set",
         action="append",

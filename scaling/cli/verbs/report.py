@@ -9,6 +9,7 @@ from scaling.cli.inputs import curves_of, load_to_forecast, require_pairs, targe
 from scaling.cli.outlooks import judge_of, log_forecast
 from scaling.cli.outputs import put, say, tell
 from scaling.cli.verbs.seals import seal, seals_to_report
+from scaling.cli.verbs.studies import STUDIES
 from scaling.cli.verbs.sweep import may_spend, open_store, say_how_to_open, with_cost_left
 from scaling.errors import ConfigError, StoreError
 from scaling.limits import texts
@@ -48,6 +49,9 @@ def report(arguments: Arguments) -> None:
 
 def study(arguments: Arguments) -> None:
     """Train CONFIG, forecast its held-out runs unseen, compare, and write the report."""
+    if arguments.config in STUDIES:
+        STUDIES[arguments.config](arguments)
+        return
     from analysis.report import write_study
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.plan import plan_sweep

@@ -1,0 +1,51 @@
+"""Training of linear next-token models beside where theory says that it goes."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.plots.style import axes_or_new, figure_style, legend_above, save_figure, shades
+from analysis.studies.implicit_bias import ImplicitBias
+
+#: What is drawn: the column, its axis label, and whether its axis is logarithmic.
+PANELS = {
+    "excess_loss": ("Loss above entropy (nats per token)", True),
+    "cosine_beyond": ("Cosine of W \u2212 W* to the margin", False),
+    "distance_in_f": ("Distance from W* in F (share of norm)", True),
+}
+
+
+def save_implicit_bias_figure(study: ImplicitBias, path: str | Path) -> None:
+    """The loss, the direction and the finite part over steps, side by side, as SVG, PNG or PDF.
+
+    Raises ConfigError for another ending, and where the file cannot be written.
+    """
+    shown = [name for name in PANELS if any(getattr(p, name) is not None for p in study.waypoints)]
+    with figure_style():
+        figure = Figure(figsize=(4.6 * len(shown), 4.3))
+        for number, name in enumerate(shown, start=1):
+            ax = figure.add_subplot(1, len(shown), number)
+            plot_implicit_bias(study, ax=ax, of=name)
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=3)
+        save_figure(figure, path)
+
+
+def plot_implicit_bias(
+    study: ImplicitBias, *, ax: Axes | None = None, of: str = "cosine_beyond"
+) -> Axes:
+    """One line an optimiser over its steps; ``of`` is one of PANELS."""
+    is_alone, ax = ax is None, axes_or_new(ax)
+    text, is_log = PANELS[of]
+    for point, colour in zip(study.last, shades(len(study.last)), strict=True):
+        path = [p for p in study.waypoints if p.optimiser == point.optimiser]
+        drawn = [(p.step, getattr(p, of)) for p in path if getattr(p, of) is not None]
+        ax.plot(*zip(*drawn, strict=True), color=colour, label=point.optimiser)
+    ax.set_xscale("log")
+    if is_log:
+        ax.set_yscale("log")
+    ax.set_xlabel("Step")
+    ax.set_ylabel(text)
+    if is_alone:
+        legend_above(ax, ncols=1)
+    return ax

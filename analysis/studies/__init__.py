@@ -1,0 +1,1 @@
+"""Studies of theory beside the laws: what the literature proves, measured on this machine."""

@@ -1,0 +1,95 @@
+"""Training goes where the theory says: the entropy, W* inside F, the margin's direction beyond."""
+
+import json
+
+import numpy as np
+import pytest
+
+from analysis import random_contexts, study_implicit_bias
+from analysis.studies.contexts import Contexts, contexts_in_the_plane
+from analysis.studies.descent import adam, descend, gradient_descent, normalised_gradient_descent
+from scaling.errors import ConfigError
+from scaling.limits import LimitCode
+
+
+@pytest.fixture(scope="module")
+def study():
+    return study_implicit_bias(contexts_in_the_plane(), steps=3000)
+
+
+def test_the_loss_comes_to_the_entropy_and_the_norm_grows(study):
+    for end in study.last:
+        path = [point for point in study.waypoints if point.optimiser == end.optimiser]
+        assert end.excess_loss < 0.005
+        assert (np.diff([point.norm for point in path[2:]]) > 0).all()
+
+
+def test_the_direction_beyond_the_finite_part_turns_to_the_margins(study):
+    """Adam's too, but not as near: the theorem is one of gradient descent."""
+    for end in study.last:
+        assert end.cosine_beyond > (0.9 if end.optimiser == "Adam" else 0.99)
+        assert end.distance_in_f < 0.1
+
+
+def test_each_optimiser_is_looked_at_from_its_first_step_to_its_last(study):
+    assert {point.optimiser for point in study.waypoints if point.step == 1} == {
+        point.optimiser for point in study.last if point.step == 3000
+    }
+    assert len(study.last) == 3
+
+
+def test_contexts_without_a_direction_are_followed_by_their_loss_alone():
+    contexts = random_contexts(contexts=12, dimensions=2, vocabulary=6, support=3, seed=3)
+    study = study_implicit_bias(contexts, steps=10)
+    assert not study.is_compatible and not study.is_separable
+    assert {limit.code for limit in study.limits} == {LimitCode.NO_ANSWER}
+    assert all(p.cosine is p.cosine_beyond is p.distance_in_f is None for p in study.waypoints)
+    assert "not compatible, not separable" in str(study)
+
+
+def test_no_direction_is_claimed_where_no_logit_has_to_grow():
+    contexts = Contexts(
+        embeddings=np.eye(2), next_token=np.full((2, 3), 1 / 3), frequencies=np.array([0.5, 0.5])
+    )
+    study = study_implicit_bias(contexts, steps=5)
+    assert all(point.cosine is None for point in study.waypoints)
+    assert "no logit has to grow" in study.limits[0].text
+
+
+def test_json_frame_and_text_hold_the_same(study):
+    document = json.loads(study.to_json())
+    assert document["entropy"] == pytest.approx(0.8811)
+    frame = study.to_frame()
+    assert frame["excess_loss"].tolist() == [p["excess_loss"] for p in document["waypoints"]]
+    assert f"{study.last[0].cosine_beyond:.4f}" in str(study)
+
+
+def test_optimisers_take_the_steps_that_they_are_named_for():
+    contexts = contexts_in_the_plane()
+    first = contexts.gradient(np.zeros((5, 2)))
+
+    def after_one(optimiser):
+        return next(iter(descend(contexts, optimiser, at=[1])))[1]
+
+    assert after_one(gradient_descent(0.5)) == pytest.approx(-0.5 * first)
+    assert np.linalg.norm(after_one(normalised_gradient_descent(0.01))) == pytest.approx(0.01)
+    moved = np.abs(after_one(adam(0.01)))[np.abs(first) > 1e-6]
+    assert moved == pytest.approx(0.01, rel=1e-3)
+
+
+def test_no_step_is_no_study():
+    with pytest.raises(ConfigError, match="steps: 0"):
+        study_implicit_bias(contexts_in_the_plane(), steps=0)
+
+
+@pytest.mark.slow
+def test_the_papers_second_experiment_over_ten_thousand_steps():
+    """m 50, d 60, V 10, supports of 6; the bars are loose enough for any seed."""
+    contexts = random_contexts(contexts=50, dimensions=60, vocabulary=10, support=6, seed=3)
+    study = study_implicit_bias(
+        contexts, steps=10_000, optimisers=[normalised_gradient_descent(0.01)]
+    )
+    end = study.last[0]
+    assert end.excess_loss < 5e-4
+    assert end.cosine_beyond > 0.96
+    assert end.distance_in_f < 0.01
