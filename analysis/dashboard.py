@@ -22,13 +22,11 @@ from analysis.report.figures import Picture, draw_figures
 from analysis.report.findings import Findings, gather_findings
 from analysis.report.summary import summarise
 from analysis.report.tables import Table
-from analysis.text.forecasting import forecast_text
 from analysis.text.numbers import in_print
 from analysis.text.tuning import trend_sentences
 from scaling.errors import ScalingError
 from scaling.limits import LimitCode, texts
 from scaling.records import Records
-from scaling.tables.notes import notes_text
 from scaling.tables.numbers import number
 
 BOOTSTRAP = RESAMPLES  # as the report, whose numbers these are
@@ -176,7 +174,7 @@ def _answer(findings: Findings, typed: str) -> None:
     except ScalingError as error:
         st.error(_plain(str(error)))
         return
-    st.code(forecast_text(answer) + notes_text(findings.records.told), language=None)
+    st.code(answer.to_text(), language=None)
 
 
 def _rungs(findings: Findings, pictures: Mapping[str, Picture]) -> None:

@@ -4,11 +4,18 @@ Texts and figures stand above the results that they show, and results import not
 one list says where the text and the figure of each are; they are imported when they are asked for.
 """
 
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from scaling.display import Block, Displayed
+from scaling.limits import Limit
+from scaling.tables.notes import Note, notes_beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,12 +48,34 @@ FIGURES = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Result(Displayed):
     """A result of the analysis; `TEXTS` says what it shows."""
 
+    notes: tuple[Note, ...] = field(default=(), compare=False)  # how its runs were read
+
     def blocks(self) -> list[Block]:
         """What the command line prints of it, block by block."""
-        return list(_named(TEXTS, self)(self))
+        told = notes_beside(self.notes, self._limits_shown())
+        return [*_named(TEXTS, self)(self), *([told] if told.sentences else [])]
+
+    def in_meaningful_digits(self) -> Self:
+        """The same to the digits that mean something, as every page shows it."""
+        return self
+
+    def to_json(self) -> str:
+        """As one JSON document, in the digits that mean something; what is not finite is null."""
+        return json.dumps(self._document(), indent=2, allow_nan=False)
+
+    def _document(self) -> Any:
+        """JSON-ready values of everything but the runs that it was made from."""
+        shown = self.in_meaningful_digits()
+        names = (f.name for f in fields(shown) if f.name != "records")
+        return {name: plain_values(getattr(shown, name)) for name in names}
+
+    def _limits_shown(self) -> Iterable[Limit]:
+        limits: Iterable[Limit] = getattr(self, "limits", ())
+        return limits
 
 
 class DrawnResult(Result):
@@ -59,6 +88,32 @@ class DrawnResult(Result):
         """
         drawn: Axes = _named(FIGURES, self)(self, ax=ax, **how)
         return drawn
+
+
+def results_json(results: Iterable[Result]) -> str:
+    """Results as one JSON document, a list."""
+    documents = [result._document() for result in results]
+    return json.dumps(documents, indent=2, allow_nan=False)
+
+
+def plain_values(value: Any) -> Any:
+    """The same with JSON's own types; a number that is not finite becomes null."""
+    if isinstance(value, Result):
+        return value._document()
+    if isinstance(value, np.ndarray):
+        return plain_values(value.tolist())
+    if hasattr(value, "__dataclass_fields__"):
+        return {f.name: plain_values(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): plain_values(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        kinds = set(map(type, value))
+        if kinds == {float}:  # residuals, and the names of rows: a million of a large table
+            return [item if math.isfinite(item) else None for item in value]
+        if kinds == {str}:
+            return list(value)
+        return [plain_values(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _named(places: Mapping[str, str], result: Result) -> Any:

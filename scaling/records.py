@@ -154,19 +154,19 @@ class Records(Displayed):
         wanted = set(run_ids)
         return self.select(self.table["run_id"].isin(wanted), "not in this plan")
 
-    @property
+    @cached_property
     def told(self) -> tuple[Note, ...]:
         """Everything to say of how the table was read: its notes, rows left out so far, and runs
         that have not finished."""
         said = list(self.notes)
         if self.dropped:
             reasons = ", ".join(f"{why} ({n:,})" for why, n in self.dropped_by_reason.items())
-            said.append(Note(NoteCode.LEFT_OUT, f"rows left out: {reasons}"))
+            said.append(Note(NoteCode.ROWS, f"rows left out: {reasons}"))
         counts = self.status[~self.is_finished].value_counts()
         if len(counts) and not any(note.code is NoteCode.STATUS for note in said):
             words = ", ".join(f"{n:,} {printable(word)}" for word, n in counts.items())
             said.append(
-                Note(NoteCode.LEFT_OUT, f"not finished: {words} of {counted(len(self), 'row')}")
+                Note(NoteCode.ROWS, f"not finished: {words} of {counted(len(self), 'row')}")
             )
         return tuple(said)
 

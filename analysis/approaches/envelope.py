@@ -95,6 +95,7 @@ def fit_envelope(
         coefficient=coefficient,
         confidence_level=confidence_level,
         limits=tuple(limits),
+        notes=records.told,
     )
 
 

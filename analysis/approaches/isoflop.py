@@ -125,6 +125,7 @@ def fit_isoflop(
         coefficient=float(np.exp(offsets[0])),
         confidence_level=confidence_level,
         records=used,
+        notes=records.told,
         limits=_limits(profiles, [m.off_centre for m in minima], float(slopes[0]), cubic_slope),
     )
 

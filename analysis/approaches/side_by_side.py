@@ -12,6 +12,7 @@ from analysis.intervals import LEVEL, Interval
 from scaling.errors import ScalingError
 from scaling.limits import Limit, LimitCode, codes, texts
 from scaling.sources import Source, records_from
+from scaling.tables.notes import Note
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -67,18 +68,26 @@ def cross_checks(
             records, bootstrap=bootstrap, confidence_level=confidence_level, seed=seed
         )
 
-    return _checked("approach 1 (envelope)", envelope), _checked("approach 2 (IsoFLOP)", isoflop)
+    return (
+        _checked("approach 1 (envelope)", envelope, records.told),
+        _checked("approach 2 (IsoFLOP)", isoflop, records.told),
+    )
 
 
-def _checked(approach: str, fit: Callable[[], EnvelopeFit | IsoflopFit]) -> CrossCheck:
+def _checked(
+    approach: str, fit: Callable[[], EnvelopeFit | IsoflopFit], told: tuple[Note, ...]
+) -> CrossCheck:
     try:
         found = fit()
     except ScalingError as error:
         refused = (Limit(LimitCode.NO_ANSWER, str(error)),)
-        return CrossCheck(approach=approach, exponent=None, interval=None, limits=refused)
+        return CrossCheck(
+            approach=approach, exponent=None, interval=None, limits=refused, notes=told
+        )
     return CrossCheck(
         approach=approach,
         exponent=found.exponent,
         interval=found.exponent_interval,
         limits=found.limits,
+        notes=told,
     )

@@ -103,7 +103,8 @@ def budget_for_loss(
     if not (np.isfinite(loss) and loss > 0):
         raise ForecastError(f"target loss {loss:g}: give a finite loss above zero")
     column = options.x or "train_flops"
-    question = pose(records_from(records), (column,), options)
+    records = records_from(records)
+    question = pose(records, (column,), options)
     forecaster = prepare(question, options, distance=1.0)
     ask = BudgetQuestion(forecaster=forecaster, limits=question.limits)
     start, end = ask.log_budget_range
@@ -127,6 +128,7 @@ def budget_for_loss(
         median=None if against else median,
         ranges=ranges,
         limits=ask.limits + _limits(loss, column, median, ranges, end, against),
+        notes=records.told,
     )
 
 

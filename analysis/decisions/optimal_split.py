@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.decisions.demand import Demand, demand_for, with_effective_data
-from analysis.display import Result
+from analysis.display import Result, plain_values
 from analysis.fitting.flops_per_param_token import FlopsPerParamToken
 from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
 from analysis.forecasting.options import DEFAULT, ForecastOptions
@@ -97,6 +97,13 @@ class Allocation(Result):
     def __getitem__(self, number: int) -> OptimalSplit:
         return self.splits[number]
 
+    def _document(self) -> Any:
+        """A list, an entry a split."""
+        return plain_values(self.splits)
+
+    def _limits_shown(self) -> Iterator[Limit]:
+        return (limit for split in self.splits for limit in split.limits)
+
     def to_frame(self) -> "DataFrame":
         """One row per budget: params and tokens (blank where they are not supported), training
         FLOP, params_low_90 and so on (by the levels), the loss there and at half and twice the
@@ -176,13 +183,14 @@ def allocate(
             source=records.source,
             runs=len(question.ladder),
             evidence=evidence[i],
+            notes=records.told,
             limits=shared
             + (against[i] or too_wide(log_params[i], "the best size"))
             + _endless(float(budget), log_params[i]),
         )
         for i, budget in enumerate(budgets)
     )
-    return Allocation(splits=splits)
+    return Allocation(splits=splits, notes=records.told)
 
 
 def _split(

@@ -28,6 +28,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, limits_from
 from scaling.sources import Source, records_from
+from scaling.tables.notes import notes_from
 from scaling.words import counted
 
 if TYPE_CHECKING:
@@ -140,10 +141,6 @@ class Backtest(DrawnResult):
             inside=frame["measured"].between(frame["low_90"], frame["high_90"]),
         )
 
-    def to_json(self) -> str:
-        """The backtest as one JSON document."""
-        return json.dumps(asdict(self), indent=2)
-
     @classmethod
     def from_json(cls, text: str) -> "Backtest":
         """The backtest that `to_json` wrote."""
@@ -161,6 +158,7 @@ class Backtest(DrawnResult):
             by_origin=tuple(_score_from(s) for s in d["by_origin"]),
             predictions=tuple(Prediction(**p) for p in d["predictions"]),
             limits=limits_from(d["limits"]),
+            notes=notes_from(d.get("notes", ())),
         )
 
 
@@ -220,6 +218,7 @@ def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest
         by_origin=tuple(_score(s) for s in scored),
         predictions=tuple(p for i, s in enumerate(scored) for p in _predictions(i, s)),
         limits=question.limits,
+        notes=records.told,
     )
 
 

@@ -6,11 +6,11 @@ The strict order is `forecast_held_out` before the runs are measured, its result
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.display import DrawnResult
+from analysis.display import DrawnResult, plain_values
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import Forecast
@@ -96,6 +96,12 @@ class HeldOutCheck(DrawnResult):
                 for run in self.runs
             ]
         ).astype({"predicted": float, "error_percent": float})
+
+    def _document(self) -> Any:
+        document = super()._document()
+        for told, run in zip(document["runs"], self.runs, strict=True):
+            told |= {"error_percent": run.error_percent, "is_inside": run.is_inside}
+        return document | {"limits": plain_values(self.limits)}
 
     @property
     def line(self) -> str:
@@ -224,7 +230,11 @@ def check_held_out(
             )
         )
     return HeldOutCheck(
-        runs=tuple(runs), confidence_level=confidence_level, forecast=made, records=records
+        runs=tuple(runs),
+        confidence_level=confidence_level,
+        forecast=made,
+        records=records,
+        notes=records.told,
     )
 
 

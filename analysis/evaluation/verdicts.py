@@ -208,6 +208,7 @@ def standing_of(
         source=records.source,
         count=chain.count if chain else 0,
         published=published,
+        notes=records.told,
     )
 
 

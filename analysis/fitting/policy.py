@@ -94,7 +94,7 @@ def fit_law(
     the runs cannot answer; what limits a usable answer is in ``Fit.limits``.
     """
     records = records_from(records)
-    kind = law_named(law)
+    kind, told = law_named(law), records.told
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
         records = screen(records, *([x] if x else kind.inputs))
     _check_runs(records, kind, x)
@@ -115,7 +115,7 @@ def fit_law(
         limits = fit.limits if steeper else (FLOOR_HELD, *fit.limits)
         fit = replace(fit, unidentified=untold, limits=limits)
         chosen_floor = replace(chosen_floor, because=untold[floor])
-    fit = replace(fit, choices=(chosen_runs, chosen_objective, chosen_floor))
+    fit = replace(fit, choices=(chosen_runs, chosen_objective, chosen_floor), notes=told)
     return replace(fit, card=checklist_card(fit, runs).entries) if card else fit
 
 

@@ -17,6 +17,7 @@ from scaling.columns import canonical_name
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.limits import Limit, LimitCode, codes
+from scaling.tables.notes import Note
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -38,6 +39,9 @@ class LawPrediction(Result):
     decades_beyond: FloatArray  # (points,) outside the runs; 0 inside
     limits: tuple[tuple[Limit, ...], ...]  # of each point
     fit_limits: tuple[Limit, ...]  # of all points: of the fit, and of how a budget is counted
+
+    def _limits_shown(self) -> tuple[Limit, ...]:
+        return self.fit_limits
 
     @property
     def points(self) -> list[dict[str, float]]:
@@ -79,6 +83,7 @@ def predicted(
     untold: Mapping[str, str],
     fit_limits: tuple[Limit, ...],
     confidence_level: float,
+    notes: tuple[Note, ...] = (),
 ) -> LawPrediction:
     """What the law says at ``given`` values of its ``columns``, or of train_flops alone.
 
@@ -114,6 +119,7 @@ def predicted(
         decades_beyond=beyond,
         limits=limits,
         fit_limits=fit_limits + (counted if "train_flops" in at else ()),
+        notes=notes,
     )
 
 

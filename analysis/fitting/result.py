@@ -19,6 +19,7 @@ from scaling.laws.base import Law
 from scaling.laws.registry import law_named
 from scaling.limits import Limit, LimitCode, limits_from
 from scaling.records import Records
+from scaling.tables.notes import notes_from
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -211,6 +212,7 @@ class Fit(DrawnResult):
             untold=self.unidentified,
             fit_limits=self.limits,
             confidence_level=confidence_level or self.confidence_level,
+            notes=self.notes,
         )
 
     def covariance(self) -> "DataFrame":
@@ -333,13 +335,12 @@ class Fit(DrawnResult):
             drawn = {k: np.asarray(v).tolist() for k, v in self.draws.constants().items()}
         reload = {
             "law_constants": {k: float(v) for k, v in self.law.constants().items()},
-            "draws": None
-            if drawn is None
-            else {k: np.asarray(v).tolist() for k, v in drawn.items()},
+            "draws": drawn,
             "fixed": dict(self.fixed),
             "unidentified": dict(self.unidentified),
         }
-        return json.dumps({**self.to_dict(), "reload": reload}, allow_nan=False)
+        told = {"notes": [asdict(note) for note in self.notes], "reload": reload}
+        return json.dumps({**self.to_dict(), **told}, allow_nan=False)
 
     def save(self, path: str | Path) -> None:
         """Write fit.json."""
@@ -363,6 +364,7 @@ class Fit(DrawnResult):
                 unidentified=state["unidentified"],
                 choices=tuple(Choice(about=k, **v) for k, v in document["choices"].items()),
                 limits=limits_from(document["limits"]),
+                notes=notes_from(document.get("notes", ())),
                 columns=tuple(document["columns"]),
                 log_residuals=tuple(document["log_residuals"]),
                 rows=tuple(document["rows"]),

@@ -97,6 +97,7 @@ def forecast(
         seed=options.seed,
         flops_per_param_token=question.ladder.flops if question.is_surface else None,
         records=records,
+        notes=records.told,
     )
 
 
@@ -119,7 +120,7 @@ def with_predictions(points: pd.DataFrame, answer: Forecast) -> pd.DataFrame:
     Every column and the order of rows stay as they are. Rows that the runs cannot support have no
     median, and intervals of the digits that mean something; the forecast says why.
     """
-    targets = [target.in_meaningful_digits() for target in answer.targets]
+    targets = answer.in_meaningful_digits().targets
     added: dict[str, list[float | None]] = {"median": [t.median for t in targets]}
     columns = [interval_columns(target.intervals) for target in targets]
     added |= {name: [ends[name] for ends in columns] for name in columns[0]}

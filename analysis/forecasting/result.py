@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, codes, first_of, limits_from
 from scaling.records import Records
+from scaling.tables.notes import notes_from
 from scaling.words import counted
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Forecast(DrawnResult):
         high_90 (by the levels), decades_beyond, and the codes of its limits."""
         import pandas as pd
 
-        shown = [target.in_meaningful_digits() for target in self.targets]
+        shown = self.in_meaningful_digits().targets
         return pd.DataFrame(
             [
                 {
@@ -192,17 +193,16 @@ class Forecast(DrawnResult):
             ]
         ).astype({"median": float})
 
-    def to_json(self) -> str:
-        """The forecast as one JSON document, without the draws, and of what is not supported
-        only the digits that mean something."""
-        shown = tuple(target.in_meaningful_digits() for target in self.targets)
-        document = asdict(replace(self, targets=shown, records=None))
-        del document["records"]
+    def in_meaningful_digits(self) -> "Forecast":
+        """The same with every target in the digits that mean something."""
+        return replace(self, targets=tuple(t.in_meaningful_digits() for t in self.targets))
+
+    def _document(self) -> Any:
+        """All but the draws."""
+        document = super()._document()
         for target in document["targets"]:
             del target["draws"], target["centre"]
-            target["intervals"] = {str(k): list(v) for k, v in target["intervals"].items()}
-        document["pinned_floors"] = {str(k): list(v) for k, v in self.pinned_floors.items()}
-        return json.dumps(document, indent=2)
+        return document
 
     @classmethod
     def from_json(cls, text: str) -> "Forecast":
@@ -213,7 +213,7 @@ class Forecast(DrawnResult):
         document: dict[str, Any] = json.loads(text)
         try:
             return cls._from_document(document)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ForecastError(
                 f"this forecast was written by another version ({error}); make it anew"
             ) from error
@@ -230,6 +230,7 @@ class Forecast(DrawnResult):
         floors = {float(k): tuple(v) for k, v in document["pinned_floors"].items()}
         lists: dict[str, Any] = {k: tuple(document[k]) for k in ("evidence",)}
         lists["limits"] = limits_from(document["limits"])
+        lists["notes"] = notes_from(document.get("notes", ()))
         noise = NewRunNoise(**document["noise"])
         if (flops := document.get("flops_per_param_token")) is not None:
             lists["flops_per_param_token"] = FlopsPerParamToken.from_dict(flops)

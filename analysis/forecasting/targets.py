@@ -10,7 +10,7 @@ import pandas as pd
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.tables.files import BY_SEPARATOR
-from scaling.tables.numbers import read_numbers
+from scaling.tables.numbers import number, read_numbers
 from scaling.tables.reading import comma_styles
 
 
@@ -79,9 +79,14 @@ class Targets:
 def _joined(name: str, values: Sequence[npt.ArrayLike]) -> FloatArray:
     """Numbers and arrays of numbers as one array (points,)."""
     try:
-        parts = [np.ravel(np.asarray(value, dtype=np.float64)) for value in values]
+        read = [number(value) if isinstance(value, str) else value for value in values]
+        parts = [np.ravel(np.asarray(value, dtype=np.float64)) for value in read]
     except (TypeError, ValueError) as error:
-        raise ForecastError(f"targets: {name} holds something that is not a number") from error
+        hint = ""
+        if any(str(v).rstrip("]')\"")[-1:] in ("x", "X", "\u00d7") for v in values):
+            hint = f'; ten times the largest run is 10 * runs.column("{name}").max()'
+        problem = f"targets: {name} holds something that is not a number{hint}"
+        raise ForecastError(problem) from error
     return np.concatenate(parts) if parts else np.empty(0)
 
 

@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import numpy as np
 
 from analysis.approaches.envelope import EnvelopeFit
 from analysis.approaches.isoflop import IsoflopFit
 from analysis.approaches.side_by_side import CrossCheck
+from analysis.display import plain_values
 from analysis.fitting.checklist import Card
 from analysis.fitting.prediction import LawPrediction
 from analysis.fitting.result import Estimate, Fit
-from analysis.text.tables import plain_values, target_label
+from analysis.text.tables import target_label
 from scaling.display import Block, Section, Table, as_text
 from scaling.limits import texts
 from scaling.words import counted
@@ -153,5 +153,5 @@ def fit_json(
     """What the fit may be read for, and the cross-checks, as one JSON document."""
     document = fit.to_dict(confidence_levels)
     if checks:
-        document["cross_checks"] = [asdict(check) for check in checks]
+        document["cross_checks"] = list(checks)
     return json.dumps(plain_values(document), allow_nan=False)

@@ -1,41 +1,11 @@
-"""Labels, and JSON, that all texts share."""
+"""Labels that all texts share."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
 #: How a quantity is written in a table of targets.
 _SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
 
 FARTHEST = "the distance is that of whichever of N, D and C lies farthest outside the runs"
-
-
-def result_json(result: Any) -> str:
-    """One result dataclass as one JSON document; an unbounded end is null."""
-    return json.dumps(plain_values(asdict(result)), indent=2, allow_nan=False)
-
-
-def results_json(results: Sequence[Any]) -> str:
-    """Result dataclasses as one JSON document; an unbounded end is null."""
-    return json.dumps(
-        [plain_values(asdict(result)) for result in results], indent=2, allow_nan=False
-    )
-
-
-def plain_values(value: Any) -> Any:
-    """The same with JSON's own types; a number that is not finite becomes null."""
-    if isinstance(value, Mapping):
-        return {str(name): plain_values(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        kinds = set(map(type, value))
-        if kinds == {float}:  # residuals, and the names of rows: a million of a large table
-            return [item if math.isfinite(item) else None for item in value]
-        if kinds == {str}:
-            return list(value)
-        return [plain_values(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def target_label(at: Mapping[str, float], digits: int = 3) -> str:

@@ -1,10 +1,7 @@
-"""How well each model size is tuned, as text and as JSON."""
+"""How well each model size is tuned, as text."""
 
-import json
 import math
-from dataclasses import asdict
 
-from analysis.text.tables import plain_values
 from analysis.tuning.rungs import LadderHealth, Rung
 from scaling.display import Block, Section, Table, as_text
 from scaling.limits import LimitCode, texts
@@ -77,11 +74,3 @@ def trend_sentences(health: LadderHealth) -> list[str]:
         for stake in health.stakes
     ]
     return sentences
-
-
-def health_json(health: LadderHealth) -> str:
-    """The health of a ladder as one JSON document; what was not recorded is null."""
-    document = asdict(health)
-    if health.trend is not None:
-        document["trend"]["is_real"] = health.trend.is_real
-    return json.dumps(plain_values(document), indent=2, allow_nan=False)

@@ -8,6 +8,7 @@ look at; they change no weight.
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,6 +95,12 @@ class LadderHealth(Result):
         """One row per rung, smallest first, with the fields of `Rung`; blank: not recorded."""
         return pd.DataFrame([asdict(rung) for rung in self.rungs])
 
+    def _document(self) -> Any:
+        document = super()._document()
+        if self.trend is not None:
+            document["trend"]["is_real"] = self.trend.is_real
+        return document
+
 
 def ladder_health(records: Source, curves: pd.DataFrame | None = None) -> LadderHealth:
     """The health of every rung, and of the learning-rate rule along the ladder.
@@ -132,6 +139,7 @@ def ladder_health(records: Source, curves: pd.DataFrame | None = None) -> Ladder
         limits=records.finished.left_out()
         + ((Limit(LimitCode.NO_TREND, refusal),) if refusal else ()),
         stakes=_stakes(table, trend),
+        notes=records.told,
     )
 
 

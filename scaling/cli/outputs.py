@@ -3,16 +3,18 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaling.display import as_text
 from scaling.errors import ConfigError
-from scaling.tables.notes import notes_text, plain
+from scaling.tables.notes import notes_beside, plain
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from scaling.limits import Limit
     from scaling.tables.notes import Note
 
 Arguments = argparse.Namespace
@@ -28,14 +30,16 @@ def put(text: str, end: str = "\n") -> None:
     print(plain(text), end=end)
 
 
-def tell(arguments: Arguments) -> None:
-    """Say on standard error how the runs were read, where nothing else of the verb does."""
-    if lines := _notes_text(arguments):
+def tell(arguments: Arguments, limits: "Iterable[Limit]" = ()) -> None:
+    """Say on standard error how the runs were read, where nothing else of the verb does; what
+    ``limits`` have told of rows is not told again."""
+    if lines := _notes_text(arguments, limits):
         say(lines.strip())
 
 
-def _notes_text(arguments: Arguments) -> str:
-    return notes_text(getattr(arguments, "notes", ()))
+def _notes_text(arguments: Arguments, limits: "Iterable[Limit]" = ()) -> str:
+    told = as_text([notes_beside(getattr(arguments, "notes", ()), limits)])
+    return f"\n{told}" if told else ""
 
 
 def _with_notes(document: str, arguments: Arguments) -> str:
@@ -48,10 +52,15 @@ def _with_notes(document: str, arguments: Arguments) -> str:
     return json.dumps(answered, indent=1, allow_nan=False)
 
 
-def answer(document: str, text: Callable[[], str], arguments: Arguments) -> None:
-    """Save the JSON document where -o says, and print it or its text."""
+def answer(
+    document: str,
+    text: Callable[[], str],
+    arguments: Arguments,
+    limits: "Iterable[Limit]" = (),
+) -> None:
+    """Save the JSON document where -o says, and print it or its text, as `show` does."""
     save(document, arguments)
-    show(document, text, arguments)
+    show(document, text, arguments, limits)
 
 
 def save(document: str, arguments: Arguments) -> None:
@@ -82,9 +91,17 @@ def save_table(table: "DataFrame", arguments: Arguments) -> None:
         raise ConfigError(f"{arguments.output}: cannot be written ({error.strerror})") from error
 
 
-def show(document: str | Callable[[], str], text: Callable[[], str], arguments: Arguments) -> None:
-    """Print the JSON document, or what a person reads; one that is long may be made on demand."""
+def show(
+    document: str | Callable[[], str],
+    text: Callable[[], str],
+    arguments: Arguments,
+    limits: "Iterable[Limit]" = (),
+) -> None:
+    """Print the JSON document, or what a person reads; one that is long may be made on demand.
+
+    ``limits`` are those in the text: what they tell of the table's rows is not told again below.
+    """
     if arguments.json:
         put(_with_notes(document if isinstance(document, str) else document(), arguments))
     else:
-        put(text() if arguments.quiet else f"{text()}{_notes_text(arguments)}")
+        put(text() if arguments.quiet else f"{text()}{_notes_text(arguments, limits)}")

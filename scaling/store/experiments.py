@@ -1,6 +1,7 @@
 """The experiments of a run store by their names: found, listed, and made where missing."""
 
 import difflib
+from collections.abc import Mapping
 from typing import Any
 
 from scaling.errors import NotStoredError, StoreError
@@ -8,11 +9,12 @@ from scaling.names import SEALS
 from scaling.store.database import Content, content_of, sqlite_file
 from scaling.store.mlflow_client import connect, is_taken, no_answer, one_line_errors
 from scaling.store.run_state import EXPERIMENT_KIND, KIND
-from scaling.store.sql_reads import experiments, or_slowly, speaks_sql
+from scaling.store.sql_reads import experiments, or_slowly, run_times, speaks_sql
 from scaling.store.tracking_uri import without_credentials
 from scaling.tables.notes import quoted
 
 _SHOWN = 12  # experiments that a sentence names
+_MLFLOWS_OWN = "0"  # the id of the experiment "Default"
 
 
 def opened_experiment(sweep: str, uri: str) -> str:
@@ -47,8 +49,9 @@ def found_experiment(sweep: str, uri: str) -> str:
                 return str(experiment.experiment_id)
     found = sweep_ids(uri)
     if sweep not in found:
-        near = difflib.get_close_matches(sweep, found, n=1)
-        there = quoted(sorted(found.keys() - {SEALS}), _SHOWN)
+        offered = sorted(_without_mlflows_own(found, uri) - {SEALS})
+        near = difflib.get_close_matches(sweep, offered, n=1)
+        there = quoted(offered, _SHOWN)
         hint = f'did you mean "{near[0]}"?' if near else f"there are: {there}"
         raise NotStoredError(
             f'{without_credentials(uri)}: no experiment "{sweep}"; '
@@ -67,6 +70,22 @@ def sweep_ids(uri: str) -> dict[str, str]:
     client = connect(uri)
     with one_line_errors(uri):
         return {found.name: found.experiment_id for found in client.search_experiments()}
+
+
+def _without_mlflows_own(found: Mapping[str, str], uri: str) -> set[str]:
+    """The names of the experiments but that which MLflow makes of itself, where it has no run."""
+    if _MLFLOWS_OWN in found.values() and _is_empty(_MLFLOWS_OWN, uri):
+        return {name for name, known in found.items() if known != _MLFLOWS_OWN}
+    return set(found)
+
+
+def _is_empty(experiment_id: str, uri: str) -> bool:
+    if speaks_sql(uri):
+        with or_slowly(uri):
+            return not run_times(uri, experiment_id)
+    client = connect(uri)
+    with one_line_errors(uri):
+        return not client.search_runs([experiment_id], max_results=1)
 
 
 def database_exists(uri: str) -> bool:

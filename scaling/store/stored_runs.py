@@ -5,7 +5,7 @@ A table has this in its columns ``started_at`` and ``ended_at``, if anywhere.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import MAXYEAR, UTC, datetime
 from functools import cached_property
 
@@ -58,6 +58,22 @@ class StoredRuns:
         """Every final loss that the store was told of these runs, the first one first."""
         points = self.store.curves(_LOSS, run_ids=set(run_ids))
         return {str(run): tuple(rows[_LOSS]) for run, rows in points.groupby("run_id")}
+
+    def with_times(self, records: Records) -> Records:
+        """The runs with ``started_at`` and ``ended_at``, UTC, where their table does not say and
+        the store does."""
+        told = [self.times.get(run, RunTimes()) for run in records.row_names]
+        table = records.table
+        for name, times in (
+            ("started_at", [one.began for one in told]),
+            ("ended_at", [one.ended for one in told]),
+        ):
+            known = [t.isoformat(timespec="milliseconds") if t else None for t in times]
+            stored = pd.Series(known, index=table.index, dtype=object)
+            own = table[name].astype(object) if name in table else stored
+            if (filled := own.where(own.notna(), stored)).notna().any():
+                table = table.assign(**{name: filled})
+        return replace(records, table=table)
 
     def _tries(self) -> list[tuple[str, int, int | None]]:
         """(run id, start, end) of every try that is there, in milliseconds."""

@@ -1,8 +1,11 @@
 """What a reader understood, filled in, chose between or left out, as values: code and sentence."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from scaling.display import Section
+from scaling.limits import Limit, LimitCode, first_of
 
 #: Examples that a sentence gives of what happened to many rows.
 EXAMPLES = 2
@@ -22,7 +25,9 @@ class NoteCode(StrEnum):
     STATUS = "status"
     """Which column says where each run stands, and how many stand where."""
     LEFT_OUT = "left out"
-    """Rows or cells took no part."""
+    """Cells, or rows of some word, took no part."""
+    ROWS = "rows left out"
+    """Rows took no part, for the reasons in the text."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,16 @@ class Note:
     """A sentence for people, without a full stop; it may change at any time."""
 
 
-def notes_text(notes: Iterable[Note]) -> str:
-    """What a reader says of a table, to be printed below an answer; "" where it says nothing."""
-    lines = [f"\n  - {note.text}" for note in notes]
-    return "".join(["\n\nread as:", *lines]) if lines else ""
+def notes_beside(notes: Iterable[Note], limits: Iterable[Limit]) -> Section:
+    """What a reader says of a table, to be shown below an answer with these limits: they tell
+    which rows took no part, the reader's own among them."""
+    is_told = first_of(LimitCode.LEFT_OUT, limits) is not None
+    return Section("read as", [n.text for n in notes if not (is_told and n.code is NoteCode.ROWS)])
+
+
+def notes_from(documents: Iterable[Mapping[str, str]]) -> tuple[Note, ...]:
+    """The notes of a JSON document. Raises ValueError for an unknown code."""
+    return tuple(Note(NoteCode(one["code"]), one["text"]) for one in documents)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ _WORDS = {
     "converged finish ended "
     "fertig abgeschlossen beendet erfolgreich erledigt termine acheve reussi fini terminado "
     "terminada completado completada finalizado finalizada",
-    "failed": "failed fail failure crashed crash error errored killed cancelled canceled aborted "
-    "abort oom outofmemory timeout timedout preempted stopped terminated incomplete "
-    "abgebrochen fehlgeschlagen gescheitert abgesturzt abgestuerzt echoue echec annule plante "
-    "fallido fallida fallo cancelado cancelada abortado abortada",
-    "interrupted": "interrupted unterbrochen interrompu interrumpido interrumpida",
+    "failed": "failed fail failure crashed crash error errored oom outofmemory incomplete "
+    "fehlgeschlagen gescheitert abgesturzt abgestuerzt echoue echec plante fallido fallida fallo",
+    "interrupted": "interrupted killed cancelled canceled aborted abort timeout timedout preempted "
+    "stopped terminated unterbrochen abgebrochen interrompu annule interrumpido interrumpida "
+    "cancelado cancelada abortado abortada",
     "diverged": "diverged diverge divergence nan exploded unstable blewup divergiert divergido",
     "running": "running inprogress started active training pending queued scheduled waiting "
     "submitted resumed unfinished ongoing "
@@ -37,7 +37,8 @@ _FLAGS = {
         ("finished", "completed", "complete", "done", "succeeded"), ("finished", "failed")
     ),
     **dict.fromkeys(("diverged", "exploded"), ("diverged", "finished")),
-    **dict.fromkeys(("failed", "crashed", "killed", "oom"), ("failed", "finished")),
+    **dict.fromkeys(("failed", "crashed", "oom"), ("failed", "finished")),
+    "killed": ("interrupted", "finished"),
 }
 _SHOWN = 6  # words that a sentence names
 _MOSTLY = 0.5  # of the cells of a column that is named so: it is one of statuses

@@ -1,5 +1,7 @@
 """Facts about results for people: what they print, tabulate, predict and draw."""
 
+import html
+import json
 import re
 from dataclasses import replace
 from importlib import import_module
@@ -12,6 +14,7 @@ from matplotlib import pyplot as plt
 import analysis
 from analysis import display
 from analysis.fitting.result import Fit
+from scaling import records_from
 from scaling.errors import FitError, ForecastError
 from scaling.limits import LimitCode
 
@@ -54,10 +57,10 @@ def test_every_result_has_a_text_and_every_drawn_one_a_figure():
 def test_a_result_prints_the_same_in_a_terminal_and_in_a_notebook(results, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     for name, result in results.items():
-        shown, html = repr(result), result._repr_html_()
+        shown, page = repr(result), result._repr_html_()
         assert max(map(len, shown.splitlines())) <= 80, name
         assert len(shown) < 3000, name
-        cells = re.findall(r"<td[^>]*>(.*?)</td>", html)
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", page)
         assert all(cell.split()[0] in shown for cell in cells if cell), name
         assert str(result).splitlines()[0] == result.to_text().splitlines()[0]
 
@@ -182,15 +185,62 @@ def answers(ladder):
     }
 
 
+def test_every_result_is_one_json_document_without_what_no_page_shows(results, answers, ladder):
+    checked = ladder.table.assign(clipped_share=0.01, spikes=0, run_id=ladder.table.index)
+    made = {**results, **answers, "LadderHealth": analysis.ladder_health(checked)}
+    made["OptimalSplit"] = answers["Allocation"][0]
+    assert set(made) == set(display.TEXTS)
+    for name, result in made.items():
+        document = json.loads(result.to_json(), parse_constant=pytest.fail)
+        for one in document if isinstance(document, list) else [document]:
+            limited = "fit_limits" if name == "LawPrediction" else "approach"
+            assert {"limits", "notes"} <= set(one) or limited in one, name
+            assert "records" not in one and "draws" not in one, name
+    assert json.loads(answers["Allocation"].to_json())[1]["params"] is None
+    assert json.loads(answers["HeldOutCheck"].to_json())["forecast"]["targets"][0]["median"]
+    for kind, answer in ((analysis.Forecast, "Forecast"), (analysis.Backtest, "Backtest")):
+        assert kind.from_json(answers[answer].to_json()).to_json() == answers[answer].to_json()
+
+
+def test_a_result_says_how_its_runs_were_read_where_it_is_printed_and_in_a_notebook(ladder):
+    table = ladder.table.assign(loss=ladder.table["loss"].astype(str)).rename(
+        columns={"loss": "val_loss"}
+    )
+    table.loc[table.index[0], "val_loss"] = "n/a"
+    few = analysis.ForecastOptions(draws=200)
+    told = 'columns: loss = "val_loss"'
+    runs = records_from(table)
+    fit = analysis.fit_law(runs, "chinchilla", bootstrap=0, card=False)
+    made = [fit, fit.predict(C=1e19), analysis.fit_isoflop(runs, bootstrap=BOOTSTRAP)]
+    made += [analysis.fit_envelope(runs, bootstrap=BOOTSTRAP)]
+    made += [
+        *analysis.cross_checks(runs, bootstrap=BOOTSTRAP),
+        analysis.backtest(runs, options=few),
+    ]
+    made += [analysis.forecast(runs, analysis.Targets.flops(3e20), options=few)]
+    made += [analysis.allocate(runs, 3e20, options=few)]
+    made += [made[-1][0], analysis.budget_for_loss(runs, 2.5, options=few)]
+    for result in made:
+        assert told in str(result) and told in html.unescape(result._repr_html_()), type(result)
+        assert {"code": "understood", "text": told} in (
+            json.loads(result.to_json())[0]["notes"]
+            if isinstance(result, analysis.Allocation)
+            else json.loads(result.to_json())["notes"]
+        )
+    assert repr(Fit.from_json(fit.to_json())) == repr(fit)
+    for told_once in (fit, made[-4], made[-2]):
+        assert str(told_once).count("left out: ") == 1
+
+
 def test_answers_of_a_forecast_print_and_tabulate_the_same(answers, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     for name, answer in answers.items():
-        shown, html = repr(answer), answer._repr_html_()
+        shown, page = repr(answer), answer._repr_html_()
         assert max(map(len, shown.splitlines())) <= 80, name
-        assert all(cell.split()[0] in shown for cell in re.findall(r"<td[^>]*>(.*?)</td>", html)), (
+        assert all(cell.split()[0] in shown for cell in re.findall(r"<td[^>]*>(.*?)</td>", page)), (
             name
         )
-        assert html.count("<table") == (0 if name == "SealStanding" else html.count("</table>"))
+        assert page.count("<table") == (0 if name == "SealStanding" else page.count("</table>"))
         assert len(answer.to_frame()) == {"Backtest": 0, "SealStanding": 0}.get(name, 1) or (
             len(answer.to_frame()) > 1
         )
@@ -235,3 +285,7 @@ def test_targets_take_numbers_lists_arrays_and_columns_of_a_table():
             refused()
     with pytest.raises(ForecastError, match="train_flops holds something that is not a number"):
         analysis.Targets.flops("much")
+    assert analysis.Targets.runs("7B", "1.4e12").columns["params"].tolist() == [7e9]
+    for multiple in ("10x", "10 \u00d7", ["10x"]):
+        with pytest.raises(ForecastError, match=r"is 10 \* runs.column\(\"train_flops\"\).max"):
+            analysis.Targets.flops(multiple)

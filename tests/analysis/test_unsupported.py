@@ -28,7 +28,6 @@ from analysis.text.decisions import budgets_text, splits_text
 from analysis.text.evaluation import standing_text
 from analysis.text.forecasting import forecast_text
 from analysis.text.numbers import loss_in_words
-from analysis.text.tables import result_json, results_json
 from scaling.errors import FitError
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode, first_of
@@ -104,7 +103,7 @@ def test_nor_in_json_or_text_or_a_table_of_points(far):
 def test_a_budget_or_a_split_without_support_has_none_either(short):
     budget = budget_for_loss(short, 1.76, options=FEW_DRAWS)
     assert (budget.supported, budget.median) == (False, None)
-    assert json.loads(result_json(budget.in_meaningful_digits()))["median"] is None
+    assert json.loads(budget.to_json())["median"] is None
     assert "unsupported" in budgets_text([budget])
     for splits in (
         allocate(short, 1e24, options=FEW_DRAWS),
@@ -113,7 +112,7 @@ def test_a_budget_or_a_split_without_support_has_none_either(short):
         (split,) = splits
         assert split.params is split.tokens is None
         assert splits_text(splits).count("unsupported") >= 3
-        (shown,) = json.loads(results_json([split.in_meaningful_digits()]))
+        shown = json.loads(split.to_json())
         ends = [*shown["params_range"]["0.9"], *shown["tokens_range"]["0.9"]]
         assert all(end == float(f"{end:.0e}") for end in ends)
 

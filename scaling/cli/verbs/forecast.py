@@ -64,6 +64,7 @@ def fit(arguments: Arguments) -> None:
         lambda: fit_json(fitted, checks, shares),
         lambda: fit_text(fitted, checks, shares, with_card=arguments.card),
         arguments,
+        fitted.limits,
     )
     if fitted.columns == ("train_flops",) and (hint := sizes_hint(records)) is not None:
         say(f"hint: {hint}")
@@ -100,7 +101,7 @@ def forecast(arguments: Arguments) -> None:
             asked=tuple(targets.columns),
             where=arguments.where,
         )
-    answer(answered.to_json(), lambda: forecast_text(answered), arguments)
+    answer(answered.to_json(), lambda: forecast_text(answered), arguments, answered.limits)
     log_forecast(arguments.source)
 
 
@@ -108,7 +109,6 @@ def allocate(arguments: Arguments) -> None:
     """Split budgets between model size and tokens, with intervals; inference and data limits."""
     from analysis.decisions.optimal_split import allocate as split_budgets
     from analysis.text.decisions import splits_text
-    from analysis.text.tables import results_json
 
     records, options = load_to_forecast(arguments)
     splits = split_budgets(
@@ -118,8 +118,8 @@ def allocate(arguments: Arguments) -> None:
         unique_tokens=arguments.unique_tokens,
         options=options,
     )
-    shown = [split.in_meaningful_digits() for split in splits]
-    answer(results_json(shown), lambda: splits_text(splits.splits), arguments)
+    limits = [limit for split in splits for limit in split.limits]
+    answer(splits.to_json(), lambda: splits_text(splits.splits), arguments, limits)
 
 
 def backtest(arguments: Arguments) -> None:
@@ -134,16 +134,16 @@ def backtest(arguments: Arguments) -> None:
 
         save_backtest_figure(scored, arguments.figure)
         say(f"figure: {arguments.figure}")
-    answer(scored.to_json(), lambda: backtest_text(scored), arguments)
+    answer(scored.to_json(), lambda: backtest_text(scored), arguments, scored.limits)
 
 
 def health(arguments: Arguments) -> None:
     """Print the health of every rung in SOURCE, and what fits make of it."""
-    from analysis.text.tuning import health_json, health_text
+    from analysis.text.tuning import health_text
     from analysis.tuning.rungs import ladder_health
 
     found = ladder_health(load(arguments), curves_of(arguments.source))
-    answer(health_json(found), lambda: health_text(found), arguments)
+    answer(found.to_json(), lambda: health_text(found), arguments, found.limits)
 
 
 def _require_one_question(arguments: Arguments) -> None:
@@ -203,13 +203,13 @@ def _predict_points(arguments: Arguments) -> None:
 def _budgets_for_losses(arguments: Arguments) -> None:
     """The reverse question, one answer a loss."""
     from analysis.decisions.budget_for_loss import budget_for_loss
+    from analysis.display import results_json
     from analysis.text.decisions import budgets_text
-    from analysis.text.tables import results_json
 
     records, options = load_to_forecast(arguments)
     budgets = [budget_for_loss(records, loss, options=options) for loss in arguments.target_loss]
-    shown = [budget.in_meaningful_digits() for budget in budgets]
-    answer(results_json(shown), lambda: budgets_text(budgets), arguments)
+    limits = [limit for budget in budgets for limit in budget.limits]
+    answer(results_json(budgets), lambda: budgets_text(budgets), arguments, limits)
 
 
 def _bounds(text: str) -> tuple[float | None, float | None]:

@@ -41,9 +41,10 @@ def report(arguments: Arguments) -> None:
     )
     path = write_report(findings, arguments.output, title=arguments.title)
     say(f"report: {path}")
-    for text in texts(findings.used.left_out()):
+    left_out = findings.used.left_out()
+    for text in texts(left_out):
         say(text)
-    tell(arguments)
+    tell(arguments, left_out)
     log_forecast(arguments.source)
 
 

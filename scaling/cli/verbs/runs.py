@@ -13,9 +13,13 @@ Arguments = argparse.Namespace
 def collect(arguments: Arguments) -> None:
     """Write the runs of an EXPERIMENT as a table."""
     from scaling.records import write_records
+    from scaling.store.run_store import RunStore
+    from scaling.store.stored_runs import StoredRuns
 
-    arguments.source = f"mlflow:{arguments.experiment.removeprefix('mlflow:')}"
+    sweep = arguments.experiment.removeprefix("mlflow:")
+    arguments.source = f"mlflow:{sweep}"
     records = load(arguments)
+    records = StoredRuns(RunStore.find(sweep)).with_times(records)
     write_records(records, arguments.output)
     say(f"{counted(len(records), 'run')} written to {arguments.output}")
     tell(arguments)

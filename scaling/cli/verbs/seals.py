@@ -24,10 +24,10 @@ Arguments = argparse.Namespace
 
 def verify(arguments: Arguments) -> None:
     """Score the forecast sealed under NAME, or --all, on runs that it had not seen."""
+    from analysis.display import results_json
     from analysis.evaluation.sealed import Seal
     from analysis.evaluation.verdicts import standing_of
     from analysis.text.evaluation import standing_text, standings_text
-    from analysis.text.tables import result_json, results_json
     from scaling.store.seals.kept import read_seals
 
     if arguments.all == bool(arguments.name):
@@ -44,7 +44,7 @@ def verify(arguments: Arguments) -> None:
     stored = _stored(records.source)
     standing = standing_of(seal, records, kept=kept, chain=chain, stored=stored)
     _note_verified((standing,))
-    answer(result_json(standing), lambda: standing_text(standing), arguments)
+    answer(standing.to_json(), lambda: standing_text(standing), arguments)
 
 
 def seal(

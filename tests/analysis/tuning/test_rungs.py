@@ -12,7 +12,7 @@ from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
 from analysis.text.forecasting import forecast_text
-from analysis.text.tuning import health_json, health_text
+from analysis.text.tuning import health_text
 from analysis.tuning.rungs import ladder_health
 from scaling.cli import main
 from scaling.errors import RecordError
@@ -213,8 +213,8 @@ def test_the_health_command_prints_what_ladder_health_returns(tmp_path, capsys):
     document = json.loads(capsys.readouterr().out)
     assert [rung["status"] for rung in document["rungs"]].count("edge") == 1
     assert document["rungs"][0]["curve_deviation"] is None
-    assert document.pop("notes") == []
-    assert document == json.loads(health_json(ladder_health(read_records(path))))
+    assert document["notes"] == []
+    assert document == json.loads(ladder_health(read_records(path)).to_json())
     assert document["trend"]["is_real"] is False
 
 

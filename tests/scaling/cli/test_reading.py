@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 
 from scaling.cli import main
+from scaling.records import read_records
+from scaling.store.run_store import RunStore
+from scaling.store.stored_runs import StoredRuns, times_in
 
 CASES = Path(__file__).parents[2] / "data" / "tables"
 
@@ -25,7 +28,7 @@ def test_text_and_json_say_how_a_table_was_read(capsys):
     assert "the last row of each run counts" in out
     code, out, _ = run(capsys, *asked, "--json")
     codes = [note["code"] for note in json.loads(out)["notes"]]
-    assert codes == ["understood", "chosen", "filled in", "left out"]
+    assert codes == ["understood", "chosen", "filled in", "rows left out"]
 
 
 def test_a_list_of_answers_says_it_in_each(capsys):
@@ -108,7 +111,11 @@ def test_an_experiment_of_another_program_is_a_table(capsys, tracking_uri, tmp_p
     assert json.loads(out)["constants"]["alpha"]["estimate"] == pytest.approx(0.34, rel=1e-3)
     path = tmp_path / "foreign.csv"
     assert run(capsys, "collect", "foreign", "-o", path, *asked)[0] == 0
-    assert pd.read_csv(path)["status"].value_counts().to_dict() == {"finished": 14, "failed": 1}
+    table = pd.read_csv(path)
+    assert table["status"].value_counts().to_dict() == {"finished": 14, "failed": 1}
+    stored = StoredRuns(RunStore.find("foreign")).times
+    told = times_in(read_records(path))  # when each began and ended, to the millisecond
+    assert told == stored and all(one.began and one.ended for one in told.values())
 
 
 def test_a_run_of_another_program_without_a_metric_is_left_out_with_its_reason(

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 import analysis
+from analysis.display import plain_values
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
-from analysis.text.tables import plain_values
 from scaling.cli import VERBS, main
 from scaling.records import read_records
 from scaling.version import installed_version

@@ -136,7 +136,7 @@ def test_an_unknown_sweep_is_answered_with_the_nearest_name(database):
 def test_an_unknown_sweep_that_is_near_none_is_answered_with_those_that_there_are(tracking_uri):
     for name in ("first", SEALS):
         RunStore.open(name)
-    with pytest.raises(StoreError, match='there are: "Default", "first"$'):
+    with pytest.raises(StoreError, match='there are: "first"$'):
         RunStore.find("nosuch")
 
 

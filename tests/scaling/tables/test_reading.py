@@ -111,6 +111,17 @@ def test_a_column_of_status_words_is_the_status_whatever_its_name(column, words)
     assert f'status is the column "{column}"' in said(records)
 
 
+@pytest.mark.parametrize(
+    ("word", "ours"), [("KILLED", "interrupted"), ("FAILED", "failed"), ("Canceled", "interrupted")]
+)
+def test_a_run_that_somebody_stopped_is_not_told_as_failed(word, ours):
+    table = grid()
+    table["status"] = ["FINISHED"] * 11 + [word]
+    records = records_from_table(table)
+    assert f"11 finished, 1 {ours}" in said(records)
+    assert records.usable("params").dropped_by_reason == {ours: 1}
+
+
 def test_a_table_of_weights_and_biases_leaves_its_crashed_runs_out():
     records = read_records(CASES / "run_state.csv", columns={"loss": "cd_val_loss"})
     assert records.usable("params").dropped_by_reason == {"failed": 1}
@@ -376,7 +387,7 @@ def test_what_was_made_of_a_table_is_a_value_with_a_code():
         NoteCode.UNDERSTOOD,
         NoteCode.CHOSEN,
         NoteCode.FILLED_IN,
-        NoteCode.LEFT_OUT,
+        NoteCode.ROWS,
     }
 
 
