@@ -6,7 +6,6 @@ W^mm, and their part in F comes to W*. It is a theorem of gradient descent. Norm
 descent and Adam are followed beside it; nothing proves that Adam's direction is W^mm.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -70,10 +69,6 @@ class ImplicitBias(DrawnResult):
         import pandas as pd
 
         return pd.DataFrame([asdict(point) for point in self.waypoints])
-
-    def to_json(self) -> str:
-        """All of it as one JSON document."""
-        return json.dumps(asdict(self), indent=2, allow_nan=False)
 
 
 def study_implicit_bias(

@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 import analysis
 from analysis import display
 from analysis.fitting.result import Fit
+from analysis.studies.contexts import contexts_in_the_plane
 from scaling import records_from
 from scaling.errors import FitError, ForecastError
 from scaling.limits import LimitCode
@@ -189,6 +190,7 @@ def test_every_result_is_one_json_document_without_what_no_page_shows(results, a
     checked = ladder.table.assign(clipped_share=0.01, spikes=0, run_id=ladder.table.index)
     made = {**results, **answers, "LadderHealth": analysis.ladder_health(checked)}
     made["OptimalSplit"] = answers["Allocation"][0]
+    made["ImplicitBias"] = analysis.study_implicit_bias(contexts_in_the_plane(), steps=2)
     assert set(made) == set(display.TEXTS)
     for name, result in made.items():
         document = json.loads(result.to_json(), parse_constant=pytest.fail)
