@@ -41,7 +41,7 @@ ERRORS = "rolling-origin-backtest-error-by-distance"  # the file behind that fig
 def asked(verb: str, path: Path) -> tuple[str, ...]:
     """What a verb is asked of a table."""
     return {
-        "fit": ("--law", "chinchilla", "--bootstrap", "0", "--json"),
+        "fit": ("--law", "chinchilla", "--bootstrap", "100", "--json"),
         "forecast": ("--params", "2B", "--tokens", "40B", "--draws", "200", "--json"),
         "allocate": ("--flops", "1e20", "--json"),
         "backtest": ("--json",),

@@ -17,6 +17,7 @@ from scaling.columns import canonical_name
 from scaling.errors import RecordError
 from scaling.tables.headers import BLANKS, find_header
 from scaling.tables.notes import DroppedRow, Note, NoteCode, quoted
+from scaling.tables.numbers import decimal_commas, has_thousands_by_points
 from scaling.words import counted
 
 if TYPE_CHECKING:
@@ -256,11 +257,39 @@ def _separated(text: str, notes: tuple[Note, ...]) -> RawTable:
         )
         if not isinstance(frame.index, pd.RangeIndex):
             raise pd.errors.ParserError("longer")
+        if separator != ",":
+            frame = _with_thousands_by_points(frame, body, separator, header)
     except (pd.errors.ParserError, OverflowError):
         frame, dropped = _row_by_row(body, separator, header)
     if above or any(not line.strip() for line in lines[above : above + len(frame)]):
         frame.index = _line_numbers(lines, above, frame)
     return RawTable(frame, separator, dropped, notes + _titles_told(lines[:above], separator))
+
+
+def _with_thousands_by_points(
+    frame: "pd.DataFrame", body: str, separator: str, header: list[str]
+) -> "pd.DataFrame":
+    """The table with columns as they are written, for who reads numbers, where 1.000 may be a
+    thousand: other columns have decimal commas."""
+    import pandas as pd
+
+    if not any(decimal_commas(frame[c]) for c in frame if frame[c].dtype.kind not in "fiub"):
+        return frame
+    decimals = [name for name in frame if frame[name].dtype.kind == "f"]
+    if not decimals:
+        return frame
+    written = pd.read_csv(
+        io.StringIO(body),
+        sep=separator,
+        names=header,
+        header=0,
+        dtype=str,
+        usecols=decimals,
+        skipinitialspace=True,
+        index_col=None,
+    )
+    found = [name for name in decimals if has_thousands_by_points(written[name])]
+    return frame.assign(**{str(name): written[name].astype(object) for name in found})
 
 
 def _titles_told(above: list[str], separator: str) -> tuple[Note, ...]:

@@ -36,6 +36,8 @@ _LEAD = r"[\s\"'~\u2248]*[+-]?"
 _DECIMAL = re.compile(_LEAD + r"(\d+,(\d{1,2}|\d{4,})|0,\d+|\d{4,},\d+)(?![\d.,])")
 _THOUSANDS = re.compile(_LEAD + r"\d{1,3}((,\d{3}){2,}(\.\d+)?\b|(,\d{3})+\.\d)")
 _POINT = re.compile(_LEAD + r"(\d+\.(\d{1,2}|\d{4,})|0?\.\d+)(?![\d.,])")
+_BY_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
+_WITHOUT_POINT = re.compile(r"[+-]?(\d+(,\d+)?|[1-9]\d{0,2}(\.\d{3})+(,\d+)?)")
 _ENOUGH = 2000  # different cells that tell a column's style
 
 
@@ -66,8 +68,8 @@ def number(text: str, decimal_comma: bool = False) -> float:
     """The number that a person wrote. Raises ValueError for anything else, blanks included."""
     stripped = _in_ascii(text).strip().lstrip("~\u2248").strip() if len(text) < 200 else text
     try:
-        if decimal_comma and "," in stripped:
-            raise ValueError
+        if decimal_comma and ("," in stripped or _BY_POINTS.fullmatch(stripped)):
+            raise ValueError  # where commas are decimal points, points part thousands
         return float(stripped)  # underscores between digits are Python's own
     except ValueError:
         pass
@@ -124,6 +126,19 @@ def decimal_commas(values: "pd.Series") -> bool | None:
 def has_commas(values: "pd.Series") -> bool:
     """Whether any cell of a column of text holds a comma."""
     return any(isinstance(c, str) and "," in c for c in values.dropna().unique()[:_ENOUGH])
+
+
+def has_thousands_by_points(values: "pd.Series") -> bool:
+    """Whether a column of text holds numbers such as 1.000 and none with a decimal point, so that
+    its points part thousands where the commas of its table are decimal points."""
+    cells = [c.strip() for c in values.dropna().unique()[:_ENOUGH] if isinstance(c, str)]
+    numbers = [cell for cell in cells if not is_blank(cell)]
+    return any(map(_BY_POINTS.fullmatch, numbers)) and all(map(_WITHOUT_POINT.fullmatch, numbers))
+
+
+def by_points(values: "pd.Series") -> "pd.Series":
+    """Which cells are numbers such as 1.000, whose point may be a decimal one or part thousands."""
+    return values.map(lambda c: isinstance(c, str) and bool(_BY_POINTS.fullmatch(c.strip())))
 
 
 def read_numbers(values: "pd.Series", decimal_comma: bool = False) -> "tuple[pd.Series, pd.Series]":

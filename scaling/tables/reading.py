@@ -14,7 +14,14 @@ from scaling.columns import COLUMNS, NATS_PER_TOKEN, UNSTATED_KIND
 from scaling.errors import RecordError
 from scaling.tables.losses import BETTER, as_falling_loss
 from scaling.tables.notes import EXAMPLES, Note, NoteCode, printable
-from scaling.tables.numbers import decimal_commas, has_commas, read_numbers, unit_factor
+from scaling.tables.numbers import (
+    by_points,
+    decimal_commas,
+    has_commas,
+    has_thousands_by_points,
+    read_numbers,
+    unit_factor,
+)
 from scaling.tables.runs import CHECKPOINTS, Checkpoints
 from scaling.tables.spellings import Names, name_columns
 from scaling.tables.statuses import (
@@ -206,6 +213,9 @@ def _with_numbers(
             continue
         before = table[name]
         values, bad = read_numbers(before, commas.get(name, False))
+        if name == "loss" and commas.get(name):  # 2.345 among decimal commas: 2345, or 2.345?
+            unclear_points = by_points(before)
+            values, bad = values.mask(unclear_points), bad | unclear_points
         filled = int(bad.sum()) + int(values.notna().sum())
         if bad.sum() > _MOST_BAD * filled:
             example = f'"{printable(before[bad].iloc[0])}", for example, is not a number'
@@ -232,7 +242,11 @@ def _with_numbers(
         table[name] = values
         if bad.any():
             notes.append(_bad_cells(name, before[bad], source))
-        elif name in FOUR and before.dtype.kind not in "fiu" and (text := _example(before, values)):
+        elif (
+            name in FOUR
+            and before.dtype.kind not in "fiu"
+            and (text := _example(before, values, commas.get(name, False)))
+        ):
             examples.append(f"{name} {text}")
     if examples:
         notes.insert(0, Note(NoteCode.UNDERSTOOD, f"numbers: {', '.join(examples)}"))
@@ -252,6 +266,10 @@ def comma_styles(table: "pd.DataFrame", by_separator: bool) -> dict[str, bool]:
     told = {verdict for verdict in found.values() if verdict is not None}
     shared = told.pop() if len(told) == 1 else None
     styles = {}
+    if shared:  # decimal commas elsewhere: points part thousands
+        text = [c for c in table if c != "loss" and table[c].dtype.kind not in "fiubM"]
+        more = {str(c): True for c in text if c not in found and has_thousands_by_points(table[c])}
+        found |= more
     for name, verdict in found.items():
         is_size = name in COLUMNS and COLUMNS[name].kind == "size"
         own = verdict if verdict is not None else shared
@@ -274,12 +292,13 @@ def _bad_cells(name: str, bad: "pd.Series", source: str) -> Note:
     )
 
 
-def _example(before: "pd.Series", values: "pd.Series") -> str | None:
-    """One cell that is a number in our reading and not to the letter."""
-    for cell, value in zip(before.head(200), values.head(200), strict=True):
+def _example(before: "pd.Series", values: "pd.Series", decimal_comma: bool) -> str | None:
+    """One cell that is a number in our reading and not, or another, to the letter."""
+    grouped = by_points(before) & decimal_comma
+    for cell, value, is_grouped in zip(before.head(200), values, grouped, strict=False):
         if isinstance(cell, str) and np.isfinite(value):
             try:
-                float(cell)
+                float("" if is_grouped else cell)
             except ValueError:
                 return f'"{printable(cell.strip())}" is {value:.10g}'
     return None

@@ -5,7 +5,13 @@ import math
 import pandas as pd
 import pytest
 
-from scaling.tables.numbers import decimal_commas, number, read_numbers, unit_factor
+from scaling.tables.numbers import (
+    decimal_commas,
+    has_thousands_by_points,
+    number,
+    read_numbers,
+    unit_factor,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +62,21 @@ def test_a_decimal_comma_is_one_where_the_column_says_so():
     assert decimal_commas(pd.Series(["3,123", "4,910"])) is None
     assert decimal_commas(pd.Series(["~31.6M", "1,1,1;1"])) is False
     assert decimal_commas(pd.Series(['"1,58"', "2,5x10^9"]))
+
+
+def test_points_part_thousands_where_commas_are_decimal_points():
+    sizes = pd.Series(["31,6", "1.000", "1.024.000", "0.5", "1.5", "1.000e9"])
+    assert read_numbers(sizes, decimal_comma=True)[0].tolist() == [
+        31.6,
+        1e3,
+        1_024_000,
+        0.5,
+        1.5,
+        1e9,
+    ]
+    assert has_thousands_by_points(pd.Series(["500", "1.000", "n/a"]))
+    assert not has_thousands_by_points(pd.Series(["0.500", "1.000"]))
+    assert not has_thousands_by_points(pd.Series(["1.25", "1.000"]))
 
 
 @pytest.mark.parametrize(

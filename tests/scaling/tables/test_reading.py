@@ -49,6 +49,36 @@ def test_learning_rates_of_one_size_are_configurations_and_the_best_counts():
     assert "differ in learning_rate" in said(records)
 
 
+def by_points(value: float, digits: int) -> str:
+    return f"{value:,.{digits}f}".translate(str.maketrans(",.", ".,"))
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("M", 1e6), ("B", 1e9)])
+def test_a_thousand_with_a_point_beside_decimal_commas_is_a_thousand(tmp_path, unit, scale):
+    table = grid(sizes=(1.25e8, 5e8, 1e9, 2e9))
+    text = pd.DataFrame(
+        {
+            "params (M)": [by_points(n / 1e6, 0) for n in table["N"]],
+            f"tokens ({unit})": [by_points(d / scale, 0 if unit == "M" else 2) for d in table["D"]],
+            "loss": [by_points(loss, 6) for loss in table["val_loss"]],
+        }
+    )
+    text.to_csv(tmp_path / "t.csv", sep=";", index=False)
+    records = read_records(tmp_path / "t.csv")
+    assert floor_of(records) == pytest.approx(1.7, abs=1e-3)
+    assert 'params "1.000" is 1000000000' in said(records)
+
+
+def test_a_loss_that_may_be_thousands_beside_decimal_commas_is_left_out_and_named(tmp_path):
+    table = grid()
+    losses = [by_points(loss, 6) for loss in table["val_loss"]]
+    losses[3] = "3.123"
+    table.assign(val_loss=losses).to_csv(tmp_path / "t.csv", sep=";", index=False)
+    records = read_records(tmp_path / "t.csv")
+    assert floor_of(records) == pytest.approx(1.7, abs=1e-3)
+    assert 'row 5 "3.123"' in said(records)
+
+
 @pytest.mark.parametrize("column", ["batch_size", "optimizer", "weight decay", "eta", "tau"])
 def test_any_setting_that_varies_tells_configurations_apart(column):
     table = grid()
