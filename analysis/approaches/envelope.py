@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.display import Result
+from analysis.fitting.signal import require_signal
 from analysis.intervals import LEVEL, Interval
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray, IntArray
@@ -56,9 +57,11 @@ def fit_envelope(
     Here: from final losses, not from whole training curves.
 
     Read it as a check: the best of several noisy runs is lucky, and its size comes from a coarse
-    grid. Raises FitError with fewer than three runs on the envelope.
+    grid. Raises FitError with fewer than three runs on the envelope, and
+    for losses that follow no law.
     """
     records = records_from(records)
+    require_signal(records, ("train_flops",))
     used = screen(records, "params", "train_flops")
     flops, params, loss = (used.column(c) for c in ("train_flops", "params", "loss"))
     slices = np.floor(np.log10(flops) * bins_per_decade + 1e-9).astype(np.int64)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from analysis.display import DrawnResult
 from analysis.fitting.bootstrap import WEBB_POINTS
+from analysis.fitting.signal import require_signal
 from analysis.intervals import LEVEL, Interval, interval_columns
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray
@@ -91,9 +92,10 @@ def fit_isoflop(
 
     Read it as a check on the joint fit, which it should not replace: the parabola is a local
     approximation, biased when the sizes are off-centre or far apart (see ``limits``).
-    Raises FitError with fewer than two budgets left.
+    Raises FitError with fewer than two budgets left, and for losses that follow no law.
     """
     records = records_from(records)
+    require_signal(records, ("train_flops",))
     used = screen(records, "params", "train_flops")
     rng = np.random.default_rng(seed)
     flops, params, loss = (used.column(c) for c in ("train_flops", "params", "loss"))

@@ -116,7 +116,7 @@ def budget_for_loss(
         low, high = np.quantile(answer.draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
         ranges[level] = Interval(_reached(budgets, low, loss), _reached(budgets, high, loss))
     median = _reached(budgets, answer.centre, loss)
-    against = signal_limits(forecaster)
+    against = signal_limits(forecaster.ladder)
     if not against and 0 < median < float("inf"):
         low, high = (
             _reached(budgets, np.quantile(answer.draws, end, axis=1), loss) for end in (0.05, 0.95)

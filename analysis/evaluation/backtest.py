@@ -22,6 +22,7 @@ from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import missed_by
 from analysis.forecasting.setup import FURTHEST_DECADES, Question, pose
+from analysis.forecasting.support import signal_limits
 from analysis.intervals import LEVELS
 from scaling.answerable import backtest_cuts, no_backtest
 from scaling.arrays import FloatArray
@@ -183,7 +184,8 @@ class _Scored:
 def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest:
     """Hide the largest budgets in turn, forecast them from the rest, and score the forecasts.
 
-    Coverage is scored at 50, 80, 90 and 95%, and at the options' levels.
+    Coverage is scored at 50, 80, 90 and 95%, and at the options' levels. Of losses that follow no
+    law it is a score of medians that no forecast gives, and ``limits`` say so.
     Raises ForecastError where too few budgets are left to forecast from.
     """
     records = records_from(records)
@@ -217,7 +219,7 @@ def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest
         by_distance=_by_distance(scored),
         by_origin=tuple(_score(s) for s in scored),
         predictions=tuple(p for i, s in enumerate(scored) for p in _predictions(i, s)),
-        limits=question.limits,
+        limits=question.limits + signal_limits(ladder),
         notes=records.told,
     )
 

@@ -23,15 +23,13 @@ from analysis.fitting.frontier import unbeaten_runs
 from analysis.fitting.lmfit_bridge import Bounds, tied_constants
 from analysis.fitting.problem import pose
 from analysis.fitting.result import Choice, Fit
-from analysis.fitting.signal import no_signal
+from analysis.fitting.signal import require_signal
 from analysis.intervals import LEVEL
 from analysis.tuning.screening import screen
 from scaling.answerable import (
     FEWEST_SCALES,
-    best_of_budget,
     budget_numbers,
     no_surface,
-    not_falling,
 )
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
@@ -97,7 +95,7 @@ def fit_law(
     kind, told = law_named(law), records.told
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
         records = screen(records, *([x] if x else kind.inputs))
-    _check_runs(records, kind, x)
+    require_signal(records, kind.inputs if x is None else (x,))
     runs, chosen_runs = _runs(records, kind, x, frontier)
     how: dict[str, Any] = {"fix": dict(fix or {}), "x": x, "weights": weights, "cluster": cluster}
     advise = chosen_runs.chosen == UNBEATEN_RUNS and not frontier
@@ -117,57 +115,6 @@ def fit_law(
         chosen_floor = replace(chosen_floor, because=untold[floor])
     fit = replace(fit, choices=(chosen_runs, chosen_objective, chosen_floor), notes=told)
     return replace(fit, card=checklist_card(fit, runs).entries) if card else fit
-
-
-def _check_runs(records: Records, kind: type[Law], x: str | None) -> None:
-    """Refuse losses that do not fall, or follow no law."""
-    _check_fall(records, kind, x)
-    _check_signal(records, kind, x)
-
-
-def _check_fall(records: Records, kind: type[Law], x: str | None) -> None:
-    """Refuse losses that do not fall, as a forecast refuses them."""
-    columns = kind.inputs if x is None else (x,)
-    of_size = columns[:2] == ("params", "tokens")
-    if len(columns) > 1 and not of_size:
-        return
-    used = screen(records, *columns)
-    if not len(used):
-        return  # there are other words for that
-    log_x, log_loss = np.log(used.column(columns[0])), np.log(used.column("loss"))
-    if of_size:
-        log_x = log_x + np.log(used.column("tokens"))
-    elif columns == ("train_flops",):
-        best = best_of_budget(log_x, log_loss, used.configurations)
-        log_x, log_loss = log_x[best], log_loss[best]
-    reason = not_falling(log_x, log_loss, "compute" if of_size else columns[0])
-    if reason is not None:
-        raise FitError(f"{used.source}: {reason}")
-
-
-def _check_signal(records: Records, kind: type[Law], x: str | None) -> None:
-    """Refuse losses that follow no law, as a forecast has no median of them.
-
-    A law of compute is judged by the sizes and tokens of its runs where they tell a surface: badly
-    split runs are no noise.
-    """
-    columns = kind.inputs if x is None else (x,)
-    if x is None and not set(columns) <= {"params", "tokens", "train_flops"}:
-        return
-    used = screen(records, *columns)
-    if columns == ("train_flops",) and {"params", "tokens"} <= set(used.table.columns):
-        by_size = used.with_values("params", "tokens")
-        logs = [np.log(by_size.column(c)) for c in ("params", "tokens", "train_flops")]
-        if len(by_size) and no_surface(*logs) is None:
-            used, columns = by_size, ("params", "tokens")
-    log_inputs = np.log(np.column_stack([used.column(name) for name in columns]))
-    log_loss = np.log(used.column("loss"))
-    if columns == ("train_flops",):
-        best = best_of_budget(log_inputs[:, 0], log_loss, used.configurations)
-        log_inputs, log_loss = log_inputs[best], log_loss[best]
-    nothing = no_signal(log_inputs, log_loss)
-    if len(used) and nothing is not None:
-        raise FitError(f"{used.source}: {nothing.text}")
 
 
 def sizes_hint(records: Records) -> str | None:

@@ -6,6 +6,7 @@ from analysis.fitting.reach import WIDEST, too_far
 from analysis.fitting.signal import no_signal
 from analysis.forecasting.ensemble import Ensemble
 from analysis.forecasting.forecaster import Forecaster, LogForecast
+from analysis.forecasting.ladder import Ladder
 from scaling.arrays import DECADE, BoolArray, FloatArray
 from scaling.limits import Limit, LimitCode
 from scaling.words import counted
@@ -35,7 +36,7 @@ def target_limits(forecaster: Forecaster, answer: LogForecast) -> tuple[tuple[Li
     where it is one."""
     low, high = np.quantile(answer.draws, [0.05, 0.95], axis=1)
     spanned, backtested = span(forecaster), furthest_backtest(forecaster)
-    if nothing := signal_limits(forecaster):
+    if nothing := signal_limits(forecaster.ladder):
         return (nothing,) * len(answer.distance)
     missed = np.nan_to_num(answer.weighing.mean_error)
     found = []
@@ -52,9 +53,8 @@ def target_limits(forecaster: Forecaster, answer: LogForecast) -> tuple[tuple[Li
     return tuple(found)
 
 
-def signal_limits(forecaster: Forecaster) -> tuple[Limit, ...]:
+def signal_limits(ladder: Ladder) -> tuple[Limit, ...]:
     """Why no number at all can be read from these runs; nothing where one may be."""
-    ladder = forecaster.ladder
     nothing = no_signal(ladder.log_inputs, ladder.log_loss)
     return () if nothing is None else (nothing,)
 
@@ -121,7 +121,7 @@ def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[Limit, ...]:
 
 def _support_limits(forecaster: Forecaster, answer: LogForecast) -> list[Limit]:
     """Which targets are no numbers to read."""
-    if nothing := signal_limits(forecaster):
+    if nothing := signal_limits(forecaster.ladder):
         return [Limit(LimitCode.UNSUPPORTED, f"unsupported: {nothing[0].text}")]
     unsupported = answer.distance[~supported(forecaster, answer)]
     if not len(unsupported):

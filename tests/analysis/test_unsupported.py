@@ -11,6 +11,7 @@ import pytest
 
 from analysis.decisions.budget_for_loss import budget_for_loss
 from analysis.decisions.optimal_split import allocate
+from analysis.evaluation.backtest import backtest
 from analysis.evaluation.held_out import check_held_out
 from analysis.evaluation.sealed import seal_forecast
 from analysis.evaluation.verdicts import standing_of
@@ -25,7 +26,7 @@ from analysis.report.state_tables import seals_table
 from analysis.report.study import Study
 from analysis.report.write import render_report
 from analysis.text.decisions import budgets_text, splits_text
-from analysis.text.evaluation import standing_text
+from analysis.text.evaluation import backtest_text, standing_text
 from analysis.text.forecasting import forecast_text
 from analysis.text.numbers import loss_in_words
 from scaling.errors import FitError
@@ -128,6 +129,13 @@ def test_losses_that_are_noise_have_no_median_split_budget_or_constant(noise):
     for law in ("power_law", "chinchilla"):
         with pytest.raises(FitError, match="noise"):
             fit_law(noise, law, bootstrap=0)
+
+
+def test_a_backtest_of_noise_says_that_its_medians_are_none_to_read(noise, short):
+    scored, right = (backtest(runs, options=FEW_DRAWS) for runs in (noise, short))
+    limits = [first_of(LimitCode.UNSUPPORTED, made.limits) for made in (scored, right)]
+    assert [limit is not None for limit in limits] == [True, False]
+    assert "noise" in backtest_text(scored)
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from analysis.approaches.envelope import fit_envelope
+from analysis.approaches.isoflop import fit_isoflop
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.policy import fit_law
 from analysis.fitting.signal import no_signal
@@ -42,6 +44,26 @@ def test_noise_waves_steps_and_two_units_carry_none():
     }
     assert [name for name, loss in kinds.items() if no_signal(x, loss) is None] == []
     assert no_signal(x, fall + 0.01 * rng.standard_normal(24)) is None
+
+
+def test_runs_that_contradict_each_other_carry_none_and_one_bad_run_is_no_contradiction():
+    n, d = (v.ravel() for v in np.meshgrid(np.logspace(6, 9, 6), np.logspace(8, 11, 6)))
+    x, loss = np.log(np.column_stack([n, d])), np.log(TRUTH.loss(n, d))
+    assert no_signal(x, loss) is None
+    other = loss + np.where(np.arange(36) // 6 % 2, 0.21, 0.0)  # half of them on another corpus
+    assert "contradict" in no_signal(x, other).text
+    bad = loss.copy()
+    bad[-1] += 0.5  # the largest run ends far above the others
+    assert no_signal(x, bad) is None
+
+
+@pytest.mark.parametrize("approach", [fit_envelope, fit_isoflop])
+def test_an_approach_gives_no_exponent_of_losses_that_follow_no_law(clean, approach):
+    drawn = np.sort(np.random.default_rng(0).uniform(2, 4, len(clean.table)))[::-1]
+    mixed = np.where(np.arange(len(drawn)) % 2, drawn, drawn.mean())
+    noise = records_from_table(clean.table.assign(loss=mixed), source="noise.csv")
+    with pytest.raises(FitError, match="noise"):
+        approach(noise, bootstrap=10)
 
 
 def test_three_points_tell_no_law(clean):
