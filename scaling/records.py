@@ -410,10 +410,10 @@ def _repeats_told(records: Records) -> Records:
     if not {"params", "tokens", "loss"} <= set(records.table.columns) or "trunk" in records:
         return records
     if settings := records.settings_that_vary:
-        text = (
-            f"rows of equal params and tokens differ in {', '.join(settings[:4])}: each choice is "
-            "a configuration of its own, and the best one counts"
-        )
+        text = f"rows of equal params and tokens differ in {', '.join(settings[:4])}: each choice "
+        text += "is a configuration of its own, and "
+        tuned = settings_that_vary(records.table, tuning=True)
+        text += "the best one counts" if tuned else "laws of size and tokens read them all"
         return replace(records, notes=(*records.notes, Note(NoteCode.CHOSEN, text)))
     table = records.table[records.is_finished]
     groups = configurations(table)
@@ -424,10 +424,8 @@ def _repeats_told(records: Records) -> Records:
     spread = float((loss.max() / loss.min() - 1).max())
     if not spread > REPEATS_AGREE:
         return records
-    text = (
-        "rows of equal params and tokens that no column tells apart count as repeats; their "
-        f"losses differ by up to {100 * spread:.2g}%"
-    )
+    text = "rows of equal params and tokens that no column tells apart count as repeats; their "
+    text += f"losses differ by up to {100 * spread:.2g}%"
     return replace(records, notes=(*records.notes, Note(NoteCode.ASSUMED, text)))
 
 

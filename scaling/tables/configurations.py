@@ -33,7 +33,13 @@ _NOT_SETTINGS = any_of(
     "flop param step steps iteration iterations epoch status state reason budget ratio stderr std "
     "cost price memory exp experiment label row unnamed core health weight excluded"
 )
-_SETTING_WORDS_THAT_WIN = frozenset(("lr", "learning", "decay", "warmup", "batch", "dropout"))
+_SETTING_WORDS_THAT_WIN = any_of(
+    "lr learning decay warmup batch dropout clip clipping coef coeff coefficient mult multiplier "
+    "use enable enabled qk tying tied"
+)
+#: Words that name a setting together, though one of them alone is of an outcome.
+_SETTING_PHRASES = tuple(map(any_of, ("init std", "z loss", "max grad norm", "norm type")))
+_DOUBTFUL = any_of("loss ppl bpb acc accuracy score metric grad norm")  # beta_loss, clipped_grad
 _GRID = 0.5  # a setting takes at most this many different values a row
 _SAME = 6  # decimals of ln N and ln D
 
@@ -90,7 +96,7 @@ def _is_setting(column: str, tuning: bool) -> bool:
         return not tuning
     if known is not None or column.startswith("metric.") or column.endswith(ASIDE):
         return False
-    if words & _SETTING_WORDS_THAT_WIN:
+    if words & _SETTING_WORDS_THAT_WIN or any(phrase <= words for phrase in _SETTING_PHRASES):
         return True
     if words & _NOT_SETTINGS:
         return False
@@ -104,7 +110,8 @@ def _varies(rows: "pd.DataFrame", column: str, labels: IntArray, all_rows: int) 
     pairs = len(np.unique(labels * len(values) + codes))
     if len(values) < 2 or pairs == len(np.unique(labels)):
         return False
-    if set(words_of(column)) & _TUNING or column in COLUMNS:
+    words = set(words_of(column))
+    if column in COLUMNS or words & _TUNING and not words & _DOUBTFUL:
         return True
     if read_numbers(rows[column].head(500))[1].all():  # text: a choice has few different ones
         return len(values) <= max(2, _GRID * len(np.unique(labels)))

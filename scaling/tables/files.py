@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ENDINGS = "a .csv, .tsv, .json, .jsonl, .parquet or .xlsx table"
 BY_SEPARATOR = "decimal_by_separator"  # that a comma of a cell may be a decimal point
 _LISTS = ("runs", "data", "records", "rows", "results", "experiments", "models")
+_DEEPEST = 2  # {"data": {"runs": [...]}}
 _LARGEST = 4 << 30  # bytes of a table once unpacked
 
 
@@ -181,11 +182,14 @@ def _json(body: str) -> "pd.DataFrame":
     document = json.loads(body)
     if isinstance(document, dict) and {"columns", "data"} <= document.keys():  # pandas's "split"
         return _flat_frame(pd.DataFrame(document["data"], columns=document["columns"]))
-    if isinstance(document, dict):
-        named = [document[key] for key in _LISTS if isinstance(document.get(key), list | dict)]
+    for _ in range(_DEEPEST):
+        if not isinstance(document, dict):
+            break
+        named = [document[key] for key in _LISTS if _may_be_runs(document.get(key))]
         lists = [v for v in document.values() if isinstance(v, list) and v and _all_dicts(v)]
-        if named or len(lists) == 1:
-            document = (named or lists)[0]
+        if not named and len(lists) != 1:
+            break
+        document = (named or lists)[0]
     if isinstance(document, list) and document and _all_dicts(document):
         return _flat_rows(document)
     if isinstance(document, dict) and document:
@@ -202,6 +206,13 @@ def _json(body: str) -> "pd.DataFrame":
     if isinstance(document, list) and len(document) > 1 and isinstance(document[0], list):
         return _flat_frame(pd.DataFrame(document[1:], columns=list(map(str, document[0]))))
     raise ValueError('no runs in it: give an array of records, or {"runs": [...]}')
+
+
+def _may_be_runs(value: object) -> bool:
+    """Whether what stands under "runs" and the like is more than a column of names."""
+    if isinstance(value, list):
+        return all(isinstance(item, dict | list) for item in value)
+    return isinstance(value, dict)
 
 
 def _all_dicts(values: Iterable[Any]) -> bool:

@@ -17,6 +17,8 @@ _PREFIXES = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z":
 _SCALES = {
     **{"k": 1e3, "thousand": 1e3, "thousands": 1e3, "m": 1e6, "mm": 1e6, "mn": 1e6, "mio": 1e6},
     **{"million": 1e6, "millions": 1e6, "mil": 1e6, "b": 1e9, "bn": 1e9, "billion": 1e9},
+    **dict.fromkeys(("millionen", "millones"), 1e6),
+    **dict.fromkeys(("mrd", "milliard", "milliards", "milliarden"), 1e9),
     **{"billions": 1e9, "g": 1e9, "t": 1e12, "tn": 1e12, "trillion": 1e12, "trillions": 1e12},
 }
 _FLOP_DAY = re.compile(r"(peta|p)[- ]?(f|flops?)?(/s)?[- ]?days?")
@@ -50,6 +52,8 @@ def unit_factor(unit: str) -> float | None:
     """What a number is multiplied by for the unit behind it ("M", "B tokens", "PF-days"); None
     where the unit is none that scales."""
     text = _in_ascii(unit).strip().lower()
+    if bracketed := re.fullmatch(r"[(\[]([^()\[\]]*)[)\]]", text):
+        text = bracketed[1].strip()
     if found := _POWER.fullmatch(_NOUNS.sub("", text)):
         return float(10.0 ** int(found["up"]))
     if re.fullmatch(r"[x*]?\s*1e\+?\d+", text):
@@ -61,6 +65,7 @@ def unit_factor(unit: str) -> float | None:
     if text == "%":
         return 0.01
     text = re.sub(r"^in\s+", "", _NOUNS.sub("", f" {text}").strip()).strip()
+    text = text.removesuffix(".")  # Mio.
     return 1.0 if not text else _SCALES.get(text)
 
 

@@ -25,8 +25,10 @@ from scaling.tables.numbers import (
 from scaling.tables.runs import CHECKPOINTS, Checkpoints
 from scaling.tables.spellings import Names, name_columns
 from scaling.tables.statuses import (
+    are_codes,
     are_flags,
     as_statuses,
+    from_codes,
     from_flags,
     status_column,
     status_notes,
@@ -170,7 +172,8 @@ def _with_status(
 ) -> "tuple[pd.DataFrame, str | None, list[Note]]":
     """The table with our words for how its runs ended, and the column that said it."""
     if theirs := how.columns.get("status"):
-        form = "flags" if are_flags(theirs, raw[theirs]) else "words"
+        form = "codes" if are_codes(theirs, raw[theirs]) else "words"
+        form = "flags" if are_flags(theirs, raw[theirs]) else form
         found: tuple[str, str] | None = (theirs, form)
     else:
         used = set(names.chosen.values())
@@ -185,6 +188,8 @@ def _with_status(
     before, notes = raw[theirs], status_notes
     if form == "untold":
         after, notes = untold_statuses(before), untold_notes
+    elif form == "codes":
+        after = from_codes(before)
     else:
         after = as_statuses(before) if form == "words" else from_flags(theirs, before)
     table = table.drop(columns=[c for c in ("status", theirs) if c in table])

@@ -49,7 +49,7 @@ NO_LOSS = any_of(
 _TRAINING = frozenset(("train", "training"))
 _UNITS = any_of(
     "k m mm mn mio b bn t tn g thousand thousands million millions billion billions trillion "
-    "trillions"
+    "trillions mrd milliard milliarden"
 )
 _PREFIXED_FLOPS = re.compile(r"[kmgtpezy]flops?")
 #: Groups of columns in exports that say nothing of the quantity.
@@ -91,14 +91,14 @@ def meaning_of(heading: str) -> Meaning | None:
     if unit is not None and (ours := canonical_name(base)):
         return Meaning(ours, factor or 1.0)
     path = [part for part in re.split(r"[./:]", base) if part]
+    if len(path) > 1 and path[-1].lower() == "value":
+        return meaning_of(".".join(path[:-1]))
     if len(path) > 1 and unit is None and path[-1].lower() in _UNITS:
         return meaning_of(f"{'.'.join(path[:-1])} ({path[-1]})")
     while len(path) > 1 and path[0].lower() in _CONTAINERS:
         path = path[1:]
         if ours := canonical_name(".".join(path)):
             return Meaning(ours, factor or 1.0)
-    if len(path) > 1 and path[-1].lower() == "value":
-        return meaning_of(".".join(path[:-1]))
     return _by_words(words_of(".".join(path)), factor)
 
 
@@ -129,9 +129,11 @@ def counts_no_embeddings(heading: str) -> bool:
 
 
 def _without_unit(heading: str) -> tuple[str, str | None]:
-    """A heading and its unit, in brackets or behind "in": "params (M)" is "params" and "M"."""
+    """A heading and its unit, in brackets, behind "in" or a power: "params (M)" is "params" and
+    "M"."""
     found = re.fullmatch(r"(.+?)\s*[(\[]([^()\[\]]*)[)\]]\s*", heading)
     behind = re.fullmatch(r"(.+?)\s+in\s+(\S+)", heading)
+    behind = behind or re.fullmatch(r"(.+?)\s+((?:x\s*)?(?:10\s*(?:\^|\*\*)\s*|1e)\d+)", heading)
     if behind and unit_factor(behind[2]) is not None:
         found = behind
     return (found[1], found[2]) if found else (heading, None)

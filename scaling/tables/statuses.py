@@ -40,6 +40,14 @@ _FLAGS = {
     **dict.fromkeys(("failed", "crashed", "oom"), ("failed", "finished")),
     "killed": ("interrupted", "finished"),
 }
+#: Columns of what a process ended with: 0 says that all went well (Slurm writes 0:0).
+_CODES = re.compile(r"(.*[^a-z])?(exit|return)[ _.-]?(code|status)")
+_CODE = re.compile(r"-?\d+(\.0)?(:\d+)?")
+_WELL = re.compile(r"0(\.0)?(:0)?")
+_SIGNS = {
+    **dict.fromkeys("\u2713\u2714\u2705", "finished"),
+    **dict.fromkeys("\u2717\u2718\u274c", "failed"),
+}
 _SHOWN = 6  # words that a sentence names
 _MOSTLY = 0.5  # of the cells of a column that is named so: it is one of statuses
 _YES = frozenset(("true", "yes", "1", "1.0", "y", "t"))
@@ -49,27 +57,50 @@ _NO = frozenset(("false", "no", "0", "0.0", "n", "f"))
 def status_of(word: object) -> str | None:
     """Our word for a status; None for a word that is none."""
     plain = unicodedata.normalize("NFKD", str(word).lower())  # accents come after their letters
+    if sign := _SIGNS.get(plain.strip().rstrip("\ufe0f")):
+        return sign
     return STATUSES.get(re.sub(r"[^a-z]", "", plain))
 
 
 def status_column(table: "pd.DataFrame") -> tuple[str, str] | None:
-    """The column that says how runs ended, and how it does: "words" or "flags"; None without one.
+    """The column that says how runs ended, and how it does: "words", "flags" or "codes"; None
+    without one.
 
     One that is named so comes first, then a column of text that holds nothing but such words, then
-    one of yes and no by its name.
+    one of yes and no, and one of exit codes, by its name.
     """
     for columns, share in ((_named(table), _MOSTLY), (table.columns, 1.0)):
         for column in columns:
             if _share_of_words(table[column]) >= share:
                 return str(column), "words"
     flags = [str(column) for column in table.columns if are_flags(str(column), table[column])]
-    return (flags[0], "flags") if flags else None
+    if flags:
+        return flags[0], "flags"
+    codes = [str(column) for column in table.columns if are_codes(str(column), table[column])]
+    return (codes[0], "codes") if codes else None
+
+
+def are_codes(name: str, values: "pd.Series") -> bool:
+    """Whether a column holds what processes ended with."""
+    if not _CODES.fullmatch(name.lower()):
+        return False
+    cells = values.dropna().astype(str).str.strip()
+    return bool(len(cells) and cells.map(_CODE.fullmatch).notna().all())
+
+
+def from_codes(values: "pd.Series") -> "pd.Series":
+    """Statuses from a column of exit codes."""
+    words = {
+        v: "finished" if _WELL.fullmatch(str(v).strip()) else "failed"
+        for v in values.dropna().unique()
+    }
+    return values.map(words).where(values.notna())
 
 
 def untold_status(table: "pd.DataFrame") -> str | None:
-    """A column of text that is named as one of statuses and, as `status_column` finds, is none;
-    None without one."""
-    text = (str(c) for c in _named(table) if table[c].dtype.kind not in "fiubM")
+    """A column that is named as one of statuses and, as `status_column` finds, is none; None
+    without one."""
+    text = (str(c) for c in _named(table) if table[c].dtype.kind not in "bM")
     return next((column for column in text if table[column].notna().any()), None)
 
 

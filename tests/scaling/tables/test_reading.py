@@ -11,6 +11,7 @@ import pytest
 
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.frontier import unbeaten_runs
+from analysis.tuning.screening import screen
 from scaling.errors import RecordError
 from scaling.records import read_records, records_from_table
 from scaling.tables.notes import NoteCode
@@ -79,7 +80,13 @@ def test_a_loss_that_may_be_thousands_beside_decimal_commas_is_left_out_and_name
     assert 'row 5 "3.123"' in said(records)
 
 
-@pytest.mark.parametrize("column", ["batch_size", "optimizer", "weight decay", "eta", "tau"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("batch_size", "optimizer", "weight decay", "eta", "tau", "init_std", "use_qk_norm"),
+        *("z_loss", "grad_clip", "max_grad_norm", "aux_loss_coef"),
+    ],
+)
 def test_any_setting_that_varies_tells_configurations_apart(column):
     table = grid()
     choices = ["adam", "lion"] if column == "optimizer" else [0.1, 0.2]
@@ -88,6 +95,14 @@ def test_any_setting_that_varies_tells_configurations_apart(column):
     records = records_from_table(pd.concat(both, ignore_index=True))
     assert records.settings_that_vary == [column]
     assert floor_of(records) == pytest.approx(1.7, abs=1e-3)
+
+
+def test_shapes_of_one_size_are_configurations_that_a_law_of_size_reads_all():
+    table = grid()
+    both = [table.assign(num_heads=8), table.assign(num_heads=16)]
+    records = records_from_table(pd.concat(both, ignore_index=True))
+    assert "laws of size and tokens read them all" in said(records)
+    assert len(screen(records, "params", "tokens")) == 2 * len(table)
 
 
 def test_a_seed_alone_makes_repeats():
@@ -131,6 +146,9 @@ def test_status_words_of_other_tools_are_understood():
         ("job status", ("Success", "out of memory")),
         ("finished", (True, False)),
         ("diverged", (0, 1)),
+        ("exit_code", (0, 137)),
+        ("ExitCode", ("0:0", "1:0")),
+        ("Status", ("\u2713", "\u2717")),
     ],
 )
 def test_a_column_of_status_words_is_the_status_whatever_its_name(column, words):
@@ -139,6 +157,12 @@ def test_a_column_of_status_words_is_the_status_whatever_its_name(column, words)
     records = records_from_table(table)
     assert records.is_finished.sum() == 11
     assert f'status is the column "{column}"' in said(records)
+
+
+def test_numbers_in_a_column_named_status_are_not_passed_over_in_silence():
+    records = records_from_table(grid().assign(status=[0] * 11 + [1]))
+    assert records.is_finished.all()
+    assert 'column "status" holds no word that is known (0 11, 1 1)' in said(records)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +216,10 @@ def test_spellings_of_numbers_are_read_and_said(name, params, loss):
         ("model.n_params;data.tokens;metrics.val_loss", "70M;1,4B;3,0"),
         ("config.nParams|config.trainTokens|summary.valLoss", "70M|1.4B|3"),
         ("N (1e6),D (1e9),val/loss", "70,1.4,3"),
+        ("params x10^6,tokens 1e9,loss", "70,1.4,3"),
+        ("Params in Mio;Tokens in Mrd;Loss", "70;1,4;3,0"),
+        ("params,tokens,loss", "70 Mio.,1.4 Mrd.,3"),
+        ("params,tokens,loss", "70 (M),1.4 (B),3"),
         ("# comment\nparams,tokens,loss", "7e7,1.4e9,3"),
     ],
 )
@@ -215,6 +243,12 @@ def test_forms_of_json_hold_the_same_runs(tmp_path):
         "columns.json": {key: [row[key] for row in rows] for key in rows[0]},
         "named.json": {f"run{i}": row for i, row in enumerate(rows)},
         "nested.json": nested,
+        "deep.json": {"meta": {"of": "March"}, "data": {"runs": rows}},
+        "typed.json": [{key: {"value": v, "desc": None} for key, v in r.items()} for r in rows],
+        "models.json": {
+            "models": [f"m{i}" for i in range(len(rows))],
+            **{key: [row[key] for row in rows] for key in rows[0]},
+        },
         "split.json": {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]},
     }
     for name, document in documents.items():
@@ -363,6 +397,12 @@ def test_the_unit_of_a_loss_follows_from_its_name(name, kind):
     assert records_from_table(table, columns={"loss": name}).loss_kind == kind
     nats = records_from_table(table, columns={"loss": name}, reading=Reading(loss_unit="nats"))
     assert nats.loss_kind in ("", "nats_per_token")
+
+
+def test_a_table_of_bits_per_byte_is_never_said_to_be_in_nats():
+    records = read_records(CASES / "bits_per_byte_column.csv")
+    assert (len(unbeaten_runs(records)), records.loss_kind) == (5, "bits_per_byte")
+    assert "is bits per byte" in said(records)
 
 
 def test_perplexity_is_fitted_by_its_logarithm():
