@@ -15,6 +15,15 @@ _SPLIT_REACH, _SPLIT_STEP = 5.0, 0.05  # ln params around an even split; a facto
 _MOST_STARTS = 12
 
 
+def log_sum(one: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """ln(e^one + e^other), and the share of the first in that sum, both from one power of e."""
+    apart = one - other
+    smaller = np.exp(-np.abs(apart))  # over the larger
+    both = 1 + smaller
+    share = np.where(apart < 0, smaller, 1.0) / both
+    return np.maximum(one, other) + np.log(both), share
+
+
 class Form:
     """A law in coordinates in which it is fitted: log inputs relative to the largest runs, log
     loss relative to the lowest seen. The floor, where there is one, is the first parameter."""

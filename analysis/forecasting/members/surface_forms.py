@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.forecasting.members.form import Form, ValueAndJacobian
+from analysis.forecasting.members.form import Form, ValueAndJacobian, log_sum
 from scaling.arrays import FloatArray
 
 # Log compute beside the mean of the largest quarter of the runs:
@@ -85,26 +85,27 @@ def _shared_constants(theta: FloatArray) -> tuple[FloatArray, ...]:
     return a, b, np.exp(mu), np.exp(mu), np.ones_like(a)
 
 
-def _bending(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
-    """The law of which all others are cases."""
+def _case(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
+    """The law of which all others are cases, with the parameters that ``theta`` lacks at zero."""
+    given = theta.shape[1]
+    whole = np.zeros((len(theta), 7))
+    whole[:, :given] = theta
     floor, a, b, alpha, beta, k, bend = (
-        c[:, None] for c in (theta[:, 0], *_coupled_constants(theta), theta[:, 6])
+        c[:, None] for c in (theta[:, 0], *_coupled_constants(whole), whole[:, 6])
     )  # (batch, 1) each
     log_n, log_d = a - alpha * x[..., 0], b - beta * x[..., 1]  # (batch, runs)
-    u_n, u_d = log_n / k, log_d / k
-    inner = np.logaddexp(u_n, u_d)
+    inner, of_n = log_sum(log_n / k, log_d / k)
     beyond = np.logaddexp(0.0, x.sum(axis=-1) - BEND_AT)  # (runs,), or (batch, runs)
-    value = np.logaddexp(floor, k * inner - bend * beyond)
-    share_floor = np.exp(floor - value)
-    share_n = (1 - share_floor) * np.exp(u_n - inner)
-    share_d = 1 - share_floor - share_n
+    value, share_floor = log_sum(floor, k * inner - bend * beyond)
+    falls = 1 - share_floor
+    share_n = falls * of_n
+    share_d = falls - share_n
     by_alpha = -alpha * x[..., 0] * share_n
     by_beta = -beta * x[..., 1] * share_d
-    by_kappa = (1 - share_floor) * k * inner - share_n * log_n - share_d * log_d
-    by_bend = -(1 - share_floor) * beyond
-    by_exponents = (by_alpha + by_beta, (by_alpha - by_beta) / 2)
-    jacobian = np.stack([share_floor, share_n, share_d, *by_exponents, by_kappa, by_bend], -1)
-    return value, jacobian
+    slopes = [share_floor, share_n, share_d, by_alpha + by_beta, (by_alpha - by_beta) / 2]
+    if given > len(slopes):
+        slopes += [falls * k * inner - share_n * log_n - share_d * log_d, -falls * beyond]
+    return value, np.stack(slopes[:given]).transpose(1, 2, 0)
 
 
 def _badly_tuned(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
@@ -115,17 +116,8 @@ def _badly_tuned(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
     exponent = log_excess - rate * beyond
     excess = np.exp(np.minimum(exponent, LARGEST_LOG_EXCESS))
     slope = np.where(exponent < LARGEST_LOG_EXCESS, excess, 0.0)
-    own = np.stack([slope, -slope * rate * beyond], -1)
+    own = np.stack([slope, -slope * rate * beyond]).transpose(1, 2, 0)
     return value + excess, np.concatenate([jacobian, own], axis=-1)
-
-
-def _case(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
-    """The law with the parameters that ``theta`` lacks at zero."""
-    given = theta.shape[1]
-    whole = np.zeros((len(theta), 7))
-    whole[:, :given] = theta
-    value, jacobian = _bending(whole, x)
-    return value, jacobian[..., :given]
 
 
 COUPLED = SurfaceForm(
@@ -137,7 +129,7 @@ COUPLED = SurfaceForm(
 BENDING = SurfaceForm(
     name="bending",
     parameters=("floor", "a", "b", "mu", "d", "kappa", "bend"),
-    equation=_bending,
+    equation=_case,
     constants=_coupled_constants,
 )
 BADLY_TUNED = SurfaceForm(
