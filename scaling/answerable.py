@@ -86,13 +86,20 @@ def not_falling(x: FloatArray, loss: FloatArray, by: str) -> str | None:
     """Why runs (runs,) tell no law of a loss that falls with x: theirs rises, or stays."""
     if len(x) < 2 or np.ptp(x) == 0:
         return None
-    rank_x, rank_loss = (np.argsort(np.argsort(v, kind="stable")) for v in (x, loss))
+    rank_x, rank_loss = (_ranks(v) for v in (x, loss))
     if np.ptp(loss) > 0 and float(np.corrcoef(rank_x, rank_loss)[0, 1]) <= 0:
         return None
     return (
         f"the loss does not fall with {by}; "
         "check the loss column and the training of the larger runs"
     )
+
+
+def _ranks(values: FloatArray) -> IntArray:
+    """The place of each in rising order, equals in theirs."""
+    ranks = np.empty(len(values), dtype=np.int64)
+    ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return ranks
 
 
 def best_of_budget(compute: FloatArray, loss: FloatArray, configuration: IntArray) -> BoolArray:

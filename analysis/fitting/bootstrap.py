@@ -78,7 +78,7 @@ def bootstrap(
         spread = normal_draws(model, penalty, theta, weights, log_loss, labels, draws, rng)
         ok = np.asarray(np.isfinite(spread).all(axis=1))
         return Draws(theta=spread, ok=ok, resampling="normal", clusters=clusters)
-    basis = whitening(model.jacobian(theta), weights)
+    basis = whitening(model, theta, weights)
     centre = theta
     if resampling == "wild" and _is_deaf_to_few(penalty, model, theta, log_loss):
         penalty = penalty_named("least_squares")
@@ -236,7 +236,7 @@ def normal_draws(
         penalty = penalty.narrowed(max(spread / 2, 1e-12))
     _, slope, _ = penalty.per_run(predicted, log_loss)
     jacobian = model.jacobian(theta)
-    basis = whitening(jacobian, weights)
+    basis = whitening(model, theta, weights)
     scores = (slope * weights)[:, None] * (jacobian @ basis)
     per_cluster = np.stack([np.bincount(labels, weights=column) for column in scores.T], axis=1)
     _, _, hessian = model.derivatives(penalty, basis)(theta[None], weights[None], log_loss[None])

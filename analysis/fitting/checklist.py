@@ -18,6 +18,7 @@ from analysis.fitting.penalties import Penalty
 from analysis.fitting.problem import Problem, pose_again
 from analysis.fitting.result import Fit
 from analysis.fitting.search import find_optimum, search_stages
+from scaling.arrays import FloatArray
 from scaling.errors import ScalingError
 from scaling.laws.base import Law
 from scaling.records import Records
@@ -98,7 +99,18 @@ def _by_delta(fit: Fit, records: Records) -> dict[str, Any]:
     model = problem.model()
     penalties = {f"{d:g}": Penalty(name="huber", delta=d) for d in HUBER_DELTAS}
     penalties["least squares"] = Penalty(name="least_squares")
-    return {name: _near(fit, problem, model, penalty) for name, penalty in penalties.items()}
+    theta = model.to_coordinates(_inside(fit.law, problem))[None]
+    found: dict[tuple[Penalty, ...], FloatArray] = {}  # most searches begin with the same stages
+    for penalty in penalties.values():
+        stages = search_stages(penalty)
+        for last in range(1, len(stages) + 1):
+            if stages[:last] not in found:
+                start = found.get(stages[: last - 1], theta)
+                found[stages[:last]] = _near(problem, model, stages[last - 1], start)
+    return {
+        name: _readable(fit, model, found[search_stages(penalty)][0])
+        for name, penalty in penalties.items()
+    }
 
 
 def _by_counting(fit: Fit, records: Records) -> dict[str, Any]:
@@ -123,24 +135,20 @@ def _by_counting(fit: Fit, records: Records) -> dict[str, Any]:
     return answers
 
 
-def _near(fit: Fit, problem: Problem, model: Model, penalty: Penalty) -> dict[str, Any]:
-    """The optimum of another objective, searched from the fit's own."""
-    theta = model.to_coordinates(_inside(fit.law, problem))[None]
+def _near(problem: Problem, model: Model, penalty: Penalty, theta: FloatArray) -> FloatArray:
+    """The optimum of an objective that lies near ``theta``, both (1, p)."""
     weights = problem.weights
-    for stage in search_stages(penalty):
-        with np.errstate(all="ignore"):
-            basis = whitening(np.nan_to_num(model.jacobian(theta[0])), weights)
-            theta = minimise(
-                model,
-                stage,
-                theta,
-                weights=weights,
-                log_loss=problem.log_loss,
-                basis=basis,
-                longest_step=0.3 * float(np.sqrt(weights.sum())),
-                max_iterations=100,
-            ).theta
-    return _readable(fit, model, theta[0])
+    with np.errstate(all="ignore"):
+        return minimise(
+            model,
+            penalty,
+            theta,
+            weights=weights,
+            log_loss=problem.log_loss,
+            basis=whitening(model, theta[0], weights),
+            longest_step=0.3 * float(np.sqrt(weights.sum())),
+            max_iterations=100,
+        ).theta
 
 
 def _inside(law: Law, problem: Problem) -> dict[str, float]:

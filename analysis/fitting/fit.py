@@ -217,8 +217,8 @@ def _assemble(
         seed=seed,
         source=used.source,
         data_hash=used.data_hash,
-        log_residuals=tuple(float(r) for r in problem.log_loss - predicted),
-        rows=tuple(str(label) for label in used.table.index),
+        log_residuals=tuple((problem.log_loss - predicted).tolist()),
+        rows=tuple(map(str, used.table.index.tolist())),
         records=used,
     )
 

@@ -159,7 +159,7 @@ def _value_with_floor(
     value = np.inf
     for stage in search_stages(penalty):
         with np.errstate(all="ignore"):
-            basis = whitening(np.nan_to_num(held.jacobian(theta[0])), problem.weights)
+            basis = whitening(held, theta[0], problem.weights)
             solution = minimise(
                 held,
                 stage,

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fitting.penalties import Penalty
-from scaling.arrays import FloatArray
+from scaling.arrays import FloatArray, IntArray
 from scaling.laws.base import Law, Power
 
 #: logs beyond this are overflow in the making; the search is kept inside
@@ -44,8 +44,8 @@ class Model(Protocol):
     def log_prediction(self, theta: FloatArray) -> FloatArray:
         """Predicted log loss, (batch, p) -> (batch, runs)."""
 
-    def jacobian(self, theta: FloatArray) -> FloatArray:
-        """Derivatives of the predicted log loss at one point, (p,) -> (runs, p)."""
+    def jacobian(self, theta: FloatArray, rows: slice | IntArray = slice(None)) -> FloatArray:
+        """Derivatives of the predicted log loss at one point, (p,) -> (runs, p), of some rows."""
 
     def derivatives(
         self, penalty: Penalty, basis: FloatArray | None = None, *, exact: bool = True
@@ -184,7 +184,7 @@ class SumOfPowers(_Coordinates):
         return _Term(features, (float(signed.min()), float(signed.max())), spread, offset)
 
     def _terms_at(
-        self, theta: FloatArray, rows: slice = slice(None)
+        self, theta: FloatArray, rows: slice | IntArray = slice(None)
     ) -> tuple[FloatArray, list[FloatArray], FloatArray]:
         """Predicted log loss (batch, runs), each term's loss in units of exp(top), and the total;
         of these ``rows``.
@@ -219,11 +219,11 @@ class SumOfPowers(_Coordinates):
         """Predicted log loss, (batch, p) -> (batch, runs)."""
         return self._terms_at(theta)[0]
 
-    def jacobian(self, theta: FloatArray) -> FloatArray:
-        """Derivatives of the predicted log loss at one point, (runs, p)."""
-        _, parts, total = self._terms_at(theta[None, :])
+    def jacobian(self, theta: FloatArray, rows: slice | IntArray = slice(None)) -> FloatArray:
+        """Derivatives of the predicted log loss at one point, (runs, p), of these ``rows``."""
+        _, parts, total = self._terms_at(theta[None, :], rows)
         terms = zip(parts, self._terms, strict=True)
-        shares = [term.features * (part / total) for part, term in terms]
+        shares = [term.features[:, rows] * (part / total) for part, term in terms]
         spreads = [self._over_floor(term) for term in self._terms]
         return np.asarray(np.concatenate(shares).T @ np.concatenate(spreads) + self._floor_spread)
 
@@ -361,9 +361,11 @@ class AnyLaw(_Coordinates):
         """Derivatives of the predicted log loss, (batch, p) -> (batch, runs, p)."""
         return np.stack([self._slopes(theta, j)[1] for j in range(len(self.free))], axis=-1)
 
-    def jacobian(self, theta: FloatArray) -> FloatArray:
-        """Derivatives of the predicted log loss at one point, (runs, p)."""
-        return np.asarray(self.slopes(theta[None])[0])
+    def jacobian(self, theta: FloatArray, rows: slice | IntArray = slice(None)) -> FloatArray:
+        """Derivatives of the predicted log loss at one point, (runs, p), of these ``rows``."""
+        inputs = tuple(values[rows] for values in self._inputs)
+        some = type(self)(self.law, inputs, self.fixed, self.tied)
+        return np.asarray(some.slopes(theta[None])[0])
 
     def derivatives(
         self, penalty: Penalty, basis: FloatArray | None = None, *, exact: bool = True

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from analysis.fitting.law_on_runs import Model
 from analysis.fitting.penalties import Penalty
-from scaling.arrays import FloatArray
+from scaling.arrays import FloatArray, IntArray
 
 #: a replica is done when a full Newton step would gain less than this share of its objective
 RELATIVE_GAIN = 1e-7
@@ -99,16 +99,19 @@ def minimise(
     return out
 
 
-def whitening(jacobian: FloatArray, weights: FloatArray) -> FloatArray:
-    """Directions (p, p) in which the predictions of these runs change by one unit in all.
+def whitening(model: Model, theta: FloatArray, weights: FloatArray) -> FloatArray:
+    """Directions (p, p) in which the predictions of these runs change by one unit in all, at
+    ``theta`` (p,).
 
     With J = Q R the columns of inv(R) make the Gauss-Newton Hessian the identity. Directions
     that the runs hardly see are kept at a finite length. They only guide a search, so of a large
-    table some runs tell them.
+    table some runs tell them, and a slope that overflows counts as a large one.
     """
+    some: slice | IntArray = slice(None)
     if len(weights) > _RUNS_FOR_DIRECTIONS:
         some = np.random.default_rng(0).integers(len(weights), size=_RUNS_FOR_DIRECTIONS)
-        jacobian, weights = jacobian[some], weights[some] * (len(weights) / len(some))
+        weights = weights[some] * (len(weights) / len(some))
+    jacobian = np.nan_to_num(model.jacobian(theta, some), nan=0.0, posinf=1e6, neginf=-1e6)
     scaled = jacobian * np.sqrt(weights)[:, None]
     scale = np.maximum(np.sqrt((scaled**2).sum(axis=0)), 1e-12)
     _, singular, right = np.linalg.svd(scaled / scale, full_matrices=False)

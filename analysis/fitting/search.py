@@ -134,7 +134,7 @@ def _through_stages(
     stages = search_stages(penalty)
     for stage, exact in [(stages[0], False), *((stage, True) for stage in stages)]:
         with np.errstate(all="ignore"):
-            basis = whitening(_safe(model.jacobian(theta[0])), w)
+            basis = whitening(model, theta[0], w)
             solution = minimise(
                 model,
                 stage,
@@ -158,7 +158,7 @@ def _polish(
     """The same search once more to the last digits, and the norm of the gradient there."""
     last = search_stages(penalty)[-1]
     for _ in range(_POLISH_ROUNDS):  # in a long valley the directions of the last round are stale
-        basis = whitening(_safe(model.jacobian(theta)), problem.weights)
+        basis = whitening(model, theta, problem.weights)
         solution = minimise(
             model,
             last,
@@ -188,7 +188,3 @@ def _perfect(penalty: Penalty, problem: Problem) -> float:
 def _objective_value(model: Model, penalty: Penalty, theta: FloatArray, problem: Problem) -> float:
     predicted = model.log_prediction(theta[None])[0]
     return float((penalty.value(predicted, problem.log_loss) * problem.weights).sum())
-
-
-def _safe(jacobian: FloatArray) -> FloatArray:
-    return np.nan_to_num(jacobian, nan=0.0, posinf=1e6, neginf=-1e6)

@@ -73,8 +73,7 @@ def no_signal(log_inputs: FloatArray, log_loss: FloatArray) -> Limit | None:
     ``log_inputs`` (runs, inputs) and ``log_loss`` (runs,) are natural logs, all finite. Fewer runs
     than `FEWEST_LAW_POINTS` say nothing here: `scaling.answerable` counts them.
     """
-    points = len(np.unique(np.round(log_inputs, 9), axis=0))
-    if points < FEWEST_LAW_POINTS:
+    if _points(log_inputs[:_MOST_RUNS]) < FEWEST_LAW_POINTS > _points(log_inputs):
         return None  # constants that are known from elsewhere may stand for the rest
     explained, far_off = _explained(log_inputs, log_loss)
     contradicted = _contradicted(log_inputs, log_loss)
@@ -91,6 +90,10 @@ def no_signal(log_inputs: FloatArray, log_loss: FloatArray) -> Limit | None:
         "see (another size, unit, corpus or recipe); keep those that agree with --where"
     )
     return Limit(LimitCode.UNSUPPORTED, text)
+
+
+def _points(log_inputs: FloatArray) -> int:
+    return len(np.unique(np.round(log_inputs, 9), axis=0))
 
 
 def _explained(log_inputs: FloatArray, log_loss: FloatArray) -> tuple[float, float]:

@@ -211,13 +211,14 @@ def _residuals(fit: Fit, x: str, ax: Axes) -> None:
 def _picture(draw: Callable[[Axes], object], title: str, caption: str, notes: str = "") -> Picture:
     with figure_style():
         figure = Figure(figsize=SIZE_INCHES)
-        FigureCanvasSVG(figure)
+        canvas = FigureCanvasSVG(figure)
         draw(figure.add_subplot())
         entries = max((len(legend.get_texts()) for legend in figure.legends), default=0)
         width, height = SIZE_INCHES  # a long legend takes no room from the axes
         figure.set_size_inches(width, height + LEGEND_ROW * max(0, (entries + 1) // 2 - 4))
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        # `savefig` would draw it twice
+        canvas.print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
     # the metadata name web addresses, which are never loaded but which nobody needs either
     svg = re.sub(rb"<metadata>.*?</metadata>", b"", buffer.getvalue(), flags=re.DOTALL)
     encoded = base64.b64encode(svg).decode("ascii")

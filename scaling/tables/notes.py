@@ -76,6 +76,8 @@ def rows_named(labels: Iterable[int], most: int = 6) -> str:
 
 def plain(text: str) -> str:
     """Text of many lines as it may reach a terminal: control characters are shown, not obeyed."""
+    if text.replace("\n", "").replace("\t", "").isprintable():  # megabytes in an instant
+        return text
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 

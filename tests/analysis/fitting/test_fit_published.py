@@ -111,7 +111,7 @@ def test_the_published_resamples_refit_to_the_published_draws(hoffmann, huber_fi
         np.repeat(theta[None], 3, axis=0),
         weights=counts,
         log_loss=log_loss,
-        basis=whitening(model.jacobian(theta), np.ones(240)),
+        basis=whitening(model, theta, np.ones(240)),
         relative_gain=1e-13,
     )
     found = model.to_constants(solution.theta)
