@@ -23,6 +23,7 @@ from sweeps.checks.transfer import check_transfer
 from sweeps.checks.wider import check_wider
 from sweeps.config.sweep import SweepConfig
 from sweeps.data.registry import load_corpus
+from sweeps.models.registry import find_family
 from sweeps.training.pack import settle_process
 
 Family = Callable[[Bench], Iterator[Finding]]
@@ -114,7 +115,8 @@ def run_checks(
 
 
 def bench_for(config: SweepConfig) -> Bench:
-    """Widths in whole heads up to 128, from a quarter of that; depths 2 to 8; three seeds."""
+    """Widths in whole heads up to 128, from a quarter of that; depths 2 to 8, or 1
+    where there are no blocks; three seeds."""
     corpus = load_corpus(config.data, config.model.context)
     head = config.model.head_size
     widest = max(4, _WIDEST // head) * head
@@ -131,5 +133,5 @@ def bench_for(config: SweepConfig) -> Bench:
         tokens=_TOKENS,
         seeds=(1, 2, 3),
         widths=widths,
-        depths=(2, 4, 8),
+        depths=(2, 4, 8) if "depth" in find_family(config.model.family).can else (1,),
     )

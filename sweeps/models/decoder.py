@@ -23,7 +23,8 @@ class DecoderFamily:
 
     name: str = "slt-dec/1"
     views: frozenset[View] = frozenset({"past"})
-    can: frozenset[Ability] = frozenset({"compile", "shard"})
+    can: frozenset[Ability] = frozenset({"depth", "compile", "shard"})
+    recipe_note: str = ""
 
     def shape(
         self, model: ModelConfig, *, width: int, depth: int, vocab_size: int

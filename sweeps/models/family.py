@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 #: What an input position may see of the inputs: itself and those before it, or all of them.
 View = Literal["past", "both"]
-#: What not every family can: have its blocks compiled, or lie in shares on several devices.
-Ability = Literal["compile", "shard"]
+#: What not every family can: have several blocks, have them compiled, or lie in shares on several
+#: devices.
+Ability = Literal["depth", "compile", "shard"]
 
 
 class Shape(Protocol):
@@ -91,6 +92,11 @@ class Family(Protocol):
     @property
     def can(self) -> frozenset[Ability]:
         """What of the things that a launch may ask for."""
+
+    @property
+    def recipe_note(self) -> str:
+        """Which of the recipe's rules, measured on the decoder, hold for it, and which nobody has
+        tried, as `scaling plan` says it; empty: all hold."""
 
     def shape(self, model: ModelConfig, *, width: int, depth: int, vocab_size: int) -> Shape:
         """The planned shape; raises ConfigError for sizes that make no model."""

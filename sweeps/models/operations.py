@@ -7,6 +7,7 @@ Shapes: x is the residual stream (replicas, positions, width), a matrix (replica
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 NORM_EPSILON = 1e-6
@@ -153,6 +154,15 @@ def _turn_(x: Tensor, turns: Tensor, *, back: bool = False) -> None:
     signed = torch.cat((sine, -sine) if back else (-sine, sine), dim=-1)
     swapped = pairs.flip(-1)
     pairs.mul_(cosine).addcmul_(swapped, signed)
+
+
+def embedded(embedding: Tensor, tokens: Tensor) -> Tensor:
+    """(replicas, positions, width) The rows of the tokens, (replicas, sequences, length), each from
+    its replica's table, (replicas, vocabulary, width)."""
+    replicas, vocab_size, width = embedding.shape
+    offsets = torch.arange(replicas, device=tokens.device).view(-1, 1, 1) * vocab_size
+    rows = F.embedding(tokens + offsets, embedding.reshape(replicas * vocab_size, width))
+    return rows.view(replicas, -1, width)
 
 
 def rms_norm(x: Tensor) -> Tensor:

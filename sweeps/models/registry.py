@@ -5,10 +5,11 @@ import difflib
 from scaling.errors import ConfigError
 from sweeps.models.decoder import DecoderFamily
 from sweeps.models.family import Family
+from sweeps.models.linear_lm import LinearFamily
 
-_DECODER = DecoderFamily()
+_OWN: tuple[Family, ...] = (DecoderFamily(), LinearFamily())
 
-FAMILIES: dict[str, Family] = {_DECODER.name: _DECODER}
+FAMILIES: dict[str, Family] = {family.name: family for family in _OWN}
 
 
 def find_family(name: str) -> Family:

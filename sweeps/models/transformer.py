@@ -26,6 +26,7 @@ from scaling.shape import TransformerShape
 from sweeps.models.operations import (
     add_product,
     add_squared_relu_mlp,
+    embedded,
     norm_project,
     project_heads,
     rms_norm,
@@ -73,7 +74,7 @@ class Decoder(StackModel):
 
     def _first(self, tokens: Tensor, embedding: Tensor) -> Tensor:
         """The residual stream before the first block, (replicas, positions, width)."""
-        return rms_norm(_embed(embedding, tokens))
+        return rms_norm(embedded(embedding, tokens))
 
     def _logits(self, x: Tensor, matrix: Tensor) -> Tensor:
         """Logits over the used vocabulary; the matrix is the head, or the embedding where tied."""
@@ -181,13 +182,6 @@ def _paired(attention_in: Tensor, shape: TransformerShape) -> Tensor:
     heads = attention_in.view(-1, 3, shape.heads, 2, shape.head_size // 2)
     pairs = heads[:, :2].transpose(-1, -2).reshape_as(heads[:, :2])
     return torch.cat((pairs, heads[:, 2:]), dim=1).flatten()
-
-
-def _embed(embedding: Tensor, tokens: Tensor) -> Tensor:
-    replicas, vocab_size, width = embedding.shape
-    offsets = torch.arange(replicas, device=tokens.device).view(-1, 1, 1) * vocab_size
-    rows = F.embedding(tokens + offsets, embedding.reshape(replicas * vocab_size, width))
-    return rows.view(replicas, -1, width)
 
 
 def _rotary_turns(shape: TransformerShape, base: float) -> Tensor:

@@ -74,6 +74,8 @@ def horizon_settings_for(recipe: Recipe, shape: Shape, tokens: float) -> Trainin
         * (tokens / shape.params_matmul / 20) ** recipe.decay_timescale_exponent
     )
     weight_decay = recipe.weight_decay_factor / (eta * mean_ratio * steps * timescale)
+    if shape.params_matmul == shape.params_head:
+        weight_decay = 0.0  # of hidden matrices, of which there are none
     rare = shape.vocab_size >= recipe.large_vocab_size
     embedding_rate = recipe.embedding_learning_rate_factor * eta
     return TrainingSettings(

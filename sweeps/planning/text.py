@@ -7,6 +7,7 @@ from rich.table import Table
 
 from scaling.words import counted
 from sweeps.config.sweep import recipe_of
+from sweeps.models.registry import find_family
 from sweeps.planning.answerable import Answerable
 from sweeps.planning.cost import PlanCost
 from sweeps.planning.memory import device_bytes, state_bytes
@@ -88,6 +89,9 @@ def recipe_text(plan: SweepPlan) -> str:
             f"{recipe.learning_rate_tokens_exponent:g}; stated where a run of "
             f"{recipe.anchor_tokens_per_param:g} tokens/param decays\n"
         )
+    family = find_family(plan.config.model.family)
+    if family.recipe_note:
+        rule += f"{family.name}: {family.recipe_note}\n"
     rule += "\n"
     return table(columns, rows) + rule
 

@@ -87,6 +87,7 @@ class BagFamily:
     name: str = "bag/1"
     views: frozenset = frozenset({"past", "both"})
     can: frozenset = frozenset()
+    recipe_note: str = "its rules were measured on the decoder alone"
 
     def shape(self, model, *, width, depth, vocab_size):
         model.check_unused(f"is not used by family {self.name}; leave it out", "mlp", "tied_head")
