@@ -28,6 +28,7 @@ from scaling.limits import Limit, LimitCode
 from scaling.sources import Source, records_from
 from scaling.words import counted
 
+MOST_RESAMPLES = 100_000
 FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
 WORTH_SAYING = 0.02  # share of the refits; fewer that failed stand in JSON and on the card alone
 LEAST_CONVERGED = 0.5  # share of the refits: with fewer, those that did are no fair sample
@@ -79,10 +80,10 @@ def fit_as_asked(
         else penalty_named(objective, huber_delta=huber_delta)
     )
     checked_level(confidence_level)
-    if bootstrap < 0 or 0 < bootstrap < FEWEST_RESAMPLES:
+    if bootstrap and not FEWEST_RESAMPLES <= bootstrap <= MOST_RESAMPLES:
         raise FitError(
             f"--bootstrap {bootstrap}: give 0 for none, 1000 for usual intervals, "
-            f"{FEWEST_RESAMPLES} at least"
+            f"{FEWEST_RESAMPLES} to {MOST_RESAMPLES:,}"
         )
     ties = tied_constants(kind, expressions or {})
     problem = pose(

@@ -98,8 +98,10 @@ def fit_law(
     require_signal(records, kind.inputs if x is None else (x,))
     runs, chosen_runs = _runs(records, kind, x, frontier)
     how: dict[str, Any] = {"fix": dict(fix or {}), "x": x, "weights": weights, "cluster": cluster}
-    advise = chosen_runs.chosen == UNBEATEN_RUNS and not frontier
-    configurations = _configurations(runs, kind, expressions or {}, how, advise)
+    asked = {"tied": tied_constants(kind, expressions or {}), **how}
+    asked["fixed"] = asked.pop("fix")
+    has_more = chosen_runs.chosen == UNBEATEN_RUNS and not frontier
+    configurations = _configurations(runs, kind, asked, records if has_more else None)
     chosen_objective = _objective(objective, huber_delta, configurations)
     how |= {"objective": chosen_objective.chosen, "bounds": bounds, "expressions": expressions}
     how |= {"bootstrap": bootstrap, "confidence_level": confidence_level, "seed": seed}
@@ -140,19 +142,16 @@ def sizes_hint(records: Records) -> str | None:
 
 
 def _configurations(
-    runs: Records,
-    kind: type[Law],
-    expressions: Mapping[str, str],
-    how: Mapping[str, Any],
-    advise: bool,
+    runs: Records, kind: type[Law], asked: Mapping[str, Any], more: Records | None
 ) -> int:
-    """How many configurations the runs have; FitError, with advice, where they are too few."""
-    asked = {"fixed" if name == "fix" else name: value for name, value in how.items()}
+    """How many configurations the runs have; FitError where they are too few, with advice where
+    ``more`` would do."""
     try:
-        return pose(runs, kind, tied=tied_constants(kind, expressions), **asked).configurations
+        return pose(runs, kind, **asked).configurations
     except FitError as error:
-        if not advise:
+        if more is None:
             raise
+        pose(more, kind, **asked)
         raise FitError(f"{error}; beaten runs are fitted too with --all-runs") from error
 
 

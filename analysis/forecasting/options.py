@@ -16,7 +16,7 @@ from scaling.laws.base import Law
 from scaling.laws.registry import LAWS
 
 AUTO = "auto"
-FEWEST_DRAWS = 100
+FEWEST_DRAWS, MOST_DRAWS = 100, 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,8 @@ class ForecastOptions:
             raise ForecastError(
                 f"{self.draws} draws cannot show the tails; take {FEWEST_DRAWS} or more"
             )
+        if self.draws > MOST_DRAWS:
+            raise ForecastError(f"{self.draws:,} draws; at most {MOST_DRAWS:,}")
         if self.seed < 0 or self.backtests < 0:
             name = "seed" if self.seed < 0 else "backtests"
             raise ForecastError(f"{name} is {getattr(self, name)}; give a whole number from 0")

@@ -12,6 +12,9 @@ from scaling.cli import main
     [
         (["backtest", "{runs}", "--figure", "curve.docx"], "no figure of that kind"),
         (["forecast", "{runs}", "--target-loss", "0"], "above zero"),
+        (["fit", "{runs}", "--bootstrap", "1e9"], "10 to 100,000\n"),
+        (["forecast", "{runs}", "--flops", "1e20", "--draws", "1e9"], "at most 100,000\n"),
+        (["fit", "{runs}", "--fix", "E=9"], "no constant E; it has a, b, c\n"),
         (["allocate", "{runs}", "--flops", "0"], "above zero"),
         (["allocate", "{runs}", "--flops", "1e20", "--unique-tokens", "0"], "above zero"),
         (["allocate", "{runs}", "--flops", "1e20", "--law", "power_law"], "choose auto or one of"),
