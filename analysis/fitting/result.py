@@ -386,6 +386,8 @@ class Fit(DrawnResult):
         return cls.from_json(text)
 
     def _need_draws(self) -> Law:
+        if self.draws is None and self.n_draws:
+            raise FitError("the refits of this fit all agree, so they tell no intervals")
         if self.draws is None:
             raise FitError("this fit has no bootstrap draws, so no intervals; refit with bootstrap")
         return self.draws

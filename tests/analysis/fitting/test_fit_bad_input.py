@@ -226,7 +226,7 @@ def test_any_table_gives_a_finite_law_or_one_line(rows, law, objective):
 @settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
 @given(
     budgets=st.integers(4, 10),
-    noise=st.floats(0, 0.1, allow_subnormal=False),  # training flushes them to zero
+    noise=st.floats(1e-6, 0.1),  # without any, refits agree and there are no draws
     decades=st.floats(0.1, 6),
     seed=st.integers(0, 100),
 )

@@ -266,4 +266,6 @@ def test_losses_without_any_noise_keep_their_constants_and_have_no_intervals(law
     assert fit.law.constants()["E"] == pytest.approx(1.8, rel=1e-6)
     assert fit.law.constants() == by_hand.law.constants()
     assert fit.draws is None
+    with pytest.raises(FitError, match="all agree"):
+        fit.interval(lambda law: law.loss(1e9, 1e10))
     assert any("passes through all 25 runs" in limit.text for limit in fit.limits)

@@ -38,7 +38,7 @@ from scaling.cli import main
         (["fit", "{runs}", "--bound", "c=nan:2"], "not of the form name=value"),
         (["fit", "{runs}", "--tie", "q=2"], "no constant q"),
         (["fit", "{runs}", "--law", "chinchilla", "--tie", "beta=import"], "not an expression"),
-        (["fit", "{runs}", "--bootstrap", "1"], "10 at least"),
+        (["fit", "{runs}", "--bootstrap", "1"], "10 to 100,000"),
         (["fit", "{runs}", "--x", "nothing"], 'no column "nothing"'),
         (["fit", "{runs}", "--law", "chinchilla", "--where", "N < 5e6"], "chinchilla"),
         (["forecast", "{runs}"], "nothing to predict"),
