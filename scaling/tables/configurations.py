@@ -84,7 +84,17 @@ def settings_that_vary(table: "pd.DataFrame", *, tuning: bool = False) -> list[s
     _, counts = np.unique(groups, return_counts=True)
     several = (counts > 1)[groups]
     rows, labels = table[several], groups[several]
+    same = _of_one_number(rows)
+    settings = [column for column in settings if column not in same]
     return [column for column in settings if _varies(rows, column, labels, len(table))]
+
+
+def _of_one_number(rows: "pd.DataFrame") -> set[str]:
+    """The columns that hold one number in all rows: exports have a thousand of them."""
+    numbers = rows.select_dtypes("number")
+    values = numbers.to_numpy(np.float64)
+    same = (values == values[:1]).all(axis=0)
+    return set(map(str, numbers.columns[same]))
 
 
 def _is_setting(column: str, tuning: bool) -> bool:

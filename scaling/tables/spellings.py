@@ -6,7 +6,7 @@ what is chosen is said; what cannot be chosen between is left to the reader, in 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -102,7 +102,7 @@ def meaning_of(heading: str) -> Meaning | None:
     return _by_words(words_of(".".join(path)), factor)
 
 
-def _by_words(words: list[str], factor: float | None) -> Meaning | None:
+def _by_words(words: Sequence[str], factor: float | None) -> Meaning | None:
     """A quantity whose words these all are, with the unit that the last of them may be."""
     scale = 1.0 if factor is None else factor
     if len(words) > 1 and words[-1] in _UNITS:
@@ -112,12 +112,12 @@ def _by_words(words: list[str], factor: float | None) -> Meaning | None:
             return Meaning(ours, scale)
     if len(words) > 1 and _PREFIXED_FLOPS.fullmatch(words[-1]):
         scale *= unit_factor(words[-1]) or 1.0
-        words = [*words[:-1], "flops"]
+        words = (*words[:-1], "flops")
     for ours, (heads, others) in QUANTITIES.items():
         if set(words) & heads and set(words) <= heads | others:
             return Meaning(ours, scale, is_plain=False)
     ends = {*words[:1], *words[-1:]}
-    is_loss = ends & LOSS_WORDS or words[-1:] == ["entropy"]
+    is_loss = ends & LOSS_WORDS or words[-1:] == ("entropy",)
     return Meaning("loss", is_plain=False) if is_loss and not set(words) & NO_LOSS else None
 
 

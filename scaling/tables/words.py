@@ -1,12 +1,14 @@
 """The words that the name of a column is made of."""
 
 import re
+from functools import lru_cache
 
 
-def words_of(name: str) -> list[str]:
+@lru_cache(maxsize=10_000)
+def words_of(name: str) -> tuple[str, ...]:
     """The words of a name in small letters: "valLoss", "val/loss" and "val loss" are the same."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name)
-    return [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
+    return tuple(word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word)
 
 
 def any_of(words: str) -> frozenset[str]:
