@@ -189,6 +189,8 @@ def _intervals_in_words(fit: Fit) -> str:
     if not fit.n_draws:
         return "none (no bootstrap)"
     made = f"{fit.n_draws} {fit.resampling} bootstrap refits by cluster"
+    if fit.draws is None and fit.n_draws_converged == fit.n_draws:
+        return f"none (all {made} agree)"
     if fit.draws is None:
         return f"none ({fit.n_draws_converged} of {made} converged)"
     return (

@@ -387,7 +387,7 @@ class Fit(DrawnResult):
 
     def _need_draws(self) -> Law:
         if self.draws is None and self.n_draws:
-            raise FitError("the refits of this fit all agree, so they tell no intervals")
+            raise FitError("the refits of this fit tell no intervals; its limits say why")
         if self.draws is None:
             raise FitError("this fit has no bootstrap draws, so no intervals; refit with bootstrap")
         return self.draws

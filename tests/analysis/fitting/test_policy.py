@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.fitting.checklist import checklist_card
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.policy import (
     ALL_RUNS,
@@ -266,6 +267,7 @@ def test_losses_without_any_noise_keep_their_constants_and_have_no_intervals(law
     assert fit.law.constants()["E"] == pytest.approx(1.8, rel=1e-6)
     assert fit.law.constants() == by_hand.law.constants()
     assert fit.draws is None
-    with pytest.raises(FitError, match="all agree"):
+    with pytest.raises(FitError, match="its limits say why"):
         fit.interval(lambda law: law.loss(1e9, 1e10))
+    assert "bootstrap refits by cluster agree)" in str(checklist_card(fit, fit.records).entries)
     assert any("passes through all 25 runs" in limit.text for limit in fit.limits)
