@@ -52,6 +52,8 @@ class Points:
     log_inputs: FloatArray  # (targets, inputs)
     log_compute: FloatArray  # (targets,)
     described: tuple[dict[str, float], ...]
+    asked: tuple[dict[str, float], ...]
+    """The same without a split that nobody asked for: what is said of it where unsupported."""
 
 
 def forecast(
@@ -166,7 +168,9 @@ def _answerable(
         raise ForecastError(f"targets: the forecast runs along {name}; give its values (--values)")
     log_x = np.log(targets.columns[name])
     described = tuple({name: float(v)} for v in targets.columns[name])
-    points = Points(log_inputs=log_x[:, None], log_compute=log_x, described=described)
+    points = Points(
+        log_inputs=log_x[:, None], log_compute=log_x, described=described, asked=described
+    )
     distance = ladder.distance(points.log_inputs, log_x)
     check_distance(distance)
     return prepare(question, options, distance=float(distance.max())), points
@@ -187,8 +191,13 @@ def _surface_points(forecaster: Forecaster, targets: Targets) -> Points:
     described = tuple(
         {name: float(values[i]) for name, values in inputs.items()} for i in range(len(targets))
     )
+    by_budget = "train_flops" in targets.columns
+    asked = tuple({"train_flops": one["train_flops"]} for one in described)
     return Points(
-        log_inputs=np.column_stack([log_n, log_d]), log_compute=compute, described=described
+        log_inputs=np.column_stack([log_n, log_d]),
+        log_compute=compute,
+        described=described,
+        asked=asked if by_budget else described,
     )
 
 
@@ -208,7 +217,7 @@ def _target_forecast(
     weighing, ensemble = answer.weighing, forecaster.ensemble
     names = [m.candidate.name for m in ensemble.members]
     return TargetForecast(
-        at=points.described[i],
+        at=(points.asked if against else points.described)[i],
         median=None if against else centre,
         intervals=ranges,
         decades_beyond=float(answer.distance[i]),

@@ -58,7 +58,7 @@ class TargetForecast:
     ``intervals[confidence_level]``, if recipe and data stay what they were.
     """
 
-    at: Mapping[str, float]  # the target: params, tokens, train_flops, or one named column
+    at: Mapping[str, float]  # params, tokens, train_flops, or one column; at least what was asked
     median: float | None  # nats per token; None where it is not supported, and read nowhere
     intervals: Mapping[float, Interval]  # confidence level -> range for a new run's loss
     decades_beyond: float  # how far outside the data, 0 inside

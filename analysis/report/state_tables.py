@@ -186,7 +186,7 @@ def standing_table(records: Records, outlooks: Mapping[str, str]) -> Table:
 def _standing_row(
     row: Mapping[Hashable, Any], sizes: Sequence[str], outlooks: Mapping[str, str]
 ) -> tuple[str, ...]:
-    loss, seed, reason = float(row["loss"]), row.get("seed"), row.get("reason")
+    loss, seed, reason = float(row.get("loss", np.nan)), row.get("seed"), row.get("reason")
     shown = "held out" if row.get("held_out") else loss_in_words(loss)
     return (
         *(size_cell(float(row[column]), column) for column in sizes),

@@ -89,6 +89,13 @@ def test_a_target_without_support_has_no_median_in_the_library(far):
         assert [median is None for median in medians] == [False, True]
 
 
+def test_nor_is_a_budget_without_support_split(far):
+    near, beyond = far.targets
+    assert set(near.at) == {"params", "tokens", "train_flops"}
+    assert beyond.at == {"train_flops": 1e24}
+    assert far.to_frame()["params"].isna().tolist() == [False, True]
+
+
 def test_nor_in_json_or_text_or_a_table_of_points(far):
     document = json.loads(far.to_json())
     assert [target["median"] is None for target in document["targets"]] == [False, True]

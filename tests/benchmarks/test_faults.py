@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from benchmarks.faults import configs, files, tables
+from benchmarks.faults import configs, files, shown, tables, unanswerable
 from benchmarks.faults.__main__ import fault_classes, run_class
 
 
@@ -26,6 +27,18 @@ def test_sixty_damaged_spools_and_locks_lose_nothing_and_believe_nothing(tmp_pat
 
 def test_thirty_broken_configs_are_planned_or_refused_in_one_line(tmp_path: Path, tracking_uri):
     assert broken(configs.trials(30, 0, tmp_path)) == []
+
+
+def test_a_page_that_gives_a_number_is_caught_where_its_table_carries_none():
+    clean, nothing = unanswerable.Table(pd.DataFrame(), unanswerable.ALL), pd.DataFrame()
+    for words in (
+        "10 times (1e20 FLOP) should reach a loss of 2.086 nats",
+        "grows as compute to the power 0.48",
+        "The compute for a loss of 2 nats per token: 7.46e20 FLOP",
+        "At 10 times: about 1.34 billion parameters",
+    ):
+        assert shown.told_by(words, unanswerable.Table(nothing))
+        assert not shown.told_by(words, clean)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from analysis.report.state_tables import MOST_ROWS, USED, runs_table
+from analysis.report.state_tables import MOST_ROWS, USED, runs_table, standing_table
 from analysis.tuning.screening import screen
 from scaling.records import records_from_table
 
@@ -70,3 +70,10 @@ def test_of_many_configurations_both_ends_are_shown():
         len(table.rows) == MOST_ROWS and table.note == "5 configurations in the middle not listed."
     )
     assert (table.rows[0][0], table.rows[-1][0]) == ("10M", "663M")
+
+
+def test_runs_without_any_loss_have_a_standing_all_the_same():
+    records = records_from_table(SWEEP.drop(columns="loss").assign(reason=None), source="runs.csv")
+    table = standing_table(records, {})
+    assert len(table.rows) == 7
+    assert all(row[table.head.index("State")] in ("finished", "running") for row in table.rows)
