@@ -28,6 +28,7 @@ class LinearStack(StackedWeights):
             "head": (shape.width, shape.vocab_size),
         }
         self.compute_dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
+        self.context = shape.context
         self.used_vocab_size = options.used_vocab_size or shape.vocab_size
         seen = torch.ones(shape.context, shape.context).tril()
         self.shares: Tensor

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
+    from sweeps.models.key_value_cache import KeyValueCache
+
 #: Matrices by name, in the order of the flat weights: (in, out).
 Layout = dict[str, tuple[int, int]]
 
@@ -24,6 +26,10 @@ class StackModel(nn.Module, ABC):
     """
 
     replicas: int
+    context: int
+    """Inputs of a sequence, at most."""
+    used_vocab_size: int
+    """Tokens that can occur, from 0 on."""
 
     @property
     @abstractmethod
@@ -41,6 +47,15 @@ class StackModel(nn.Module, ABC):
     @abstractmethod
     def whole_weights(self) -> Tensor:
         """(replicas, parameters) A copy on the host; of a sharded model, on the first process."""
+
+    def new_cache(self, sequences: int) -> KeyValueCache | None:
+        """For `logits_onward` of so many sequences of each replica, nothing seen yet; None of a
+        family that keeps nothing of the positions before."""
+        return None
+
+    def logits_onward(self, tokens: Tensor, past: KeyValueCache) -> Tensor:
+        """What `forward` gives at the positions of these tokens, which follow those of the past."""
+        raise NotImplementedError(f"{type(self).__name__} has no cache")
 
     def compile_blocks(self, **options: Any) -> None:
         """Have torch.compile fuse what it can; of families that `can` compile."""

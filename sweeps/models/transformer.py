@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scaling.shape import TransformerShape
+from sweeps.models.key_value_cache import KeyValueCache, LayerCache
 from sweeps.models.operations import (
     add_product,
     add_squared_relu_mlp,
@@ -54,6 +55,7 @@ class Decoder(StackModel):
         self.used_vocab_size = used_vocab_size or shape.vocab_size
         self.compute_dtype = compute_dtype
         self.shape = shape
+        self.context = shape.context
         self.residual_scale = residual_scale
         self._run_block: Callable[..., Tensor] = self._block
         self.is_compiled = False
@@ -92,15 +94,18 @@ class Decoder(StackModel):
         mlp_in: Tensor,
         mlp_out: Tensor,
         sequences: int,
+        past: LayerCache | None = None,
     ) -> Tensor:
-        """Attention and MLP of one layer; x: (replicas, positions, width)."""
+        """Attention and MLP of one layer; x: (replicas, positions, width), of positions that follow
+        those of the past."""
         shape, length = self.shape, x.shape[1] // sequences
-        x, query, key, value = project_heads(
-            x, attention_in, self._turns(length), sequences, shape.heads
-        )
-        mixed = F.scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=LOGIT_GAIN / math.sqrt(shape.head_size)
-        )
+        turns = self._turns(length, past.length if past else 0)
+        x, query, key, value = project_heads(x, attention_in, turns, sequences, shape.heads)
+        scale = LOGIT_GAIN / math.sqrt(shape.head_size)
+        if past is None:
+            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
+        else:
+            mixed = past.attend(query, key, value, scale)
         mixed = mixed.transpose(1, 2).reshape(x.shape)
         x = add_product(x, mixed, attention_out, self.residual_scale)
         if self.shape.mlp == "relu2":
@@ -109,9 +114,9 @@ class Decoder(StackModel):
         gate, value = hidden.chunk(2, dim=-1)
         return add_product(x, F.silu(gate) * value, mlp_out, self.residual_scale)
 
-    def _turns(self, length: int) -> Tensor:
-        """The rotation of each position, in the form that is fastest here."""
-        turns = self.turns[:length, None, None]
+    def _turns(self, length: int, first: int = 0) -> Tensor:
+        """The rotation of each position from `first` on, in the form that is fastest here."""
+        turns = self.turns[first : first + length, None, None]
         if turns.is_cpu and self.compute_dtype == torch.float32 and not self.is_compiled:
             return torch.view_as_complex(turns)  # a single pass; no other place has fast products
         return turns.to(self.compute_dtype)
@@ -130,13 +135,25 @@ class Transformer(StackedWeights, Decoder):
 
         tokens: (replicas, sequences, length) -> (replicas, sequences * length, used vocabulary)
         """
+        return self._computed(tokens, [()] * self.shape.depth)
+
+    def new_cache(self, sequences: int) -> KeyValueCache:
+        """See StackModel."""
+        shape, like = self.shape, self.turns.to(self.compute_dtype)
+        rows = self.replicas * sequences
+        return KeyValueCache(shape.depth, rows, shape.heads, shape.context, shape.head_size, like)
+
+    def logits_onward(self, tokens: Tensor, past: KeyValueCache) -> Tensor:
+        """See StackModel."""
+        return self._computed(tokens, [(layer,) for layer in past.layers])
+
+    def _computed(self, tokens: Tensor, pasts: Sequence[tuple[LayerCache, ...]]) -> Tensor:
         weights = self.matrices()
         x = self._first(tokens, weights["embedding"])
-        for layer in range(self.shape.depth):
+        for layer, past in enumerate(pasts):
             names = ("attention_in", "attention_out", "mlp_in", "mlp_out")
-            x = self._run_block(
-                x, *(weights[f"block{layer}.{name}"] for name in names), tokens.shape[1]
-            )
+            matrices = (weights[f"block{layer}.{name}"] for name in names)
+            x = self._run_block(x, *matrices, tokens.shape[1], *past)
         return self._logits(x, weights["embedding" if self.shape.tied_head else "head"])
 
 
