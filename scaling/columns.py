@@ -100,7 +100,8 @@ COLUMNS: dict[str, Column] = {
         "text",
         aliases=("train_dataset", "training_dataset", "training_data", "dataset", "dataset_name")
         + ("corpus", "data_source", "training_corpus", "train_corpus", "data_mix", "mixture")
-        + ("train_set", "training_set", "pretraining_data", "pretraining_dataset", "data_name"),
+        + ("train_set", "training_set", "pretraining_data", "pretraining_dataset", "data_name")
+        + ("language", "domain", "data_version", "dataset_version"),
     ),
     "eval_hash": Column(
         "hash of the validation set",

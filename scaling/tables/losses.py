@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _KINDS = (
     ("bits_per_byte", r"bpb|bits?_?(per|/)_?byte"),
     ("bits_per_character", r"bpc|bits?_?(per|/)_?char(acter)?"),
-    ("nats_per_token", r"log_?(ppl|perplexity)"),
+    ("bits_per_token", r"log_?2_?(ppl|perplexity)"),
+    ("nats_per_token", r"(log|ln)_?(ppl|perplexity)"),
     ("perplexity", r"ppl|perplexity"),
     ("bits_per_token", r"bpt|bits?(_?(per|/)_?token)?"),
     ("accuracy", r"acc|accuracy|accuracies"),

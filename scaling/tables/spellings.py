@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from scaling.columns import COLUMNS, canonical_name
+from scaling.columns import COLUMNS, MUST_AGREE, canonical_name
 from scaling.errors import RecordError
 from scaling.tables.notes import Note, NoteCode, quoted
 from scaling.tables.numbers import read_numbers, unit_factor
@@ -28,7 +28,7 @@ QUANTITIES = {
         _COUNT
         | any_of(
             "active activated model trainable non embedding emb nonembedding scaling effective "
-            "dense sparse size"
+            "dense sparse size with including incl embeddings"
         ),
     ),
     "tokens": (
@@ -197,6 +197,8 @@ def _best(
         if len(found) == 1:
             said = f'loss is the column "{found[0][0]}", not {quoted(rest)}' if rest else None
             return found[0], said and f"{said}; --columns loss=NAME takes another"
+    if ours in MUST_AGREE:  # is asked of the column that tells most apart
+        found = sorted(found, key=lambda one: (-table[one[0]].nunique(), one[0] != ours))[:1]
     exact = [one for one in found if one[0] == ours]
     if len(found) == 1 or (exact and kind != "loss" and kind != "size"):
         return (exact or found)[0], None

@@ -390,6 +390,8 @@ def test_columns_that_agree_do_not_compete():
         ("bits per byte", "bits_per_byte"),
         ("valLoss", ""),
         ("y", "unstated"),
+        ("log2_ppl", "bits_per_token"),
+        ("ln_ppl", ""),
     ],
 )
 def test_the_unit_of_a_loss_follows_from_its_name(name, kind):
@@ -427,7 +429,9 @@ def test_a_loss_kind_of_accuracy_is_asked_about_too():
         records_from_table(grid().assign(loss_kind="accuracy"))
 
 
-@pytest.mark.parametrize("column", ["dataset", "corpus", "data_source", "tokenizer"])
+@pytest.mark.parametrize(
+    "column", ["dataset", "corpus", "data_source", "tokenizer", "language", "data version"]
+)
 def test_two_corpora_are_refused_with_the_filter(column):
     table = pd.read_csv(CASES / "two_datasets.csv").rename(columns={"dataset": column})
     with pytest.raises(RecordError, match=f'--where "{column} == c4"'):
@@ -435,6 +439,13 @@ def test_two_corpora_are_refused_with_the_filter(column):
     for name, floor in (("c4", 2.6), ("pile", 2.2)):
         records = records_from_table(table, where=[f"{column} == {name}"])
         assert floor_of(records) == pytest.approx(floor, abs=0.01)
+
+
+@pytest.mark.parametrize("beside", ["language", "data_mix"])
+def test_two_corpora_are_refused_whatever_agrees_beside_them(beside):
+    table = pd.read_csv(CASES / "two_datasets.csv").assign(**{beside: "en"})
+    with pytest.raises(RecordError, match='--where "dataset == c4"'):
+        records_from_table(table).usable("params")
 
 
 def test_sizes_that_look_like_millions_are_asked_about():
