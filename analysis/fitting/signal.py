@@ -23,7 +23,7 @@ from scaling.records import Records
 LEAST_EXPLAINED = 0.85  # of the variance of the log losses
 FAR_OFF, FAR_OFF_OF_SPREAD = 0.15, 0.15  # log loss, and share of its spread: the larger counts
 MOST_FAR_OFF = 0.25  # share of the runs
-MOST_CONTRADICTED = 0.15  # share of the runs; published tables and clean ladders have none
+CONTRADICTS, MOST_CONTRADICTED = 0.1, 0.15  # log loss; share of the runs, in published tables none
 TRIMMED_EVERY, LEAST_TO_TRIM = 20, 7  # of seven runs one may be a bad run, and one more of twenty
 _EXPONENTS = (0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0, 1.5)
 _TRIMMINGS = 4
@@ -121,7 +121,7 @@ def _contradicted(log_inputs: FloatArray, log_loss: FloatArray) -> float:
     order = _spread(log_inputs, _MOST_PAIRED)
     x, y = log_inputs[order], log_loss[order]
     larger = (x[:, None] >= x[None, :]).all(axis=2) & (x[:, None] > x[None, :]).any(axis=2)
-    far = max(FAR_OFF, FAR_OFF_OF_SPREAD * float(np.std(y)))
+    far = max(CONTRADICTS, FAR_OFF_OF_SPREAD * float(np.std(y)))
     pairs = larger & (y[:, None] > y[None, :] + far)
     for _ in range(_to_trim(len(y))):
         worst = int(np.argmax(pairs.sum(axis=0) + pairs.sum(axis=1)))

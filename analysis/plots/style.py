@@ -141,8 +141,11 @@ def loss_axis(ax: Axes) -> None:
 
 def size_axis(ax: Axes, column: str, values: Sequence[float] | npt.NDArray[np.float64]) -> None:
     """A logarithmic x axis over ``values``: powers of ten, or more ticks where it is short."""
-    ax.set_xscale("log")
     low, high = float(np.min(values)), float(np.max(values))
+    if high / low < 1.001:  # one budget but for rounding, which leaves an axis no width
+        ax.set_autoscalex_on(False)
+        ax.set_xlim(low / 1.05, high * 1.05)
+    ax.set_xscale("log")
     if high / low > 50:
         ax.xaxis.set_major_locator(LogLocator(numticks=10))
         ax.xaxis.set_major_formatter(LogFormatterMathtext())

@@ -1,5 +1,7 @@
 """Facts about figures: what is drawn is what the result holds, with labels and units."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,7 @@ from analysis.plots.isoflop import has_isoflop
 from analysis.plots.style import figure_style
 from scaling.columns import label
 from scaling.errors import FitError
+from scaling.records import records_from_table
 from scaling.simulate import simulate_records
 
 FEW_DRAWS = ForecastOptions(draws=200)
@@ -231,3 +234,14 @@ def test_a_law_of_sizes_without_common_budgets_is_drawn_along_tokens(truth, ax):
         d, loss = ax.lines[number].get_data()
         np.testing.assert_allclose(loss, fit.law.loss(np.full(len(d), size), d), rtol=1e-12)
     assert ax.get_xlabel().lower() == label("tokens").lower()
+
+
+def test_runs_of_one_budget_but_for_rounding_have_an_axis_of_some_width(ax):
+    compute = 1e19 * (1 + np.array([0, 1, -1, 2]) * 2.0**-52)
+    runs = records_from_table(pd.DataFrame({"train_flops": compute, "loss": [3.0, 3.1, 3.2, 3.3]}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot_loss_against(runs, ax=ax)
+        ax.figure.canvas.draw()
+    low, high = ax.get_xlim()
+    assert low < 1e19 < high
