@@ -110,13 +110,18 @@ def fit_law(
     chosen_floor = _floor(fit, (*how["fix"], *(bounds or {}), *(expressions or {})))
     if chosen_floor.chosen == HELD_AT_ZERO and (floor := kind.floor) is not None:
         fit = fit_as_asked(runs, kind, **{**how, "fix": {**how["fix"], floor: 0.0}}, card=False)
-        steeper = first_of(LimitCode.FALLS_FASTER, fit.limits) is not None
-        untold = {**fit.unidentified, floor: FLOOR_BELOW_ZERO if steeper else FLOOR_UNTOLD}
-        limits = fit.limits if steeper else (FLOOR_HELD, *fit.limits)
-        fit = replace(fit, unidentified=untold, limits=limits)
-        chosen_floor = replace(chosen_floor, because=untold[floor])
+        fit = _with_floor_untold(fit, floor)
+        chosen_floor = replace(chosen_floor, because=fit.unidentified[floor])
     fit = replace(fit, choices=(chosen_runs, chosen_objective, chosen_floor), notes=told)
     return replace(fit, card=checklist_card(fit, runs).entries) if card else fit
+
+
+def _with_floor_untold(fit: Fit, floor: str) -> Fit:
+    """A fit whose floor was held at zero, with the reason."""
+    steeper = first_of(LimitCode.FALLS_FASTER, fit.limits) is not None
+    untold = {**fit.unidentified, floor: FLOOR_BELOW_ZERO if steeper else FLOOR_UNTOLD}
+    limits = fit.limits if steeper else (FLOOR_HELD, *fit.limits)
+    return replace(fit, unidentified=untold, limits=limits)
 
 
 def sizes_hint(records: Records) -> str | None:

@@ -354,10 +354,11 @@ class Fit(DrawnResult):
             law = law_named(document["law"])
             state = document["reload"]
             draws = state["draws"]
+            searched = {k: np.nan if v is None else v for k, v in document["search"].items()}
             return cls(
                 law=law(**state["law_constants"]),
                 draws=None if draws is None else law(**{k: np.array(v) for k, v in draws.items()}),
-                search=Search(**{k: _restored(v) for k, v in document["search"].items()}),
+                search=Search(**searched),
                 reach=Reach.from_dict(document["reach"]),
                 status=FitStatus(document["status"]),
                 fixed=state["fixed"],
@@ -446,7 +447,3 @@ def _or_none(value: float) -> float | None:
 def _both_ends(ends: list[float | None]) -> tuple[float, float]:
     low, high = ends
     return (-np.inf if low is None else low, np.inf if high is None else high)
-
-
-def _restored(value: Any) -> Any:
-    return float("nan") if value is None else value
