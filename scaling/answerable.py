@@ -109,12 +109,13 @@ def best_of_budget(compute: FloatArray, loss: FloatArray, configuration: IntArra
     budget that differ in seed alone: the luckiest run of several seeds is no better recipe.
     """
     budgets = budget_numbers(compute)
-    pairs = np.column_stack([budgets, configuration])
-    members, group, runs = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
-    group = group.reshape(-1)
+    several = int(configuration.max(initial=0)) + 1
+    members, group, runs = np.unique(
+        budgets * several + configuration, return_inverse=True, return_counts=True
+    )
     mean_loss, mean_compute = (np.bincount(group, v) / runs for v in (loss, compute))
-    order = np.lexsort((mean_compute, mean_loss, members[:, 0]))  # the cheaper of equals first
-    best = order[np.unique(members[order, 0], return_index=True)[1]]
+    order = np.lexsort((mean_compute, mean_loss, members // several))  # the cheaper of equals first
+    best = order[np.unique(members[order] // several, return_index=True)[1]]
     return np.asarray(np.isin(group, best))
 
 

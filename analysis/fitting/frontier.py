@@ -17,9 +17,8 @@ def unbeaten_runs(records: Records) -> Records:
     used = screen(records, "train_flops")
     budgets = budget_numbers(np.log(used.column("train_flops")))
     log_loss = np.log(used.column("loss"))
-    groups = np.unique(
-        np.column_stack([budgets, used.configurations]), axis=0, return_inverse=True
-    )[1].reshape(-1)
+    own = used.configurations
+    groups = np.unique(budgets * (own.max(initial=0) + 1) + own, return_inverse=True)[1]
     means = np.bincount(groups, weights=log_loss) / np.bincount(groups)
     budget_of_group = np.zeros(len(means), dtype=np.int64)
     budget_of_group[groups] = budgets

@@ -97,15 +97,13 @@ def fit_law(
         records = screen(records, *([x] if x else kind.inputs))
     require_signal(records, kind.inputs if x is None else (x,))
     runs, chosen_runs = _runs(records, kind, x, frontier)
-    how: dict[str, Any] = {"fix": dict(fix or {}), "x": x, "weights": weights, "cluster": cluster}
-    asked = {"tied": tied_constants(kind, expressions or {}), **how}
-    asked["fixed"] = asked.pop("fix")
-    has_more = chosen_runs.chosen == UNBEATEN_RUNS and not frontier
-    configurations = _configurations(runs, kind, asked, records if has_more else None)
-    chosen_objective = _objective(objective, huber_delta, configurations)
+    how: dict[str, Any] = {"x": x, "weights": weights, "cluster": cluster}
+    asked = {"tied": tied_constants(kind, expressions or {}), "fixed": dict(fix or {}), **how}
+    more = records if chosen_runs.chosen == UNBEATEN_RUNS and not frontier else None
+    chosen_objective = _objective(objective, huber_delta, _configurations(runs, kind, asked, more))
     how |= {"objective": chosen_objective.chosen, "bounds": bounds, "expressions": expressions}
     how |= {"bootstrap": bootstrap, "confidence_level": confidence_level, "seed": seed}
-    how |= {} if huber_delta is None else {"huber_delta": huber_delta}
+    how |= {"fix": asked["fixed"]} | ({} if huber_delta is None else {"huber_delta": huber_delta})
     fit = fit_as_asked(runs, kind, **how, card=False)
     chosen_floor = _floor(fit, (*how["fix"], *(bounds or {}), *(expressions or {})))
     if chosen_floor.chosen == HELD_AT_ZERO and (floor := kind.floor) is not None:

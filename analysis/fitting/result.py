@@ -435,9 +435,7 @@ _PLAIN = (
 
 def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
     """JSON has no NaN: what is not a finite number becomes null."""
-    return {
-        k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in values.items()
-    }
+    return {k: _or_none(v) if isinstance(v, float) else v for k, v in values.items()}
 
 
 def _or_none(value: float) -> float | None:
