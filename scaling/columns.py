@@ -64,8 +64,11 @@ COLUMNS: dict[str, Column] = {
     # counts behind params and tokens
     "entropy": Column(
         "nats per token that no model can beat, known exactly of a generated source "
-        "(`data.source: markov`, `bigram-tasks`): hold the floor there with --fix E=entropy"
+        "(`data.source: markov`, `grammar` ...): hold the floor there with --fix E=entropy"
     ),
+    "excess_loss": Column("loss above the entropy of its source, nats per token"),
+    "sequence_entropy": Column("nats per sequence of a source of whole sentences, known exactly"),
+    "sequence_targets": Column("targets per sequence on the average, padding not counted"),
     "params_embedding": Column("parameters of the input embedding"),
     "params_head": Column("parameters of the output head"),
     "unique_tokens": Column("distinct training tokens; tokens / unique_tokens = epochs", "size"),

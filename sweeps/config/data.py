@@ -12,11 +12,14 @@ from typing import Any, ClassVar
 
 from scaling.errors import ConfigError
 from scaling.tables.notes import printable
+from sweeps.config.grammar import parsed_rules
 from sweeps.config.section import Section
 
 TOKEN_TYPES = ("auto", "uint16", "uint32")
 #: Tokenizers that need no file; `sweeps.data.tokens.tokenizer` has them.
 BYTE_TOKENIZERS = ("bytes", "ascii-96")
+#: Of uniform a^n b^n: sentences are held one by one.
+LARGEST_N = 1024
 #: The dataclass of each source, by its name; a subclass of DataConfig that has one enters itself.
 SOURCES: "dict[str, type[DataConfig]]" = {}
 
@@ -220,3 +223,95 @@ class BigramTasksData(GeneratedData, source="bigram-tasks"):
         super().__post_init__()
         self.check_positive("tasks")
         self.check_not_negative("zipf")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparseContextsData(GeneratedData, source="sparse-contexts"):
+    """Two tokens that make a context, and one after them, out of few: what a linear model of the
+    two tokens' mean can learn to the entropy (`separable`), or provably cannot."""
+
+    contexts: int = 32
+    """Distinct contexts, all equally frequent; where they are not separable, a multiple of 4."""
+    support: int = 2
+    """Symbols that can follow a context; the others never do."""
+    separable: bool = True
+    """Whether a linear model of the contexts can be sure of every support; if not, contexts lie in
+    squares whose two diagonals are followed by different symbols."""
+
+    def __post_init__(self) -> None:
+        """Refuse supports that do not fit."""
+        super().__post_init__()
+        self.check_positive("contexts", "support")
+        if not self.separable and self.contexts % 4:
+            raise ConfigError(
+                f"{self.key('contexts')} is {self.contexts}; contexts that are not separable lie "
+                "in squares, so give a multiple of 4"
+            )
+        most = self.symbols if self.separable else self.symbols // 2
+        if self.support > most:
+            raise ConfigError(
+                f"{self.key('support')} is {self.support}; of {self.symbols} symbols at most {most}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentenceData(DataConfig):
+    """One whole sentence a sequence, between a start and an end token; padding behind it counts
+    neither in the loss nor in the entropy."""
+
+    instead = {
+        "vocab_size": "its tokens are the grammar's symbols, start, end and padding",
+        "tokenizer": "its tokens stand for no text",
+        "max_epochs": "a grammar is read as often as a run is long",
+        "symbols": "its tokens are the grammar's",
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrammarData(SentenceData, source="grammar"):
+    """Sentences of a probabilistic context-free grammar that fit into model.context."""
+
+    rules: tuple[str, ...] = ("S -> a S b [0.5]", "S -> [0.5]")
+    """One a line with its probability, as in "S -> a S b [0.4]": symbols are parted by blanks,
+    those on a left side are nonterminals, and the first is the start."""
+    seed: int = 0
+    """Of the validation sentences, not of a run."""
+
+    def __post_init__(self) -> None:
+        """Refuse rules that are none, and sentences that never end."""
+        super().__post_init__()
+        self.check_not_negative("seed")
+        parsed_rules(self.rules, self.key("rules"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnbnData(SentenceData, source="anbn"):
+    """Sentences of n times a and then n times b: n geometric, or every n up to `longest` once."""
+
+    choices = {"lengths": ("geometric", "uniform")}
+
+    lengths: str = "geometric"
+    """`geometric`: n from 0 on with probability (1 - q) q^n, as far as it fits into model.context.
+    `uniform`: every n from 1 to `longest` once an epoch, and so is the validation set (Reizinger
+    et al. 2024, arXiv:2405.01964, with `longest` 128)."""
+    q: float | None = None
+    """How likely one more pair is, of geometric lengths; none: 0.5."""
+    longest: int | None = None
+    """The largest n of uniform lengths; none: 32."""
+    seed: int = 0
+    """Of the validation sentences of geometric lengths, not of a run."""
+
+    def __post_init__(self) -> None:
+        """Refuse lengths that are none, and what the other kind uses."""
+        super().__post_init__()
+        self.check_choice("lengths")
+        self.check_positive("longest")
+        self.check_not_negative("seed")
+        if self.lengths == "uniform":
+            self.check_unused("is for data.lengths geometric; drop it", "q", "seed")
+        else:
+            self.check_unused("is for data.lengths uniform; drop it", "longest")
+        if self.q is not None and not 0 < self.q < 1:
+            raise ConfigError(f"{self.key('q')} is {self.q:g}; it lies between 0 and 1")
+        if self.longest is not None and self.longest > LARGEST_N:
+            raise ConfigError(f"{self.key('longest')} is {self.longest}; at most {LARGEST_N:,}")

@@ -5,9 +5,20 @@ from collections.abc import Callable
 from typing import Any
 
 from scaling.errors import CorpusError
-from sweeps.config.data import BigramTasksData, DataConfig, MarkovData, ShardsData, TextData
+from sweeps.config.data import (
+    AnbnData,
+    BigramTasksData,
+    DataConfig,
+    GrammarData,
+    MarkovData,
+    ShardsData,
+    SparseContextsData,
+    TextData,
+)
 from sweeps.data.sources.base import Corpus
 from sweeps.data.sources.generated import load_bigram_tasks, load_markov
+from sweeps.data.sources.sentences import load_anbn, load_grammar
+from sweeps.data.sources.sparse_contexts import load_sparse_contexts
 from sweeps.data.sources.text import load_text
 from sweeps.data.sources.token_shards import load_shards
 
@@ -32,4 +43,7 @@ LOADERS: dict[type[DataConfig], Callable[[Any, int], Corpus]] = {
     ShardsData: load_shards,
     MarkovData: load_markov,
     BigramTasksData: load_bigram_tasks,
+    SparseContextsData: load_sparse_contexts,
+    GrammarData: load_grammar,
+    AnbnData: load_anbn,
 }

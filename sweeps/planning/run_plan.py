@@ -172,7 +172,7 @@ class RunPlan:
             "objective": self.objective,
             "loss_kind": self.loss_kind,
             "data": data.data_hash,
-            **({} if data.entropy is None else {"entropy": data.entropy}),
+            **{name: value for name, value in data.entropy_facts.items() if value is not None},
             "eval_hash": data.eval_hash,
             "tokenizer": data.tokenizer,
             "tokenizer_hash": data.tokenizer_hash,

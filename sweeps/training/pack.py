@@ -85,6 +85,8 @@ class TrainedRun:
         # None where tokens stand for no text, or the loss is not that of each token.
         bytes_ = plan.data.bytes_per_token if plan.loss_kind in NATS_PER_TOKEN else None
         notes = {"notes": "; ".join(self.notes)} if self.notes else {}
+        entropy = plan.data.entropy if plan.loss_kind in NATS_PER_TOKEN else None
+        excess = {} if entropy is None else {"excess_loss": self.loss - entropy}
         return {
             **plan.progress(plan.settings.steps),
             "loss": self.loss,
@@ -102,6 +104,7 @@ class TrainedRun:
                 plan.marginal_flops, device_seconds * self.devices, self.device
             ),
             **branch,
+            **excess,
             **notes,
         }
 

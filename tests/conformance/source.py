@@ -7,6 +7,9 @@ import torch
 class SourceContract:
     """Facts that hold whatever is delivered. A subclass gives `load`."""
 
+    few_sequences = False
+    """Whether so few sequences are possible that those held back are read, too."""
+
     def load(self, place, *, other=False):
         """A corpus whose files lie in a folder; `other`: the same but for some of its content."""
         raise NotImplementedError
@@ -63,7 +66,7 @@ class SourceContract:
         held = corpus.validation
         assert held.inputs.shape == (corpus.facts.validation_sequences, corpus.context)
         self.assert_equal(held, self.load(tmp_path / "one").validation)
-        for seed in range(3):
+        for seed in range(0 if self.few_sequences else 3):
             read = corpus.batches(seed=seed, first=0, last=50, sequences=4)
             assert not self.rows(held) & self.rows(read)
 

@@ -48,7 +48,18 @@ class CorpusFacts:
     used_vocab_size: int | None = None
     """Tokens that can occur; the model gives the others no probability. None: all."""
     entropy: float | None = None
-    """Nats per token below which no model's validation loss can lie, where that is known."""
+    """Nats per token below which no model's validation loss can lie, where that is known; padding
+    is no token."""
+    sequence_entropy: float | None = None
+    """Nats a sequence, where sequences are whole: entropy times sequence_targets."""
+    sequence_targets: float | None = None
+    """Targets of a sequence that count, on the average of all that can come."""
+
+    @property
+    def entropy_facts(self) -> dict[str, float | None]:
+        """The columns of the records table on the entropy."""
+        names = ("entropy", "sequence_entropy", "sequence_targets")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,7 +63,12 @@ def trained(config):
 
 @pytest.mark.parametrize(
     "data",
-    [{"source": "markov", "symbols": 8}, {"source": "bigram-tasks", "symbols": 8, "tasks": 4}],
+    [
+        {"source": "markov", "symbols": 8},
+        {"source": "bigram-tasks", "symbols": 8, "tasks": 4},
+        {"source": "anbn", "q": 0.6},
+        {"source": "grammar", "rules": ["S -> a S b [0.4]", "S -> c [0.6]"]},
+    ],
     ids=lambda data: data["source"],
 )
 def test_a_run_on_a_generated_source_is_recorded_with_its_entropy(data):
@@ -71,6 +76,7 @@ def test_a_run_on_a_generated_source_is_recorded_with_its_entropy(data):
     assert store.state is RunState.FINISHED
     assert store.record["entropy"] == run.data.entropy
     assert store.record["loss"] > run.data.entropy - 3 * store.record["loss_stderr"]
+    assert store.record["excess_loss"] == store.record["loss"] - run.data.entropy
     assert store.record["unique_tokens"] == store.record["tokens"] == run.tokens
     assert store.record["bits_per_byte"] is None
 
@@ -82,6 +88,20 @@ def test_a_loss_below_the_entropy_fails_the_run(monkeypatch):
     assert store.state is RunState.FAILED
     assert events[-1].kind is EventKind.FAILED
     assert "something leaks" in events[-1].reason
+
+
+def test_a_run_of_sentences_says_how_many_targets_its_entropy_is_over():
+    run, store, _ = trained(config_from_mapping(mapping({"source": "anbn", "q": 0.6})))
+    entropy, targets = store.record["sequence_entropy"], store.record["sequence_targets"]
+    assert entropy / targets == pytest.approx(store.record["entropy"])
+    assert targets == pytest.approx(3.7267, abs=1e-4)  # 4 but for those of 16 tokens and more
+
+
+def test_a_run_of_an_ambiguous_grammar_has_no_entropy_and_no_excess():
+    rules = ["S -> a S [0.25]", "S -> a a S [0.25]", "S -> b [0.5]"]
+    _, store, _ = trained(config_from_mapping(mapping({"source": "grammar", "rules": rules})))
+    assert store.state is RunState.FINISHED
+    assert not {"entropy", "sequence_entropy", "excess_loss"} & store.record.keys()
 
 
 def test_a_run_on_shards_may_repeat_them_only_if_the_config_says_so(tmp_path):

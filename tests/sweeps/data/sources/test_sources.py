@@ -3,15 +3,23 @@
 import numpy as np
 import pytest
 
-from sweeps.config.data import BigramTasksData, MarkovData, ShardsData, TextData
+from sweeps.config.data import (
+    AnbnData,
+    BigramTasksData,
+    GrammarData,
+    MarkovData,
+    ShardsData,
+    SparseContextsData,
+    TextData,
+)
 from sweeps.data.registry import LOADERS, load_corpus
 from tests.conformance.source import SourceContract
 
 CONTEXT = 16
 
 
-def load(config):
-    return load_corpus.__wrapped__(config, CONTEXT)  # as another process would
+def load(config, context=CONTEXT):
+    return load_corpus.__wrapped__(config, context)  # as another process would
 
 
 class TestText(SourceContract):
@@ -49,6 +57,40 @@ class TestMarkov(SourceContract):
 
     def load(self, place, *, other=False):
         return load(MarkovData(symbols=8, seed=int(other), validation_windows=200))
+
+
+class TestGrammar(SourceContract):
+    config = GrammarData
+    few_sequences = True
+
+    def load(self, place, *, other=False):
+        rules = ("S -> a S b [0.4]", "S -> c T [0.5]", "S -> [0.1]")
+        last = ("T -> d T [0.5]", "T -> e [0.5]") if other else ("T -> d T [0.6]", "T -> e [0.4]")
+        return load(GrammarData(rules=(*rules, *last), validation_windows=200))
+
+
+class TestGeometricAnbn(SourceContract):
+    config = AnbnData
+    few_sequences = True
+
+    def load(self, place, *, other=False):
+        return load(AnbnData(q=0.7 if other else 0.6, validation_windows=200))
+
+
+class TestUniformAnbn(SourceContract):
+    config = AnbnData
+    few_sequences = True
+
+    def load(self, place, *, other=False):
+        return load(AnbnData(lengths="uniform", longest=6 if other else 7))
+
+
+class TestSparseContexts(SourceContract):
+    config = SparseContextsData
+    few_sequences = True
+
+    def load(self, place, *, other=False):
+        return load(SparseContextsData(symbols=8, separable=other, validation_windows=200), 2)
 
 
 class TestBigramTasks(SourceContract):
