@@ -51,6 +51,7 @@ ENGINES = {
     "lmfit": "analysis/fitting/lmfit_bridge.py",
     "streamlit": "analysis/dashboard.py",
     "tokenizers": "sweeps/data/tokens/bpe.py",
+    "safetensors": "sweeps/generation/weights.py",
 }
 
 

@@ -143,6 +143,11 @@ class LaunchConfig(Section, place="launch"):
     """auto, cpu or cuda; auto takes cuda where there is one."""
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     """What one run takes."""
+    keep_weights: bool = False
+    """Keep the weights of each finished model, for `scaling sample` and `scaling score`: a file
+    RUN_ID.safetensors a run. Runs that had finished before have none."""
+    weights_folder: str = "weights"
+    """Where those files lie; on a cluster a folder that all its machines see."""
     speed: SpeedConfig = field(default_factory=SpeedConfig)
     """How fast a process trains."""
     checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
@@ -167,6 +172,11 @@ class LaunchConfig(Section, place="launch"):
                 "on a cluster, or leave it out",
                 "nodes",
                 "memory_gb",
+            )
+        if not self.keep_weights:
+            self.check_unused(
+                f"is not used without {self.key('keep_weights')}: true; set that, or leave it out",
+                "weights_folder",
             )
         if self.device == "cpu":
             self.resources.check_unused(

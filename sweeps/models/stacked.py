@@ -30,6 +30,8 @@ class StackModel(nn.Module, ABC):
     """Inputs of a sequence, at most."""
     used_vocab_size: int
     """Tokens that can occur, from 0 on."""
+    layout: Layout
+    """The matrices in `whole_weights`, in their order."""
 
     @property
     @abstractmethod
@@ -65,7 +67,6 @@ class StackModel(nn.Module, ABC):
 class StackedWeights(StackModel):
     """A stack whose weights are one tensor here; a subclass sets `layout`, and calls `start`."""
 
-    layout: Layout
     compute_dtype = torch.float32
 
     def start(self, weights: Tensor) -> None:

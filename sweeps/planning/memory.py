@@ -24,6 +24,11 @@ def state_bytes(run: RunPlan, launch: LaunchConfig) -> int:
     return BYTES_PER_PARAM * run.shape.params // (resources.world_size if shared else 1)
 
 
+def weights_bytes(plan: SweepPlan) -> int:
+    """What the kept weights of all runs take of a disk: float32, and headers of a kilobyte."""
+    return sum(4 * run.shape.params for run in plan.runs)
+
+
 def device_bytes(launch: LaunchConfig) -> int | None:
     """The memory of one device, where the config or this machine says it; else None."""
     resources = launch.resources
@@ -38,10 +43,12 @@ def device_bytes(launch: LaunchConfig) -> int | None:
 
 
 def memory_document(plan: SweepPlan) -> dict[str, float | None]:
-    """What a JSON document says of it: GB of the largest run's state, and of a device."""
+    """What a JSON document says of it: GB of the largest run's state, of a device, and of the disk
+    where weights are kept."""
     launch, have = plan.config.launch, device_bytes(plan.config.launch)
     most = max(state_bytes(run, launch) for run in plan.runs)
-    return {"state_gb": most / 1e9, "device_gb": None if have is None else have / 1e9}
+    disk = {"weights_gb": weights_bytes(plan) / 1e9} if launch.keep_weights else {}
+    return {"state_gb": most / 1e9, "device_gb": None if have is None else have / 1e9, **disk}
 
 
 def check_memory(plan: SweepPlan) -> None:

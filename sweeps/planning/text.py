@@ -10,7 +10,7 @@ from sweeps.config.sweep import recipe_of
 from sweeps.models.registry import find_family
 from sweeps.planning.answerable import Answerable
 from sweeps.planning.cost import PlanCost
-from sweeps.planning.memory import device_bytes, state_bytes
+from sweeps.planning.memory import device_bytes, state_bytes, weights_bytes
 from sweeps.planning.packing import uses_cuda
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.training_text import TrainingText
@@ -210,7 +210,19 @@ def memory_text(plan: SweepPlan) -> str:
         there = f"a device has {have / 1e9:.3g} GB"
     return (
         f"memory: up to {most / 1e9:.2g} GB for weights, gradients and moments of one run, and "
-        f"activations on top; {there}"
+        f"activations on top; {there}{_weights_text(plan)}"
+    )
+
+
+def _weights_text(plan: SweepPlan) -> str:
+    """What `launch.keep_weights` takes of a disk, where it is set."""
+    launch = plan.config.launch
+    if not launch.keep_weights:
+        return ""
+    files = counted(len(plan.runs), "file")
+    return (
+        f"\ndisk: {weights_bytes(plan) / 1e9:.2g} GB in {files} of weights in "
+        f"{launch.weights_folder}"
     )
 
 

@@ -9,6 +9,7 @@ from scaling.columns import NATS_PER_TOKEN
 from scaling.store.run_state import RunState
 from scaling.store.run_writer import RunWriter
 from scaling.store.settlement import Settlement
+from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.crash import Crash
 from sweeps.planning.run_plan import RunPlan
 from sweeps.running.early_stop import OutcomeSettled, StopRequests
@@ -100,7 +101,8 @@ class TaskLog:
             _, writer, curve = self._open.pop(run.run_id)
             self.ended.add(run.run_id)
             curve.flush()
-            self._send(_store(run, result, writer, health.get(run.run_id, {})))
+            found = dict(health.get(run.run_id, {}))
+            self._send(_store(run, result, writer, found, self._task.launch))
 
     def keep_traceback(self, run: RunPlan, crash: Crash) -> None:
         """Keep with an open run what went wrong beside its training."""
@@ -125,6 +127,7 @@ def _store(
     trained: "TrainedRun",
     writer: RunWriter,
     health: Mapping[str, float | str],
+    launch: LaunchConfig,
 ) -> RunEvent:
     from sweeps.data.sources.generated import entropy_leak
 
@@ -136,7 +139,10 @@ def _store(
     if leak := entropy_leak(trained.loss, trained.loss_stderr, entropy):
         writer.fail(RunState.FAILED, leak)
         return RunEvent(kind=EventKind.FAILED, run=run, reason=leak)
-    writer.finish({**trained.record(run), **health})
+    record = trained.record(run)
+    if launch.keep_weights:
+        record |= _kept_weights(run, trained, launch.weights_folder, record.get("notes"))
+    writer.finish({**record, **health})
     return RunEvent(
         kind=EventKind.FINISHED,
         run=run,
@@ -144,6 +150,20 @@ def _store(
         loss=trained.loss,
         seconds=trained.train_seconds,
     )
+
+
+def _kept_weights(
+    run: RunPlan, trained: "TrainedRun", folder: str, notes: object
+) -> dict[str, str]:
+    """What the record says of the file of a run's weights; of a disk that took none, a note: the
+    measurement is whole without it."""
+    from sweeps.generation.weights import write_weights
+
+    try:
+        return write_weights(folder, run, trained.weights, trained.layout)
+    except OSError as error:
+        note = f"weights could not be written to {folder} ({error.strerror or error})"
+        return {"notes": f"{notes}; {note}" if notes else note}
 
 
 class Pulse:

@@ -17,6 +17,7 @@ from scaling.columns import NATS_PER_TOKEN
 from scaling.compute import model_flops_utilization
 from sweeps.config.launch import LaunchConfig
 from sweeps.data.sources.base import Corpus
+from sweeps.models.stacked import Layout
 from sweeps.objectives.registry import find_objective
 from sweeps.planning.packing import Pack
 from sweeps.planning.run_plan import RunPlan
@@ -75,6 +76,8 @@ class TrainedRun:
     """What went otherwise than planned, without changing the result."""
     weights: Tensor
     """(parameters,) As trained."""
+    layout: Layout
+    """The matrices in them."""
     points: tuple[CurvePoint, ...]
     """The training curve, from the first step."""
 
@@ -339,6 +342,7 @@ class _PackTraining:
                 fork_state_hash=stack.fork_hashes[replica] if stack.fork_hashes else None,
                 notes=(*self._notes, *stack.notes),
                 weights=weights[replica],
+                layout=stack.model.layout,
                 points=tuple(stack.points[replica]),
             )
         return trained

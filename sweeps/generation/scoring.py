@@ -1,0 +1,62 @@
+"""How likely a model finds a text: the log-likelihood of each token given all before it."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scaling.errors import ConfigError
+from sweeps.generation.sampling import check_prompts
+from sweeps.models.stacked import StackModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """The log-likelihood of one text under one model."""
+
+    log_likelihoods: tuple[float, ...]
+    """Nats of each scored token given all before it, at most 0."""
+    bytes_scored: int | None = None
+    """Bytes that these tokens stand for; None where they stand for no text."""
+
+    @property
+    def total(self) -> float:
+        """Nats of the text: the logarithm of its probability given what came before."""
+        return math.fsum(self.log_likelihoods)
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean loss of a token."""
+        return math.exp(-self.total / len(self.log_likelihoods))
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        """Bits that the text costs over its bytes; None where tokens stand for none."""
+        return -self.total / math.log(2) / self.bytes_scored if self.bytes_scored else None
+
+
+def log_likelihoods(model: StackModel, tokens: Tensor, *, given: int = 1) -> Tensor:
+    """(replicas, sequences, length - given) Nats of each token of (sequences, length) after the
+    first `given`, given all before it: their sum is the conditional log-likelihood of the text.
+
+    A causal model gives the first token no probability, so one at least is given. Raises
+    ConfigError where nothing is given or left to score, for tokens that the model does not know,
+    and for more than its context and one token.
+    """
+    if given < 1:
+        raise ConfigError("the prompt is empty: a model gives the first token no probability")
+    if tokens.shape[-1] <= given:
+        raise ConfigError("there is nothing to score after the prompt; give a longer text")
+    if tokens.shape[-1] > model.context + 1:
+        raise ConfigError(
+            f"prompt and text have {tokens.shape[-1]} tokens, and a context of {model.context} "
+            f"scores {model.context + 1} at most; give shorter ones"
+        )
+    check_prompts(model, tokens[:, :-1])
+    check_prompts(model, tokens[:, -1:])
+    tokens = tokens.to(model.device).long().expand(model.replicas, -1, -1)
+    with torch.inference_mode():
+        logits = model(tokens[..., :-1]).unflatten(1, (tokens.shape[1], -1))
+        chances = logits.float().log_softmax(-1)
+        return chances.gather(-1, tokens[..., 1:, None]).squeeze(-1)[..., given - 1 :]
