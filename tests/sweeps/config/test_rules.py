@@ -126,6 +126,7 @@ UNREAD_BY_LAUNCH = {
     "launch.resources.strategy": ({}, "ddp"),
     "launch.policy.stop_settled_relative_width": ({"resources": {"devices": 2}}, 0.01),
     "launch.policy.held_out_first": ({}, True),
+    "launch.weights_folder": ({}, "elsewhere"),
 }
 
 
@@ -138,6 +139,7 @@ READ_BY_EVERY_LAUNCH = """
     speed.deterministic speed.flops_per_second
     checkpoints.folder checkpoints.seconds
     policy.tries policy.hang_seconds
+    keep_weights
 """
 
 
