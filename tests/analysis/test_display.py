@@ -100,7 +100,7 @@ def test_covariance_and_correlation_are_those_of_the_bootstrap_draws(fit):
     drawn = np.array([fit.draws.constants()[name] for name in names])
     assert np.allclose(fit.covariance().loc[names, names], np.cov(drawn))
     assert np.allclose(fit.correlation().loc[names, names], np.corrcoef(drawn))
-    with pytest.raises(FitError, match="no bootstrap draws"):
+    with pytest.raises(FitError, match="tell no intervals"):
         replace(fit, draws=None).covariance()
 
 
