@@ -1,5 +1,4 @@
-"""The page on reliability and the bench of faults agree, and the numbers it promises are the code's.
-"""
+"""The page on reliability and the bench of faults agree; its numbers are the code's."""
 
 import re
 from pathlib import Path
@@ -33,8 +32,8 @@ def test_files_that_a_page_names_exist(page):
     text = (root / "docs" / f"{page}.md").read_text()
     named = re.findall(r"`((?:tests|benchmarks|scaling|sweeps|analysis)/[\w/.]+\.\w+)`", text)
     named += re.findall(r"\]\((?!https?:)([\w/.-]+\.md)\)", text)
-    missing = [one for one in named if not ((root / one).exists() or (root / "docs" / one).exists())]
-    assert not missing
+    places = (root, root / "docs")
+    assert [one for one in named if not any((place / one).exists() for place in places)] == []
 
 
 def test_the_seconds_and_megabytes_that_are_promised_are_those_of_the_code():
