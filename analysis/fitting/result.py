@@ -354,11 +354,12 @@ class Fit(DrawnResult):
             law = law_named(document["law"])
             state = document["reload"]
             draws = state["draws"]
-            searched = {k: np.nan if v is None else v for k, v in document["search"].items()}
+            search = document["search"]
+            found: dict[str, Any] = {k: np.nan if v is None else v for k, v in search.items()}
             return cls(
                 law=law(**state["law_constants"]),
                 draws=None if draws is None else law(**{k: np.array(v) for k, v in draws.items()}),
-                search=Search(**searched),
+                search=Search(**found),
                 reach=Reach.from_dict(document["reach"]),
                 status=FitStatus(document["status"]),
                 fixed=state["fixed"],
