@@ -152,10 +152,17 @@ def _configurations(
     try:
         return pose(runs, kind, **asked).configurations
     except FitError as error:
-        if more is None:
+        if more is None or not _can_be_posed(more, kind, asked):
             raise
-        pose(more, kind, **asked)
         raise FitError(f"{error}; beaten runs are fitted too with --all-runs") from error
+
+
+def _can_be_posed(runs: Records, kind: type[Law], asked: Mapping[str, Any]) -> bool:
+    try:
+        pose(runs, kind, **asked)
+    except FitError:
+        return False
+    return True
 
 
 def _runs(
