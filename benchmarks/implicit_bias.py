@@ -44,7 +44,7 @@ def ends(seeds: Sequence[int]) -> dict[str, list[Waypoint]]:
 
 
 def separable_by_linear_program(contexts: Contexts) -> bool:
-    """Whether some weights separate, by an interior-point and simplex code on the definition."""
+    """Whether some weights separate, by a linear program in the weights themselves (HiGHS)."""
     vocabulary = contexts.next_token.shape[1]
     equal, above = [], []
     for j, h in enumerate(contexts.embeddings):

@@ -57,8 +57,8 @@ def fit_envelope(
     Here: from final losses, not from whole training curves.
 
     Read it as a check: the best of several noisy runs is lucky, and its size comes from a coarse
-    grid. Raises FitError with fewer than three runs on the envelope, and
-    for losses that follow no law.
+    grid. Raises FitError with fewer than three runs on the envelope, and for losses that follow no
+    law.
     """
     records = records_from(records)
     require_signal(records, ("train_flops",))

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from analysis.plots.style import axes_or_new, figure_style, legend_above, save_figure, shades
 from analysis.studies.implicit_bias import ImplicitBias
+from scaling.errors import ConfigError
 
 #: What is drawn: the column, its axis label, and whether its axis is logarithmic.
 PANELS = {
@@ -21,7 +22,7 @@ def save_implicit_bias_figure(study: ImplicitBias, path: str | Path) -> None:
 
     Raises ConfigError for another ending, and where the file cannot be written.
     """
-    shown = [name for name in PANELS if any(getattr(p, name) is not None for p in study.waypoints)]
+    shown = _known(study)
     with figure_style():
         figure = Figure(figsize=(4.6 * len(shown), 4.3))
         for number, name in enumerate(shown, start=1):
@@ -32,10 +33,16 @@ def save_implicit_bias_figure(study: ImplicitBias, path: str | Path) -> None:
 
 
 def plot_implicit_bias(
-    study: ImplicitBias, *, ax: Axes | None = None, of: str = "cosine_beyond"
+    study: ImplicitBias, *, ax: Axes | None = None, of: str | None = None
 ) -> Axes:
-    """One line an optimiser over its steps; ``of`` is one of PANELS."""
+    """One line an optimiser over its steps; ``of`` is one of PANELS, by default the direction, or
+    the loss of contexts that have none."""
     is_alone, ax = ax is None, axes_or_new(ax)
+    known = _known(study)
+    if of is None:
+        of = "cosine_beyond" if "cosine_beyond" in known else "excess_loss"
+    if of not in known:
+        raise ConfigError(f'of "{of}": this study has {", ".join(known)}')
     text, is_log = PANELS[of]
     for point, colour in zip(study.last, shades(len(study.last)), strict=True):
         path = [p for p in study.waypoints if p.optimiser == point.optimiser]
@@ -49,3 +56,8 @@ def plot_implicit_bias(
     if is_alone:
         legend_above(ax, ncols=1)
     return ax
+
+
+def _known(study: ImplicitBias) -> list[str]:
+    """The panels that these contexts have numbers for."""
+    return [name for name in PANELS if any(getattr(p, name) is not None for p in study.waypoints)]

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog, nnls
+from scipy.optimize import nnls
 
 from analysis.studies.conditions import decide
 from analysis.studies.contexts import Contexts, contexts_in_the_plane, random_contexts
+from benchmarks.implicit_bias import separable_by_linear_program
 
 
 def _random(seed, *, contexts, dimensions, vocabulary=6, support=3):
@@ -19,29 +20,6 @@ def _differences(contexts, weights):
     logits = contexts.embeddings @ weights.T
     first = contexts.support.argmax(axis=1)
     return logits - np.take_along_axis(logits, first[:, None], axis=1)
-
-
-def _separable_by_linear_program(contexts):
-    """The same question asked in the weights themselves, of another algorithm."""
-    m, vocabulary = contexts.next_token.shape
-    equal, above = [], []
-    for j, h in enumerate(contexts.embeddings):
-        first = int(contexts.support[j].argmax())
-        for z in range(vocabulary):
-            row = np.zeros((vocabulary, len(h)))
-            row[first] += h
-            row[z] -= h
-            if z != first:
-                (equal if contexts.support[j, z] else above).append(row.ravel())
-    found = linprog(
-        np.zeros(contexts.embeddings.shape[1] * vocabulary),
-        A_ub=-np.array(above),
-        b_ub=-np.ones(len(above)),
-        A_eq=np.array(equal),
-        b_eq=np.zeros(len(equal)),
-        bounds=(None, None),
-    )
-    return found.status == 0
 
 
 def test_the_two_solutions_do_what_they_are_for():
@@ -95,7 +73,7 @@ def test_too_few_dimensions_are_refused_with_a_combination_that_contradicts_itse
 @pytest.mark.parametrize("seed", range(12))
 def test_separability_is_what_a_linear_program_in_the_weights_finds(seed):
     contexts = _random(seed, contexts=6, dimensions=2 + seed % 4, vocabulary=5, support=2)
-    assert decide(contexts).is_separable == _separable_by_linear_program(contexts)
+    assert decide(contexts).is_separable == separable_by_linear_program(contexts)
 
 
 def test_one_token_a_context_is_the_classic_margin():

@@ -45,6 +45,9 @@ def test_contexts_without_a_direction_are_followed_by_their_loss_alone():
     assert {limit.code for limit in study.limits} == {LimitCode.NO_ANSWER}
     assert all(p.cosine is p.cosine_beyond is p.distance_in_f is None for p in study.waypoints)
     assert "not compatible, not separable" in str(study)
+    assert study.plot().get_ylabel().startswith("Loss above entropy")
+    with pytest.raises(ConfigError, match="this study has excess_loss"):
+        study.plot(of="cosine_beyond")
 
 
 def test_no_direction_is_claimed_where_no_logit_has_to_grow():

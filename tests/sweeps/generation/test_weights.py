@@ -42,18 +42,11 @@ def config(folder) -> SweepConfig:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """(plan, store, folder) of a sweep of one pack of two seeds, trained in this process."""
-    from sweeps.launchers.base import TaskEnded, TaskMessage
     from sweeps.running import runner
+    from tests.sweeps.work_here import work_here
 
     folder = tmp_path_factory.mktemp("kept")
     plan, store = plan_sweep(config(folder)), MemoryStore()
-
-    def work_here(tasks, work, launch, again):
-        for task in tasks:
-            messages = []
-            work(task, messages.append)
-            yield from (TaskMessage(task=task, message=message) for message in messages)
-            yield TaskEnded(task=task)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "find_launcher", lambda engine: work_here)
