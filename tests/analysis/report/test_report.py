@@ -4,13 +4,11 @@ import base64
 import re
 from dataclasses import replace
 from html import unescape
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.evaluation.verdicts import SealStanding, Verdict
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
@@ -18,7 +16,7 @@ from analysis.intervals import Interval
 from analysis.report import gather_findings, render_report, write_report, write_study
 from analysis.report.figures import draw_figures
 from analysis.report.references import references_for
-from analysis.report.state_tables import runs_table, seals_table
+from analysis.report.state_tables import runs_table
 from analysis.report.summary import summarise
 from analysis.report.tables import (
     NOT_IDENTIFIED,
@@ -32,18 +30,9 @@ from analysis.report.write import what_losses_are
 from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words
 from scaling.errors import RecordError
 from scaling.laws.registry import law_named
-from scaling.limits import Limit, LimitCode
+from scaling.limits import LimitCode
 from scaling.records import records_from_table
-
-
-@pytest.fixture(scope="module")
-def findings(ladder):
-    return gather_findings(ladder, bootstrap=100)
-
-
-@pytest.fixture(scope="module")
-def html(findings):
-    return render_report(findings)
+from tests.analysis.report.page import Page
 
 
 @pytest.fixture(scope="module")
@@ -54,21 +43,6 @@ def floorless():
     return records_from_table(
         pd.DataFrame({"train_flops": flops, "loss": 100 * flops**-0.1 * wiggle}), source="bare.csv"
     )
-
-
-class Page(HTMLParser):
-    """Every tag with its attributes, and the text in between."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.text = [], ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_data(self, data):
-        self.text += f"{data} "
 
 
 def figures(html):
@@ -451,54 +425,6 @@ def test_a_table_of_another_kind_of_loss_never_speaks_of_nats(examples_html):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_sealed_forecasts_and_verdicts_are_a_section_where_there_are_any(findings, html, seal):
-    assert "Sealed forecasts" not in html
-    (target,) = seal.targets
-    seal = replace(seal, targets=(target, replace(target, at={"params": 2e9, "tokens": 4e10})))
-    verdict = Verdict(
-        seal="bet",
-        at=target.at,
-        run="r9",
-        predicted=2.5,
-        measured=2.7,
-        error=float(np.log(2.7 / 2.5)),
-        inside={0.9: False},
-    )
-    standing = SealStanding(seal=seal, verdicts=(verdict,), limits=())
-    table = seals_table((standing,))
-    assert [row[-1] for row in table.rows] == ["OUTSIDE", "not landed yet"]
-    assert table.marked == (0,)
-    text = Page(render_report(replace(findings, seals=(standing,)))).text
-    assert "0 of 1 inside the 90% interval" in text
-    assert "OUTSIDE" in text
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_a_verdict_that_does_not_count_says_why_in_the_report(findings, seal):
-    late = Limit(LimitCode.SEALED_LATE, "sealed after the run began")
-    open_claim = Limit(LimitCode.NOT_PROVED, "not proved: when it was sealed")
-    gone = Limit(LimitCode.SEAL_MISSING, "of 2 seals the store has lost number 2")
-    verdict = Verdict(
-        seal="bet",
-        at=seal.targets[0].at,
-        run="r9",
-        predicted=2.5,
-        measured=2.5,
-        error=0.0,
-        inside={0.5: True, 0.9: True},
-        counted=False,
-        limits=(late,),
-    )
-    standing = SealStanding(seal=seal, verdicts=(verdict,), limits=(open_claim, gone))
-    (row,) = seals_table((standing,)).rows
-    assert row[-1] == "not counted (inside): sealed after the run began"
-    text = Page(render_report(replace(findings, seals=(standing,)))).text
-    assert "0 verdicts, 1 not counted" in text
-    for limit in (late, open_claim, gone):
-        assert limit.text in text
-
-
-@pytest.mark.usefixtures("undrawn")
 def test_the_report_shows_the_health_of_each_rung_and_what_fits_made_of_it(ladder, tmp_path):
     table = ladder.table.assign(depth=2, clipped_share=0.04, spikes=0)
     table["width"] = table["params"].rank(method="dense").astype(int) * 16
@@ -521,17 +447,6 @@ def test_the_report_shows_the_health_of_each_rung_and_what_fits_made_of_it(ladde
 def test_a_report_on_runs_without_health_says_that_nobody_looked(ladder):
     page = render_report(gather_findings(ladder, bootstrap=0, with_backtest=False))
     assert "says nothing of the health of its rungs" in page
-
-
-def test_a_seal_without_the_level_that_is_shown_says_which_it_shows(seal):
-    (row,) = seals_table(
-        (SealStanding(seal=seal, verdicts=(), limits=()),), confidence_level=0.8
-    ).rows
-    assert any(cell.endswith("(50%)") for cell in row)
-    (row,) = seals_table(
-        (SealStanding(seal=seal, verdicts=(), limits=()),), confidence_level=0.9
-    ).rows
-    assert not any("%" in cell for cell in row)
 
 
 @pytest.mark.parametrize(
