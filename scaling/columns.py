@@ -98,6 +98,13 @@ COLUMNS: dict[str, Column] = {
     ),
     "family": Column("model family and version", "text"),
     "objective": Column("training objective", "text"),
+    "mask_share": Column("share of the tokens that a masked objective hides and asks for"),
+    "source_tokens": Column(
+        "tokens of a block that a conditional objective gives and does not ask"
+    ),
+    "target_tokens": Column(
+        "training tokens that the loss was of; fewer than tokens where some do not count"
+    ),
     "data": Column(
         "name or hash of the training data",
         "text",
@@ -163,7 +170,10 @@ COLUMNS: dict[str, Column] = {
 }
 
 #: A single law may only be fitted to runs that agree in these.
-MUST_AGREE = ("tokenizer_hash", "eval_hash", "data", "objective", "loss_kind")
+MUST_AGREE = (
+    *("tokenizer_hash", "eval_hash", "data", "objective", "loss_kind"),
+    *("mask_share", "source_tokens"),
+)
 
 
 def label(column: str) -> str:

@@ -20,7 +20,7 @@ class FlopConvention(StrEnum):
     """6 N: blocks and head, no attention scores."""
     CAUSAL = "causal"
     """`standard` plus attention scores over the (T + 1) / 2 tokens that a causal mask shows on
-    average. The default."""
+    average; over all T where there is no mask (a bidirectional model). The default."""
     FULL = "full"
     """`standard` plus attention scores over all T tokens, as a kernel without a mask computes them
     and as frameworks count."""

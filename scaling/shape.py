@@ -33,6 +33,8 @@ class TransformerShape:
     """relu2: two matrices around a squared ReLU; swiglu: a third one that gates."""
     tied_head: bool = False
     """Whether the head is the embedding, transposed."""
+    bidirectional: bool | None = None
+    """True: every position attends to all of the sequence. None: to itself and those before it."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no transformer."""
@@ -111,10 +113,10 @@ class TransformerShape:
             return standard
         # Scores and their weighted sum: 2 products of 2 FLOP, x 3 for forward and backward, for
         # each key, block and width entry.
-        if convention is FlopConvention.CAUSAL:
+        if convention is FlopConvention.CAUSAL and not self.bidirectional:
             return standard + 6 * (self.context + 1) * self.width * self.depth
         full = standard + 12 * self.context * self.width * self.depth
-        if convention is FlopConvention.FULL:
+        if convention in (FlopConvention.CAUSAL, FlopConvention.FULL):
             return full
         softmax = 9 * self.heads * self.context * self.depth
         return full + 6 * self.params_embedding + softmax

@@ -178,14 +178,16 @@ class _Watch(TorchFunctionMode):
         if function is torch.baddbmm:
             self.additions.append(torch.bmm(args[1], args[2]) * kwargs.get("alpha", 1))
         elif function is F.scaled_dot_product_attention:
-            self.score_sizes.append(_score_size(args[0], args[1], kwargs["scale"], self._replicas))
+            scale, is_causal = kwargs["scale"], kwargs["is_causal"]
+            self.score_sizes.append(_score_size(args[0], args[1], scale, self._replicas, is_causal))
         return function(*args, **kwargs)
 
 
-def _score_size(query: Tensor, key: Tensor, scale: float, replicas: int) -> Tensor:
-    """(replicas,) Mean absolute attention logit over the positions that the causal mask shows."""
+def _score_size(query: Tensor, key: Tensor, scale: float, replicas: int, is_causal: bool) -> Tensor:
+    """(replicas,) Mean absolute attention logit over the positions that are shown."""
     scores = (query @ key.transpose(-1, -2) * scale).abs()
-    shown = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+    shown = torch.ones(scores.shape[-2:], dtype=torch.bool)
+    shown = shown.tril() if is_causal else shown
     return scores[..., shown].view(replicas, -1).mean(dim=1)
 
 

@@ -4,9 +4,11 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
+from scaling.columns import NATS_PER_TOKEN
 from sweeps.checks.finding import Bench, Finding
 from sweeps.config.data import BigramTasksData, GeneratedData, MarkovData
 from sweeps.data.registry import load_corpus
+from sweeps.objectives.registry import find_objective
 from sweeps.training.plain_loop import planned_for, train_plainly
 
 _STANDARD_ERRORS = 3.0
@@ -24,6 +26,15 @@ def check_known_entropy(bench: Bench) -> Iterator[Finding]:
 
     A loss below means that targets leak into the input. The standard error is over sequences.
     """
+    kind = find_objective(bench.config.objective).loss_kind
+    if kind not in NATS_PER_TOKEN:
+        yield Finding(
+            check="known entropy",
+            measured=None,
+            threshold=_STANDARD_ERRORS,
+            detail=f"is that of every next token, and losses are {kind.replace('_', ' ')}",
+        )
+        return
     for easy in EASY:
         data = easy.changed(validation_windows=bench.config.data.validation_windows)
         config = dataclasses.replace(bench.config, data=data)

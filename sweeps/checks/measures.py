@@ -8,7 +8,6 @@ import torch
 from scaling.columns import NATS_PER_TOKEN
 from sweeps.checks.equality import short_run
 from sweeps.checks.finding import Bench, Finding
-from sweeps.objectives.registry import find_objective
 from sweeps.training.evaluation import stack_losses
 from sweeps.training.stack import build_model
 
@@ -31,7 +30,7 @@ def check_bits_per_byte(bench: Bench) -> Iterator[Finding]:
     model = build_model(plan)
     with torch.no_grad():
         model.weights.copy_(trained.weights.unsqueeze(0))
-    sequences = stack_losses(model, bench.corpus, find_objective(plan.objective))[0]
+    sequences = stack_losses(model, bench.corpus, plan.asks)[0]
     targets = len(sequences) * bench.corpus.context
     nats = float(sequences.sum()) * bench.corpus.context
     bits_per_byte = nats / math.log(2) / (targets * plan.data.bytes_per_token)

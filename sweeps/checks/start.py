@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 
 from sweeps.checks.finding import Bench, Finding
-from sweeps.objectives.registry import find_objective
 from sweeps.training.evaluation import stack_losses
 from sweeps.training.stack import build_model
 
@@ -24,7 +23,7 @@ def check_initial_loss(bench: Bench) -> Iterator[Finding]:
                 check="initial loss", measured=None, threshold=1e-5, detail="the head is tied"
             )
             return
-        objective = find_objective(plan.objective)
+        objective = plan.asks
         loss = float(stack_losses(build_model(plan), bench.corpus, objective, sequences=16).mean())
         yield Finding(
             check=f"initial loss, width {width}",

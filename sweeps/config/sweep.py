@@ -11,6 +11,7 @@ from sweeps.config.launch import LaunchConfig
 from sweeps.config.model import ModelConfig
 from sweeps.config.recipe import CONSTANTS, SCHEDULES, Recipe, find_recipe
 from sweeps.config.section import Section
+from sweeps.config.targets import TargetsConfig
 
 #: Far above what anybody has trained; a slip of the finger lies above, too.
 WIDEST = 1_000_000
@@ -162,6 +163,8 @@ class SweepConfig(Section):
     """What all models have in common."""
     objective: str = "causal"
     """What training minimises: a name of sweeps.objectives.registry."""
+    targets: TargetsConfig = field(default_factory=TargetsConfig)
+    """What of a block the objective asks for."""
     data: DataConfig = field(default_factory=TextData)
     """What to train on."""
     recipe: RecipeConfig = field(default_factory=RecipeConfig)

@@ -166,6 +166,11 @@ def generate(
 
 def check_prompts(model: StackModel, prompts: Tensor) -> int:
     """The context of a model, once prompts (sequences, length) are fit for it; else ConfigError."""
+    if not model.is_causal:
+        raise ConfigError(
+            "the model's positions see both sides (objective: masked), so it gives no next token; "
+            "choose a run of a causal objective"
+        )
     context, vocab_size = model.context, model.used_vocab_size
     if prompts.numel() == 0:
         raise ConfigError("the prompt is empty; give it one token at least")

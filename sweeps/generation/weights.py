@@ -131,14 +131,15 @@ def _built(said: Mapping[str, Any]) -> StackedWeights:
     if said["format"] != _FORMAT:
         raise ValueError(f"format {said['format']}")
     shape, family = said["shape"], find_family(said["family"])
+    options = ModelOptions(**said["options"])
     known = {item.name for item in dataclasses.fields(ModelConfig)} & shape.keys()
     config = ModelConfig(family=family.name, **{name: shape[name] for name in known})
     sizes = {name: shape[name] for name in ("width", "depth", "vocab_size") if name in shape}
     sizes.setdefault("depth", 1)
-    planned = family.shape(config, **sizes)
+    planned = family.shape(config, **sizes, view=options.view)
     if dataclasses.asdict(planned) != shape:  # type: ignore[call-overload]
         raise ValueError(f"shape {shape}")
-    return family.build(planned, [0], ModelOptions(**said["options"]))
+    return family.build(planned, [0], options)
 
 
 def _hold(model: StackedWeights, matrices: Mapping[str, torch.Tensor], path: Path) -> None:

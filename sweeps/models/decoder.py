@@ -22,12 +22,12 @@ class DecoderFamily:
     """See Family."""
 
     name: str = "slt-dec/1"
-    views: frozenset[View] = frozenset({"past"})
+    views: frozenset[View] = frozenset({"past", "both"})
     can: frozenset[Ability] = frozenset({"depth", "compile", "shard"})
     recipe_note: str = ""
 
     def shape(
-        self, model: ModelConfig, *, width: int, depth: int, vocab_size: int
+        self, model: ModelConfig, *, width: int, depth: int, vocab_size: int, view: View = "past"
     ) -> TransformerShape:
         """See Family."""
         return TransformerShape(
@@ -38,6 +38,7 @@ class DecoderFamily:
             vocab_size=vocab_size,
             mlp=model.mlp,
             tied_head=model.tied_head,
+            bidirectional=True if view == "both" else None,
         )
 
     def build(

@@ -98,8 +98,10 @@ class Family(Protocol):
         """Which of the recipe's rules, measured on the decoder, hold for it, and which nobody has
         tried, as `scaling plan` says it; empty: all hold."""
 
-    def shape(self, model: ModelConfig, *, width: int, depth: int, vocab_size: int) -> Shape:
-        """The planned shape; raises ConfigError for sizes that make no model."""
+    def shape(
+        self, model: ModelConfig, *, width: int, depth: int, vocab_size: int, view: View = "past"
+    ) -> Shape:
+        """The planned shape of a model with this view; ConfigError for sizes that make none."""
 
     def build(self, shape: Any, seeds: Sequence[int], options: ModelOptions) -> StackedWeights:
         """A stack of untrained models, one a seed, whose weights are a function of it alone."""

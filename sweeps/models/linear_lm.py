@@ -31,7 +31,9 @@ class LinearFamily:
         "weight decay do not apply: have health.check_learning_rate see"
     )
 
-    def shape(self, model: ModelConfig, *, width: int, depth: int, vocab_size: int) -> LinearShape:
+    def shape(
+        self, model: ModelConfig, *, width: int, depth: int, vocab_size: int, view: View = "past"
+    ) -> LinearShape:
         """See Family."""
         model.check_unused(
             f'is not used by model.family "{self.name}"; leave it out',

@@ -56,6 +56,7 @@ class Decoder(StackModel):
         self.compute_dtype = compute_dtype
         self.shape = shape
         self.context = shape.context
+        self.is_causal = not shape.bidirectional
         self.residual_scale = residual_scale
         self._run_block: Callable[..., Tensor] = self._block
         self.is_compiled = False
@@ -103,7 +104,9 @@ class Decoder(StackModel):
         x, query, key, value = project_heads(x, attention_in, turns, sequences, shape.heads)
         scale = LOGIT_GAIN / math.sqrt(shape.head_size)
         if past is None:
-            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
+            mixed = F.scaled_dot_product_attention(
+                query, key, value, is_causal=self.is_causal, scale=scale
+            )
         else:
             mixed = past.attend(query, key, value, scale)
         mixed = mixed.transpose(1, 2).reshape(x.shape)

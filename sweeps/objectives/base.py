@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
+from sweeps.config.targets import TargetsConfig
 from sweeps.data.batch import Batch
 from sweeps.models.family import View
 
@@ -31,6 +32,23 @@ class Objective(Protocol):
     def loss_kind(self) -> str:
         """What its loss is, as the records say it: no law is fitted to losses of two kinds."""
 
+    @property
+    def own_tokens(self) -> int:
+        """Tokens that it shows a model besides those of the corpus, which are never asked for."""
+
+    def resolved(
+        self, targets: TargetsConfig, context: int, counted: float | None = None
+    ) -> TargetsConfig | None:
+        """The settings with its own in place of none, part of a run's identity; None: it has none.
+        `counted`: next tokens of a block that count, on the average; None: all. Raises ConfigError
+        for settings that it does not use and blocks that cannot be asked by them."""
+
+    def configured(self, targets: TargetsConfig | None, symbols: int) -> Objective:
+        """The objective by such settings, on a corpus of so many tokens: its own follow them."""
+
+    def targets_of(self, context: int) -> int:
+        """How many places of a sequence without padding count."""
+
     def asked(self, batch: Batch, seed: int, first_step: int) -> Batch:
         """What it asks of a corpus' batch (steps, sequences, length), whose first step is
         `first_step`: a pure function of the seed and of each step's number."""
@@ -43,3 +61,41 @@ class Objective(Protocol):
 
     def sequence_losses(self, model: StackModel, batch: Batch) -> Tensor:
         """(replicas, sequences) Of each sequence, whose mean is the loss."""
+
+
+class CrossEntropyObjective:
+    """What objectives share whose loss is the mean cross-entropy of what counts, in nats, and that
+    have no settings; one that has its own says so in place of these."""
+
+    name: str
+    own_tokens: int = 0
+
+    def resolved(
+        self, targets: TargetsConfig, context: int, counted: float | None = None
+    ) -> TargetsConfig | None:
+        """See Objective."""
+        unused = f'is not used by objective "{self.name}"; drop it'
+        targets.check_unused(unused, *targets.field_types())
+        return None
+
+    def configured(self, targets: TargetsConfig | None, symbols: int) -> Self:
+        """See Objective."""
+        return self
+
+    def targets_of(self, context: int) -> int:
+        """See Objective: all."""
+        return context
+
+    def training_loss(
+        self, model: StackModel, batch: Batch, z_loss: float
+    ) -> tuple[Tensor, Tensor]:
+        """Mean cross-entropy over targets, in nats."""
+        from sweeps.objectives.cross_entropy import training_loss
+
+        return training_loss(model, batch, z_loss)
+
+    def sequence_losses(self, model: StackModel, batch: Batch) -> Tensor:
+        """(replicas, sequences) Mean nats per target of each."""
+        from sweeps.objectives.cross_entropy import sequence_losses
+
+        return sequence_losses(model, batch)

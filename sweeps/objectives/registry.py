@@ -5,10 +5,13 @@ import difflib
 from scaling.errors import ConfigError
 from sweeps.objectives.base import Objective
 from sweeps.objectives.causal import Causal
+from sweeps.objectives.conditional import Conditional
+from sweeps.objectives.masked import Masked
 
 CAUSAL = Causal()
+_OWN: tuple[Objective, ...] = (CAUSAL, Conditional(), Masked())
 
-OBJECTIVES: dict[str, Objective] = {CAUSAL.name: CAUSAL}
+OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _OWN}
 
 
 def find_objective(name: str) -> Objective:

@@ -114,6 +114,7 @@ def _signature(run: RunPlan) -> object:
         run.data,
         run.family,
         run.objective,
+        run.targets,
         run.held_out,
         run.rotary_base,
         run.precision,

@@ -181,9 +181,14 @@ def _runs(
     seeds = block.seed or (grid_seeds[:1] if held_out else grid_seeds)
     (horizon,) = block.horizons
     recipe_hash = recipe.hash
-    family = find_family(config.model.family)
+    family, objective = find_family(config.model.family), find_objective(config.objective)
+    targets = objective.resolved(config.targets, config.model.context, facts.sequence_targets)
+    symbols = (facts.used_vocab_size or facts.vocab_size) + objective.own_tokens
+    vocab_size = max(facts.vocab_size, symbols)
     for width, depth in itertools.product(block.width, depths):
-        shape = family.shape(config.model, width=width, depth=depth, vocab_size=facts.vocab_size)
+        shape = family.shape(
+            config.model, width=width, depth=depth, vocab_size=vocab_size, view=objective.view
+        )
         values = getattr(block, horizon)
         tokens = [_tokens(shape, horizon, value) for value in values]
         resolved = _resolve(recipe, shape, tokens)
@@ -203,6 +208,7 @@ def _runs(
                     seed=seed,
                     held_out=held_out,
                     branch=branch,
+                    targets=targets,
                 )
 
 

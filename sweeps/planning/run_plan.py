@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from scaling.columns import NATS_PER_TOKEN
 from scaling.compute import FlopConvention
+from sweeps.config.targets import TargetsConfig
 from sweeps.data.sources.base import CorpusFacts
 from sweeps.models.family import ModelOptions, Shape
+from sweeps.objectives.base import Objective
 from sweeps.objectives.registry import find_objective
 from sweeps.planning.settings import TrainingSettings
 
@@ -50,6 +53,14 @@ class RunPlan:
     """Hidden from fits: it is there to be predicted."""
     branch: Branch | None = None
     """Set where the run is a decay branch of a trunk that it shares with other runs."""
+    targets: TargetsConfig | None = None
+    """What of a block its objective asks for; None where that has no settings."""
+
+    @cached_property
+    def asks(self) -> Objective:
+        """Its objective, by its settings and on its data."""
+        symbols = self.data.used_vocab_size or self.data.vocab_size
+        return find_objective(self.objective).configured(self.targets, symbols)
 
     @cached_property
     def run_id(self) -> str:
@@ -93,17 +104,20 @@ class RunPlan:
     @property
     def loss_kind(self) -> str:
         """What its losses are, as the records say it."""
-        return find_objective(self.objective).loss_kind
+        return self.asks.loss_kind
 
     @property
     def model_options(self) -> ModelOptions:
         """What its model computes with, besides the shape."""
+        used = self.data.used_vocab_size
+        if used is None and self.shape.vocab_size > self.data.vocab_size:
+            used = self.data.vocab_size  # what follows are the objective's own
         return ModelOptions(
             residual_scale=self.settings.residual_scale,
             rotary_base=self.rotary_base,
             precision=self.precision,
-            used_vocab_size=self.data.used_vocab_size,
-            view=find_objective(self.objective).view,
+            used_vocab_size=used,
+            view=self.asks.view,
         )
 
     @property
@@ -131,6 +145,13 @@ class RunPlan:
         paid = self.branch.paid_steps * self.batch_tokens if self.branch else 0
         return max(0, tokens - paid)
 
+    def _targets_asked(self, steps: int) -> dict[str, int]:
+        """How many targets had a loss; sentences differ in theirs, and say their mean instead."""
+        if self.data.sequence_targets is not None:
+            return {}
+        targets = self.asks.targets_of(self.shape.context)
+        return {"target_tokens": steps * self.settings.batch_sequences * targets}
+
     def progress(self, steps: int) -> dict[str, int | bool]:
         """The columns of the records table that change with training, after so many steps of it:
         what was spent by then, whatever was planned."""
@@ -142,6 +163,7 @@ class RunPlan:
         return {
             "steps": steps,
             "tokens": tokens,
+            **self._targets_asked(steps),
             "unique_tokens": min(tokens, self.data.train_tokens),
             "train_flops": tokens * self.shape.flops_per_token(),
             **conventions,
@@ -172,7 +194,8 @@ class RunPlan:
             "objective": self.objective,
             "loss_kind": self.loss_kind,
             "data": data.data_hash,
-            **{name: value for name, value in data.entropy_facts.items() if value is not None},
+            **({} if self.targets is None else _without_none([*vars(self.targets).items()])),
+            **self._entropy_facts(),
             "eval_hash": data.eval_hash,
             "tokenizer": data.tokenizer,
             "tokenizer_hash": data.tokenizer_hash,
@@ -183,6 +206,12 @@ class RunPlan:
     def facts_when_finished(self) -> dict[str, float | int | str | bool]:
         """What its record will say of its plan and its training once all of it is done."""
         return {**self.facts(), **self.progress(self.settings.steps)}
+
+    def _entropy_facts(self) -> dict[str, float]:
+        """The floor of its loss, where that is the loss of every next token."""
+        if self.loss_kind not in NATS_PER_TOKEN:
+            return {}
+        return _without_none([*self.data.entropy_facts.items()])
 
     def _branch_facts(self) -> dict[str, float | int | str | bool]:
         if self.branch is None:
@@ -202,7 +231,7 @@ class RunPlan:
         }
 
 
-_PARTS = ("shape", "settings", "data", "branch")  # of a run, themselves of fields
+_PARTS = ("shape", "settings", "data", "branch", "targets")  # of a run, themselves of fields
 
 
 @lru_cache(maxsize=4096)

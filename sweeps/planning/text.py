@@ -92,6 +92,13 @@ def recipe_text(plan: SweepPlan) -> str:
     family = find_family(plan.config.model.family)
     if family.recipe_note:
         rule += f"{family.name}: {family.recipe_note}\n"
+    run = plan.runs[0]
+    share = run.asks.targets_of(run.shape.context) / run.shape.context
+    if share != 1:
+        rule += (
+            f"objective {plan.config.objective}: {share:.1%} of the tokens read count; the rules "
+            "were measured where all do: have health.check_learning_rate see\n"
+        )
     rule += "\n"
     return table(columns, rows) + rule
 

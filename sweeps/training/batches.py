@@ -7,7 +7,6 @@ import torch
 from sweeps.data.batch import Batch
 from sweeps.data.sources.base import Corpus
 from sweeps.objectives.base import Objective
-from sweeps.objectives.registry import find_objective
 from sweeps.planning.run_plan import RunPlan
 
 _VALIDATION_SEED = 0
@@ -21,7 +20,7 @@ def batches_of(
     device: torch.device | str = "cpu",
 ) -> Batch:
     """(steps, runs, sequences, length) What the runs read in the steps first to last - 1."""
-    objective, count = find_objective(runs[0].objective), runs[0].settings.batch_sequences
+    objective, count = runs[0].asks, runs[0].settings.batch_sequences
     batches = [
         objective.asked(corpus.batches(run.seed, first, last, count, device), run.seed, first)
         for run in runs

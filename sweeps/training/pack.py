@@ -18,7 +18,6 @@ from scaling.compute import model_flops_utilization
 from sweeps.config.launch import LaunchConfig
 from sweeps.data.sources.base import Corpus
 from sweeps.models.stacked import Layout
-from sweeps.objectives.registry import find_objective
 from sweeps.planning.packing import Pack
 from sweeps.planning.run_plan import RunPlan
 from sweeps.training.checkpoints.pack_states import PackStates, parts_alike
@@ -317,7 +316,7 @@ class _PackTraining:
         start = time.perf_counter()
         measured = [(math.nan, math.nan)] * len(runs)
         if not stack.has_ended:
-            objective = find_objective(runs[0].objective)
+            objective = runs[0].asks
             measured = evaluate_stack(
                 stack.model.to(device), self._corpus, objective, self._listener.on_pulse
             )

@@ -15,7 +15,6 @@ from sweeps.config.sweep import Grid, SweepConfig
 from sweeps.data.batch import Batch
 from sweeps.data.sources.base import Corpus
 from sweeps.models.stacked import StackedWeights
-from sweeps.objectives.registry import find_objective
 from sweeps.planning.plan import plan_sweep
 from sweeps.planning.run_plan import RunPlan
 from sweeps.training.batches import batch_of
@@ -78,16 +77,14 @@ def train_plainly(
     return PlainRuns(
         losses=losses,
         gradient_norms=norms,
-        sequence_losses=stack_losses(
-            model, corpus, find_objective(plans[0].objective), sequences=sequences
-        ),
+        sequence_losses=stack_losses(model, corpus, plans[0].asks, sequences=sequences),
         weights=model.whole_weights(),
     )
 
 
 def backward(plan: RunPlan, model: StackedWeights, batch: Batch) -> Tensor:
     """Leave each run's gradient in the weights; (runs,) its mean loss."""
-    objective = find_objective(plan.objective)
+    objective = plan.asks
     total, losses = objective.training_loss(model, batch, plan.settings.z_loss)
     total.backward()
     return losses

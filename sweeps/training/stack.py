@@ -25,7 +25,6 @@ from sweeps.data.batch import Batch
 from sweeps.data.sources.base import Corpus
 from sweeps.models.registry import find_family
 from sweeps.models.stacked import ShardedModel, StackedWeights
-from sweeps.objectives.registry import find_objective
 from sweeps.planning.run_plan import RunPlan
 from sweeps.training.adamw import PackedAdamW
 from sweeps.training.batches import batches_of
@@ -155,7 +154,7 @@ class Stack(pl.LightningModule):
         self._take_step = Step(
             self.model,
             self.optimizer,
-            find_objective(self._runs[0].objective),
+            self._runs[0].asks,
             z_loss=self._runs[0].settings.z_loss,
             micro_sequences=self.micro_sequences,
             backward=self.manual_backward,

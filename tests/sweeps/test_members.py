@@ -3,8 +3,11 @@ is checked and recorded."""
 
 import math
 
+import pandas as pd
 import pytest
 
+from scaling.errors import ConfigError, RecordError
+from scaling.records import Records
 from scaling.store.run_state import RunState
 from sweeps.checks.equality import (
     check_accumulation,
@@ -16,16 +19,19 @@ from sweeps.checks.finding import Bench
 from sweeps.checks.start import check_initial_loss
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
+from sweeps.generation.weights import read_weights
 from sweeps.models.registry import FAMILIES
 from sweeps.objectives.registry import OBJECTIVES
 from sweeps.planning.plan import plan_sweep
+from sweeps.planning.text import plan_text
 from sweeps.running.runner import run_sweep
+from sweeps.training.evaluation import evaluate
 from tests.conformance.memory_store import MemoryStore
 
 #: What makes the smallest model of each family, and the objectives that it takes.
 FAMILY = {
-    "slt-dec/1": ({"head_size": 8}, ["causal"]),
-    "linear_lm/1": ({}, ["causal"]),
+    "slt-dec/1": ({"head_size": 8}, ["causal", "masked", "conditional"]),
+    "linear_lm/1": ({}, ["causal", "conditional"]),
 }
 PAIRS = [(family, objective) for family, (_, takes) in FAMILY.items() for objective in takes]
 
@@ -68,8 +74,10 @@ def test_it_packs_resumes_and_accumulates_to_the_same_numbers(family, objective)
 
 @pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(("family", "objective"), PAIRS)
-def test_it_sweeps_from_a_config_to_records(family, objective):
-    plan, store = plan_sweep(config_from_mapping(mapping(family, objective))), MemoryStore()
+def test_it_sweeps_from_a_config_to_records_and_kept_weights(family, objective, tmp_path):
+    kept = {"keep_weights": True, "weights_folder": str(tmp_path), "device": "cpu", "workers": 1}
+    plan = plan_sweep(config_from_mapping(mapping(family, objective, launch=kept)))
+    store, corpus = MemoryStore(), load_corpus(plan.config.data, 16)
     assert run_sweep(plan, store).count(RunState.FINISHED) == len(plan.runs) == 4
     for run in plan.runs:
         record = store.records[run.run_id]
@@ -77,7 +85,15 @@ def test_it_sweeps_from_a_config_to_records(family, objective):
         assert record["loss_kind"] == OBJECTIVES[objective].loss_kind
         assert record["train_flops"] == run.train_flops
         assert record["replicas"] == 2
-        assert 0 < record["loss_stderr"] < record["loss"] < math.log(16) - 0.05
+        counted = {"causal": 16, "masked": 2, "conditional": 9}[objective]  # of 16 positions
+        assert record["target_tokens"] * 16 == record["tokens"] * counted
+        assert ("entropy" in record) == (objective == "causal")
+        assert record.get("mask_share") == {"masked": 0.15}.get(objective)
+        assert record.get("source_tokens") == {"conditional": 8}.get(objective)
+        assert 0 < record["loss_stderr"] < record["loss"] < math.log(16)
+        model = read_weights(record["weights_file"], record["weights_sha256"], run.run_id).model
+        # a stack of one multiplies in other shapes than the pack did
+        assert evaluate(model, corpus, run.asks)[0] == pytest.approx(record["loss"], abs=1e-5)
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -94,3 +110,52 @@ def test_its_learning_rate_is_checked_and_its_trunks_branch(family, objective):
     short, long = (store.records[run.run_id] for run in plan.runs)
     assert short["trunk"] == long["trunk"]
     assert short["health"] in ("ok", "soft", "edge", "cap")
+
+
+@pytest.mark.parametrize(
+    ("family", "objective", "targets", "message"),
+    [
+        ("linear_lm/1", "masked", {}, 'lets a position see both sides.*"linear_lm/1" cannot'),
+        ("slt-dec/1", "causal", {"mask_share": 0.2}, "mask_share is not used by objective"),
+        ("slt-dec/1", "masked", {"source_tokens": 4}, "source_tokens is not used by objective"),
+        ("slt-dec/1", "conditional", {"mask_share": 0.2}, "mask_share is not used by objective"),
+        ("slt-dec/1", "masked", {"mask_share": 1.5}, "mask_share is 1.5; it lies between 0 and 1"),
+        ("slt-dec/1", "masked", {"mask_share": 0.99}, "hides every token of model.context 16"),
+        ("slt-dec/1", "conditional", {"source_tokens": 0}, "source_tokens is 0; it must be posit"),
+        ("slt-dec/1", "conditional", {"source_tokens": 17}, "fewer, so that a target is left"),
+    ],
+)
+def test_what_asks_nothing_is_refused_before_anything_is_spent(family, objective, targets, message):
+    with pytest.raises(ConfigError, match=message):
+        plan_sweep(config_from_mapping(mapping(family, objective, targets=targets)))
+
+
+@pytest.mark.parametrize(
+    ("objective", "data", "message"),
+    [
+        ("conditional", {"source": "anbn"}, "some \\(padding, say\\) never count"),
+        ("masked", {"source": "sparse-contexts"}, "hides what counts .* that is none"),
+    ],
+)
+def test_data_of_which_nothing_could_be_asked_is_refused(objective, data, message):
+    settings = mapping("slt-dec/1", objective, data=data)
+    if data["source"] == "sparse-contexts":
+        settings["model"]["context"] = 2
+    with pytest.raises(ConfigError, match=message):
+        plan_sweep(config_from_mapping(settings))
+
+
+def test_another_share_or_split_is_said_and_makes_another_run_that_shares_no_fit():
+    def planned(objective, **targets):
+        settings = mapping("slt-dec/1", objective, targets=targets)
+        return plan_sweep(config_from_mapping(settings)).runs
+
+    plan = plan_sweep(config_from_mapping(mapping("slt-dec/1", "masked")))
+    assert "objective masked: 12.5% of the tokens read count" in plan_text(plan)
+    assert planned("masked")[0].run_id == planned("masked", mask_share=0.15)[0].run_id
+    others = (("masked", "mask_share", 0.3), ("conditional", "source_tokens", 3))
+    for objective, name, value in others:
+        two = planned(objective)[0], planned(objective, **{name: value})[0]
+        rows = [run.facts_when_finished() | {"run_id": run.run_id, "loss": 1} for run in two]
+        with pytest.raises(RecordError, match=f"differ in {name}"):
+            Records(pd.DataFrame(rows), source="two").require_comparable()

@@ -89,7 +89,7 @@ class BagFamily:
     can: frozenset = frozenset()
     recipe_note: str = "its rules were measured on the decoder alone"
 
-    def shape(self, model, *, width, depth, vocab_size):
+    def shape(self, model, *, width, depth, vocab_size, view="past"):
         model.check_unused(f"is not used by family {self.name}; leave it out", "mlp", "tied_head")
         if depth != 1:
             raise ConfigError(f"depth is {depth}; {self.name} has no blocks, give 1")
@@ -99,7 +99,7 @@ class BagFamily:
         return Bag(shape, seeds, options)
 
 
-def masked(batch, seed, first_step):
+def hidden_tokens(batch, seed, first_step):
     """A fifth of the tokens hidden, chosen by seed and step, and asked for."""
     steps = range(first_step, first_step + len(batch.inputs))
     generators = [torch.Generator().manual_seed(1_000_003 * seed + step) for step in steps]
@@ -109,13 +109,13 @@ def masked(batch, seed, first_step):
 
 
 @dataclass(frozen=True)
-class Masked(Causal):
-    name: str = "masked"
+class Hidden(Causal):
+    name: str = "hidden"
     view: str = "both"
     loss_kind: str = "nats_per_masked_token"
 
     def asked(self, batch, seed, first_step):
-        return masked(batch, seed, first_step)
+        return hidden_tokens(batch, seed, first_step)
 
 
 class TestBagFamily(FamilyContract):
@@ -123,14 +123,14 @@ class TestBagFamily(FamilyContract):
     sizes = [({"context": 24}, 12, 1, 33), ({"context": 7}, 32, 1, 256)]
 
 
-class TestMasked(ObjectiveContract):
-    objective = Masked()
+class TestHidden(ObjectiveContract):
+    objective = Hidden()
 
 
 @pytest.fixture
 def registered(monkeypatch):
     monkeypatch.setitem(FAMILIES, "bag/1", BagFamily())
-    monkeypatch.setitem(OBJECTIVES, "masked", Masked())
+    monkeypatch.setitem(OBJECTIVES, "hidden", Hidden())
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def planned(registered, tiny_mapping):
 
 
 @pytest.mark.usefixtures("in_this_process")
-@pytest.mark.parametrize("objective", ["causal", "masked"])
+@pytest.mark.parametrize("objective", ["causal", "hidden"])
 def test_an_outside_family_and_objective_train_from_a_config_to_a_record(planned, objective):
     plan, store = planned(objective=objective), MemoryStore()
     assert run_sweep(plan, store).count(RunState.FINISHED) == len(plan.runs) == 4
@@ -160,14 +160,14 @@ def test_an_outside_family_and_objective_train_from_a_config_to_a_record(planned
         assert record["replicas"] == 2
         assert 0 < record["loss_stderr"] < record["loss"] < math.log(256) - 1
         # Bits per byte are those of every token; a masked loss is not.
-        assert (record["bits_per_byte"] is None) == (objective == "masked")
+        assert (record["bits_per_byte"] is None) == (objective == "hidden")
 
 
 @pytest.mark.usefixtures("in_this_process")
 def test_its_learning_rate_is_checked_and_its_trunks_branch(planned):
     grid = {"width": 12, "tokens": [8000, 12_000]}
     plan = planned(
-        objective="masked",
+        objective="hidden",
         schedule="wsd",
         grid=grid,
         health={"check_learning_rate": True, "seeds": 1},
@@ -180,18 +180,18 @@ def test_its_learning_rate_is_checked_and_its_trunks_branch(planned):
 
 
 def test_another_objective_makes_another_run(planned):
-    bag, asked = planned(), planned(objective="masked")
+    bag, asked = planned(), planned(objective="hidden")
     assert {run.run_id for run in bag.runs}.isdisjoint(run.run_id for run in asked.runs)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"objective": "mask"}, 'objective is "mask"; did you mean "masked"'),
+        ({"objective": "hiden"}, 'objective is "hiden"; did you mean "hidden"'),
         ({"model": {"family": "bag"}}, 'model.family is "bag"; did you mean "bag/1"'),
         (
-            {"model": {}, "objective": "masked"},
-            'lets a position see both sides.*"slt-dec/1" cannot',
+            {"model": {"family": "linear_lm/1"}, "objective": "hidden"},
+            'lets a position see both sides.*"linear_lm/1" cannot',
         ),
         ({"launch": {"speed": {"compile": True}}}, 'speed.compile: model.family "bag/1" cannot'),
         (

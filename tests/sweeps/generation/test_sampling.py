@@ -20,12 +20,13 @@ from sweeps.models.family import ModelOptions
 from sweeps.models.registry import FAMILIES, find_family
 
 
-def built(family="slt-dec/1", seeds=(1,), options=None, **model):
+def built(family="slt-dec/1", seeds=(1,), options=None, view="past", **model):
     """A small model whose matrices are all non-zero, as after training."""
     found, sizes, depth = find_family(family), {"context": 24, **model}, 1
     if family == DecoderFamily().name:
         sizes["head_size"], depth = 8, 2
-    shape = found.shape(ModelConfig(family=family, **sizes), width=16, depth=depth, vocab_size=32)
+    config = ModelConfig(family=family, **sizes)
+    shape = found.shape(config, width=16, depth=depth, vocab_size=32, view=view)
     stack = found.build(shape, list(seeds), options or ModelOptions())
     generator = torch.Generator().manual_seed(0)
     stack.hold(torch.randn(stack.held_weights().shape, generator=generator) / 3)
@@ -166,6 +167,11 @@ def test_padding_of_the_vocabulary_is_never_drawn():
 def test_prompts_that_no_model_takes_are_refused(model, prompts, said):
     with pytest.raises(ConfigError, match=said):
         list(next_tokens(model, prompts, tokens=1))
+
+
+def test_a_model_that_sees_both_sides_gives_no_next_token():
+    with pytest.raises(ConfigError, match="see both sides .objective: masked., so it gives no nex"):
+        generate(built(view="both"), torch.tensor([[1]]), tokens=1)
 
 
 def test_no_tokens_are_refused(model):

@@ -4,7 +4,10 @@ import math
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
+from scaling.compute import FlopConvention
 from scaling.errors import ConfigError
 from scaling.shape import TransformerShape
 from sweeps.config.model import ModelConfig
@@ -43,6 +46,27 @@ SHAPES = [
 class TestDecoderFamily(FamilyContract):
     family = FAMILY
     sizes = SIZES
+
+
+@pytest.mark.parametrize("size", SIZES[:3])
+def test_seeing_both_sides_it_has_the_same_weights_and_every_pair_counts(size):
+    settings, width, depth, vocab_size = size
+    sizes = {"width": width, "depth": depth, "vocab_size": vocab_size}
+    model = ModelConfig(**settings)
+    past, both = (FAMILY.shape(model, **sizes, view=view) for view in ("past", "both"))
+    assert both.flops_per_token() == past.flops_per_token(FlopConvention.FULL)
+    assert both.flops_per_token() > past.flops_per_token()
+    one, other = scrambled(past), scrambled(both)
+    assert torch.equal(one.weights, other.weights)
+    tokens = random_tokens(both, sequences=1)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        before = other(tokens)
+        before.sum().backward()
+    assert counter.get_total_flops() == both.flops_per_token() * tokens.numel()
+    changed = tokens.clone()
+    changed[..., -1] = (changed[..., -1] + 1) % vocab_size
+    assert torch.equal(one(tokens)[:, 0], one(changed)[:, 0])
+    assert not torch.allclose(before[:, 0], other(changed)[:, 0])  # the first sees the last
 
 
 def test_every_family_is_held_to_the_contract():
