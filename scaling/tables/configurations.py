@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scaling.arrays import IntArray
 from scaling.columns import COLUMNS
 from scaling.tables.numbers import read_numbers
+from scaling.tables.statuses import is_flag_name
 from scaling.tables.words import ASIDE, any_of, words_of
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def _is_setting(column: str, tuning: bool) -> bool:
     if column in _SHAPE_COLUMNS:
         return not tuning
     if known is not None or column.startswith("metric.") or column.endswith(ASIDE):
+        return False
+    if is_flag_name(column):
         return False
     if words & _SETTING_WORDS_THAT_WIN or any(phrase <= words for phrase in _SETTING_PHRASES):
         return True

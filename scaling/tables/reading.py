@@ -30,6 +30,7 @@ from scaling.tables.statuses import (
     as_statuses,
     from_codes,
     from_flags,
+    refined,
     status_column,
     status_notes,
     untold_notes,
@@ -171,30 +172,44 @@ def _with_status(
     table: "pd.DataFrame", raw: "pd.DataFrame", names: Names, how: Reading
 ) -> "tuple[pd.DataFrame, str | None, list[Note]]":
     """The table with our words for how its runs ended, and the column that said it."""
-    if theirs := how.columns.get("status"):
-        form = "codes" if are_codes(theirs, raw[theirs]) else "words"
-        form = "flags" if are_flags(theirs, raw[theirs]) else form
-        found: tuple[str, str] | None = (theirs, form)
+    asked = how.columns.get("status")
+    others = raw[[column for column in raw.columns if column not in names.chosen.values()]]
+    if asked:
+        form = "codes" if are_codes(asked, raw[asked]) else "words"
+        form = "flags" if are_flags(asked, raw[asked]) else form
+        found: tuple[str, str] | None = (asked, form)
     else:
-        used = set(names.chosen.values())
-        found = status_column(raw[[column for column in raw.columns if column not in used]])
+        found = status_column(others)
     if found is None and (untold := untold_status(raw)) is not None:
         found = untold, "untold"
-    if found is None:
-        if "status" in table and table["status"].dtype.kind in "fiub":
-            return table.rename(columns={"status": put_aside("status")}), None, []
-        return table, None, []
-    theirs, form = found
-    before, notes = raw[theirs], status_notes
+    theirs, after = None, None
+    notes: list[Note] = []
+    if found is not None:
+        theirs, form = found
+        after, notes = _statuses(raw[theirs], theirs, form)
+        table = table.drop(columns=[c for c in ("status", theirs) if c in table])
+    elif "status" in table and table["status"].dtype.kind in "fiub":
+        table = table.rename(columns={"status": put_aside("status")})
+    if not asked:
+        others = others.drop(columns=[theirs] if theirs in others else [])
+        after, said = refined(after, others)
+        notes += said
+    if after is None:
+        return table, None, notes
+    table = table.copy()  # in one piece, if it is wide
+    return table.assign(status=after.astype(object)), theirs, notes
+
+
+def _statuses(before: "pd.Series", column: str, form: str) -> "tuple[pd.Series, list[Note]]":
+    """Our words for a column of statuses that says them in this form, and what is said of it."""
     if form == "untold":
-        after, notes = untold_statuses(before), untold_notes
-    elif form == "codes":
+        after = untold_statuses(before)
+        return after, untold_notes(column, before, after)
+    if form == "codes":
         after = from_codes(before)
     else:
-        after = as_statuses(before) if form == "words" else from_flags(theirs, before)
-    table = table.drop(columns=[c for c in ("status", theirs) if c in table])
-    table = table.copy()  # in one piece, if it is wide
-    return table.assign(status=after.astype(object)), theirs, notes(theirs, before, after)
+        after = as_statuses(before) if form == "words" else from_flags(column, before)
+    return after, status_notes(column, before, after)
 
 
 def _stated_kind(table: "pd.DataFrame") -> str:

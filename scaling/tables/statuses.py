@@ -6,6 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from scaling.tables.notes import Note, NoteCode, printable, quoted, rows_named
+from scaling.tables.numbers import read_numbers
+from scaling.tables.words import any_of
 from scaling.words import counted
 
 if TYPE_CHECKING:
@@ -15,21 +17,35 @@ _WORDS = {
     "finished": "finished done complete completed success successful succeeded ok pass passed "
     "converged finish ended "
     "fertig abgeschlossen beendet erfolgreich erledigt termine acheve reussi fini terminado "
-    "terminada completado completada finalizado finalizada",
-    "failed": "failed fail failure crashed crash error errored oom outofmemory incomplete "
-    "fehlgeschlagen gescheitert abgesturzt abgestuerzt echoue echec plante fallido fallida fallo",
+    "terminada completado completada finalizado finalizada concluido concluida completato "
+    "\u5b8c\u6210 \u5df2\u5b8c\u6210 \u6210\u529f \u5b8c\u4e86 \uc644\ub8cc "
+    "\u0437\u0430\u0432\u0435\u0440\u0448\u0435\u043d\u043e "
+    "\u0433\u043e\u0442\u043e\u0432\u043e \u0443\u0441\u043f\u0435\u0448\u043d\u043e",
+    "failed": "failed fail failure crashed crash error errored oom outofmemory incomplete nodefail "
+    "fehlgeschlagen gescheitert abgesturzt abgestuerzt echoue echec plante fallido fallida fallo "
+    "falhou fallito \u5931\u8d25 \u5931\u6557 \u5d29\u6e83 \uc2e4\ud328 "
+    "\u043e\u0448\u0438\u0431\u043a\u0430 \u0441\u0431\u043e\u0439",
     "interrupted": "interrupted killed cancelled canceled aborted abort timeout timedout preempted "
-    "stopped terminated unterbrochen abgebrochen interrompu annule interrumpido interrumpida "
-    "cancelado cancelada abortado abortada",
+    "stopped terminated evicted pruned unterbrochen abgebrochen interrompu annule interrumpido "
+    "interrumpida cancelado cancelada abortado abortada \u4e2d\u65ad \u53d6\u6d88 "
+    "\u043f\u0440\u0435\u0440\u0432\u0430\u043d\u043e",
     "diverged": "diverged diverge divergence nan exploded unstable blewup divergiert divergido",
     "running": "running inprogress started active training pending queued scheduled waiting "
-    "submitted resumed unfinished ongoing "
-    "laeuft lauft laufend wartend encours enattente encurso enejecucion corriendo pendiente",
+    "submitted resumed unfinished ongoing paused "
+    "laeuft lauft laufend wartend encours enattente encurso enejecucion corriendo pendiente "
+    "\u8fd0\u884c\u4e2d \u5b9f\u884c\u4e2d",
     "settled": "settled",
     "excluded": "excluded",
     "planned": "planned",
 }
-STATUSES = {word: status for status, words in _WORDS.items() for word in words.split()}
+
+
+def _letters(word: str) -> str:
+    """The letters of a word, small and without accents."""
+    return re.sub(r"[\W\d_]", "", unicodedata.normalize("NFKD", word.lower()))
+
+
+STATUSES = {_letters(word): status for status, words in _WORDS.items() for word in words.split()}
 _NAMED = re.compile(r"(.*[^a-z])?(status|state)$|^(run|job|exit|final|training)(status|state)$")
 #: Columns of yes and no that say how a run ended: what yes and no mean.
 _FLAGS = {
@@ -39,7 +55,23 @@ _FLAGS = {
     **dict.fromkeys(("diverged", "exploded"), ("diverged", "finished")),
     **dict.fromkeys(("failed", "crashed", "oom"), ("failed", "finished")),
     "killed": ("interrupted", "finished"),
+    "active": ("running", "finished"),
+    **dict.fromkeys(
+        any_of("exclude excluded ignore ignored outlier invalid bad discard discarded"),
+        ("excluded", "finished"),
+    ),
+    **dict.fromkeys(
+        any_of("include included valid good keep use used usable useinfit infit"),
+        ("finished", "excluded"),
+    ),
 }
+#: Columns of how much of a run is done.
+_PROGRESS = any_of("progress percentcomplete percentdone pctcomplete pctdone completion")
+#: Columns of remarks, and words in them that speak of a run which is none.
+_REMARKS = any_of("note notes comment comments remark remarks bemerkung bemerkungen")
+_DOUBTS = any_of(
+    "spike spikes spiked outlier broken bug buggy wrong invalid exclude ignore discard"
+)
 #: Columns of what a process ended with: 0 says that all went well (Slurm writes 0:0).
 _CODES = re.compile(r"(.*[^a-z])?(exit|return)[ _.-]?(code|status)")
 _CODE = re.compile(r"-?\d+(\.0)?(:\d+)?")
@@ -50,26 +82,29 @@ _SIGNS = {
 }
 _SHOWN = 6  # words that a sentence names
 _MOSTLY = 0.5  # of the cells of a column that is named so: it is one of statuses
+_ALMOST_ALL = 0.8  # of those of a column of any other name
+_DONE = {True: "finished", False: "running"}
 _YES = frozenset(("true", "yes", "1", "1.0", "y", "t"))
 _NO = frozenset(("false", "no", "0", "0.0", "n", "f"))
 
 
 def status_of(word: object) -> str | None:
     """Our word for a status; None for a word that is none."""
-    plain = unicodedata.normalize("NFKD", str(word).lower())  # accents come after their letters
-    if sign := _SIGNS.get(plain.strip().rstrip("\ufe0f")):
+    plain = str(word).strip()
+    if sign := _SIGNS.get(plain.rstrip("\ufe0f")):
         return sign
-    return STATUSES.get(re.sub(r"[^a-z]", "", plain))
+    plain = re.sub(r"^\w+\.(?=\w+$)", "", plain)  # TrialState.COMPLETE
+    return STATUSES.get(_letters(re.sub(r"\s+by\s+\S+$", "", plain)))  # CANCELLED by 1000
 
 
 def status_column(table: "pd.DataFrame") -> tuple[str, str] | None:
     """The column that says how runs ended, and how it does: "words", "flags" or "codes"; None
     without one.
 
-    One that is named so comes first, then a column of text that holds nothing but such words, then
-    one of yes and no, and one of exit codes, by its name.
+    One that is named so comes first, then a column of text that holds almost nothing but such
+    words, then one of yes and no, and one of exit codes, by its name.
     """
-    for columns, share in ((_named(table), _MOSTLY), (table.columns, 1.0)):
+    for columns, share in ((_named(table), _MOSTLY), (table.columns, _ALMOST_ALL)):
         for column in columns:
             if _share_of_words(table[column]) >= share:
                 return str(column), "words"
@@ -110,8 +145,10 @@ def _named(table: "pd.DataFrame") -> list[Any]:
 
 def are_flags(name: str, values: "pd.Series") -> bool:
     """Whether a column says yes or no to how a run ended."""
-    if _flat(name) not in _FLAGS:
+    if _flag_name(name) is None:
         return False
+    if _flag_name(name) in _PROGRESS:
+        return _done(values) is not None
     counts = values.dropna().map(_flag).value_counts()
     known = int(counts[[flag in _YES | _NO for flag in counts.index]].sum())
     return known > 0 and known >= _MOSTLY * int(counts.sum())
@@ -121,8 +158,27 @@ def _flag(value: object) -> str:
     return str(value).strip().lower()
 
 
-def _flat(name: str) -> str:
-    return re.sub(r"[^a-z]", "", name.lower().removeprefix("is_").removeprefix("has_"))
+def _flag_name(name: str) -> str | None:
+    """What a column is called that says yes or no, or how much is done, of a run's end."""
+    last = re.split(r"[./]", name.lower())[-1].strip()
+    flat = re.sub(r"[^a-z]", "", last.removeprefix("is_").removeprefix("has_"))
+    return flat if flat in _FLAGS or flat in _PROGRESS else None
+
+
+def is_flag_name(name: str) -> bool:
+    """Whether a column of this name, where it holds yes and no, says how runs ended."""
+    return _flag_name(name) is not None
+
+
+def _done(values: "pd.Series") -> "pd.Series | None":
+    """Whether each run is done, by its share of 1 or of 100; None where most are not, or the
+    column holds anything else."""
+    numbers, bad = read_numbers(values)
+    known = numbers.dropna()
+    if bad.any() or not len(known) or known.max() not in (1.0, 100.0) or known.min() < 0:
+        return None
+    is_done = known == known.max()
+    return is_done if is_done.mean() >= _MOSTLY else None
 
 
 def _share_of_words(values: "pd.Series") -> float:
@@ -138,12 +194,18 @@ def as_statuses(values: "pd.Series") -> "pd.Series":
     """Our words for a column of statuses; words that are none stay as they are."""
     words = values.dropna().unique()
     ours = {word: status_of(word) or str(word).strip() for word in words}
+    if "finished" not in ours.values():  # the word of Ray for a run that came to its end
+        ours |= {word: "finished" for word in words if _letters(str(word)) == "terminated"}
     return values.map(ours).where(values.notna())
 
 
 def from_flags(name: str, values: "pd.Series") -> "pd.Series":
     """Statuses from a column of yes and no; words that are neither stay as they are."""
-    yes, no = _FLAGS[_flat(name)]
+    flag = _flag_name(name) or ""
+    if flag in _PROGRESS:
+        done = _done(values)
+        return values.map(lambda _: None) if done is None else done.map(_DONE).reindex(values.index)
+    yes, no = _FLAGS[flag]
     words = {
         v: yes if _flag(v) in _YES else no if _flag(v) in _NO else str(v).strip()
         for v in values.dropna().unique()
@@ -193,3 +255,46 @@ def status_notes(column: str, before: "pd.Series", after: "pd.Series") -> list[N
             text += f" ({rows_named(blank)})"
         notes.append(Note(NoteCode.ASSUMED, text))
     return notes
+
+
+def refined(
+    statuses: "pd.Series | None", others: "pd.DataFrame"
+) -> "tuple[pd.Series | None, list[Note]]":
+    """Statuses (None: all have finished) after what further columns say of runs that have finished:
+    those of yes and no, and remarks, which are told."""
+    notes = []
+    for column in map(str, others.columns):
+        values = others[column]
+        if are_flags(column, values):
+            said = from_flags(column, values)
+            gone = said.isin(set(_WORDS) - {"finished"})
+            if statuses is not None:
+                gone &= statuses.isna() | (statuses == "finished")
+            if gone.any():
+                statuses = said.where(gone, statuses).astype(object)
+                words = ", ".join(f"{n:,} {w}" for w, n in said[gone].value_counts().items())
+                text = f'the column "{column}" says of runs how they ended: {words}'
+                notes.append(Note(NoteCode.STATUS, text))
+        elif re.sub(r"[^a-z]", "", column.lower()) in _REMARKS:
+            notes += _remarks(column, values)
+    return statuses, notes
+
+
+def _remarks(column: str, values: "pd.Series") -> list[Note]:
+    """What is told of remarks by which some runs are none."""
+    cells = values.dropna().astype(str)
+    doubted = cells[cells.map(_doubts)]
+    if not len(doubted) or len(doubted) > _MOSTLY * len(values):
+        return []
+    rows = counted(len(doubted), "row")
+    text = (
+        f'column "{column}" says "{printable(doubted.iloc[0])}"'
+        f"{' and the like' if len(doubted) > 1 else ''} of {rows} ({rows_named(doubted.index)}); "
+        f"they count as any other, unless --where leaves them out"
+    )
+    return [Note(NoteCode.ASSUMED, text)]
+
+
+def _doubts(remark: str) -> bool:
+    words = re.findall(r"\w+", remark.lower())
+    return any(w in _DOUBTS or status_of(w) in ("failed", "diverged", "interrupted") for w in words)
