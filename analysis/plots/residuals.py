@@ -44,16 +44,25 @@ def residuals(fit: Fit, records: Records, *, x: str = "train_flops") -> pd.DataF
     return pd.DataFrame({**{n: used.column(n) for n in names}, "residual_percent": percent})
 
 
+def can_be_placed(values: "pd.Series") -> "pd.Series":
+    """Which values have a place on a logarithmic axis."""
+    return np.isfinite(values) & (values > 0)
+
+
 def plot_residuals(
     fit: Fit, records: Records, *, x: str = "train_flops", ax: Axes | None = None
 ) -> Axes:
     """Measured over fitted loss, in percent, against ``x``; one colour a model size.
 
-    ``records`` are those that the fit was made from. A pattern in these points, such as a curve or
+    ``records`` are those that the fit was made from; runs whose ``x`` is not known are not drawn,
+    and without any that is FitError is raised. A pattern in these points, such as a curve or
     one size on one side, says that the law or the recipe misses something.
     """
     ax = axes_or_new(ax)
     runs = residuals(fit, records, x=x)
+    runs = runs[can_be_placed(runs[x])]
+    if runs.empty:
+        raise FitError(f"{records.source}: no run has {x} above zero; choose another x")
     percent, values = runs["residual_percent"].to_numpy(), runs[x].to_numpy()
     params = runs["params"].to_numpy() if "params" in runs else np.empty(0)
     sizes = np.unique(params)

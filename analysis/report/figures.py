@@ -5,7 +5,6 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,7 +17,7 @@ from analysis.plots.backtest import plot_backtest_coverage, plot_backtest_errors
 from analysis.plots.isoflop import has_isoflop, plot_isoflop, runs_by_budget
 from analysis.plots.loss_against import plot_loss_against
 from analysis.plots.loss_curves import plot_loss_curves
-from analysis.plots.residuals import plot_residuals
+from analysis.plots.residuals import can_be_placed, plot_residuals, residuals
 from analysis.plots.sizes import plot_sizes, sizes_with_curves
 from analysis.plots.style import figure_style
 from analysis.report.figure_data import MOST_ROWS, data_behind, data_uri, file_name
@@ -69,13 +68,8 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
     elif findings.law_of("params", "tokens") and len(sizes_with_curves(findings.used)) > 1:
         pictures["sizes"] = _sizes_picture(findings)
     for i, law in enumerate(findings.laws):
-        pictures[f"residuals {i}"] = _picture(
-            partial(_residuals, law, findings.x),
-            f"Residuals of {law.law.name.replace('_', ' ')}",
-            "How far each measured loss lies above the fitted one. A curve, or one size that "
-            "stays on one side, would say that the law or the training recipe misses something.",
-            _qualified(findings, law.limits),
-        )
+        if picture := _residuals_picture(findings, law):
+            pictures[f"residuals {i}"] = picture
     if findings.backtest is not None:
         pictures |= _backtest_pictures(findings, findings.backtest)
     if findings.curves is not None and len(findings.curves):
@@ -88,6 +82,24 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
         )
     tables = data_behind(findings)
     return {name: _with_data(picture, tables[name]) for name, picture in pictures.items()}
+
+
+def _residuals_picture(findings: Findings, law: Fit) -> Picture | None:
+    """The residuals of a law; None where none of its runs has a place on the axis."""
+    records = law.records
+    assert records is not None  # made here, not read from a file
+    placed = can_be_placed(residuals(law, records, x=findings.x)[findings.x])
+    if not placed.any():
+        return None
+    lacking = counted(int((~placed).sum()), "run")
+    return _picture(
+        lambda ax: plot_residuals(law, records, x=findings.x, ax=ax),
+        f"Residuals of {law.law.name.replace('_', ' ')}",
+        "How far each measured loss lies above the fitted one. A curve, or one size that "
+        "stays on one side, would say that the law or the training recipe misses something.",
+        f"Not drawn: {lacking} without {findings.x} above zero. " * (not placed.all())
+        + _qualified(findings, law.limits),
+    )
 
 
 def _loss_picture(findings: Findings) -> Picture:
@@ -201,11 +213,6 @@ def _loss(findings: Findings, ax: Axes) -> None:
         confidence_level=findings.confidence_level,
         ax=ax,
     )
-
-
-def _residuals(fit: Fit, x: str, ax: Axes) -> None:
-    assert fit.records is not None  # made here, not read from a file
-    plot_residuals(fit, fit.records, x=x, ax=ax)
 
 
 def _picture(draw: Callable[[Axes], object], title: str, caption: str, notes: str = "") -> Picture:

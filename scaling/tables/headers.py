@@ -79,7 +79,8 @@ def _commented_header(
     lines: Sequence[str], filled: Sequence[int], told: str | None
 ) -> Header | None:
     """The comment that names the columns of the row of numbers below it, if there is one and
-    nothing above it is as wide."""
+    nothing above it is as wide: of several, the one with most names between separators."""
+    best = None
     for at in filled:
         below = next((i for i in filled if i > at and not _is_comment(lines[i])), None)
         if not _is_comment(lines[at]) or below is None:
@@ -87,8 +88,9 @@ def _commented_header(
         found = _commented(lines[at], lines[below], told)
         above = [lines[i] for i in filled if i < at and not _is_comment(lines[i])]
         if found and all(_filled(line, found[0]) < len(found[1]) for line in above):
-            return Header(at, found[0], _told_apart(found[1]))
-    return None
+            rank = found[0] != BLANKS, len(found[1])  # of sentences some have as many words
+            best = max(best or (rank, at, found), (rank, at, found), key=lambda one: one[0])
+    return Header(best[1], best[2][0], _told_apart(best[2][1])) if best else None
 
 
 def _is_comment(line: str) -> bool:
@@ -104,14 +106,14 @@ def _split(line: str, told: str | None = None) -> tuple[str, list[str]]:
     """The separator with which a header has most names, and those names."""
     found = [(_cells(line, s), s) for s in ((told,) if told else _SEPARATORS)]
     names, separator = max(found, key=lambda one: len(one[0]))
-    if len(names) == 1 and len(line.split()) > 1 and '"' not in line:
-        return BLANKS, line.split()
+    if len(names) == 1 and len(_cells(line, BLANKS)) > 1 and '"' not in line:
+        return BLANKS, _cells(line, BLANKS)
     return separator, names
 
 
 def _cells(line: str, separator: str) -> list[str]:
     if separator == BLANKS:
-        return line.split()
+        return re.split("[ \t]+", line.strip(" \t"))  # a number may hold a narrow no-break space
     return [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
 
 

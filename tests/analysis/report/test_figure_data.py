@@ -140,3 +140,16 @@ def test_where_budgets_hold_one_size_the_law_is_drawn_along_tokens(truth):
     law = found.law_of("params", "tokens").law
     np.testing.assert_allclose(table["fitted_loss"], law.loss(sizes, grid["tokens"]), rtol=DIGITS)
     assert pictures["sizes"].title in render_report(found)
+
+
+@pytest.mark.parametrize("compute", [np.nan, -5.0])
+def test_a_run_of_unknown_compute_is_fitted_and_not_drawn_against_it(ladder, compute):
+    table = ladder.table.copy()
+    table.loc[table.index[0], "train_flops"] = compute
+    found = gather_findings(
+        replace(ladder, table=table), bootstrap=50, options=ForecastOptions(draws=400)
+    )
+    pictures = draw_figures(found)
+    i = next(i for i, law in enumerate(found.laws) if law.law.name == "chinchilla")
+    assert len(data_behind(found)[f"residuals {i}"]) == len(ladder.usable("params", "tokens"))
+    assert "Not drawn: 1 run without train_flops above zero." in pictures[f"residuals {i}"].notes

@@ -31,6 +31,11 @@ def test_a_comment_above_numbers_is_their_header(header):
     assert (found.line, found.names) == (1, ["params", "tokens", "loss"])
 
 
+def test_a_sentence_with_as_many_words_as_numbers_is_no_header():
+    found = find_header(["# by a script", "# params;tokens;loss", "31\u202f600\u202f000;1e9;3.5"])
+    assert (found.line, found.names) == (1, ["params", "tokens", "loss"])
+
+
 def test_blanks_within_cells_part_no_commented_header():
     found = find_header(["# params\ttrain tokens\tfinal loss", "1e8\t5 x 10^7\tabout 3"])
     assert found.names == ["params", "train tokens", "final loss"]
