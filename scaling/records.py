@@ -269,7 +269,7 @@ class Records(Displayed):
         """Raise RecordError if the runs were not measured against the same thing."""
         for name in MUST_AGREE:
             if name in self:
-                values = self.table[name].dropna().astype(str).unique()
+                values = self.table[name].dropna().astype(str).value_counts().index
                 if len(values) > 1:
                     theirs = self.names.get(name, name)
                     some = ", ".join(printable(value) for value in values[:2])

@@ -105,7 +105,7 @@ def budget_for_loss(
     column = options.x or "train_flops"
     records = records_from(records)
     question = pose(records, (column,), options)
-    forecaster = prepare(question, options, distance=1.0)
+    forecaster = prepare(question, options)
     ask = BudgetQuestion(forecaster=forecaster, limits=question.limits)
     start, end = ask.log_budget_range
     budgets = np.arange(start, end + FURTHEST_DECADES * np.log(10), STEP * np.log(10))

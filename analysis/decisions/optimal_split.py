@@ -15,7 +15,7 @@ from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import evidence_at
 from analysis.forecasting.rolling_origin import weigh
 from analysis.forecasting.setup import check_distance, pose
-from analysis.forecasting.support import furthest_backtest, target_limits, too_wide
+from analysis.forecasting.support import target_limits, too_wide
 from analysis.forecasting.targets import Targets
 from analysis.intervals import Interval, holding, interval_columns, outwards
 from scaling.arrays import FloatArray
@@ -232,16 +232,18 @@ def _split(
 def _evidence(forecaster: Forecaster, there: LogForecast) -> list[str]:
     """What backtests say of a forecast of each run that a split names."""
     weighing = weigh(forecaster.backtests, forecaster.ensemble, there.distance)
-    known = zip(there.distance, weighing.evidence, weighing.mean_error, strict=True)
+    known = zip(
+        *(there.distance, weighing.furthest, weighing.evidence, weighing.mean_error), strict=True
+    )
     return [
         evidence_at(
             float(decades),
             backtests=len(forecaster.backtests),
-            furthest=furthest_backtest(forecaster),
+            furthest=float(furthest),
             worth=float(worth),
             error=100 * float(error) if np.isfinite(error) else None,
         )
-        for decades, worth, error in known
+        for decades, furthest, worth, error in known
     ]
 
 

@@ -226,7 +226,7 @@ def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest
 
 def _forecast_hidden(question: Question, hidden: Ladder, options: ForecastOptions) -> _Scored:
     distance = question.ladder.distance(hidden.log_inputs, hidden.log_compute)
-    forecaster = prepare(question, options, distance=float(distance.max()))
+    forecaster = prepare(question, options)
     answer = log_forecast(forecaster, hidden.log_inputs, hidden.log_compute, options)
     losses = np.exp(answer.draws)
     levels = tuple(sorted({*options.confidence_levels, *LEVELS}))

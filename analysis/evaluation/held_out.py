@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 SIZES = ("params", "tokens", "train_flops")  # what tells one planned run from another
 
 
+#: After a forecast that missed.
+_NEXT = (
+    "Do not trust larger forecasts of this ladder before you know why: see whether small rungs are "
+    "badly tuned (scaling health), whether forecasts from fewer runs missed too (scaling backtest),"
+    " and whether the run was trained and measured as the others."
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeldOutRun:
     """One held-out run: what was predicted without it, and what it measured (nats per token)."""
@@ -134,12 +142,12 @@ class HeldOutCheck(DrawnResult):
             return (
                 f"THE FORECAST MISSED: the measured loss {run.measured:.4f} lies {side} "
                 f"the {level} interval {run.range_text}. "
-                "Do not trust larger forecasts of this ladder before you know why."
+                f"{_NEXT}"
             )
         return (
             f"THE FORECAST MISSED: {len(self.missed)} of {len(self.runs)} measured losses lie "
             f"OUTSIDE their {level} intervals. "
-            "Do not trust larger forecasts of this ladder before you know why."
+            f"{_NEXT}"
         )
 
 

@@ -28,14 +28,13 @@ from analysis.forecasting.setup import Question, check_distance, pose
 from analysis.forecasting.support import (
     evidence,
     floor_identified,
-    furthest_backtest,
     limits,
     target_limits,
 )
 from analysis.forecasting.targets import Targets
 from analysis.intervals import Interval, holding, interval_columns
 from analysis.tuning.screening import screen
-from scaling.arrays import FloatArray
+from scaling.arrays import FloatArray, IntArray
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
 from scaling.limits import Limit
@@ -75,6 +74,49 @@ def forecast(
             f"targets are a {type(targets).__name__}; say what is asked: Targets.flops(1e21), "
             "Targets.runs(params, tokens), Targets.along(column, values), or a DataFrame of runs"
         )
+    parts = [
+        (places, _forecast(records, targets.at(places), options))
+        for places in _by_laws(records, targets, options)
+    ]
+    return parts[0][1] if len(parts) == 1 else _joined(parts, len(targets))
+
+
+def _by_laws(records: Records, targets: Targets, options: ForecastOptions) -> list[IntArray]:
+    """Which targets (their places) the same laws answer: along one column near ones and far ones
+    have laws of their own, whatever else is asked."""
+    everything = np.arange(len(targets))
+    if len(targets.columns) > 1 or len(targets) == 1:
+        return [everything]
+    (log_x,) = (np.log(values) for values in targets.columns.values())
+    question = pose(records, tuple(targets.columns), options, furthest=float(log_x.max()))
+    if question.is_surface or question.ladder.inputs == ("train_flops",):
+        return [everything]
+    is_far = log_x > question.far_from
+    return [places for places in (everything[~is_far], everything[is_far]) if len(places)]
+
+
+def _joined(parts: Sequence[tuple[IntArray, Forecast]], count: int) -> Forecast:
+    """One forecast of ``count`` targets from those of near and of far ones, whose evidence and
+    noise it has."""
+    _, far = parts[-1]
+    order = np.argsort(np.concatenate([places for places, _ in parts]))
+    targets = [target for _, part in parts for target in part.targets]
+    floors = {
+        floor: tuple(m for _, part in parts for m in part.pinned_floors[floor])
+        for floor in far.pinned_floors
+    }
+    return replace(
+        far,
+        targets=tuple(targets[i] for i in order),
+        laws={name: law for _, part in parts for name, law in part.laws.items()},
+        limits=tuple(dict.fromkeys(limit for _, part in parts for limit in part.limits)),
+        pinned_floors={floor: tuple(v[i] for i in order) for floor, v in floors.items()},
+        floor_identified=all(part.floor_identified for _, part in parts),
+    )
+
+
+def _forecast(records: Records, targets: Targets, options: ForecastOptions) -> Forecast:
+    """The forecast of targets that the same laws answer."""
     furthest = max(float(np.log(values).max()) for values in targets.columns.values())
     question = pose(records, tuple(targets.columns), options, furthest=furthest)
     forecaster, points = _answerable(question, targets, options)
@@ -91,7 +133,7 @@ def forecast(
         runs=len(question.ladder),
         law=options.law_name,
         laws={c.name: c.law.name for c in question.candidates},
-        evidence=evidence(forecaster),
+        evidence=evidence(forecaster, answer),
         limits=question.limits + limits(forecaster, answer),
         noise=_noise(question, forecaster),
         pinned_floors=floors,
@@ -173,7 +215,7 @@ def _answerable(
     )
     distance = ladder.distance(points.log_inputs, log_x)
     check_distance(distance)
-    return prepare(question, options, distance=float(distance.max())), points
+    return prepare(question, options), points
 
 
 def _surface_points(forecaster: Forecaster, targets: Targets) -> Points:
@@ -237,7 +279,7 @@ def _target_forecast(
         backtests=len(forecaster.backtests),
         origins=float(weighing.evidence[i]),
         backtest_error=_percent(weighing.mean_error[i]),
-        furthest_backtest=furthest_backtest(forecaster),
+        furthest_backtest=float(weighing.furthest[i]),
         draws=losses,
         centre=centre,
     )

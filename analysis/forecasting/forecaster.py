@@ -15,8 +15,8 @@ from analysis.forecasting.noise import RunNoise
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.rolling_origin import OriginErrors, Weighing, origin_errors, weigh
 from analysis.forecasting.setup import Question
-from scaling.answerable import CURVE_REACH, curve_cuts, surface_cuts
-from scaling.arrays import DECADE, FloatArray
+from scaling.answerable import curve_cuts, surface_cuts
+from scaling.arrays import FloatArray
 
 POOLED_RUNS = 40  # with so many residuals a new run's noise is drawn from them alone
 
@@ -60,21 +60,15 @@ class LogForecast:
         return {name: part / total for name, part in parts.items()}
 
 
-def prepare(question: Question, options: ForecastOptions, *, distance: float = 0.0) -> Forecaster:
+def prepare(question: Question, options: ForecastOptions) -> Forecaster:
     """Fit the question's candidates to its ladder and backtest on at most ``options.backtests``
-    origins.
-
-    ``distance`` (decades) is how far the targets lie: one-input backtests look as far.
-    """
+    origins."""
     ladder, candidates, calibration = question.ladder, question.candidates, question.calibration
-    if question.is_surface:
-        cuts, reach = surface_cuts(ladder.log_compute), np.inf
-    else:
-        cuts, reach = curve_cuts(ladder.log_compute), max(CURVE_REACH, distance * DECADE)
+    cuts = (surface_cuts if question.is_surface else curve_cuts)(ladder.log_compute)
     cuts = cuts[: options.backtests]
     return Forecaster(
         ensemble=fit_members(ladder.thinned(), candidates, calibration),
-        backtests=origin_errors(ladder, candidates, calibration, cuts, reach=reach),
+        backtests=origin_errors(ladder, candidates, calibration, cuts),
     )
 
 

@@ -17,7 +17,10 @@ from analysis.forecasting.ensemble import (
 )
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.members.candidates import Candidate
-from scaling.arrays import FloatArray
+from scaling.answerable import CURVE_REACH
+from scaling.arrays import DECADE, FloatArray
+
+ROUNDING_ERROR = 1e-9  # natural logs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,7 @@ class OriginErrors:
     ensemble: Ensemble  # fitted to what lies below the cut
     hidden: Ladder
     distance: FloatArray  # (hidden,) decades beyond what was seen
+    above: FloatArray  # (hidden,) natural logs of compute, or of the one input, above the cut
 
     @property
     def errors(self) -> FloatArray:
@@ -58,19 +62,18 @@ def origin_errors(
     candidates: Sequence[Candidate],
     calibration: Calibration,
     cuts: Sequence[float],
-    *,
-    reach: float = np.inf,
 ) -> tuple[OriginErrors, ...]:
-    """Fit what lies below each cut (log compute) and predict what lies up to ``reach`` above it."""
+    """Fit what lies below each cut (log compute) and predict what lies above it."""
     backtests = []
     for cut in cuts:
         seen = ladder.select(ladder.log_compute <= cut)
-        hidden = ladder.select((ladder.log_compute > cut) & (ladder.log_compute <= cut + reach))
+        hidden = ladder.select(ladder.log_compute > cut)
         backtests.append(
             OriginErrors(
                 ensemble=fit_members(seen, candidates, calibration),
                 hidden=hidden,
                 distance=seen.distance(hidden.log_inputs, hidden.log_compute),
+                above=hidden.log_compute - cut,
             )
         )
     return tuple(backtests)
@@ -86,23 +89,31 @@ class Weighing:
     trust: FloatArray  # (targets,) share of the weights that follows the backtests' errors
     rms_error: FloatArray  # (targets, members) in backtests at that distance; NaN without any
     mean_error: FloatArray  # (targets,) mean absolute relative error of all laws; NaN without any
+    furthest: FloatArray  # (targets,) decades that these backtests reach; 0 without any
 
 
 def weigh(backtests: Sequence[OriginErrors], ensemble: Ensemble, distance: FloatArray) -> Weighing:
     """Weights and scale at target distances (targets,) in decades.
 
-    A backtest counts by how alike its distance is to the target's. With few backtests both
-    stay near their defaults: nested origins share their runs and tell little more than one.
+    A backtest counts by how alike its distance is to the target's; with one input it looks as far
+    above its cut as the target lies beyond the runs, and no further, whatever else is asked. With
+    few backtests both stay near their defaults: nested origins share their runs and tell little
+    more than one.
     """
+    reach = np.full(len(distance), np.inf)
+    if len(ensemble.ladder.inputs) == 1:
+        reach = np.maximum(CURVE_REACH, distance * DECADE)
     calibration, first_weights = ensemble.calibration, ensemble.first_weights
     distance = np.maximum(distance, NEAREST)
     targets = len(distance)
     evidence = np.zeros(targets)
     squared_errors = np.zeros((targets, len(first_weights)))
-    ratios, absolute = np.zeros(targets), np.zeros(targets)
+    ratios, absolute, furthest = np.zeros(targets), np.zeros(targets), np.zeros(targets)
     for origin in backtests:
         offset = np.log((origin.distance + 0.1) / (distance[:, None] + 0.1))
-        alike = np.exp(-np.abs(offset))  # (targets, hidden)
+        seen = origin.above <= reach[:, None] + ROUNDING_ERROR  # (targets, hidden)
+        alike = np.where(seen, np.exp(-np.abs(offset)), 0.0)
+        furthest = np.maximum(furthest, np.max(np.where(seen, origin.distance, 0.0), axis=1))
         worth = alike.max(axis=1)
         share = alike / alike.sum(axis=1, keepdims=True)
         evidence += worth
@@ -129,4 +140,5 @@ def weigh(backtests: Sequence[OriginErrors], ensemble: Ensemble, distance: Float
         trust=trust,
         rms_error=np.sqrt(squared_errors / known[:, None]),
         mean_error=absolute / known,
+        furthest=furthest,
     )

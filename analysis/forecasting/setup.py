@@ -36,7 +36,7 @@ from analysis.tuning.gap import TuningGap, checked_gap
 from analysis.tuning.rungs import health_limits
 from analysis.tuning.screening import best_tuned, weighed, with_open_checks, without_edges
 from scaling.answerable import best_of_budget, no_curve, no_surface, not_falling
-from scaling.arrays import FloatArray
+from scaling.arrays import DECADE, FloatArray
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
 from scaling.laws.registry import LAWS
@@ -60,6 +60,11 @@ class Question:
     calibration: Calibration
     limits: tuple[Limit, ...]
     evaluation_noise: float | None  # relative standard error of a loss over its validation set
+
+    @property
+    def far_from(self) -> float:
+        """The log value of the one input from which on laws that can level off answer."""
+        return float(self.ladder.log_compute.max()) + FAR * DECADE
 
     @property
     def is_surface(self) -> bool:
@@ -110,9 +115,10 @@ def _posed(
     if set(wanted) == {"params", "tokens"}:
         reason, by_size = _by_size(ready)
         if reason is not None:
+            asked = "--flops C" if "train_flops" in ready else "--x COLUMN --values V"
             raise ForecastError(
-                f"{records.source}: {reason}; map columns (--columns), add such runs, or forecast "
-                "along one column: scaling forecast --x"
+                f"{records.source}: {reason}; map columns (--columns) or add such runs; the loss "
+                f"alone, without a split, needs none: scaling forecast {asked}"
             )
         return _surface(by_size, law)
     return _curve(ready, wanted[0], law, furthest)
@@ -215,7 +221,7 @@ def _curve(
         fallback = (Limit(LimitCode.FALLBACK, text),)
     limits = fallback + health_limits(usable) + _check_fall(usable, ladder)
     ladder, usable, thinned = _sampled(ladder, usable)
-    is_far = x == "train_flops" or furthest > ladder.log_compute.max() + FAR * np.log(10)
+    is_far = x == "train_flops" or furthest > ladder.log_compute.max() + FAR * DECADE
     return Question(
         ladder=ladder,
         used=usable,

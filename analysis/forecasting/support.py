@@ -35,13 +35,15 @@ def target_limits(forecaster: Forecaster, answer: LogForecast) -> tuple[tuple[Li
     """Why the median of each target is no number to read, by the rule of `supported`; nothing
     where it is one."""
     low, high = np.quantile(answer.draws, [0.05, 0.95], axis=1)
-    spanned, backtested = span(forecaster), furthest_backtest(forecaster)
+    spanned = span(forecaster)
     if nothing := signal_limits(forecaster.ladder):
         return (nothing,) * len(answer.distance)
-    missed = np.nan_to_num(answer.weighing.mean_error)
+    missed, backtested = np.nan_to_num(answer.weighing.mean_error), answer.weighing.furthest
     found = []
-    for distance, width, error in zip(answer.distance, high - low, missed, strict=True):
-        against = too_far(float(distance), spanned, backtested)
+    for distance, width, error, reached in zip(
+        answer.distance, high - low, missed, backtested, strict=True
+    ):
+        against = too_far(float(distance), spanned, float(reached))
         where = f"{distance:.2f} decades beyond the data"
         if not against and error > WIDEST / 2:
             text = f"{where}, where backtests missed by {100 * error:.0f}%"
@@ -76,19 +78,15 @@ def span(forecaster: Forecaster) -> float:
     return float(np.ptp(forecaster.ladder.log_compute)) / DECADE
 
 
-def furthest_backtest(forecaster: Forecaster) -> float:
-    """Decades between what a backtest saw and the furthest run that it predicted; 0 without."""
-    return max((float(r.distance.max()) for r in forecaster.backtests), default=0.0)
-
-
-def evidence(forecaster: Forecaster) -> tuple[str, ...]:
-    """What the backtests found, a sentence per origin."""
-    sentences = []
+def evidence(forecaster: Forecaster, answer: LogForecast) -> tuple[str, ...]:
+    """What the backtests found as far ahead as targets lie, a sentence per origin."""
+    sentences, furthest = [], float(answer.weighing.furthest.max(initial=0.0))
     for origin in forecaster.backtests:
-        error = origin.relative_errors
+        seen = origin.distance <= furthest
+        error = origin.relative_errors[seen]
         sentences.append(
-            f"with the largest {_runs(len(error))} hidden (up to "
-            f"{origin.distance.max():.2f} decades ahead) the error was "
+            f"with the largest {_runs(len(origin.distance))} hidden (up to "
+            f"{origin.distance[seen].max():.2f} decades ahead) the error was "
             f"{100 * np.mean(np.abs(error)):.2f}% on average, bias {100 * np.mean(error):+.2f}%"
         )
     return tuple(sentences)
@@ -132,7 +130,7 @@ def _support_limits(forecaster: Forecaster, answer: LogForecast) -> list[Limit]:
         which = f"targets {nearest:.1f} to {furthest:.1f} decades"
     text = (
         f"unsupported: {which} beyond runs that span {span(forecaster):.1f}, backtested to "
-        f"{furthest_backtest(forecaster):.1f}; read the interval as an order of magnitude, "
+        f"{answer.weighing.furthest.max():.1f}; read the interval as an order of magnitude, "
         "and no median"
     )
     return [Limit(LimitCode.UNSUPPORTED, text)]
@@ -144,7 +142,8 @@ def _backtest_limits(forecaster: Forecaster, answer: LogForecast) -> list[Limit]
         text = "no backtest is possible on so few runs: the width is what published ladders needed"
         return [Limit(LimitCode.NOT_BACKTESTED, text)]
     found = []
-    reached, furthest = furthest_backtest(forecaster), float(answer.distance.max())
+    i = int(np.argmax(answer.distance))
+    reached, furthest = float(answer.weighing.furthest[i]), float(answer.distance[i])
     if furthest > 1.5 * reached:
         text = (
             f"no backtest reached further than {reached:.2f} decades; "

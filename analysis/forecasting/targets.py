@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from scaling.arrays import FloatArray
+from scaling.arrays import FloatArray, IntArray
 from scaling.errors import ForecastError
 from scaling.tables.files import BY_SEPARATOR
 from scaling.tables.numbers import number, read_numbers
@@ -38,6 +38,10 @@ class Targets:
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
+
+    def at(self, places: IntArray) -> "Targets":
+        """The points at these places."""
+        return Targets(columns={name: values[places] for name, values in self.columns.items()})
 
     @classmethod
     def flops(cls, *train_flops: npt.ArrayLike) -> "Targets":

@@ -11,6 +11,7 @@ from scaling.limits import texts
 from scaling.words import counted
 
 MOST = 12  # targets that get a sentence of their own
+MOST_WEIGHED = 3  # targets that get a table of the laws' weights
 
 
 def forecast_text(forecast: Forecast) -> str:
@@ -32,7 +33,6 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
         for label, target in zip(labels, forecast.targets, strict=True)
     ]
     surface = "params" in forecast.targets[0].at and "tokens" in forecast.targets[0].at
-    furthest = max(forecast.targets, key=lambda target: target.decades_beyond)
     blocks: list[Block] = [
         f"forecast from {counted(forecast.runs, 'run')} of {forecast.source}",
         "",
@@ -45,8 +45,7 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
         ),
         *([f"({FARTHEST})"] if surface else []),
         "",
-        *_weights(furthest),
-        f"parts of the width:  {_shares(furthest.shares)}",
+        *_parts(forecast.targets),
         forecast.noise.line,
     ]
     if not forecast.floor_identified and forecast.pinned_floors:
@@ -91,11 +90,23 @@ def _standing(target: TargetForecast) -> str:
     return f"UNSUPPORTED, an order of magnitude only: {target.evidence}"
 
 
-def _weights(target: TargetForecast) -> list[Block]:
+def _parts(targets: Sequence[TargetForecast]) -> list[Block]:
+    """Why the laws have their weights, and what makes the width, at each of the first targets."""
+    blocks: list[Block] = []
+    for target, label in zip(targets[:MOST_WEIGHED], _labels(targets), strict=False):
+        at = f" at {label}" if len(targets) > 1 else ""
+        shares = f"parts of the width{at}:  {_shares(target.shares)}"
+        blocks += [*_weights(target, label), shares, *([""] if len(targets) > 1 else [])]
+    if len(targets) > MOST_WEIGHED:
+        blocks += [f"({MOST_WEIGHED} of {len(targets)} targets; to_json and --json have all)", ""]
+    return blocks
+
+
+def _weights(target: TargetForecast, label: str) -> list[Block]:
     """Why the laws have their weights at one target; of one law there is nothing to say."""
     if len(target.weights) == 1:
         return []
-    because = f"weights of the laws at {target_label(target.at)}: {target.weights_because}"
+    because = f"weights of the laws at {label}: {target.weights_because}"
     rows = [
         [
             f"  {name}",

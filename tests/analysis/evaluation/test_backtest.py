@@ -91,7 +91,7 @@ def test_too_few_budgets_are_refused_in_one_line(ladder):
 
 def test_without_backtests_weights_and_scale_stay_at_their_defaults(ladder):
     question = pose(ladder, ("train_flops",), DEFAULT)
-    forecaster = prepare(question, ForecastOptions(backtests=0), distance=1.0)
+    forecaster = prepare(question, ForecastOptions(backtests=0))
     weighing = weigh(forecaster.backtests, forecaster.ensemble, np.array([0.5, 1.0]))
     np.testing.assert_allclose(weighing.weights, [forecaster.ensemble.first_weights] * 2)
     np.testing.assert_array_equal(weighing.scale_squared, [1.0, 1.0])
@@ -99,7 +99,7 @@ def test_without_backtests_weights_and_scale_stay_at_their_defaults(ladder):
 
 def test_backtests_at_the_wanted_distance_count_most(ladder):
     question = pose(ladder, ("train_flops",), DEFAULT)
-    forecaster = prepare(question, DEFAULT, distance=1.0)
+    forecaster = prepare(question, DEFAULT)
     near, far = weigh(forecaster.backtests, forecaster.ensemble, np.array([0.5, 6.0])).evidence
     assert near > 2 * far
 

@@ -60,6 +60,7 @@ def test_a_measurement_outside_the_interval_is_said_loudly(ladder, sealed, loss,
     check = check_held_out(with_hidden_loss(ladder, loss), sealed)
     assert f"lies {side} the 90% interval" in check.warning
     assert "THE FORECAST MISSED" in check.warning
+    assert "scaling health" in check.warning and "scaling backtest" in check.warning
     assert len(check.missed) == 1
 
 

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from scaling.cli import main
+from tests.grids import grid_of_runs
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from scaling.cli import main
         (["allocate", "{runs}", "--flops", "1e20", "--level", "90"], "between 0 and 1"),
         (["allocate", "{runs}", "--flops", "1e20", "--inference-tokens", "nan"], "finite number"),
         (["allocate", "{runs}", "--flops", "1e20", "--unique-tokens", "inf"], "finite number"),
-        (["allocate", "{runs}", "--flops", "1e20", "--where", "N < 2e6"], "scaling forecast --x"),
+        (["allocate", "{runs}", "--flops", "1e20", "--where", "N < 2e6"], "forecast --flops C"),
         (["allocate", "{runs}", "--flops", "1e20", "--inference-tokens", "1e30"], "uses up"),
         (["verify"], "--all"),
         (["fit", "absent.csv"], "no such file"),
@@ -109,3 +110,22 @@ def test_a_launch_beyond_its_budget_or_large_and_unconfirmed_is_refused_before_i
     assert main([*command, "budget.ask_above_device_hours=1e-6"]) == 2
     assert "add --yes" in capsys.readouterr().err
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_of_several_corpora_the_one_with_most_runs_is_proposed(tmp_path, capsys):
+    table = grid_of_runs(4).assign(dataset=["c4"] * 4 + ["pile"] * 12)
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    assert main(["fit", str(tmp_path / "runs.csv")]) == 2
+    assert '--where "dataset == pile"' in capsys.readouterr().err
+
+
+def test_a_split_of_a_curve_is_refused_with_what_the_curve_can_answer(tmp_path, capsys):
+    table = grid_of_runs(4)
+    flops = 6 * table["params"] * table["tokens"]
+    table.assign(train_flops=flops)[["train_flops", "loss"]].to_csv(
+        tmp_path / "curve.csv", index=False
+    )
+    curve = str(tmp_path / "curve.csv")
+    assert main(["allocate", curve, "--flops", "1e21"]) == 2
+    assert "scaling forecast --flops C" in capsys.readouterr().err
+    assert main(["forecast", curve, "--flops", "1e21", "--draws", "100"]) == 0
