@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.errors import StoreError
+from scaling.names import checked_name
 from scaling.store.cache import EXCLUDED, Try, read_tries
 from scaling.store.experiments import found_experiment, opened_experiment
 from scaling.store.foreign_runs import foreign_rows
@@ -77,9 +78,10 @@ class RunStore:
     def open(cls, sweep: str, tracking_uri: str | None = None) -> "RunStore":
         """The store of a sweep, made where it does not exist yet.
 
-        Raises StoreError where the server does not answer, or the experiment of this name holds
-        something else.
+        Raises ConfigError for what is no name of a sweep (`scaling.names`), StoreError where the
+        server does not answer, or the experiment of this name holds something else.
         """
+        checked_name(sweep, "the name of the sweep")
         uri = resolve_tracking_uri(tracking_uri)
         return cls(sweep=sweep, tracking_uri=uri, experiment_id=opened_experiment(sweep, uri))
 

@@ -29,9 +29,9 @@ from typing import Any
 
 from scaling.errors import StoreError
 from scaling.limits import Limit, LimitCode
-from scaling.names import SEALS
+from scaling.names import SEALS, checked_name
 from scaling.store.cache import Try
-from scaling.store.experiments import sweep_ids
+from scaling.store.experiments import opened_experiment, sweep_ids
 from scaling.store.mlflow_client import (
     all_experiments,
     artifact_errors,
@@ -68,19 +68,21 @@ def keep_seal(
 ) -> KeptSeal:
     """Keep a sealed forecast under its name, for ever, as the next of its chain.
 
-    ``document_at`` writes the document for its place in the chain. Raises StoreError if the name is
-    taken, if another seal was made at the same moment, if the clock of this machine is behind the
-    store's last seal, or if the document does not reach the store: then nothing is sealed.
+    ``document_at`` writes the document for its place in the chain. Raises ConfigError for what is
+    no name (`scaling.names`), StoreError if the name is taken, if another seal was made at the same
+    moment, if the clock of this machine is behind the store's last seal, or if the document does
+    not reach the store: then nothing is sealed.
     """
-    store = RunStore.open(SEALS, tracking_uri)
-    uri = store.tracking_uri
+    checked_name(name, "the name of the seal")
+    uri = resolve_tracking_uri(tracking_uri)
+    experiment = opened_experiment(SEALS, uri)
     _require_free(name, uri)
     link = next_link(uri)
     document = document_at(link)
     digest = _sha256(document.encode())
     client = connect(uri)
     with one_line_errors(uri):
-        run = client.create_run(store.experiment_id, run_name=name).info
+        run = client.create_run(experiment, run_name=name).info
     try:
         with artifact_errors(run.artifact_uri, f'"{name}" is not sealed'):
             client.log_text(run.run_id, document, _FILE)
@@ -96,7 +98,7 @@ def keep_seal(
                     f'another forecast was sealed at the same moment; "{name}" is not sealed: try '
                     "again"
                 )
-            client.set_experiment_tag(store.experiment_id, _HEAD, f"{place} {digest}")
+            client.set_experiment_tag(experiment, _HEAD, f"{place} {digest}")
     except StoreError:
         with suppress(Exception):  # a run without tags is no seal, so one that stays does no harm
             client.delete_run(run.run_id)

@@ -24,9 +24,9 @@ def database(tmp_path_factory, new_store):
 
 
 @pytest.fixture
-def store(database, request, monkeypatch):
+def store(database, sweep_name, monkeypatch):
     monkeypatch.setattr(store_cache, "_WORTH_WRITING", 1)
-    return RunStore.open(request.node.name, database)
+    return RunStore.open(sweep_name, database)
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import urllib.request
 
 import pytest
 
-from scaling.errors import StoreError
+from scaling.errors import ConfigError, StoreError
 from scaling.names import SEALS
+from scaling.store.experiments import opened_experiment
 from scaling.store.mlflow_client import connect
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
@@ -33,8 +34,8 @@ def database(tmp_path_factory, new_store):
 
 
 @pytest.fixture
-def store(database, request):
-    return RunStore.open(request.node.nodeid, database)
+def store(database, sweep_name):
+    return RunStore.open(sweep_name, database)
 
 
 def test_a_finished_run_is_a_row_of_the_records_with_every_digit(store):
@@ -134,19 +135,26 @@ def test_an_unknown_sweep_is_answered_with_the_nearest_name(database):
 
 
 def test_an_unknown_sweep_that_is_near_none_is_answered_with_those_that_there_are(tracking_uri):
-    for name in ("first", SEALS):
-        RunStore.open(name)
+    RunStore.open("first")
+    opened_experiment(SEALS, resolve_tracking_uri())
     with pytest.raises(StoreError, match='there are: "first"$'):
         RunStore.find("nosuch")
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", "a\n", "\x1b[31m", "x" * 101, SEALS])
+def test_what_is_no_name_of_a_sweep_opens_no_store(tmp_path, name):
+    with pytest.raises(ConfigError, match="the name of the sweep"):
+        RunStore.open(name, f"sqlite:///{tmp_path}/mlflow.db")
+    assert not (tmp_path / "mlflow.db").exists()
 
 
 def test_an_experiment_that_holds_something_else_is_not_written_to(database, store):
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=database)
-    client.create_run(client.create_experiment("somebody's work"))
+    client.create_run(client.create_experiment("somebodys-work"))
     with pytest.raises(StoreError, match="choose another name"):
-        RunStore.open("somebody's work", database)
+        RunStore.open("somebodys-work", database)
 
 
 def test_a_sweep_without_runs_says_how_to_start_it(store):

@@ -24,8 +24,8 @@ def database(tmp_path_factory, new_store):
 
 
 @pytest.fixture
-def store(database, request):
-    return RunStore.open(request.node.name, database).with_parent({})
+def store(database, sweep_name):
+    return RunStore.open(sweep_name, database).with_parent({})
 
 
 def own_run(store):

@@ -11,6 +11,7 @@ import pytest
 from scaling.errors import StoreError
 from scaling.limits import LimitCode
 from scaling.names import SEALS
+from scaling.store.experiments import opened_experiment
 from scaling.store.mlflow_client import connect
 from scaling.store.run_store import RunStore
 from scaling.store.seals import kept as seals
@@ -138,13 +139,13 @@ def test_an_artifact_that_is_gone_is_one_line_with_its_place(tracking_uri, tmp_p
 
 
 def test_nothing_is_sealed_while_the_artifact_store_cannot_be_reached(tracking_uri, tmp_path):
-    store = RunStore.open(SEALS, tracking_uri)
+    experiment = opened_experiment(SEALS, tracking_uri)
     (tmp_path / "mlruns").write_text("a file where the folder of artifacts should be")
     with pytest.raises(StoreError, match='"one" is not sealed') as caught:
         keep("one", tracking_uri)
     assert "\n" not in str(caught.value)
     assert sealed_names(tracking_uri) == () and read(tracking_uri) == {}
-    assert connect(tracking_uri).search_runs([store.experiment_id]) == []
+    assert connect(tracking_uri).search_runs([experiment]) == []
     (tmp_path / "mlruns").unlink()
     assert keep("one", tracking_uri).number == 1  # neither the name nor the number was used up
 
