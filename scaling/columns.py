@@ -35,13 +35,14 @@ COLUMNS: dict[str, Column] = {
         "N: every trainable parameter",
         "size",
         "parameters N",
-        ("N", "model_size", "parameter_count", "param_count", "params_count", "num_parameters"),
+        ("N", "model_size", "parameter_count", "param_count", "params_count", "num_parameters")
+        + ("nparams", "numparams", "nparameters"),
     ),
     "tokens": Column(
         "D: training tokens seen, so far where the run has not finished",
         "size",
         "training tokens D",
-        ("D", "token_count", "tokens_trained", "tokens_seen", "dataset_tokens", "data_tokens"),
+        ("D", "token_count", "tokens_trained", "tokens_seen", "ntokens", "numtokens"),
     ),
     "train_flops": Column(
         "C: FLOP spent on training the final model, so far where the run has not finished",
@@ -71,7 +72,11 @@ COLUMNS: dict[str, Column] = {
     "sequence_targets": Column("targets per sequence on the average, padding not counted"),
     "params_embedding": Column("parameters of the input embedding"),
     "params_head": Column("parameters of the output head"),
-    "unique_tokens": Column("distinct training tokens; tokens / unique_tokens = epochs", "size"),
+    "unique_tokens": Column(
+        "distinct training tokens; tokens / unique_tokens = epochs",
+        "size",
+        aliases=("dataset_tokens", "data_tokens"),
+    ),
     # what was planned; what was spent stands above
     "planned_tokens": Column("training tokens that the run was planned to see"),
     "planned_train_flops": Column("FLOP that its training was planned to take"),
@@ -96,7 +101,7 @@ COLUMNS: dict[str, Column] = {
     "seed": Column(
         "seed of initialisation and data order", aliases=("random_seed", "rng_seed", "seed_id")
     ),
-    "family": Column("model family and version", "text"),
+    "family": Column("model family and version", "text", aliases=("model_family",)),
     "objective": Column("training objective", "text"),
     "mask_share": Column("share of the tokens that a masked objective hides and asks for"),
     "source_tokens": Column(
@@ -111,7 +116,9 @@ COLUMNS: dict[str, Column] = {
         aliases=("train_dataset", "training_dataset", "training_data", "dataset", "dataset_name")
         + ("corpus", "data_source", "training_corpus", "train_corpus", "data_mix", "mixture")
         + ("train_set", "training_set", "pretraining_data", "pretraining_dataset", "data_name")
-        + ("language", "domain", "data_version", "dataset_version"),
+        + ("language", "lang", "sprache", "domain", "modality", "data_version", "dataset_version")
+        + ("corpus_name", "train_data", "data_path", "dataset_path", "dataset_id", "datensatz")
+        + ("korpus", "subset", "mix"),
     ),
     "eval_hash": Column(
         "hash of the validation set",
@@ -123,6 +130,7 @@ COLUMNS: dict[str, Column] = {
             "validation_set",
             "val_dataset",
             "test_set",
+            *("eval_data", "eval_domain", "eval_split", "eval_task", "benchmark", "task", "split"),
         ),
     ),
     "tokenizer_hash": Column(

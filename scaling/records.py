@@ -22,8 +22,14 @@ from scaling.display import Block, Displayed, Section, Table
 from scaling.errors import RecordError
 from scaling.limits import Limit, LimitCode
 from scaling.tables.conditions import Condition, listed
-from scaling.tables.configurations import configurations, settings_that_vary
+from scaling.tables.configurations import (
+    configurations,
+    repeats_note,
+    settings_that_vary,
+    spread_told,
+)
 from scaling.tables.files import RawTable, read_file
+from scaling.tables.filling import fill_in
 from scaling.tables.losses import kind_of
 from scaling.tables.notes import Note, NoteCode, printable
 from scaling.tables.numbers import read_numbers
@@ -32,9 +38,6 @@ from scaling.tables.runs import histories
 from scaling.tables.summaries import runs_alone
 from scaling.tables.words import put_aside
 from scaling.words import counted
-
-SIX_N_D = "C = 6 N D"
-REPEATS_AGREE = 0.01  # of the loss: rows that nothing tells apart and differ by more are doubtful
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,8 @@ class Records(Displayed):
         for name in names:
             if name not in self.table.columns:
                 self.require_clear(name)
-                theirs = [self.names.get(ours, ours) for ours in self.table.columns]
+                own = [c for c in self.table.columns if c not in self.filled_in]
+                theirs = [self.names.get(ours, ours) for ours in own]
                 have = ", ".join(printable(column) for column in theirs[:12])
                 raise RecordError(
                     f'{self.source}: no column "{name}" (it has: {have}); map one with '
@@ -275,9 +279,14 @@ class Records(Displayed):
                     some = ", ".join(printable(value) for value in values[:2])
                     raise RecordError(
                         f"{self.source}: the runs differ in {theirs} ({some}"
-                        f"{', ...' if len(values) > 2 else ''}): their losses share no law; "
-                        f'pick one with --where "{theirs} == {printable(values[0])}"'
+                        f"{', ...' if len(values) > 2 else ''}){self._spread_told}: they share no "
+                        f'law; pick one with --where "{theirs} == {printable(values[0])}"'
                     )
+
+    @property
+    def _spread_told(self) -> str:
+        told = spread_told(self.table)
+        return told and f"{told} at equal params and tokens"
 
     @cached_property
     def data_hash(self) -> str:
@@ -349,7 +358,7 @@ def _records(raw: RawTable, how: Reading, where: str | Sequence[str], source: st
         raise RecordError(f"{source}: no row is left after {asked}; loosen --where")
     is_copy = records.table.duplicated().to_numpy()  # it says nothing new
     records = _one_row_a_run(records.select(~is_copy, "exact copy of an earlier row"), how)
-    return _repeats_told(_fill_by_6nd(_without_doubtful_units(records, how), how))
+    return _repeats_told(_filled_in(_without_doubtful_units(records, how)))
 
 
 def _one_row_a_run(records: Records, how: Reading) -> Records:
@@ -383,50 +392,24 @@ def _without_doubtful_units(records: Records, how: Reading) -> Records:
     return replace(records, table=table, unclear={**records.unclear, **doubts})
 
 
-def _fill_by_6nd(records: Records, how: Reading) -> Records:
-    """C = 6 N D gives the third where two are there (Kaplan et al. 2020, arXiv:2001.08361)."""
-    three = ("params", "tokens", "train_flops")
-    missing = [name for name in three if name not in records]
-    if len(missing) == 1 and missing[0] not in records.unclear:
-        table, (name,) = records.table.copy(), missing
-        with np.errstate(all="ignore"):
-            if name == "train_flops":
-                table[name] = 6 * table["params"] * table["tokens"]
-            else:
-                other = "params" if name == "tokens" else "tokens"
-                table[name] = table["train_flops"] / (6 * table[other])
-        note = Note(NoteCode.FILLED_IN, f"{name} computed from {SIX_N_D}")
-        filled = {**records.filled_in, name: SIX_N_D}
-        return replace(records, table=table, notes=(*records.notes, note), filled_in=filled)
-    untold = [records.unclear[name] for name in missing if name in records.unclear]
-    if untold:  # whoever asks for what would follow from it is told the same
-        return replace(records, unclear=dict.fromkeys(missing, untold[0]) | dict(records.unclear))
-    return records
+def _filled_in(records: Records) -> Records:
+    """The records with the columns that follow from others."""
+    found = fill_in(records.table, records.unclear)
+    return replace(
+        records,
+        table=found.table,
+        notes=(*records.notes, *found.notes),
+        filled_in={**records.filled_in, **found.filled_in},
+        unclear=found.unclear,
+    )
 
 
 def _repeats_told(records: Records) -> Records:
-    """What tells rows of equal size and tokens apart, or that nothing does and they count as
-    repeats, where their losses differ by more than repeats do."""
+    """What tells rows of equal size and tokens apart, or that nothing does."""
     if not {"params", "tokens", "loss"} <= set(records.table.columns) or "trunk" in records:
         return records
-    if settings := records.settings_that_vary:
-        text = f"rows of equal params and tokens differ in {', '.join(settings[:4])}: each choice "
-        text += "is a configuration of its own, and "
-        tuned = settings_that_vary(records.table, tuning=True)
-        text += "the best one counts" if tuned else "laws of size and tokens read them all"
-        return replace(records, notes=(*records.notes, Note(NoteCode.CHOSEN, text)))
-    table = records.table[records.is_finished]
-    groups = configurations(table)
-    told_apart = any(name in table and table[name].nunique() > 1 for name in ("seed", *MUST_AGREE))
-    if told_apart or not len(groups) or groups.max() + 1 == len(groups):
-        return records
-    loss = table["loss"].where(table["loss"] > 0).groupby(groups)
-    spread = float((loss.max() / loss.min() - 1).max())
-    if not spread > REPEATS_AGREE:
-        return records
-    text = "rows of equal params and tokens that no column tells apart count as repeats; their "
-    text += f"losses differ by up to {100 * spread:.2g}%"
-    return replace(records, notes=(*records.notes, Note(NoteCode.ASSUMED, text)))
+    note = repeats_note(records.table, records.is_finished)
+    return replace(records, notes=(*records.notes, note)) if note else records
 
 
 def write_records(records: Records, path: str | Path) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from scaling.arrays import IntArray
-from scaling.columns import COLUMNS
+from scaling.columns import COLUMNS, MUST_AGREE
+from scaling.tables.notes import Note, NoteCode, printable
 from scaling.tables.numbers import read_numbers
 from scaling.tables.statuses import is_flag_name
 from scaling.tables.words import ASIDE, any_of, words_of
@@ -28,7 +29,8 @@ _SHAPE = any_of("width depth heads layers layer dim hidden context vocab size ex
 _SHAPE_COLUMNS = ("width", "depth", "heads", "context", "vocab_size", "unique_tokens", "family")
 #: Columns that say what came of a run, who it is or what it cost: never what it was told to do.
 _NOT_SETTINGS = any_of(
-    "run id name seed seeds replicate replica repeat trial index idx time date created updated "
+    "run id name seed seeds replicate replica repeat rep reps rng trial index idx time date "
+    "created updated zufallszahl graine semilla lauf schritt "
     "duration runtime seconds hours host gpu user url path notes tags commit hash loss ppl bpb acc "
     "accuracy score metric eval val train grad norm mfu throughput speed tokens flops params token "
     "flop param step steps iteration iterations epoch status state reason budget ratio stderr std "
@@ -42,6 +44,7 @@ _SETTING_WORDS_THAT_WIN = any_of(
 _SETTING_PHRASES = tuple(map(any_of, ("init std", "z loss", "max grad norm", "norm type")))
 _DOUBTFUL = any_of("loss ppl bpb acc accuracy score metric grad norm")  # beta_loss, clipped_grad
 _GRID = 0.5  # a setting takes at most this many different values a row
+_REPEATS_AGREE = 0.01  # of the loss: rows that nothing tells apart and differ by more are doubtful
 _SAME = 6  # decimals of ln N and ln D
 
 
@@ -142,3 +145,45 @@ def configurations(table: "pd.DataFrame") -> IntArray:
         return groups
     codes = [table[name].astype(object).map(str).factorize()[0] for name in settings]
     return _numbered([groups.astype(np.float64), *(c.astype(np.float64) for c in codes)])
+
+
+def _spread(table: "pd.DataFrame", groups: IntArray) -> float:
+    """By how much of itself the loss of rows of one group differs at most."""
+    loss = table["loss"].where(table["loss"] > 0).groupby(groups)
+    spread = float((loss.max() / loss.min() - 1).max())
+    return spread if np.isfinite(spread) else 0.0
+
+
+def spread_told(table: "pd.DataFrame") -> str:
+    """By how much losses of rows of equal size and tokens differ, for a sentence; nothing where
+    they hardly do."""
+    groups = size_groups(table) if {"params", "tokens", "loss"} <= set(table.columns) else None
+    spread = 0.0 if groups is None else _spread(table, groups)
+    return f", their losses by up to {100 * spread:.2g}%" if spread > _REPEATS_AGREE else ""
+
+
+def repeats_note(table: "pd.DataFrame", is_finished: npt.NDArray[np.bool_]) -> Note | None:
+    """What tells rows of equal params and tokens apart; or that nothing does and they count as
+    repeats, where their losses differ by more than repeats do."""
+    if settings := settings_that_vary(table):
+        tuned = settings_that_vary(table, tuning=True)
+        unknown = [name for name in tuned if not set(words_of(name)) & _TUNING]
+        spread = spread_told(table[is_finished]) if unknown or not tuned else ""
+        text = f"rows of equal params and tokens differ in {', '.join(settings[:4])}{spread}: each "
+        text += "choice is a configuration of its own, and "
+        text += "the best one counts" if tuned else "laws of size and tokens read them all"
+        if unknown:
+            cell = printable(table[unknown[0]].dropna().iloc[0])
+            text += f'; --where "{printable(unknown[0])} == {cell}" takes one choice'
+        return Note(NoteCode.CHOSEN, text)
+    table = table[is_finished]
+    groups = configurations(table)
+    told_apart = any(name in table and table[name].nunique() > 1 for name in ("seed", *MUST_AGREE))
+    if told_apart or not len(groups) or groups.max() + 1 == len(groups):
+        return None
+    by = _spread(table, groups)
+    if not by > _REPEATS_AGREE:
+        return None
+    text = "rows of equal params and tokens that no column tells apart count as repeats; their "
+    text += f"losses differ by up to {100 * by:.2g}%"
+    return Note(NoteCode.ASSUMED, text)

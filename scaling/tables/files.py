@@ -220,12 +220,24 @@ def _all_dicts(values: Iterable[Any]) -> bool:
 
 
 def _flat_rows(rows: list[dict[str, Any]]) -> "pd.DataFrame":
-    """Nested objects become columns with dotted names."""
+    """Nested objects become columns with dotted names; so do lists of keys and values."""
     import pandas as pd
 
+    rows = [{key: _keyed(value) for key, value in row.items()} for row in rows]
     if any(isinstance(value, dict) for row in rows[:1000] for value in row.values()):
         return _flat_frame(pd.DataFrame(pd.json_normalize(rows)))
     return _flat_frame(pd.DataFrame(rows))
+
+
+def _keyed(value: Any) -> Any:
+    """What a list of {"key": ..., "value": ...} tells, as MLflow's server writes it; anything else
+    as it is, but for such lists in it."""
+    if isinstance(value, dict):
+        return {key: _keyed(inner) for key, inner in value.items()}
+    is_list = isinstance(value, list) and value and _all_dicts(value)
+    if is_list and all({"key", "value"} <= item.keys() for item in value):
+        return {str(item["key"]): item["value"] for item in value}
+    return value
 
 
 def _flat_frame(frame: "pd.DataFrame") -> "pd.DataFrame":

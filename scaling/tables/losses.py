@@ -32,6 +32,7 @@ _HIGHER = re.compile(
     r"auroc|map|pass_?at|pass|r2|success_?rate|precision|recall)(_|$|\d)"
 )
 UNITS = tuple(dict.fromkeys((*(kind for kind, _ in _KINDS), "nats", "bits")))
+_MOST_NATS = 12.0  # a guess among 160,000 tokens costs as much
 BETTER = ("lower", "higher")
 
 
@@ -100,7 +101,14 @@ def as_falling_loss(
         text = f'loss is the logarithm of "{name}", nats per token'
         return logs, "nats_per_token", [Note(NoteCode.UNDERSTOOD, text)]
     notes = []
-    if kind not in NATS_PER_TOKEN and (not stated or unit):
+    if kind in NATS_PER_TOKEN and not stated and not unit and values.median() > _MOST_NATS:
+        kind = UNSTATED_KIND
+        text = (
+            f'"{name}" is {values.min():.3g} to {values.max():.3g}, too high for nats per token: '
+        )
+        text += "is it a perplexity or a sum? --loss-unit says what it is"
+        notes.append(Note(NoteCode.ASSUMED, text))
+    elif kind not in NATS_PER_TOKEN and (not stated or unit):
         shown = "in an unknown unit" if kind == UNSTATED_KIND else kind.replace("_", " ")
         hint = "; --loss-unit says another" if not unit else ""
         notes.append(Note(NoteCode.UNDERSTOOD, f'loss "{name}" is {shown}{hint}'))

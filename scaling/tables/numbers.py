@@ -43,6 +43,24 @@ _WITHOUT_POINT = re.compile(r"[+-]?(\d+(,\d+)?|[1-9]\d{0,2}(\.\d{3})+(,\d+)?)")
 _ENOUGH = 2000  # different cells that tell a column's style
 
 
+#: A spread behind a value: 2.31 +- 0.02, 2.31 (2).
+_SPREAD = re.compile(
+    r"(.*\d)\s*((\u00b1|\+/?-|\\pm)\s*[\d.,]+(e-?\d+)?|\((\d{1,3}|\d?[.,]\d+)\))\s*", re.IGNORECASE
+)
+_MARKS = "*\u2020\u2021\u00a7\u2191\u2193 "  # emphasis and footnotes around a number
+_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:[.,]\d+)?) ?([kmbt])(?![a-z0-9])", re.IGNORECASE)
+
+
+def size_in_name(name: str) -> float | None:
+    """The size in the name of a model ("pythia-70m", "1.4B-deduped"); None without one or with
+    several."""
+    found = {(digits.replace(",", "."), unit.lower()) for digits, unit in _SIZE.findall(name)}
+    if len(found) != 1:
+        return None
+    ((digits, unit),) = found
+    return number(f"{digits}{unit}")
+
+
 def is_blank(text: str) -> bool:
     """Whether a cell says that there is no value."""
     return text.strip().lower() in _BLANK
@@ -177,6 +195,9 @@ def _cell(cell: object, decimal_comma: bool) -> float | None:
         return math.nan
     if isinstance(cell, str):
         cell = cell.strip().strip("\"'")  # quoted twice, or marked as text in Excel's way
+        cell = cell.strip(_MARKS) if cell[-1:] in _MARKS else cell
+        if (found := _SPREAD.fullmatch(cell)) and len(cell) < 200:
+            cell = found[1]
         if is_blank(cell):
             return math.nan
         try:

@@ -4,6 +4,8 @@ Nothing that an answer does not use refuses a table: what cannot be chosen betwe
 unit left out, is kept in ``unclear`` and told to whoever asks for that column.
 """
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -12,8 +14,9 @@ import numpy as np
 
 from scaling.columns import COLUMNS, NATS_PER_TOKEN, UNSTATED_KIND
 from scaling.errors import RecordError
-from scaling.tables.losses import BETTER, as_falling_loss
-from scaling.tables.notes import EXAMPLES, Note, NoteCode, printable
+from scaling.tables.filling import sizes_in
+from scaling.tables.losses import BETTER, as_falling_loss, kind_of
+from scaling.tables.notes import EXAMPLES, Note, NoteCode, printable, quoted
 from scaling.tables.numbers import (
     by_points,
     decimal_commas,
@@ -50,6 +53,7 @@ _RATIO = (1e-4, 1e6)  # tokens per parameter, median
 _GAP = 3.5  # decades between neighbours in size: nobody plans a ladder with such a hole
 _ABSURD = 1e60  # beyond this, and below its inverse, a cell is no size and no loss
 _FLOP_RATIO = 1e4  # C / (6 N D), either way
+_SIZE_HEADING = re.compile(r"(\D+[-_ ])?\d+(\.\d+)? ?[KMBkmb]([-_ ]\D+)?")
 _FEW_STRAYS = 0.1  # of the rows so far from the others: they are outliers, and the column is meant
 
 
@@ -119,6 +123,8 @@ def understand(
         ours_to_theirs["status"] = status
     table, unclear, said = _with_numbers(table, names, how, source, decimal_by_separator)
     notes += said
+    if wide := _one_column_a_run(raw):
+        unclear = {name: wide for name in FOUR if name not in table} | unclear
     if "loss" in table:
         stated = _stated_kind(table)
         theirs = ours_to_theirs.get("loss", "loss")
@@ -131,7 +137,8 @@ def understand(
             source=source,
         )
         table["loss"], notes = losses, [*notes, *said]
-        if kind not in (*NATS_PER_TOKEN, UNSTATED_KIND) or (how.loss_unit and kind != stated):
+        by_name = kind in NATS_PER_TOKEN or kind == kind_of(theirs) == UNSTATED_KIND
+        if not by_name or (how.loss_unit and kind != stated):
             table["loss_kind"] = kind
     for name in table.columns:
         if name in COLUMNS and COLUMNS[name].kind == "flag":
@@ -141,6 +148,21 @@ def understand(
         names={ours: theirs for ours, theirs in ours_to_theirs.items() if ours != theirs},
         unclear={**names.unclear, **unclear},
         notes=tuple(notes),
+    )
+
+
+def _one_column_a_run(raw: "pd.DataFrame") -> str:
+    """That a table holds a column a run or a size, as exports of charts do; nothing elsewhere."""
+    named = [re.fullmatch(r"(.+) - (.+)", column) for column in raw.columns]
+    metrics = Counter(found[2] for found in named if found)
+    metric = metrics.most_common(1)[0] if metrics else ("", 0)
+    charts = [found[0] for found in named if found and found[2] == metric[0]]
+    columns = charts if metric[1] > 1 else [c for c in raw.columns if _SIZE_HEADING.fullmatch(c)]
+    if len(columns) < 2 or len(columns) < _MOST_BAD * (len(raw.columns) - 1) / 3:
+        return ""
+    return (
+        f"one column a run ({quoted(columns, 2)}), as charts are exported: make it one row a run, "
+        "with its params, tokens and loss"
     )
 
 
@@ -247,6 +269,10 @@ def _with_numbers(
                     f"number, nor are {int(bad.sum()):,} of the {filled:,} cells of {theirs}; map "
                     f"another column with --columns {name}=THEIR_NAME"
                 )
+            if name == "params" and (sizes := sizes_in(before)) is not None:
+                table[name] = sizes
+                examples.append(f"{name} {_example(before, sizes, False)}, by the names")
+                continue
             if name in FOUR:
                 unclear[name] = f'the column "{theirs}" holds no numbers ({example})'
                 table = table.rename(columns={name: put_aside(name)})

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 Checkpoints = Literal["last", "all"]
 CHECKPOINTS: tuple[Checkpoints, ...] = ("last", "all")
 
-_RUN_NAMES = ("runid", "run", "runname", "runuuid", "experiment", "experimentid", "job", "trial")
-_MODEL_NAMES = ("name", "model", "modelname", "modelid", "arch", "config")
+_RUN_NAMES = (
+    *("runid", "run", "runname", "runuuid", "experiment", "experimentid", "experimentname"),
+    *("job", "jobid", "trial", "trialid", "trialname", "lauf"),
+)
+_MODEL_NAMES = ("name", "model", "modelname", "modelid", "arch", "config", "id", "uuid", "exp")
 _STEP_NAMES = (
     *("step", "globalstep", "trainstep", "trainingstep", "iteration", "iter", "iterations"),
-    *("checkpoint", "ckpt", "epoch", "trainerglobalstep", "checkpointstep", "steps"),
+    *("checkpoint", "ckpt", "epoch", "trainerglobalstep", "checkpointstep", "steps", "update"),
+    *("updates", "numupdates", "trainsteps", "optimizersteps", "schritt", "schritte"),
 )
 _FEWEST_RUNS = 8
 _MOST_BAD = 0.1  # of the runs: with more of them at odds, a column is not what it was taken for
@@ -107,10 +111,23 @@ def _run_column(table: "pd.DataFrame", step: str | None) -> "tuple[str | None, p
                 return column, run
     repeats = step is not None and _flat(step) != "steps" and "params" in table
     if repeats and not _names_rows(table, by_flat):
-        run = _runs_named(table["params"])
+        run = _told_apart_by_steps(_runs_named(table["params"]), _progress(table, step))
         if run.duplicated().any() and run.nunique() > 1:
             return None, run
     return None
+
+
+def _told_apart_by_steps(run: "pd.Series", steps: "pd.Series | None") -> "pd.Series":
+    """The runs of each size, of which each begins where the steps of the rows fall back, if a size
+    has several of them and the rows stand in their order."""
+    if steps is None:
+        return run
+    by_size = steps.groupby(run.to_numpy())
+    begins = ~(by_size.diff() > 0)
+    several = begins.groupby(run.to_numpy()).cumsum().astype(int)
+    rows = begins.sum() * _FEWEST_VALUES
+    is_told = several.max() > 1 and rows <= len(run) and not steps.isna().any()
+    return run + " (" + several.astype(str) + ")" if is_told else run
 
 
 def _runs_named(names: "pd.Series") -> "pd.Series":

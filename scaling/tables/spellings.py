@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from scaling.columns import COLUMNS, MUST_AGREE, canonical_name
 from scaling.errors import RecordError
+from scaling.tables.losses import kind_of
 from scaling.tables.notes import Note, NoteCode, quoted
 from scaling.tables.numbers import read_numbers, unit_factor
 from scaling.tables.words import any_of, words_of
@@ -20,19 +21,27 @@ from scaling.tables.words import any_of, words_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_COUNT = any_of("n num number of total train training trained count final the")
+_WITHOUT = any_of("non no without excluding excl ex minus sans ohne")
+_WITH = any_of("with including incl inc mit avec")
+_EMBEDDINGS = any_of("embedding embeddings embed embeds emb embs")
+_COUNT = any_of(
+    "n no nr num number of total train training trained count final the "
+    "anzahl der gesamt nombre de numero total totale"
+)
 #: The words that may make up the name of a quantity, one of which must be there.
 QUANTITIES = {
     "params": (
-        any_of("param params parameter parameters"),
+        any_of("param params parameter parameters parametern parametre parametres parametro")
+        | any_of("parametros parametri parameteranzahl"),
         _COUNT
-        | any_of(
-            "active activated model trainable non embedding emb nonembedding scaling effective "
-            "dense sparse size with including incl embeddings"
-        ),
+        | any_of("active activated model trainable scaling effective dense sparse size aktive")
+        | _EMBEDDINGS
+        | _WITHOUT
+        | _WITH
+        | {f"non{word}" for word in _EMBEDDINGS},
     ),
     "tokens": (
-        any_of("token tokens"),
+        any_of("token tokens jeton jetons trainingstoken trainingstokens"),
         _COUNT | any_of("seen consumed processed"),
     ),
     "train_flops": (
@@ -41,12 +50,18 @@ QUANTITIES = {
     ),
 }
 #: Words of a loss, at the beginning or the end of a heading, and those of what is none.
-LOSS_WORDS = any_of("loss bpb bpc bpt ppl perplexity nll ce crossentropy logloss bits")
+LOSS_WORDS = any_of(
+    "loss bpb bpc bpt ppl perplexity nll ce crossentropy xent logloss bits "
+    "verlust validierungsverlust testverlust perte perdida perda perdita"
+)
+#: Words behind a loss that say when or on what it was measured.
+_AFTER_LOSS = any_of("validation val valid test eval dev final end last value mean avg")
 NO_LOSS = any_of(
     "stderr std scale weight z aux moe router balance reg regularization kl smooth delta gap rank "
     "forecast best kind unit name time per init initial start first ratio"
 )
 _TRAINING = frozenset(("train", "training"))
+_TOLD_OF = _WITHOUT | _WITH
 _UNITS = any_of(
     "k m mm mn mio b bn t tn g thousand thousands million millions billion billions trillion "
     "trillions mrd milliard milliarden"
@@ -57,8 +72,7 @@ _CONTAINERS = any_of(
     "config cfg params metrics metric summary hparams hyperparameters args tags run runs stats "
     "model data results result value optimizer dataset"
 )
-_WITHOUT = any_of("non no without excluding excl ex minus sans")
-_EMBEDDINGS = any_of("embedding embeddings embed embeds emb embs")
+_GROUPS = re.compile(r"(params?|user_attrs|metrics?|config|summary|hparams)_", re.IGNORECASE)
 _AGREE = 0.02  # columns within this of each other, everywhere, say the same
 
 
@@ -83,28 +97,70 @@ class Names:
 
 def meaning_of(heading: str) -> Meaning | None:
     """What a column's name says, or None where it says nothing that we know."""
-    heading = heading.strip()
+    heading = heading.strip(" \t$")  # $N$
     if ours := canonical_name(heading):
         return Meaning(ours)
+    if found := _as_unit_of_compute(heading):
+        return found
     base, unit = _without_unit(heading)
     factor = 1.0 if unit is None else unit_factor(unit)
     if unit is not None and (ours := canonical_name(base)):
         return Meaning(ours, factor or 1.0)
+    if found := _by_symbol(base, factor or 1.0):
+        return found
     path = [part for part in re.split(r"[./:]", base) if part]
     if len(path) > 1 and path[-1].lower() == "value":
         return meaning_of(".".join(path[:-1]))
-    if len(path) > 1 and unit is None and path[-1].lower() in _UNITS:
+    if len(path) > 1 and unit is None and _scales(path[-1]):
         return meaning_of(f"{'.'.join(path[:-1])} ({path[-1]})")
     while len(path) > 1 and path[0].lower() in _CONTAINERS:
         path = path[1:]
         if ours := canonical_name(".".join(path)):
             return Meaning(ours, factor or 1.0)
-    return _by_words(words_of(".".join(path)), factor)
+    name = ".".join(path)
+    if found := _by_words(words_of(name), factor):
+        return found
+    if group := re.match(_GROUPS, name):  # Optuna's and Comet's: params_n_tokens, user_attrs_loss
+        return meaning_of(heading[heading.index(name) + group.end() :])
+    return None
+
+
+def _scales(word: str) -> bool:
+    """Whether what stands behind a stroke is a unit: params/M, tokens/1e9."""
+    return word.strip().lower() in _UNITS or bool(re.fullmatch(r"\s*(1e|10\^)\d+\s*", word))
+
+
+def _as_unit_of_compute(heading: str) -> Meaning | None:
+    """Compute that is named by its unit alone: PF-days, EFLOPs; TFLOPs may be a speed."""
+    name = re.sub(r"[_ ]+", " ", heading)
+    is_total = re.search(r"days?$", name.lower()) or re.fullmatch(r"(?i)[ezy]flops?", name)
+    factor = unit_factor(name) if is_total else None
+    return None if factor is None else Meaning("train_flops", factor, is_plain=False)
+
+
+def _by_symbol(base: str, factor: float) -> Meaning | None:
+    """A symbol of ours with words or a unit behind it: N_active, D_B, N total."""
+    found = re.fullmatch(r"([NDC])[ _.](.+)", base)
+    ours = canonical_name(found[1]) if found else None
+    if found is None or ours is None or ours not in QUANTITIES:
+        return None
+    *words, last = words_of(found[2]) or ("",)
+    if last in _UNITS and len(last) < 3:
+        factor *= unit_factor(last) or 1.0
+    else:
+        words = [*words, last]
+    heads, others = QUANTITIES[ours]
+    return Meaning(ours, factor, is_plain=False) if set(words) <= heads | others else None
 
 
 def _by_words(words: Sequence[str], factor: float | None) -> Meaning | None:
-    """A quantity whose words these all are, with the unit that the last of them may be."""
+    """A quantity whose words these all are, with the unit that the first or the last of them may
+    be."""
     scale = 1.0 if factor is None else factor
+    stuck = re.fullmatch(r"([kmbgt])(params?|tokens?|toks?)", words[0]) if len(words) == 1 else None
+    words = tuple(stuck.groups()) if stuck else words
+    if len(words) == 2 and words[0] in _UNITS:  # M params, billion tokens
+        words = words[::-1]
     if len(words) > 1 and words[-1] in _UNITS:
         scale *= unit_factor(words[-1]) or 1.0
         words = words[:-2] if words[-2] == "in" else words[:-1]
@@ -115,7 +171,11 @@ def _by_words(words: Sequence[str], factor: float | None) -> Meaning | None:
         words = (*words[:-1], "flops")
     for ours, (heads, others) in QUANTITIES.items():
         if set(words) & heads and set(words) <= heads | others:
+            if ours == "params" and set(words) & _EMBEDDINGS and not set(words) & _TOLD_OF:
+                return Meaning("params_embedding", scale, is_plain=False)
             return Meaning(ours, scale, is_plain=False)
+    while len(words) > 1 and words[-1] in _AFTER_LOSS:
+        words = words[:-1]
     ends = {*words[:1], *words[-1:]}
     is_loss = ends & LOSS_WORDS or words[-1:] == ("entropy",)
     return Meaning("loss", is_plain=False) if is_loss and not set(words) & NO_LOSS else None
@@ -190,6 +250,10 @@ def _best(
         held_out = [one for one in found if not set(words_of(one[0])) & _TRAINING]
         rest = [heading for heading, _ in found if held_out and (heading, _) not in held_out]
         found = held_out or found
+        nats = [one for one in found if kind_of(one[0]) != "perplexity"]
+        if nats:  # a perplexity beside it says the same
+            rest += [one[0] for one in found if one not in nats]
+            found = nats
         plain = [one for one in found if one[1].is_plain]
         if len(plain) == 1 and len(found) > 1:
             rest += [heading for heading, _ in found if heading != plain[0][0]]

@@ -15,6 +15,25 @@ from scaling.tables.numbers import (
 
 
 @pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("2.31 \u00b1 0.02", 2.31),
+        ("2.31+-0.02", 2.31),
+        ("2.31 (0.02)", 2.31),
+        ("2.31(2)", 2.31),
+        ("**2.31**", 2.31),
+        ("2.31*", 2.31),
+        ("2.31\u2020", 2.31),
+        ("2.31 / 2.40", None),
+    ],
+)
+def test_a_spread_or_a_mark_around_a_cell_leaves_its_value(cell, value):
+    values, bad = read_numbers(pd.Series([cell, "1"]))
+    assert bad.tolist() == [value is None, False]
+    assert value is None or values[0] == value
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("7B", 7e9),

@@ -76,3 +76,21 @@ def test_where_most_runs_end_with_a_loss_those_that_do_not_have_none_and_are_cou
     records = records_from_table(table)
     assert "the last row of each run counts (no loss in it: 2 runs);" in told(records)
     assert len(records.usable("params", "tokens")) == 10
+
+
+@pytest.mark.parametrize(
+    ("run", "step"), [("Lauf", "Schritt"), ("id", "_step"), ("job_id", "iter")]
+)
+def test_runs_and_steps_have_other_names(run, step):
+    table, _ = history()
+    records = records_from_table(table.rename(columns={"run": run, "step": step}))
+    assert (
+        f'48 rows of 12 runs (by "{run}"): the last row of each run counts' in records.told[0].text
+    )
+
+
+def test_a_run_begins_where_the_steps_fall_back():
+    table, ends = history()
+    table = table.sort_values(["run", "step"], key=lambda v: v.map(str)).drop(columns="run")
+    usable = records_from_table(table.reset_index(drop=True)).usable("params", "tokens")
+    assert sorted(usable.column("loss")) == pytest.approx(sorted(ends))
