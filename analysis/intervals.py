@@ -1,7 +1,7 @@
 """Confidence intervals and their levels: one type and one default for the whole analysis."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from scaling.errors import ForecastError
@@ -13,6 +13,10 @@ LEVEL = 0.9
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 #: Two levels this close are one: 1 - .1 and .9 differ in the last digit.
 SAME_LEVEL = 1e-9
+#: Ends this close, relative, are one number: they differ by rounding.
+SAME_END = 1e-9
+#: An interval is written in no more digits.
+MOST_DIGITS = 12
 
 
 class Interval(NamedTuple):
@@ -64,3 +68,41 @@ def outwards(interval: Interval, digits: int = 2) -> Interval:
         place = 10.0 ** (digits - 1 - math.floor(math.log10(value)))
         ends.append(float(f"{rounded(round(value * place, 6)) / place:.{digits}g}"))
     return Interval(*ends)
+
+
+def telling_digits(
+    estimate: float | None,
+    intervals: Iterable[Sequence[float]],
+    least: int,
+    *,
+    decimals: bool = False,
+    of_estimate: int = 0,
+) -> int:
+    """The fewest digits, ``least`` or more, in which intervals tell their ends apart and hold their
+    estimate as they are written: significant digits, or ``decimals``.
+
+    All are written with as many, the estimate with ``of_estimate`` at least. Without an estimate
+    ``least`` is all that means something.
+    """
+    known = [ends for ends in intervals if all(map(math.isfinite, ends))]
+    if estimate is None or not math.isfinite(estimate):
+        return least
+    form = "f" if decimals else "g"
+    for digits in range(least, MOST_DIGITS):
+        middle = float(f"{estimate:.{max(digits, of_estimate)}{form}}")
+        if all(_told(middle, estimate, ends, f".{digits}{form}") for ends in known):
+            return digits
+    return MOST_DIGITS
+
+
+def _told(written: float, estimate: float, ends: Sequence[float], form: str) -> bool:
+    low, high = (float(f"{end:{form}}") for end in ends)
+    are_apart = low < high or math.isclose(*ends, rel_tol=SAME_END)
+    return are_apart and (low <= written <= high or not ends[0] <= estimate <= ends[1])
+
+
+def in_decimals(estimate: float, interval: Sequence[float], least: int = 4) -> tuple[str, str, str]:
+    """An estimate, and the ends of its interval, in ``least`` decimals or as many as it takes."""
+    digits = telling_digits(estimate, [interval], least, decimals=True)
+    written, low, high = (f"{value:.{digits}f}" for value in (estimate, *interval))
+    return written, low, high

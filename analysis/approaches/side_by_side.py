@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from analysis.approaches.envelope import EnvelopeFit, fit_envelope
 from analysis.approaches.isoflop import IsoflopFit, fit_isoflop
 from analysis.display import Result
-from analysis.intervals import LEVEL, Interval
+from analysis.intervals import LEVEL, Interval, in_decimals
 from scaling.errors import ScalingError
 from scaling.limits import Limit, LimitCode, codes, texts
 from scaling.sources import Source, records_from
@@ -44,8 +44,12 @@ class CrossCheck(Result):
             return f"{self.approach}: no answer ({'; '.join(texts(self.limits))})"
         if not all(map(math.isfinite, self.interval)):
             return f"{self.approach}: optimal size ~ C^{self.exponent:.3f}, no interval"
-        low, high = self.interval
-        return f"{self.approach}: optimal size ~ C^{self.exponent:.3f} [{low:.3f}, {high:.3f}]"
+        return f"{self.approach}: optimal size ~ {power_text(self.exponent, self.interval)}"
+
+
+def power_text(exponent: float, interval: Interval) -> str:
+    """A power of compute and the interval of its exponent."""
+    return "C^{} [{}, {}]".format(*in_decimals(exponent, interval, 3))
 
 
 def cross_checks(

@@ -15,7 +15,7 @@ from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
-from analysis.intervals import LEVEL, Interval, interval_at, interval_columns
+from analysis.intervals import LEVEL, Interval, in_decimals, interval_at, interval_columns
 from scaling.arrays import SAME_NUMBER, FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, first_of
@@ -64,15 +64,23 @@ class HeldOutRun:
         if self.predicted is None or self.error_percent is None:
             return f"held-out run: unsupported, somewhere in {self.range_text}, {measured}"
         return (
-            f"held-out run: predicted {self.predicted:.4f} {self.range_text}, {measured}, "
+            f"held-out run: predicted {self.predicted_text} {self.range_text}, {measured}, "
             f"error {self.error_percent:+.2f}%"
         )
 
     @property
     def range_text(self) -> str:
         """The interval, in the digits that mean something."""
-        digits = ".2g" if self.predicted is None else ".4f"
-        return f"[{self.interval.low:{digits}}, {self.interval.high:{digits}}]"
+        if self.predicted is None:
+            return "[{:.2g}, {:.2g}]".format(*self.interval)
+        return "[{1}, {2}]".format(*in_decimals(self.predicted, self.interval))
+
+    @property
+    def predicted_text(self) -> str:
+        """The prediction in the digits of its interval."""
+        if self.predicted is None:
+            return "unsupported"
+        return in_decimals(self.predicted, self.interval)[0]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

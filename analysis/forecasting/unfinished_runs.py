@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.intervals import LEVEL
+from analysis.intervals import LEVEL, in_decimals
 from scaling.arrays import FloatArray
 from scaling.columns import MUST_AGREE
 
@@ -52,10 +52,8 @@ class RunningForecast:
     @property
     def line(self) -> str:
         """The forecast in one phrase."""
-        return (
-            f"{self.share_done:.0%} done, heading for {self.predicted:.4f} "
-            f"[{self.low:.4f}, {self.high:.4f}]"
-        )
+        heading = in_decimals(self.predicted, (self.low, self.high))
+        return f"{self.share_done:.0%} done, heading for {'{} [{}, {}]'.format(*heading)}"
 
 
 def outlooks(

@@ -24,7 +24,7 @@ from matplotlib.ticker import (
     ScalarFormatter,
 )
 
-from analysis.text.numbers import MINUS
+from analysis.text.numbers import MINUS, count_in_words
 from scaling.columns import COLUMNS, label, loss_label
 from scaling.errors import ConfigError
 
@@ -173,10 +173,7 @@ def short_size(value: float, column: str) -> str:
     if column == "train_flops":
         power = int(np.floor(np.log10(value) + 1e-9))
         return rf"${value / 10.0**power:.3g}\times10^{{{power}}}$"
-    for unit, scale in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= scale:
-            return f"{value / scale:.3g}{unit}"
-    return f"{value:.3g}"
+    return count_in_words(value)
 
 
 def percent_axis(axis: Axis) -> None:

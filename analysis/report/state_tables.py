@@ -10,14 +10,14 @@ import pandas as pd
 from analysis.evaluation.verdicts import UNCOUNTED, SealStanding
 from analysis.intervals import LEVEL
 from analysis.report.findings import Findings
-from analysis.report.summary import NOT_SUPPORTED, SYMBOLS
+from analysis.report.summary import SYMBOLS
 from analysis.report.tables import (
     HEADS,
     NO_INTERVAL,
     Table,
     loss_head,
     or_dash,
-    range_cell,
+    predicted_cells,
     size_cell,
 )
 from analysis.text.numbers import MINUS, loss_in_words, percent_in_words
@@ -214,12 +214,12 @@ def seals_table(standings: Sequence[SealStanding], confidence_level: float = LEV
             own = [verdict for verdict in verdicts if verdict.at == target.at]
             first = next(iter(target.intervals))
             level = confidence_level if confidence_level in target.intervals else first
-            span = range_cell(target.intervals[level], target.median)
+            predicted, span = predicted_cells(target.median, target.intervals[level])
             cells = (
                 seal.name,
                 seal.sealed_at[:16].replace("T", " "),
                 _place(target.at, target.asked),
-                NOT_SUPPORTED if target.median is None else f"{target.median:.4f}",
+                predicted,
                 span if level == confidence_level else f"{span} ({100 * level:g}%)",
             )
             for verdict in own:

@@ -10,7 +10,7 @@ from analysis.evaluation.held_out import forecast_held_out, held_out_runs
 from analysis.evaluation.verdicts import SealStanding, record_line
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import TargetForecast
-from analysis.intervals import LEVEL, interval_at
+from analysis.intervals import LEVEL, in_decimals, interval_at
 from analysis.report.findings import FACTORS, Findings, gather_findings
 from analysis.report.tables import NO_INTERVAL, constants_table
 from analysis.report.write import write_report
@@ -71,7 +71,7 @@ class Study:
                 low, high = interval_at(target.in_meaningful_digits().intervals, level)
                 predicted = f"unsupported, somewhere in [{low:.2g}, {high:.2g}]"
                 if target.median is not None:
-                    predicted = f"{target.median:.3f} [{low:.3f}, {high:.3f}]"
+                    predicted = "{} [{}, {}]".format(*in_decimals(target.median, (low, high), 3))
                 lines.append(
                     f"{made} at {factor:g} times the largest fitted run: {predicted} "
                     f"({target.decades_beyond:.1f} decades beyond the data)"

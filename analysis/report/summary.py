@@ -8,7 +8,7 @@ import numpy as np
 from analysis.decisions.budget_for_loss import BudgetForLoss
 from analysis.evaluation.backtest import SCORED_LEVEL, Backtest
 from analysis.forecasting.result import TargetForecast
-from analysis.intervals import Interval, interval_at
+from analysis.intervals import Interval, interval_at, telling_digits
 from analysis.report.findings import FACTORS, Findings
 from analysis.text.numbers import (
     count_in_words,
@@ -77,17 +77,21 @@ def target_in_words(at: Mapping[str, float], digits: int = 3) -> str:
     return f"{budget} ({', '.join(parts)})" if parts else budget
 
 
-def budget_in_words(answer: BudgetForLoss, value: float | None) -> str:
-    """A budget, or an end of its range, with the digits that mean something; 0 and infinity say
-    that none was found within the range that was searched."""
-    if value is None:
-        return NOT_SUPPORTED
-    if value == 0 or value == float("inf"):
-        return "below the data" if value == 0 else "unbounded"
-    digits = 3 if answer.supported else 1
-    if answer.column == "train_flops":
-        return f"{flops_in_words(value, digits)} FLOP"
-    return count_in_words(value)
+def budget_and_ranges(answer: BudgetForLoss, *levels: float) -> tuple[str, ...]:
+    """A budget, and its range at each level, with the digits that mean something."""
+    ranges = [interval_at(answer.ranges, level) for level in levels]
+    digits = telling_digits(answer.median, ranges, 3) if answer.supported else 1
+
+    def told(value: float) -> str:
+        """0 and infinity say that none was found within the range that was searched."""
+        if value == 0 or value == float("inf"):
+            return "below the data" if value == 0 else "unbounded"
+        if answer.column == "train_flops":
+            return f"{flops_in_words(value, digits)} FLOP"
+        return count_in_words(value, digits)
+
+    median = NOT_SUPPORTED if answer.median is None else told(answer.median)
+    return (median, *(" to ".join(map(told, each)) for each in ranges))
 
 
 def _what_was_asked(findings: Findings) -> list[Statement]:
@@ -115,17 +119,14 @@ def _needed(findings: Findings, answer: BudgetForLoss) -> str:
     """What a loss costs, in a sentence."""
     shown, level = answer.in_meaningful_digits(), findings.confidence_level
     loss = with_loss_unit(f"{answer.loss:g}", findings.used.loss_kind)
-    low, high = (budget_in_words(shown, end) for end in interval_at(shown.ranges, level))
+    median, span = budget_and_ranges(shown, level)
     noun = x_noun(findings.x)
     if shown.median is None:
         return (
             f"The {noun} for a loss of {loss} lies too far out for a number: somewhere from "
-            f"{low} to {high} ({_level(findings)} interval)."
+            f"{span} ({_level(findings)} interval)."
         )
-    return (
-        f"The {noun} for a loss of {loss}: {budget_in_words(shown, shown.median)}, "
-        f"{_level(findings)} interval {low} to {high}."
-    )
+    return f"The {noun} for a loss of {loss}: {median}, {_level(findings)} interval {span}."
 
 
 def _what_was_run(findings: Findings) -> Statement:
@@ -180,11 +181,12 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
         follows = surface.reach.flops_per_param_token.follows_size
         counted = ", counted as 6 N D," if follows else ""
         if exponent is not None and np.isfinite(exponent.estimate):
+            ends = exponent.low, exponent.high
+            digits = telling_digits(exponent.estimate, [ends], 2)
             sentences.append(
                 f"The compute-optimal model size grows as compute{counted} to the power "
-                f"{number_in_words(exponent.estimate, 2)} "
-                f"({_level(findings)} interval {number_in_words(exponent.low, 2)} to "
-                f"{number_in_words(exponent.high, 2)})."
+                f"{number_in_words(exponent.estimate, digits)} ({_level(findings)} interval "
+                f"{' to '.join(number_in_words(end, digits) for end in ends)})."
             )
     return [Statement(heading="What the law says", text=" ".join(sentences))] if sentences else []
 
@@ -254,12 +256,20 @@ def _forecast_of(findings: Findings, where: str, target: TargetForecast) -> str:
             f"{rough_in_words(high)} ({_level(findings)} interval); "
             f"{distance}."
         )
+    digits = telling_digits(target.median, [(low, high)], 4)
     return (
         f"{where} should reach a loss of "
-        f"{with_loss_unit(loss_in_words(target.median), findings.used.loss_kind)}, "
-        f"{_level(findings)} interval {loss_in_words(low)} to {loss_in_words(high)}; "
-        f"{distance}."
+        f"{with_loss_unit(loss_in_words(target.median, digits), findings.used.loss_kind)}, "
+        f"{_level(findings)} interval {loss_in_words(low, digits)} to "
+        f"{loss_in_words(high, digits)}; {distance}."
     )
+
+
+def _count_and_range(best: float, ends: Sequence[float], noun: str) -> str:
+    """A size in words, and its range."""
+    digits = telling_digits(best, [ends], 3)
+    span = " to ".join(count_in_words(end, digits) for end in ends)
+    return f"{count_in_words(best, digits, spelt_out=True)} {noun} ({span})"
 
 
 def _how_to_split(findings: Findings) -> list[Statement]:
@@ -269,22 +279,19 @@ def _how_to_split(findings: Findings) -> list[Statement]:
     for factor, split in zip(FACTORS, findings.splits, strict=True):
         if factor not in findings.split_factors:
             continue
-        (n_low, n_high), (d_low, d_high) = (
-            (split.shown(end) for end in ranges[findings.confidence_level])
+        n_ends, d_ends = (
+            [split.shown(end) for end in ranges[findings.confidence_level]]
             for ranges in (split.params_range, split.tokens_range)
         )
         if split.params is None or split.tokens is None:
+            n, d = (" to ".join(map(count_in_words, ends)) for ends in (n_ends, d_ends))
             sentences.append(
-                f"At {factor:g} times the runs say no more than {count_in_words(n_low)} to "
-                f"{count_in_words(n_high)} parameters on {count_in_words(d_low)} to "
-                f"{count_in_words(d_high)} tokens."
+                f"At {factor:g} times the runs say no more than {n} parameters on {d} tokens."
             )
             continue
         sentences.append(
-            f"At {factor:g} times: about {count_in_words(split.params, spelt_out=True)} parameters "
-            f"({count_in_words(n_low)} to {count_in_words(n_high)}) on "
-            f"{count_in_words(split.tokens, spelt_out=True)} tokens "
-            f"({count_in_words(d_low)} to {count_in_words(d_high)})."
+            f"At {factor:g} times: about {_count_and_range(split.params, n_ends, 'parameters')} on "
+            f"{_count_and_range(split.tokens, d_ends, 'tokens')}."
         )
     if not sentences:
         return []
@@ -331,9 +338,10 @@ def _with_all(findings: Findings) -> str:
     where = f" From all runs, these among them, {FACTORS[0]:g} times the largest fitted run"
     if target.median is None:
         return f"{where} would end between {rough_in_words(low)} and {rough_in_words(high)}."
+    digits = telling_digits(target.median, [(low, high)], 4)
     return (
-        f"{where} should reach {loss_in_words(target.median)}, {_level(findings)} interval "
-        f"{loss_in_words(low)} to {loss_in_words(high)}."
+        f"{where} should reach {loss_in_words(target.median, digits)}, {_level(findings)} interval "
+        f"{loss_in_words(low, digits)} to {loss_in_words(high, digits)}."
     )
 
 

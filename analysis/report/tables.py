@@ -10,13 +10,13 @@ from analysis.decisions.optimal_split import OptimalSplit
 from analysis.evaluation.backtest import SCORED_LEVEL
 from analysis.fitting.result import Fit
 from analysis.forecasting.result import TargetForecast
-from analysis.intervals import Interval, interval_at
+from analysis.intervals import Interval, in_decimals, interval_at, telling_digits
 from analysis.report.findings import FACTORS, Findings
 from analysis.report.formula import constant_name
 from analysis.report.summary import (
     NOT_SUPPORTED,
     SYMBOLS,
-    budget_in_words,
+    budget_and_ranges,
     targets_in_words,
     x_in_words,
     x_noun,
@@ -70,12 +70,12 @@ def size_cell(value: float, column: str) -> str:
     return flops_in_words(value, 3) if column == "train_flops" else count_in_words(value)
 
 
-def range_cell(interval: tuple[float, float], median: float | None) -> str:
-    """An interval of losses as a cell; an order of magnitude where there is no median."""
-    low, high = interval
+def predicted_cells(median: float | None, interval: tuple[float, float]) -> tuple[str, str]:
+    """A predicted loss and its interval as cells; an order of magnitude where it has no median."""
     if median is None:
-        return f"{rough_in_words(low)} to {rough_in_words(high)}"
-    return f"{low:.4f} to {high:.4f}"
+        return NOT_SUPPORTED, " to ".join(rough_in_words(end) for end in interval)
+    written, low, high = in_decimals(median, interval)
+    return written, f"{low} to {high}"
 
 
 def constants_table(fit: Fit) -> Table:
@@ -89,9 +89,10 @@ def constants_table(fit: Fit) -> Table:
         elif name in fit.fixed:
             rows.append((constant_name(name), number_in_words(fit.fixed[name]), "held fixed"))
         else:
-            spread = f"{number_in_words(value.low)} to {number_in_words(value.high)}"
-            shown = spread if np.isfinite(value.low) else "no bootstrap"
-            rows.append((constant_name(name), number_in_words(value.estimate), shown))
+            digits = telling_digits(value.estimate, [(value.low, value.high)], 4)
+            told = [number_in_words(v, digits) for v in (value.estimate, value.low, value.high)]
+            shown = f"{told[1]} to {told[2]}" if np.isfinite(value.low) else "no bootstrap"
+            rows.append((constant_name(name), told[0], shown))
     return Table(head=("Constant", "Estimate", level), rows=tuple(rows))
 
 
@@ -124,7 +125,7 @@ def _asked_already(findings: Findings, shown: tuple[float, ...]) -> str:
 def _forecast_cells(findings: Findings, target: TargetForecast) -> tuple[str, ...]:
     """What is forecast of one run, and what backtests at its own distance found."""
     return (
-        *_loss_and_range(target, findings.confidence_level),
+        *_loss_and_ranges(target, findings.confidence_level),
         f"{target.decades_beyond:.1f}",
         target.backtests_missed or "no backtest",
         _coverage(findings, target),
@@ -138,8 +139,7 @@ def asked_table(findings: Findings) -> Table:
     rows = [
         (
             name,
-            _median(target.median),
-            *(_loss_and_range(target, level)[1] for level in levels),
+            *_loss_and_ranges(target, *levels),
             f"{target.decades_beyond:.2f}",
             _coverage(findings, target),
         )
@@ -155,8 +155,7 @@ def asked_budgets_table(findings: Findings) -> Table:
     rows = []
     for answer in findings.answers.budgets if findings.answers else ():
         shown = answer.in_meaningful_digits()
-        ranges = (" to ".join(budget_in_words(shown, v) for v in shown.ranges[k]) for k in levels)
-        rows.append((f"{answer.loss:g}", budget_in_words(shown, shown.median), *ranges))
+        rows.append((f"{answer.loss:g}", *budget_and_ranges(shown, *levels)))
     head = ("Loss", f"{x_noun(findings.x).capitalize()} that reaches it")
     intervals = (f"{100 * level:.10g}% interval" for level in levels)
     return Table(head=(*head, *intervals), rows=tuple(rows))
@@ -297,11 +296,12 @@ def _split_head(level: float) -> tuple[str, ...]:
 
 def _split_cells(split: OptimalSplit, level: float, digits: int = 3) -> tuple[str, ...]:
     ranges = (interval_at(split.params_range, level), interval_at(split.tokens_range, level))
-    n, d = (" to ".join(count_in_words(split.shown(v)) for v in ends) for ends in ranges)
-    n_best, d_best = (
-        NOT_SUPPORTED if v is None else count_in_words(v) for v in (split.params, split.tokens)
-    )
-    return (f"{flops_in_words(split.budget, digits)} FLOP", n_best, n, d_best, d)
+    told = [f"{flops_in_words(split.budget, digits)} FLOP"]
+    for best, ends in zip((split.params, split.tokens), ranges, strict=True):
+        places = telling_digits(best, [ends], 3)
+        told.append(NOT_SUPPORTED if best is None else count_in_words(best, places))
+        told.append(" to ".join(count_in_words(split.shown(end), places) for end in ends))
+    return tuple(told)
 
 
 def held_out_table(findings: Findings) -> Table:
@@ -318,8 +318,7 @@ def held_out_table(findings: Findings) -> Table:
             )
             or flops_in_words(run.at["train_flops"], 3),
             f"{run.decades_beyond:.2f}",
-            NOT_SUPPORTED if run.predicted is None else f"{run.predicted:.4f}",
-            range_cell(run.interval, run.predicted),
+            *predicted_cells(run.predicted, run.interval),
             f"{run.measured:.4f}",
             or_dash(run.error_percent, lambda v: percent_in_words(v, signed=True)),
             "inside" if run.is_inside else "OUTSIDE",
@@ -339,7 +338,7 @@ def from_all_table(findings: Findings) -> Table:
         without, both = findings.target(factor), findings.target_from_all(factor)
         if without is None or both is None:
             continue
-        cells = [cell for one in (without, both) for cell in _loss_and_range(one, level)]
+        cells = [cell for one in (without, both) for cell in _loss_and_ranges(one, level)]
         beyond = f"{both.decades_beyond:.1f}"
         at = x_in_words(both.at[findings.x], findings.x, spelt_out=False)
         rows.append((f"{factor:g}\u00d7", at, *cells, beyond))
@@ -348,10 +347,16 @@ def from_all_table(findings: Findings) -> Table:
     return Table(head=head, rows=tuple(rows))
 
 
-def _loss_and_range(target: TargetForecast, level: float) -> tuple[str, str]:
-    low, high = interval_at(target.in_meaningful_digits().intervals, level)
-    write = loss_in_words if target.supported else rough_in_words
-    return _median(target.median), f"{write(low)} to {write(high)}"
+def _loss_and_ranges(target: TargetForecast, *levels: float) -> tuple[str, ...]:
+    """What is forecast of one run, as cells: the loss, and its interval at each level."""
+    if target.median is None:
+        shown = target.in_meaningful_digits().intervals
+        rough = [" to ".join(map(rough_in_words, interval_at(shown, each))) for each in levels]
+        return (NOT_SUPPORTED, *rough)
+    ranges = [interval_at(target.intervals, level) for level in levels]
+    digits = telling_digits(target.median, ranges, 4)
+    told = [" to ".join(loss_in_words(end, digits) for end in each) for each in ranges]
+    return (loss_in_words(target.median, digits), *told)
 
 
 def backtest_table(findings: Findings) -> Table:

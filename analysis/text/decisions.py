@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from analysis.decisions.budget_for_loss import BudgetForLoss
 from analysis.decisions.optimal_split import Allocation, OptimalSplit
+from analysis.intervals import telling_digits
 from analysis.text.numbers import digits_apart
 from analysis.text.tables import FARTHEST
 from scaling.display import Block, Section, Table, as_text
@@ -30,33 +31,45 @@ def budgets_blocks(answers: Sequence[BudgetForLoss]) -> list[Block]:
     """What each target loss costs: one row per loss, then what limits the answers."""
     levels = list(answers[0].ranges)
     header = ["loss", answers[0].column, *(f"{100 * level:.10g}% interval" for level in levels)]
-    rows = [
-        [
-            f"{answer.loss:g}",
-            "unsupported" if answer.median is None else _budget(answer.median, answer.supported),
-            *(
-                "[{}, {}]".format(*(_budget(end, answer.supported) for end in answer.ranges[level]))
-                for level in levels
-            ),
-        ]
-        for answer in answers
-    ]
+    rows = [[f"{answer.loss:g}", *_budget_cells(answer, levels)] for answer in answers]
     limits = texts(limit for answer in answers for limit in answer.limits)
     return [Table(header, rows), Section("limits", limits)]
 
 
-def _budget(value: float, is_supported: bool) -> str:
+def _budget_cells(answer: BudgetForLoss, levels: Sequence[float]) -> list[str]:
+    """The median and the ranges of a budget; an order of magnitude where it is not supported."""
+    form = ".0e"
+    if answer.supported:
+        form = f".{telling_digits(answer.median, answer.ranges.values(), 3)}g"
+    ranges = ("[{}, {}]".format(*(_budget(e, form) for e in answer.ranges[k])) for k in levels)
+    return ["unsupported" if answer.median is None else _budget(answer.median, form), *ranges]
+
+
+def _budget(value: float, form: str) -> str:
     """A budget; 0 and infinity say that no end was found within the range that was searched."""
     if value == 0 or value == float("inf"):
         return "below the data" if value == 0 else "unbounded"
-    return f"{value:.3g}" if is_supported else f"{value:.0e}"
+    return f"{value:{form}}"
 
 
-def _best(split: OptimalSplit) -> list[str]:
-    """Size, tokens and tokens per parameter of a split, if its digits mean something."""
-    if split.params is None or split.tokens is None:
-        return ["unsupported"] * 3
-    return [f"{v:.3g}" for v in (split.params, split.tokens, split.tokens / split.params)]
+def _split_cells(split: OptimalSplit, levels: Sequence[float]) -> list[str]:
+    """Size, tokens and tokens per parameter of a split, if its digits mean something, its training
+    FLOP, and the ranges of size and tokens."""
+    of_n, of_d = split.params_range, split.tokens_range
+    digits = [
+        telling_digits(split.params, of_n.values(), 3),
+        telling_digits(split.tokens, of_d.values(), 3),
+    ]
+    best = ["unsupported"] * 3
+    if split.params is not None and split.tokens is not None:
+        best = [f"{v:.{d}g}" for v, d in zip((split.params, split.tokens), digits, strict=True)]
+        best.append(f"{split.tokens / split.params:.3g}")
+    ranges = [
+        f"[{split.shown(low):.{d}g}, {split.shown(high):.{d}g}]"
+        for level in levels
+        for (low, high), d in zip((of_n[level], of_d[level]), digits, strict=True)
+    ]
+    return [*best, f"{split.train_flops:.3g}", *ranges]
 
 
 def splits_text(splits: Sequence[OptimalSplit]) -> str:
@@ -85,12 +98,13 @@ def _losses(splits: Sequence[OptimalSplit]) -> list[Block]:
     for split in splits:
         loss = split.loss
         shown = split.in_meaningful_digits().loss_range
-        ends = ["[{:.5g}, {:.5g}]".format(*shown[level]) for level in levels]
+        places = telling_digits(loss, shown.values(), 5)
+        ends = ["[{:.{d}g}, {:.{d}g}]".format(*shown[level], d=places) for level in levels]
         rises = [
             "-" if loss is None or at is None else f"{100 * (at / loss - 1):+.2f}%"
             for at in (split.loss_at_half_size, split.loss_at_twice_size)
         ]
-        told = "unsupported" if loss is None else f"{loss:.5g}"
+        told = "unsupported" if loss is None else f"{loss:.{places}g}"
         rows.append([f"{split.budget:.{digits}g}", told, *ends, *rises])
     return [
         "",
@@ -105,14 +119,7 @@ def splits_blocks(splits: Sequence[OptimalSplit]) -> list[Block]:
     header = ["budget", "params N", "tokens D", "D/N", "training FLOP"]
     digits = digits_apart(split.budget for split in splits)
     header += [f"{name} {100 * level:.10g}%" for level in levels for name in ("N", "D")]
-    rows = []
-    for split in splits:
-        cells = [f"{split.budget:.{digits}g}", *_best(split)]
-        cells.append(f"{split.train_flops:.3g}")
-        for level in levels:
-            for span in (split.params_range[level], split.tokens_range[level]):
-                cells.append(f"[{split.shown(span.low):.3g}, {split.shown(span.high):.3g}]")
-        rows.append(cells)
+    rows = [[f"{split.budget:.{digits}g}", *_split_cells(split, levels)] for split in splits]
     against = [
         f"unsupported, an order of magnitude only: {split.budget:.3g} FLOP, {limit.text}"
         for split in splits

@@ -57,7 +57,7 @@ def held_out_blocks(check: HeldOutCheck) -> list[Block]:
     rows = [
         [
             target_label(_size_and_tokens(run.at)),
-            "unsupported" if run.predicted is None else f"{run.predicted:.4f}",
+            run.predicted_text,
             run.range_text,
             f"{run.measured:.4f}",
             "-" if run.error_percent is None else f"{run.error_percent:+.2f}%",

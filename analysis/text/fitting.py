@@ -7,12 +7,13 @@ import numpy as np
 
 from analysis.approaches.envelope import EnvelopeFit
 from analysis.approaches.isoflop import IsoflopFit
-from analysis.approaches.side_by_side import CrossCheck
+from analysis.approaches.side_by_side import CrossCheck, power_text
 from analysis.display import plain_values
 from analysis.fitting.checklist import Card
 from analysis.fitting.prediction import LawPrediction
 from analysis.fitting.result import Estimate, Fit
-from analysis.text.tables import target_label
+from analysis.intervals import telling_digits
+from analysis.text.tables import interval_text, target_label
 from scaling.display import Block, Section, Table, as_text
 from scaling.limits import texts
 from scaling.words import counted
@@ -61,14 +62,18 @@ def _constant_cells(fit: Fit, name: str, value: Estimate, levels: Sequence[float
     blank = [""] * max(len(levels) - 1, 0)
     if name in fit.untold:
         return [NOT_IDENTIFIED, *([""] if levels else []), *blank]
-    shown, word = f"{value.estimate:.6g}", None
+    word = None
     if value.estimate in fit.bounds.get(name, ()):
         word = "at its bound"
     elif name in fit.fixed:
         word = "held fixed"
     if word is not None:
+        shown = f"{value.estimate:.6g}"
         return [shown, word, *blank] if levels else [f"{shown} {word}"]
-    return [shown, *("[{:.5g}, {:.5g}]".format(*e) for e in fit.spread(name, levels).values())]
+    ranges = fit.spread(name, levels).values()
+    digits = telling_digits(value.estimate, ranges, 5, of_estimate=6)
+    shown = f"{value.estimate:.{max(digits, 6)}g}"
+    return [shown, *(f"[{low:.{digits}g}, {high:.{digits}g}]" for low, high in ranges)]
 
 
 def prediction_blocks(prediction: LawPrediction) -> list[Block]:
@@ -78,11 +83,12 @@ def prediction_blocks(prediction: LawPrediction) -> list[Block]:
     for i, at in enumerate(prediction.points):
         loss, (low, high) = prediction.losses[i], prediction.ends[i]
         known = np.isfinite(low) and np.isfinite(high)
+        digits = telling_digits(loss, [(low, high)], 4, decimals=True)
         rows.append(
             [
                 target_label(at),
-                "unsupported" if np.isnan(loss) else f"{loss:.4f}",
-                f"[{low:.4f}, {high:.4f}]" if known else "-",
+                "unsupported" if np.isnan(loss) else f"{loss:.{digits}f}",
+                interval_text((low, high), digits) if known else "-",
                 f"{prediction.decades_beyond[i]:.2f}",
             ]
         )
@@ -105,7 +111,6 @@ def cross_check_blocks(check: CrossCheck) -> list[Block]:
 
 def envelope_blocks(envelope: EnvelopeFit) -> list[Block]:
     """The exponent, the runs on the envelope, and what limits it."""
-    low, high = envelope.exponent_interval
     rows = [
         [f"{flops:.3g}", f"{size:.4g}", f"{loss:.4f}"]
         for flops, size, loss in zip(
@@ -113,8 +118,8 @@ def envelope_blocks(envelope: EnvelopeFit) -> list[Block]:
         )
     ]
     return [
-        f"lower envelope of {counted(len(rows), 'run')}: optimal size ~ C^{envelope.exponent:.3f} "
-        f"[{low:.3f}, {high:.3f}]",
+        f"lower envelope of {counted(len(rows), 'run')}: optimal size ~ "
+        f"{power_text(envelope.exponent, envelope.exponent_interval)}",
         "",
         Table(["C", "N", "loss"], rows),
         Section("limits", texts(envelope.limits)),
@@ -123,15 +128,16 @@ def envelope_blocks(envelope: EnvelopeFit) -> list[Block]:
 
 def isoflop_blocks(isoflop: IsoflopFit) -> list[Block]:
     """The exponent, one row per budget, and what limits it."""
-    low, high = isoflop.exponent_interval
     rows = []
     for profile in isoflop.profiles:
         cells = [f"{profile.train_flops:.3g}", str(profile.n_runs)]
         if profile.limits:
             rows.append([*cells, "no bracket", "-", "-"])
             continue
-        ends = "[{:.4g}, {:.4g}]".format(*profile.optimal_params_interval)
-        cells += [f"{profile.optimal_params:.4g}", ends, f"{profile.optimal_loss:.4f}"]
+        best, (low, high) = profile.optimal_params, profile.optimal_params_interval
+        digits = telling_digits(best, [(low, high)], 4)
+        ends = f"[{low:.{digits}g}, {high:.{digits}g}]"
+        cells += [f"{best:.{digits}g}", ends, f"{profile.optimal_loss:.4f}"]
         rows.append(cells)
     level = f"{100 * isoflop.confidence_level:g}% interval"
     unbracketed = [
@@ -140,7 +146,8 @@ def isoflop_blocks(isoflop: IsoflopFit) -> list[Block]:
         for limit in profile.limits
     ]
     return [
-        f"IsoFLOP profiles: optimal size ~ C^{isoflop.exponent:.3f} [{low:.3f}, {high:.3f}]",
+        "IsoFLOP profiles: optimal size ~ "
+        f"{power_text(isoflop.exponent, isoflop.exponent_interval)}",
         "",
         Table(["C", "runs", "best N", level, "loss there"], rows),
         Section("limits", [*texts(isoflop.limits), *unbracketed]),

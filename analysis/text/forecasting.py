@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from analysis.forecasting.result import Forecast, TargetForecast
+from analysis.intervals import telling_digits
 from analysis.text.numbers import digits_apart
 from analysis.text.tables import FARTHEST, interval_text, target_label
 from scaling.display import Block, Section, Table, as_text
@@ -71,7 +72,9 @@ def _target_cells(target: TargetForecast, levels: Sequence[float]) -> list[str]:
         shown = target.in_meaningful_digits().intervals
         ranges = ["[{:.2g}, {:.2g}]".format(*shown[level]) for level in levels]
     else:
-        ranges = [interval_text(target.intervals[level], _places(median)) for level in levels]
+        ends = [target.intervals[level] for level in levels]
+        places = telling_digits(median, ends, _places(median), decimals=True)
+        return [f"{median:.{places}f}", *(interval_text(each, places) for each in ends)]
     return [_median(median), *ranges]
 
 

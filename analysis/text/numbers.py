@@ -14,13 +14,16 @@ MINUS = "\u2212"
 TIMES = "\u00d7"
 
 
-def count_in_words(value: float, *, spelt_out: bool = False) -> str:
-    """A count to three digits: 15.4k, 2.29M, 70B; or 15.4 thousand, spelt out."""
-    rounded = float(f"{value:.3g}")
+def count_in_words(value: float, digits: int = 3, *, spelt_out: bool = False) -> str:
+    """A count, to three digits 15.4k, 2.29M, 70B; or 15.4 thousand, spelt out. From a thousand
+    trillion on, as compute is: a power of ten."""
+    rounded = float(f"{value:.{digits}g}")
+    if not math.isfinite(value) or rounded >= 1000 * _UNITS[0][1] or 0 < rounded < 1e-4:
+        return number_in_words(rounded, digits)
     for (unit, scale), (word, _) in zip(_UNITS, _LONG, strict=True):
         if rounded >= scale:
-            return f"{rounded / scale:.3g}{f' {word}' if spelt_out else unit}"
-    return f"{rounded:g}"
+            return f"{rounded / scale:.{digits}g}{f' {word}' if spelt_out else unit}"
+    return f"{rounded:.{digits}g}"
 
 
 def flops_in_words(value: float, digits: int = 2) -> str:
@@ -48,9 +51,9 @@ def flops_in_math(value: float, digits: int = 2) -> str:
     return rf"${mantissa}\times10^{{{power}}}$"
 
 
-def loss_in_words(value: float) -> str:
+def loss_in_words(value: float, digits: int = 4) -> str:
     """A loss to four digits, trailing zeros kept."""
-    return f"{value:#.4g}".rstrip(".")
+    return f"{value:#.{digits}g}".rstrip(".")
 
 
 def rough_in_words(value: float) -> str:

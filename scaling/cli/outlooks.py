@@ -84,7 +84,7 @@ def log_forecast(source: "RunStore | str") -> None:
 
 def _log_forecast(store: "RunStore") -> None:
     from analysis.forecasting.forecast import forecast_ahead
-    from analysis.intervals import LEVEL
+    from analysis.intervals import LEVEL, in_decimals
     from scaling.limits import texts
 
     page = store.page()
@@ -106,7 +106,7 @@ def _log_forecast(store: "RunStore") -> None:
         else:
             values = {"median": target.median, "low_90": interval.low, "high_90": interval.high}
             said = (
-                f"{target.median:.4f} [{interval.low:.4f}, {interval.high:.4f}] at {flops:.3g} "
+                f"{'{} [{}, {}]'.format(*in_decimals(target.median, interval))} at {flops:.3g} "
                 f"FLOP, from {counted(answered.runs, 'run')}"
             )
     page.log_forecast(f"forecast_{_AHEAD:g}x", values, said=said, data_hash=records.data_hash)

@@ -23,6 +23,20 @@ def test_counts_have_three_digits_and_a_unit(value, text):
     assert count_in_words(value) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (9.994e14, "999T"),
+        (9.996e14, "1 \u00d7 10\u00b9\u2075"),
+        (2.04e17, "2.04 \u00d7 10\u00b9\u2077"),
+        (float("inf"), "\u221e"),
+    ],
+)
+def test_counts_beyond_the_largest_unit_are_powers_of_ten(value, text):
+    assert count_in_words(value) == count_in_words(value, spelt_out=True).replace(" trillion", "T")
+    assert count_in_words(value) == text
+
+
 def test_counts_can_be_spelt_out():
     assert count_in_words(1.4e12, spelt_out=True) == "1.4 trillion"
 
