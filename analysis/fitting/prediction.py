@@ -39,6 +39,7 @@ class LawPrediction(Result):
     decades_beyond: FloatArray  # (points,) outside the runs; 0 inside
     limits: tuple[tuple[Limit, ...], ...]  # of each point
     fit_limits: tuple[Limit, ...]  # of all points: of the fit, and of how a budget is counted
+    intervals_of: str  # in words, with the constants that were held
 
     def _limits_shown(self) -> tuple[Limit, ...]:
         return self.fit_limits
@@ -82,13 +83,15 @@ def predicted(
     columns: tuple[str, ...],
     untold: Mapping[str, str],
     fit_limits: tuple[Limit, ...],
+    held: Mapping[str, float],
     confidence_level: float,
     notes: tuple[Note, ...] = (),
 ) -> LawPrediction:
     """What the law says at ``given`` values of its ``columns``, or of train_flops alone.
 
     ``untold`` are constants that the runs do not tell: inside the runs the loss hardly depends on
-    them, beyond them it does. Raises FitError for other columns, and values not above zero.
+    them, beyond them it does; ``held`` are those that were not fitted. Raises FitError for other
+    columns, and values not above zero.
     """
     at = _inputs(law, reach, given, columns)
     shape = np.shape(next(iter(at.values())))
@@ -119,8 +122,18 @@ def predicted(
         decades_beyond=beyond,
         limits=limits,
         fit_limits=fit_limits + (counted if "train_flops" in at else ()),
+        intervals_of=intervals_of(held),
         notes=notes,
     )
+
+
+def intervals_of(held: Mapping[str, float]) -> str:
+    """What the intervals of a fit are of, where these constants were held: not fitted, so that what
+    is unknown of them widens no interval."""
+    if not held:
+        return "the fitted law, if it is right; not of a new run"
+    constants = ", ".join(f"{name} held at {value:g}" for name, value in held.items())
+    return f"the fitted law with {constants}, if both are right; not of a new run"
 
 
 def _inputs(

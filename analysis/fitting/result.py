@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.display import DrawnResult
-from analysis.fitting.prediction import LawPrediction, checked_level, predicted
+from analysis.fitting.prediction import LawPrediction, checked_level, intervals_of, predicted
 from analysis.fitting.reach import Reach
 from analysis.intervals import Interval, interval_columns
 from scaling.errors import FitError
@@ -179,6 +179,11 @@ class Fit(DrawnResult):
         """The constants that the caller held, without a floor that a policy holds."""
         return {k: v for k, v in self.fixed.items() if k not in self.unidentified}
 
+    @property
+    def intervals_of(self) -> str:
+        """What the intervals are of, in words, with the constants that were held."""
+        return intervals_of(self.fixed)
+
     def spread(self, name: str, confidence_levels: Sequence[float]) -> dict[float, Interval]:
         """The intervals of one constant or derived number, by level; empty without draws."""
         if self.draws is None or not np.isfinite((self.constants | self.derived)[name].estimate):
@@ -211,6 +216,7 @@ class Fit(DrawnResult):
             columns=self.columns,
             untold=self.unidentified,
             fit_limits=self.limits,
+            held=self.fixed,
             confidence_level=confidence_level or self.confidence_level,
             notes=self.notes,
         )
@@ -282,7 +288,7 @@ class Fit(DrawnResult):
             "derived": self._numbers(self.derived, self.unidentified_derived, levels),
             "floor": None if floor is None else _or_none(floor.estimate),
             "floor_identified": self.floor_identified,
-            "intervals_of": "the fitted law, if it is right; not of a new run",
+            "intervals_of": self.intervals_of,
             "objective": self.objective,
             "huber_delta": self.huber_delta,
             "objective_value": self.objective_value,

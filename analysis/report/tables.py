@@ -93,7 +93,8 @@ def constants_table(fit: Fit) -> Table:
             told = [number_in_words(v, digits) for v in (value.estimate, value.low, value.high)]
             shown = f"{told[1]} to {told[2]}" if np.isfinite(value.low) else "no bootstrap"
             rows.append((constant_name(name), told[0], shown))
-    return Table(head=("Constant", "Estimate", level), rows=tuple(rows))
+    note = f"Intervals are of {fit.intervals_of}." if fit.fixed and fit.draws is not None else ""
+    return Table(head=("Constant", "Estimate", level), rows=tuple(rows), note=note)
 
 
 def forecast_table(findings: Findings) -> Table:

@@ -46,13 +46,12 @@ def fit_blocks(fit: Fit, confidence_levels: Sequence[float] = ()) -> list[Block]
         [name, *_constant_cells(fit, name, value, levels)]
         for name, value in (fit.constants | fit.derived).items()
     ]
-    of_law = "intervals are of the fitted law, if it is right; not of a new run"
     return [
         f"{fit.law.name}: {counted(fit.n_runs, 'run')}, {fit.objective}, status: {fit.status}",
         *(choice.line for choice in fit.choices),
         "",
         Table(header, rows),
-        *([of_law] if levels else []),
+        *([f"intervals are of {fit.intervals_of}"] if levels else []),
         Section("limits", texts(fit.limits)),
     ]
 
@@ -97,7 +96,7 @@ def prediction_blocks(prediction: LawPrediction) -> list[Block]:
         f"{prediction.law}: loss by the fitted law",
         "",
         Table(["at", "loss", level, "decades out"], rows),
-        "intervals are of the fitted law, if it is right; not of a new run",
+        f"intervals are of {prediction.intervals_of}",
         Section("limits", texts((*limits, *prediction.fit_limits))),
     ]
 

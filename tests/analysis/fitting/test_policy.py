@@ -103,6 +103,19 @@ def test_fit_report_and_json_give_the_same_constants(path, capsys, tmp_path):
             assert document["choices"][choice.about]["chosen"] == choice.chosen
 
 
+def test_intervals_say_which_constants_were_held_and_that_they_rest_on_that():
+    records = records_from_table(small_ladder())
+    floorless = fit_law(records, "chinchilla", bootstrap=20)
+    held = fit_law(records, "chinchilla", fix={"E": 0.5}, bootstrap=20)
+    free = fit_law(records_from_table(curve_with_floor()), "power_law", bootstrap=20)
+    for fitted, said in ((floorless, "E held at 0,"), (held, "E held at 0.5,"), (free, "if it is")):
+        assert said in fitted.intervals_of == fitted.to_dict()["intervals_of"]
+        assert f"intervals are of {fitted.intervals_of}" in str(fitted)
+        inside = {name: fitted.reach.ranges[name][0] for name in fitted.columns}
+        assert fitted.predict(**inside).intervals_of == fitted.intervals_of
+        assert (fitted.intervals_of in constants_table(fitted).note) == bool(fitted.fixed)
+
+
 def test_a_floor_that_the_runs_do_not_tell_has_no_digits_in_any_document():
     table = small_ladder()
     records = records_from_table(table)
