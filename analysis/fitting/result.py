@@ -421,22 +421,9 @@ class Fit(DrawnResult):
 
 
 _PLAIN = (
-    "objective",
-    "huber_delta",
-    "objective_value",
-    "weights",
-    "tied",
-    "n_runs",
-    "n_configurations",
-    "dropped",
-    "confidence_level",
-    "seed",
-    "source",
-    "data_hash",
-    "resampling",
-    "n_draws",
-    "n_draws_converged",
-    "card",
+    *("objective", "huber_delta", "objective_value", "weights", "tied", "n_runs"),
+    *("n_configurations", "dropped", "confidence_level", "seed", "source", "data_hash"),
+    *("resampling", "n_draws", "n_draws_converged", "card"),
 )
 
 
