@@ -42,7 +42,8 @@ COLUMNS: dict[str, Column] = {
         "D: training tokens seen, so far where the run has not finished",
         "size",
         "training tokens D",
-        ("D", "token_count", "tokens_trained", "tokens_seen", "ntokens", "numtokens"),
+        ("D", "token_count", "tokens_trained", "tokens_seen", "data_tokens")
+        + ("ntokens", "numtokens"),
     ),
     "train_flops": Column(
         "C: FLOP spent on training the final model, so far where the run has not finished",
@@ -75,7 +76,7 @@ COLUMNS: dict[str, Column] = {
     "unique_tokens": Column(
         "distinct training tokens; tokens / unique_tokens = epochs",
         "size",
-        aliases=("dataset_tokens", "data_tokens"),
+        aliases=("dataset_tokens",),
     ),
     # what was planned; what was spent stands above
     "planned_tokens": Column("training tokens that the run was planned to see"),

@@ -30,7 +30,7 @@ from scaling.tables.configurations import (
 )
 from scaling.tables.files import RawTable, read_file
 from scaling.tables.filling import fill_in
-from scaling.tables.losses import kind_of
+from scaling.tables.losses import kind_of, metric_hint
 from scaling.tables.notes import Note, NoteCode, printable
 from scaling.tables.numbers import read_numbers
 from scaling.tables.reading import Reading, flops_in_doubt, understand, units_in_doubt
@@ -112,6 +112,7 @@ class Records(Displayed):
                 raise RecordError(
                     f'{self.source}: no column "{name}" (it has: {have}); map one with '
                     f'--columns {name}=THEIR_NAME, in Python columns={{"{name}": "THEIR_NAME"}}'
+                    f"{metric_hint(theirs) if name == 'loss' else ''}"
                 )
 
     def require_clear(self, *names: str) -> None:

@@ -1,6 +1,7 @@
 """What a loss is: its unit by the name of its column, and whether less of it is better."""
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +56,12 @@ def kind_of(name: str) -> str:
 def rises_with_quality(name: str) -> bool:
     """Whether the name of a column is that of a metric that is better when higher."""
     return bool(_HIGHER.search(_flat(name).replace("/", "_").replace("@", "_at")))
+
+
+def metric_hint(columns: Sequence[str]) -> str:
+    """What to type where a table has no loss but a metric that is better when higher."""
+    metric = next((name for name in columns if rises_with_quality(name)), None)
+    return "" if metric is None else f'; or fit "{metric}" with --metric and --better higher'
 
 
 def unit_named(text: str) -> str:

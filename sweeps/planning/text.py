@@ -16,13 +16,17 @@ from sweeps.planning.plan import SweepPlan
 from sweeps.planning.training_text import TrainingText
 
 _WIDTH = 120  # columns of a terminal
+_COUNTED = (
+    "tokens per parameter: of those that a token is multiplied with (blocks and head), as "
+    "grid.tokens_per_param counts them\n\n"
+)
 
 
 def plan_text(plan: SweepPlan) -> str:
     """The runs of a plan, a row each, and what they cost together."""
     columns = (
-        "width", "depth", "params", "tokens", "tokens/param", "batch", "steps", "learning rate",
-        "FLOP", "seconds", "seed", "",
+        "width", "depth", "params", "tokens", "tokens per parameter", "batch", "steps",
+        "learning rate", "FLOP", "seconds", "seed", "",
     )  # fmt: skip
     rows = [
         (
@@ -49,7 +53,7 @@ def plan_text(plan: SweepPlan) -> str:
     )
     text = "".join(f"\n{line}" for line in TrainingText.of(plan).lines)
     rest = text + _saving(plan) + _determinism(plan)
-    return table(columns, rows) + recipe_text(plan) + total + rest
+    return table(columns, rows) + _COUNTED + recipe_text(plan) + total + rest
 
 
 def recipe_text(plan: SweepPlan) -> str:
@@ -87,7 +91,7 @@ def recipe_text(plan: SweepPlan) -> str:
         rule += (
             f"until a decay begins the rate falls as the tokens so far ^ "
             f"{recipe.learning_rate_tokens_exponent:g}; stated where a run of "
-            f"{recipe.anchor_tokens_per_param:g} tokens/param decays\n"
+            f"{recipe.anchor_tokens_per_param:g} tokens per parameter decays\n"
         )
     family = find_family(plan.config.model.family)
     if family.recipe_note:

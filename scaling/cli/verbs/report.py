@@ -17,6 +17,7 @@ from scaling.names import checked_name
 
 if TYPE_CHECKING:
     from scaling.store.run_store import RunStore
+    from sweeps.config.sweep import SweepConfig
     from sweeps.planning.plan import SweepPlan
 
 Arguments = argparse.Namespace
@@ -54,7 +55,6 @@ def study(arguments: Arguments) -> None:
         STUDIES[arguments.config](arguments)
         return
     from analysis.report import write_study
-    from sweeps.config.yaml_file import load_config
     from sweeps.planning.plan import plan_sweep
     from sweeps.planning.text import plan_text
     from sweeps.running.runner import run_sweep
@@ -64,7 +64,7 @@ def study(arguments: Arguments) -> None:
         raise ConfigError("--publish tags a sealed forecast; name it with --seal NAME")
     if arguments.seal is not None:
         checked_name(arguments.seal, "--seal")
-    planned, cost = with_cost_left(plan_sweep(load_config(arguments.config, arguments.set)))
+    planned, cost = with_cost_left(plan_sweep(_sweep_to_study(arguments)))
     say(plan_text(planned))
     may_spend(planned, cost, arguments)
     store = open_store(planned)
@@ -85,6 +85,19 @@ def study(arguments: Arguments) -> None:
     )
     put(written.to_text())
     _show_in_mlflow(planned, store, written.report)
+
+
+def _sweep_to_study(arguments: Arguments) -> "SweepConfig":
+    """The sweep of CONFIG; where nothing bears this name, the studies of theory are told too."""
+    from sweeps.config.shipped import shipped_configs
+    from sweeps.config.yaml_file import load_config
+
+    try:
+        return load_config(arguments.config, arguments.set)
+    except ConfigError as error:
+        if Path(arguments.config).exists() or arguments.config in shipped_configs():
+            raise
+        raise ConfigError(f"{error}; or a study of theory: {', '.join(STUDIES)}") from error
 
 
 def _show_in_mlflow(planned: "SweepPlan", store: "RunStore", report: Path) -> None:

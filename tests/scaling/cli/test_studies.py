@@ -36,3 +36,10 @@ def test_what_a_study_cannot_take_is_one_line(words, message, tmp_path, capsys):
     assert main(["study", "implicit-bias", *words, "-o", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1
+
+
+def test_a_name_of_no_study_lists_the_configs_and_the_studies(capsys):
+    assert main(["study", "implcit-bias"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "quickstart" in said and "or a study of theory: implicit-bias" in said

@@ -31,6 +31,7 @@ from scaling.tables.spellings import meaning_of
         ("D_B", "tokens", 1e9),
         ("Billion tokens", "tokens", 1e9),
         ("jetons", "tokens", 1),
+        ("config.data.tokens", "tokens", 1),
         ("params_n_tokens", "tokens", 1),  # Optuna
         ("dataset_tokens", "unique_tokens", 1),
         ("pf_days", "train_flops", 8.64e19),
@@ -105,3 +106,9 @@ def test_lists_of_keys_and_values_are_columns(tmp_path):
     records = read_records(path)
     assert records.column("params").tolist() == [1e8]
     assert records.column("loss").tolist() == [3.0]
+
+
+def test_a_table_of_accuracies_is_told_how_to_fit_one():
+    records = records_from_table(pd.DataFrame({**SIZES, "accuracy": [0.3, 0.4, 0.5]}))
+    with pytest.raises(RecordError, match='or fit "accuracy" with --metric and --better higher'):
+        records.usable("params")
