@@ -11,7 +11,17 @@ from typing import NoReturn
 from scaling.cli import options
 from scaling.cli.completion import SHELLS, completion
 from scaling.cli.outputs import put, say
-from scaling.cli.verbs import dashboard, forecast, report, runs, seals, studies, sweep
+from scaling.cli.verbs import (
+    dashboard,
+    forecast,
+    report,
+    runs,
+    sample,
+    score,
+    seals,
+    studies,
+    sweep,
+)
 from scaling.errors import ScalingError
 from scaling.tables.notes import plain
 from scaling.version import installed_version
@@ -131,6 +141,20 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
         options.json_output,
     ),
     forecast.health: (options.source, _JSON, options.json_output),
+    sample.sample: (
+        sample.models,
+        sample.prompt,
+        sample.drawing,
+        _JSON,
+        options.json_output,
+    ),
+    score.score: (
+        sample.models,
+        score.text,
+        sample.prompt,
+        _JSON,
+        options.json_output,
+    ),
     report.report: (options.source, options.law("auto"), options.questions, options.title, _PAGE),
     dashboard.dashboard: (options.sources, options.table, options.serving),
     report.study: (

@@ -46,17 +46,19 @@ def source(command: argparse.ArgumentParser) -> None:
     )
     table(command)
     command.add_argument(
-        "--seed", type=_seed, default=0, metavar="S", help="seed of every random draw (%(default)s)"
+        "--seed", type=seed, default=0, metavar="S", help="seed of every random draw (%(default)s)"
     )
 
 
-def _seed(text: str) -> int:
+def seed(text: str) -> int:
+    """The seed that an option gives."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f'"{text}" is not a whole number from 0')
     return int(text)
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """The whole number that an option gives."""
     value = given_number(text)
     if not value.is_integer():
         raise argparse.ArgumentTypeError(f'"{text}" is not a whole number')
@@ -302,7 +304,7 @@ def fitting(command: argparse.ArgumentParser) -> None:
         help="express a constant by others, for example beta=alpha; repeatable",
     )
     command.add_argument(
-        "--bootstrap", type=_whole, default=1000, metavar="N", help="resamples (%(default)s)"
+        "--bootstrap", type=whole, default=1000, metavar="N", help="resamples (%(default)s)"
     )
     command.add_argument(
         "--cluster", metavar="COLUMN", help="resample runs that share this together"
@@ -345,7 +347,7 @@ def questions(command: argparse.ArgumentParser) -> None:
     ):
         command.add_argument(flag, metavar=metavar, help=text, type=given_number, nargs="+")
     _levels(command, "of a new run")
-    command.add_argument("--draws", type=_whole, default=2000, help="draws (%(default)s)")
+    command.add_argument("--draws", type=whole, default=2000, help="draws (%(default)s)")
 
 
 def points_and_seals(command: argparse.ArgumentParser) -> None:
@@ -435,7 +437,7 @@ def tokenizing(command: argparse.ArgumentParser) -> None:
         help="leave out documents that are not UTF-8, and say how many, instead of refusing them",
     )
     command.add_argument(
-        "--shard-tokens", type=_whole, default=100_000_000, metavar="N", help="(%(default)s)"
+        "--shard-tokens", type=whole, default=100_000_000, metavar="N", help="(%(default)s)"
     )
     command.add_argument(
         "--validation-share",

@@ -30,6 +30,11 @@ def put(text: str, end: str = "\n") -> None:
     print(plain(text), end=end)
 
 
+def stream(text: str) -> None:
+    """Print a part of an answer to standard output at once, whatever it was made from."""
+    print(plain(text), end="", flush=True)
+
+
 def tell(arguments: Arguments, limits: "Iterable[Limit]" = ()) -> None:
     """Say on standard error how the runs were read, where nothing else of the verb does; what
     ``limits`` have told of rows is not told again."""

@@ -22,6 +22,7 @@ from sweeps.models.stacked import StackModel
 
 #: Sums of probabilities that differ by less are equal: 1 - 0.8 is 0.19999999 in floats.
 MASS_TOLERANCE = 1e-6
+_SEEDS = 1 << 63
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,16 @@ class SamplingRule:
             raise ConfigError(f"top-p {self.top_p:g}: it is a mass above 0, and at most 1")
         if not 0 <= self.min_p <= 1:
             raise ConfigError(f"min-p {self.min_p:g}: it is a share from 0 to 1")
+
+    def __str__(self) -> str:
+        """The rule in words, in the order in which its parts apply."""
+        if self.is_greedy:
+            return "greedy: always the likeliest token"
+        parts = [f"temperature {self.temperature:g}"]
+        parts += [f"top-k {self.top_k}"] if self.top_k is not None else []
+        parts += [f"top-p {self.top_p:g}"] if self.top_p < 1 else []
+        parts += [f"min-p {self.min_p:g}"] if self.min_p > 0 else []
+        return f"drawn by {', '.join(parts)}"
 
     @property
     def is_greedy(self) -> bool:
@@ -133,6 +144,8 @@ def next_tokens(
     Raises ConfigError for prompts that are empty, longer than the context, or hold other tokens.
     """
     context = check_prompts(model, prompts)
+    if not 0 <= seed < _SEEDS:
+        raise ConfigError(f"seed {seed}: it is a whole number from 0, below 2**63")
     generator = torch.Generator(model.device).manual_seed(seed)
     seen = prompts.to(model.device).long().expand(model.replicas, -1, -1)
     past = model.new_cache(len(prompts)) if cache else None

@@ -1,6 +1,7 @@
-"""How likely a model finds a text: the log-likelihood of each token given all before it."""
+"""How likely a model finds a text: the log-likelihood of each token given those before it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,13 +11,16 @@ from scaling.errors import ConfigError
 from sweeps.generation.sampling import check_prompts
 from sweeps.models.stacked import StackModel
 
+_LARGEST_LOSS = 709.0  # exp of more is no float
+_TOGETHER = 64  # windows that are computed at once
+
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
     """The log-likelihood of one text under one model."""
 
     log_likelihoods: tuple[float, ...]
-    """Nats of each scored token given all before it, at most 0."""
+    """Nats of each scored token given those before it, at most 0."""
     bytes_scored: int | None = None
     """Bytes that these tokens stand for; None where they stand for no text."""
 
@@ -27,8 +31,9 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean loss of a token."""
-        return math.exp(-self.total / len(self.log_likelihoods))
+        """exp of the mean loss of a token; infinite where no float is as large."""
+        loss = -self.total / len(self.log_likelihoods)
+        return math.exp(loss) if loss < _LARGEST_LOSS else math.inf
 
     @property
     def bits_per_byte(self) -> float | None:
@@ -60,3 +65,30 @@ def log_likelihoods(model: StackModel, tokens: Tensor, *, given: int = 1) -> Ten
         logits = model(tokens[..., :-1]).unflatten(1, (tokens.shape[1], -1))
         chances = logits.float().log_softmax(-1)
         return chances.gather(-1, tokens[..., 1:, None]).squeeze(-1)[..., given - 1 :]
+
+
+def text_log_likelihoods(model: StackModel, tokens: Sequence[int], *, given: int = 1) -> Tensor:
+    """(length - given,) Of one text of any length, under the first replica: as `log_likelihoods`,
+    but that a token beyond the context is given `least_given` tokens before it, or a few more.
+
+    Raises ConfigError as that does, and for a prompt that is longer than the context.
+    """
+    row, window = torch.tensor(tokens, dtype=torch.long), model.context + 1
+    if given > model.context:
+        raise ConfigError(
+            f"the prompt has {given} tokens, and the model's context is {model.context}; give a "
+            "shorter one"
+        )
+    parts = [log_likelihoods(model, row[None, :window], given=given)]
+    if len(row) > window:
+        kept = least_given(model)
+        for some in row.unfold(0, window, window - kept)[1:].split(_TOGETHER):
+            parts += [log_likelihoods(model, some, given=kept)] if len(some) else []
+        if rest := (len(row) - window) % (window - kept):
+            parts.append(log_likelihoods(model, row[None, -window:], given=window - rest))
+    return torch.cat([part[0].flatten() for part in parts])
+
+
+def least_given(model: StackModel) -> int:
+    """Tokens that a token beyond the context is given, at least: half the context."""
+    return model.context + 1 - max(1, model.context // 2)

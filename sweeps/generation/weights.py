@@ -19,6 +19,7 @@ from safetensors.torch import save
 from scaling.errors import ConfigError
 from sweeps.config.model import ModelConfig
 from sweeps.data.documents.atomic import write_atomically
+from sweeps.data.tokens.vocabulary import SymbolVocabulary, Vocabulary, vocabulary_from
 from sweeps.models.family import ModelOptions
 from sweeps.models.registry import find_family
 from sweeps.models.stacked import Layout, StackedWeights
@@ -26,7 +27,7 @@ from sweeps.planning.run_plan import RunPlan
 
 SUFFIX = ".safetensors"
 _HEADER = "scaling"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class KeptModel:
     objective: str
     tokenizer: str
     tokenizer_hash: str
+    vocabulary: Vocabulary
     path: Path
 
 
@@ -50,18 +52,24 @@ def weights_path(folder: str | Path, run_id: str) -> Path:
 
 
 def write_weights(
-    folder: str | Path, run: RunPlan, weights: torch.Tensor, layout: Layout
+    folder: str | Path,
+    run: RunPlan,
+    weights: torch.Tensor,
+    layout: Layout,
+    vocabulary: Vocabulary | None,
 ) -> dict[str, str]:
-    """Write the weights of a run, (parameters,), and give what its record says of them: the file,
-    and the SHA-256 of its content. OSError where the disk takes no more; there is no part of a file
-    then."""
+    """Write the weights of a run, (parameters,), with what its tokens stand for (None: they are
+    numbers), and give what its record says of them: the file, and the SHA-256 of its content.
+    OSError where the disk takes no more; there is no part of a file then."""
     sizes = [rows * columns for rows, columns in layout.values()]
     parts = torch.split(weights.detach().float().cpu(), sizes)
     matrices = {
         name: part.reshape(size).clone()
         for (name, size), part in zip(layout.items(), parts, strict=True)
     }
-    header = {_HEADER: json.dumps(_description(run), sort_keys=True)}
+    words = vocabulary or SymbolVocabulary.numbers(run.data.used_vocab_size or run.data.vocab_size)
+    described = {**_description(run), "vocabulary": words.to_document()}
+    header = {_HEADER: json.dumps(described, sort_keys=True)}
     content = save(matrices, metadata=header)
     path = weights_path(folder, run.run_id).absolute()
     write_atomically(path, content)
@@ -96,7 +104,12 @@ def read_weights(
     try:
         said = json.loads(header or "")
         model = _built(said)
-        kept = KeptModel(model=model, path=path, **{name: str(said[name]) for name in _NAMES})
+        kept = KeptModel(
+            model=model,
+            path=path,
+            vocabulary=vocabulary_from(said["vocabulary"]),
+            **{name: str(said[name]) for name in _NAMES},
+        )
     except (ConfigError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(f"{path}: no weights that this toolkit wrote ({error!r})") from error
     if run_id is not None and kept.run_id != run_id:

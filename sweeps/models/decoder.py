@@ -23,7 +23,7 @@ class DecoderFamily:
 
     name: str = "slt-dec/1"
     views: frozenset[View] = frozenset({"past", "both"})
-    can: frozenset[Ability] = frozenset({"depth", "compile", "shard"})
+    can: frozenset[Ability] = frozenset({"depth", "compile", "shard", "continue"})
     recipe_note: str = ""
 
     def shape(

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 #: What an input position may see of the inputs: itself and those before it, or all of them.
 View = Literal["past", "both"]
-#: What not every family can: have several blocks, have them compiled, or lie in shares on several
-#: devices.
-Ability = Literal["depth", "compile", "shard"]
+#: What not every family can: have several blocks, have them compiled, lie in shares on several
+#: devices, or go on from a prompt that is all it reads.
+Ability = Literal["depth", "compile", "shard", "continue"]
 
 
 class Shape(Protocol):
@@ -91,7 +91,7 @@ class Family(Protocol):
 
     @property
     def can(self) -> frozenset[Ability]:
-        """What of the things that a launch may ask for."""
+        """What of these it can."""
 
     @property
     def recipe_note(self) -> str:

@@ -24,7 +24,7 @@ class LinearFamily:
 
     name: str = "linear_lm/1"
     views: frozenset[View] = frozenset({"past"})
-    can: frozenset[Ability] = frozenset()
+    can: frozenset[Ability] = frozenset({"continue"})
     recipe_note: str = (
         "the learning rate's rule for width holds by its argument (an embedding, and a head that "
         "starts at zero); those for batch and tokens were measured on the decoder alone, depth and "

@@ -9,7 +9,6 @@ from scaling.columns import NATS_PER_TOKEN
 from scaling.store.run_state import RunState
 from scaling.store.run_writer import RunWriter
 from scaling.store.settlement import Settlement
-from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.crash import Crash
 from sweeps.planning.run_plan import RunPlan
 from sweeps.running.early_stop import OutcomeSettled, StopRequests
@@ -102,7 +101,7 @@ class TaskLog:
             self.ended.add(run.run_id)
             curve.flush()
             found = dict(health.get(run.run_id, {}))
-            self._send(_store(run, result, writer, found, self._task.launch))
+            self._send(_store(run, result, writer, found, self._task))
 
     def keep_traceback(self, run: RunPlan, crash: Crash) -> None:
         """Keep with an open run what went wrong beside its training."""
@@ -127,7 +126,7 @@ def _store(
     trained: "TrainedRun",
     writer: RunWriter,
     health: Mapping[str, float | str],
-    launch: LaunchConfig,
+    task: Task,
 ) -> RunEvent:
     from sweeps.data.sources.generated import entropy_leak
 
@@ -140,8 +139,8 @@ def _store(
         writer.fail(RunState.FAILED, leak)
         return RunEvent(kind=EventKind.FAILED, run=run, reason=leak)
     record = trained.record(run)
-    if launch.keep_weights:
-        record |= _kept_weights(run, trained, launch.weights_folder, record.get("notes"))
+    if task.launch.keep_weights:
+        record |= _kept_weights(run, trained, task, record.get("notes"))
     writer.finish({**record, **health})
     return RunEvent(
         kind=EventKind.FINISHED,
@@ -152,15 +151,16 @@ def _store(
     )
 
 
-def _kept_weights(
-    run: RunPlan, trained: "TrainedRun", folder: str, notes: object
-) -> dict[str, str]:
+def _kept_weights(run: RunPlan, trained: "TrainedRun", task: Task, notes: object) -> dict[str, str]:
     """What the record says of the file of a run's weights; of a disk that took none, a note: the
     measurement is whole without it."""
+    from sweeps.data.registry import load_corpus
     from sweeps.generation.weights import write_weights
 
+    folder = task.launch.weights_folder
+    vocabulary = load_corpus(task.data, run.shape.context).vocabulary  # the one it trained on
     try:
-        return write_weights(folder, run, trained.weights, trained.layout)
+        return write_weights(folder, run, trained.weights, trained.layout, vocabulary)
     except OSError as error:
         note = f"weights could not be written to {folder} ({error.strerror or error})"
         return {"notes": f"{notes}; {note}" if notes else note}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from sweeps.data.documents.summary import TextSummary
+    from sweeps.data.tokens.vocabulary import Vocabulary
 
 #: `train_tokens` of a source that never repeats itself.
 UNLIMITED_TOKENS = sys.maxsize
@@ -72,6 +73,8 @@ class Corpus(ABC):
     """Documents that are no part of it, since they are not UTF-8: file and byte of each."""
     text: TextSummary | None = None
     """Its documents, counted; None where tokens came from elsewhere."""
+    vocabulary: Vocabulary | None = None
+    """What its tokens stand for; None: they have numbers alone."""
 
     @property
     @abstractmethod

@@ -25,6 +25,7 @@ from sweeps.data.sources.base import (
 from sweeps.data.sources.grammars import END, PADDING, START, Language
 from sweeps.data.sources.markov_chains import whole_weights
 from sweeps.data.sources.philox import philox, seed_key
+from sweeps.data.tokens.vocabulary import SymbolVocabulary
 
 if TYPE_CHECKING:
     import torch
@@ -192,7 +193,13 @@ def load_anbn(config: AnbnData, context: int) -> SentenceCorpus:
         rows[n - 1, : 2 * n + 2] = [START, *[a] * n, *[b] * n, END]
     targets = float((rows[:, 1:] != PADDING).sum() / longest)
     facts = _facts(language, rows, math.log(longest), targets, longest * context)
-    return ListedSentences(facts=facts, held_back=rows, context=context, language=language)
+    return ListedSentences(
+        facts=facts,
+        held_back=rows,
+        context=context,
+        language=language,
+        vocabulary=_vocabulary(language),
+    )
 
 
 def geometric_anbn(q: float) -> Rules:
@@ -224,7 +231,17 @@ def _drawn(language: Language, count: int, seed: int, context: int) -> DrawnSent
         )
     rows = Sampler(language).rows(np.arange(count), context, seed, _VALIDATION)
     facts = _facts(language, rows, language.entropy, language.mean_targets, UNLIMITED_TOKENS)
-    return DrawnSentences(facts=facts, held_back=rows, context=context, language=language)
+    return DrawnSentences(
+        facts=facts,
+        held_back=rows,
+        context=context,
+        language=language,
+        vocabulary=_vocabulary(language),
+    )
+
+
+def _vocabulary(language: Language) -> SymbolVocabulary:
+    return SymbolVocabulary(language.symbols, start=START, end=END)
 
 
 def _facts(

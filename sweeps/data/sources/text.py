@@ -17,6 +17,7 @@ from sweeps.data.sources.base import (
     spaced_windows,
 )
 from sweeps.data.tokens.tokenizer import Tokenizer, find_tokenizer
+from sweeps.data.tokens.vocabulary import vocabulary_of
 
 #: A document with a larger share of the text than this is cut, so that one file can be split.
 _LARGEST_SHARE = 0.05
@@ -60,6 +61,7 @@ def load_text(config: TextData, context: int) -> StreamCorpus:
         context=context,
         left_out=tuple(left_out or ()),
         text=TextSummary.of(documents),
+        vocabulary=vocabulary_of(tokenizer),
     )
 
 

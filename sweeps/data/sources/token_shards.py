@@ -29,7 +29,8 @@ from sweeps.data.tokens.shards import (
     outside,
     read_manifest,
 )
-from sweeps.data.tokens.tokenizer import TOKENIZERS, find_tokenizer
+from sweeps.data.tokens.tokenizer import TOKENIZERS, Tokenizer, find_tokenizer
+from sweeps.data.tokens.vocabulary import vocabulary_of
 
 if TYPE_CHECKING:
     import torch
@@ -148,8 +149,12 @@ def load_shards(config: ShardsData, context: int) -> ShardCorpus:
     validation = held_back.read(np.arange(count) * held_back.windows // count)
     manifest = next(iter(manifests.values()), None)
     logits = manifest.logits if manifest and manifest.logits else -(-vocab_size // 64) * 64
-    name, tokenizer_hash, token_bytes = _tokenizer(config, manifest, vocab_size)
-    exact = None if token_bytes is None else float(token_bytes[validation[:, 1:]].mean())
+    name, tokenizer_hash, tokenizer = _tokenizer(config, manifest, vocab_size)
+    exact = None
+    if tokenizer is not None:
+        padding = np.zeros(vocab_size - tokenizer.vocab_size, dtype=np.int64)
+        token_bytes = np.concatenate([tokenizer.token_bytes, padding])
+        exact = float(token_bytes[validation[:, 1:]].mean())
     facts = CorpusFacts(
         data_hash=_set_hash(train, held_back),
         eval_hash=hash_of(validation),
@@ -161,7 +166,13 @@ def load_shards(config: ShardsData, context: int) -> ShardCorpus:
         validation_sequences=len(validation),
         bytes_per_token=exact,
     )
-    return ShardCorpus(facts=facts, train=train, held_back=validation, context=context)
+    return ShardCorpus(
+        facts=facts,
+        train=train,
+        held_back=validation,
+        context=context,
+        vocabulary=vocabulary_of(tokenizer) if tokenizer else None,
+    )
 
 
 def _paths(config: ShardsData) -> dict[str, list[Path]]:
@@ -256,8 +267,8 @@ def _open_set(
 
 def _tokenizer(
     config: ShardsData, manifest: Manifest | None, vocab_size: int
-) -> tuple[str, str, np.ndarray | None]:
-    """Name, hash, and bytes of each token where they can be known."""
+) -> tuple[str, str, Tokenizer | None]:
+    """Name, hash, and the tokenizer itself where it can be known."""
     name = manifest.tokenizer if manifest else "unknown"
     tokenizer_hash = manifest.tokenizer_hash if manifest else "unknown"
     source = config.tokenizer
@@ -270,8 +281,7 @@ def _tokenizer(
     tokenizer = find_tokenizer(source)
     if tokenizer_hash not in ("unknown", tokenizer.hash) or tokenizer.vocab_size > vocab_size:
         raise CorpusError(f"{source}: not the tokenizer that the shards were written with")
-    padding = np.zeros(vocab_size - tokenizer.vocab_size, dtype=np.int64)
-    return tokenizer.name, tokenizer.hash, np.concatenate([tokenizer.token_bytes, padding])
+    return tokenizer.name, tokenizer.hash, tokenizer
 
 
 def _set_hash(*sets: ShardSet) -> str:

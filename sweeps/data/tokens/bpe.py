@@ -86,9 +86,29 @@ class BpeTokenizer:
         end = self.end_token
         return [np.array([*item.ids, end], dtype=self.token_type) for item in encoded]
 
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a text without the end of a document."""
+        return list(self._engine.encode(text, add_special_tokens=False).ids)
+
+    def bytes_of(self, token: int) -> bytes:
+        """What a token stands for; not the one that ends a document."""
+        return bytes(_BYTE_OF[character] for character in self._engine.id_to_token(token))
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens, ends of documents left out."""
         return str(self._engine.decode(list(tokens), skip_special_tokens=True))
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The byte of each character: printable ones of Latin-1 are themselves, the others follow from
+    256 on, in order."""
+    shown = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(_ALPHABET) if byte not in shown]
+    found = {chr(byte): byte for byte in shown}
+    return found | {chr(_ALPHABET + place): byte for place, byte in enumerate(hidden)}
+
+
+_BYTE_OF = _byte_alphabet()
 
 
 def read_bpe(path: str | Path) -> BpeTokenizer:

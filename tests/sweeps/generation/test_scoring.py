@@ -7,13 +7,17 @@ import pytest
 import torch
 
 from scaling.errors import ConfigError
-from sweeps.generation.scoring import Score, log_likelihoods
+from sweeps.generation.scoring import (
+    Score,
+    least_given,
+    log_likelihoods,
+    text_log_likelihoods,
+)
 from sweeps.models.family import ModelOptions
-from sweeps.models.registry import FAMILIES
-from tests.sweeps.generation.test_sampling import built
+from tests.sweeps.generation.test_sampling import CONTINUING, built
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("family", CONTINUING)
 def test_probabilities_of_all_texts_of_a_length_add_up_to_one(family):
     model = built(family, (1, 2), ModelOptions(used_vocab_size=3))
     texts = torch.tensor([(1, *text) for text in itertools.product(range(3), repeat=4)])
@@ -66,3 +70,21 @@ def test_what_cannot_be_scored_is_refused(length, given, said):
 def test_a_last_token_that_the_model_does_not_know_is_refused():
     with pytest.raises(ConfigError, match="token 32"):
         log_likelihoods(built(), torch.tensor([[1, 32]]))
+
+
+@pytest.mark.parametrize("length", [26, 37, 38, 61, 900])
+def test_a_text_beyond_the_context_is_scored_in_windows_that_leave_nothing_out(length):
+    model = built()
+    text = torch.randint(32, (length,), generator=torch.Generator().manual_seed(length))
+    found = text_log_likelihoods(model, text.tolist(), given=3)
+    assert len(found) == length - 3
+    assert least_given(model) == 13
+    assert torch.allclose(found[:22], log_likelihoods(model, text[None, :25], given=3)[0, 0])
+    for place in (25, length - 1):  # given half a context, or a few tokens more
+        starts = range(place - 24, place - 12)
+        ways = [log_likelihoods(model, text[None, s : s + 25])[0, 0, place - s - 1] for s in starts]
+        assert min(abs(float(found[place - 3] - way)) for way in ways) < 1e-5
+
+
+def test_a_perplexity_beyond_all_floats_is_infinite():
+    assert Score(log_likelihoods=(-1e4,)).perplexity == math.inf

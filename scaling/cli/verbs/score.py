@@ -1,0 +1,47 @@
+"""The verb that asks trained models how likely a text is."""
+
+import argparse
+import json
+
+from scaling.cli.outputs import answer, say
+from scaling.cli.verbs.sample import content, models_named
+from scaling.errors import ConfigError
+from scaling.words import counted
+
+Arguments = argparse.Namespace
+
+
+def score(arguments: Arguments) -> None:
+    """Score a text by the models of RUNs: log-likelihood, perplexity, bits per byte."""
+    from sweeps.generation.scored_texts import scored, scores_document
+    from sweeps.generation.text import scores_text
+
+    text = content(arguments.text, arguments.file)
+    if text is None:
+        raise ConfigError("there is no text to score; give it with --text, or a file with --file")
+    prompt = content(arguments.prompt, arguments.prompt_file)
+    runs = models_named(arguments)
+    found = [scored(run, text, prompt=prompt, ends=arguments.end) for run in runs]
+    answer(json.dumps(scores_document(found)), lambda: scores_text(found), arguments)
+    if prompt is None:
+        say("each run was given the first token of the text (of a sentence its start)")
+    if any(one.is_read_otherwise for one in found):
+        say("a run's tokenizer makes several of the characters one; that is what was scored")
+    for one in found:
+        if one.least_given:
+            say(
+                f"{one.run_id}: the text is longer than the context of {one.context}; tokens "
+                f"beyond it were given {counted(one.least_given, 'token')} before them, or more"
+            )
+
+
+def text(command: argparse.ArgumentParser) -> None:
+    """What is scored."""
+    group = command.add_mutually_exclusive_group()
+    group.add_argument(
+        "--text", metavar="TEXT", help="the text, or tokens parted by blanks as in --prompt"
+    )
+    group.add_argument("--file", metavar="FILE", help="the same from a file; -: from stdin")
+    command.add_argument(
+        "--end", action="store_true", help="score the end of the document or sentence too"
+    )

@@ -1,0 +1,160 @@
+"""How runs continue a prompt: text in and text out, by each run's own tokens."""
+
+import codecs
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+
+from scaling.errors import ConfigError
+from sweeps.data.tokens.vocabulary import Vocabulary, spelled
+from sweeps.generation.kept_runs import KeptRun, check_continues
+from sweeps.generation.sampling import SamplingRule, check_prompts, next_tokens
+
+#: Continuations that are computed together; more would want memory for keys and values.
+MOST_SAMPLES = 1024
+
+
+class Ending(StrEnum):
+    """Why a continuation goes no further."""
+
+    TOKENS = "tokens"
+    """It has as many tokens as were asked for."""
+    END = "end"
+    """The model has ended the document or sentence."""
+    CONTEXT = "context"
+    """The context is full: the model was trained on no longer sequence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continuation:
+    """One way in which a model continues a prompt."""
+
+    tokens: tuple[int, ...]
+    """Without the one that ends a document or sentence."""
+    text: str
+    ending: Ending
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinuedPrompt:
+    """A prompt, and what one run makes of it."""
+
+    run: KeptRun
+    run_id: str
+    name: str
+    """Of the run, for people."""
+    context: int
+    prompt_tokens: tuple[int, ...]
+    prompt: str
+    """As the run's tokens spell it."""
+    is_read_otherwise: bool
+    """Whether that is another text than was given: the run's tokenizer makes several one."""
+    continuations: tuple[Continuation, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "run_id": self.run_id,
+            "name": self.name,
+            "sweep": self.run.sweep,
+            "params": self.run.params,
+            "loss": self.run.loss,
+            "weights_file": self.run.path,
+            "context": self.context,
+            "prompt": self.prompt,
+            "prompt_tokens": list(self.prompt_tokens),
+            "continuations": [
+                {"text": one.text, "tokens": list(one.tokens), "ending": one.ending.value}
+                for one in self.continuations
+            ],
+        }
+
+
+def continued(
+    run: KeptRun,
+    prompt: bytes,
+    *,
+    rule: SamplingRule,
+    tokens: int | None = None,
+    samples: int = 1,
+    seed: int = 0,
+    on_text: Callable[[str], None] = lambda text: None,
+) -> ContinuedPrompt:
+    """Continue a prompt by so many tokens, or to the end of the context (None), so many times;
+    `on_text` hears the text of the first continuation as it comes.
+
+    Raises ConfigError for a run that cannot, a prompt that is empty, beyond the context or not of
+    the run's tokens, a number that is none, and a rule that asks for more tokens than there are.
+    """
+    if tokens is not None and tokens < 1:
+        raise ConfigError(f"{tokens} tokens to sample: it is a number from 1")
+    if not 1 <= samples <= MOST_SAMPLES:
+        raise ConfigError(f"{samples} samples: it is a number from 1 to {MOST_SAMPLES:,}")
+    kept = run.read()
+    check_continues(kept)
+    words, model = kept.vocabulary, kept.model
+    given = words.encode(prompt)
+    prompts = torch.tensor([given], dtype=torch.long)
+    check_prompts(model, prompts)
+    room = model.context + 1 - len(given)
+    wanted = room if tokens is None else min(tokens, room)
+    hear = _Hearer(words, on_text)
+    rows: list[list[int]] = [[] for _ in range(samples)]
+    steps = next_tokens(model, prompts.expand(samples, -1), tokens=wanted, rule=rule, seed=seed)
+    for step in steps:
+        for row, token in zip(rows, step[0].tolist(), strict=True):
+            if words.end is None or row[-1:] != [words.end]:
+                row.append(token)
+                if row is rows[0] and token != words.end:
+                    hear.token(token)
+        if words.end is not None and all(row[-1] == words.end for row in rows):
+            break
+    hear.end()
+    full = Ending.CONTEXT if tokens is None or tokens > room else Ending.TOKENS
+    text = spelled(words, given)
+    return ContinuedPrompt(
+        run=run,
+        run_id=kept.run_id,
+        name=kept.name,
+        context=model.context,
+        prompt_tokens=tuple(given),
+        prompt=text,
+        is_read_otherwise=words.stands_for_text and text.encode() != prompt,
+        continuations=tuple(_continuation(words, row, full) for row in rows),
+    )
+
+
+def continuations_document(
+    rule: SamplingRule, seed: int, found: Sequence[ContinuedPrompt]
+) -> dict[str, Any]:
+    """Everything that was said, for JSON."""
+    return {"rule": asdict(rule), "seed": seed, "runs": [one.to_dict() for one in found]}
+
+
+def _continuation(words: Vocabulary, row: list[int], full: Ending) -> Continuation:
+    has_ended = words.end is not None and row[-1] == words.end
+    tokens = row[:-1] if has_ended else row
+    return Continuation(
+        tokens=tuple(tokens),
+        text=spelled(words, tokens),
+        ending=Ending.END if has_ended else full,
+    )
+
+
+class _Hearer:
+    """Gives text on, token by token, in whole characters."""
+
+    def __init__(self, words: Vocabulary, on_text: Callable[[str], None]) -> None:
+        self._words, self._on_text = words, on_text
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def token(self, token: int) -> None:
+        if text := self._decoder.decode(self._words.spell(token)):
+            self._on_text(text)
+
+    def end(self) -> None:
+        if text := self._decoder.decode(b"", final=True):
+            self._on_text(text)

@@ -1,0 +1,97 @@
+"""How likely runs find a text: text in, log-likelihoods out, by each run's own tokens."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scaling.errors import ConfigError
+from sweeps.generation.kept_runs import KeptRun, check_continues
+from sweeps.generation.scoring import Score, least_given, text_log_likelihoods
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredText:
+    """A text, and how likely one run finds it."""
+
+    run: KeptRun
+    run_id: str
+    name: str
+    """Of the run, for people."""
+    context: int
+    given_tokens: tuple[int, ...]
+    """Those of the prompt; without one the text's first token, which a model gives no probability
+    but where sentences have a start."""
+    tokens: tuple[int, ...]
+    """Those that are scored."""
+    score: Score
+    least_given: int | None
+    """Tokens before each that it was given, at least, of a text that is longer than the context;
+    None: each was given all before it."""
+    is_read_otherwise: bool
+    """Whether the run's tokens spell another text: its tokenizer makes several characters one."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; a perplexity that is infinite is none there."""
+        score = self.score
+        return {
+            "run_id": self.run_id,
+            "name": self.name,
+            "sweep": self.run.sweep,
+            "params": self.run.params,
+            "loss": self.run.loss,
+            "weights_file": self.run.path,
+            "context": self.context,
+            "given_tokens": list(self.given_tokens),
+            "tokens": list(self.tokens),
+            "log_likelihoods": list(score.log_likelihoods),
+            "log_likelihood": score.total,
+            "log_likelihood_per_token": score.total / len(self.tokens),
+            "perplexity": score.perplexity if math.isfinite(score.perplexity) else None,
+            "bytes": score.bytes_scored,
+            "bits_per_byte": score.bits_per_byte,
+            "least_given": self.least_given,
+        }
+
+
+def scored(run: KeptRun, text: bytes, *, prompt: bytes | None = None, ends: bool) -> ScoredText:
+    """Score a text given a prompt, by nats of each token; `ends`: with the token that ends a
+    document or sentence after it.
+
+    Raises ConfigError for a run that cannot, a prompt or text that is empty or not of its tokens,
+    and for an end where the run's tokens have none.
+    """
+    kept = run.read()
+    check_continues(kept)
+    words, model = kept.vocabulary, kept.model
+    before = [] if prompt is None else words.encode(prompt)
+    after = words.encode(text, begins=prompt is None)
+    if prompt is not None and not before:
+        raise ConfigError("the prompt is empty; leave it out, or give it one token at least")
+    if ends and words.end is None:
+        raise ConfigError(f"run {kept.run_id}: its tokens have none that ends a text; drop --end")
+    tokens = [*before, *after, *([words.end] if ends and words.end is not None else [])]
+    given = len(before) or 1
+    values = text_log_likelihoods(model, tokens, given=given)
+    scored_tokens = tokens[given:]
+    size = sum(len(words.spell(token)) for token in scored_tokens)
+    spelled = b"".join(map(words.spell, [*before, *after]))
+    return ScoredText(
+        run=run,
+        run_id=kept.run_id,
+        name=kept.name,
+        context=model.context,
+        given_tokens=tuple(tokens[:given]),
+        tokens=tuple(scored_tokens),
+        score=Score(
+            log_likelihoods=tuple(values.double().tolist()),
+            bytes_scored=size if words.stands_for_text else None,
+        ),
+        least_given=least_given(model) if len(tokens) > model.context + 1 else None,
+        is_read_otherwise=words.stands_for_text and spelled != (prompt or b"") + text,
+    )
+
+
+def scores_document(found: Sequence[ScoredText]) -> dict[str, Any]:
+    """Everything that was found, for JSON."""
+    return {"unit": "nats", "runs": [one.to_dict() for one in found]}
