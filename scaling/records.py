@@ -28,12 +28,18 @@ from scaling.tables.configurations import (
     settings_that_vary,
     spread_told,
 )
-from scaling.tables.files import RawTable, read_file
+from scaling.tables.files import BY_SEPARATOR, RawTable, read_file
 from scaling.tables.filling import fill_in
 from scaling.tables.losses import kind_of, metric_hint
 from scaling.tables.notes import Note, NoteCode, printable
 from scaling.tables.numbers import read_numbers
-from scaling.tables.reading import Reading, flops_in_doubt, understand, units_in_doubt
+from scaling.tables.reading import (
+    Reading,
+    as_written,
+    flops_in_doubt,
+    understand,
+    units_in_doubt,
+)
 from scaling.tables.runs import histories
 from scaling.tables.summaries import runs_alone
 from scaling.tables.words import put_aside
@@ -121,6 +127,10 @@ class Records(Displayed):
             if name not in self.table.columns and name in self.unclear:
                 raise RecordError(f"{self.source}: {self.unclear[name]}")
 
+    def lacks(self, spelling: str) -> bool:
+        """Whether no column is spelt so, as we do or as the table does."""
+        return self.name_of(spelling) not in self
+
     def name_of(self, spelling: str) -> str:
         """Our name for a column that is spelt as we do, as the table does, or in a usual way."""
         if spelling in self:
@@ -148,8 +158,11 @@ class Records(Displayed):
             self.require(name)
             values, theirs = kept.table[name], self.names.get(name, name)
             written = values
-            if name == "status" and self.raw is not None and theirs in self.raw:
+            if self.raw is not None and theirs in self.raw:
                 written = self.raw[theirs].reindex(values.index)
+            if asked.is_of_written(name, theirs) and self.raw is not None:
+                numbers = as_written(self.raw, self.names, name).reindex(values.index)
+                values = numbers.where(values.notna())
             kept = kept.select(asked.holds(name, values, written), f"not {condition}")
         return kept
 
@@ -340,6 +353,7 @@ def read_records(
 def _records(raw: RawTable, how: Reading, where: str | Sequence[str], source: str) -> Records:
     by_separator = raw.separator not in ",|"
     raw = runs_alone(raw, by_separator)
+    raw.frame.attrs[BY_SEPARATOR] = by_separator
     if raw.frame.empty:
         raise RecordError(f"{source}: no rows; a table of runs has one row a run")
     found = understand(raw.frame, how, source, decimal_by_separator=by_separator)
@@ -353,13 +367,15 @@ def _records(raw: RawTable, how: Reading, where: str | Sequence[str], source: st
         reading=how,
         raw=raw.frame,
     )
-    records = records.where(where)
+    late = [text for text in listed(where) if records.lacks(Condition.of(text).column)]
+    records = records.where([text for text in listed(where) if text not in late])
+    is_copy = records.table.duplicated().to_numpy()  # it says nothing new
+    records = _one_row_a_run(records.select(~is_copy, "exact copy of an earlier row"), how)
+    records = _filled_in(_without_doubtful_units(records, how)).where(late)
     if not len(records):
         asked = " and ".join(listed(where))
         raise RecordError(f"{source}: no row is left after {asked}; loosen --where")
-    is_copy = records.table.duplicated().to_numpy()  # it says nothing new
-    records = _one_row_a_run(records.select(~is_copy, "exact copy of an earlier row"), how)
-    return _repeats_told(_filled_in(_without_doubtful_units(records, how)))
+    return _repeats_told(records)
 
 
 def _one_row_a_run(records: Records, how: Reading) -> Records:

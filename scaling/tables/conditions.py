@@ -14,7 +14,7 @@ from scaling.errors import RecordError
 from scaling.tables.notes import printable
 from scaling.tables.numbers import number, read_numbers
 from scaling.tables.reading import as_flag, comma_styles
-from scaling.tables.statuses import status_of
+from scaling.tables.statuses import TRUTHS, status_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,13 @@ class Condition:
         column, value = (match[part].strip("\"'") for part in ("column", "value"))
         return cls(printable(text), column, match["op"], value)
 
+    def is_of_written(self, name: str, theirs: str) -> bool:
+        """Whether the condition is on numbers as they are written: the column bears the table's own
+        name ("params (M) > 100"), and the number has no unit of its own."""
+        is_own = self.column == theirs != name
+        is_number = name in COLUMNS and COLUMNS[name].kind in ("size", "loss", "number")
+        return is_own and is_number and re.search(r"[a-df-zA-DF-Z%]", self.value) is None
+
     def holds(self, name: str, values: "pd.Series", written: "pd.Series") -> npt.NDArray[np.bool_]:
         """Which cells (rows,) of the column ``name`` fulfil it; a blank number fulfils only !=, and
         a blank among text is the empty text. A status is what our word for it is, and what the
@@ -71,6 +78,8 @@ class Condition:
             return np.asarray(compare(values.map(as_flag), as_flag(self.value)), dtype=bool)
         if name == "status":
             return self._holds_of_status(values, written)
+        if values.dtype == bool and self.value.lower() in TRUTHS and self.op in ("==", "=", "!="):
+            return np.asarray(compare(values, as_flag(self.value)), dtype=bool)
         numbers, bad = read_numbers(values)
         if self.value and numbers.notna().any() and bad.sum() <= numbers.notna().sum():
             try:

@@ -134,12 +134,20 @@ def _excel(source: Path, *, is_old: bool) -> RawTable:
     filled = {name: sheet for name, sheet in sheets.items() if sheet.notna().to_numpy().any()}
     if not filled:
         raise ValueError("no sheet has rows")
-    name, frame = next(iter(filled.items()))
+    tables = [name for name, sheet in filled.items() if _has_numbers(sheet)]
+    name = next(iter(tables or filled))
+    frame = filled[name]
     others = ", ".join(f'"{other}"' for other in filled if other != name)
     text = f'the sheet "{name}" was read, not {others}'
     notes = (Note(NoteCode.CHOSEN, text),) if others else ()
     rows = frame.to_csv(sep="\t", header=False, index=False)
     return replace(_separated(rows, notes), separator=",")  # a comma in a cell parts no cells
+
+
+def _has_numbers(sheet: "pd.DataFrame") -> bool:
+    """Whether two columns of a sheet hold numbers below something else: it is no page of notes."""
+    numbers = sheet.map(lambda cell: isinstance(cell, int | float) and cell == cell)
+    return bool((numbers.sum() > 1).sum() > 1)
 
 
 def _is_jsonl(body: str) -> bool:

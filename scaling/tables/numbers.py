@@ -195,6 +195,8 @@ def _cell(cell: object, decimal_comma: bool) -> float | None:
         return math.nan
     if isinstance(cell, str):
         cell = cell.strip().strip("\"'")  # quoted twice, or marked as text in Excel's way
+        if cell[:1] == "<" and cell[-1:] == ">":
+            cell = re.sub(r"<[^<>]*>", "", cell)
         cell = cell.strip(_MARKS) if cell[-1:] in _MARKS else cell
         if (found := _SPREAD.fullmatch(cell)) and len(cell) < 200:
             cell = found[1]

@@ -14,6 +14,7 @@ import numpy as np
 
 from scaling.columns import COLUMNS, NATS_PER_TOKEN, UNSTATED_KIND
 from scaling.errors import RecordError
+from scaling.tables.files import BY_SEPARATOR
 from scaling.tables.filling import sizes_in
 from scaling.tables.losses import BETTER, as_falling_loss, kind_of
 from scaling.tables.notes import EXAMPLES, Note, NoteCode, printable, quoted
@@ -297,6 +298,14 @@ def _with_numbers(
     if examples:
         notes.insert(0, Note(NoteCode.UNDERSTOOD, f"numbers: {', '.join(examples)}"))
     return table, unclear, notes
+
+
+def as_written(raw: "pd.DataFrame", names: Mapping[str, str], name: str) -> "pd.Series":
+    """The numbers of one of our columns in the table's own units; ``names`` are ours -> theirs."""
+    to_ours = {theirs: ours for ours, theirs in names.items()}
+    others = raw.drop(columns=[c for c in names if c in raw and c not in to_ours])
+    commas = comma_styles(others.rename(columns=to_ours), bool(raw.attrs.get(BY_SEPARATOR)))
+    return read_numbers(raw[names[name]], commas.get(name, False))[0]
 
 
 def comma_styles(table: "pd.DataFrame", by_separator: bool) -> dict[str, bool]:

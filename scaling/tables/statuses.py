@@ -86,6 +86,7 @@ _ALMOST_ALL = 0.8  # of those of a column of any other name
 _DONE = {True: "finished", False: "running"}
 _YES = frozenset(("true", "yes", "1", "1.0", "y", "t"))
 _NO = frozenset(("false", "no", "0", "0.0", "n", "f"))
+TRUTHS = _YES | _NO
 
 
 def status_of(word: object) -> str | None:

@@ -26,6 +26,9 @@ _ENDS = 5  # rows at the end, looked at whatever they hold
 _MOST_SUMMARIES = 0.5  # of the rows: with more, the words name something else
 _FEW_BLANKS = 2  # rows without a value that all others have: runs and a line of totals
 _FEW_RUNS = 3  # with fewer above, a sum or a mean may be met by chance
+_BY_HAND = 10_000  # rows: people put nameless means below no larger table
+_MANY = 3  # columns that vary and hold the mean: no run does by chance
+_VARIES = 1.1
 _ROUNDING = 1e-3  # of a sum or a mean, as people round them
 
 
@@ -63,12 +66,14 @@ def summary_rows(frame: "pd.DataFrame", by_separator: bool) -> dict[int, str]:
     lacking = {i for has in full for i in named if not has[i]}
     found = {i: named[i] for i in sorted(lacking)}
     nameless = {int(i) for has in full for i in np.flatnonzero(~has & runs)}
-    doubtful = sorted(nameless | (set(named) - lacking))
+    last = {len(frame) - 1} - nameless - set(named) if len(frame) <= _BY_HAND else set()
+    doubtful = sorted(nameless | last | (set(named) - lacking))
     if doubtful:
         numbers = _numbers(frame, doubtful, by_separator)
         runs[doubtful] = False
         for i in doubtful:
-            if _sums_up(numbers, runs, i, with_median=i in named):
+            least = _MANY if i in last else 2
+            if _sums_up(numbers, runs, i, with_median=i in named, least=least):
                 found[i] = named.get(i, "")
     return found
 
@@ -123,14 +128,19 @@ def _numbers(frame: "pd.DataFrame", rows: list[int], by_separator: bool) -> "np.
     return np.column_stack(columns)
 
 
-def _sums_up(numbers: "np.ndarray", runs: "np.ndarray", i: int, *, with_median: bool) -> bool:
-    """Whether all numbers of a row, two at least, are the sums or all are the means of the runs
-    above it (or the medians, which a run may be by chance)."""
+def _sums_up(
+    numbers: "np.ndarray", runs: "np.ndarray", i: int, *, with_median: bool, least: int
+) -> bool:
+    """Whether all numbers of a row are the sums or all are the means of the runs above it (or the
+    medians, which a run may be by chance), ``least`` of them of columns that vary."""
     above = numbers[:i][runs[:i]]
     held = np.isfinite(numbers[i]) & np.isfinite(above).any(axis=0)
-    if len(above) < _FEW_RUNS or held.sum() < 2:
+    if len(above) < _FEW_RUNS or held.sum() < least:
         return False
     of_runs, cells = above[:, held], numbers[i, held]
+    vary = np.nanmax(of_runs, axis=0) > _VARIES * np.nanmin(of_runs, axis=0)
+    if least > 2 and vary.sum() < least:
+        return False
     kinds = [np.nansum(of_runs, axis=0), np.nanmean(of_runs, axis=0)]
     kinds += [np.nanmedian(of_runs, axis=0)] if with_median else []
     return any(np.allclose(cells, kind, rtol=_ROUNDING, atol=0) for kind in kinds)

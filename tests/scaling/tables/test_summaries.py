@@ -124,3 +124,14 @@ def test_titles_and_blank_rows_are_said(tmp_path):
     assert 'the header is line 2, below "Ablations Q3"' in said(records)
     assert "skipped as blank: row 6" in said(records)
     assert len(records) == 12
+
+
+def test_a_last_row_that_is_the_mean_of_every_column_is_no_run():
+    n, d = np.array([1e8, 2e8, 4e8, 8e8]), np.array([2e9, 4e9, 9e9, 2e10])
+    table = pd.DataFrame({"params": n, "tokens": d, "loss": [4.0, 3.5, 3.2, 2.9]})
+    with_mean = pd.concat([table, table.mean().to_frame().T], ignore_index=True)
+    records = records_from_table(with_mean)
+    assert len(records) == 4
+    assert "row 6 sums up others" in " ".join(note.text for note in records.told)
+    equal = pd.concat([table.head(1)] * 5, ignore_index=True).assign(seed=range(5))
+    assert len(records_from_table(equal)) == 5
