@@ -9,7 +9,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-_START_SECONDS = 120
+_TRIES = 3  # another process may hold its port for a moment
+_PATIENCE = 900  # seconds for one that runs and does not answer
 
 
 class TrackingServer:
@@ -19,30 +20,36 @@ class TrackingServer:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
-        self._folder = folder
+        self._folder, self._log = folder, folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._database = database or f"sqlite:///{folder}/mlflow.db"
         self.uri = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Return when it answers."""
+        """Return when it answers, however busy the machine is; an error where it ends instead."""
+        for _ in range(_TRIES):
+            self._process = self._begin()
+            deadline = time.monotonic() + _PATIENCE
+            while self._process.poll() is None and time.monotonic() < deadline:
+                try:
+                    urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
+                    return
+                except OSError:
+                    time.sleep(0.5)
+            self.stop()
+        raise RuntimeError(f"the server does not start: {self._log.read_text()[-2000:]}")
+
+    def _begin(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
         command += ["--backend-store-uri", self._database, "--port", str(self._port)]
-        self._process = subprocess.Popen(
-            [*command, "--workers", "1"],
-            cwd=self._folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
-                return
-            except OSError:
-                time.sleep(0.5)
-        raise TimeoutError("the server does not start")
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [*command, "--workers", "1"],
+                cwd=self._folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def stop(self) -> None:
         """End it at once, as a machine does that fails."""

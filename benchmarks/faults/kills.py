@@ -11,6 +11,8 @@ import importlib.util
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -31,6 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 CELLS = 16
 RERUNS = 3  # that a storm's last word may need: a node or server may still be on its way back
 PATIENCE = 900  # seconds that a driver may take for what is left when nobody is killed any more
+
+KEPT = Path("results/broken_storms").absolute()  # what was said where a storm broke something
 
 Losses = dict[str, float]
 
@@ -86,6 +90,10 @@ class Home:
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "stderr.txt").open("ab"),
         )
+
+    def messages(self) -> str:
+        """All that its drivers and their workers have said."""
+        return (self.folder / "stderr.txt").read_text(errors="replace")
 
     def outcome(self) -> tuple[Counter[str], Losses]:
         """How many finished tries each cell has, and its loss."""
@@ -172,6 +180,13 @@ def storm(
     return killed
 
 
+def tracebacks(messages: str) -> list[str]:
+    """The tracebacks of our own command, whole: what Ray prints of its processes has a prefix, and
+    what its threads in the driver print passes through none of our files."""
+    blocks = re.findall(r"^Traceback \(most.*\n(?:[ \t].*\n)*(?:\S.*)?", messages, re.MULTILINE)
+    return [one for one in blocks if f'"{ROOT}/' in one or "/ray/" not in one]
+
+
 def wrongs(home: Home, expected: Losses) -> Iterator[str]:
     """What one more run, with nobody killed, finds broken."""
     for _ in range(RERUNS):
@@ -184,12 +199,11 @@ def wrongs(home: Home, expected: Losses) -> Iterator[str]:
             return
         if code == 0:
             break
-    messages = (home.folder / "stderr.txt").read_text(errors="replace")
+    messages = home.messages()
     if code:
-        yield f"a rerun ends with code {code}: {messages.strip().splitlines()[-1][:200]}"
+        yield f"a rerun ends with code {code}: {messages.strip()[-400:]}"
         return
-    if "Traceback" in messages:
-        yield "a traceback: " + messages.split("Traceback")[1].strip().splitlines()[-1][:200]
+    yield from (f"a traceback:\n{block}" for block in tracebacks(messages))
     finished, losses = home.outcome()
     for run_id, loss in expected.items():
         if finished[run_id] != 1:
@@ -207,6 +221,13 @@ def wrongs(home: Home, expected: Losses) -> Iterator[str]:
             yield f"left behind: {left.relative_to(home.folder)}"
 
 
+def keep(home: Home, target: Path) -> None:
+    """Keep what was said in a broken storm, and what its server or nodes have written."""
+    target.mkdir(parents=True, exist_ok=True)
+    for log in [home.folder / "stderr.txt", *home.folder.glob("*.log")]:
+        shutil.copy(log, target / log.name)
+
+
 def storms(
     count: int, seed: int, folder: Path, launch: Mapping[str, object], scene: type["Scene"]
 ) -> Iterator[Trial]:
@@ -216,7 +237,7 @@ def storms(
     calm = Home(write_sweep(folder / "calm-config", {}), folder / "calm")
     start = time.monotonic()
     if calm.drive().wait() != 0:
-        raise RuntimeError((calm.folder / "stderr.txt").read_text()[-2000:])
+        raise RuntimeError(calm.messages()[-2000:])
     calm_seconds, expected = time.monotonic() - start, calm.outcome()[1]
     done = number = 0
     while done < count:
@@ -225,6 +246,8 @@ def storms(
         with scene(home, dice, calm_seconds) as killers:
             killed = storm(home, killers, min(60, count - done), dice)
             broken = list(wrongs(home, expected))
+        if broken:
+            keep(home, KEPT / f"{scene.__name__}-seed{seed}-storm{number + 1}")
         done, number = done + max(1, killed.total()), number + 1
         cause = f"storm {number} of seed {seed}"
         print(f"    {cause}: {dict(killed)}", *broken, sep="\n      ", file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 class Trial:
     """What was done, in words that suffice to do it again, and what went wrong.
 
-    `wrong` is empty where the promise held, and else says in one line how it was broken.
+    `wrong` is empty where the promise held, and else says how it was broken.
     """
 
     cause: str

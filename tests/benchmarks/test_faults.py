@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.faults import configs, files, shown, tables, unanswerable
+from benchmarks.faults import configs, files, kills, shown, tables, unanswerable
 from benchmarks.faults.__main__ import fault_classes, run_class
 
 
@@ -39,6 +39,24 @@ def test_a_page_that_gives_a_number_is_caught_where_its_table_carries_none():
     ):
         assert shown.told_by(words, unanswerable.Table(nothing))
         assert not shown.told_by(words, clean)
+
+
+def test_a_traceback_of_our_own_is_quoted_whole_and_one_of_ray_is_not_counted():
+    ours = f'''Traceback (most recent call last):
+  File "{kills.ROOT}/scaling/cli/command.py", line 9, in main
+    work()
+ValueError: no such thing'''
+    forkserver = '''Traceback (most recent call last):
+  File "/usr/lib/python3/multiprocessing/forkserver.py", line 9, in main
+EOFError'''
+    ray = '''Traceback (most recent call last):
+  File "/venv/site-packages/ray/worker.py", line 9, in print_logs
+    raise
+ConnectionError: gone'''
+    worker = "\n".join(f"(do_task pid=7) {line}" for line in ours.splitlines())
+    said = "\n".join(["a line", ours, "more", ray, worker, forkserver, "the last line"])
+    assert kills.tracebacks(said) == [ours, forkserver]
+    assert kills.tracebacks("Traceback of nothing") == []
 
 
 @pytest.mark.slow
