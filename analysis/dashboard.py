@@ -62,18 +62,27 @@ def show_dashboard(feeds: Feeds) -> None:
     """Draw the page once; Streamlit calls it again at every touch."""
     st.set_page_config(page_title="scaling", layout="wide")
     st.html(_STYLE)
+    told: set[str] = set()
     try:
-        _page(feeds)
+        _page(feeds, told)
     except ScalingError as error:
-        st.error(_plain(str(error)))
+        _tell(error, told)
 
 
-def _page(feeds: Feeds) -> None:
+def _tell(error: ScalingError, told: set[str]) -> None:
+    """A mistake in its place on the page; one that stands there already is not repeated, since a
+    broken store breaks every question to it."""
+    if (line := str(error)) not in told:
+        st.error(_plain(line))
+        told.add(line)
+
+
+def _page(feeds: Feeds, told: set[str]) -> None:
     sources = feeds.sources()
     if not sources:
         st.title("No sweep yet")
         st.write("Start one with `scaling run CONFIG`, or name a table: `scaling dashboard FILE`.")
-        _sealed(feeds)
+        _sealed(feeds, told)
         return
     with st.sidebar:
         source = str(st.selectbox("Runs from", sources))
@@ -84,9 +93,9 @@ def _page(feeds: Feeds) -> None:
         ["Standing", "Forecast", "Rung health", "Was it right?", "Sealed forecasts"]
     )
     with standing:
-        st.fragment(_standing, run_every=REFRESH_SECONDS if live else None)(feeds, source)
+        st.fragment(_standing, run_every=REFRESH_SECONDS if live else None)(feeds, source, told)
     with sealed:
-        _sealed(feeds)
+        _sealed(feeds, told)
     records = feeds.load(source)
     try:
         findings = _findings(records, feeds.curves, source, records.data_hash, level)
@@ -124,13 +133,14 @@ def _pictures(
     return draw_figures(_findings)
 
 
-def _standing(feeds: Feeds, source: str) -> None:
+def _standing(feeds: Feeds, source: str, told: set[str]) -> None:
     """Where the runs of a sweep stand at this moment."""
     try:
         records = feeds.load(source)
         outlooks = feeds.outlooks(source)
     except ScalingError as error:
-        st.error(_plain(str(error)))
+        told.discard(str(error))  # this place is drawn anew by itself
+        _tell(error, told)
         return
     counts = state_tables.state_counts(records)
     for column, (state, count) in zip(
@@ -214,12 +224,12 @@ def _backtested(findings: Findings, pictures: Mapping[str, Picture]) -> None:
     _picture(pictures, "coverage")
 
 
-def _sealed(feeds: Feeds) -> None:
+def _sealed(feeds: Feeds, told: set[str]) -> None:
     """The record of every sealed forecast of the run store."""
     try:
         standings = feeds.seals()
     except ScalingError as error:
-        st.error(_plain(str(error)))
+        _tell(error, told)
         return
     if not standings:
         st.info("No forecast is sealed yet; seal one with `scaling forecast SOURCE --seal NAME`.")

@@ -41,7 +41,7 @@ class Store:
 
         self.folder = folder / "whole"
         self.folder.mkdir()
-        with _state(self.folder):
+        with stored_in(self.folder):
             store = RunStore.open(SWEEP, self._uri(self.folder))
             store = store.with_parent({"sweep": SWEEP})
             self.losses = {}
@@ -72,7 +72,7 @@ class Store:
 
 
 @contextlib.contextmanager
-def _state(folder: Path) -> Iterator[None]:
+def stored_in(folder: Path) -> Iterator[None]:
     """State folder and tracking store of a trial."""
     names = {"SCALING_STATE_DIR": str(folder / "state")}
     names["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
@@ -328,7 +328,7 @@ def trials(count: int, seed: int, folder: Path, kinds: tuple[Any, ...] = KINDS) 
     for number in range(seed, seed + count):
         rng, home = np.random.default_rng(number), folder / f"trial{number}"
         kind = kinds[int(rng.integers(len(kinds)))]
-        with _state(home if kind in of_store else folder / f"state{number}"):
+        with stored_in(home if kind in of_store else folder / f"state{number}"):
             try:
                 with contextlib.redirect_stderr(io.StringIO()):
                     cause, wrong = kind(whole, home, rng)

@@ -10,9 +10,12 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.faults import files
+from benchmarks.faults.damage import DAMAGES
 from scaling.cli import main
 from scaling.cli.verbs import dashboard as verb
 from scaling.store.run_store import RunStore
@@ -243,6 +246,52 @@ def test_without_sources_the_page_offers_the_sweeps_of_the_store(tracking_uri, m
         test = AppTest.from_function(script, default_timeout=120).run()
     assert not test.exception and not test.error
     assert "running 1" in shown(test) and outlooks["r4"] in shown(test)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A store of a sweep and a seal, of which trials damage copies."""
+    return files.Store(tmp_path_factory.mktemp("whole"))
+
+
+def damaged_by(how):
+    def damage(path):
+        path.write_bytes(how(path.read_bytes(), np.random.default_rng(0)))
+
+    damage.__name__ = how.__name__
+    return damage
+
+
+def as_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.slow
+@without_streamlit
+@quiet
+@pytest.mark.parametrize(
+    "damage", [*map(damaged_by, DAMAGES), Path.unlink, as_a_folder], ids=lambda one: one.__name__
+)
+def test_a_damaged_database_is_one_line_on_the_page(damage, whole, tmp_path):
+    from streamlit.testing.v1 import AppTest
+
+    def script():
+        from scaling.cli.dashboard_page import draw
+
+        draw({"sources": [], "reading": {}, "where": []})
+
+    with files.stored_in(tmp_path / "copy"):
+        whole.copy(tmp_path / "copy")
+        damage(tmp_path / "copy" / "mlflow.db")
+        test = AppTest.from_function(script, default_timeout=300).run()
+    assert not test.exception
+    lines = [error.value.replace("\\", "") for error in test.error]
+    assert len(lines) <= 1 and not any("\n" in line for line in lines)
+    if not lines:  # nothing that is asked for was hit, or nothing is left
+        assert "12 runs are used" in shown(test) or "No sweep yet" in shown(test)
+    else:
+        assert "mlflow.db" in lines[0] and "set MLFLOW_TRACKING_URI" in lines[0]
 
 
 def test_a_source_that_cannot_be_read_is_one_line_before_anything_is_served(tmp_path, capsys):

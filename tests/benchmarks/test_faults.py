@@ -46,13 +46,13 @@ def test_a_traceback_of_our_own_is_quoted_whole_and_one_of_ray_is_not_counted():
   File "{kills.ROOT}/scaling/cli/command.py", line 9, in main
     work()
 ValueError: no such thing'''
-    forkserver = '''Traceback (most recent call last):
+    forkserver = """Traceback (most recent call last):
   File "/usr/lib/python3/multiprocessing/forkserver.py", line 9, in main
-EOFError'''
-    ray = '''Traceback (most recent call last):
+EOFError"""
+    ray = """Traceback (most recent call last):
   File "/venv/site-packages/ray/worker.py", line 9, in print_logs
     raise
-ConnectionError: gone'''
+ConnectionError: gone"""
     worker = "\n".join(f"(do_task pid=7) {line}" for line in ours.splitlines())
     said = "\n".join(["a line", ours, "more", ray, worker, forkserver, "the last line"])
     assert kills.tracebacks(said) == [ours, forkserver]
