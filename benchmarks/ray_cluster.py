@@ -90,6 +90,11 @@ class RayCluster:
         """How many nodes were started, lost ones among them."""
         return len(self._nodes)
 
+    @property
+    def sessions(self) -> list[int]:
+        """The session of each node, which all its processes share."""
+        return [node.pid for node in self._nodes]
+
     def replace(self, number: int) -> None:
         """Lose a node, and start another of as many CPUs."""
         self.kill(number)
@@ -100,7 +105,7 @@ class RayCluster:
         found = {}
         for entry in Path("/proc").iterdir():
             with suppress(ProcessLookupError, FileNotFoundError):
-                if entry.name.isdigit() and os.getsid(int(entry.name)) == self._nodes[number].pid:
+                if entry.name.isdigit() and os.getsid(int(entry.name)) == self.sessions[number]:
                     line = (entry / "cmdline").read_bytes()
                     found[int(entry.name)] = line.replace(b"\0", b" ").decode()
         return found

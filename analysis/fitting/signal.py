@@ -8,7 +8,10 @@ found by non-negative least squares on relative errors over a ladder of exponent
 is met by it to within its noise; noise, waves, steps, two units or two corpora in one table are
 not. Clean ladders and published tables leave it 1 to 9% of the variance of their log losses,
 noise 75% and more (docs/log.md). And no run may end far above one that is smaller in every input,
-but for a few bad ones: in tables that mix two corpora or units many do, in ladders none.
+but for a few bad ones: in tables that mix two corpora or units many do, in ladders none. Nor may
+losses rise again with an input: where powers that rise with it, added to the falling ones, leave so
+much less of the squares that chance does it once in 10,000 tables (an F test), and the sum has its
+lowest point before the largest runs, these tell where the fall ended and not what comes after.
 """
 
 import numpy as np
@@ -24,8 +27,10 @@ LEAST_EXPLAINED = 0.85  # of the variance of the log losses
 FAR_OFF, FAR_OFF_OF_SPREAD = 0.15, 0.15  # log loss, and share of its spread: the larger counts
 MOST_FAR_OFF = 0.25  # share of the runs
 CONTRADICTS, MOST_CONTRADICTED = 0.1, 0.15  # log loss; share of the runs, in published tables none
+RISES_BY, RISES_BY_CHANCE = 0.01, 1e-4  # share of the loss, above its lowest; probability
 TRIMMED_EVERY, LEAST_TO_TRIM = 20, 7  # of seven runs one may be a bad run, and one more of twenty
 _EXPONENTS = (0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0, 1.5)
+_STEEPER = (2.0, 3.0, 5.0)  # so that no steep fall to a plateau is met by a rise
 _TRIMMINGS = 4
 _MOST_RUNS, _MOST_PAIRED = 2000, 500  # evenly spread ones of a longer table tell the same
 
@@ -83,6 +88,13 @@ def no_signal(log_inputs: FloatArray, log_loss: FloatArray) -> Limit | None:
         found = f"leaves {far_off:.0%} of these runs far from it"
     elif contradicted > MOST_CONTRADICTED:
         found = f"holds where {contradicted:.0%} of the runs contradict a larger or smaller one"
+    elif any(_rises_again(log_inputs, log_loss, k) for k in range(log_inputs.shape[1])):
+        text = (
+            "the loss falls, and rises again among the larger runs: what it does beyond them no "
+            "law that falls with size can tell; check how these were trained, or leave them out "
+            "with --where"
+        )
+        return Limit(LimitCode.UNSUPPORTED, text)
     else:
         return None
     text = (
@@ -101,9 +113,7 @@ def _explained(log_inputs: FloatArray, log_loss: FloatArray) -> tuple[float, flo
     the share of the runs far off. A few runs may be bad ones: the worst are trimmed."""
     order = _spread(log_inputs, _MOST_RUNS)
     y = log_loss[order] - log_loss.min()
-    above = log_inputs[order] - log_inputs[order].min(axis=0)
-    powers = [np.exp(-p * column) for column in above.T for p in _EXPONENTS]
-    terms = np.column_stack([np.ones(len(y)), -np.ones(len(y)), *powers])
+    terms = _falling(log_inputs[order])
     kept = np.arange(len(y))
     trimmed = _to_trim(len(y))
     for _ in range(_TRIMMINGS):
@@ -129,6 +139,57 @@ def _contradicted(log_inputs: FloatArray, log_loss: FloatArray) -> float:
     return float(np.mean(pairs.any(axis=0) | pairs.any(axis=1)))
 
 
+def _rises_again(log_inputs: FloatArray, log_loss: FloatArray, k: int) -> bool:
+    """Whether the loss rises again with input k. The largest runs may be bad ones: the powers are
+    fitted without as many as may be."""
+    from scipy.special import fdtrc
+
+    order = _spread(log_inputs, _MOST_PAIRED)
+    order = order[np.argsort(log_inputs[order, k], kind="stable")]
+    x, y = log_inputs[order], log_loss[order] - log_loss.min()
+    kept = np.arange(len(order) - _to_trim(len(order)))
+    exponents = (*_EXPONENTS, *_STEEPER)
+    falling, rising = _falling(x, exponents), _powers(x[kept, k].max() - x[:, k], exponents)
+    both = np.hstack([falling, rising])
+    fewer, more = _weights(falling, y, kept), _weights(both, y, kept)
+    left, best = (
+        float(np.sum((1 - terms @ weights * np.exp(-y))[kept] ** 2))
+        for terms, weights in ((falling, fewer), (both, more))
+    )
+    free = len(kept) - int(np.sum(more > 0))
+    added = max(1, int(np.sum(more > 0)) - int(np.sum(fewer > 0)))
+    own = slice(2 + k * len(exponents), 2 + (k + 1) * len(exponents))  # the rest does not see k
+    along = falling[:, own] @ more[own] + rising @ more[falling.shape[1] :]
+    if free < 1 or along[kept[-1]] - along[kept].min() < RISES_BY:
+        return False
+    gained = max(left - best, 0) / added * free / max(best, 1e-30)
+    arm = x[:, k] >= x[np.argmin(along), k]
+    seen = along + np.exp(y) - both @ more  # the losses, without what other inputs make of them
+    return float(fdtrc(added, free, gained)) < RISES_BY_CHANCE and _is_rising(x[arm, k], seen[arm])
+
+
+def _is_rising(x: FloatArray, y: FloatArray) -> bool:
+    """Whether y (runs,) rises with x by more than chance makes of so many runs once in twenty: a
+    sum of powers bends up, too, where a fall begins late."""
+    from scipy.stats import linregress
+
+    if len(x) < 3 or np.ptp(x) == 0:
+        return False
+    return bool(linregress(x, y, alternative="greater").pvalue < 0.05)
+
+
+def _falling(log_inputs: FloatArray, exponents: tuple[float, ...] = _EXPONENTS) -> FloatArray:
+    """Terms (runs, 2 + inputs * exponents): one, minus one, and the powers of each input."""
+    above = log_inputs - log_inputs.min(axis=0)
+    one = np.ones((len(above), 1))
+    return np.hstack([one, -one, *(_powers(column, exponents) for column in above.T)])
+
+
+def _powers(log_distance: FloatArray, exponents: tuple[float, ...]) -> FloatArray:
+    """Powers (runs, exponents) that fall with the distance (runs,) from one end of an input."""
+    return np.asarray(np.exp(-log_distance[:, None] * np.array(exponents)))
+
+
 def _spread(log_inputs: FloatArray, most: int) -> IntArray:
     """So many runs at most, evenly spread along the inputs, in their order."""
     few = np.linspace(0, len(log_inputs) - 1, min(len(log_inputs), most)).astype(np.int64)
@@ -143,12 +204,18 @@ def _to_trim(runs: int) -> int:
 def _residuals(terms: FloatArray, y: FloatArray, kept: IntArray) -> tuple[FloatArray, int]:
     """Log losses (runs,) over what falling powers say that were fitted to some runs, and how many
     powers these are."""
+    weights = _weights(terms, y, kept)
+    residuals = -np.log(np.maximum(terms @ weights * np.exp(-y), 1e-12))
+    return residuals - np.median(residuals[kept]), int(np.sum(weights > 0))
+
+
+def _weights(terms: FloatArray, y: FloatArray, kept: IntArray) -> FloatArray:
+    """How much of each term (terms,), none below zero, makes the losses exp(y) of some runs."""
     from scipy.optimize import nnls
 
-    relative = terms * np.exp(-y)[:, None]
-    share, _ = nnls(relative[kept], np.ones(len(kept)), maxiter=100 * terms.shape[1])
-    residuals = -np.log(np.maximum(relative @ share, 1e-12))
-    return residuals - np.median(residuals[kept]), int(np.sum(share > 0))
+    relative = terms[kept] * np.exp(-y[kept])[:, None]
+    weights, _ = nnls(relative, np.ones(len(kept)), maxiter=100 * terms.shape[1])
+    return np.asarray(weights)
 
 
 def _share(residuals: FloatArray, y: FloatArray, used: int) -> float:

@@ -41,12 +41,15 @@ class DriverLock:
             self._file.seek(0)
             with self._file:
                 raise _refusal(self._store, _signature(self._file.read())) from error
-        elsewhere = _driver_elsewhere(self._store)
-        if elsewhere:
-            self._file.close()
-            raise _refusal(self._store, elsewhere)
-        self._sign()
-        self._store.set_driver(json.dumps(_myself()))
+        try:
+            if elsewhere := _driver_elsewhere(self._store):
+                raise _refusal(self._store, elsewhere)
+            self._sign()
+            self._store.set_driver(json.dumps(_myself()))
+        except BaseException:  # Ctrl-C among them: whoever comes next in this process is free
+            with suppress(OSError):  # what could not be written is tried once more on closing
+                self._file.close()
+            raise
         threading.Thread(target=self._renew, daemon=True).start()
         return self
 
@@ -67,10 +70,7 @@ class DriverLock:
             self._file.write(json.dumps(_myself()))
             self._file.flush()
         except OSError as error:
-            path = Path(self._file.name)
-            with suppress(OSError):  # what could not be written is tried once more on closing
-                self._file.close()
-            raise not_writable(path, error) from error
+            raise not_writable(Path(self._file.name), error) from error
 
     def _renew(self) -> None:
         renewed = time.time()

@@ -78,8 +78,7 @@ class _SubmittedTasks:
     def __init__(self, ray: Any, work: Work, launch: LaunchConfig) -> None:
         self._ray, self._launch = ray, launch
         self._work = ray.put(work)
-        mailbox = ray.remote(num_cpus=0, max_concurrency=1)(_Mailbox)
-        self._mailbox = mailbox.options(scheduling_strategy=_here(ray)).remote()
+        self._mailbox = self._new_mailbox()
         self._do = ray.remote(_do_task)
         self._driver = _Driver(os.getcwd(), versions(), tracking_environment())
         self._running: dict[Any, _Submitted] = {}
@@ -102,10 +101,28 @@ class _SubmittedTasks:
     def happenings(self) -> Generator[Happening, None, None]:
         """What has happened to them since the last question, after a moment for something to."""
         ended, _ = self._ray.wait(list(self._running), timeout=_POLL_SECONDS)
-        yield from self._messages()
+        try:
+            messages = self._ray.get(self._mailbox.take.remote())
+        except self._ray.exceptions.RayActorError:
+            yield from self._begin_anew()
+            return
+        yield from self._told(messages)
         for reference in ended:
             yield self._end_of(reference)
         yield from self._give_up_hanging()
+
+    def _new_mailbox(self) -> Any:
+        mailbox = self._ray.remote(num_cpus=0, max_concurrency=1)(_Mailbox)
+        return mailbox.options(scheduling_strategy=_here(self._ray)).remote()
+
+    def _begin_anew(self) -> Generator[Happening, None, None]:
+        """The mailbox was killed, and what lay in it is gone: every task counts as lost, so that
+        the store is asked how its runs have ended, and the rest is tried again."""
+        self.end()
+        lost, self._running = list(self._running.values()), {}
+        self._mailbox = self._new_mailbox()
+        for one in lost:
+            yield TaskLost(task=one.task, reason="the process that takes word of it was lost")
 
     def end(self) -> None:
         """Let workers save what they have, and end those that take too long about it."""
@@ -113,8 +130,9 @@ class _SubmittedTasks:
         for reference in set(self._running) - set(started):
             self._cancel(reference)
         if started:
-            with suppress(Exception):
+            with suppress(Exception):  # without a mailbox they leave by themselves
                 self._ray.get(self._mailbox.close.remote(), timeout=_GRACE_SECONDS)
+            with suppress(Exception):
                 self._ray.wait(started, num_returns=len(started), timeout=_GRACE_SECONDS)
         for reference in started:
             self._cancel(reference)
@@ -125,9 +143,9 @@ class _SubmittedTasks:
         with suppress(Exception):  # it may have ended by itself
             self._ray.cancel(reference, force=True)
 
-    def _messages(self) -> Generator[Happening, None, None]:
+    def _told(self, messages: list[tuple[int, Any]]) -> Generator[Happening, None, None]:
         by_number = {one.number: one for one in self._running.values()}
-        for number, message in self._ray.get(self._mailbox.take.remote()):
+        for number, message in messages:
             if (one := by_number.get(number)) is not None:  # else it was lost and given up
                 one.heard, one.started = time.monotonic(), True
                 if message is not None:
@@ -202,7 +220,10 @@ def _do_task(
     with stopped_by(signal.SIGTERM) as asked:
 
         def send(message: Any) -> None:
-            may_go_on = ray.get(mailbox.put.remote(number, message))
+            try:
+                may_go_on = ray.get(mailbox.put.remote(number, message))
+            except ray.exceptions.RayActorError:  # it was killed, or its driver was
+                may_go_on = False
             if asked.is_set() or not may_go_on:
                 raise Stopped
 

@@ -57,6 +57,26 @@ def test_runs_that_contradict_each_other_carry_none_and_one_bad_run_is_no_contra
     assert no_signal(x, bad) is None
 
 
+def test_losses_that_rise_again_carry_none_and_a_plateau_or_one_bad_run_is_no_rise():
+    rng, x = np.random.default_rng(0), np.linspace(0, 4, 32)[:, None]
+    fall, noise = np.log(2.0 + 2 * np.exp(-2 * x[:, 0])), 0.01 * rng.standard_normal(32)
+    assert no_signal(x, fall + noise) is None
+    again = fall + noise + 0.04 * np.maximum(x[:, 0] - 2.5, 0)  # to 6% above the lowest
+    assert "rises again" in no_signal(x, again).text
+    bad = fall + noise
+    bad[-1] += 0.06
+    assert no_signal(x, bad) is None
+
+
+def test_losses_that_rise_again_with_tokens_alone_carry_none():
+    n, d = (np.log(v.ravel()) for v in np.meshgrid(np.logspace(6, 9, 7), np.logspace(8, 11, 7)))
+    x, loss = np.column_stack([n, d]), np.log(TRUTH.loss(np.exp(n), np.exp(d)))
+    noise = 0.01 * np.random.default_rng(0).standard_normal(49)
+    assert no_signal(x, loss + noise) is None
+    overfitted = np.maximum(d - np.log(1e10), 0) * 0.06
+    assert "rises again" in no_signal(x, loss + noise + overfitted).text
+
+
 @pytest.mark.parametrize("approach", [fit_envelope, fit_isoflop])
 def test_an_approach_gives_no_exponent_of_losses_that_follow_no_law(clean, approach):
     drawn = np.sort(np.random.default_rng(0).uniform(2, 4, len(clean.table)))[::-1]

@@ -222,6 +222,40 @@ def test_a_second_driver_is_refused_in_one_line(config, plan, capsys):
     assert "scaling status" in said
 
 
+@pytest.mark.parametrize(
+    "phase",
+    {
+        "reading": "sweeps.config.yaml_file.load_config",
+        "planning": "sweeps.planning.plan.plan_sweep",
+        "opening the store": "scaling.cli.verbs.sweep.open_store",
+        "describing": "sweeps.running.runner.show_plan",
+        "the first run": "sweeps.running.runner.find_launcher",
+        "storing": "sweeps.running.runner._Walk._collect",
+        "cleaning": "sweeps.running.runner._Walk._clean",
+        "ending": "scaling.cli.verbs.sweep.log_forecast",
+    }.items(),
+    ids=lambda phase: phase[0],
+)
+def test_ctrl_c_in_any_phase_is_one_line_and_leaves_the_sweep_free(
+    phase, config, plan, capsys, monkeypatch
+):
+    def interrupt(*given, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sweeps.running.runner.find_launcher", lambda engine: train_nothing)
+    monkeypatch.setattr(phase[1], interrupt)
+    assert main(["run", config]) == 130
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("scaling: ")]
+    assert lines == ["scaling: interrupted; what was finished is kept, run it again"]
+    with DriverLock(RunStore.open(plan.name).with_parent({})):
+        pass  # nobody holds it
+
+
+def train_nothing(*given):
+    """A launcher that has nothing to do."""
+    yield from ()
+
+
 def test_an_experiment_of_that_name_with_other_runs_is_left_alone(config, launches, capsys):
     from mlflow.tracking import MlflowClient
 

@@ -109,19 +109,29 @@ def test_a_locked_database_is_one_line(path, monkeypatch):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
-def test_a_read_only_store_is_read_and_what_writes_to_it_is_one_line(path, tmp_path):
+def test_a_read_only_store_is_read_and_what_writes_to_it_is_one_line(
+    path, tmp_path, tiny_mapping, monkeypatch
+):
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(disk)], capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
+    (config := tmp_path / "tiny.yaml").write_text(json.dumps(tiny_mapping))
+    (table := tmp_path / "runs.csv").write_text("params,tokens,loss\n1e7,1e8,3.5\n2e7,1e8,3.25\n")
+    RunStore.open("tiny")
     try:
         shutil.copy(path, disk)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         assert content_of(disk / "mlflow.db") is Content.WHOLE
-        with pytest.raises(StoreError, match="read-only"):
-            require_database(disk / "mlflow.db", unmade)
         with pytest.raises(StoreError, match="no database can be made there"):
             require_database(disk / "other.db", unmade)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{disk}/mlflow.db")
+        ending = run_verb("status", str(config))
+        assert (ending.fault, ending.code) == ("", 0), ending.err
+        for verb in ("run", str(config)), ("import", str(table), "--sweep", "past"):
+            ending = run_verb(*verb)
+            assert (ending.fault, ending.code) == ("", 2)
+            assert "read-only" in ending.refusals[0]
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 

@@ -3,10 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -50,14 +51,15 @@ class Sweep:
         self.config = folder / "fire.yaml"
         self.config.write_text(json.dumps(config))
 
-    def start(self, *before, **how):
-        command = [*before, sys.executable, "-m", "scaling", "run", str(self.config)]
+    def start(self, *before, verb=("run",), **how):
+        command = [*before, sys.executable, "-m", "scaling", *verb]
+        command += [str(self.config)] if verb[0] in ("run", "status") else []
         return subprocess.Popen(
             command, cwd=ROOT, env=self.environment, stderr=subprocess.PIPE, text=True, **how
         )
 
-    def run(self, *before, timeout=300):
-        process = self.start(*before)
+    def run(self, *before, verb=("run",), timeout=300):
+        process = self.start(*before, verb=verb)
         _, messages = process.communicate(timeout=timeout)
         return process.returncode, messages
 
@@ -68,6 +70,18 @@ class Sweep:
         facts = self.facts()
         assert {one["status"] for one in facts.values()} == {RunState.FINISHED}
         return {run_id: one["loss"] for run_id, one in facts.items()}
+
+    def locked(self):
+        """Hold the database as another program may: nobody else reads or writes it."""
+        database = self.uri.removeprefix("sqlite:///")
+        holder = sqlite3.connect(database, timeout=300, isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        return closing(holder)
+
+    def keeps_an_end(self):
+        """Whether a run has ended that is in its spool alone."""
+        spools = (self.folder / "state" / "spool").rglob("*.jsonl")
+        return any('"op": "end"' in spool.read_text() for spool in spools)
 
     def has_state(self):
         return any((self.folder / "checkpoints").glob("*.trunk"))
@@ -161,6 +175,43 @@ def test_a_driver_that_is_stopped_keeps_its_sweep_and_ends_it_once_it_goes_on(
     driver.send_signal(signal.SIGCONT)
     _, messages = driver.communicate(timeout=300)
     assert driver.returncode == 0, messages
+    assert sweep.losses() == expected
+
+
+def test_a_database_that_another_process_locks_in_training_costs_no_run(
+    tmp_path, text, expected, eventually
+):
+    sweep = Sweep(tmp_path, text)
+    driver = sweep.start()
+    eventually(sweep.has_state)
+    with sweep.locked():
+        for verb in (("status",), ("fit", "mlflow:fire")):
+            code, messages = sweep.run(verb=verb)
+            assert code == 2 and "locked by another process" in messages, messages
+            assert "Traceback" not in messages
+        eventually(sweep.keeps_an_end)
+    _, messages = driver.communicate(timeout=300)
+    assert "Traceback" not in messages
+    if driver.returncode:  # the last run ended, and was to be looked up, while it was locked
+        assert driver.returncode == 2 and "cannot be found in the run store" in messages
+        assert sweep.run()[0] == 0
+    assert sweep.losses() == expected
+    assert {one["tries"] for one in sweep.facts().values()} == {1}
+
+
+def test_ctrl_c_while_the_store_takes_nothing_is_one_line_and_costs_no_run(
+    tmp_path, text, expected, eventually
+):
+    sweep = Sweep(tmp_path, text)
+    driver = sweep.start(start_new_session=True)
+    eventually(sweep.has_state)
+    with sweep.locked():
+        eventually(sweep.keeps_an_end)
+        os.killpg(driver.pid, signal.SIGINT)
+        _, messages = driver.communicate(timeout=300)
+    assert driver.returncode == 130
+    assert "Traceback" not in messages and "interrupted" in messages
+    assert sweep.run()[0] == 0
     assert sweep.losses() == expected
 
 

@@ -70,6 +70,50 @@ def test_a_worker_that_is_killed_stopped_or_hung_takes_only_its_task_with_it(clu
     assert not ends
 
 
+MAILBOX_IS_KILLED = """
+import json, os, signal, sys, time
+from pathlib import Path
+from sweeps.config.launch import LaunchConfig
+from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
+from sweeps.launchers.ray.tasks import launch_ray
+
+begun, nodes = Path(sys.argv[2]), [int(pid) for pid in sys.argv[3:]]
+
+def work(task, send):
+    is_first = not begun.exists()
+    begun.touch()
+    while is_first:  # until it is asked to leave
+        send(task)
+        time.sleep(0.1)
+    send(task)
+
+def mailboxes():
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            pid, is_mailbox = int(line.parent.name), line.read_bytes().startswith(b"ray::_Mailbox")
+            if is_mailbox and os.getsid(pid) in nodes:
+                yield pid
+        except OSError:
+            pass
+
+launch, is_killed = LaunchConfig(engine="ray", address=sys.argv[1], workers=1), False
+for happening in launch_ray(["one"], work, launch, lambda lost: lost.task):
+    if isinstance(happening, TaskMessage) and not is_killed:
+        is_killed = True
+        for pid in mailboxes():
+            os.kill(pid, signal.SIGKILL)
+    if isinstance(happening, TaskLost | TaskEnded):
+        print(json.dumps([happening.task, getattr(happening, "reason", None)]), flush=True)
+"""
+
+
+def test_a_mailbox_that_is_killed_costs_its_tasks_a_try_each_and_not_the_driver(cluster, tmp_path):
+    done = cluster.script(MAILBOX_IS_KILLED, tmp_path / "begun", *cluster.sessions)
+    ours = [line for line in done.stdout.splitlines() if line.startswith("[")]  # Ray prints too
+    lost = ["one", "the process that takes word of it was lost"]
+    assert list(map(json.loads, ours)) == [lost, ["one", None]], done.stderr
+
+
 BAD_INPUT = """
 import sys
 from scaling.errors import ScalingError
