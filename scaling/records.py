@@ -30,7 +30,7 @@ from scaling.tables.configurations import (
 )
 from scaling.tables.files import BY_SEPARATOR, RawTable, read_file
 from scaling.tables.filling import fill_in
-from scaling.tables.losses import kind_of, metric_hint
+from scaling.tables.losses import kind_of, metric_hint, stray_note
 from scaling.tables.notes import Note, NoteCode, printable
 from scaling.tables.numbers import read_numbers
 from scaling.tables.reading import (
@@ -291,16 +291,13 @@ class Records(Displayed):
                 if len(values) > 1:
                     theirs = self.names.get(name, name)
                     some = ", ".join(printable(value) for value in values[:2])
+                    some += ", ..." if len(values) > 2 else ""
+                    by = spread_told(self.table)
+                    by += " at equal params and tokens" if by else ""
                     raise RecordError(
-                        f"{self.source}: the runs differ in {theirs} ({some}"
-                        f"{', ...' if len(values) > 2 else ''}){self._spread_told}: they share no "
+                        f"{self.source}: the runs differ in {theirs} ({some}){by}: they share no "
                         f'law; pick one with --where "{theirs} == {printable(values[0])}"'
                     )
-
-    @property
-    def _spread_told(self) -> str:
-        told = spread_told(self.table)
-        return told and f"{told} at equal params and tokens"
 
     @cached_property
     def data_hash(self) -> str:
@@ -375,7 +372,7 @@ def _records(raw: RawTable, how: Reading, where: str | Sequence[str], source: st
     if not len(records):
         asked = " and ".join(listed(where))
         raise RecordError(f"{source}: no row is left after {asked}; loosen --where")
-    return _repeats_told(records)
+    return _doubts_told(records)
 
 
 def _one_row_a_run(records: Records, how: Reading) -> Records:
@@ -421,12 +418,16 @@ def _filled_in(records: Records) -> Records:
     )
 
 
-def _repeats_told(records: Records) -> Records:
-    """What tells rows of equal size and tokens apart, or that nothing does."""
-    if not {"params", "tokens", "loss"} <= set(records.table.columns) or "trunk" in records:
-        return records
-    note = repeats_note(records.table, records.is_finished)
-    return replace(records, notes=(*records.notes, note)) if note else records
+def _doubts_told(records: Records) -> Records:
+    """What tells rows of equal size and tokens apart, or that nothing does; and losses far from
+    all others."""
+    notes: list[Note | None] = []
+    if {"params", "tokens", "loss"} <= set(records.table.columns) and "trunk" not in records:
+        notes.append(repeats_note(records.table, records.is_finished))
+    if "loss" in records and records.reading.checkpoints != "all":
+        losses = records.table["loss"][records.is_finished]
+        notes.append(stray_note(losses, records.names.get("loss", "loss")))
+    return replace(records, notes=(*records.notes, *filter(None, notes)))
 
 
 def write_records(records: Records, path: str | Path) -> None:

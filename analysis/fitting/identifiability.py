@@ -11,7 +11,7 @@ from analysis.fitting.penalties import Penalty
 from analysis.fitting.problem import Problem
 from analysis.fitting.result import FitStatus
 from analysis.fitting.search import Optimum, search_stages
-from scaling.arrays import FloatArray
+from scaling.arrays import BoolArray, FloatArray
 from scaling.limits import Limit, LimitCode
 
 #: a constant that moves no prediction by this much (log loss per unit of its log) has vanished
@@ -19,6 +19,7 @@ _VANISHED = 1e-5
 _LARGEST_CONDITION = 1e8
 #: how sure, and how much of the loss, it must be that a floor below zero would fit better
 _SURE, _FELT = 0.99, 1e-3
+_STRAY_SHARE = 0.8  # of the objective, in a tenth of the runs: no scatter that all share
 #: why constants are none where the floor is not identified
 HIDDEN_FLOOR = "it holds for one value of {} only, which the runs do not tell"
 
@@ -116,8 +117,25 @@ def floor_is_bounded(
     power = 1.0 if _mostly_quadratic(model, penalty, optimum, problem) else 2.0
     quantile = float(fdtri(1, freedom, confidence_level))
     largest_ratio = (1 + quantile / freedom) ** (1 / power)
-    without = _value_with_floor(problem, model, penalty, optimum, 0.0)
-    return bool(without > optimum.value * largest_ratio)
+    at_optimum = _values(problem, penalty, model.log_prediction(optimum.theta[None])[0])
+    without = _values_with_floor(problem, model, penalty, optimum, 0.0)
+    told = slice(None) if penalty.name == "least_squares" else ~_strays(at_optimum)
+    return bool(without[told].sum() > at_optimum[told].sum() * largest_ratio)
+
+
+def _values(problem: Problem, penalty: Penalty, log_predicted: FloatArray) -> FloatArray:
+    """What each run (runs,) adds to the objective."""
+    value = penalty.value(log_predicted, problem.log_loss) * problem.weights
+    return np.where(np.isfinite(value), value, np.inf)
+
+
+def _strays(values: FloatArray) -> BoolArray:
+    """The runs (runs,) that a robust penalty does not follow: a tenth at most that hold almost all
+    of the objective, so that it says nothing of the scatter of the others."""
+    largest = np.argsort(values)[len(values) - len(values) // 10 :]
+    are_strays = np.zeros(len(values), dtype=bool)
+    are_strays[largest] = values[largest].sum() > _STRAY_SHARE * values.sum()
+    return are_strays
 
 
 def floor_below_zero(problem: Problem, model: Model, optimum: Optimum) -> bool:
@@ -148,15 +166,15 @@ def floor_below_zero(problem: Problem, model: Model, optimum: Optimum) -> bool:
     return bool(step < 0 and is_sure and gained > _FELT**2 * problem.weights.sum())
 
 
-def _value_with_floor(
+def _values_with_floor(
     problem: Problem, model: Model, penalty: Penalty, optimum: Optimum, floor: float
-) -> float:
+) -> FloatArray:
+    """What each run (runs,) adds to the objective where the floor is held and all else refitted."""
     assert problem.law.floor is not None  # only a law with a floor is asked for one
     held = problem.model(held={problem.law.floor: floor})
     constants = {name: np.asarray(v) for name, v in model.to_constants(optimum.theta).items()}
     theta = held.to_coordinates(constants)[None]
     longest = 0.3 * float(np.sqrt(problem.weights.sum()))
-    value = np.inf
     for stage in search_stages(penalty):
         with np.errstate(all="ignore"):
             basis = whitening(held, theta[0], problem.weights)
@@ -171,9 +189,7 @@ def _value_with_floor(
                 max_iterations=100,
             )
         theta = solution.theta
-    predicted = held.log_prediction(theta)[0]
-    value = float((penalty.value(predicted, problem.log_loss) * problem.weights).sum())
-    return value if np.isfinite(value) else np.inf
+    return _values(problem, penalty, held.log_prediction(theta)[0])
 
 
 def _mostly_quadratic(model: Model, penalty: Penalty, optimum: Optimum, problem: Problem) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from scaling.columns import NATS_PER_TOKEN, UNSTATED_KIND
 from scaling.errors import RecordError
-from scaling.tables.notes import Note, NoteCode
+from scaling.tables.notes import Note, NoteCode, rows_named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,7 @@ _HIGHER = re.compile(
     r"auroc|map|pass_?at|pass|r2|success_?rate|precision|recall)(_|$|\d)"
 )
 UNITS = tuple(dict.fromkeys((*(kind for kind, _ in _KINDS), "nats", "bits")))
+_FEWEST = 8  # losses among which one may lie far from all others
 _MOST_NATS = 12.0  # a guess among 160,000 tokens costs as much
 BETTER = ("lower", "higher")
 
@@ -120,6 +121,28 @@ def as_falling_loss(
         hint = "; --loss-unit says another" if not unit else ""
         notes.append(Note(NoteCode.UNDERSTOOD, f'loss "{name}" is {shown}{hint}'))
     return values, kind, notes
+
+
+def stray_note(loss: "pd.Series", name: str) -> Note | None:
+    """That few losses lie further from all others than these from one another, or None."""
+    known = loss[np.isfinite(loss) & (loss > 0)]
+    if len(known) < _FEWEST:
+        return None
+    middle = known.median()
+    order = known[(np.log(known / middle)).abs().sort_values(kind="stable").index]
+    logs = np.log(order.to_numpy())
+    for few in range(max(1, len(order) // 10), 0, -1):
+        near, far = logs[:-few], logs[-few:]
+        gap = min(max(low - x, x - high) for x in far for low, high in [(near.min(), near.max())])
+        if gap > max(np.log(2), np.ptp(near)):
+            rows = order.index[-few:]
+            text = (
+                f"{name} of {rows_named(rows)} ({order.iloc[-1]:.4g}) lies far from all others "
+                f"({np.exp(near.min()):.4g} to {np.exp(near.max()):.4g}) and counts, unless "
+                "--where leaves it out"
+            )
+            return Note(NoteCode.ASSUMED, text)
+    return None
 
 
 def _missing_to_best(

@@ -505,3 +505,20 @@ def test_a_config_given_for_a_table_is_answered_with_where_its_runs_are(tmp_path
     path.write_text("name: ladder")
     with pytest.raises(RecordError, match="a config, not runs; .* mlflow:NAME"):
         read_records(path)
+
+
+@pytest.mark.parametrize(("loss", "is_told"), [(99.0, True), (0.02, True), (4.0, False)])
+def test_a_loss_far_from_all_others_is_told(loss, is_told):
+    table = grid()
+    table.loc[5, "val_loss"] = loss
+    assert ("val_loss of row 7" in said(records_from_table(table))) is is_told
+
+
+def test_one_absurd_loss_does_not_hide_the_floor_from_a_robust_fit():
+    table = grid(sizes=(2e7, 6e7, 2e8, 6e8, 2e9), ratios=(5, 10, 20, 40, 80))
+    table.loc[5, "val_loss"] = 99.0
+    records = records_from_table(table)
+    found = fit_as_asked(records.usable("params", "tokens"), "chinchilla", bootstrap=0, card=False)
+    floor = found.law.E
+    assert found.floor_identified
+    assert floor == pytest.approx(1.7, rel=0.01)
