@@ -9,6 +9,7 @@ from scaling.words import counted
 from sweeps.config.data import DataConfig, TextData
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.model import ModelConfig
+from sweeps.config.probes import ProbesConfig
 from sweeps.config.recipe import CONSTANTS, SCHEDULES, Recipe, find_recipe
 from sweeps.config.section import Section
 from sweeps.config.targets import TargetsConfig
@@ -174,6 +175,8 @@ class SweepConfig(Section):
     recipe's `max_trunk_span` share a trunk and are trained as its decay branches."""
     health: HealthConfig = field(default_factory=HealthConfig)
     """How the training itself is checked."""
+    probes: ProbesConfig = field(default_factory=ProbesConfig)
+    """What is asked of each model besides its loss."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     """Where it runs."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)

@@ -11,6 +11,7 @@ from typing import Any
 from scaling.errors import ConfigError
 from sweeps.config.recipe import Recipe
 from sweeps.config.sweep import Grid, SweepConfig, recipe_of
+from sweeps.data.questions import questions
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.base import CorpusFacts
 from sweeps.models.family import Shape
@@ -117,11 +118,14 @@ def plan_sweep(config: SweepConfig) -> SweepPlan:
     Reads the text (its hash and length belong to a run's identity) but trains nothing and needs no
     device. Held-out runs come first if the config says so, then small before large. Raises
     ConfigError for a grid without runs, a run planned twice as both fitted and held out, and a run
-    longer than the text; CorpusError for the text itself.
+    longer than the text, and probes that its data cannot answer; CorpusError for the text itself.
     """
     _check_family(config)
     recipe = recipe_of(config)
-    facts = load_corpus(config.data, config.model.context).facts
+    corpus = load_corpus(config.data, config.model.context)
+    if config.probes.asks:
+        questions(config.probes, corpus)
+    facts = corpus.facts
     fitted = [
         run
         for block in ([config.grid] if config.grid.width else []) + list(config.cells)
@@ -155,6 +159,11 @@ def _check_family(config: SweepConfig) -> None:
         raise ConfigError(
             f'objective "{objective.name}" lets a position see {_VIEWS[objective.view]}, which '
             f'model.family "{family.name}" cannot; choose another of the two'
+        )
+    if config.probes.asks and (objective.view != "past" or "continue" not in family.can):
+        raise ConfigError(
+            f'probes: a model of objective "{objective.name}" and model.family "{family.name}" '
+            "goes on from no prompt; drop them, or choose another of the two"
         )
     for asked, ability, option in (
         (config.launch.speed.compile, "compile", "launch.speed.compile"),

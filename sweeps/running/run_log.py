@@ -139,6 +139,8 @@ def _store(
         writer.fail(RunState.FAILED, leak)
         return RunEvent(kind=EventKind.FAILED, run=run, reason=leak)
     record = trained.record(run)
+    if task.probes.asks:
+        record |= _probed(run, trained, task)
     if task.launch.keep_weights:
         record |= _kept_weights(run, trained, task, record.get("notes"))
     writer.finish({**record, **health})
@@ -149,6 +151,21 @@ def _store(
         loss=trained.loss,
         seconds=trained.train_seconds,
     )
+
+
+def _probed(run: RunPlan, trained: "TrainedRun", task: Task) -> dict[str, float]:
+    """What the trained model answers to the probes."""
+    from sweeps.data.questions import questions_of
+    from sweeps.data.registry import load_corpus
+    from sweeps.generation.probes import probe
+    from sweeps.training.devices.device import choose_device
+    from sweeps.training.stack import build_model
+
+    model = build_model(run)
+    model.hold(trained.weights[None])
+    corpus = load_corpus(task.data, run.shape.context)  # the one it trained on
+    asked = questions_of(task.probes, task.data, run.shape.context)
+    return probe(model.to(choose_device(task.launch.device)), corpus, asked)
 
 
 def _kept_weights(run: RunPlan, trained: "TrainedRun", task: Task, notes: object) -> dict[str, str]:

@@ -194,6 +194,7 @@ class _Walk:
             launch=launch,
             store=self._store,
             health=health,
+            probes=self._plan.config.probes,
             stops_settled=self._judge is not None,
         )
         checked = frozenset(run.run_id for run in carriers)

@@ -8,6 +8,7 @@ from scaling.errors import CorpusError
 from scaling.store.run_store import RunStore
 from sweeps.config.data import DataConfig
 from sweeps.config.launch import LaunchConfig
+from sweeps.config.probes import ProbesConfig
 from sweeps.config.sweep import HealthConfig
 from sweeps.multi_device.rendezvous import Allocation
 from sweeps.planning.packing import Pack
@@ -32,6 +33,8 @@ class Task:
     trained, those that finished without it."""
     health: HealthConfig = HealthConfig()
     """How that check is done."""
+    probes: ProbesConfig = ProbesConfig()
+    """What is asked of each model besides its loss."""
     stops_settled: bool = False
     """Whether the driver may ask for the end of runs whose outcome is settled."""
     allocation: Allocation | None = None

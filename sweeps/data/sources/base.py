@@ -77,6 +77,17 @@ class Corpus(ABC):
     """What its tokens stand for; None: they have numbers alone."""
 
     @property
+    def knows_truth(self) -> bool:
+        """Whether `truth` gives anything."""
+        return False
+
+    def truth(self, inputs: np.ndarray) -> np.ndarray:
+        """(sequences, length, tokens that can occur) The source's own probabilities of the token
+        after each place of rows of inputs that it can make; NaN where they are not known from the
+        row, or nothing counts. Asked only of a source that `knows_truth`."""
+        raise NotImplementedError(f"{type(self).__name__} knows no truth")
+
+    @property
     @abstractmethod
     def validation(self) -> Batch:
         """(sequences, context) What every model is measured on."""

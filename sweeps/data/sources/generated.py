@@ -27,6 +27,15 @@ class GeneratedCorpus(WindowCorpus):
     chain: Chain
     _sums: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def knows_truth(self) -> bool:
+        """See Corpus."""
+        return True
+
+    def truth(self, inputs: np.ndarray) -> np.ndarray:
+        """See Corpus; unknown where a place sees less than a whole state."""
+        return self.chain.next_tokens(inputs)
+
     def windows_read(
         self, seed: int, first: int, last: int, device: torch.device | str
     ) -> torch.Tensor:

@@ -55,6 +55,10 @@ class Chain(ABC):
         """The token at a place of the prefix."""
 
     @abstractmethod
+    def start_of(self, prefix: np.ndarray) -> Any:
+        """(sequences, prefix_length) -> (sequences,) The start that a prefix shows."""
+
+    @abstractmethod
     def first_state(self, start: Any) -> Any:
         """The state after the prefix."""
 
@@ -111,6 +115,21 @@ class Chain(ABC):
         search = functools.partial(torch.searchsorted, right=True)
         return torch.stack(self._walk(words, length, sums, search), dim=1)
 
+    def next_tokens(self, rows: np.ndarray) -> np.ndarray:
+        """(sequences, length, vocabulary) Probabilities of the token after each place of rows that
+        are the chain's; NaN before a whole state is seen."""
+        known = np.full((*rows.shape, self.vocab_size), np.nan)
+        first = self.prefix_length
+        if rows.shape[1] < first:
+            return known
+        state = self.first_state(self.start_of(rows[:, :first]))
+        for place in range(first - 1, rows.shape[1]):
+            if place >= first:
+                state = self.next_state(state, rows[:, place])
+            known[:, place] = 0.0
+            known[:, place, : self.symbols] = self.rows[state] / _ROW_TOTAL
+        return known
+
     def _walk(
         self, words: tuple[Any, Any, Any, Any], length: int, sums: tuple[Any, Any], search: Any
     ) -> list[Any]:
@@ -154,6 +173,10 @@ class MarkovChain(Chain):
     def prefix_token(self, start: Any, place: int) -> Any:
         """A digit of the state, oldest first."""
         return start // self.symbols ** (self.order - 1 - place) % self.symbols
+
+    def start_of(self, prefix: np.ndarray) -> Any:
+        """The tokens are its digits."""
+        return prefix @ self.symbols ** np.arange(self.order - 1, -1, -1)
 
     def first_state(self, start: Any) -> Any:
         """The start is the state."""
@@ -207,6 +230,10 @@ class BigramTasks(Chain):
     def prefix_token(self, start: Any, place: int) -> Any:
         """Task tokens lie behind the symbols."""
         return self.symbols + start
+
+    def start_of(self, prefix: np.ndarray) -> Any:
+        """The task's number."""
+        return prefix[:, 0] - self.symbols
 
     def first_state(self, start: Any) -> Any:
         """A task's first row is its steady state, from which its first symbol comes."""

@@ -47,6 +47,21 @@ class SentenceCorpus(Corpus):
     """(sequences, context + 1) The validation sentences, as `rows_of` makes them."""
 
     @property
+    def knows_truth(self) -> bool:
+        """See Corpus; not of rules with left recursion."""
+        return not self.language.is_left_recursive
+
+    def truth(self, inputs: np.ndarray) -> np.ndarray:
+        """See Corpus; nothing counts from a sentence's end on."""
+        known = np.full((*inputs.shape, len(self.language.symbols)), np.nan)
+        for row, found in zip(inputs.tolist(), known, strict=True):
+            sentence = row[1 : row.index(END)] if END in row else row[1:]
+            for place, ahead in enumerate(self.language.next_tokens(sentence)):
+                if ahead is not None and place < len(found):
+                    found[place] = ahead
+        return known
+
+    @property
     def validation(self) -> Batch:
         """See Corpus."""
         import torch

@@ -1,0 +1,141 @@
+"""What a trained model answers to the questions of its sweep: columns `metric.NAME`.
+
+A share is over prompts, a mean over answers or sequences; each has its standard error over them in
+the column of its name and `_stderr`, where there are two or more.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from sweeps.config.probes import GRAMMATICAL, CompletionRule
+from sweeps.data.questions import AcceptedAnswers, Questions
+from sweeps.data.sources.base import Corpus
+from sweeps.data.sources.grammars import END, Language
+from sweeps.generation.sampling import GREEDY, generate, next_tokens
+from sweeps.generation.scoring import log_likelihoods
+from sweeps.models.stacked import StackModel
+
+_TOGETHER = 256  # prompts that are completed at once
+_SEQUENCES = 64  # of the validation set, that divergences are measured on
+
+Tokens = tuple[int, ...]
+
+
+def probe(model: StackModel, corpus: Corpus, asked: Questions) -> dict[str, float]:
+    """The columns of one model, a stack of one."""
+    found: dict[str, float] = {}
+    if asked.language is not None:
+        found |= _completed(model, asked, asked.language)
+    if asked.divergence:
+        found |= divergences(model, corpus)
+    if asked.answers:
+        found |= _answered(model, asked.answers)
+    return found
+
+
+def completions(model: StackModel, prompts: Sequence[Tokens], end: int) -> list[Tokens]:
+    """What greedily follows prompts of one length, to the end or to where the context is full; the
+    token `end` is the last of those that ended."""
+    found: list[Tokens] = []
+    for first in range(0, len(prompts), _TOGETHER):
+        some = torch.tensor(prompts[first : first + _TOGETHER])
+        steps, ended = [], torch.zeros(len(some), dtype=torch.bool)
+        for step in next_tokens(model, some, tokens=model.context, rule=GREEDY):
+            steps.append(step[0].cpu())
+            ended |= steps[-1] == end
+            if ended.all():
+                break
+        rows = torch.stack(steps, dim=1).tolist()
+        found += [tuple(row[: row.index(end) + 1] if end in row else row) for row in rows]
+    return found
+
+
+def obeys(rule: CompletionRule, language: Language, prompt: Tokens, completion: Tokens) -> bool:
+    """Whether a prompt (with its start) and its completion obey a rule. `as many` counts both; of
+    `none after` only the completion counts, since a prompt may have broken it already."""
+    if rule.kind == GRAMMATICAL:
+        if completion[-1:] != (END,):
+            return False
+        return language.log_probability((*prompt[1:], *completion[:-1])) > -np.inf
+    one, other = (language.symbols.index(symbol) for symbol in rule.symbols)
+    if rule.kind == "as many":
+        whole = (*prompt, *completion)
+        return whole.count(one) == whole.count(other)
+    return other not in completion or one not in completion[completion.index(other) :]
+
+
+def divergences(model: StackModel, corpus: Corpus) -> dict[str, float]:
+    """Mean nats a place between the source's next-token probabilities p and the model's q, where p
+    is known: of sum p ln(p / q), of sum q ln(q / p) among tokens that can come, and the
+    probability that the model gives all others."""
+    inputs = corpus.validation.inputs
+    inputs = inputs[:: max(1, len(inputs) // _SEQUENCES)]
+    with torch.inference_mode():
+        logits = model(inputs.to(model.device)[None]).unflatten(1, tuple(inputs.shape))[0]
+        chances = logits.double().log_softmax(-1).cpu().numpy()
+    truth = corpus.truth(inputs.numpy())
+    known = np.isfinite(truth).all(-1)
+    p = np.where(known[..., None], truth, 1.0)
+    log_q = chances[..., : p.shape[-1]]
+    possible = p > 0
+    log_p = np.log(np.where(possible, p, 1.0))
+    forward = (p * (log_p - np.where(possible, log_q, 0.0))).sum(-1)
+    q = np.where(possible, np.exp(log_q), 0.0)
+    mass = q.sum(-1)
+    inside = q / mass[..., None]
+    log_inside = np.where(possible, log_q - np.log(mass)[..., None], 0.0)
+    backward = (inside * (log_inside - log_p)).sum(-1)
+    found: dict[str, float] = {}
+    for name, values in (
+        ("kl_truth_to_model", forward),
+        ("kl_model_to_truth", backward),
+        ("impossible_mass", np.maximum(0.0, 1.0 - mass)),
+    ):
+        found |= _ratio(name, np.where(known, values, 0.0).sum(1), known.sum(1))
+    return found
+
+
+def _completed(model: StackModel, asked: Questions, language: Language) -> dict[str, float]:
+    prompts = list(dict.fromkeys(one for kind in asked.prompts.values() for one in kind))
+    followed = dict(zip(prompts, completions(model, prompts, END), strict=True))
+    found: dict[str, float] = {}
+    for kind, group in asked.prompts.items():
+        found |= _mean(f"{kind}_ended", [followed[one][-1] == END for one in group])
+        for rule in asked.rules:
+            obeyed = [obeys(rule, language, one, followed[one]) for one in group]
+            found |= _mean(f"{kind}_{rule.column}", obeyed)
+    return found
+
+
+def _answered(model: StackModel, answers: Sequence[AcceptedAnswers]) -> dict[str, float]:
+    accepted, losses = [], []
+    for one in answers:
+        prompt = torch.tensor([one.prompt])
+        longest = max(map(len, one.accepted))
+        (said,) = generate(model, prompt, tokens=longest, rule=GREEDY)[0].tolist()
+        accepted.append(any(tuple(said[: len(right)]) == right for right in one.accepted))
+        losses.append(min(_loss(model, one.prompt, right) for right in one.accepted))
+    return _mean("answers_accepted", accepted) | _mean("answers_loss", losses)
+
+
+def _loss(model: StackModel, prompt: Tokens, answer: Tokens) -> float:
+    found = log_likelihoods(model, torch.tensor([(*prompt, *answer)]), given=len(prompt))
+    return -float(found.double().mean())
+
+
+def _mean(name: str, values: Sequence[float | bool]) -> dict[str, float]:
+    return _ratio(name, np.array(values, dtype=np.float64), np.ones(len(values)))
+
+
+def _ratio(name: str, sums: np.ndarray, counts: np.ndarray) -> dict[str, float]:
+    """A mean over all places, and its standard error over the rows that they lie in."""
+    if not counts.sum():
+        return {}
+    mean = sums.sum() / counts.sum()
+    found = {f"metric.{name}": float(mean)}
+    if (rows := len(sums)) > 1:
+        residuals = (sums - mean * counts) / counts.mean()
+        found[f"metric.{name}_stderr"] = float(residuals.std(ddof=1) / np.sqrt(rows))
+    return found
