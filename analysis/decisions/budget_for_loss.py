@@ -105,18 +105,17 @@ def budget_for_loss(
     column = options.x or "train_flops"
     records = records_from(records)
     question = pose(records, (column,), options)
-    forecaster = prepare(question, options)
-    ask = BudgetQuestion(forecaster=forecaster, limits=question.limits)
+    ask = BudgetQuestion(forecaster=prepare(question, options), limits=question.limits)
     start, end = ask.log_budget_range
     budgets = np.arange(start, end + FURTHEST_DECADES * np.log(10), STEP * np.log(10))
     inputs = ask.log_inputs(budgets)
-    answer = log_forecast(forecaster, inputs, budgets, options)
+    answer = log_forecast(ask.forecaster, inputs, budgets, options)
     ranges = {}
     for level in options.confidence_levels:
         low, high = np.quantile(answer.draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
         ranges[level] = Interval(_reached(budgets, low, loss), _reached(budgets, high, loss))
     median = _reached(budgets, answer.centre, loss)
-    against = signal_limits(forecaster.ladder)
+    against = signal_limits(ask.forecaster.ladder)
     if not against and 0 < median < float("inf"):
         low, high = (
             _reached(budgets, np.quantile(answer.draws, end, axis=1), loss) for end in (0.05, 0.95)

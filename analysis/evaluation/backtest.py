@@ -6,7 +6,7 @@ widths learned from backtests inside the rest) and compares it with what the hid
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -199,7 +199,7 @@ def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest
     for hides, cut in cuts:
         is_seen = ladder.log_compute <= cut
         seen, hidden = ladder.select(is_seen), ladder.select(~is_seen)
-        scored.append(_forecast_hidden(replace(question, ladder=seen), hidden, options))
+        scored.append(_forecast_hidden(question.seeing(seen), hidden, options))
         largest = float(np.exp(seen.log_compute.max()))
         origins.append(
             Origin(
@@ -226,7 +226,7 @@ def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest
 
 def _forecast_hidden(question: Question, hidden: Ladder, options: ForecastOptions) -> _Scored:
     distance = question.ladder.distance(hidden.log_inputs, hidden.log_compute)
-    forecaster = prepare(question, options)
+    forecaster = prepare(question.answering(hidden.log_compute), options)
     answer = log_forecast(forecaster, hidden.log_inputs, hidden.log_compute, options)
     losses = np.exp(answer.draws)
     levels = tuple(sorted({*options.confidence_levels, *LEVELS}))

@@ -74,30 +74,27 @@ def forecast(
             f"targets are a {type(targets).__name__}; say what is asked: Targets.flops(1e21), "
             "Targets.runs(params, tokens), Targets.along(column, values), or a DataFrame of runs"
         )
+    question = pose(records, tuple(targets.columns), options)
     parts = [
-        (places, _forecast(records, targets.at(places), options))
-        for places in _by_laws(records, targets, options)
+        (places, _forecast(records, one, targets.at(places), options))
+        for places, one in _parts(question, targets)
     ]
-    return parts[0][1] if len(parts) == 1 else _joined(parts, len(targets))
+    return parts[0][1] if len(parts) == 1 else _joined(parts)
 
 
-def _by_laws(records: Records, targets: Targets, options: ForecastOptions) -> list[IntArray]:
-    """Which targets (their places) the same laws answer: along one column near ones and far ones
-    have laws of their own, whatever else is asked."""
-    everything = np.arange(len(targets))
-    if len(targets.columns) > 1 or len(targets) == 1:
-        return [everything]
-    (log_x,) = (np.log(values) for values in targets.columns.values())
-    question = pose(records, tuple(targets.columns), options, furthest=float(log_x.max()))
-    if question.is_surface or question.ladder.inputs == ("train_flops",):
-        return [everything]
-    is_far = log_x > question.far_from
-    return [places for places in (everything[~is_far], everything[is_far]) if len(places)]
+def _parts(question: Question, targets: Targets) -> list[tuple[IntArray, Question]]:
+    """Which targets (their places) the same laws answer, and the question with these laws."""
+    name = question.ladder.inputs[0]
+    if question.is_surface:
+        return [(np.arange(len(targets)), question)]
+    if name not in targets.columns:
+        raise ForecastError(f"targets: the forecast runs along {name}; give its values (--values)")
+    return question.parts(np.log(targets.columns[name]))
 
 
-def _joined(parts: Sequence[tuple[IntArray, Forecast]], count: int) -> Forecast:
-    """One forecast of ``count`` targets from those of near and of far ones, whose evidence and
-    noise it has."""
+def _joined(parts: Sequence[tuple[IntArray, Forecast]]) -> Forecast:
+    """One forecast from that of near targets and that of far ones, whose evidence and noise it
+    has."""
     _, far = parts[-1]
     order = np.argsort(np.concatenate([places for places, _ in parts]))
     targets = [target for _, part in parts for target in part.targets]
@@ -115,10 +112,10 @@ def _joined(parts: Sequence[tuple[IntArray, Forecast]], count: int) -> Forecast:
     )
 
 
-def _forecast(records: Records, targets: Targets, options: ForecastOptions) -> Forecast:
+def _forecast(
+    records: Records, question: Question, targets: Targets, options: ForecastOptions
+) -> Forecast:
     """The forecast of targets that the same laws answer."""
-    furthest = max(float(np.log(values).max()) for values in targets.columns.values())
-    question = pose(records, tuple(targets.columns), options, furthest=furthest)
     forecaster, points = _answerable(question, targets, options)
     answer = log_forecast(forecaster, points.log_inputs, points.log_compute, options)
     against = target_limits(forecaster, answer)
@@ -206,8 +203,6 @@ def _answerable(
         check_distance(ladder.distance(points.log_inputs, points.log_compute))
         return forecaster, points
     (name,) = ladder.inputs
-    if name not in targets.columns:
-        raise ForecastError(f"targets: the forecast runs along {name}; give its values (--values)")
     log_x = np.log(targets.columns[name])
     described = tuple({name: float(v)} for v in targets.columns[name])
     points = Points(

@@ -4,7 +4,9 @@ Everything here is in natural logs; `analysis.forecasting.forecast` speaks in FL
 and nats.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
@@ -14,10 +16,12 @@ from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.noise import RunNoise
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.rolling_origin import OriginErrors, Weighing, origin_errors, weigh
-from analysis.forecasting.setup import Question
+from analysis.forecasting.setup import FAR, Question, is_far
 from scaling.answerable import curve_cuts, surface_cuts
-from scaling.arrays import FloatArray
+from scaling.arrays import DECADE, FloatArray, IntArray
 
+NEAR_STEPS = 50
+GRID = FAR * DECADE / NEAR_STEPS  # of targets nearer to the runs, in logs
 POOLED_RUNS = 40  # with so many residuals a new run's noise is drawn from them alone
 
 
@@ -27,6 +31,7 @@ class Forecaster:
 
     ensemble: Ensemble
     backtests: tuple[OriginErrors, ...]
+    nearby: "Forecaster | None" = None  # that answers targets near the runs, where it is another
 
     @property
     def ladder(self) -> Ladder:
@@ -69,6 +74,7 @@ def prepare(question: Question, options: ForecastOptions) -> Forecaster:
     return Forecaster(
         ensemble=fit_members(ladder.thinned(), candidates, calibration),
         backtests=origin_errors(ladder, candidates, calibration, cuts),
+        nearby=None if question.nearby is None else prepare(question.nearby, options),
     )
 
 
@@ -78,7 +84,69 @@ def log_forecast(
     log_compute: FloatArray,
     options: ForecastOptions,
 ) -> LogForecast:
-    """Draws of a new run at targets: centre, a t-distributed error of it, and run noise."""
+    """Draws of a new run at targets: centre, a t-distributed error of it, and run noise.
+
+    Along one column near targets are answered by the laws of near ones, and no centre lies above
+    that of a nearer target beyond the runs: a loss that falls does not rise again.
+    """
+    near = np.zeros(len(log_compute), dtype=bool)
+    if forecaster.nearby is not None:
+        near = ~is_far(forecaster.ladder, log_compute)
+    if not near.any():
+        return _answered(forecaster, log_inputs, log_compute, options)
+    parts = [
+        _answered(one, log_inputs[places], log_compute[places], options)
+        for one, places in ((forecaster.nearby, near), (forecaster, ~near))
+        if one is not None and places.any()
+    ]
+    order = np.argsort(np.concatenate([np.flatnonzero(near), np.flatnonzero(~near)]))
+    return parts[0] if len(parts) == 1 else _together(parts, order)
+
+
+def _together(parts: Sequence[Any], order: IntArray) -> Any:
+    """One value of several that have a row a target, field by field, its rows in this order."""
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)[order]
+    names = [field.name for field in fields(parts[0])]
+    values = {k: _together([getattr(part, k) for part in parts], order) for k in names}
+    return type(parts[0])(**values)
+
+
+def _centre(forecaster: Forecaster, log_x: FloatArray) -> FloatArray:
+    """The centre (targets,) along one column, before it is kept from rising."""
+    ensemble = forecaster.ensemble
+    distance = ensemble.ladder.distance(log_x[:, None], log_x)
+    weights = weigh(forecaster.backtests, ensemble, distance).weights
+    return combine(ensemble, log_x[:, None], log_x, weights).centre
+
+
+def _falling(forecaster: Forecaster, log_x: FloatArray, centre: FloatArray) -> FloatArray:
+    """The centre (targets,) along one column, no higher than that of a nearer target.
+
+    The laws themselves fall nearly always; but their weights change with the distance, and from
+    half a decade on other laws answer. What was nearer is known on a grid from the largest run on,
+    so that an answer does not depend on what else is asked.
+    """
+    edge, reached = float(forecaster.ladder.log_compute.max()), float(log_x.max())
+    if reached <= edge:
+        return centre
+    grid = edge + GRID * np.arange(np.ceil((reached - edge) / GRID) + 1)
+    nearest = 0 if forecaster.nearby is None else NEAR_STEPS + 1
+    found = [_centre(forecaster, grid[nearest:])] if len(grid) > nearest else []
+    if forecaster.nearby is not None:
+        found.insert(0, _centre(forecaster.nearby, grid[:nearest]))
+    lowest = np.minimum.accumulate(np.concatenate(found))
+    after = np.clip(np.ceil((log_x - edge) / GRID).astype(np.int64), 1, len(grid) - 1)
+    return np.where(log_x > edge, np.clip(centre, lowest[after], lowest[after - 1]), centre)
+
+
+def _answered(
+    forecaster: Forecaster,
+    log_inputs: FloatArray,
+    log_compute: FloatArray,
+    options: ForecastOptions,
+) -> LogForecast:
+    """The same by the laws of this forecaster alone."""
     draws, seed = options.draws, options.seed
     ensemble, noise = forecaster.ensemble, forecaster.ensemble.noise
     calibration = ensemble.calibration
@@ -91,6 +159,8 @@ def log_forecast(
     scatter = _noise_draws(noise, draws, np.random.default_rng([seed, 1]))
     width = np.sqrt(weighing.scale_squared * spread.variance)
     centre = spread.centre
+    if len(ensemble.ladder.inputs) == 1:
+        centre = _falling(forecaster, log_compute, centre)
     if ensemble.ladder.tuning is not None:  # the laws are of runs at their best learning rates
         centre = centre + ensemble.ladder.tuning.trend(log_compute)
     return LogForecast(

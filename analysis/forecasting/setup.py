@@ -36,7 +36,7 @@ from analysis.tuning.gap import TuningGap, checked_gap
 from analysis.tuning.rungs import health_limits
 from analysis.tuning.screening import best_tuned, weighed, with_open_checks, without_edges
 from scaling.answerable import best_of_budget, no_curve, no_surface, not_falling
-from scaling.arrays import DECADE, FloatArray
+from scaling.arrays import DECADE, BoolArray, FloatArray, IntArray
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
 from scaling.laws.registry import LAWS
@@ -60,11 +60,29 @@ class Question:
     calibration: Calibration
     limits: tuple[Limit, ...]
     evaluation_noise: float | None  # relative standard error of a loss over its validation set
+    nearby: "Question | None" = None
+    """The same with the laws and the calibration of targets near the runs, along any column but
+    compute; None where targets near and far are answered alike."""
 
-    @property
-    def far_from(self) -> float:
-        """The log value of the one input from which on laws that can level off answer."""
-        return float(self.ladder.log_compute.max()) + FAR * DECADE
+    def answering(self, log_compute: FloatArray) -> "Question":
+        """The question whose laws answer these targets (targets,): the nearby one where all of
+        them are near, else one that knows of both."""
+        is_near = self.nearby is not None and not is_far(self.ladder, log_compute).any()
+        return self.nearby if is_near and self.nearby is not None else self
+
+    def parts(self, log_compute: FloatArray) -> "list[tuple[IntArray, Question]]":
+        """Which targets (their places) the same laws answer, whatever else is asked: near ones
+        first, then far ones."""
+        far = is_far(self.ladder, log_compute)
+        split = (np.flatnonzero(~far), np.flatnonzero(far))
+        if self.nearby is None or not all(map(len, split)):
+            return [(np.arange(len(far)), self.answering(log_compute))]
+        return list(zip(split, (self.nearby, self), strict=True))
+
+    def seeing(self, ladder: Ladder) -> "Question":
+        """The same of other runs."""
+        nearby = None if self.nearby is None else self.nearby.seeing(ladder)
+        return replace(self, ladder=ladder, nearby=nearby)
 
     @property
     def is_surface(self) -> bool:
@@ -72,21 +90,30 @@ class Question:
         return len(self.ladder.inputs) == 2
 
 
-def pose(
-    records: Records, wanted: tuple[str, ...], options: ForecastOptions, *, furthest: float = 0.0
-) -> Question:
-    """The ladder and laws that answer for the ``wanted`` target columns.
+def is_far(ladder: Ladder, log_compute: FloatArray) -> BoolArray:
+    """Which targets (targets,) along one column lie so far out that laws that can level off have
+    to answer them."""
+    return np.asarray(log_compute > ladder.log_compute.max() + FAR * DECADE)
 
-    ``furthest`` is the largest log value asked for along a curve.
-    """
-    question = _posed(records, wanted, options, furthest)
+
+def pose(records: Records, wanted: tuple[str, ...], options: ForecastOptions) -> Question:
+    """The ladder and laws that answer for the ``wanted`` target columns."""
+    question = _posed(records, wanted, options)
     # shapes whose check failed have a limit of their own
     left_out = question.used.left_out(LimitCode.LEFT_OUT)
-    question = replace(question, limits=question.limits + left_out)
+    limits = question.limits + left_out
+    if (nearby := question.nearby) is not None:
+        nearby = _with_fixed(replace(nearby, limits=limits), options)
+    if options.fix:
+        options.require_floor_below(float(np.exp(question.ladder.log_loss.min())), records.source)
+    return _with_fixed(replace(question, limits=limits, nearby=nearby), options)
+
+
+def _with_fixed(question: Question, options: ForecastOptions) -> Question:
+    """The question with the constants of its one law held that somebody holds."""
     law = options.one_law
     if law is None or not options.fix:
         return question
-    options.require_floor_below(float(np.exp(question.ladder.log_loss.min())), records.source)
     floor = options.fix.get(law.floor or "")
     if floor is None or len(options.fix) > 1:
         return replace(question, candidates=(candidate_of(law, options.fix),))
@@ -95,23 +122,21 @@ def pose(
     return replace(question, candidates=tuple(named))
 
 
-def _posed(
-    records: Records, wanted: tuple[str, ...], options: ForecastOptions, furthest: float
-) -> Question:
+def _posed(records: Records, wanted: tuple[str, ...], options: ForecastOptions) -> Question:
     law, x = options.one_law, options.x
     if x is not None:
         records.require(x)
-        return _curve(best_tuned(weighed(records), x), x, law, furthest)
+        return _curve(best_tuned(weighed(records), x), x, law)
     ready = best_tuned(weighed(records))
     if wanted == ("train_flops",):
         if law is not None and not _of_surface(law):
-            return _curve(ready, "train_flops", law, furthest)
+            return _curve(ready, "train_flops", law)
         reason, by_size = _by_size(ready)
         if reason is None:
             return _surface(by_size, law)
         if law is not None:
             raise ForecastError(f"{records.source}: {reason}; --law {law.name} needs a surface")
-        return _curve(ready, "train_flops", None, furthest, reason)
+        return _curve(ready, "train_flops", None, reason)
     if set(wanted) == {"params", "tokens"}:
         reason, by_size = _by_size(ready)
         if reason is not None:
@@ -121,7 +146,7 @@ def _posed(
                 f"alone, without a split, needs none: scaling forecast {asked}"
             )
         return _surface(by_size, law)
-    return _curve(ready, wanted[0], law, furthest)
+    return _curve(ready, wanted[0], law)
 
 
 def check_distance(distance: FloatArray) -> None:
@@ -192,7 +217,7 @@ def _surface(usable: Records, law: type[Law] | None) -> Question:
 
 
 def _curve(
-    ready: Records, x: str, law: type[Law] | None, furthest: float, no_surface: str | None = None
+    ready: Records, x: str, law: type[Law] | None, no_surface: str | None = None
 ) -> Question:
     """The question of one column; ``no_surface`` is why the usual surface cannot answer it."""
     usable = without_edges(ready).with_values(x)
@@ -214,22 +239,25 @@ def _curve(
         configuration=repeats,
         health=health_weights(usable),
     )
-    exponent = COMPUTE_EXPONENT if x == "train_flops" else DATA_EXPONENT
     fallback: tuple[Limit, ...] = ()
     if no_surface is not None:
         text = f"{no_surface}: the forecast uses best runs by compute"
         fallback = (Limit(LimitCode.FALLBACK, text),)
     limits = fallback + health_limits(usable) + _check_fall(usable, ladder)
     ladder, usable, thinned = _sampled(ladder, usable)
-    is_far = x == "train_flops" or furthest > ladder.log_compute.max() + FAR * DECADE
-    return Question(
+    exponent = COMPUTE_EXPONENT if x == "train_flops" else DATA_EXPONENT
+    far = Question(
         ladder=ladder,
         used=usable,
-        candidates=_chosen(curve_candidates(exponent, far=is_far), law, _of_curve),
-        calibration=FAR_CURVE if is_far else NEAR_CURVE,
+        candidates=_chosen(curve_candidates(exponent, far=True), law, _of_curve),
+        calibration=FAR_CURVE,
         limits=limits + thinned + _on_a_grid(ladder),
         evaluation_noise=evaluation_noise(usable),
     )
+    if x == "train_flops":
+        return far
+    candidates = _chosen(curve_candidates(exponent), law, _of_curve)
+    return replace(far, nearby=replace(far, candidates=candidates, calibration=NEAR_CURVE))
 
 
 def _sampled(ladder: Ladder, used: Records) -> tuple[Ladder, Records, tuple[Limit, ...]]:

@@ -87,9 +87,10 @@ def solve_once(
 
 def solve(problem: Problem, starts: FloatArray) -> Solution:
     """The best fit over all starts (batch, p), with the residual scale found along the way."""
-    theta, objective = _descend(problem.of_some_runs, starts, FIRST_SCALE, tolerance=1e-4)
+    # losses that hardly differ leave smaller residuals still
+    scale = float(np.clip(np.std(problem.y), SMALLEST_SCALE, FIRST_SCALE))
+    theta, objective = _descend(problem.of_some_runs, starts, scale, tolerance=1e-4)
     best = theta[np.argsort(objective)[:3]]
-    scale = FIRST_SCALE
     for _ in range(2):
         scale = robust_scale(problem.y - problem.evaluate(best[:1], problem.x)[0][0], best.shape[1])
         best, objective = _descend(problem, best, scale, tolerance=1e-6)
