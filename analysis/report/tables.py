@@ -21,10 +21,12 @@ from analysis.report.summary import (
     x_in_words,
     x_noun,
 )
+from analysis.text.forecasting import pinned_note
 from analysis.text.numbers import (
     count_in_words,
     digits_apart,
     flops_in_words,
+    in_print,
     loss_in_words,
     number_in_words,
     percent_in_words,
@@ -228,14 +230,14 @@ def pinned_table(findings: Findings) -> Table:
         )
         for floor, medians in made.pinned_floors.items()
     ]
-    note = (
-        f"The {level} interval above takes the floor as unknown. A loss outside it is what one law "
-        "with that floor says, and the runs and all laws together make such a floor unlikely; who "
-        "knows it from elsewhere forecasts with that law and --fix, which moves the interval too."
+    note = in_print(f"{pinned_note(made)}.")
+    outside = (
+        f" The {level} interval above takes the floor as unknown. A loss outside it is what that "
+        "law says, and the runs and all laws together make such a floor unlikely."
     )
     is_outside = any(OUTSIDE in cell for row in rows for cell in row)
     head = ("If the irreducible loss were", *(f"loss at {f:g}\u00d7" for f in FACTORS[: len(at)]))
-    return Table(head=head, rows=tuple(rows), note=note if is_outside else "")
+    return Table(head=head, rows=tuple(rows), note=note + outside * is_outside)
 
 
 def _pinned(median: float | None, ends: Interval) -> str:

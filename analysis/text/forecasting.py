@@ -8,6 +8,7 @@ from analysis.intervals import telling_digits
 from analysis.text.numbers import digits_apart
 from analysis.text.tables import FARTHEST, interval_text, target_label
 from scaling.display import Block, Section, Table, as_text
+from scaling.laws import LAWS
 from scaling.limits import texts
 from scaling.words import counted
 
@@ -54,9 +55,20 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
             f"{floor:.2f} -> {', '.join(_median(median) for median in medians)}"
             for floor, medians in forecast.pinned_floors.items()
         )
-        blocks.append(f"medians if the irreducible loss were: {pinned}")
+        blocks += [f"medians if the irreducible loss were: {pinned}", f"({pinned_note(forecast)})"]
     limits = Section("limits", texts(forecast.limits))
     return [*blocks, Section("evidence", forecast.evidence), limits]
+
+
+def pinned_note(forecast: Forecast) -> str:
+    """What the medians with a pinned floor are of, and where one finds others."""
+    name = next(iter(forecast.laws.values()))
+    held = f"{LAWS[name].floor}=..." if name in LAWS else "..."
+    return (
+        f"these are of one law, {name}, with the priors of a forecast; scaling forecast --law "
+        f"{name} --fix {held} also weighs its variants by backtests and has intervals, and "
+        f"scaling fit --law {name} --fix {held} has no priors"
+    )
 
 
 def _labels(targets: Sequence[TargetForecast]) -> list[str]:

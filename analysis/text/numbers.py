@@ -1,6 +1,7 @@
 """Numbers as people read them, for figures and reports alike."""
 
 import math
+import re
 from collections.abc import Iterable
 
 from scaling.columns import COLUMNS
@@ -11,6 +12,7 @@ _SUPERSCRIPTS = str.maketrans(
     "-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
 )
 MINUS = "\u2212"
+_NEGATIVE = re.compile(r"(?<= )-(?=[\d.])")  # no dash, and no flag of a command
 TIMES = "\u00d7"
 
 
@@ -101,7 +103,7 @@ def in_print(sentence: str) -> str:
     first = sentence.partition(" ")[0]
     if first not in COLUMNS and "_" not in first:
         sentence = f"{sentence[:1].upper()}{sentence[1:]}"
-    return sentence.replace("+-", "\u00b1").replace(" -", f" {MINUS}")
+    return _NEGATIVE.sub(MINUS, sentence.replace("+-", "\u00b1"))
 
 
 def _scientific(value: float, digits: int) -> tuple[str, int]:

@@ -210,6 +210,7 @@ def test_pinned_floors_bracket_the_forecast_of_a_ladder_that_knows_no_floor(ladd
     assert not result.floor_identified
     medians = [m[0] for m in result.pinned_floors.values()]
     assert min(medians) < result.targets[0].median < max(medians)
+    assert "scaling forecast --law skaling --fix E=... also weighs" in str(result)
 
 
 def test_the_budget_for_a_loss_is_where_the_forecast_reaches_it(ladder, answer):

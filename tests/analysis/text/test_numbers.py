@@ -82,6 +82,10 @@ def test_a_sentence_begins_with_a_capital_but_the_name_of_a_column_stays_itself(
     assert in_print("params counts embeddings") == "params counts embeddings"
 
 
+def test_minus_signs_are_true_ones_and_flags_stay_flags():
+    assert in_print("bias -0.5%, see --where") == "Bias \u22120.5%, see --where"
+
+
 def test_different_budgets_get_digits_that_tell_them_apart():
     assert digits_apart([1e22, 1e22]) == digits_apart([1.2e21, 1.21e21]) == digits_apart([]) == 3
     assert digits_apart([1.2e21, 1.201e21]) == 4
