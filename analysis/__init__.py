@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from analysis.approaches.isoflop import fit_isoflop as fit_isoflop
     from analysis.approaches.side_by_side import CrossCheck as CrossCheck
     from analysis.approaches.side_by_side import cross_checks as cross_checks
+    from analysis.capabilities.capability import forecast_metric as forecast_metric
+    from analysis.capabilities.result import MetricForecast as MetricForecast
     from analysis.decisions.budget_for_loss import BudgetForLoss as BudgetForLoss
     from analysis.decisions.budget_for_loss import budget_for_loss as budget_for_loss
     from analysis.decisions.optimal_split import Allocation as Allocation
@@ -77,6 +79,8 @@ _HOMES = {
     "analysis.evaluation.held_out": ("HeldOutCheck", "check_held_out", "forecast_held_out"),
     "analysis.evaluation.sealed": ("Seal", "seal_forecast"),
     "analysis.evaluation.verdicts": ("SealStanding", "standing_of"),
+    "analysis.capabilities.capability": ("forecast_metric",),
+    "analysis.capabilities.result": ("MetricForecast",),
     "analysis.decisions.optimal_split": ("Allocation", "OptimalSplit", "allocate"),
     "analysis.decisions.budget_for_loss": ("BudgetForLoss", "budget_for_loss"),
     "analysis.studies.contexts": ("Contexts", "random_contexts"),

@@ -29,6 +29,7 @@ TEXTS = {
     "CrossCheck": "analysis.text.fitting:cross_check_blocks",
     "LadderHealth": "analysis.text.tuning:health_blocks",
     "Forecast": "analysis.text.forecasting:forecast_blocks",
+    "MetricForecast": "analysis.text.capabilities:metric_blocks",
     "Backtest": "analysis.text.evaluation:backtest_blocks",
     "HeldOutCheck": "analysis.text.evaluation:held_out_blocks",
     "SealStanding": "analysis.text.evaluation:standing_blocks",
@@ -43,6 +44,7 @@ FIGURES = {
     "IsoflopFit": "analysis.plots.isoflop:plot_isoflop_fit",
     "Forecast": "analysis.plots.loss_against:plot_forecast",
     "HeldOutCheck": "analysis.plots.loss_against:plot_held_out",
+    "MetricForecast": "analysis.plots.metric:plot_metric",
     "Backtest": "analysis.plots.backtest:plot_backtest_errors",
     "ImplicitBias": "analysis.plots.implicit_bias:plot_implicit_bias",
 }

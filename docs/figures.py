@@ -5,6 +5,7 @@ python -m docs.figures
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -15,6 +16,7 @@ import numpy as np  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
+from analysis.capabilities.capability import forecast_metric  # noqa: E402
 from analysis.evaluation.backtest import backtest  # noqa: E402
 from analysis.evaluation.held_out import check_held_out, forecast_held_out  # noqa: E402
 from analysis.forecasting.forecast import forecast  # noqa: E402
@@ -92,6 +94,20 @@ def implicit_bias(axes: Axes) -> None:
     axes.legend(frameon=False)
 
 
+def metric_forecast(axes: Axes) -> None:
+    """An accuracy that rises along a made-up ladder, and what is said of larger runs."""
+    forecast_metric(_with_accuracy(), "accuracy", Targets.flops(3e20, 1e21, 1e22)).plot(axes)
+
+
+def _with_accuracy() -> Records:
+    """The ladder of the how-to, whose accuracy is a sigmoid of its loss from a quarter up."""
+    runs = isoflop_runs(np.geomspace(1e16, 1e20, 9), [0.5, 1.0, 2.0], LADDER)
+    records = simulate_records(LADDER, runs, relative_noise=0.003, seed=1)
+    accuracy = 0.25 + 0.75 / (1 + np.exp(6 * (records.column("loss") - 2.6)))
+    accuracy += np.random.default_rng(2).normal(0, 0.01, len(accuracy))
+    return replace(records, table=records.table.assign(accuracy=accuracy.clip(0, 1)))
+
+
 def _factor(schedule: Schedule, step: int, steps: int, decay_steps: int) -> float:
     return schedule_factor(schedule, step, steps=steps, warmup_steps=50, decay_steps=decay_steps)
 
@@ -111,6 +127,7 @@ FIGURES: dict[str, Callable[[Axes], None]] = {
         backtest_errors,
         schedules,
         implicit_bias,
+        metric_forecast,
     )
 }
 

@@ -167,7 +167,7 @@ def verbs_page() -> str:
     (verbs,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
     parts = [
         "# Verbs\n",
-        _WRITTEN.format(source="`scaling/cli/command.py` and `scaling/cli/options.py`"),
+        _WRITTEN.format(source="`scaling/cli/command.py` and the options beside it"),
         "SOURCE is a table or `mlflow:EXPERIMENT`. A mistake is one line that says what, where and "
         "what next,\nwith exit code 2. With `--json` a verb prints exactly one JSON document on "
         "standard output. `-o FILE` is where the result is\nwritten, in the form that the ending "

@@ -35,6 +35,8 @@ class LimitCode(StrEnum):
     """Tokens per parameter vary too little to tell the effects of size and data apart."""
     NOT_FALLING = "not falling"
     """The loss does not fall as it should towards the largest runs: they may be badly trained."""
+    NEAR_CHANCE = "near chance"
+    """The metric has hardly risen above the scatter of runs: how fast it goes on is open."""
     STEEP = "steep"
     """Fitted exponents are steeper than published ones: the smallest runs may be under-trained."""
 

@@ -37,7 +37,7 @@ FLOORS = {
     ),
     "analysis": (
         *("intervals", "display", "tuning", "fitting", "forecasting", "approaches", "evaluation"),
-        *("decisions", "studies", "text", "plots", "report", "dashboard"),
+        *("capabilities", "decisions", "studies", "text", "plots", "report", "dashboard"),
     ),
 }
 MOST_ROOMS = {"analysis": 14, "sweeps": 13}

@@ -14,10 +14,10 @@ ROOT = Path(__file__).parent.parent
 OFFERED = {
     "analysis": """
         Asked Backtest BudgetForLoss Contexts CrossCheck EnvelopeFit Findings Fit FitStatus Forecast
-        ForecastOptions HeldOutCheck ImplicitBias Interval IsoflopFit LadderHealth OptimalSplit Seal
-        SealStanding Targets random_contexts study_implicit_bias
+        ForecastOptions HeldOutCheck ImplicitBias Interval IsoflopFit LadderHealth MetricForecast
+        OptimalSplit Seal SealStanding Targets random_contexts study_implicit_bias
         backtest budget_for_loss check_held_out checklist_card cross_checks
-        fit_envelope fit_isoflop fit_law forecast forecast_held_out
+        fit_envelope fit_isoflop fit_law forecast forecast_held_out forecast_metric
         gather_findings ladder_health allocate Allocation profile_intervals
         seal_forecast standing_of with_predictions write_report
     """,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import NoReturn
 
-from scaling.cli import options
+from scaling.cli import options, question_options
 from scaling.cli.completion import SHELLS, completion
 from scaling.cli.outputs import put, say
 from scaling.cli.verbs import (
@@ -112,31 +112,31 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
     runs.import_: (options.importing,),
     forecast.fit: (
         options.source,
-        options.law(None),
-        options.fitting,
+        question_options.law(None),
+        question_options.fitting,
         _JSON,
         options.json_output,
     ),
     forecast.forecast: (
         options.source,
-        options.law("auto"),
-        options.questions,
-        options.points_and_seals,
+        question_options.law("auto"),
+        question_options.questions,
+        question_options.points_and_seals,
         options.output(".json", ".csv"),
         options.json_output,
     ),
     forecast.allocate: (
         options.source,
-        options.law("auto", along=False),
-        options.allocation,
+        question_options.law("auto", along=False),
+        question_options.allocation,
         _JSON,
         options.json_output,
     ),
-    seals.verify: (options.seal_name, options.table, _JSON, options.json_output),
+    seals.verify: (question_options.seal_name, options.table, _JSON, options.json_output),
     forecast.backtest: (
         options.source,
-        options.law("auto"),
-        options.figure,
+        question_options.law("auto"),
+        question_options.figure,
         _JSON,
         options.json_output,
     ),
@@ -155,12 +155,18 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
         _JSON,
         options.json_output,
     ),
-    report.report: (options.source, options.law("auto"), options.questions, options.title, _PAGE),
+    report.report: (
+        options.source,
+        question_options.law("auto"),
+        question_options.questions,
+        question_options.title,
+        _PAGE,
+    ),
     dashboard.dashboard: (options.sources, options.table, options.serving),
     report.study: (
         studies.subject,
         options.spending,
-        options.sealing,
+        question_options.sealing,
         options.output_folder(required=False),
     ),
 }

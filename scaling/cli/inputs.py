@@ -44,10 +44,12 @@ def reading(arguments: Arguments) -> "Reading":
     from scaling.tables.reading import Reading
 
     columns = assignments(arguments.columns, "--columns", str)
-    if arguments.metric:
-        if columns.get("loss", arguments.metric) != arguments.metric:
+    if len(arguments.metric) > 1:
+        raise ConfigError("--metric names one column here; `scaling forecast` takes several")
+    for metric in arguments.metric:
+        if columns.get("loss", metric) != metric:
             raise ConfigError("--metric and --columns loss= name different columns; say one")
-        columns["loss"] = arguments.metric
+        columns["loss"] = metric
     return Reading(
         columns=columns,
         units=assignments(arguments.unit, "--unit", str),

@@ -32,6 +32,10 @@ _HIGHER = re.compile(
     r"(^|_)(acc|accuracy|score|scores|f1|bleu|rouge|em|exact_match|reward|elo|win_?rate|mfu|auc|"
     r"auroc|map|pass_?at|pass|r2|success_?rate|precision|recall)(_|$|\d)"
 )
+#: Words of metrics that are shares of what went wrong.
+_ERRORS = re.compile(
+    r"(^|_)(err|error|errors|error_?rate|wer|cer|miss_?rate|failure_?rate)(_|$|\d)"
+)
 UNITS = tuple(dict.fromkeys((*(kind for kind, _ in _KINDS), "nats", "bits")))
 _FEWEST = 8  # losses among which one may lie far from all others
 _MOST_NATS = 12.0  # a guess among 160,000 tokens costs as much
@@ -63,6 +67,11 @@ def metric_hint(columns: Sequence[str]) -> str:
     """What to type where a table has no loss but a metric that is better when higher."""
     metric = next((name for name in columns if rises_with_quality(name)), None)
     return "" if metric is None else f'; or fit "{metric}" with --metric and --better higher'
+
+
+def is_error_rate(name: str) -> bool:
+    """Whether the name of a column is that of a share of what went wrong, 0 at best."""
+    return bool(_ERRORS.search(_flat(name).replace("/", "_")))
 
 
 def unit_named(text: str) -> str:

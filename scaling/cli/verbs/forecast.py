@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import (
     assignments,
@@ -24,6 +25,10 @@ from scaling.limits import LimitCode
 from scaling.names import checked_name
 from scaling.tables.numbers import number
 from scaling.words import counted
+
+if TYPE_CHECKING:
+    from analysis.capabilities.result import MetricForecast
+    from analysis.forecasting.result import Forecast
 
 Arguments = argparse.Namespace
 
@@ -76,6 +81,9 @@ def forecast(arguments: Arguments) -> None:
     from analysis.text.forecasting import forecast_text
 
     _require_one_question(arguments)
+    if _asks_for_a_range(arguments):
+        _forecast_metrics(arguments)
+        return
     if arguments.at:
         _predict_points(arguments)
         return
@@ -174,6 +182,50 @@ def _require_one_question(arguments: Arguments) -> None:
             "--seal keeps the losses of --flops, --params with --tokens, or --x with --values, "
             f"not {given[0]}; ask for those"
         )
+
+
+def _asks_for_a_range(arguments: Arguments) -> bool:
+    """Whether --metric names what has a best and a worst value, or several columns."""
+    from analysis.capabilities.metrics import has_a_range
+
+    names, better = arguments.metric, arguments.better
+    return len(names) > 1 or any(has_a_range(name, better) for name in names)
+
+
+def _forecast_metrics(arguments: Arguments) -> None:
+    """Each metric at the same targets: one with a range within it, another as a loss."""
+    from analysis.capabilities.capability import forecast_metric
+    from analysis.capabilities.metrics import has_a_range
+    from analysis.display import results_json
+    from analysis.forecasting.forecast import forecast as forecast_runs
+    from analysis.text.capabilities import metrics_text
+
+    given = {"--at": "at", "--target-loss": "target_loss", "--x": "x", "--seal": "seal"}
+    given |= {"--fix": "fix", "--loss-unit": "loss_unit"}
+    refused = [flag for flag, name in given.items() if getattr(arguments, name)]
+    if refused or arguments.law != "auto":
+        raise ConfigError(
+            f"{(refused or ['--law'])[0]} is of losses, and --metric "
+            f"{' '.join(arguments.metric)} asks for what has a range, or for several; ask for "
+            "--flops, or --params with --tokens"
+        )
+    by_loss = argparse.Namespace(**{**vars(arguments), "metric": [], "better": None})
+    records, options = load_to_forecast(by_loss)
+    questions = targets_asked(by_loss, None)
+    if not questions:
+        raise ConfigError("nothing to predict; give --flops C, or --params N --tokens D")
+    found: list[Forecast | MetricForecast] = []
+    for name in arguments.metric:
+        if has_a_range(name, arguments.better):
+            better = arguments.better
+            found.append(
+                forecast_metric(records, name, questions[0], better=better, options=options)
+            )
+        else:
+            one = argparse.Namespace(**{**vars(by_loss), "metric": [name]})
+            found.append(forecast_runs(load(one), questions[0], options=options))
+    limits = [limit for made in found for limit in made.limits]
+    answer(results_json(found), lambda: metrics_text(found), by_loss, limits)
 
 
 def _predict_points(arguments: Arguments) -> None:

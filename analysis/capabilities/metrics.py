@@ -1,0 +1,69 @@
+"""Metrics with a best and a worst value, such as accuracies and error rates, as shares."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling.arrays import FloatArray
+from scaling.errors import RecordError
+from scaling.records import Records
+from scaling.tables.losses import is_error_rate, rises_with_quality
+
+PERCENT = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A column of a table whose values lie between a worst and a best one."""
+
+    name: str  # the table's own
+    values: FloatArray  # (runs,) as the table has them; NaN where it has none
+    worst: float
+    best: float
+
+    @property
+    def shares(self) -> FloatArray:
+        """How far each value lies on the way from the worst to the best (runs,)."""
+        return self.shares_of(self.values)
+
+    def shares_of(self, values: FloatArray) -> FloatArray:
+        """The same of any values."""
+        return np.asarray((values - self.worst) / (self.best - self.worst))
+
+    def values_of(self, shares: FloatArray) -> FloatArray:
+        """In the table's own unit."""
+        return np.asarray(self.worst + shares * (self.best - self.worst))
+
+
+def has_a_range(name: str, better: str | None) -> bool:
+    """Whether a metric is forecast within its range: one whose name is that of an accuracy or an
+    error rate, or of which ``better`` says that more is better."""
+    return better == "higher" or rises_with_quality(name) or is_error_rate(name)
+
+
+def metric_of(records: Records, name: str, better: str | None = None) -> Metric:
+    """The column ``name`` of the records, whose best value is 1 (100 in percent), or 0 of an error
+    rate.
+
+    ``better`` is "higher" or "lower"; None goes by the name. Raises RecordError where the column is
+    missing, its name does not say which is better, or a value lies outside the range.
+    """
+    column = records.name_of(name)
+    values = records.column(column)
+    rises = better == "higher" if better else rises_with_quality(name)
+    if better is None and not rises and not is_error_rate(name):
+        raise RecordError(
+            f'{records.source}: the name "{name}" does not say whether more of it is better; say '
+            "--better higher or --better lower"
+        )
+    known = values[np.isfinite(values)]
+    top = 1.0 if not len(known) or known.max() <= 1 else PERCENT
+    outside = np.flatnonzero(np.isfinite(values) & ((values < 0) | (values > top)))
+    if len(outside):
+        row = records.row_names[outside[0]]
+        raise RecordError(
+            f'{records.source} {row}: "{name}" is {values[outside[0]]:g}, outside its range: a '
+            "share lies between 0 and 1, a percentage between 0 and 100; mend it, or forecast "
+            "what has no range with --columns loss=NAME"
+        )
+    return Metric(name=name, values=values, worst=0.0 if rises else top, best=top if rises else 0.0)
