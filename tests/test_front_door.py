@@ -32,8 +32,9 @@ OFFERED = {
         check_law law_named register_law
     """,
     "sweeps": """
-        CheckReport RunPlan SweepConfig SweepOutcome SweepPlan SweepStanding config_from_mapping
-        load_config plan_sweep run_checks run_sweep sweep_standing
+        CheckReport ContinuedPrompt KeptRun RunPlan SamplingRule ScoredText SweepConfig
+        SweepOutcome SweepPlan SweepStanding config_from_mapping continue_prompt kept_runs
+        load_config plan_sweep run_checks run_sweep score_text sweep_standing
     """,
 }
 EVERY_NAME = [(package, name) for package, names in OFFERED.items() for name in names.split()]

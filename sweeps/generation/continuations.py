@@ -73,7 +73,7 @@ class ContinuedPrompt:
         }
 
 
-def continued(
+def continue_prompt(
     run: KeptRun,
     prompt: bytes,
     *,

@@ -23,7 +23,7 @@ _SHORTEST_BEGINNING = 4
 
 @dataclass(frozen=True, kw_only=True)
 class KeptRun:
-    """A run whose weights were kept, and what the store says of it."""
+    """A run whose weights were kept, where they lie, and what the store says of it."""
 
     path: str
     run_id: str | None = None

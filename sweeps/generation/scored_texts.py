@@ -54,7 +54,9 @@ class ScoredText:
         }
 
 
-def scored(run: KeptRun, text: bytes, *, prompt: bytes | None = None, ends: bool) -> ScoredText:
+def score_text(
+    run: KeptRun, text: bytes, *, prompt: bytes | None = None, ends: bool = False
+) -> ScoredText:
     """Score a text given a prompt, by nats of each token; `ends`: with the token that ends a
     document or sentence after it.
 

@@ -24,7 +24,7 @@ _WIDTH = 120  # of what is not a terminal
 
 def sample(arguments: Arguments) -> None:
     """Continue a prompt by the models of RUNs, side by side where they are several."""
-    from sweeps.generation.continuations import continuations_document, continued
+    from sweeps.generation.continuations import continuations_document, continue_prompt
     from sweeps.generation.text import ENDINGS, side_by_side
 
     rule = _rule(arguments)
@@ -33,7 +33,7 @@ def sample(arguments: Arguments) -> None:
     streams = len(runs) == 1 and arguments.samples == 1 and not arguments.json
     found = []
     for run in runs:
-        one = continued(
+        one = continue_prompt(
             run,
             given,
             rule=rule,

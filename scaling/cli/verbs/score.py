@@ -13,7 +13,7 @@ Arguments = argparse.Namespace
 
 def score(arguments: Arguments) -> None:
     """Score a text by the models of RUNs: log-likelihood, perplexity, bits per byte."""
-    from sweeps.generation.scored_texts import scored, scores_document
+    from sweeps.generation.scored_texts import score_text, scores_document
     from sweeps.generation.text import scores_text
 
     text = content(arguments.text, arguments.file)
@@ -21,7 +21,7 @@ def score(arguments: Arguments) -> None:
         raise ConfigError("there is no text to score; give it with --text, or a file with --file")
     prompt = content(arguments.prompt, arguments.prompt_file)
     runs = models_named(arguments)
-    found = [scored(run, text, prompt=prompt, ends=arguments.end) for run in runs]
+    found = [score_text(run, text, prompt=prompt, ends=arguments.end) for run in runs]
     answer(json.dumps(scores_document(found)), lambda: scores_text(found), arguments)
     if prompt is None:
         say("each run was given the first token of the text (of a sentence its start)")

@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
+from benchmarks.sampling import RULES, p_value
 from scaling.errors import ConfigError
 from sweeps.config.model import ModelConfig
 from sweeps.generation.sampling import (
     GREEDY,
     SamplingRule,
-    drawn,
     filtered_log_probabilities,
     generate,
     next_tokens,
@@ -182,46 +182,11 @@ def test_no_tokens_are_refused(model):
         generate(model, torch.tensor([[1]]), tokens=0)
 
 
-RULES = [
-    {},
-    {"temperature": 0.7},
-    {"top_k": 6},
-    {"top_p": 0.8},
-    {"min_p": 0.1},
-    {"temperature": 1.3, "top_k": 9, "top_p": 0.9, "min_p": 0.05},
-]
-
-
-def by_hand(logits, temperature=1.0, top_k=None, top_p=1.0, min_p=0.0):
-    """The rule's distribution, written as it is said."""
-    weights = [math.exp(logit / temperature) for logit in logits]
-    if top_k:
-        kth = sorted(weights, reverse=True)[top_k - 1]
-        weights = [weight if weight >= kth else 0.0 for weight in weights]
-    total, mass, chosen = sum(weights), 0.0, set()
-    for place in sorted(range(len(weights)), key=lambda one: -weights[one]):
-        if mass < top_p * total * (1 - 1e-12):
-            chosen.add(place)
-        mass += weights[place]
-    weights = [weight if place in chosen else 0.0 for place, weight in enumerate(weights)]
-    weights = [weight if weight >= min_p * max(weights) else 0.0 for weight in weights]
-    return [weight / sum(weights) for weight in weights]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_two_hundred_thousand_draws_follow_the_rule(rule):
-    from scipy.stats import chisquare
-
-    logits = torch.randn(16, generator=torch.Generator().manual_seed(3))
-    expected = torch.tensor(by_hand(logits.tolist(), **rule), dtype=torch.float64)
-    chances = filtered_log_probabilities(logits, **rule).expand(200_000, -1)
-    draws = drawn(chances, torch.Generator().manual_seed(4))
-    counts = draws.bincount(minlength=16)
-    possible = expected > 0
-    assert counts[~possible].sum() == 0
     # the seed is fixed; of right draws one seed in a thousand would fall below
-    assert chisquare(counts[possible], expected[possible] * 200_000).pvalue > 1e-3
+    assert p_value(rule, 200_000) > 1e-3
 
 
 @pytest.mark.slow
