@@ -27,7 +27,7 @@ from scaling.tables.numbers import (
     unit_factor,
 )
 from scaling.tables.runs import CHECKPOINTS, Checkpoints
-from scaling.tables.spellings import Names, name_columns
+from scaling.tables.spellings import Names, meaning_of, name_columns
 from scaling.tables.statuses import (
     are_codes,
     are_flags,
@@ -158,7 +158,8 @@ def _one_column_a_run(raw: "pd.DataFrame") -> str:
     metrics = Counter(found[2] for found in named if found)
     metric = metrics.most_common(1)[0] if metrics else ("", 0)
     charts = [found[0] for found in named if found and found[2] == metric[0]]
-    columns = charts if metric[1] > 1 else [c for c in raw.columns if _SIZE_HEADING.fullmatch(c)]
+    sizes = [c for c in raw.columns if _SIZE_HEADING.fullmatch(c) and meaning_of(c) is None]
+    columns = charts if metric[1] > 1 else sizes
     if len(columns) < 2 or len(columns) < _MOST_BAD * (len(raw.columns) - 1) / 3:
         return ""
     return (

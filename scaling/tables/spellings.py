@@ -270,12 +270,13 @@ def _best(
     rivals = [one for one in found if one is not first and not _agree(table, first, one)]
     if not rivals:
         return first, None
+    whole = [one for one in (first, *rivals) if not counts_no_embeddings(one[0])]
+    if ours == "params" and len(whole) == 1:  # the others say that they count a part of it
+        first, exact = whole[0], exact or whole
     if exact and ours != "loss":
-        others = quoted(heading for heading, _ in rivals)
-        return (
-            first,
-            f'{ours} is the column "{ours}", not {others}; --columns {ours}=NAME changes it',
-        )
+        others = quoted(one[0] for one in found if one is not first)
+        said = f'{ours} is the column "{first[0]}", not {others}; --columns {ours}=NAME changes it'
+        return first, said
     names = " and ".join(f'"{heading}"' for heading, _ in (first, *rivals)[:3])
     hint = f"--columns {ours}={_shell(first[0])} or --columns {ours}={_shell(rivals[0][0])}"
     return (

@@ -138,9 +138,10 @@ def _sums_up(
     if len(above) < _FEW_RUNS or held.sum() < least:
         return False
     of_runs, cells = above[:, held], numbers[i, held]
-    vary = np.nanmax(of_runs, axis=0) > _VARIES * np.nanmin(of_runs, axis=0)
-    if least > 2 and vary.sum() < least:
-        return False
-    kinds = [np.nansum(of_runs, axis=0), np.nanmean(of_runs, axis=0)]
-    kinds += [np.nanmedian(of_runs, axis=0)] if with_median else []
-    return any(np.allclose(cells, kind, rtol=_ROUNDING, atol=0) for kind in kinds)
+    with np.errstate(all="ignore"):  # cells may be of any size
+        vary = np.nanmax(of_runs, axis=0) > _VARIES * np.nanmin(of_runs, axis=0)
+        if least > 2 and vary.sum() < least:
+            return False
+        kinds = [np.nansum(of_runs, axis=0), np.nanmean(of_runs, axis=0)]
+        kinds += [np.nanmedian(of_runs, axis=0)] if with_median else []
+        return any(np.allclose(cells, kind, rtol=_ROUNDING, atol=0) for kind in kinds)

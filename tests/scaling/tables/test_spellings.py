@@ -112,3 +112,10 @@ def test_a_table_of_accuracies_is_told_how_to_fit_one():
     records = records_from_table(pd.DataFrame({**SIZES, "accuracy": [0.3, 0.4, 0.5]}))
     with pytest.raises(RecordError, match='or fit "accuracy" with --metric and --better higher'):
         records.usable("params")
+
+
+def test_of_a_size_and_a_part_of_it_the_whole_one_is_taken_and_said():
+    sizes = {"n_params_nonemb": [8e7, 1.7e8, 3.6e8], "n_params": [1e8, 2e8, 4e8]}
+    records = records_from_table(pd.DataFrame({**sizes, "tokens": 8e9, "loss": [3.0, 2.8, 2.6]}))
+    assert records.names["params"] == "n_params"
+    assert 'not "n_params_nonemb"' in " ".join(note.text for note in records.told)

@@ -135,3 +135,10 @@ def test_a_last_row_that_is_the_mean_of_every_column_is_no_run():
     assert "row 6 sums up others" in " ".join(note.text for note in records.told)
     equal = pd.concat([table.head(1)] * 5, ignore_index=True).assign(seed=range(5))
     assert len(records_from_table(equal)) == 5
+
+
+@pytest.mark.parametrize("cell", [1e308, float("inf"), float("-inf")])
+def test_a_cell_of_any_size_costs_no_warning(cell):
+    table = pd.DataFrame(ladder()).assign(other=1.0)
+    table.loc[:3, "other"] = cell
+    assert len(records_from_table(table)) == len(table)
