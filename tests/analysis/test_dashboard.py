@@ -221,7 +221,7 @@ def test_without_sources_the_page_offers_the_sweeps_of_the_store(tracking_uri, m
 
     assert verb.stored_sweeps() == []
     store = RunStore.open("ladder", tracking_uri)
-    keep_seal("kept apart", lambda link: "{}", tracking_uri)
+    keep_seal("kept-apart", lambda link: "{}", tracking_uri)
     for number in range(5):
         facts = {"params": 1000 * (number + 1), "planned_steps": 20, "held_out": False}
         writer = store.start_run(f"r{number}", "d16", facts)
