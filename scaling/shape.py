@@ -1,8 +1,8 @@
 """How many parameters a transformer has, group by group, and FLOP, from its shape alone.
 
-The family is `slt-dec/1`: a decoder-only transformer without biases, position tables or norm gains,
-so that every parameter is an entry of a matrix and the counts below are exact. A test holds them
-against the tensors of the PyTorch model.
+Transformers here have no biases, position tables or norm gains, so that every parameter is an entry
+of a matrix and the counts below are exact. Tests hold them against the tensors of the PyTorch
+models.
 """
 
 from dataclasses import dataclass
@@ -14,27 +14,24 @@ MLPS = ("relu2", "swiglu")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerShape:
-    """The numbers that fix a decoder-only transformer, and the parameter counts that follow from
-    them."""
+class TransformerSizes:
+    """What every family of transformers has in common, and the counts of one stack of blocks."""
 
     width: int
     """Entries of the residual stream; a multiple of `head_size`."""
     depth: int
-    """Blocks, each of attention and a two-matrix MLP."""
+    """Blocks of a stack, each of attention and an MLP."""
     head_size: int
     """Entries of one attention head; constant within a study, so that width changes the number of
     heads alone."""
     context: int
-    """Tokens a sequence predicts, and the longest distance that attention reaches over."""
+    """Tokens of a sequence, and the longest distance that attention reaches over."""
     vocab_size: int
     """Symbols of the tokenizer."""
     mlp: str = "relu2"
     """relu2: two matrices around a squared ReLU; swiglu: a third one that gates."""
     tied_head: bool = False
     """Whether the head is the embedding, transposed."""
-    bidirectional: bool | None = None
-    """True: every position attends to all of the sequence. None: to itself and those before it."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no transformer."""
@@ -104,6 +101,30 @@ class TransformerShape:
         """Every trainable parameter: Hoffmann's N."""
         return self.params_embedding + self.params_blocks + self.params_head
 
+    def facts(self) -> dict[str, float | int | str | bool]:
+        """The columns of the records table that the shape decides."""
+        return {
+            "params": self.params,
+            "params_embedding": self.params_embedding,
+            "params_head": self.params_head,
+            "width": self.width,
+            "depth": self.depth,
+            "heads": self.heads,
+            "context": self.context,
+            "vocab_size": self.vocab_size,
+            "mlp": self.mlp,
+            "mlp_width": self.mlp_width,
+            "tied_head": self.tied_head,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerShape(TransformerSizes):
+    """The numbers that fix a decoder-only transformer, and its FLOP."""
+
+    bidirectional: bool | None = None
+    """True: every position attends to all of the sequence. None: to itself and those before it."""
+
     def flops_per_token(self, convention: FlopConvention = FlopConvention.CAUSAL) -> int:
         """FLOP to train on one token, forward and backward."""
         if convention is FlopConvention.KAPLAN:
@@ -121,21 +142,9 @@ class TransformerShape:
         softmax = 9 * self.heads * self.context * self.depth
         return full + 6 * self.params_embedding + softmax
 
-    def facts(self) -> dict[str, float | int | str | bool]:
-        """The columns of the records table that the shape decides."""
-        return {
-            "params": self.params,
-            "params_embedding": self.params_embedding,
-            "params_head": self.params_head,
-            "width": self.width,
-            "depth": self.depth,
-            "heads": self.heads,
-            "context": self.context,
-            "vocab_size": self.vocab_size,
-            "mlp": self.mlp,
-            "mlp_width": self.mlp_width,
-            "tied_head": self.tied_head,
-        }
+    def flops_per_sequence(self, convention: FlopConvention = FlopConvention.CAUSAL) -> int:
+        """FLOP to train on a whole sequence."""
+        return self.context * self.flops_per_token(convention)
 
 
 def check_width(width: int, head_size: int) -> None:

@@ -63,7 +63,7 @@ def check_coordinates(
             check="coordinates",
             measured=None,
             threshold=_SLOPE,
-            detail="looks inside the blocks of a transformer, which this family has not",
+            detail="looks inside the blocks of a decoder, which this family has not",
         )
         return
     wider = [(width * 2**times, depth) for times in range(doublings_of_width + 1)]

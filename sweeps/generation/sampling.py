@@ -179,10 +179,10 @@ def generate(
 
 def check_prompts(model: StackModel, prompts: Tensor) -> int:
     """The context of a model, once prompts (sequences, length) are fit for it; else ConfigError."""
-    if not model.is_causal:
+    if model.continues_nothing:
         raise ConfigError(
-            "the model's positions see both sides (objective: masked), so it gives no next token; "
-            "choose a run of a causal objective"
+            f"the model gives no next token: {model.continues_nothing}; choose a run of "
+            "objective causal"
         )
     context, vocab_size = model.context, model.used_vocab_size
     if prompts.numel() == 0:

@@ -147,7 +147,8 @@ def _built(said: Mapping[str, Any]) -> StackedWeights:
     options = ModelOptions(**said["options"])
     known = {item.name for item in dataclasses.fields(ModelConfig)} & shape.keys()
     config = ModelConfig(family=family.name, **{name: shape[name] for name in known})
-    sizes = {name: shape[name] for name in ("width", "depth", "vocab_size") if name in shape}
+    named = ("width", "depth", "vocab_size", "source_tokens")
+    sizes = {name: shape[name] for name in named if name in shape}
     sizes.setdefault("depth", 1)
     planned = family.shape(config, **sizes, view=options.view)
     if dataclasses.asdict(planned) != shape:  # type: ignore[call-overload]

@@ -27,7 +27,14 @@ class DecoderFamily:
     recipe_note: str = ""
 
     def shape(
-        self, model: ModelConfig, *, width: int, depth: int, vocab_size: int, view: View = "past"
+        self,
+        model: ModelConfig,
+        *,
+        width: int,
+        depth: int,
+        vocab_size: int,
+        view: View = "past",
+        source_tokens: int | None = None,
     ) -> TransformerShape:
         """See Family."""
         return TransformerShape(

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from sweeps.models.stacked import ShardedModel, StackedWeights
 
-#: What an input position may see of the inputs: itself and those before it, or all of them.
-View = Literal["past", "both"]
+#: What an input position may see of the inputs: itself and those before it, all of them, or itself,
+#: those before it and all of a source that is read apart.
+View = Literal["past", "both", "source"]
 #: What not every family can: have several blocks, have them compiled, lie in shares on several
 #: devices, or go on from a prompt that is all it reads.
 Ability = Literal["depth", "compile", "shard", "continue"]
@@ -39,7 +40,7 @@ class Shape(Protocol):
 
     @property
     def context(self) -> int:
-        """Targets of a sequence."""
+        """Tokens of a sequence, by which training is counted."""
 
     @property
     def vocab_size(self) -> int:
@@ -57,8 +58,8 @@ class Shape(Protocol):
     def params_head(self) -> int:
         """Those of the head alone; 0: it shares them, and the first loss is not ln(vocabulary)."""
 
-    def flops_per_token(self, convention: FlopConvention = ...) -> int:
-        """FLOP to train on one target, forward and backward."""
+    def flops_per_sequence(self, convention: FlopConvention = ...) -> int:
+        """FLOP to train on one sequence, forward and backward."""
 
     def facts(self) -> dict[str, float | int | str | bool]:
         """The columns of the records table that it decides: params and the like."""
@@ -99,9 +100,17 @@ class Family(Protocol):
         tried, as `scaling plan` says it; empty: all hold."""
 
     def shape(
-        self, model: ModelConfig, *, width: int, depth: int, vocab_size: int, view: View = "past"
+        self,
+        model: ModelConfig,
+        *,
+        width: int,
+        depth: int,
+        vocab_size: int,
+        view: View = ...,
+        source_tokens: int | None = None,
     ) -> Shape:
-        """The planned shape of a model with this view; ConfigError for sizes that make none."""
+        """The planned shape of a model with this view; ConfigError for sizes that make none. Of a
+        context + 1 tokens long block so many are the source, where the view has one."""
 
     def build(self, shape: Any, seeds: Sequence[int], options: ModelOptions) -> StackedWeights:
         """A stack of untrained models, one a seed, whose weights are a function of it alone."""

@@ -32,7 +32,14 @@ class LinearFamily:
     )
 
     def shape(
-        self, model: ModelConfig, *, width: int, depth: int, vocab_size: int, view: View = "past"
+        self,
+        model: ModelConfig,
+        *,
+        width: int,
+        depth: int,
+        vocab_size: int,
+        view: View = "past",
+        source_tokens: int | None = None,
     ) -> LinearShape:
         """See Family."""
         model.check_unused(

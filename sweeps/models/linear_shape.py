@@ -41,21 +41,23 @@ class LinearShape:
         """Both matrices."""
         return self.params_embedding + self.params_head
 
-    def flops_per_token(self, convention: FlopConvention = FlopConvention.CAUSAL) -> int:
-        """FLOP to train on one token, forward and backward.
+    def flops_per_sequence(self, convention: FlopConvention = FlopConvention.CAUSAL) -> int:
+        """FLOP to train on a sequence, forward and backward.
 
         The mean is attention with equal scores: one product of weights (no parameters, so the
         backward pass has one product, too) and embeddings.
         """
         if convention is FlopConvention.KAPLAN:
             return 0  # no blocks
-        standard = 6 * self.params_matmul
+        standard = 6 * self.params_matmul * self.context
         if convention is FlopConvention.STANDARD:
             return standard
         if convention is FlopConvention.CAUSAL:
-            return standard + 2 * (self.context + 1) * self.width
-        full = standard + 4 * self.context * self.width
-        return full if convention is FlopConvention.FULL else full + 6 * self.params_embedding
+            return standard + 2 * self.context * (self.context + 1) * self.width
+        full = standard + 4 * self.context**2 * self.width
+        if convention is FlopConvention.FULL:
+            return full
+        return full + 6 * self.params_embedding * self.context
 
     def facts(self) -> dict[str, float | int | str | bool]:
         """The columns of the records table that the shape decides."""

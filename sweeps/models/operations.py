@@ -89,28 +89,27 @@ class _AddSquaredReluMlp(torch.autograd.Function):
 class _ProjectHeads(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, matrix: Tensor, turns: Tensor, sizes: tuple[int, ...]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        ctx: Any, x: Tensor, matrix: Tensor, turns: Tensor, sizes: tuple[int, ...], turned: int
+    ) -> tuple[Tensor, ...]:
         y, norm_scale = _normalised(x)
         heads = torch.bmm(y, matrix).view(sizes)
-        pair = heads[:, :, :2]
+        pair = heads[:, :, :turned]
         scale = _norm_scale(pair)
         _turn_(pair.mul_(scale), turns)
         ctx.save_for_backward(y, norm_scale, matrix, pair, scale, turns)
-        query, key, value = heads.transpose(1, 3).unbind(2)
-        return x, query, key, value
+        return x, *heads.transpose(1, 3).unbind(2)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         of_stream, *of_parts = gradients
         y, norm_scale, matrix, pair, scale, turns = ctx.saved_tensors
         of_heads = torch.stack([gradient.transpose(1, 2) for gradient in of_parts], dim=2)
-        of_pair = _along_the_sphere(of_heads[:, :, :2], pair).mul_(scale)
+        of_pair = _along_the_sphere(of_heads[:, :, : pair.shape[2]], pair).mul_(scale)
         _turn_(of_pair, turns, back=True)
         of_projected = of_heads.view(*y.shape[:2], -1)
         of_y = torch.bmm(of_projected, matrix.transpose(1, 2))
         of_matrix = torch.bmm(y.transpose(1, 2), of_projected)
-        return _through_norm(of_stream, of_y, y, norm_scale), of_matrix, None, None
+        return _through_norm(of_stream, of_y, y, norm_scale), of_matrix, None, None, None
 
 
 def _normalised(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -200,7 +199,32 @@ def project_heads(
     al. 2021, arXiv:2104.09864). turns: (length, 1, 1, head size / 2) complex numbers of modulus 1,
     or (..., head size / 2, 2) their parts.
     """
-    replicas, positions, width = x.shape
-    sizes = (replicas * sequences, positions // sequences, 3, heads, width // heads)
-    stream, query, key, value = _ProjectHeads.apply(x, matrix, turns, sizes)
+    stream, query, key, value = _projected(x, matrix, turns, sequences, heads, turned=2)
     return stream, query, key, value
+
+
+def project_queries(
+    x: Tensor, matrix: Tensor, turns: Tensor, sequences: int, heads: int
+) -> tuple[Tensor, Tensor]:
+    """The same of queries alone, which ask another stream."""
+    stream, query = _projected(x, matrix, turns, sequences, heads, turned=1)
+    return stream, query
+
+
+def project_memory(
+    x: Tensor, matrix: Tensor, turns: Tensor, sequences: int, heads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of keys and values alone, which another stream asks."""
+    stream, key, value = _projected(x, matrix, turns, sequences, heads, turned=1)
+    return stream, key, value
+
+
+def _projected(
+    x: Tensor, matrix: Tensor, turns: Tensor, sequences: int, heads: int, *, turned: int
+) -> tuple[Tensor, ...]:
+    """The first `turned` of the parts are normalised and turned."""
+    replicas, positions, width = x.shape
+    parts = matrix.shape[2] // width
+    sizes = (replicas * sequences, positions // sequences, parts, heads, width // heads)
+    found: tuple[Tensor, ...] = _ProjectHeads.apply(x, matrix, turns, sizes, turned)
+    return found

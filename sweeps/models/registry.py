@@ -4,10 +4,11 @@ import difflib
 
 from scaling.errors import ConfigError
 from sweeps.models.decoder import DecoderFamily
+from sweeps.models.encoder_decoder import EncoderDecoderFamily
 from sweeps.models.family import Family
 from sweeps.models.linear_lm import LinearFamily
 
-_OWN: tuple[Family, ...] = (DecoderFamily(), LinearFamily())
+_OWN: tuple[Family, ...] = (DecoderFamily(), EncoderDecoderFamily(), LinearFamily())
 
 FAMILIES: dict[str, Family] = {family.name: family for family in _OWN}
 

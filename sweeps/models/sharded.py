@@ -29,7 +29,7 @@ class ShardedTransformer(ShardedModel, Decoder):
     ) -> None:
         """Made where it is to train, part by part: no device ever holds all of it.
 
-        ``options``: those of Decoder.
+        ``options``: those of Blocks.
         """
         super().__init__(shape, **options)
         self.to(device)

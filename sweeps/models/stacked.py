@@ -30,8 +30,8 @@ class StackModel(nn.Module, ABC):
     """Inputs of a sequence, at most."""
     used_vocab_size: int
     """Tokens that can occur, from 0 on."""
-    is_causal: bool = True
-    """Whether a position sees no input after it, so that there is a next token."""
+    continues_nothing: str = ""
+    """Why it gives no next token of a text; empty: it does."""
     layout: Layout
     """The matrices in `whole_weights`, in their order."""
 

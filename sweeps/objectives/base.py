@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
+from scaling.errors import ConfigError
 from sweeps.config.targets import TargetsConfig
 from sweeps.data.batch import Batch
-from sweeps.models.family import View
+from sweeps.models.family import Family, View
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sweeps.models.stacked import StackModel
+
+_VIEWS = {
+    "past": "only what comes before it",
+    "both": "both sides",
+    "source": "a source that is read apart",
+}
 
 
 class Objective(Protocol):
@@ -35,6 +42,9 @@ class Objective(Protocol):
     @property
     def own_tokens(self) -> int:
         """Tokens that it shows a model besides those of the corpus, which are never asked for."""
+
+    def suited_to(self, family: Family) -> Objective:
+        """The objective as it is asked of this family, by a view that it has; else ConfigError."""
 
     def resolved(
         self, targets: TargetsConfig, context: int, counted: float | None = None
@@ -68,7 +78,18 @@ class CrossEntropyObjective:
     have no settings; one that has its own says so in place of these."""
 
     name: str
+    view: View
     own_tokens: int = 0
+
+    def suited_to(self, family: Family) -> Self:
+        """See Objective."""
+        if self.view in family.views:
+            return self
+        reads = " and ".join(_VIEWS[view] for view in sorted(family.views))
+        raise ConfigError(
+            f'objective "{self.name}" lets a position see {_VIEWS[self.view]}, which '
+            f'model.family "{family.name}" cannot: it sees {reads}; choose another of the two'
+        )
 
     def resolved(
         self, targets: TargetsConfig, context: int, counted: float | None = None

@@ -1,6 +1,8 @@
 """Conditional generation: a block's target given its source, which is read and not asked for.
 
-A decoder reads both as one sequence, the source as a prefix, and only the target's tokens count.
+A decoder reads both as one sequence, the source as a prefix, and only the target's tokens count. A
+family with an encoder reads the source there, and the target behind a start token. The targets are
+the same, so losses of both compare.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from scaling.errors import ConfigError
 from sweeps.config.targets import TargetsConfig
 from sweeps.data.batch import Batch
-from sweeps.models.family import View
+from sweeps.models.family import Family, View
 from sweeps.objectives.base import CrossEntropyObjective
 
 
@@ -23,7 +25,15 @@ class Conditional(CrossEntropyObjective):
     name: str = "conditional"
     view: View = "past"
     loss_kind: str = "nats_per_target_token"
+    own_tokens: int = 0
     source_tokens: int = 1
+    start_token: int = 0
+
+    def suited_to(self, family: Family) -> Conditional:
+        """See Objective. The start is a token of the model's own, behind those of the corpus."""
+        if self.view not in family.views and "source" in family.views:
+            return dataclasses.replace(self, view="source", own_tokens=1)
+        return super().suited_to(family)
 
     def resolved(
         self, targets: TargetsConfig, context: int, counted: float | None = None
@@ -46,16 +56,23 @@ class Conditional(CrossEntropyObjective):
     def configured(self, targets: TargetsConfig | None, symbols: int) -> Conditional:
         """See Objective."""
         given = None if targets is None else targets.source_tokens
-        return dataclasses.replace(self, source_tokens=given or self.source_tokens)
+        source = given or self.source_tokens
+        return dataclasses.replace(self, source_tokens=source, start_token=symbols)
 
     def targets_of(self, context: int) -> int:
         """See Objective."""
         return context + 1 - self.source_tokens
 
     def asked(self, batch: Batch, seed: int, first_step: int) -> Batch:
-        """The batch as it is, with weights: the next token counts where it is the target's."""
+        """The batch as it is, with weights: the next token counts where it is the target's. With an
+        encoder, the source and the target in two."""
         import torch
 
+        if self.view == "source":
+            target = batch.targets[..., self.source_tokens - 1 :]
+            start = torch.full_like(target[..., :1], self.start_token)
+            inputs = torch.cat((start, target[..., :-1]), dim=-1)
+            return Batch(inputs, target, source=batch.inputs[..., : self.source_tokens])
         weights = torch.zeros_like(batch.inputs, dtype=torch.float32)
         weights[..., self.source_tokens - 1 :] = 1
         return Batch(batch.inputs, batch.targets, weights)

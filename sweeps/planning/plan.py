@@ -154,12 +154,8 @@ def cell_runs(plan: SweepPlan, cell: Grid) -> tuple[RunPlan, ...]:
 
 def _check_family(config: SweepConfig) -> None:
     """Whether the family can be trained by this objective, in the way that the launch asks for."""
-    family, objective = find_family(config.model.family), find_objective(config.objective)
-    if objective.view not in family.views:
-        raise ConfigError(
-            f'objective "{objective.name}" lets a position see {_VIEWS[objective.view]}, which '
-            f'model.family "{family.name}" cannot; choose another of the two'
-        )
+    family = find_family(config.model.family)
+    objective = find_objective(config.objective).suited_to(family)
     if config.probes.asks and (objective.view != "past" or "continue" not in family.can):
         raise ConfigError(
             f'probes: a model of objective "{objective.name}" and model.family "{family.name}" '
@@ -179,9 +175,6 @@ def _check_family(config: SweepConfig) -> None:
             )
 
 
-_VIEWS = {"past": "only what comes before it", "both": "both sides"}
-
-
 def _runs(
     config: SweepConfig, block: Grid, recipe: Recipe, facts: CorpusFacts, *, held_out: bool
 ) -> Iterator[RunPlan]:
@@ -190,13 +183,19 @@ def _runs(
     seeds = block.seed or (grid_seeds[:1] if held_out else grid_seeds)
     (horizon,) = block.horizons
     recipe_hash = recipe.hash
-    family, objective = find_family(config.model.family), find_objective(config.objective)
+    family = find_family(config.model.family)
+    objective = find_objective(config.objective).suited_to(family)
     targets = objective.resolved(config.targets, config.model.context, facts.sequence_targets)
     symbols = (facts.used_vocab_size or facts.vocab_size) + objective.own_tokens
     vocab_size = max(facts.vocab_size, symbols)
     for width, depth in itertools.product(block.width, depths):
         shape = family.shape(
-            config.model, width=width, depth=depth, vocab_size=vocab_size, view=objective.view
+            config.model,
+            width=width,
+            depth=depth,
+            vocab_size=vocab_size,
+            view=objective.view,
+            source_tokens=None if targets is None else targets.source_tokens,
         )
         values = getattr(block, horizon)
         tokens = [_tokens(shape, horizon, value) for value in values]
@@ -255,7 +254,7 @@ def _resolve(
 
 def _tokens(shape: Shape, horizon: str, value: float) -> float:
     if horizon == "flops":
-        return value / shape.flops_per_token()
+        return value / (shape.flops_per_sequence() / shape.context)
     if horizon == "tokens_per_param":
         return value * shape.params_matmul
     return value

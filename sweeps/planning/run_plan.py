@@ -12,6 +12,7 @@ from scaling.compute import FlopConvention
 from sweeps.config.targets import TargetsConfig
 from sweeps.data.sources.base import CorpusFacts
 from sweeps.models.family import ModelOptions, Shape
+from sweeps.models.registry import find_family
 from sweeps.objectives.base import Objective
 from sweeps.objectives.registry import find_objective
 from sweeps.planning.settings import TrainingSettings
@@ -60,7 +61,8 @@ class RunPlan:
     def asks(self) -> Objective:
         """Its objective, by its settings and on its data."""
         symbols = self.data.used_vocab_size or self.data.vocab_size
-        return find_objective(self.objective).configured(self.targets, symbols)
+        objective = find_objective(self.objective).suited_to(find_family(self.family))
+        return objective.configured(self.targets, symbols)
 
     @cached_property
     def run_id(self) -> str:
@@ -133,12 +135,16 @@ class RunPlan:
     @property
     def train_flops(self) -> int:
         """FLOP of the training, with causal attention counted."""
-        return self.tokens * self.shape.flops_per_token()
+        return self._flops(self.tokens)
 
     @property
     def marginal_flops(self) -> int:
         """FLOP that this run adds: without the part of its trunk that a shorter branch paid."""
-        return self._marginal_tokens(self.tokens) * self.shape.flops_per_token()
+        return self._flops(self._marginal_tokens(self.tokens))
+
+    def _flops(self, tokens: int, convention: FlopConvention = FlopConvention.CAUSAL) -> int:
+        """Of so many tokens, which are whole sequences."""
+        return tokens // self.shape.context * self.shape.flops_per_sequence(convention)
 
     def _marginal_tokens(self, tokens: int) -> int:
         """What is its own of so many tokens."""
@@ -157,17 +163,16 @@ class RunPlan:
         what was spent by then, whatever was planned."""
         tokens = steps * self.batch_tokens
         conventions = {
-            f"flops_{convention}": tokens * self.shape.flops_per_token(convention)
-            for convention in FlopConvention
+            f"flops_{convention}": self._flops(tokens, convention) for convention in FlopConvention
         }
         return {
             "steps": steps,
             "tokens": tokens,
             **self._targets_asked(steps),
             "unique_tokens": min(tokens, self.data.train_tokens),
-            "train_flops": tokens * self.shape.flops_per_token(),
+            "train_flops": self._flops(tokens),
             **conventions,
-            "marginal_flops": self._marginal_tokens(tokens) * self.shape.flops_per_token(),
+            "marginal_flops": self._flops(self._marginal_tokens(tokens)),
             "cooled_down": steps == self.settings.steps,
         }
 

@@ -64,8 +64,7 @@ def evaluate(model: StackModel, corpus: Corpus, objective: Objective) -> tuple[f
 
 def evaluation_flops(plan: RunPlan) -> int:
     """FLOP of the final measurement, which are no training FLOP: a forward pass is a third."""
-    tokens = plan.data.validation_sequences * plan.shape.context
-    return plan.shape.flops_per_token() * tokens // 3
+    return plan.shape.flops_per_sequence() * plan.data.validation_sequences // 3
 
 
 def _mean_and_error(losses: Tensor) -> tuple[float, float]:

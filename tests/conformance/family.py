@@ -25,6 +25,8 @@ class FamilyContract:
 
     family: ClassVar[Family]
     sizes: ClassVar[list[Size]]
+    further: ClassVar[dict[str, Any]] = {}
+    """What else its shapes are made with, of all sizes."""
 
     def __init_subclass__(cls):
         names = [f"{w}x{d} V{v} {m}" for m, w, d, v in cls.sizes]
@@ -34,7 +36,8 @@ class FamilyContract:
     def shape(self, size):
         settings, width, depth, vocab_size = size
         model = ModelConfig(family=self.family.name, **settings)
-        return self.family.shape(model, width=width, depth=depth, vocab_size=vocab_size)
+        sizes = {"width": width, "depth": depth, "vocab_size": vocab_size}
+        return self.family.shape(model, **sizes, **self.further)
 
     def built(self, shape, seeds=(1,), *, noise=0.0, **options):
         """A stack, by default as it starts; with noise, as after training: no matrix is zero."""
@@ -43,6 +46,16 @@ class FamilyContract:
             generator = torch.Generator().manual_seed(5)
             model.weights += noise * torch.randn(model.weights.shape[1], generator=generator)
         return model
+
+    @staticmethod
+    def seen(shape, tokens):
+        """What a model reads of tokens (replicas, sequences, context), whose first part is its
+        inputs."""
+        return (tokens,)
+
+    def targets(self, shape, tokens):
+        """(replicas, positions) What the model is asked in the place of each input."""
+        return self.seen(shape, tokens)[0].flatten(1)
 
     @staticmethod
     def tokens(shape, replicas=1, sequences=3):
@@ -70,28 +83,30 @@ class FamilyContract:
         assert groups.keys() <= {"embedding", "hidden", "head"}
 
     @pytest.mark.parametrize("replicas", [1, 3])
-    def test_flops_per_token_equal_the_frameworks_counter(self, shape, replicas):
+    def test_flops_per_sequence_equal_the_frameworks_counter(self, shape, replicas):
         model, tokens = self.built(shape, range(replicas)), self.tokens(shape, replicas)
         # The fused kernels of a CPU are not in the counter's registry: attention counts nothing.
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            model(tokens).sum().backward()
-        expected = shape.flops_per_token(FlopConvention.FULL) * tokens.numel()
+            model(*self.seen(shape, tokens)).sum().backward()
+        expected = shape.flops_per_sequence(FlopConvention.FULL) * 3 * replicas
         assert counter.get_total_flops() == expected
-        assert shape.flops_per_token() <= shape.flops_per_token(FlopConvention.FULL)
+        assert shape.flops_per_sequence() <= shape.flops_per_sequence(FlopConvention.FULL)
 
     def test_the_loss_before_the_first_step_is_that_of_a_uniform_guess(self, shape):
         if not shape.params_head:
             pytest.skip("a head that is the embedding does not start at zero")
         tokens = self.tokens(shape)
-        losses, _ = token_losses(self.built(shape)(tokens), tokens.flatten(1))
+        logits = self.built(shape)(*self.seen(shape, tokens))
+        losses, _ = token_losses(logits, self.targets(shape, tokens))
         # float32 logarithms
         assert losses.mean().item() == pytest.approx(math.log(shape.vocab_size), abs=1e-5)
 
     def test_tokens_that_pad_the_vocabulary_get_no_probability_and_no_gradient(self, shape):
         used = shape.vocab_size - 3
         model = self.built(shape, noise=0.1, used_vocab_size=used)
-        logits = model(self.tokens(shape) % used)
-        assert logits.shape == (1, 3 * shape.context, used)
+        seen = self.seen(shape, self.tokens(shape) % used)
+        logits = model(*seen)
+        assert logits.shape == (1, seen[0].numel(), used)
         logits.logsumexp(-1).sum().backward()
         if shape.params_head:
             head = model.weights.grad[0, model.groups["head"]].view(-1, shape.vocab_size)
@@ -105,15 +120,16 @@ class FamilyContract:
         assert not torch.equal(stack[0], stack[1])
 
     def test_the_same_inputs_give_the_same_logits_to_the_last_bit(self, shape):
-        model, tokens = self.built(shape, noise=0.1), self.tokens(shape)
-        assert torch.equal(model(tokens), model(tokens))
+        model, seen = self.built(shape, noise=0.1), self.seen(shape, self.tokens(shape))
+        assert torch.equal(model(*seen), model(*seen))
 
     def test_each_replica_has_the_gradient_that_it_has_alone(self, shape):
         tokens = self.tokens(shape, replicas=3)
 
         def gradients(seeds, tokens):
             model = self.built(shape, seeds, noise=0.1)
-            losses, _ = token_losses(model(tokens), tokens.flatten(1))
+            logits = model(*self.seen(shape, tokens))
+            losses, _ = token_losses(logits, self.targets(shape, tokens))
             losses.mean(dim=1).sum().backward()
             return model.weights.grad
 
@@ -127,12 +143,13 @@ class FamilyContract:
         stack, tokens = self.built(shape, (1, 2), noise=0.1), self.tokens(shape, replicas=2)
         with torch.no_grad():
             stack.weights[0] = float("nan")
-        alone = self.built(shape, (2,), noise=0.1)
-        assert torch.equal(stack(tokens)[1], alone(tokens[1:])[0])
+        alone, seen = self.built(shape, (2,), noise=0.1), self.seen(shape, tokens)
+        assert torch.equal(stack(*seen)[1], alone(*(part[1:] for part in seen))[0])
 
     def test_sequences_do_not_see_each_other(self, shape):
-        model, tokens = self.built(shape, noise=0.1), self.tokens(shape)
-        alone, together = model(tokens[:, :1]), model(tokens)[:, : shape.context]
+        model, seen = self.built(shape, noise=0.1), self.seen(shape, self.tokens(shape))
+        alone, together = model(*(part[:, :1] for part in seen)), model(*seen)
+        together = together[:, : alone.shape[1]]
         torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)  # float32 sums, reordered
 
     def test_no_position_sees_what_its_view_hides(self, shape):
@@ -151,5 +168,5 @@ class FamilyContract:
         trained, other = self.built(shape, (1, 2), noise=0.1), self.built(shape, (3, 4))
         other.hold(trained.held_weights())
         assert torch.equal(other.whole_weights(), trained.whole_weights())
-        tokens = self.tokens(shape, replicas=2)
-        assert torch.equal(other(tokens), trained(tokens))
+        seen = self.seen(shape, self.tokens(shape, replicas=2))
+        assert torch.equal(other(*seen), trained(*seen))

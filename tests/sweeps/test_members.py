@@ -31,6 +31,7 @@ from tests.conformance.memory_store import MemoryStore
 #: What makes the smallest model of each family, and the objectives that it takes.
 FAMILY = {
     "slt-dec/1": ({"head_size": 8}, ["causal", "masked", "conditional"]),
+    "encoder_decoder/1": ({"head_size": 8}, ["conditional"]),
     "linear_lm/1": ({}, ["causal", "conditional"]),
 }
 PAIRS = [(family, objective) for family, (_, takes) in FAMILY.items() for objective in takes]
@@ -116,6 +117,9 @@ def test_its_learning_rate_is_checked_and_its_trunks_branch(family, objective):
     ("family", "objective", "targets", "message"),
     [
         ("linear_lm/1", "masked", {}, 'lets a position see both sides.*"linear_lm/1" cannot'),
+        ("encoder_decoder/1", "causal", {}, "it sees a source that is read apart; choose another"),
+        ("encoder_decoder/1", "masked", {}, 'see both sides, which .*"encoder_decoder/1" cannot'),
+        ("encoder_decoder/1", "conditional", {"source_tokens": 17}, "fewer, so that a target is"),
         ("slt-dec/1", "causal", {"mask_share": 0.2}, "mask_share is not used by objective"),
         ("slt-dec/1", "masked", {"source_tokens": 4}, "source_tokens is not used by objective"),
         ("slt-dec/1", "conditional", {"mask_share": 0.2}, "mask_share is not used by objective"),

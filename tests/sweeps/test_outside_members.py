@@ -46,8 +46,8 @@ class BagShape:
 
     params_embedding = params_head = params_matmul
 
-    def flops_per_token(self, convention=FlopConvention.CAUSAL):
-        return 6 * self.params_matmul
+    def flops_per_sequence(self, convention=FlopConvention.CAUSAL):
+        return 6 * self.params_matmul * self.context
 
     def facts(self):
         names = ("width", "depth", "context", "vocab_size", "params", "params_embedding")
@@ -89,7 +89,7 @@ class BagFamily:
     can: frozenset = frozenset()
     recipe_note: str = "its rules were measured on the decoder alone"
 
-    def shape(self, model, *, width, depth, vocab_size, view="past"):
+    def shape(self, model, *, width, depth, vocab_size, view="past", source_tokens=None):
         model.check_unused(f"is not used by family {self.name}; leave it out", "mlp", "tied_head")
         if depth != 1:
             raise ConfigError(f"depth is {depth}; {self.name} has no blocks, give 1")

@@ -172,9 +172,14 @@ def test_prompts_that_no_model_takes_are_refused(model, prompts, said):
         list(next_tokens(model, prompts, tokens=1))
 
 
-def test_a_model_that_sees_both_sides_gives_no_next_token():
-    with pytest.raises(ConfigError, match="see both sides .objective: masked., so it gives no nex"):
+def test_a_model_that_reads_otherwise_gives_no_next_token():
+    with pytest.raises(ConfigError, match="gives no next token: its positions see both"):
         generate(built(view="both"), torch.tensor([[1]]), tokens=1)
+    family = find_family("encoder_decoder/1")
+    config = ModelConfig(family=family.name, head_size=8)
+    shape = family.shape(config, width=8, depth=1, vocab_size=9, source_tokens=4)
+    with pytest.raises(ConfigError, match="gives no next token: it reads a source and its target"):
+        generate(family.build(shape, [1], ModelOptions()), torch.tensor([[1]]), tokens=1)
 
 
 def test_no_tokens_are_refused(model):

@@ -70,7 +70,7 @@ def test_seeing_both_sides_it_has_the_same_weights_and_every_pair_counts(size):
 
 
 def test_every_family_is_held_to_the_contract():
-    from tests.sweeps.models import test_linear_lm  # noqa: F401 - its contract is one
+    from tests.sweeps.models import test_encoder_decoder, test_linear_lm  # noqa: F401 - theirs too
 
     tested = {contract.family.name for contract in FamilyContract.__subclasses__()}
     assert tested >= FAMILIES.keys()
