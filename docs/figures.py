@@ -13,6 +13,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
@@ -23,7 +24,14 @@ from analysis.forecasting.forecast import forecast  # noqa: E402
 from analysis.forecasting.targets import Targets  # noqa: E402
 from analysis.plots import plot_backtest_errors, plot_loss_against  # noqa: E402
 from analysis.plots.implicit_bias import plot_implicit_bias  # noqa: E402
-from analysis.plots.style import FORECAST, MEASURED, figure_style, shades  # noqa: E402
+from analysis.plots.style import (  # noqa: E402
+    FORECAST,
+    HELD_OUT,
+    MEASURED,
+    MUTED,
+    figure_style,
+    shades,
+)
 from analysis.studies.contexts import random_contexts  # noqa: E402
 from analysis.studies.implicit_bias import study_implicit_bias  # noqa: E402
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
@@ -34,6 +42,7 @@ from sweeps.planning.schedule import schedule_factor  # noqa: E402
 
 FOLDER = Path(__file__).parent / "figures"
 TABLE = Path(__file__).parents[1] / "examples" / "quickstart_runs.csv"
+SEEDS = TABLE.with_name("anbn_seeds.csv")
 LADDER = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
 
 
@@ -108,6 +117,26 @@ def _with_accuracy() -> Records:
     return replace(records, table=records.table.assign(accuracy=accuracy.clip(0, 1)))
 
 
+def anbn_seeds(axes: Axes) -> None:
+    """What thirty models of equal loss do after prompts that no sentence begins with."""
+    runs = pd.read_csv(SEEDS)
+    rules = {
+        "no a after b in the completion": (HELD_OUT, "no_a_after_b"),
+        "as many a as b": (MEASURED, "as_many_a_as_b"),
+    }
+    for label, (colour, rule) in rules.items():
+        share, error = (runs[f"metric.zero_probability_{rule}{end}"] for end in ("", "_stderr"))
+        axes.errorbar(
+            1e3 * runs["excess_loss"], share, error, fmt="o", ms=5, lw=1, color=colour, label=label
+        )
+    axes.axhspan(0.339, 0.629, color=MUTED, alpha=0.15, lw=0, label="published: as many a as b")
+    axes.axhline(0.462, color=MUTED, lw=1, ls="--")
+    axes.set_xlabel("Validation loss above the entropy (thousandths of a nat a token)")
+    axes.set_ylabel("Share of completed prompts that obey")
+    axes.set_ylim(0, 1.04)
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False)
+
+
 def _factor(schedule: Schedule, step: int, steps: int, decay_steps: int) -> float:
     return schedule_factor(schedule, step, steps=steps, warmup_steps=50, decay_steps=decay_steps)
 
@@ -127,6 +156,7 @@ FIGURES: dict[str, Callable[[Axes], None]] = {
         backtest_errors,
         schedules,
         implicit_bias,
+        anbn_seeds,
         metric_forecast,
     )
 }
