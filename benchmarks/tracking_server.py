@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 _TRIES = 3  # another process may hold its port for a moment
@@ -28,22 +29,30 @@ class TrackingServer:
     def start(self) -> None:
         """Return when it answers, however busy the machine is; an error where it ends instead."""
         for _ in range(_TRIES):
-            self._process = self._begin()
-            deadline = time.monotonic() + _PATIENCE
-            while self._process.poll() is None and time.monotonic() < deadline:
-                try:
-                    urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
-                    return
-                except OSError:
-                    time.sleep(0.5)
             self.stop()
+            self.begin()
+            if self.answers():
+                return
         raise RuntimeError(f"the server does not start: {self._log.read_text()[-2000:]}")
 
-    def _begin(self) -> subprocess.Popen[bytes]:
+    def answers(self) -> bool:
+        """Whether it answers, which is waited for; not where its process has ended."""
+        deadline = time.monotonic() + _PATIENCE
+        while self._process is not None and self._process.poll() is None:
+            with suppress(OSError):
+                urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
+                return True
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.5)
+        return False
+
+    def begin(self) -> None:
+        """Start it and wait for nothing."""
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
         command += ["--backend-store-uri", self._database, "--port", str(self._port)]
         with self._log.open("ab") as log:
-            return subprocess.Popen(
+            self._process = subprocess.Popen(
                 [*command, "--workers", "1"],
                 cwd=self._folder,
                 stdout=log,
@@ -54,6 +63,7 @@ class TrackingServer:
     def stop(self) -> None:
         """End it at once, as a machine does that fails."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may have ended by itself
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None

@@ -28,7 +28,7 @@ from scaling.tables.configurations import (
     settings_that_vary,
     spread_told,
 )
-from scaling.tables.files import BY_SEPARATOR, RawTable, read_file
+from scaling.tables.files import BY_SEPARATOR, RawTable, flat_frame, read_file
 from scaling.tables.filling import fill_in
 from scaling.tables.losses import kind_of, metric_hint, stray_note
 from scaling.tables.notes import Note, NoteCode, printable
@@ -332,7 +332,7 @@ def records_from_table(
     with the reason where it is asked for.
     """
     how = (reading or Reading()).with_columns(columns)
-    return _records(RawTable(table.reset_index(drop=True)), how, where, source)
+    return _records(RawTable(flat_frame(table.reset_index(drop=True))), how, where, source)
 
 
 def read_records(

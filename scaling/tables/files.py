@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,7 @@ def _read(source: Path) -> RawTable:
             f"mlflow:EXPERIMENT, with MLFLOW_TRACKING_URI=sqlite:///{source}"
         )
     if start.startswith(b"PAR1"):
-        return RawTable(_flat_frame(_parquet(source)))
+        return RawTable(flat_frame(_parquet(source)))
     if start.startswith(b"\x1f\x8b"):
         with gzip.open(source) as packed:
             content = packed.read(_LARGEST + 1)
@@ -80,7 +80,7 @@ def _read(source: Path) -> RawTable:
     else:
         content = source.read_bytes()
     if content.startswith(b"PAR1"):
-        return RawTable(_flat_frame(_parquet(io.BytesIO(content))))
+        return RawTable(flat_frame(_parquet(io.BytesIO(content))))
     text, notes = _decoded(content)
     name = source.name.lower().removesuffix(".gz")
     body = text.lstrip()
@@ -189,7 +189,7 @@ def _json(body: str) -> "pd.DataFrame":
 
     document = json.loads(body)
     if isinstance(document, dict) and {"columns", "data"} <= document.keys():  # pandas's "split"
-        return _flat_frame(pd.DataFrame(document["data"], columns=document["columns"]))
+        return flat_frame(pd.DataFrame(document["data"], columns=document["columns"]))
     for _ in range(_DEEPEST):
         if not isinstance(document, dict):
             break
@@ -210,9 +210,9 @@ def _json(body: str) -> "pd.DataFrame":
                 return rows
             return pd.DataFrame({k: pd.Series(v) for k, v in document.items()})
         if all(isinstance(v, list) for v in values) and len({len(v) for v in values}) == 1:
-            return _flat_frame(pd.DataFrame(document, dtype=object).infer_objects())
+            return flat_frame(pd.DataFrame(document, dtype=object).infer_objects())
     if isinstance(document, list) and len(document) > 1 and isinstance(document[0], list):
-        return _flat_frame(pd.DataFrame(document[1:], columns=list(map(str, document[0]))))
+        return flat_frame(pd.DataFrame(document[1:], columns=list(map(str, document[0]))))
     raise ValueError('no runs in it: give an array of records, or {"runs": [...]}')
 
 
@@ -233,8 +233,8 @@ def _flat_rows(rows: list[dict[str, Any]]) -> "pd.DataFrame":
 
     rows = [{key: _keyed(value) for key, value in row.items()} for row in rows]
     if any(isinstance(value, dict) for row in rows[:1000] for value in row.values()):
-        return _flat_frame(pd.DataFrame(pd.json_normalize(rows)))
-    return _flat_frame(pd.DataFrame(rows))
+        return flat_frame(pd.DataFrame(pd.json_normalize(rows)))
+    return flat_frame(pd.DataFrame(rows))
 
 
 def _keyed(value: Any) -> Any:
@@ -248,18 +248,19 @@ def _keyed(value: Any) -> Any:
     return value
 
 
-def _flat_frame(frame: "pd.DataFrame") -> "pd.DataFrame":
+def flat_frame(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Lists and other things that are no cells become their text."""
-    for position, column in enumerate(frame.columns):
+    for position in range(frame.shape[1]):
         values = frame.iloc[:, position]
         if values.dtype == object and any(_is_nested(value) for value in values):
             text = values.map(lambda value: str(value)[:200] if _is_nested(value) else value)
-            frame = frame.assign(**{column: text})
+            frame = frame.copy(deep=False)
+            frame.isetitem(position, text)
     return frame
 
 
 def _is_nested(value: object) -> bool:
-    return isinstance(value, list | dict | set | tuple) or hasattr(value, "shape")
+    return isinstance(value, tuple) or not isinstance(value, Hashable)
 
 
 def _separated(text: str, notes: tuple[Note, ...]) -> RawTable:

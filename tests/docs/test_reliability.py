@@ -36,6 +36,18 @@ def test_files_that_a_page_names_exist(page):
     assert [one for one in named if not any((place / one).exists() for place in places)] == []
 
 
+def test_each_fault_is_caused_by_tests_that_exist():
+    root = Path(__file__).parents[2]
+    rows = re.findall(r"^\| (.*) \| (`tests/.*) \|$", PAGE, flags=re.MULTILINE)
+    named = [re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", caused) for _, caused in rows]
+    assert len(rows) >= 16 and all(named)
+    assert [
+        f"{file}::{test}"
+        for file, test in sum(named, [])
+        if f"def {test}(" not in (root / file).read_text()
+    ] == []
+
+
 def test_the_seconds_and_megabytes_that_are_promised_are_those_of_the_code():
     assert f"the first {database._CHECKED_WHOLE >> 20} MB" in PAGE
     assert "Nobody waits longer than 10 seconds without a word" in PAGE

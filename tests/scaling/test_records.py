@@ -82,6 +82,16 @@ def test_a_cell_that_is_no_number_is_told_with_its_row(table):
     assert said == '1 cell of params holds no usable number and counts as blank: row 4 "many"'
 
 
+@pytest.mark.parametrize("cell", [[1, 2], {"a": [{}]}, "9" * 5001, 10**400, 1e308, "\0", True])
+@pytest.mark.parametrize("column", ["params", "loss"])
+def test_a_cell_of_any_kind_costs_its_row_alone(table, column, cell):
+    broken = table.astype({column: object})
+    broken.at[2, column] = cell
+    usable = records_from_table(broken).usable("params", "tokens")
+    assert [left.row for left in usable.dropped] == ["row 4"]
+    assert len(usable) == len(table) - 1
+
+
 def test_a_column_of_text_is_no_loss(table):
     with pytest.raises(RecordError, match='loss is "a", not a number'):
         records_from_table(table.assign(mine=list("abcdef")), columns={"loss": "mine"})
