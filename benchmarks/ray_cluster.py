@@ -55,6 +55,8 @@ class RayCluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
             "RAY_USAGE_STATS_ENABLED": "0",
+            # a node that answers late, since the machine is busy, is not lost
+            "RAY_health_check_timeout_ms": "300000",
             "PYTHONPATH": str(ROOT),
         }
         if autoscaled_cpus:
