@@ -70,7 +70,7 @@ _PREFIXED_FLOPS = re.compile(r"[kmgtpezy]flops?")
 #: Groups of columns in exports that say nothing of the quantity.
 _CONTAINERS = any_of(
     "config cfg params metrics metric summary hparams hyperparameters args tags run runs stats "
-    "model data results result value optimizer dataset"
+    "model data results result value optimizer dataset info"
 )
 _GROUPS = re.compile(r"(params?|user_attrs|metrics?|config|summary|hparams)_", re.IGNORECASE)
 _AGREE = 0.02  # columns within this of each other, everywhere, say the same

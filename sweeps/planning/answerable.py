@@ -35,6 +35,7 @@ from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
 from sweeps.config.sweep import Grid
 from sweeps.planning.exclusions import excluded_runs
+from sweeps.planning.near_duplicates import NearDuplicate, near_duplicates
 from sweeps.planning.plan import SweepPlan, cell_runs
 from sweeps.planning.run_plan import RunPlan
 
@@ -74,6 +75,8 @@ class Answerable:
     """Up to which a forecast can be read as a number, if its interval is narrow enough."""
     held_out: Answer | None
     """Whether the runs that are held out lie within that reach; None where none are."""
+    near_duplicates: tuple[NearDuplicate, ...]
+    """What can be left out: it tells little that another run does not."""
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -149,6 +152,7 @@ def answerable(plan: SweepPlan) -> Answerable:
         decades_spanned=spanned,
         decades_beyond=reach,
         held_out=_held_out(inputs, hidden, reach, forecast.refusal),
+        near_duplicates=near_duplicates(fitted),
     )
 
 

@@ -198,6 +198,13 @@ def answers_text(can: Answerable) -> str:
             "  the noise of a run will be guessed from how the law fits: no two runs differ in "
             "their seed alone (grid.seed: [1, 2] would measure it)"
         )
+    if near := can.near_duplicates:
+        most, saved = counted(len(near), "cell"), sum(one.flops for one in near)
+        lines.append(
+            f"  {most} can be left out ({saved:.2g} FLOP): the tokens are within 5% of others of "
+            f"the same shape, so the losses differ by less than between seeds "
+            f"({'; '.join(map(str, near[:2]))}{'; ...' if len(near) > 2 else ''})"
+        )
     return "\n".join(lines)
 
 

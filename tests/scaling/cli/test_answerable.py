@@ -151,3 +151,20 @@ def test_a_plan_says_where_no_seed_is_repeated(planned):
     plan, can, _ = planned
     assert bool(can.repeated) == (len(plan.config.grid.seed) > 1)
     assert ("noise of a run will be guessed" in answers_text(can)) == (not can.repeated)
+
+
+def test_cells_that_all_but_repeat_another_are_named_with_what_they_cost():
+    mapping = {"name": "p", "data": {"source": "markov", "symbols": 16, "validation_windows": 4}}
+    mapping |= {"model": {"head_size": 8, "context": 64}, "recipe": {"name": "cpt-adamw-tiny/1"}}
+    grid = {"width": 32, "tokens": [500_000, 1_000_000, 1_020_000, 1_500_000], "seed": [1, 2]}
+    plan = plan_sweep(config_from_mapping({**mapping, "grid": grid}))
+    can = answerable(plan)
+    (near,) = can.near_duplicates
+    assert (near.width, near.runs) == (32, 2)
+    assert near.tokens < near.beside < 1.05 * near.tokens
+    assert near.flops == sum(run.train_flops for run in plan.runs if run.tokens == near.tokens)
+    assert "1 cell can be left out" in answers_text(can)
+
+
+def test_no_cell_of_a_spaced_ladder_can_be_left_out(planned):
+    assert planned[1].near_duplicates == ()
