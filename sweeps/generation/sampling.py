@@ -184,7 +184,7 @@ def check_prompts(model: StackModel, prompts: Tensor) -> int:
             f"the model gives no next token: {model.continues_nothing}; choose a run of "
             "objective causal"
         )
-    context, vocab_size = model.context, model.used_vocab_size
+    context = model.context
     if prompts.numel() == 0:
         raise ConfigError("the prompt is empty; give it one token at least")
     if prompts.shape[-1] > context:
@@ -192,8 +192,15 @@ def check_prompts(model: StackModel, prompts: Tensor) -> int:
             f"the prompt has {prompts.shape[-1]} tokens, and the model's context is {context}; "
             "give a shorter one"
         )
-    least, most = int(prompts.min()), int(prompts.max())
-    if least < 0 or most >= vocab_size:
-        wrong = least if least < 0 else most
-        raise ConfigError(f"token {wrong}: the model knows tokens from 0 to {vocab_size - 1}")
+    check_tokens(model, prompts)
     return context
+
+
+def check_tokens(model: StackModel, tokens: Tensor) -> None:
+    """ConfigError for tokens that the model does not know."""
+    least, most = int(tokens.min()), int(tokens.max())
+    if least < 0 or most >= model.used_vocab_size:
+        raise ConfigError(
+            f"token {least if least < 0 else most}: the model knows tokens from 0 to "
+            f"{model.used_vocab_size - 1}"
+        )

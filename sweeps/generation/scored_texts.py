@@ -7,7 +7,13 @@ from typing import Any
 
 from scaling.errors import ConfigError
 from sweeps.generation.kept_runs import KeptRun, check_continues
-from sweeps.generation.scoring import Score, least_given, text_log_likelihoods
+from sweeps.generation.scoring import (
+    Score,
+    least_given,
+    pseudo_log_likelihoods,
+    text_log_likelihoods,
+)
+from sweeps.objectives.registry import find_objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,16 +26,24 @@ class ScoredText:
     """Of the run, for people."""
     context: int
     given_tokens: tuple[int, ...]
-    """Those of the prompt; without one the text's first token, which a model gives no probability
-    but where sentences have a start."""
+    """Those of the prompt; without one the text's first token, since a causal model gives it no
+    probability, and of a sentence the start."""
     tokens: tuple[int, ...]
     """Those that are scored."""
     score: Score
+    is_pseudo: bool
+    """Whether a masked model scored each token by those on both sides: a pseudo-log-likelihood,
+    which is the logarithm of no probability, and no number of bits."""
     least_given: int | None
     """Tokens before each that it was given, at least, of a text that is longer than the context;
     None: each was given all before it."""
     is_read_otherwise: bool
     """Whether the run's tokens spell another text: its tokenizer makes several characters one."""
+
+    @property
+    def kind(self) -> str:
+        """What its numbers are."""
+        return "pseudo-log-likelihood" if self.is_pseudo else "log-likelihood"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; a perplexity that is infinite is none there."""
@@ -44,6 +58,7 @@ class ScoredText:
             "context": self.context,
             "given_tokens": list(self.given_tokens),
             "tokens": list(self.tokens),
+            "kind": self.kind,
             "log_likelihoods": list(score.log_likelihoods),
             "log_likelihood": score.total,
             "log_likelihood_per_token": score.total / len(self.tokens),
@@ -58,13 +73,15 @@ def score_text(
     run: KeptRun, text: bytes, *, prompt: bytes | None = None, ends: bool = False
 ) -> ScoredText:
     """Score a text given a prompt, by nats of each token; `ends`: with the token that ends a
-    document or sentence after it.
+    document or sentence after it. A masked model gives a pseudo-log-likelihood.
 
     Raises ConfigError for a run that cannot, a prompt or text that is empty or not of its tokens,
     and for an end where the run's tokens have none.
     """
     kept = run.read()
-    check_continues(kept)
+    is_pseudo = find_objective(kept.objective).view == "both"
+    if not is_pseudo:
+        check_continues(kept)
     words, model = kept.vocabulary, kept.model
     before = [] if prompt is None else words.encode(prompt)
     after = words.encode(text, begins=prompt is None)
@@ -73,8 +90,13 @@ def score_text(
     if ends and words.end is None:
         raise ConfigError(f"run {kept.run_id}: its tokens have none that ends a text; drop --end")
     tokens = [*before, *after, *([words.end] if ends and words.end is not None else [])]
-    given = len(before) or 1
-    values = text_log_likelihoods(model, tokens, given=given)
+    if is_pseudo:
+        starts = prompt is None and tokens[:1] == words.encode(b"")
+        given = len(before) or int(starts)
+        values = pseudo_log_likelihoods(model, tokens, given=given)
+    else:
+        given = len(before) or 1
+        values = text_log_likelihoods(model, tokens, given=given)
     scored_tokens = tokens[given:]
     size = sum(len(words.spell(token)) for token in scored_tokens)
     spelled = b"".join(map(words.spell, [*before, *after]))
@@ -87,8 +109,9 @@ def score_text(
         tokens=tuple(scored_tokens),
         score=Score(
             log_likelihoods=tuple(values.double().tolist()),
-            bytes_scored=size if words.stands_for_text else None,
+            bytes_scored=size if words.stands_for_text and not is_pseudo else None,
         ),
+        is_pseudo=is_pseudo,
         least_given=least_given(model) if len(tokens) > model.context + 1 else None,
         is_read_otherwise=words.stands_for_text and spelled != (prompt or b"") + text,
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scaling.errors import ConfigError
-from sweeps.generation.sampling import check_prompts
+from sweeps.generation.sampling import check_prompts, check_tokens
 from sweeps.models.stacked import StackModel
 
 _LARGEST_LOSS = 709.0  # exp of more is no float
@@ -87,6 +87,37 @@ def text_log_likelihoods(model: StackModel, tokens: Sequence[int], *, given: int
         if rest := (len(row) - window) % (window - kept):
             parts.append(log_likelihoods(model, row[None, -window:], given=window - rest))
     return torch.cat([part[0].flatten() for part in parts])
+
+
+def pseudo_log_likelihoods(model: StackModel, tokens: Sequence[int], *, given: int = 0) -> Tensor:
+    """(length - given,) Of a masked model's first replica: nats of each token of a text after the
+    first `given`, each hidden alone, given all others on both sides. Their sum is the
+    pseudo-log-likelihood (Salazar et al. 2020, arXiv:1910.14659); it is the logarithm of no
+    probability.
+
+    Raises ConfigError where nothing is left to score, for tokens that the model does not know, and
+    for more than its context.
+    """
+    row = torch.tensor(tokens, dtype=torch.long)
+    if len(row) <= given:
+        raise ConfigError("there is nothing to score after the prompt; give a longer text")
+    if len(row) > model.context:
+        raise ConfigError(
+            f"prompt and text have {len(row)} tokens, and a masked model scores {model.context} at "
+            "most, its context; give shorter ones"
+        )
+    check_tokens(model, row)
+    hidden = torch.arange(given, len(row))
+    mask = model.used_vocab_size  # the objective's own token lies behind those of the corpus
+    parts = []
+    with torch.inference_mode():
+        for places in hidden.split(_TOGETHER):
+            rows = row.repeat(len(places), 1)
+            rows[torch.arange(len(places)), places] = mask
+            logits = model(rows.to(model.device)[None]).unflatten(1, tuple(rows.shape))[0]
+            chances = logits[torch.arange(len(places)), places].float().log_softmax(-1)
+            parts.append(chances.gather(-1, row[places, None].to(chances.device)).squeeze(-1))
+    return torch.cat(parts)
 
 
 def least_given(model: StackModel) -> int:

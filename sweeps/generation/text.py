@@ -25,7 +25,7 @@ def scores_text(found: Sequence[ScoredText]) -> str:
     """What several runs say of a text, a row each."""
     header = (
         *("run", "parameters", "tokens", "log-likelihood", "nats a token"),
-        *("perplexity", "bits per byte"),
+        *("perplexity", "bits per byte", "what"),
     )
     rows = [
         (
@@ -36,6 +36,7 @@ def scores_text(found: Sequence[ScoredText]) -> str:
             f"{-one.score.total / len(one.tokens):.4f}",
             f"{one.score.perplexity:.4g}",
             "-" if one.score.bits_per_byte is None else f"{one.score.bits_per_byte:.4f}",
+            one.kind,
         )
         for one in found
     ]

@@ -23,10 +23,15 @@ def score(arguments: Arguments) -> None:
     runs = models_named(arguments)
     found = [score_text(run, text, prompt=prompt, ends=arguments.end) for run in runs]
     answer(json.dumps(scores_document(found)), lambda: scores_text(found), arguments)
-    if prompt is None:
+    if prompt is None and any(one.given_tokens for one in found):
         say("each run was given the first token of the text (of a sentence its start)")
     if any(one.is_read_otherwise for one in found):
         say("a run's tokenizer makes several of the characters one; that is what was scored")
+    if any(one.is_pseudo for one in found):
+        say(
+            "a masked run scores each token given those on both sides: its pseudo-log-likelihood "
+            "is compared with no log-likelihood"
+        )
     for one in found:
         if one.least_given:
             say(
