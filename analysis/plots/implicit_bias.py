@@ -44,7 +44,8 @@ def plot_implicit_bias(
     if of not in known:
         raise ConfigError(f'of "{of}": this study has {", ".join(known)}')
     text, is_log = PANELS[of]
-    for point, colour in zip(study.last, shades(len(study.last)), strict=True):
+    trained = [point for point in study.last if point.step]
+    for point, colour in zip(trained, shades(len(trained)), strict=True):
         path = [p for p in study.waypoints if p.optimiser == point.optimiser]
         drawn = [(p.step, getattr(p, of)) for p in path if getattr(p, of) is not None]
         ax.plot(*zip(*drawn, strict=True), color=colour, label=point.optimiser)

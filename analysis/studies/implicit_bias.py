@@ -7,7 +7,7 @@ descent and Adam are followed beside it; nothing proves that Adam's direction is
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -38,7 +38,7 @@ class Waypoint:
     """One optimiser's weights W after some steps, held against the theory."""
 
     optimiser: str
-    step: int
+    step: int  # 0: weights that were not trained here
     excess_loss: float  # CE(W) - H, nats a token
     norm: float  # of W, Frobenius
     cosine: float | None  # of W to W^mm
@@ -72,13 +72,19 @@ class ImplicitBias(DrawnResult):
 
 
 def study_implicit_bias(
-    contexts: Contexts, *, steps: int = 10_000, optimisers: Sequence[Optimiser] | None = None
+    contexts: Contexts,
+    *,
+    steps: int = 10_000,
+    optimisers: Sequence[Optimiser] | None = None,
+    beside: Mapping[str, FloatArray] | None = None,
 ) -> ImplicitBias:
     """Train a linear model on ``contexts`` by each of ``optimisers`` and hold it against W*, W^mm.
 
     By default gradient descent with the largest step that never raises the loss, 1 / L but at most
-    .5, and normalised gradient descent and Adam with .01, each over ``steps`` from zero. Where a
-    condition fails the loss alone is followed, and ``limits`` says which.
+    .5, and normalised gradient descent and Adam with .01, each over ``steps`` from zero. Weights
+    ``beside`` them (V, d), such as the head of the model that made the contexts, are held against
+    the theory too, as a waypoint of step 0 under their name. Where a condition fails the loss alone
+    is followed, and ``limits`` says which.
     """
     if steps < 1:
         raise ConfigError(f"steps: {steps}; give 1 or more")
@@ -95,6 +101,10 @@ def study_implicit_bias(
         _waypoint(optimiser.name, step, weights, conditions, contexts)
         for optimiser in optimisers
         for step, weights in descend(contexts, optimiser, at=at)
+    ]
+    waypoints += [
+        _waypoint(name, 0, weights, conditions, contexts)
+        for name, weights in (beside or {}).items()
     ]
     return ImplicitBias(
         entropy=contexts.entropy,

@@ -11,7 +11,7 @@ def implicit_bias_blocks(study: ImplicitBias) -> list[Block]:
     rows = [
         [
             point.optimiser,
-            f"{point.step:,}",
+            f"{point.step:,}" if point.step else "-",
             f"{point.excess_loss:.2g}",
             f"{point.norm:.3g}",
             _digits(point.cosine),

@@ -17,6 +17,7 @@ from torch import Tensor
 from scaling.shape import TransformerShape
 from sweeps.models.blocks import Blocks, drawn_matrices
 from sweeps.models.key_value_cache import KeyValueCache, LayerCache
+from sweeps.models.operations import rms_norm
 from sweeps.models.stacked import Layout, StackedWeights
 
 
@@ -82,14 +83,34 @@ class Transformer(StackedWeights, Decoder):
         """See StackModel."""
         return self._computed(tokens, [(layer,) for layer in past.layers])
 
+    def states(self, tokens: Tensor) -> Tensor:
+        """What the head reads: tokens (replicas, sequences, length) -> (replicas,
+        sequences * length, width); the logits are states times `head`."""
+        return rms_norm(self._stream(tokens, [()] * self.shape.depth))
+
+    @property
+    def head(self) -> Tensor:
+        """The matrix of the logits, (replicas, width, used vocabulary)."""
+        weights = self.matrices()
+        if self.shape.tied_head:
+            matrix = weights["embedding"].transpose(1, 2) / self.shape.width
+        else:
+            matrix = weights["head"]
+        return matrix[..., : self.used_vocab_size]
+
     def _computed(self, tokens: Tensor, pasts: Sequence[tuple[LayerCache, ...]]) -> Tensor:
+        matrix = self.matrices()["embedding" if self.shape.tied_head else "head"]
+        return self._logits(self._stream(tokens, pasts), matrix)
+
+    def _stream(self, tokens: Tensor, pasts: Sequence[tuple[LayerCache, ...]]) -> Tensor:
+        """The residual stream behind the last block, (replicas, positions, width)."""
         weights = self.matrices()
         x = self._first(tokens, weights["embedding"])
         for layer, past in enumerate(pasts):
             names = ("attention_in", "attention_out", "mlp_in", "mlp_out")
             matrices = (weights[f"block{layer}.{name}"] for name in names)
             x = self._run_block(x, *matrices, tokens.shape[1], *past)
-        return self._logits(x, weights["embedding" if self.shape.tied_head else "head"])
+        return x
 
 
 def matrix_layout(shape: TransformerShape) -> Layout:

@@ -3,12 +3,19 @@
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaling.cli import options
 from scaling.cli.budgets import given_number
 from scaling.cli.outputs import put, say, write
+from scaling.cli.verbs.sample import content
 from scaling.errors import ConfigError
 from scaling.tables.notes import printable
+from scaling.words import counted
+
+if TYPE_CHECKING:
+    from analysis.studies.contexts import Contexts
+    from scaling.arrays import FloatArray
 
 Arguments = argparse.Namespace
 _IMPLICIT_BIAS = {
@@ -19,6 +26,8 @@ _IMPLICIT_BIAS = {
     "seed": 3,
     "steps": 10_000,
 }
+#: Of contexts that a trained decoder reads in a text; `steps` as above.
+_READ = {"contexts": 50, "length": 2, "steps": 10_000}
 _MOST = 10_000_000
 
 
@@ -31,14 +40,49 @@ def implicit_bias(arguments: Arguments) -> None:
 
     if arguments.seal is not None or arguments.publish:
         raise ConfigError("implicit-bias forecasts no run, so nothing can be sealed; drop --seal")
-    settings = _settings(_IMPLICIT_BIAS, arguments.set)
-    steps = settings.pop("steps")
-    found = study_implicit_bias(random_contexts(**settings), steps=steps)
+    read, others = _named(arguments.set, "run", "text")
+    if read:
+        settings = _settings(_READ, others)
+        steps = settings.pop("steps")
+        contexts, head = _contexts_read(read, **settings)
+        found = study_implicit_bias(contexts, steps=steps, beside={"the decoder's own head": head})
+    else:
+        settings = _settings(_IMPLICIT_BIAS, others)
+        steps = settings.pop("steps")
+        found = study_implicit_bias(random_contexts(**settings), steps=steps)
     folder = Path(arguments.output or Path("results") / "implicit-bias")
     write(found.to_json() + "\n", str(folder / "implicit_bias.json"))
     save_implicit_bias_figure(found, folder / "implicit_bias.svg")
     put(found.to_text())
     say(f"written: {folder / 'implicit_bias.json'}, {folder / 'implicit_bias.svg'}")
+
+
+def _contexts_read(named: Mapping[str, str], **settings: int) -> "tuple[Contexts, FloatArray]":
+    """The contexts that the decoder of a run reads in a text, and its own head."""
+    from analysis.studies.contexts import Contexts
+    from sweeps.generation.contexts_read import contexts_read
+    from sweeps.generation.kept_runs import kept_runs
+
+    if lacking := [name for name in ("run", "text") if name not in named]:
+        raise ConfigError(
+            f"--set {lacking[0]}= is missing: the contexts of a trained decoder take a run with "
+            "kept weights and a text, --set run=RUN --set text=FILE"
+        )
+    runs = kept_runs(named["run"]).runs
+    if len(runs) > 1:
+        many = counted(len(runs), "run")
+        raise ConfigError(f"--set run={printable(named['run'])}: {many}; name one by its id")
+    text = content(None, named["text"])
+    assert text is not None  # a file was named
+    read = contexts_read(runs[0], text, length=settings["length"], most=settings["contexts"])
+    say(
+        f"the contexts are those of {read.share:.0%} of the places of {named['text']}, and the "
+        f"vocabulary the {counted(len(read.tokens), 'token')} that occur in it"
+    )
+    contexts = Contexts(
+        embeddings=read.states, next_token=read.next_token, frequencies=read.frequencies
+    )
+    return contexts, read.head
 
 
 #: The name after `scaling study`, and what runs it.
@@ -48,6 +92,13 @@ STUDIES: dict[str, Callable[[Arguments], None]] = {"implicit-bias": implicit_bia
 def subject(command: argparse.ArgumentParser) -> None:
     """What is studied: a sweep, or a piece of theory."""
     options.config(command, f"a YAML file, a shipped config, or one of {', '.join(STUDIES)}")
+
+
+def _named(overrides: list[str], *keys: str) -> tuple[dict[str, str], list[str]]:
+    """What ``KEY=TEXT`` overrides of these keys say, and the other overrides."""
+    parts = [override.partition("=") for override in overrides]
+    found = {key: text for key, equals, text in parts if equals and key in keys}
+    return found, ["".join(part) for part in parts if not (part[1] and part[0] in keys)]
 
 
 def _settings(defaults: Mapping[str, int], overrides: list[str]) -> dict[str, int]:

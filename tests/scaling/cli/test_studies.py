@@ -43,3 +43,42 @@ def test_a_name_of_no_study_lists_the_configs_and_the_studies(capsys):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "quickstart" in said and "or a study of theory: implicit-bias" in said
+
+
+def decoder_study(kept_sweeps, tmp_path, *sets):
+    text = tmp_path / "text.txt"
+    text.write_text("12 apples and 21 pears, 12 pears and 1 apple; " * 20)
+    named = [f"run={kept_sweeps['text'][0].run_id}", f"text={text}", "steps=30", *sets]
+    words = [word for one in named for word in ("--set", one)]
+    return main(["study", "implicit-bias", *words, "-o", str(tmp_path)])
+
+
+def test_the_contexts_of_a_trained_decoder_are_studied_beside_its_own_head(
+    kept_sweeps, tmp_path, capsys
+):
+    assert decoder_study(kept_sweeps, tmp_path, "contexts=6", "length=3") == 0
+    told = capsys.readouterr()
+    document = json.loads((tmp_path / "implicit_bias.json").read_text())
+    assert document["contexts"] == 6
+    own = [one for one in document["waypoints"] if one["optimiser"] == "the decoder's own head"]
+    assert len(own) == 1 and own[0]["excess_loss"] > 0 and own[0]["step"] == 0
+    assert "the decoder's own head" in told.out and "of the places of" in told.err
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        (["length=999"], "length 999: a context has 1 to"),
+        (["text=nosuch.txt"], "nosuch.txt: cannot be read"),
+        (["run=text"], "2 runs; name one by its id"),
+        (["support=3"], "give KEY=VALUE with one of contexts, length, steps"),
+    ],
+)
+def test_what_a_decoder_cannot_be_asked_is_one_line(kept_sweeps, tmp_path, capsys, sets, said):
+    assert decoder_study(kept_sweeps, tmp_path, *sets) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_run_without_a_text_is_asked_for_it(capsys):
+    assert main(["study", "implicit-bias", "--set", "run=abcd"]) == 2
+    assert "--set text= is missing" in capsys.readouterr().err
