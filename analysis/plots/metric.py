@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 
 from analysis.capabilities.metrics import metric_of
 from analysis.capabilities.result import MetricForecast
+from analysis.capabilities.routes import DIRECTLY, THROUGH
 from analysis.intervals import LEVEL
 from analysis.plots.style import (
     ASKED,
@@ -17,13 +18,17 @@ from analysis.plots.style import (
 )
 from scaling.errors import ForecastError
 
-APART = 1.06  # the two routes of a target stand so far beside each other
+COLOURS = {THROUGH: FORECAST, DIRECTLY: ASKED}
+PLACES = {THROUGH: 1 / 1.06, DIRECTLY: 1.06}  # the two routes of a target beside each other
 
 
 def plot_metric(forecast: MetricForecast, *, ax: Axes | None = None) -> Axes:
     """The runs' values against compute, and at each target the median and the widest interval up to
-    90% of the route that answers, the other's beside it; a target without a median has its interval
-    alone. Raises ForecastError of a forecast that was read from a file: its runs are gone."""
+    90% of both routes: bold of the one that answers, thin of the other.
+
+    A target without a median has its intervals alone. Raises ForecastError of a forecast that was
+    read from a file: its runs are gone.
+    """
     if forecast.records is None:
         raise ForecastError("the forecast has no runs to draw; make it anew from its table")
     ax, better = axes_or_new(ax), "higher" if forecast.best else "lower"
@@ -35,17 +40,16 @@ def plot_metric(forecast: MetricForecast, *, ax: Axes | None = None) -> Axes:
     labelled: set[str] = set()
     for target in forecast.targets:
         for route, answer in target.routes.items():
-            chosen = route == target.route
-            at = target.at["train_flops"] * (1.0 if chosen else APART)
+            answers, at = route == target.route, target.at["train_flops"] * PLACES[route]
             level = max((one for one in answer.intervals if one <= LEVEL), default=LEVEL)
             low, high = answer.intervals.get(level) or next(iter(answer.intervals.values()))
-            colour = FORECAST if chosen else ASKED
-            text = f"forecast {route}, {100 * level:g}% interval" + (" (answers)" * chosen)
-            label = "_" + text if text in labelled else text
-            labelled.add(text)
-            ax.plot([at, at], [low, high], color=colour, lw=2, label=label, zorder=4)
+            colour, width = COLOURS[route], 2.5 if answers else 1.0
+            label = "" if route in labelled else f"forecast {route}, {100 * level:g}% interval"
+            labelled.add(route)
+            ax.plot([at, at], [low, high], color=colour, lw=width, label=label, zorder=4)
             if answer.median is not None:
-                ax.plot([at], [answer.median], "D", color=colour, ms=5, zorder=5)
+                inside = colour if answers else "white"
+                ax.plot([at], [answer.median], "D", color=colour, mfc=inside, ms=5, zorder=5)
             drawn.append(at)
     size_axis(ax, "train_flops", drawn)
     ax.set_xlabel(axis_label("train_flops"))
