@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.faults.trial import FaultClass, Trial
 
 #: Each holds FAULTS, a FaultClass, or several in a tuple.
-FILES = ("tables", "configs", "kills", "files", "servers", "disks", "seals", "honesty", "shown")
+FILES = ("tables", "configs", "kills", "files", "servers", "disks", "seals", "honesty", "shown", "kept")
 
 
 def fault_classes() -> dict[str, FaultClass]:

@@ -1,7 +1,8 @@
 """The weights of finished models as files: one safetensors file a run, which says what it holds.
 
 A file is named by its run's id, holds each matrix by its name in float32, (in, out), and in its
-header all that is needed to build the model again. Reading one executes nothing.
+header all that is needed to build the model again, with a digest of both. Reading one executes
+nothing.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ from sweeps.models.stacked import Layout, StackedWeights
 from sweeps.planning.run_plan import RunPlan
 
 SUFFIX = ".safetensors"
-_HEADER = "scaling"
+_HEADER, _DIGEST = "scaling", "sha256"
 _FORMAT = 2
 
 
@@ -69,7 +70,8 @@ def write_weights(
     }
     words = vocabulary or SymbolVocabulary.numbers(run.data.used_vocab_size or run.data.vocab_size)
     described = {**_description(run), "vocabulary": words.to_document()}
-    header = {_HEADER: json.dumps(described, sort_keys=True)}
+    said = json.dumps(described, sort_keys=True)
+    header = {_HEADER: said, _DIGEST: _digest(said, weights.detach().float().cpu())}
     content = save(matrices, metadata=header)
     path = weights_path(folder, run.run_id).absolute()
     write_atomically(path, content)
@@ -82,14 +84,14 @@ def read_weights(
     """The model of a file, ready to compute.
 
     Raises ConfigError for a file that is missing, cut short or otherwise none of ours, that has
-    another SHA-256 or is of another run than those given, or whose matrices are not those of the
-    model that it describes.
+    another SHA-256 or is of another run than those given, whose matrices are not those of the model
+    that it describes, or whose content was changed.
     """
     path = Path(path)
     try:
         found = _sha256(path) if sha256 else None
         with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(_HEADER)
+            stated = file.metadata() or {}
             matrices = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except OSError as error:
         raise ConfigError(
@@ -102,7 +104,7 @@ def read_weights(
             "again"
         ) from error
     try:
-        said = json.loads(header or "")
+        said = json.loads(stated.get(_HEADER, ""))
         model = _built(said)
         kept = KeptModel(
             model=model,
@@ -115,6 +117,8 @@ def read_weights(
     if run_id is not None and kept.run_id != run_id:
         raise ConfigError(f"{path}: the weights of run {kept.run_id}, not of {run_id}")
     _hold(model, matrices, path)
+    if stated.get(_DIGEST) != _digest(stated[_HEADER], model.whole_weights()[0]):
+        raise ConfigError(f"{path}: damaged (its content has another digest); copy it anew")
     if found != sha256:
         raise ConfigError(
             f"{path}: not the file that the run wrote (its SHA-256 is another one); copy it anew"
@@ -168,6 +172,11 @@ def _hold(model: StackedWeights, matrices: Mapping[str, torch.Tensor], path: Pat
     if further := matrices.keys() - model.layout.keys():
         raise ConfigError(f"{path}: {min(further)} is no matrix of its model: another model")
     model.hold(torch.cat([matrices[name].flatten() for name in model.layout])[None])
+
+
+def _digest(said: str, weights: torch.Tensor) -> str:
+    """Of what a file says and of its weights, (parameters,)."""
+    return hashlib.sha256(said.encode() + weights.contiguous().numpy().tobytes()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

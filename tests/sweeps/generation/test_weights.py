@@ -107,9 +107,10 @@ def rewritten(path, change):
 
     matrices = load_file(path)
     with safe_open(path, framework="pt") as file:
-        said = json.loads(file.metadata()["scaling"])
+        stated = file.metadata()
+    said = json.loads(stated["scaling"])
     change(matrices, said)
-    save_file(matrices, path, metadata={"scaling": json.dumps(said)})
+    save_file(matrices, path, metadata={**stated, "scaling": json.dumps(said)})
     return path
 
 
@@ -147,6 +148,8 @@ def test_a_file_of_another_model_is_one_line(trained, copied):
         (lambda m, s: s["vocabulary"].update(kind="x"), "no weights that this toolkit wrote"),
         (lambda m, s: s.update(format=1), "no weights that this toolkit wrote"),
         (lambda m, s: s.update(family="other"), "no weights that this toolkit wrote"),
+        (lambda m, s: m["head"].mul_(1.001), "damaged (its content has another digest)"),
+        (lambda m, s: s.update(name="another"), "damaged (its content has another digest)"),
     ],
 )
 def test_what_a_file_lacks_or_says_otherwise_is_one_line(copied, change, said):
