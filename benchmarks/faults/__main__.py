@@ -9,7 +9,10 @@ from pathlib import Path
 from benchmarks.faults.trial import FaultClass, Trial
 
 #: Each holds FAULTS, a FaultClass, or several in a tuple.
-FILES = ("tables", "configs", "kills", "files", "servers", "disks", "seals", "honesty", "shown", "kept")
+FILES = (
+    *("tables", "configs", "kills", "files", "servers", "disks", "seals", "honesty", "shown"),
+    "kept",
+)
 
 
 def fault_classes() -> dict[str, FaultClass]:
