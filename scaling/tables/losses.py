@@ -37,6 +37,7 @@ _ERRORS = re.compile(
     r"(^|_)(err|error|errors|error_?rate|wer|cer|miss_?rate|failure_?rate)(_|$|\d)"
 )
 UNITS = tuple(dict.fromkeys((*(kind for kind, _ in _KINDS), "nats", "bits")))
+_MOST_STRAYS = 20
 _FEWEST = 8  # losses among which one may lie far from all others
 _MOST_NATS = 12.0  # a guess among 160,000 tokens costs as much
 BETTER = ("lower", "higher")
@@ -140,14 +141,15 @@ def stray_note(loss: "pd.Series", name: str) -> Note | None:
     middle = known.median()
     order = known[(np.log(known / middle)).abs().sort_values(kind="stable").index]
     logs = np.log(order.to_numpy())
-    for few in range(max(1, len(order) // 10), 0, -1):
-        near, far = logs[:-few], logs[-few:]
-        gap = min(max(low - x, x - high) for x in far for low, high in [(near.min(), near.max())])
-        if gap > max(np.log(2), np.ptp(near)):
+    lowest, highest = np.minimum.accumulate(logs), np.maximum.accumulate(logs)
+    for few in range(min(max(1, len(order) // 10), _MOST_STRAYS), 0, -1):
+        low, high = lowest[-few - 1], highest[-few - 1]
+        gap = float(np.maximum(low - logs[-few:], logs[-few:] - high).min())
+        if gap > max(np.log(2), high - low):
             rows = order.index[-few:]
             text = (
                 f"{name} of {rows_named(rows)} ({order.iloc[-1]:.4g}) lies far from all others "
-                f"({np.exp(near.min()):.4g} to {np.exp(near.max()):.4g}) and counts, unless "
+                f"({np.exp(low):.4g} to {np.exp(high):.4g}) and counts, unless "
                 "--where leaves it out"
             )
             return Note(NoteCode.ASSUMED, text)

@@ -202,7 +202,7 @@ def answers_text(can: Answerable) -> str:
         most, saved = counted(len(near), "cell"), sum(one.flops for one in near)
         lines.append(
             f"  {most} can be left out ({saved:.2g} FLOP): the tokens are within 5% of others of "
-            f"the same shape, so the losses differ by less than between seeds "
+            f"the same shape, which tell about the same "
             f"({'; '.join(map(str, near[:2]))}{'; ...' if len(near) > 2 else ''})"
         )
     return "\n".join(lines)

@@ -138,3 +138,11 @@ def test_a_run_of_another_program_without_a_metric_is_left_out_with_its_reason(
     assert fitted["n_runs"] == 8
     assert fitted["dropped"] == {"loss is blank or not finite": 2}
     assert "left out: loss is blank or not finite (2)" in run(capsys, *asked)[1]
+
+
+def test_the_best_splits_of_iso_flop_profiles_are_their_minima(capsys):
+    columns = ("--columns", "train_flops=budget", "--columns", "loss=paloma macro")
+    budgets = ("--flops", "1e18", "3e18", "1e19")
+    asked = ("allocate", CASES / "isoflop_status.csv", *columns, *budgets, "--json")
+    splits = json.loads(run(capsys, *asked)[1])
+    assert [split["tokens"] for split in splits] == pytest.approx([2.84e9, 5.11e9, 9.7e9], rel=0.03)

@@ -14,6 +14,7 @@ from analysis.fitting.frontier import unbeaten_runs
 from analysis.tuning.screening import screen
 from scaling.errors import RecordError
 from scaling.records import read_records, records_from_table
+from scaling.tables.losses import stray_note
 from scaling.tables.notes import NoteCode
 from scaling.tables.reading import Reading
 
@@ -522,3 +523,10 @@ def test_one_absurd_loss_does_not_hide_the_floor_from_a_robust_fit():
     floor = found.law.E
     assert found.floor_identified
     assert floor == pytest.approx(1.7, rel=0.01)
+
+
+def test_strays_are_looked_for_among_many_losses_in_no_time():
+    loss = pd.Series(np.r_[np.linspace(2, 5, 200_000), 99.0])
+    note = stray_note(loss, "loss")  # a search of all pairs would not end
+    assert note is not None
+    assert "loss of row 200002 (99)" in note.text
