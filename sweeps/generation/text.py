@@ -1,5 +1,6 @@
 """Continued prompts and scored texts, as a terminal shows them."""
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -8,7 +9,9 @@ from rich.text import Text
 
 from scaling.display import Table as Lines
 from scaling.display import as_text
+from scaling.words import counted
 from sweeps.generation.continuations import ContinuedPrompt, Ending
+from sweeps.generation.counts import CountedScore
 from sweeps.generation.scored_texts import ScoredText
 
 _NARROWEST = 24  # columns of a terminal that text is read in
@@ -37,6 +40,21 @@ def scores_text(found: Sequence[ScoredText]) -> str:
             f"{one.score.perplexity:.4g}",
             "-" if one.score.bits_per_byte is None else f"{one.score.bits_per_byte:.4f}",
             one.kind,
+        )
+        for one in found
+    ]
+    return as_text([Lines(header, rows)])
+
+
+def counts_text(found: Sequence[CountedScore]) -> str:
+    """What counts of another text say of a text, a row a way."""
+    header = ("counted", "tokens before", "nats a token", "unseen")
+    rows = [
+        (
+            f"{counted(one.counted_tokens, 'token')} of {one.run_id}",
+            "all" if one.before is None else str(one.before),
+            f"{one.nats_per_token:.4f}" if math.isfinite(one.nats_per_token) else "infinite",
+            one.lacking or "-",
         )
         for one in found
     ]

@@ -13,8 +13,9 @@ Arguments = argparse.Namespace
 
 def score(arguments: Arguments) -> None:
     """Score a text by the models of RUNs: log-likelihood, perplexity, bits per byte."""
+    from sweeps.generation.counts import counted_scores
     from sweeps.generation.scored_texts import score_text, scores_document
-    from sweeps.generation.text import scores_text
+    from sweeps.generation.text import counts_text, scores_text
 
     text = content(arguments.text, arguments.file)
     if text is None:
@@ -22,7 +23,17 @@ def score(arguments: Arguments) -> None:
     prompt = content(arguments.prompt, arguments.prompt_file)
     runs = models_named(arguments)
     found = [score_text(run, text, prompt=prompt, ends=arguments.end) for run in runs]
-    answer(json.dumps(scores_document(found)), lambda: scores_text(found), arguments)
+    document, counts = scores_document(found), []
+    counted_text = content(None, arguments.counts)
+    if counted_text is not None:
+        first = {
+            tuple(one.tokens): (run, one) for run, one in reversed([*zip(runs, found, strict=True)])
+        }
+        for run, one in reversed(first.values()):  # once for all runs of the same tokens
+            counts += counted_scores(run, counted_text, one)
+        document["counts"] = [one.to_dict() for one in counts]
+    tables = [scores_text(found), *([counts_text(counts)] if counts else [])]
+    answer(json.dumps(document), lambda: "\n\n".join(tables), arguments)
     if prompt is None and any(one.given_tokens for one in found):
         say("each run was given the first token of the text (of a sentence its start)")
     if any(one.is_read_otherwise for one in found):
@@ -49,4 +60,9 @@ def text(command: argparse.ArgumentParser) -> None:
     group.add_argument("--file", metavar="FILE", help="the same from a file; -: from stdin")
     command.add_argument(
         "--end", action="store_true", help="score the end of the document or sentence too"
+    )
+    command.add_argument(
+        "--counts",
+        metavar="FILE",
+        help="score it by counts of this text too, n-grams and whole prefixes, for reference",
     )

@@ -86,3 +86,22 @@ def test_several_runs_are_rows_of_one_table(kept_sweeps, told, tmp_path):
 )
 def test_what_cannot_be_scored_is_one_line(weights, refusal, flags, said):
     assert said in refusal(["score", weights("text"), *flags])
+
+
+def test_counts_of_another_text_stand_beside_the_runs(kept_sweeps, told, document, tmp_path):
+    path = tmp_path / "counted.txt"
+    path.write_text("12 apples cost 3.\n" * 3)
+    asked = ["score", "text", "--text", "12 apples cost 4", "--counts", str(path)]
+    found = document(asked)
+    assert [one["before"] for one in found["counts"]] == [0, 1, 2, None]  # once, not once a run
+    whole = found["counts"][-1]
+    assert (whole["nats_per_token"], whole["unseen_tokens"]) == (None, 1)
+    said = told(asked).out
+    assert "infinite" in said and "1 token never seen after the context" in said
+
+
+def test_a_text_without_two_tokens_is_not_counted(kept_sweeps, weights, refusal, tmp_path):
+    path = tmp_path / "short.txt"
+    path.write_text("1")
+    asked = ["score", weights("text"), "--text", "12", "--counts", str(path)]
+    assert "the text to count has 1 token; give one of 2" in refusal(asked)
