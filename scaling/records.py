@@ -24,6 +24,7 @@ from scaling.limits import Limit, LimitCode
 from scaling.tables.conditions import Condition, listed
 from scaling.tables.configurations import (
     configurations,
+    families_told,
     repeats_note,
     settings_that_vary,
     spread_told,
@@ -176,7 +177,7 @@ class Records(Displayed):
     def told(self) -> tuple[Note, ...]:
         """Everything to say of how the table was read: its notes, rows left out so far, and runs
         that have not finished."""
-        said = list(self.notes)
+        said = [*self.notes, *families_told(self.table)]
         if self.dropped:
             reasons = ", ".join(f"{why} ({n:,})" for why, n in self.dropped_by_reason.items())
             said.append(Note(NoteCode.ROWS, f"rows left out: {reasons}"))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from scaling.arrays import IntArray
 from scaling.columns import COLUMNS, MUST_AGREE
-from scaling.tables.notes import Note, NoteCode, printable
+from scaling.tables.notes import Note, NoteCode, printable, quoted
 from scaling.tables.numbers import read_numbers
 from scaling.tables.statuses import is_flag_name
 from scaling.tables.words import ASIDE, any_of, words_of
@@ -152,6 +152,20 @@ def _spread(table: "pd.DataFrame", groups: IntArray) -> float:
     loss = table["loss"].where(table["loss"] > 0).groupby(groups)
     spread = float((loss.max() / loss.min() - 1).max())
     return spread if np.isfinite(spread) else 0.0
+
+
+def families_told(table: "pd.DataFrame") -> tuple[Note, ...]:
+    """That models of several families share a law, where they do."""
+    if "family" not in table:
+        return ()
+    families = table["family"].dropna().astype(str).value_counts().index
+    if len(families) < 2:
+        return ()
+    text = (
+        f"models of {len(families)} families ({quoted(families, 3)}) are taken for one; choose "
+        f"with --where 'family == {printable(families[0])}'"
+    )
+    return (Note(NoteCode.ASSUMED, text),)
 
 
 def spread_told(table: "pd.DataFrame") -> str:

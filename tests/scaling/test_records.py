@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scaling.errors import RecordError, ScalingError
 from scaling.records import read_records, records_from_table, write_records
 from scaling.tables.notes import Note, NoteCode
+from tests.grids import grid_of_runs
 
 
 @pytest.fixture
@@ -261,3 +262,14 @@ def test_a_run_that_has_just_begun_may_have_seen_no_token_and_a_finished_one_may
     assert records.usable("params", "tokens").dropped_by_reason == {"running": 1}
     both = records_from_table(pd.DataFrame([row | {"status": "finished", "loss": 2.0}, done]))
     assert both.usable("params", "tokens").dropped_by_reason == {"tokens is not above zero": 1}
+
+
+def test_families_that_share_a_law_are_told_until_one_is_chosen():
+    table = grid_of_runs(4)
+    table["model_family"] = ["slt-dec/1", "linear_lm/1"] * (len(table) // 2)
+    records = records_from_table(table)
+    said = [note.text for note in records.told if "families" in note.text]
+    assert len(said) == 1 and "--where 'family == " in said[0]
+    one = records.where("family == linear_lm/1")
+    assert len(one) == len(table) // 2
+    assert not [note for note in one.told if "families" in note.text]
