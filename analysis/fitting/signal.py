@@ -146,10 +146,11 @@ def _rises_again(log_inputs: FloatArray, log_loss: FloatArray, k: int) -> bool:
 
     order = _spread(log_inputs, _MOST_PAIRED)
     order = order[np.argsort(log_inputs[order, k], kind="stable")]
-    x, y = log_inputs[order], log_loss[order] - log_loss.min()
+    x, y = log_inputs[order], np.minimum(log_loss[order] - log_loss.min(), 100.0)
     kept = np.arange(len(order) - _to_trim(len(order)))
     exponents = (*_EXPONENTS, *_STEEPER)
-    falling, rising = _falling(x, exponents), _powers(x[kept, k].max() - x[:, k], exponents)
+    below = np.maximum(x[kept, k].max() - x[:, k], 0.0)
+    falling, rising = _falling(x, exponents), _powers(below, exponents)
     both = np.hstack([falling, rising])
     fewer, more = _weights(falling, y, kept), _weights(both, y, kept)
     left, best = (
@@ -163,7 +164,7 @@ def _rises_again(log_inputs: FloatArray, log_loss: FloatArray, k: int) -> bool:
     if free < 1 or along[kept[-1]] - along[kept].min() < RISES_BY:
         return False
     gained = max(left - best, 0) / added * free / max(best, 1e-30)
-    arm = x[:, k] >= x[np.argmin(along), k]
+    arm = x[:, k] >= x[np.argmin(along[kept]), k]
     seen = along + np.exp(y) - both @ more  # the losses, without what other inputs make of them
     return float(fdtrc(added, free, gained)) < RISES_BY_CHANCE and _is_rising(x[arm, k], seen[arm])
 
