@@ -27,13 +27,13 @@ from analysis.capabilities.scored_routes import (
     origins_of,
     rise_of,
 )
-from analysis.forecasting.options import DEFAULT, ForecastOptions
+from analysis.forecasting.options import AUTO, DEFAULT, ForecastOptions
 from analysis.forecasting.setup import check_distance
 from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVEL, Interval
 from analysis.tuning.screening import screen
 from scaling.answerable import FEWEST_RUNS, decades_outside, supported_reach
-from scaling.arrays import DECADE
+from scaling.arrays import DECADE, FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
@@ -41,7 +41,9 @@ from scaling.sources import Source, records_from
 from scaling.words import counted
 
 WIDEST = 0.5  # of the range: a wider interval is no forecast
+FAR = 1.5  # times the furthest backtest: a target beyond it is said to be untested
 BY_CHANCE = 0.01  # that the metric of runs without any rise would rise with compute as it does
+_ASKED = ({"train_flops"}, {"params", "tokens"})
 _SHARE = "share of the metric"  # beside the runs while they are screened
 
 
@@ -63,6 +65,7 @@ def forecast_metric(
     not rise with compute.
     """
     records = records_from(records)
+    _require_a_budget_or_sizes(targets, options, records)
     column = metric_of(records, metric, better)
     runs = _runs(records, column)
     _require_rise(runs, metric)
@@ -91,11 +94,26 @@ def forecast_metric(
             _target(i, asked, routes, column, float(distance[i]), reach, options)
             for i in range(len(targets))
         ),
-        limits=runs.records.left_out() + _limits(runs, said, origins),
+        limits=runs.records.left_out() + _limits(runs, asked, said, origins, distance),
         seed=options.seed,
         records=records,
         notes=records.told,
     )
+
+
+def _require_a_budget_or_sizes(
+    targets: Targets, options: ForecastOptions, records: Records
+) -> None:
+    """Raise where a metric is asked along a column, or of one law, or of columns that the runs
+    lack."""
+    if options.x is not None or options.law_name != AUTO:
+        raise ForecastError("a metric with a range is forecast along no column and by no one law")
+    if not isinstance(targets, Targets) or set(targets.columns) not in _ASKED:
+        raise ForecastError(
+            "targets of a metric with a range: say Targets.flops(1e21) or "
+            "Targets.runs(params, tokens)"
+        )
+    records.require("train_flops", *targets.columns)
 
 
 def _runs(records: Records, metric: Metric) -> Runs:
@@ -105,9 +123,8 @@ def _runs(records: Records, metric: Metric) -> Runs:
     if not has_loss:
         table = table.assign(loss=np.maximum(1 - shares, np.finfo(float).tiny))
     records = replace(records, table=table)
-    records = records.select(np.isfinite(shares), f'"{metric.name}" is blank')
+    records = records.select(np.isfinite(shares), f'"{metric.name}" has no number')
     columns = [name for name in ("params", "tokens", "train_flops") if name in records]
-    records.require("train_flops")
     used = screen(records, *columns)
     shares = used.table[_SHARE].to_numpy(dtype=np.float64)
     if len(used) < FEWEST_RUNS:
@@ -131,7 +148,7 @@ def _require_rise(runs: Runs, metric: str) -> None:
     if ranks.pvalue > BY_CHANCE:
         falls = ranks.pvalue > 1 - BY_CHANCE
         what = "gets worse with compute" if falls else "does not get better with compute"
-        why = "--better says which end is better" if falls else "they may all be at chance"
+        why = "--better says which end is better" if falls else "all or some may be at chance"
         raise ForecastError(
             f'{source}: "{metric}" {what} in {many} (rank correlation '
             f"{ranks.statistic:.2f}): {why}; forecast the loss, or a metric that moves earlier, "
@@ -140,7 +157,11 @@ def _require_rise(runs: Runs, metric: str) -> None:
 
 
 def _limits(
-    runs: Runs, said: Mapping[str, Prediction], origins: Sequence[Origin]
+    runs: Runs,
+    asked: Asked,
+    said: Mapping[str, Prediction],
+    origins: Sequence[Origin],
+    distance: FloatArray,
 ) -> tuple[Limit, ...]:
     """What the runs do not tell."""
     found = []
@@ -149,6 +170,9 @@ def _limits(
             "no loss is known of these runs, so there is no forecast through it (--columns loss=)"
         )
         found.append(Limit(LimitCode.ONE_LAW, text))
+    if asked.why_no_loss:
+        text = f"there is no forecast through the loss: {asked.why_no_loss}"
+        found.append(Limit(LimitCode.ONE_LAW, text))
     if (rise := rise_of(said)) < FAINT:
         text = (
             f"the metric has risen by {rise:.1f} times the scatter of runs, so how fast it goes on "
@@ -156,8 +180,21 @@ def _limits(
         )
         found.append(Limit(LimitCode.NEAR_CHANCE, text))
     if not origins:
-        text = f"{counted(len(runs.shares), 'run')} leave nothing to hide: no backtest was made"
+        text = (
+            "no backtest was made: without the largest runs there are too few, or their metric has "
+            "hardly risen"
+        )
         found.append(Limit(LimitCode.NO_BACKTEST, text))
+    reached = max((float(origin.distance.max()) for origin in origins), default=0.0)
+    if origins and distance.max() > FAR * reached:
+        text = (
+            f"no backtest reached further than {reached:.2f} decades; the target lies "
+            f"{distance.max():.2f} decades out"
+        )
+        found.append(Limit(LimitCode.NOT_BACKTESTED, text))
+    if np.any(distance == 0):
+        text = "a target lies inside the data: that is interpolation"
+        found.append(Limit(LimitCode.INTERPOLATED, text))
     return tuple(found)
 
 
@@ -179,10 +216,13 @@ def _target(
     if distance > reach:
         text = f"{distance:.2f} decades beyond the runs, which support {reach:.2f}"
         limits.append(Limit(LimitCode.UNSUPPORTED, text))
-    elif not asked.loss_supported[i]:
+    if not asked.loss_supported[i]:
         limits.append(Limit(LimitCode.UNSUPPORTED, "its loss is not supported there"))
-    elif high - low > WIDEST:
+    if high - low > WIDEST:
         text = f"its 90% interval is {high - low:.0%} of the range wide"
+        limits.append(Limit(LimitCode.UNSUPPORTED, text))
+    if known[chosen] > WIDEST / 2:
+        text = f"backtests as far ahead missed by {known[chosen]:.0%} of the range"
         limits.append(Limit(LimitCode.UNSUPPORTED, text))
     if limits:
         told = {route: replace(answer, median=None) for route, answer in told.items()}

@@ -8,7 +8,6 @@ the runs nearest the target counting more, since a metric of many tasks is no on
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,6 +76,7 @@ class Asked:
     losses: FloatArray | None  # draws of the loss (draws, points); None where it is not forecast
     missing: FloatArray | None  # draws of what is missing to the best value, in the same shape
     loss_supported: BoolArray  # (points,) False where the loss is forecast without a median
+    why_no_loss: str  # why it is not forecast; "" where it is, or none is known
     draws: int
     rng: np.random.Generator
 
@@ -98,10 +98,13 @@ class Asked:
 def asked_of(runs: Runs, targets: Targets, options: ForecastOptions) -> Asked:
     """New runs with the forecasts of the loss and of what is missing, as far as there are any."""
     made: dict[str, Forecast] = {}
+    why_not: dict[str, str] = {}
     sources = {"losses": runs.records} if runs.has_loss else {}
     for what, of in {**sources, "missing": runs.missing}.items():
-        with suppress(ForecastError):
+        try:
             made[what] = forecast(of, targets, options=options)
+        except ForecastError as error:
+            why_not[what] = str(error)
     draws = {k: np.column_stack([t.draws for t in v.targets]) for k, v in made.items()}
     at = [dict(target.at) for target in next(iter(made.values())).targets] if made else None
     return Asked(
@@ -113,6 +116,7 @@ def asked_of(runs: Runs, targets: Targets, options: ForecastOptions) -> Asked:
             if "losses" in made
             else [True] * len(targets)
         ),
+        why_no_loss=why_not.get("losses", ""),
         draws=options.draws,
         rng=np.random.default_rng(options.seed),
     )

@@ -1,22 +1,23 @@
 """Forecasts of metrics as text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.capabilities.result import MetricForecast, MetricTarget
 from analysis.forecasting.result import Forecast
-from analysis.text.forecasting import forecast_blocks
+from analysis.text.forecasting import MOST_WEIGHED
 from analysis.text.tables import target_label
 from scaling.display import Block, Section, Table, as_text
 from scaling.limits import texts
 from scaling.words import counted
 
 
-def metrics_text(forecasts: Sequence[MetricForecast | Forecast]) -> str:
-    """Forecasts of several metrics, one below another; of those without a range as of losses."""
+def metrics_text(forecasts: Mapping[str, MetricForecast | Forecast]) -> str:
+    """Forecasts by the names of their metrics, one below another, each with how its own runs were
+    read; of those without a range as of losses."""
     blocks: list[Block] = []
-    for one in forecasts:
-        own = metric_blocks(one) if isinstance(one, MetricForecast) else forecast_blocks(one)
-        blocks += [*([""] if blocks else []), *own]
+    for name, one in forecasts.items():
+        named = [] if isinstance(one, MetricForecast) else [f"{name}, forecast as a loss:"]
+        blocks += [*([""] if blocks else []), *named, *one.blocks()]
     return as_text(blocks)
 
 
@@ -36,12 +37,36 @@ def metric_blocks(forecast: MetricForecast) -> list[Block]:
         f"{counted(forecast.runs, 'run')} of {forecast.source}",
         "",
         Table(header, rows),
-        "intervals are of the metric of a new run; the route with a star missed hidden runs by "
-        "less",
-        f"missed by: on average, in {counted(forecast.backtests, 'backtest')}, as far ahead as the "
-        "target",
+        f"intervals are of the metric of a new run{_star(forecast)}",
+        *_missed(forecast),
+        *(line for target in forecast.targets[:MOST_WEIGHED] for line in _standing(target)),
         Section("limits", limits),
     ]
+
+
+def _star(forecast: MetricForecast) -> str:
+    """What the star beside a route says, where there is one."""
+    if not any(len(target.routes) > 1 for target in forecast.targets):
+        return ""
+    why = "missed hidden runs by less" if forecast.backtests else "answers, untested"
+    return f"; the route with a star {why}"
+
+
+def _missed(forecast: MetricForecast) -> list[str]:
+    if not forecast.backtests:
+        return []
+    many = counted(forecast.backtests, "backtest")
+    return [f"missed by: on average, in {many}, as far ahead as the target"]
+
+
+def _standing(target: MetricTarget) -> list[str]:
+    """Where a target lies, and what each route is made of."""
+    label = target_label(target.at)
+    parts = [
+        f"{route} = " + ", ".join(f"{name} {weight:.0%}" for name, weight in one.weights.items())
+        for route, one in target.routes.items()
+    ]
+    return ["", f"{label}: {target.decades_beyond:.2f} decades beyond the runs", *parts]
 
 
 def _rows(target: MetricTarget, levels: Sequence[float], best: float) -> list[list[str]]:

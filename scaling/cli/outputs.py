@@ -48,12 +48,13 @@ def _notes_text(arguments: Arguments, limits: "Iterable[Limit]" = ()) -> str:
 
 
 def _with_notes(document: str, arguments: Arguments) -> str:
-    """The document, or each of a list of them, with what was made of the table it rests on."""
+    """The document, or each of a list of them, with what was made of the table it rests on; those
+    of a verb that reads several keep their own."""
     notes: Sequence[Note] = getattr(arguments, "notes", ())
     answered = json.loads(document)
     told = [{"code": note.code.value, "text": note.text} for note in notes]
     for one in answered if isinstance(answered, list) else [answered]:
-        one["notes"] = told
+        one["notes"] = told or one.get("notes", [])
     return indented(answered)
 
 

@@ -30,8 +30,8 @@ def contexts_read(run: KeptRun, text: bytes, *, length: int, most: int) -> Conte
     """The `most` most frequent contexts of `length` tokens in a text, of equally frequent ones
     those that come first in the order of their tokens.
 
-    Raises ConfigError for a run that is no decoder of next tokens, a length beyond its context, and
-    a text of fewer tokens than one context and what follows it.
+    Raises ConfigError for a run that is no decoder of next tokens, a length beyond its context, no
+    contexts, and a text of fewer tokens than one context and what follows it.
     """
     kept = run.read()
     check_continues(kept)
@@ -45,6 +45,8 @@ def contexts_read(run: KeptRun, text: bytes, *, length: int, most: int) -> Conte
             f"length {length}: a context has 1 to {counted(model.context, 'token')} in run "
             f"{kept.run_id}"
         )
+    if most < 1:
+        raise ConfigError(f"contexts: {most}; give 1 or more")
     tokens = np.asarray(kept.vocabulary.encode(text), dtype=np.int64)
     if len(tokens) <= length:
         raise ConfigError(

@@ -200,6 +200,8 @@ def _forecast_metrics(arguments: Arguments) -> None:
     from analysis.forecasting.forecast import forecast as forecast_runs
     from analysis.text.capabilities import metrics_text
 
+    if len(set(arguments.metric)) < len(arguments.metric):
+        raise ConfigError("--metric names a column twice; say it once")
     given = {"--at": "at", "--target-loss": "target_loss", "--x": "x", "--seal": "seal"}
     given |= {"--fix": "fix", "--loss-unit": "loss_unit"}
     refused = [flag for flag, name in given.items() if getattr(arguments, name)]
@@ -214,18 +216,19 @@ def _forecast_metrics(arguments: Arguments) -> None:
     questions = targets_asked(by_loss, None)
     if not questions:
         raise ConfigError("nothing to predict; give --flops C, or --params N --tokens D")
-    found: list[Forecast | MetricForecast] = []
+    found: dict[str, Forecast | MetricForecast] = {}
     for name in arguments.metric:
         if has_a_range(name, arguments.better):
             better = arguments.better
-            found.append(
-                forecast_metric(records, name, questions[0], better=better, options=options)
+            found[name] = forecast_metric(
+                records, name, questions[0], better=better, options=options
             )
         else:
             one = argparse.Namespace(**{**vars(by_loss), "metric": [name]})
-            found.append(forecast_runs(load(one), questions[0], options=options))
-    limits = [limit for made in found for limit in made.limits]
-    answer(results_json(found), lambda: metrics_text(found), by_loss, limits)
+            found[name] = forecast_runs(load(one), questions[0], options=options)
+    limits = [limit for made in found.values() for limit in made.limits]
+    by_loss.notes = ()  # each forecast has its own
+    answer(results_json(found.values()), lambda: metrics_text(found), by_loss, limits)
 
 
 def _predict_points(arguments: Arguments) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis import Targets, forecast_metric
+from analysis import ForecastOptions, Targets, forecast_metric
 from analysis.capabilities.metrics import has_a_range, metric_of
 from analysis.capabilities.routes import DIRECTLY, THROUGH
 from scaling.errors import ForecastError, RecordError
@@ -102,7 +102,10 @@ def test_without_a_loss_only_the_direct_route_answers_and_it_says_so():
     ("values", "said"),
     [
         (np.full(21, 0.25), "same in all of 21 runs"),
-        (0.25 + 0.01 * np.random.default_rng(3).standard_normal(21), "may all be at chance"),
+        (
+            0.25 + 0.01 * np.random.default_rng(3).standard_normal(21),
+            "all or some may be at chance",
+        ),
         (lambda loss: 1 - accuracy(loss), "gets worse with compute"),
         (np.where(np.arange(21) < 5, 0.3, np.nan), '5 runs with "accuracy"'),
     ],
@@ -148,3 +151,49 @@ def test_a_value_outside_the_range_is_named_with_its_run():
 def test_a_name_that_does_not_say_what_is_better_is_asked_about():
     with pytest.raises(RecordError, match="--better higher or --better lower"):
         metric_of(with_metric(np.linspace(0, 1, 21), "mmlu"), "mmlu")
+
+
+def test_targets_along_a_column_and_one_law_are_refused_in_a_line():
+    records = with_metric(noisy_accuracy)
+    with pytest.raises(ForecastError, match="say Targets.flops"):
+        forecast_metric(records, "accuracy", Targets.along("params", 1e9))
+    with pytest.raises(ForecastError, match="along no column and by no one law"):
+        forecast_metric(
+            records, "accuracy", Targets.flops(1e21), options=ForecastOptions(law="chinchilla")
+        )
+
+
+def test_sizes_are_not_asked_of_runs_that_have_compute_alone():
+    records = with_metric(noisy_accuracy)
+    records = replace(records, table=records.table[["train_flops", "accuracy"]])
+    with pytest.raises(RecordError, match=r'no column "params" \(it has: train_flops, accuracy\)'):
+        forecast_metric(records, "accuracy", Targets.runs(1e9, 2e10))
+
+
+@pytest.fixture(scope="module")
+def with_rising_loss():
+    """A metric that is zero but among the largest runs, and a loss that rises."""
+    records = with_metric(lambda loss: np.where(loss < np.sort(loss)[3], accuracy(loss), 0.0))
+    table = records.table.assign(loss=7 - records.table["loss"])
+    return forecast_metric(
+        replace(records, table=table), "accuracy", Targets.flops(1e19), options=ForecastOptions()
+    )
+
+
+def test_why_there_is_no_route_through_a_loss_is_said(with_rising_loss):
+    (said,) = [one for one in with_rising_loss.limits if one.code is LimitCode.ONE_LAW]
+    assert "does not fall with compute" in said.text
+    assert set(with_rising_loss.targets[0].routes) == {DIRECTLY}
+
+
+def test_without_backtests_no_route_is_said_to_have_missed_by_less(with_rising_loss):
+    assert with_rising_loss.backtests == 0
+    codes = [limit.code for limit in with_rising_loss.limits]
+    assert LimitCode.NO_BACKTEST in codes and LimitCode.INTERPOLATED in codes
+    assert "missed hidden runs" not in str(with_rising_loss)
+    assert "0 backtests" not in str(with_rising_loss)
+
+
+def test_what_each_route_is_made_of_stands_in_the_text(answered):
+    for name in answered.targets[0].routes[DIRECTLY].weights:
+        assert name in str(answered)

@@ -29,6 +29,8 @@ def test_an_accuracy_and_a_proxy_of_it_are_answered_in_one_call(table, capsys):
     several = ("--metric", "accuracy", "--metric", "answer_bpb")
     assert main(["forecast", table, *several, "--flops", "3e19", "--json"]) == 0
     accuracy, proxy = json.loads(capsys.readouterr().out)
+    assert 'not "answer_bpb"' in accuracy["notes"][0]["text"]  # each has how its own runs were read
+    assert proxy["notes"][0]["text"] == 'columns: loss = "answer_bpb"'
     (target,) = accuracy["targets"]
     assert 0 <= target["intervals"]["0.9"][0] <= target["median"] <= target["intervals"]["0.9"][1]
     assert target["intervals"]["0.9"][1] <= 1 and len(target["routes"]) == 2
@@ -43,6 +45,7 @@ def test_an_accuracy_and_a_proxy_of_it_are_answered_in_one_call(table, capsys):
         (("--target-loss", "2"), "--target-loss is of losses"),
         (("--law", "chinchilla", "--flops", "3e19"), "--law is of losses"),
         ((), "nothing to predict"),
+        (("--metric", "accuracy", "--flops", "3e19"), "names a column twice"),
     ],
 )
 def test_what_only_losses_answer_is_refused_of_a_range(table, capsys, flags, said):

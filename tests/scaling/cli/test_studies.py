@@ -71,6 +71,7 @@ def test_the_contexts_of_a_trained_decoder_are_studied_beside_its_own_head(
         (["length=999"], "length 999: a context has 1 to"),
         (["text=nosuch.txt"], "nosuch.txt: cannot be read"),
         (["run=text"], "2 runs; name one by its id"),
+        (["contexts=0"], "contexts: 0; give 1 or more"),
         (["support=3"], "give KEY=VALUE with one of contexts, length, steps"),
     ],
 )
