@@ -7,9 +7,7 @@ import numpy as np
 from scaling.arrays import FloatArray
 from scaling.errors import RecordError
 from scaling.records import Records
-from scaling.tables.losses import is_error_rate, rises_with_quality
-
-PERCENT = 100.0
+from scaling.tables.losses import is_error_rate, rises_with_quality, top_of_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +54,7 @@ def metric_of(records: Records, name: str, better: str | None = None) -> Metric:
             f'{records.source}: the name "{name}" does not say whether more of it is better; say '
             "--better higher or --better lower"
         )
-    known = values[np.isfinite(values)]
-    top = 1.0 if not len(known) or known.max() <= 1 else PERCENT
+    top = top_of_range(values[np.isfinite(values)])
     outside = np.flatnonzero(np.isfinite(values) & ((values < 0) | (values > top)))
     if len(outside):
         row = records.row_names[outside[0]]

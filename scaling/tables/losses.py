@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scaling.arrays import FloatArray
 from scaling.columns import NATS_PER_TOKEN, UNSTATED_KIND
 from scaling.errors import RecordError
 from scaling.tables.notes import Note, NoteCode, rows_named
@@ -156,12 +157,18 @@ def stray_note(loss: "pd.Series", name: str) -> Note | None:
     return None
 
 
+def top_of_range(known: FloatArray) -> float:
+    """Where the range of a share, 0 to 1, or of a percentage, 0 to 100, ends, by its known values:
+    none of them is above 1 in shares."""
+    return 1.0 if not len(known) or known.max() <= 1 else 100.0
+
+
 def _missing_to_best(
     values: "pd.Series", name: str, source: str
 ) -> "tuple[pd.Series, str, list[Note]]":
     """1 - value of a share, 100 - value of a percentage."""
     known = values[np.isfinite(values)]
-    best = 1.0 if len(known) and known.max() <= 1 else 100.0
+    best = top_of_range(known.to_numpy())
     if not len(known) or known.min() < 0 or known.max() > best:
         raise RecordError(
             f'{source}: --better higher: "{name}" has no best value that is known (a share has 1, '
