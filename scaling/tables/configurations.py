@@ -46,6 +46,7 @@ _DOUBTFUL = any_of("loss ppl bpb acc accuracy score metric grad norm")  # beta_l
 _GRID = 0.5  # a setting takes at most this many different values a row
 _REPEATS_AGREE = 0.01  # of the loss: rows that nothing tells apart and differ by more are doubtful
 _SAME = 6  # decimals of ln N and ln D
+_FEWEST_NAMED = 6  # rows: of fewer, words that all differ may be choices
 
 
 def size_groups(table: "pd.DataFrame") -> IntArray | None:
@@ -90,7 +91,14 @@ def settings_that_vary(table: "pd.DataFrame", *, tuning: bool = False) -> list[s
     rows, labels = table[several], groups[several]
     same = _of_one_number(rows)
     settings = [column for column in settings if column not in same]
+    settings = [column for column in settings if not _names_rows(table[column])]
     return [column for column in settings if _varies(rows, column, labels, len(table))]
+
+
+def _names_rows(values: "pd.Series") -> bool:
+    """Whether a column of text has another word in each row: that names runs and is no choice."""
+    is_text = values.dtype.kind not in "fiub"
+    return is_text and len(values) >= _FEWEST_NAMED and not values.duplicated().any()
 
 
 def _of_one_number(rows: "pd.DataFrame") -> set[str]:

@@ -47,7 +47,7 @@ def fill_in(table: "pd.DataFrame", unclear: Mapping[str, str]) -> Filled:
     """The sizes that follow from other columns; what is ``unclear`` follows from none.
 
     Tokens are steps times tokens a step, tokens a parameter times parameters, epochs times distinct
-    tokens; params stand in the names of models where nothing else tells them; and C = 6 N D gives
+    tokens; params stand in the names of models where no column tells them; and C = 6 N D gives
     the third where two are there (Kaplan et al. 2020, arXiv:2001.08361).
     """
     filled: dict[str, str] = {}
@@ -57,10 +57,7 @@ def fill_in(table: "pd.DataFrame", unclear: Mapping[str, str]) -> Filled:
             if values.notna().any():
                 table, filled["tokens"] = table.assign(tokens=values), rule
                 break
-    if len([name for name in _THREE if name not in table]) > 1 and "params" not in {
-        *table,
-        *unclear,
-    }:
+    if "params" not in {*table, *unclear}:
         for column in map(str, table.columns):
             sizes = sizes_by_name(column, table[column])
             if sizes is not None:

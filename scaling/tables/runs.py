@@ -33,6 +33,7 @@ _STEP_NAMES = (
     *("checkpoint", "ckpt", "epoch", "trainerglobalstep", "checkpointstep", "steps", "update"),
     *("updates", "numupdates", "trainsteps", "optimizersteps", "schritt", "schritte"),
 )
+_CHECKPOINT = r"step|ckpt|checkpoint|iter|epoch|@"  # in the name of a row that is one of a run's
 _FEWEST_RUNS = 8
 _MOST_BAD = 0.1  # of the runs: with more of them at odds, a column is not what it was taken for
 _FEWEST_VALUES = 3
@@ -144,9 +145,13 @@ def _nameless(label: object) -> str:
 
 
 def _names_rows(table: "pd.DataFrame", by_flat: dict[str, str]) -> bool:
-    """Whether a column names each row: then each is a run."""
-    named = [by_flat[name] for name in _RUN_NAMES if name in by_flat]
-    return any(not table[column].duplicated().any() for column in named)
+    """Whether a column names each row: then each is a run, unless names tell its checkpoint."""
+    named = [by_flat[name] for name in (*_RUN_NAMES, "name") if name in by_flat]
+    return any(
+        not table[column].duplicated().any()
+        and not table[column].astype(str).str.contains(_CHECKPOINT, case=False).any()
+        for column in named
+    )
 
 
 def _constant(run: "pd.Series", table: "pd.DataFrame", column: str) -> bool:

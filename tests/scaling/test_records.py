@@ -273,3 +273,21 @@ def test_families_that_share_a_law_are_told_until_one_is_chosen():
     one = records.where("family == linear_lm/1")
     assert len(one) == len(table) // 2
     assert not [note for note in one.told if "families" in note.text]
+
+
+def test_a_word_of_its_own_in_each_row_names_runs_and_is_no_choice():
+    table = grid_of_runs(4)
+    table = pd.concat([table, table.tail(1).assign(loss=lambda t: t["loss"] * 1.003)])
+    table["model"] = [f"run {chr(97 + i)}" for i in range(len(table))]
+    used = records_from_table(table.reset_index(drop=True)).usable("params", "tokens")
+    assert len(used) == len(table)
+    assert used.configurations.max() + 1 == len(table) - 1  # the last two are repeats
+
+
+def test_typed_sizes_are_the_size_where_compute_is_known_too():
+    table = grid_of_runs(4)
+    sizes = [f"{n / 1e6:.0f}M" for n in table["params"]]
+    flops = 7 * table["params"] * table["tokens"]
+    records = records_from_table(table.drop(columns="params").assign(size=sizes, train_flops=flops))
+    assert records.column("params") == pytest.approx(table["params"], rel=0.1)
+    assert "size" in records.filled_in["params"]

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from scaling.records import records_from_table
+from scaling.tables.runs import histories
 
 
 def history():
@@ -94,3 +95,16 @@ def test_a_run_begins_where_the_steps_fall_back():
     table = table.sort_values(["run", "step"], key=lambda v: v.map(str)).drop(columns="run")
     usable = records_from_table(table.reset_index(drop=True)).usable("params", "tokens")
     assert sorted(usable.column("loss")) == pytest.approx(sorted(ends))
+
+
+def test_a_name_in_each_row_makes_each_a_run_unless_it_tells_a_checkpoint():
+    size = np.repeat([1e7, 3e7, 1e8], 3)
+    table = pd.DataFrame({"params": size, "tokens": 20 * size * np.tile([1.0, 2.0, 4.0], 3)})
+    table["step"] = np.tile([100, 200, 400], 3)
+    table["loss"] = np.linspace(4, 3, 9)
+    runs = table.assign(Name=[f"lm-{n:.0e}-r{i}" for i, n in enumerate(size)])
+    assert histories(runs) is None
+    steps = table.assign(
+        Name=[f"lm-{n:.0e}-step{s}" for n, s in zip(size, table["step"], strict=True)]
+    )
+    assert histories(steps) is not None
