@@ -33,6 +33,13 @@ _HIGHER = re.compile(
     r"(^|_)(acc|accuracy|score|scores|f1|bleu|rouge|em|exact_match|reward|elo|win_?rate|mfu|auc|"
     r"auroc|map|pass_?at|pass|r2|success_?rate|precision|recall)(_|$|\d)"
 )
+#: Benchmarks that are scored by accuracy, unless a word of the name says that it is a loss.
+_BENCHMARKS = re.compile(
+    r"(^|_)(mmlu|hellaswag|hella_swag|arc_?[ce]|arc_(challenge|easy)|winograd|winogrande?|piqa|siqa|boolq|gsm8k|"
+    r"humaneval|human_eval|mbpp|truthfulqa|truthful_qa|triviaqa|openbookqa|obqa|bbh|agieval|"
+    r"copa|sciq|commonsenseqa|xwinograd|gpqa)(_|$|\d)"
+)
+_LOSSES = re.compile(r"(^|_)(loss|ppl|perplexity|bpb|nll|ce|err|error|bits?|nats?)(_|$|\d)")
 #: Words of metrics that are shares of what went wrong.
 _ERRORS = re.compile(
     r"(^|_)(err|error|errors|error_?rate|wer|cer|miss_?rate|failure_?rate)(_|$|\d)"
@@ -62,7 +69,9 @@ def kind_of(name: str) -> str:
 
 def rises_with_quality(name: str) -> bool:
     """Whether the name of a column is that of a metric that is better when higher."""
-    return bool(_HIGHER.search(_flat(name).replace("/", "_").replace("@", "_at")))
+    flat = _flat(name).replace("/", "_").replace("@", "_at")
+    is_benchmark = bool(_BENCHMARKS.search(flat)) and not _LOSSES.search(flat)
+    return is_benchmark or bool(_HIGHER.search(flat))
 
 
 def metric_hint(columns: Sequence[str]) -> str:

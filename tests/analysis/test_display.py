@@ -190,6 +190,11 @@ def test_every_result_is_one_json_document_without_what_no_page_shows(results, a
     checked = ladder.table.assign(clipped_share=0.01, spikes=0, run_id=ladder.table.index)
     made = {**results, **answers, "LadderHealth": analysis.ladder_health(checked)}
     made["OptimalSplit"] = answers["Allocation"][0]
+    rising = ladder.table.assign(accuracy=1 / ladder.table["loss"])
+    few = analysis.ForecastOptions(draws=200)
+    made["MetricForecast"] = analysis.forecast_metric(
+        replace(ladder, table=rising), "accuracy", analysis.Targets.flops(3e20), options=few
+    )
     made["ImplicitBias"] = analysis.study_implicit_bias(contexts_in_the_plane(), steps=2)
     assert set(made) == set(display.TEXTS)
     for name, result in made.items():

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.evaluation.sealed import Seal
 from analysis.intervals import LEVEL, Interval, interval_at, intervals_from, outwards
-from scaling.cli import options
+from scaling.cli import question_options
 from scaling.errors import ForecastError
 
 
@@ -37,9 +37,9 @@ def test_every_verb_with_levels_has_the_default_of_the_library():
     import argparse
 
     for group, required in (
-        (options.fitting, []),
-        (options.questions, []),
-        (options.allocation, ["--flops", "1"]),
+        (question_options.fitting, []),
+        (question_options.questions, []),
+        (question_options.allocation, ["--flops", "1"]),
     ):
         parser = argparse.ArgumentParser()
         group(parser)

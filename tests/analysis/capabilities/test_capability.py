@@ -130,8 +130,12 @@ def test_a_rise_that_hardly_leaves_the_scatter_is_said():
         ("val/accuracy", None, True),
         ("err_avg_17_tasks", None, True),
         ("wer", None, True),
-        ("MMLU", "higher", True),
-        ("MMLU", None, False),
+        ("MMLU (%)", None, True),
+        ("ARC-C", None, True),
+        ("hellaswag_bpb", None, False),
+        ("arch", None, False),
+        ("skill", "higher", True),
+        ("skill", None, False),
         ("val_loss", None, False),
         ("terror_loss", None, False),
         ("val_loss", "lower", False),
@@ -150,7 +154,7 @@ def test_a_value_outside_the_range_is_named_with_its_run():
 
 def test_a_name_that_does_not_say_what_is_better_is_asked_about():
     with pytest.raises(RecordError, match="--better higher or --better lower"):
-        metric_of(with_metric(np.linspace(0, 1, 21), "mmlu"), "mmlu")
+        metric_of(with_metric(np.linspace(0, 1, 21), "skill"), "skill")
 
 
 def test_targets_along_a_column_and_one_law_are_refused_in_a_line():
