@@ -22,6 +22,7 @@ from scaling.arrays import DECADE, FloatArray, IntArray
 
 NEAR_STEPS = 50
 GRID = FAR * DECADE / NEAR_STEPS  # of targets nearer to the runs, in logs
+FARTHEST = 600.0  # in logs: a loss of more, or of less, is no number, and its width says so
 POOLED_RUNS = 40  # with so many residuals a new run's noise is drawn from them alone
 
 
@@ -163,9 +164,10 @@ def _answered(
         centre = _falling(forecaster, log_compute, centre)
     if ensemble.ladder.tuning is not None:  # the laws are of runs at their best learning rates
         centre = centre + ensemble.ladder.tuning.trend(log_compute)
+    drawn = centre[:, None] + width[:, None] * standard + factor[:, None] * scatter
     return LogForecast(
-        draws=centre[:, None] + width[:, None] * standard + factor[:, None] * scatter,
-        centre=centre,
+        draws=np.clip(drawn, -FARTHEST, FARTHEST),
+        centre=np.clip(centre, -FARTHEST, FARTHEST),
         spread=spread,
         weighing=weighing,
         noise_variance=(factor * noise.scale) ** 2,

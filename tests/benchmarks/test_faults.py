@@ -21,6 +21,11 @@ def test_twelve_broken_tables_give_the_law_that_made_them_or_one_line(tmp_path: 
     assert broken(tables.trials(12, 40, tmp_path, verbs=("fit",))) == []
 
 
+@pytest.mark.parametrize(("number", "verb"), [(21216, "fit"), (23352, "backtest")])
+def test_tables_that_once_broke_a_verb_break_it_no_more(tmp_path: Path, number, verb):
+    assert broken(tables.trials(1, number, tmp_path, verbs=(verb,))) == []
+
+
 def test_sixty_damaged_spools_and_locks_lose_nothing_and_believe_nothing(tmp_path: Path):
     assert broken(files.trials(60, 0, tmp_path, kinds=(files.spool, files.lock))) == []
 
