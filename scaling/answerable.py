@@ -241,10 +241,10 @@ def no_backtest(compute: FloatArray, *, is_surface: bool) -> str:
     found = len(compute) if is_surface else len(np.unique(compute))
     nouns = ("run", "runs") if is_surface else ("point of the curve", "points of the curve")
     runs = counted(found, *nouns)
+    fewest = FEWEST_SURFACE_RUNS if is_surface else FEWEST_CURVE_RUNS
     return (
-        f"{runs} {'is' if found == 1 else 'are'} too few to hide the largest and "
-        f"forecast from the rest ({FEWEST_SURFACE_RUNS if is_surface else FEWEST_CURVE_RUNS} must "
-        "be left)"
+        f"{runs} {'is' if found == 1 else 'are'} too few to hide those of the largest budget and "
+        f"forecast from the rest ({fewest} must be left: {fewest + 1} or more are needed)"
     )
 
 

@@ -10,7 +10,7 @@ from analysis.decisions.optimal_split import OptimalSplit
 from analysis.evaluation.backtest import SCORED_LEVEL
 from analysis.fitting.result import Fit
 from analysis.forecasting.result import TargetForecast
-from analysis.intervals import Interval, in_decimals, interval_at, telling_digits
+from analysis.intervals import in_decimals, interval_at, telling_digits
 from analysis.report.findings import FACTORS, Findings
 from analysis.report.formula import constant_name
 from analysis.report.summary import (
@@ -21,7 +21,7 @@ from analysis.report.summary import (
     x_in_words,
     x_noun,
 )
-from analysis.text.forecasting import pinned_note
+from analysis.text.forecasting import OUTSIDE, pinned_median, pinned_note, pinned_outside
 from analysis.text.numbers import (
     count_in_words,
     digits_apart,
@@ -36,7 +36,6 @@ from scaling.columns import loss_unit
 from scaling.records import Records
 
 NOT_IDENTIFIED = "not identified by these runs"
-OUTSIDE = "outside the interval"
 HELD = f"Hidden runs so far out inside their {100 * SCORED_LEVEL:g}%"
 NO_INTERVAL = "\u2013"
 
@@ -222,27 +221,19 @@ def pinned_table(findings: Findings) -> Table:
     wanted = [t for f in FACTORS if (t := findings.target(f)) is not None]
     at = [made.targets.index(t) for t in wanted]
     ranges = [interval_at(t.intervals, findings.confidence_level) for t in wanted]
-    level = f"{100 * findings.confidence_level:g}%"
     rows = [
         (
             loss_in_words(floor),
-            *(_pinned(medians[i], ends) for i, ends in zip(at, ranges, strict=True)),
+            *(pinned_median(medians[i], ends) for i, ends in zip(at, ranges, strict=True)),
         )
         for floor, medians in made.pinned_floors.items()
     ]
     note = in_print(f"{pinned_note(made)}.")
-    outside = (
-        f" The {level} interval above takes the floor as unknown. A loss outside it is what that "
-        "law says, and the runs and all laws together make such a floor unlikely."
-    )
+    said = pinned_outside(findings.confidence_level)
+    outside = f" {said[:1].upper()}{said[1:]}."
     is_outside = any(OUTSIDE in cell for row in rows for cell in row)
     head = ("If the irreducible loss were", *(f"loss at {f:g}\u00d7" for f in FACTORS[: len(at)]))
     return Table(head=head, rows=tuple(rows), note=note + outside * is_outside)
-
-
-def _pinned(median: float | None, ends: Interval) -> str:
-    is_outside = median is not None and not ends.low <= median <= ends.high
-    return _median(median) + (f" ({OUTSIDE})" if is_outside else "")
 
 
 def splits_table(findings: Findings) -> Table:

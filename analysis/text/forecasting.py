@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from analysis.forecasting.result import Forecast, TargetForecast
-from analysis.intervals import telling_digits
+from analysis.intervals import Interval, telling_digits
 from analysis.text.numbers import digits_apart
 from analysis.text.tables import FARTHEST, interval_text, target_label
 from scaling.display import Block, Section, Table, as_text
@@ -12,6 +12,7 @@ from scaling.laws import LAWS
 from scaling.limits import texts
 from scaling.words import counted
 
+OUTSIDE = "outside the interval"
 MOST = 12  # targets that get a sentence of their own
 MOST_WEIGHED = 3  # targets that get a table of the laws' weights
 
@@ -51,13 +52,30 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
         forecast.noise.line,
     ]
     if not forecast.floor_identified and forecast.pinned_floors:
+        widest = [target.intervals[max(levels)] for target in forecast.targets]
         pinned = "; ".join(
-            f"{floor:.2f} -> {', '.join(_median(median) for median in medians)}"
+            f"{floor:.2f} -> {', '.join(map(pinned_median, medians, widest))}"
             for floor, medians in forecast.pinned_floors.items()
         )
         blocks += [f"medians if the irreducible loss were: {pinned}", f"({pinned_note(forecast)})"]
+        if OUTSIDE in pinned:
+            blocks.append(f"({pinned_outside(max(levels))})")
     limits = Section("limits", texts(forecast.limits))
     return [*blocks, Section("evidence", forecast.evidence), limits]
+
+
+def pinned_median(median: float | None, ends: Interval) -> str:
+    """The median with a pinned floor, with a word where it lies outside the interval."""
+    is_outside = median is not None and not ends.low <= median <= ends.high
+    return _median(median) + (f" ({OUTSIDE})" if is_outside else "")
+
+
+def pinned_outside(level: float) -> str:
+    """Why the median with a pinned floor may lie outside the interval."""
+    return (
+        f"the {100 * level:g}% interval takes the floor as unknown; a loss outside it is what that "
+        "law says, and the runs and all laws together make such a floor unlikely"
+    )
 
 
 def pinned_note(forecast: Forecast) -> str:

@@ -193,6 +193,9 @@ def test_a_pinned_floor_whose_loss_leaves_the_interval_is_explained(floorless):
     targets = tuple(wide if one is target else one for one in found.forecast.targets)
     held = replace(found, forecast=replace(found.forecast, targets=targets))
     assert "outside" not in str(pinned_table(held))
+    alone = replace(found.forecast, targets=(target,))
+    alone = replace(alone, pinned_floors={k: (v[at],) for k, v in alone.pinned_floors.items()})
+    assert str(alone).count(" (outside the interval)") == sum(marked)  # as the terminal has it
 
 
 @pytest.mark.usefixtures("undrawn")
