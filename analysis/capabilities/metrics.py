@@ -1,5 +1,6 @@
 """Metrics with a best and a worst value, such as accuracies and error rates, as shares."""
 
+import difflib
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import RecordError
 from scaling.records import Records
 from scaling.tables.losses import is_error_rate, rises_with_quality, top_of_range
+from scaling.tables.notes import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,10 @@ def has_a_range(name: str, better: str | None) -> bool:
     return better == "higher" or rises_with_quality(name) or is_error_rate(name)
 
 
+def _letters(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
 def metric_of(records: Records, name: str, better: str | None = None) -> Metric:
     """The column ``name`` of the records, whose best value is 1 (100 in percent), or 0 of an error
     rate.
@@ -47,6 +53,14 @@ def metric_of(records: Records, name: str, better: str | None = None) -> Metric:
     missing, its name does not say which is better, or a value lies outside the range.
     """
     column = records.name_of(name)
+    if column not in records:
+        theirs = {
+            _letters(c): c for c in (records.names.get(o, o) for o in map(str, records.table))
+        }
+        near = difflib.get_close_matches(_letters(name), theirs, n=1, cutoff=0.6)
+        near = near or [one for one in theirs if _letters(name) in one]
+        hint = f'; did you mean "{printable(theirs[near[0]])}"?' if near else ""
+        raise RecordError(f'{records.source}: no column "{printable(name)}"{hint}')
     values = records.column(column)
     rises = better == "higher" if better else rises_with_quality(name)
     if better is None and not rises and not is_error_rate(name):

@@ -11,6 +11,7 @@ from analysis.decisions.demand import Demand, demand_for, with_effective_data
 from analysis.display import Result, plain_values
 from analysis.fitting.flops_per_param_token import FlopsPerParamToken
 from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
+from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import evidence_at
 from analysis.forecasting.rolling_origin import weigh
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+RATIO_ROOM = 0.1  # ln: so near to the tokens per parameter of the runs is among them
 _BLANK_WHERE_UNSUPPORTED = ("params", "tokens", "loss", "loss_at_half_size", "loss_at_twice_size")
 
 
@@ -186,6 +188,7 @@ def allocate(
             notes=records.told,
             limits=shared
             + (against[i] or too_wide(log_params[i], "the best size"))
+            + _unusual_ratio(question.ladder, log_trained[i] - log_best[i])
             + _endless(float(budget), log_params[i]),
         )
         for i, budget in enumerate(budgets)
@@ -227,6 +230,19 @@ def _split(
     nothing: dict[str, Any] = dict.fromkeys(("params", "tokens", "flops_per_param_token"))
     nothing |= dict.fromkeys(("loss_at_half_size", "loss_at_twice_size"))
     return replace(split, **nothing, train_flops=trained)
+
+
+def _unusual_ratio(ladder: Ladder, log_ratio: float) -> tuple[Limit, ...]:
+    """That a split has tokens per parameter that no run had."""
+    seen = ladder.log_inputs[:, 1] - ladder.log_inputs[:, 0]
+    low, high = float(seen.min()), float(seen.max())
+    if low - RATIO_ROOM <= log_ratio <= high + RATIO_ROOM:
+        return ()
+    text = (
+        f"{np.exp(log_ratio):.3g} tokens per parameter lie outside the {np.exp(low):.3g} to "
+        f"{np.exp(high):.3g} of the runs: such a run is told by laws alone"
+    )
+    return (Limit(LimitCode.EXTRAPOLATED, text),)
 
 
 def _evidence(forecaster: Forecaster, there: LogForecast) -> list[str]:

@@ -72,8 +72,10 @@ class Study:
                 predicted = f"unsupported, somewhere in [{low:.2g}, {high:.2g}]"
                 if target.median is not None:
                     predicted = "{} [{}, {}]".format(*in_decimals(target.median, (low, high), 3))
+                flops = target.at.get("train_flops")
+                where = "" if flops is None else f" (C {flops:.3g})"
                 lines.append(
-                    f"{made} at {factor:g} times the largest fitted run: {predicted} "
+                    f"{made} at {factor:g} times the largest fitted run{where}: {predicted} "
                     f"({target.decades_beyond:.1f} decades beyond the data)"
                 )
         return lines

@@ -348,7 +348,9 @@ def _with_all(findings: Findings) -> str:
 def _trust(findings: Findings) -> list[Statement]:
     if findings.forecast is None:
         return []
-    told_elsewhere = (LimitCode.LEFT_OUT,)  # in a table of the report's own
+    told_elsewhere = [LimitCode.LEFT_OUT]  # in a table of the report's own
+    if any(target.supported for target in findings.forecast.targets):
+        told_elsewhere.append(LimitCode.UNSUPPORTED)  # with each target, and how far runs reach
     sentences = [
         f"{sentence[:1].upper()}{sentence[1:]}."
         for sentence in texts(findings.forecast.limits, without=told_elsewhere)

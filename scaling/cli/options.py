@@ -111,7 +111,7 @@ def table(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="the column to fit, as --columns loss=NAME; `forecast` keeps accuracies and error "
-        "rates within their range, through the loss and directly, and takes several",
+        "rates within their range, through the loss and directly, and takes it repeatedly",
     )
     command.add_argument(
         "--better", choices=("lower", "higher"), help="whether less or more of the metric is better"

@@ -30,7 +30,7 @@ from analysis.report.write import what_losses_are
 from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words
 from scaling.errors import RecordError
 from scaling.laws.registry import law_named
-from scaling.limits import LimitCode
+from scaling.limits import Limit, LimitCode
 from scaling.records import records_from_table
 from tests.analysis.report.page import Page
 
@@ -81,6 +81,16 @@ def test_the_summary_states_the_forecast_with_interval_and_distance(findings, ht
         f"{loss_in_words(low)} to {loss_in_words(high)}; that is 1.0 decades beyond the data"
     ) in text
     assert findings.target(100).decades_beyond == pytest.approx(2.0, abs=1e-6)
+
+
+def test_far_targets_that_nobody_asked_for_cast_no_doubt_on_others(findings):
+    far = Limit(LimitCode.UNSUPPORTED, "unsupported: targets 2 to 3 decades beyond")
+    made = replace(findings.forecast, limits=(far,))
+    nothing = tuple(replace(target, limits=(far,)) for target in made.targets)
+    for targets, is_told in ((made.targets, False), (nothing, True)):
+        found = replace(findings, forecast=replace(made, targets=targets))
+        (trust,) = [one.text for one in summarise(found) if one.heading == "How far to trust it"]
+        assert ("Unsupported: targets" in trust) is is_told
 
 
 def test_the_summary_and_the_table_show_the_held_out_check(findings, html):
@@ -415,8 +425,8 @@ def test_a_study_seals_the_forecast_and_tells_the_check(ladder, tmp_path):
     assert "forecast at 10 times the largest fitted run" in text
     from_all = study.findings.target_from_all(10)
     assert (
-        "forecast from all runs, held-out ones among them, at 10 times the largest fitted run: "
-        f"{from_all.median:.3f} "
+        "forecast from all runs, held-out ones among them, at 10 times the largest fitted run "
+        f"(C {from_all.at['train_flops']:.3g}): {from_all.median:.3f} "
     ) in text
     assert "<title>Trial</title>" in study.report.read_text(encoding="utf-8")
 

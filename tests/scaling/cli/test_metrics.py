@@ -61,3 +61,5 @@ def test_other_verbs_take_one_metric(table, capsys):
 def test_a_metric_that_the_table_lacks_is_one_line(table, capsys):
     assert main(["forecast", table, "--metric", "f1", "--flops", "3e19"]) == 2
     assert 'no column "f1"' in capsys.readouterr().err
+    assert main(["forecast", table, "--metric", "acc", "--flops", "3e19"]) == 2
+    assert 'no column "acc"; did you mean "accuracy"?' in capsys.readouterr().err
