@@ -134,9 +134,10 @@ def test_a_judge_that_breaks_ends_no_sweep_and_says_so_once(pair):
 
 def test_a_worker_hears_of_a_request_though_the_store_was_away_before():
     answers = iter([StoreError("away"), {}, {"abc": KNOWN}])
-    heard = threading.Event()
+    heard, looked = threading.Event(), threading.Event()
 
     def ask():
+        looked.wait(60)
         answer = next(answers, None)
         if answer is None:  # the answer before has been taken in
             heard.set()
@@ -147,6 +148,7 @@ def test_a_worker_hears_of_a_request_though_the_store_was_away_before():
 
     requests = StopRequests(ask, seconds=0.001)
     assert requests.latest == {}
+    looked.set()
     assert heard.wait(60)
     assert requests.latest == {"abc": KNOWN}
     requests.close()
