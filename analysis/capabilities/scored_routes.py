@@ -13,6 +13,7 @@ import numpy as np
 from analysis.capabilities.response import angles, shares_at
 from analysis.capabilities.routes import MEMBERS, Prediction, Runs, asked_of, predictions
 from analysis.forecasting.options import ForecastOptions
+from analysis.forecasting.rolling_origin import likeness
 from scaling.answerable import backtest_cuts, decades_outside
 from scaling.arrays import FloatArray
 
@@ -21,7 +22,6 @@ PRIOR_ORIGINS = 2.0  # what the default width counts beside the backtests' own
 MOST_RATIO = 25.0  # squared error over stated variance that one backtest may speak for
 BACKTEST_DRAWS = 200
 MOST_ORIGINS = 4
-NEAREST = 0.1  # decades, below which distances are alike
 FAINT = 4.0  # scatters of a run: a smaller rise leaves open how fast the metric goes on
 
 
@@ -79,8 +79,7 @@ class RouteAnswer:
 def _alike(origin: Origin, distance: FloatArray) -> tuple[FloatArray, FloatArray]:
     """How much an origin speaks for target distances (points,), and what each of its hidden runs
     counts in that (points, hidden)."""
-    offset = np.log((origin.distance + NEAREST) / (distance[:, None] + NEAREST))
-    alike = np.exp(-np.abs(offset))
+    alike = likeness(origin.distance, distance)
     return alike.max(axis=1), alike / alike.sum(axis=1, keepdims=True)
 
 

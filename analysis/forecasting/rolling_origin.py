@@ -21,6 +21,7 @@ from scaling.answerable import CURVE_REACH
 from scaling.arrays import DECADE, FloatArray
 
 ROUNDING_ERROR = 1e-9  # natural logs
+ALIKE = 0.1  # decades, below which distances are alike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,13 @@ def origin_errors(
     return tuple(backtests)
 
 
+def likeness(known: FloatArray, asked: FloatArray) -> FloatArray:
+    """How much hidden runs at ``known`` distances (hidden,) speak for targets at those ``asked``
+    (targets,), all in decades: (targets, hidden), 1 where they are as far."""
+    offset = np.log((known + ALIKE) / (asked[:, None] + ALIKE))
+    return np.asarray(np.exp(-np.abs(offset)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Weighing:
     """What the backtests say for each target: weights of the laws and a scale for the width."""
@@ -110,9 +118,8 @@ def weigh(backtests: Sequence[OriginErrors], ensemble: Ensemble, distance: Float
     squared_errors = np.zeros((targets, len(first_weights)))
     ratios, absolute, furthest = np.zeros(targets), np.zeros(targets), np.zeros(targets)
     for origin in backtests:
-        offset = np.log((origin.distance + 0.1) / (distance[:, None] + 0.1))
         seen = origin.above <= reach[:, None] + ROUNDING_ERROR  # (targets, hidden)
-        alike = np.where(seen, np.exp(-np.abs(offset)), 0.0)
+        alike = np.where(seen, likeness(origin.distance, distance), 0.0)
         furthest = np.maximum(furthest, np.max(np.where(seen, origin.distance, 0.0), axis=1))
         worth = alike.max(axis=1)
         share = alike / alike.sum(axis=1, keepdims=True)

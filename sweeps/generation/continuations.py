@@ -59,10 +59,7 @@ class ContinuedPrompt:
         return {
             "run_id": self.run_id,
             "name": self.name,
-            "sweep": self.run.sweep,
-            "params": self.run.params,
-            "loss": self.run.loss,
-            "weights_file": self.run.path,
+            **self.run.known(),
             "context": self.context,
             "prompt": self.prompt,
             "prompt_tokens": list(self.prompt_tokens),

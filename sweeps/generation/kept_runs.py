@@ -33,6 +33,15 @@ class KeptRun:
     params: int | None = None
     loss: float | None = None
 
+    def known(self) -> dict[str, Any]:
+        """What every document says of the run beside its id and name."""
+        return {
+            "sweep": self.sweep,
+            "params": self.params,
+            "loss": self.loss,
+            "weights_file": self.path,
+        }
+
     def read(self) -> KeptModel:
         """Its model; ConfigError where the file is not the one that the run wrote."""
         return read_weights(self.path, self.sha256, self.run_id)

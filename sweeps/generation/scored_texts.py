@@ -51,10 +51,7 @@ class ScoredText:
         return {
             "run_id": self.run_id,
             "name": self.name,
-            "sweep": self.run.sweep,
-            "params": self.run.params,
-            "loss": self.run.loss,
-            "weights_file": self.run.path,
+            **self.run.known(),
             "context": self.context,
             "given_tokens": list(self.given_tokens),
             "tokens": list(self.tokens),
