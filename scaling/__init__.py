@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scaling.records import read_records as read_records
     from scaling.records import records_from_table as records_from_table
     from scaling.records import write_records as write_records
+    from scaling.samples import read_samples as read_samples
     from scaling.simulate import grid_of_runs as grid_of_runs
     from scaling.simulate import isoflop_runs as isoflop_runs
     from scaling.simulate import simulate_records as simulate_records
@@ -42,6 +43,7 @@ _HOMES = {
     "scaling.limits": ("Limit", "LimitCode"),
     "scaling.records": ("Records", "read_records", "records_from_table", "write_records"),
     "scaling.laws.registry": ("register_law",),
+    "scaling.samples": ("read_samples",),
     "scaling.simulate": ("grid_of_runs", "isoflop_runs", "simulate_records"),
     "scaling.store.run_store": ("RunStore",),
     "scaling.sources": ("records_from",),

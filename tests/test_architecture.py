@@ -22,6 +22,7 @@ FLOORS = {
             "rung_health",
             "tables",
             "names",
+            "samples",
             "records",
             "compute",
             "shape",

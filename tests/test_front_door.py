@@ -24,7 +24,8 @@ OFFERED = {
     "scaling": """
         CheckError ConfigError CorpusError FitError ForecastError Limit LimitCode RecordError
         Records RunStore ScalingError StoreError grid_of_runs import_records isoflop_runs laws
-        read_records records_from records_from_table register_law simulate_records write_records
+        read_records read_samples records_from records_from_table register_law simulate_records
+        write_records
     """,
     "scaling.laws": """
         BrokenPowerLaw Chinchilla DataConstrained Farseer LAWS Law M4 Overtraining PowerLaw

@@ -1,11 +1,13 @@
 """From findings to one HTML file that needs nothing else: no network, no script, no font."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from analysis.evaluation.verdicts import record_line, unproved
 from analysis.report import state_tables, tables
@@ -13,6 +15,7 @@ from analysis.report.figures import draw_figures
 from analysis.report.findings import FACTORS, Findings
 from analysis.report.formula import formula_in_html
 from analysis.report.references import references_for
+from analysis.report.sampled import Verbatim, sampled
 from analysis.report.summary import summarise, x_noun
 from analysis.text.numbers import TIMES, flops_in_words, in_print
 from analysis.text.tuning import trend_sentences
@@ -20,6 +23,7 @@ from scaling.columns import NATS_PER_TOKEN, loss_unit
 from scaling.errors import RecordError
 from scaling.limits import Limit, LimitCode, texts
 from scaling.records import Records
+from scaling.samples import Samples
 from scaling.tables.losses import kind_of
 from scaling.tables.notes import printable
 from scaling.words import counted
@@ -28,13 +32,20 @@ FOLDER = Path(__file__).parent
 _RANGE = re.compile(r"[\d.]+[kMBT]? to [\d.]+[kMBT]?")
 
 
-def write_report(findings: Findings, path: str | Path, *, title: str | None = None) -> Path:
-    """Write the budget-planning report as one HTML file; returns its path.
+def write_report(
+    findings: Findings,
+    path: str | Path,
+    *,
+    title: str | None = None,
+    samples: Sequence[Samples] = (),
+) -> Path:
+    """Write the budget-planning report as one HTML file, with ``samples`` of its models where some
+    are given; returns its path.
 
     Raises RecordError where the file cannot be written.
     """
     target = Path(path)
-    html = render_report(findings, title=title)
+    html = render_report(findings, title=title, samples=samples)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(html, encoding="utf-8")
@@ -45,7 +56,9 @@ def write_report(findings: Findings, path: str | Path, *, title: str | None = No
     return target
 
 
-def render_report(findings: Findings, *, title: str | None = None) -> str:
+def render_report(
+    findings: Findings, *, title: str | None = None, samples: Sequence[Samples] = ()
+) -> str:
     """The report as one HTML document."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -78,6 +91,7 @@ def render_report(findings: Findings, *, title: str | None = None) -> str:
         seal_record=record_line(findings.seals),
         answered_limits=_limits_of_answers(findings),
         seal_doubts=unproved(findings.seals),
+        sampled=sampled(samples, findings.records),
         level=f"{100 * findings.confidence_level:g}%",
     )
 
@@ -113,7 +127,7 @@ def _limits_of_answers(findings: Findings) -> list[str]:
 
 def _unbroken(shown: Any) -> Any:
     """A text whose powers of ten are broken over no two lines, and a cell whose range is not."""
-    if not isinstance(shown, str):
+    if not isinstance(shown, str) or isinstance(shown, Verbatim | Markup):  # done, or none of ours
         return shown
     if _RANGE.fullmatch(shown):
         return shown.replace(" ", "\u00a0")

@@ -160,6 +160,7 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
         question_options.law("auto"),
         question_options.questions,
         question_options.title,
+        question_options.samples,
         _PAGE,
     ),
     dashboard.dashboard: (options.sources, options.table, options.serving),

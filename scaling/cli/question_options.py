@@ -171,6 +171,18 @@ def title(command: argparse.ArgumentParser) -> None:
     command.add_argument("--title", metavar="TEXT", help="the title of the page, if not ours")
 
 
+def samples(command: argparse.ArgumentParser) -> None:
+    """What models made of prompts."""
+    command.add_argument(
+        "--samples",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="show what models of each size made of a prompt, from `scaling sample ... -o FILE`; "
+        "repeatable",
+    )
+
+
 def seal_name(command: argparse.ArgumentParser) -> None:
     """Which sealed forecast, and where its runs have landed."""
     command.add_argument("name", metavar="NAME", nargs="?", help="the name it was sealed under")

@@ -3,29 +3,18 @@
 import codecs
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
 import torch
 
 from scaling.errors import ConfigError
+from scaling.samples import FORMAT, Ending, Sample
 from sweeps.data.tokens.vocabulary import Vocabulary, spelled
 from sweeps.generation.kept_runs import KeptRun, check_continues
 from sweeps.generation.sampling import SamplingRule, check_prompts, next_tokens
 
 #: Continuations that are computed together; more would want memory for keys and values.
 MOST_SAMPLES = 1024
-
-
-class Ending(StrEnum):
-    """Why a continuation goes no further."""
-
-    TOKENS = "tokens"
-    """It has as many tokens as were asked for."""
-    END = "end"
-    """The model has ended the document or sentence."""
-    CONTEXT = "context"
-    """The context is full: the model was trained on no longer sequence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +25,11 @@ class Continuation:
     """Without the one that ends a document or sentence."""
     text: str
     ending: Ending
+
+    @property
+    def sample(self) -> Sample:
+        """What a reader is shown of it."""
+        return Sample(text=self.text, ending=self.ending)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +58,7 @@ class ContinuedPrompt:
             "prompt": self.prompt,
             "prompt_tokens": list(self.prompt_tokens),
             "continuations": [
-                {"text": one.text, "tokens": list(one.tokens), "ending": one.ending.value}
-                for one in self.continuations
+                {**one.sample.to_dict(), "tokens": list(one.tokens)} for one in self.continuations
             ],
         }
 
@@ -125,10 +118,18 @@ def continue_prompt(
 
 
 def continuations_document(
-    rule: SamplingRule, seed: int, found: Sequence[ContinuedPrompt]
+    rule: SamplingRule, seed: int, found: Sequence[ContinuedPrompt], tokens: int | None = None
 ) -> dict[str, Any]:
-    """Everything that was said, for JSON."""
-    return {"rule": asdict(rule), "seed": seed, "runs": [one.to_dict() for one in found]}
+    """Everything that was said, for JSON: what `scaling.samples.read_samples` reads. `tokens`: how
+    many were asked for at most."""
+    return {
+        "format": FORMAT,
+        "rule": asdict(rule),
+        "rule_in_words": str(rule),
+        "seed": None if rule.is_greedy else seed,
+        "tokens": tokens,
+        "runs": [one.to_dict() for one in found],
+    }
 
 
 def _continuation(words: Vocabulary, row: list[int], full: Ending) -> Continuation:

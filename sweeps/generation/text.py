@@ -9,8 +9,9 @@ from rich.text import Text
 
 from scaling.display import Table as Lines
 from scaling.display import as_text
+from scaling.samples import Ending
 from scaling.words import counted
-from sweeps.generation.continuations import ContinuedPrompt, Ending
+from sweeps.generation.continuations import ContinuedPrompt
 from sweeps.generation.counts import CountedScore
 from sweeps.generation.scored_texts import ScoredText
 
@@ -79,11 +80,4 @@ def _columns(found: Sequence[ContinuedPrompt], width: int) -> str:
 
 def _mark(ending: Ending) -> str:
     """What is seen of how a text ended."""
-    return "" if ending is Ending.TOKENS else f" [{ENDINGS[ending]}]"
-
-
-ENDINGS = {
-    Ending.TOKENS: "as many tokens as were asked for",
-    Ending.END: "ended by the model",
-    Ending.CONTEXT: "the context is full",
-}
+    return "" if ending is Ending.TOKENS else f" [{ending.words}]"

@@ -26,8 +26,10 @@ Arguments = argparse.Namespace
 def report(arguments: Arguments) -> None:
     """Write the budget-planning report on SOURCE as one HTML file."""
     from analysis.report import Asked, gather_findings, write_report
+    from scaling.samples import read_samples
 
     require_pairs(arguments)
+    samples = [read_samples(path) for path in arguments.samples]
     records, options = load_to_forecast(arguments)
     asked = Asked(
         targets=targets_asked(arguments, options.x), losses=tuple(arguments.target_loss or ())
@@ -40,7 +42,7 @@ def report(arguments: Arguments) -> None:
         seals=seals_to_report(),
         asked=asked,
     )
-    path = write_report(findings, arguments.output, title=arguments.title)
+    path = write_report(findings, arguments.output, title=arguments.title, samples=samples)
     say(f"report: {path}")
     left_out = findings.used.left_out()
     for text in texts(left_out):

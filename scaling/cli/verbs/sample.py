@@ -25,7 +25,7 @@ _WIDTH = 120  # of what is not a terminal
 def sample(arguments: Arguments) -> None:
     """Continue a prompt by the models of RUNs, side by side where they are several."""
     from sweeps.generation.continuations import continuations_document, continue_prompt
-    from sweeps.generation.text import ENDINGS, side_by_side
+    from sweeps.generation.text import side_by_side
 
     rule = _rule(arguments)
     given = content(arguments.prompt, arguments.prompt_file) or b""
@@ -49,11 +49,13 @@ def sample(arguments: Arguments) -> None:
         if one.is_read_otherwise:
             read = json.dumps(one.prompt if len(one.prompt) <= 60 else f"{one.prompt[:57]}...")
             say(f"the prompt is read as {read}: the run's tokenizer knows no more")
-    document = json.dumps(continuations_document(rule, arguments.seed, found), indent=1)
+    document = json.dumps(
+        continuations_document(rule, arguments.seed, found, arguments.tokens), indent=1
+    )
     seeded = "" if rule.is_greedy else f", seed {arguments.seed}"
     if streams:
         save(document, arguments)
-        say(f"{rule}{seeded}; {ENDINGS[found[0].continuations[0].ending]}")
+        say(f"{rule}{seeded}; {found[0].continuations[0].ending.words}")
         return
     width = shutil.get_terminal_size((_WIDTH, 24)).columns
     answer(document, lambda: side_by_side(found, width), arguments)

@@ -4,6 +4,7 @@ not."""
 import io
 import json
 import sys
+from html import escape
 
 import pytest
 
@@ -129,3 +130,18 @@ def test_weights_cut_short_or_of_another_run_are_one_line(kept_sweeps, refusal):
         assert "No such file" in refusal(asked)
     finally:
         small.write_bytes(whole)
+
+
+def test_a_report_shows_what_sample_wrote(kept_sweeps, told, refusal):
+    folder = kept_sweeps["folder"]
+    sampled, page = folder / "ladder.json", folder / "report.html"
+    told(["sample", "text", "--prompt", "12 ap", "--tokens", "4", "-o", str(sampled)])
+    texts = [one["continuations"] for one in json.loads(sampled.read_text())["runs"]]
+    asked = ["report", "mlflow:text", "-o", str(page), "--samples"]
+    told([*asked, str(sampled)])
+    shown = page.read_text().split('id="samples"')[1]
+    assert len(texts) == 2
+    for (one,) in texts:
+        assert escape(one["text"]) in shown
+    assert "of the runs of this report" not in shown
+    assert "not a file of samples" in refusal([*asked, str(page)])
