@@ -63,6 +63,16 @@ COLUMNS: dict[str, Column] = {
     "bits_per_byte": Column(
         "loss in bits per byte of raw text", "number", "bits per byte", ("bpb", "val_bpb")
     ),
+    "bits_per_dimension": Column(
+        "loss of images by their grey levels, exact bits a pixel: nothing is lost",
+        "number",
+        "bits per dimension",
+    ),
+    "bits_per_code": Column(
+        "loss of images by the codes of an autoencoder, bits a code: no likelihood of pixels",
+        "number",
+        "bits per code",
+    ),
     # counts behind params and tokens
     "entropy": Column(
         "nats per token that no model can beat, known exactly of a generated source "
@@ -193,6 +203,8 @@ def label(column: str) -> str:
 
 #: Kinds of loss that are cross-entropies in nats per token; "" is a table that does not say.
 NATS_PER_TOKEN = ("", "cross_entropy", "nats_per_token", "log_perplexity")
+#: The column of a loss in bits, by its kind: those of codes and of what codes stand for never meet.
+BITS = {"nats_per_dimension": "bits_per_dimension", "nats_per_code": "bits_per_code"}
 #: The kind of a loss whose column's name does not say what it is: it has no unit anywhere.
 UNSTATED_KIND = "unstated"
 

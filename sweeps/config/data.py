@@ -33,6 +33,8 @@ class DataConfig(Section, place="data"):
     """The name of the source; empty in bases that several share."""
     instead: ClassVar[Mapping[str, str]] = {}
     """Where to say what another source's field would say, by that field."""
+    objectives: ClassVar[tuple[str, ...]] = ()
+    """The objectives that can be asked of it; none: all."""
 
     validation_windows: int = 1024
     """Sequences in the fixed validation set."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from math import prod
 
+import sweeps.config.images  # noqa: F401  it enters a source of data
 from scaling.errors import ConfigError
 from scaling.names import checked_name
 from scaling.words import counted
@@ -200,6 +201,12 @@ class SweepConfig(Section):
 
     def _check_between_parts(self) -> None:
         """Refuse what one part of the config leaves another without a use for."""
+        can = self.data.objectives
+        if can and self.objective not in can:
+            raise ConfigError(
+                f'objective is "{self.objective}"; data.source {self.data.source} is for '
+                f"{' or '.join(can)}"
+            )
         if not self.held_out:
             self.launch.policy.check_unused(
                 "orders held-out runs, and there are none; leave it out, or list some in held_out",

@@ -15,6 +15,8 @@ from sweeps.config.data import (
     SparseContextsData,
     TextData,
 )
+from sweeps.config.images import ImagesData
+from sweeps.data.images.source import load_images
 from sweeps.data.sources.base import Corpus
 from sweeps.data.sources.generated import load_bigram_tasks, load_markov
 from sweeps.data.sources.sentences import load_anbn, load_grammar
@@ -46,4 +48,5 @@ LOADERS: dict[type[DataConfig], Callable[[Any, int], Corpus]] = {
     SparseContextsData: load_sparse_contexts,
     GrammarData: load_grammar,
     AnbnData: load_anbn,
+    ImagesData: load_images,
 }

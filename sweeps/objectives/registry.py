@@ -9,6 +9,7 @@ from sweeps.objectives.conditional import Conditional
 from sweeps.objectives.masked import Masked
 
 CAUSAL = Causal()
+CONDITIONAL = Conditional().name
 _OWN: tuple[Objective, ...] = (CAUSAL, Conditional(), Masked())
 
 OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _OWN}

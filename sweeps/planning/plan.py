@@ -11,12 +11,13 @@ from typing import Any
 from scaling.errors import ConfigError
 from sweeps.config.recipe import Recipe
 from sweeps.config.sweep import Grid, SweepConfig, recipe_of
+from sweeps.config.targets import TargetsConfig
 from sweeps.data.questions import questions
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.base import CorpusFacts
 from sweeps.models.family import Shape
 from sweeps.models.registry import find_family
-from sweeps.objectives.registry import find_objective
+from sweeps.objectives.registry import CONDITIONAL, find_objective
 from sweeps.planning.recipe import horizon_settings_for, settings_for, trunk_settings_for
 from sweeps.planning.run_plan import Branch, RunPlan
 from sweeps.planning.schedule import split_horizons
@@ -185,7 +186,8 @@ def _runs(
     recipe_hash = recipe.hash
     family = find_family(config.model.family)
     objective = find_objective(config.objective).suited_to(family)
-    targets = objective.resolved(config.targets, config.model.context, facts.sequence_targets)
+    asked = _targets(config, facts)
+    targets = objective.resolved(asked, config.model.context, facts.sequence_targets)
     symbols = (facts.used_vocab_size or facts.vocab_size) + objective.own_tokens
     vocab_size = max(facts.vocab_size, symbols)
     for width, depth in itertools.product(block.width, depths):
@@ -218,6 +220,20 @@ def _runs(
                     branch=branch,
                     targets=targets,
                 )
+
+
+def _targets(config: SweepConfig, facts: CorpusFacts) -> TargetsConfig:
+    """What the config says of the targets; of a corpus that says itself how much of a sequence is
+    given, that."""
+    given, stated = facts.source_tokens, config.targets.source_tokens
+    if given is None or config.objective != CONDITIONAL:
+        return config.targets
+    if stated not in (None, given):
+        raise ConfigError(
+            f"targets.source_tokens is {stated}; data.source {config.data.source} begins with "
+            f"{given}: leave it out"
+        )
+    return config.targets.changed(source_tokens=given)
 
 
 def _resolve(

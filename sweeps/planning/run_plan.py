@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -105,8 +106,9 @@ class RunPlan:
 
     @property
     def loss_kind(self) -> str:
-        """What its losses are, as the records say it."""
-        return self.asks.loss_kind
+        """What its losses are, as the records say it: the objective's, of the corpus' tokens."""
+        kind, unit = self.asks.loss_kind, self.data.token_unit
+        return kind if unit is None else _TOKENS_ASKED.sub(unit, kind)
 
     @property
     def model_options(self) -> ModelOptions:
@@ -155,7 +157,10 @@ class RunPlan:
         """How many targets had a loss; sentences differ in theirs, and say their mean instead."""
         if self.data.sequence_targets is not None:
             return {}
-        targets = self.asks.targets_of(self.shape.context)
+        context = self.shape.context
+        targets = self.asks.targets_of(context)
+        if self.data.source_tokens is not None:
+            targets = min(targets, context + 1 - self.data.source_tokens)
         return {"target_tokens": steps * self.settings.batch_sequences * targets}
 
     def progress(self, steps: int) -> dict[str, int | bool]:
@@ -236,6 +241,7 @@ class RunPlan:
         }
 
 
+_TOKENS_ASKED = re.compile(r"(target_)?token$")
 _PARTS = ("shape", "settings", "data", "branch", "targets")  # of a run, themselves of fields
 
 

@@ -23,7 +23,11 @@ class TrainingText:
     documents: TextSummary | None
     """None where tokens came from elsewhere."""
     left_out: tuple[str, ...]
-    """Documents that are not UTF-8."""
+    """Documents that are no part of it."""
+    left_out_since: str
+    """Why."""
+    notes: tuple[str, ...]
+    """What it is made of, where documents do not say so."""
 
     @classmethod
     def of(cls, plan: SweepPlan) -> "TrainingText":
@@ -37,6 +41,8 @@ class TrainingText:
             longest_run_tokens=max(run.tokens for run in plan.runs),
             documents=corpus.text,
             left_out=corpus.left_out,
+            left_out_since=corpus.left_out_since,
+            notes=corpus.notes,
         )
 
     def document(self) -> dict[str, Any]:
@@ -58,7 +64,7 @@ class TrainingText:
             f"text: {made}{there:,} tokens to train on, {self.validation_tokens:,} to measure on; "
             f"the longest run reads {most:,}, {read}"
         )
-        return [first, *self._copies(), *self._left_out()]
+        return [*self.notes, first, *self._copies(), *self._left_out()]
 
     def _copies(self) -> list[str]:
         text = self.documents
@@ -76,6 +82,6 @@ class TrainingText:
             return []
         others = " and others" if len(self.left_out) > 1 else ""
         return [
-            f"{counted(len(self.left_out), 'document')} left out, not UTF-8: "
+            f"{counted(len(self.left_out), 'document')} left out, {self.left_out_since}: "
             f"{self.left_out[0]}{others}"
         ]

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scaling.columns import NATS_PER_TOKEN
+from scaling.columns import BITS, NATS_PER_TOKEN
 from scaling.compute import model_flops_utilization
 from sweeps.config.launch import LaunchConfig
 from sweeps.data.sources.base import Corpus
@@ -94,6 +94,7 @@ class TrainedRun:
             "loss": self.loss,
             "loss_stderr": self.loss_stderr,
             "bits_per_byte": bytes_ and self.loss / math.log(2) / bytes_,
+            **self._bits(plan),
             "wall_seconds": self.train_seconds,
             "device_seconds": device_seconds,
             "evaluation_seconds": self.evaluation_seconds / self.replicas,
@@ -109,6 +110,11 @@ class TrainedRun:
             **excess,
             **notes,
         }
+
+    def _bits(self, plan: RunPlan) -> dict[str, float]:
+        """The loss in bits, where it is of what has a column of its own."""
+        column = BITS.get(plan.loss_kind)
+        return {} if column is None else {column: self.loss / math.log(2)}
 
 
 @dataclass(kw_only=True)

@@ -55,6 +55,11 @@ class CorpusFacts:
     """Nats a sequence, where sequences are whole: entropy times sequence_targets."""
     sequence_targets: float | None = None
     """Targets of a sequence that count, on the average of all that can come."""
+    source_tokens: int | None = None
+    """Tokens that each sequence begins with and that are given, where the corpus has such."""
+    token_unit: str | None = None
+    """What a token is that no loss of other tokens compares with, such as a dimension of an image;
+    None: a token."""
 
     @property
     def entropy_facts(self) -> dict[str, float | None]:
@@ -70,7 +75,11 @@ class Corpus(ABC):
     facts: CorpusFacts
     context: int
     left_out: tuple[str, ...] = ()
-    """Documents that are no part of it, since they are not UTF-8: file and byte of each."""
+    """Documents that are no part of it: of text the file and byte that is not UTF-8."""
+    left_out_since: str = "not UTF-8"
+    """Why."""
+    notes: tuple[str, ...] = ()
+    """Lines for people: what it is made of, where documents do not say so."""
     text: TextSummary | None = None
     """Its documents, counted; None where tokens came from elsewhere."""
     vocabulary: Vocabulary | None = None

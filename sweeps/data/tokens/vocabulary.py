@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from scaling.errors import ConfigError
 from scaling.tables.notes import printable, quoted
+from sweeps.data.tokens.image_vocabulary import ImageVocabulary
 from sweeps.data.tokens.tokenizer import DOCUMENT_END, TOKENIZERS, ByteTokenizer, Tokenizer
 
 
@@ -176,6 +177,8 @@ def vocabulary_from(document: Mapping[str, Any]) -> Vocabulary:
         if any(place is not None and not 0 <= place < len(names) for place in places):
             raise ValueError("a start or end that is none of its tokens")
         return SymbolVocabulary(names, *places)
+    if document["kind"] == "images":
+        return ImageVocabulary.from_document(document)
     raise ValueError(f"vocabulary of kind {document['kind']}")
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sweeps.config.data import (
     AnbnData,
@@ -12,6 +13,7 @@ from sweeps.config.data import (
     SparseContextsData,
     TextData,
 )
+from sweeps.config.images import ImagesData
 from sweeps.data.registry import LOADERS, load_corpus
 from tests.conformance.source import SourceContract
 
@@ -32,6 +34,18 @@ class TestText(SourceContract):
             text = letters.tobytes() + b"!" * (other and number == 3)
             (place / f"{number:02}.txt").write_bytes(text)
         return load(TextData(files=(f"{place}/*.txt",), validation_windows=16))
+
+
+class TestImages(SourceContract):
+    config = ImagesData
+
+    def load(self, place, *, other=False):
+        for number in range(40):
+            (folder := place / f"label {number % 2}").mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(number).integers(0, 256, (4, 4)).astype(np.uint8)
+            pixels[0, 0] = 7 if other and number == 3 else pixels[0, 0]
+            Image.fromarray(pixels).save(folder / f"{number:02}.png")
+        return load(ImagesData(folder=str(place)))
 
 
 class TestShards(SourceContract):

@@ -1,0 +1,1 @@
+"""Images as sequences of tokens: read, labelled, and given as a corpus."""

@@ -1,0 +1,158 @@
+"""A corpus of images: of each its label, which is given, and its tokens, which are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scaling.errors import CorpusError
+from sweeps.config.images import WORDS, ImagesData
+from sweeps.data.batch import Batch
+from sweeps.data.images.reading import ImageSet, read_images
+from sweeps.data.sources.base import Corpus, CorpusFacts, WindowOrder, hash_of
+from sweeps.data.tokens.image_vocabulary import ImageVocabulary, label_names
+
+if TYPE_CHECKING:
+    import torch
+
+DIMENSION = "dimension"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageCorpus(Corpus):
+    """An image a sequence. The next token counts where it is the image's."""
+
+    train: np.ndarray
+    """(images, context + 1) Label and image of those to train on."""
+    held_back: np.ndarray
+    """(images, context + 1) Of those to measure on."""
+    vocabulary: ImageVocabulary
+
+    @property
+    def validation(self) -> Batch:
+        """See Corpus."""
+        import torch
+
+        return self._asked(torch.from_numpy(self.held_back))
+
+    def batches(
+        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
+    ) -> Batch:
+        """See Corpus; each epoch is a permutation of the images."""
+        import torch
+
+        order = WindowOrder(len(self.train), seed)
+        rows = self.train[order.positions(first * sequences, last * sequences)]
+        windows = torch.from_numpy(rows).view(last - first, sequences, self.context + 1)
+        return self._asked(windows).to(device)
+
+    def _asked(self, rows: torch.Tensor) -> Batch:
+        import torch
+
+        batch = Batch.of_windows(rows)
+        weights = torch.zeros_like(batch.targets, dtype=torch.float32)
+        weights[..., self.vocabulary.label_tokens - 1 :] = 1
+        return Batch(batch.inputs, batch.targets, weights)
+
+
+def load_images(config: ImagesData, context: int) -> ImageCorpus:
+    """Read, split, label and hash the images that a config names.
+
+    Raises CorpusError for images that cannot be read, as `read_images` does, for too few of them,
+    and for a context that is not the length of label and image.
+    """
+    images = read_images(config)
+    names, count = label_names(images.labels, is_words=config.labels == WORDS)
+    height, width = images.pixels.shape[1:]
+    vocabulary = ImageVocabulary(
+        height=height,
+        width=width,
+        levels=images.levels,
+        rows=height,
+        columns=width,
+        image_tokens=images.levels,
+        label_names=names,
+        label_tokens=count,
+        is_words=config.labels == WORDS,
+        is_dark_on_light=images.is_dark_on_light,
+    )
+    _check_context(vocabulary, context)
+    train, held_back = split_images(images.pixels, config.validation_share)
+    held_back = held_back[: config.validation_windows]
+    tokens = images.pixels.reshape(len(images.pixels), -1).astype(np.int64)
+    rows = np.concatenate([_labels(images, vocabulary), tokens], axis=1)
+    stated = json.dumps(vocabulary.to_document(), sort_keys=True)
+    facts = CorpusFacts(
+        data_hash=hash_of(rows[train], rows[held_back]),
+        eval_hash=hash_of(rows[held_back]),
+        tokenizer=f"grey-{images.levels}",
+        tokenizer_hash=hashlib.sha256(stated.encode()).hexdigest()[:16],
+        vocab_size=vocabulary.image_tokens + len(names),
+        train_tokens=len(train) * context,
+        validation_sequences=len(held_back),
+        bytes_per_token=None,
+        source_tokens=count,
+        token_unit=DIMENSION,
+    )
+    return ImageCorpus(
+        facts=facts,
+        context=context,
+        left_out=images.left_out,
+        left_out_since="unreadable",
+        notes=_notes(images, len(train), len(held_back)),
+        vocabulary=vocabulary,
+        train=rows[train],
+        held_back=rows[held_back],
+    )
+
+
+def split_images(pixels: np.ndarray, validation_share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the images to train on, in their order, and of those of lowest content hash, which
+    are held back. Content alone decides, and copies of one image lie on one side.
+
+    Raises CorpusError where a side has none.
+    """
+    digests = [hashlib.sha256(image.tobytes()).digest() for image in pixels]
+    order = sorted(range(len(pixels)), key=lambda place: (digests[place], place))
+    count = max(1, round(validation_share * len(pixels)))
+    while count < len(order) and digests[order[count]] == digests[order[count - 1]]:
+        count += 1
+    if count >= len(order):
+        raise CorpusError(
+            f"{len(pixels)} images, copies among them, are too few to hold back some of them; give "
+            "more images in data.folder"
+        )
+    return np.sort(order[count:]), np.array(order[:count])
+
+
+def _labels(images: ImageSet, vocabulary: ImageVocabulary) -> np.ndarray:
+    """(images, label tokens)"""
+    known = {label: vocabulary.label(label) for label in set(images.labels)}
+    labels = images.labels or ("",) * len(images.pixels)
+    return np.array([known[label] if known else vocabulary.label("") for label in labels])
+
+
+def _check_context(vocabulary: ImageVocabulary, context: int) -> None:
+    size, label = vocabulary.rows * vocabulary.columns, vocabulary.label_tokens
+    if context != size + label - 1:
+        raise CorpusError(
+            f"model.context is {context}; an image of {vocabulary.rows} x {vocabulary.columns} "
+            f"tokens behind {label} of its label has {size + label - 1} next ones: set "
+            f"model.context: {size + label - 1}"
+        )
+
+
+def _notes(images: ImageSet, train: int, held_back: int) -> tuple[str, ...]:
+    """What a person should know of the images."""
+    height, width = images.pixels.shape[1:]
+    kinds = len(set(images.labels))
+    labels = f"{kinds} labels" if kinds else "no labels"
+    first = (
+        f"images: {len(images.pixels):,} of {height} x {width} pixels and {images.levels} grey "
+        f"levels, {labels}; {train:,} to train on, {held_back:,} to measure on"
+    )
+    return (first, *images.notes)
