@@ -40,7 +40,8 @@ class ProbesConfig(Section, place="probes"):
     others (`zero_probability`). Null: none."""
     rules: tuple[str, ...] = (GRAMMATICAL,)
     """Which share of the completed prompts obeys each: `grammatical`, `as many a as b` (of prompt
-    and completion), `no a after b` (of the completion alone)."""
+    and completion), `no a after b` (of the completion alone). Each is told of all prompts, and in a
+    column that ends in `_of_ended` of those whose completion ended."""
     low_probability: float = 0.1
     """Unlikely prompts are those that fewer of the sentences so long begin with."""
     divergence: bool = False

@@ -102,10 +102,13 @@ def _completed(model: StackModel, asked: Questions, language: Language) -> dict[
     followed = dict(zip(prompts, completions(model, prompts, END), strict=True))
     found: dict[str, float] = {}
     for kind, group in asked.prompts.items():
-        found |= _mean(f"{kind}_ended", [followed[one][-1] == END for one in group])
+        ended = [followed[one][-1:] == (END,) for one in group]
+        found |= _mean(f"{kind}_ended", ended)
         for rule in asked.rules:
             obeyed = [obeys(rule, language, one, followed[one]) for one in group]
             found |= _mean(f"{kind}_{rule.column}", obeyed)
+            of_ended = [obey for obey, end in zip(obeyed, ended, strict=True) if end]
+            found |= _mean(f"{kind}_{rule.column}_of_ended", of_ended)
     return found
 
 

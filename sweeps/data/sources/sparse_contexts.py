@@ -49,6 +49,19 @@ class SparseContexts(Corpus):
         return shares
 
     @property
+    def knows_truth(self) -> bool:
+        """See Corpus."""
+        return True
+
+    def truth(self, inputs: np.ndarray) -> np.ndarray:
+        """See Corpus; the first place asks for nothing."""
+        known = np.full((*inputs.shape, self.facts.vocab_size), np.nan)
+        contexts = (inputs[:, None] == self.pairs).all(axis=-1).argmax(axis=1)
+        known[:, -1] = 0.0
+        known[:, -1, : self.weights.shape[1]] = self.probabilities[contexts]
+        return known
+
+    @property
     def validation(self) -> Batch:
         """See Corpus."""
         import torch

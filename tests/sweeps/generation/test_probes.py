@@ -119,6 +119,32 @@ def test_an_answer_is_accepted_where_the_completion_begins_with_it():
     assert found["metric.answers_loss"] == pytest.approx((min(losses) + losses[0]) / 2)
 
 
+def test_rules_are_told_of_all_prompts_and_of_those_whose_completion_ended(monkeypatch):
+    asked = questions(ProbesConfig(rules=RULES, prompt_tokens=2), load_corpus(ANBN, 17))
+    said = {(A, A): (B, B, END), (A, B): (B,) * 15, (B, A): (END,), (B, B): (A, B, A, END)}
+    monkeypatch.setattr(
+        "sweeps.generation.probes.completions",
+        lambda model, prompts, end: [said[prompt[1:]] for prompt in prompts],
+    )
+    found = probe(built(context=17), load_corpus(ANBN, 17), asked)
+    told = {name.removeprefix("metric."): value for name, value in found.items()}
+    assert told["in_distribution_ended"] == told["in_distribution_as_many_a_as_b"] == 0.5
+    assert told["in_distribution_as_many_a_as_b_of_ended"] == 1.0
+    assert "in_distribution_as_many_a_as_b_of_ended_stderr" not in told  # one prompt has no spread
+    assert told["zero_probability_as_many_a_as_b_of_ended"] == 0.5
+    assert told["zero_probability_no_a_after_b_of_ended"] == 0.5
+
+
+def test_where_no_completion_ended_nothing_is_told_of_those_that_did(monkeypatch):
+    asked = questions(ProbesConfig(rules=RULES, prompt_tokens=2), load_corpus(ANBN, 17))
+    monkeypatch.setattr(
+        "sweeps.generation.probes.completions", lambda model, prompts, end: [(B,)] * len(prompts)
+    )
+    found = probe(built(context=17), load_corpus(ANBN, 17), asked)
+    assert found["metric.zero_probability_ended"] == 0
+    assert not [name for name in found if "of_ended" in name]
+
+
 def mapping(folder, **more):
     return {
         "name": "probed",
