@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ class Batch:
     source: Tensor | None = None
     """(..., sequences, source length) int64. What a family reads besides, as an encoder does; None
     for a family that reads the inputs alone."""
+    is_source: Tensor | None = None
+    """(..., sequences, source length) bool. Where the source is no padding, which nothing attends
+    to; None: everywhere."""
 
     @classmethod
     def of_windows(cls, windows: Tensor) -> Batch:
@@ -54,7 +58,8 @@ class Batch:
     @property
     def seen(self) -> tuple[Tensor, ...]:
         """What the model gets; targets and weights are the objective's."""
-        return (self.inputs,) if self.source is None else (self.inputs, self.source)
+        parts = (self.inputs, self.source, self.is_source)
+        return tuple(part for part in parts if part is not None)
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The same change on every tensor."""
@@ -88,11 +93,11 @@ class Batch:
         if self.weights is None:
             return self
         mean = self.weights.mean(dim=(-2, -1), keepdim=True)
-        return Batch(self.inputs, self.targets, self.weights / mean, self.source)
+        return dataclasses.replace(self, weights=self.weights / mean)
 
     @property
     def _tensors(self) -> tuple[Tensor | None, ...]:
-        return self.inputs, self.targets, self.weights, self.source
+        return self.inputs, self.targets, self.weights, self.source, self.is_source
 
     def _cut(self, cut: Callable[[Tensor], Sequence[Tensor]]) -> list[Batch]:
         parts = [None if one is None else cut(one) for one in self._tensors]

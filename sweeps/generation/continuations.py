@@ -41,6 +41,8 @@ class ContinuedPrompt:
     name: str
     """Of the run, for people."""
     context: int
+    source_tokens: int | None
+    """Of a model that reads a source apart, which the prompt is then: tokens of one, at most."""
     prompt_tokens: tuple[int, ...]
     prompt: str
     """As the run's tokens spell it."""
@@ -55,6 +57,7 @@ class ContinuedPrompt:
             "name": self.name,
             **self.run.known(),
             "context": self.context,
+            "source_tokens": self.source_tokens,
             "prompt": self.prompt,
             "prompt_tokens": list(self.prompt_tokens),
             "continuations": [
@@ -74,7 +77,8 @@ def continue_prompt(
     on_text: Callable[[str], None] = lambda text: None,
 ) -> ContinuedPrompt:
     """Continue a prompt by so many tokens, or to the end of the context (None), so many times;
-    `on_text` hears the text of the first continuation as it comes.
+    `on_text` hears the text of the first continuation as it comes. Of a model that reads a source
+    apart the prompt is that, and its target what comes.
 
     Raises ConfigError for a run that cannot, a prompt that is empty, beyond the context or not of
     the run's tokens, a number that is none, and a rule that asks for more tokens than there are.
@@ -89,7 +93,7 @@ def continue_prompt(
     given = words.encode(prompt)
     prompts = torch.tensor([given], dtype=torch.long)
     check_prompts(model, prompts)
-    room = model.context + 1 - len(given)
+    room = model.most_inputs + 1 - (1 if model.source_tokens else len(given))
     wanted = room if tokens is None else min(tokens, room)
     hear = _Hearer(words, on_text)
     rows: list[list[int]] = [[] for _ in range(samples)]
@@ -110,6 +114,7 @@ def continue_prompt(
         run_id=kept.run_id,
         name=kept.name,
         context=model.context,
+        source_tokens=model.source_tokens or None,
         prompt_tokens=tuple(given),
         prompt=text,
         is_read_otherwise=words.stands_for_text and text.encode() != prompt,

@@ -79,8 +79,8 @@ def kept_runs(source: str, where: Sequence[str] = ()) -> KeptRuns:
 
 
 def check_continues(kept: KeptModel) -> None:
-    """ConfigError for a model that gives no next token: it sees both sides, or reads more than a
-    prompt."""
+    """ConfigError for a model that gives no next token: it sees both sides, or its family cannot
+    go on."""
     if find_objective(kept.objective).view != "past":
         raise ConfigError(
             f"run {kept.run_id}: a model of objective {kept.objective} sees both sides of a token "
@@ -88,7 +88,7 @@ def check_continues(kept: KeptModel) -> None:
         )
     if "continue" not in find_family(kept.family).can:
         raise ConfigError(
-            f"run {kept.run_id}: a model of family {kept.family} reads more than a prompt, and "
+            f"run {kept.run_id}: a model of family {kept.family} goes on from no prompt, and "
             "cannot be sampled or scored; name a run of another family"
         )
 

@@ -13,14 +13,12 @@ from sweeps.config.probes import GRAMMATICAL, CompletionRule
 from sweeps.data.questions import AcceptedAnswers, Questions
 from sweeps.data.sources.base import Corpus
 from sweeps.data.sources.grammars import END, Language
-from sweeps.generation.sampling import GREEDY, generate, next_tokens
+from sweeps.generation.greedy import Tokens, greedy_answers
+from sweeps.generation.sampling import GREEDY, generate
 from sweeps.generation.scoring import log_likelihoods
 from sweeps.models.stacked import StackModel
 
-_TOGETHER = 256  # prompts that are completed at once
 _SEQUENCES = 64  # of the validation set, that divergences are measured on
-
-Tokens = tuple[int, ...]
 
 
 def probe(model: StackModel, corpus: Corpus, asked: Questions) -> dict[str, float]:
@@ -32,23 +30,6 @@ def probe(model: StackModel, corpus: Corpus, asked: Questions) -> dict[str, floa
         found |= divergences(model, corpus)
     if asked.answers:
         found |= _answered(model, asked.answers)
-    return found
-
-
-def completions(model: StackModel, prompts: Sequence[Tokens], end: int) -> list[Tokens]:
-    """What greedily follows prompts of one length, to the end or to where the context is full; the
-    token `end` is the last of those that ended."""
-    found: list[Tokens] = []
-    for first in range(0, len(prompts), _TOGETHER):
-        some = torch.tensor(prompts[first : first + _TOGETHER])
-        steps, ended = [], torch.zeros(len(some), dtype=torch.bool)
-        for step in next_tokens(model, some, tokens=model.context, rule=GREEDY):
-            steps.append(step[0].cpu())
-            ended |= steps[-1] == end
-            if ended.all():
-                break
-        rows = torch.stack(steps, dim=1).tolist()
-        found += [tuple(row[: row.index(end) + 1] if end in row else row) for row in rows]
     return found
 
 
@@ -99,7 +80,8 @@ def divergences(model: StackModel, corpus: Corpus) -> dict[str, float]:
 
 def _completed(model: StackModel, asked: Questions, language: Language) -> dict[str, float]:
     prompts = list(dict.fromkeys(one for kind in asked.prompts.values() for one in kind))
-    followed = dict(zip(prompts, completions(model, prompts, END), strict=True))
+    answers = greedy_answers(model, torch.tensor(prompts), tokens=model.context, end=END)
+    followed = dict(zip(prompts, answers, strict=True))
     found: dict[str, float] = {}
     for kind, group in asked.prompts.items():
         ended = [followed[one][-1:] == (END,) for one in group]

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from scaling.errors import ConfigError
+from scaling.words import counted
 from sweeps.models.stacked import StackModel
 
 #: Sums of probabilities that differ by less are equal: 1 - 0.8 is 0.19999999 in floats.
@@ -130,29 +131,33 @@ def next_tokens(
     prompts: Tensor,
     *,
     tokens: int,
+    lengths: Tensor | None = None,
     rule: SamplingRule = GREEDY,
     seed: int = 0,
     cache: bool = True,
 ) -> Iterator[Tensor]:
     """Continue prompts of one length, (sequences, length), by each replica: the next tokens,
-    (replicas, sequences), one position at a time.
+    (replicas, sequences), one position at a time. Of a model that reads a source apart the prompts
+    are sources, of `lengths`, (sequences,), where some are shorter and padded at their end; what
+    comes is their targets, which follow the start token.
 
-    It stops after so many tokens, or where the context ends: a sequence has `context` inputs and
-    the token after them. `cache`: keep keys and values, where the family can; else the whole
+    It stops after so many tokens, or where no place is left: a sequence has `most_inputs` inputs
+    and the token after them. `cache`: keep keys and values, where the family can; else the whole
     sequence is computed anew for every token.
 
-    Raises ConfigError for prompts that are empty, longer than the context, or hold other tokens.
+    Raises ConfigError for prompts that are empty, longer than the context or the model's source, or
+    hold other tokens, and for lengths that are none of theirs.
     """
-    context = check_prompts(model, prompts)
+    check_prompts(model, prompts)
     if not 0 <= seed < _SEEDS:
         raise ConfigError(f"seed {seed}: it is a whole number from 0, below 2**63")
     generator = torch.Generator(model.device).manual_seed(seed)
-    seen = prompts.to(model.device).long().expand(model.replicas, -1, -1)
-    past = model.new_cache(len(prompts)) if cache else None
+    seen, source = first_inputs(model, prompts, lengths)
     fresh = seen
     with torch.inference_mode():
-        for _ in range(min(tokens, context + 1 - prompts.shape[1])):
-            logits = model(seen) if past is None else model.logits_onward(fresh, past)
+        past = model.new_cache(len(prompts), *source) if cache else None
+        for _ in range(min(tokens, model.most_inputs + 1 - seen.shape[-1])):
+            logits = model(seen, *source) if past is None else model.logits_onward(fresh, past)
             logits = logits.unflatten(1, (len(prompts), -1))[:, :, -1]
             chances = rule.log_probabilities(logits)
             chosen = chances.argmax(-1) if rule.is_greedy else drawn(chances, generator)
@@ -166,34 +171,58 @@ def generate(
     prompts: Tensor,
     *,
     tokens: int,
+    lengths: Tensor | None = None,
     rule: SamplingRule = GREEDY,
     seed: int = 0,
     cache: bool = True,
 ) -> Tensor:
     """(replicas, sequences, tokens or fewer) What `next_tokens` gives, together."""
-    found = list(next_tokens(model, prompts, tokens=tokens, rule=rule, seed=seed, cache=cache))
+    steps = next_tokens(
+        model, prompts, tokens=tokens, lengths=lengths, rule=rule, seed=seed, cache=cache
+    )
+    found = list(steps)
     if not found:
         raise ConfigError(f"{tokens} tokens to sample: it is a number from 1")
     return torch.stack(found, dim=-1)
 
 
-def check_prompts(model: StackModel, prompts: Tensor) -> int:
-    """The context of a model, once prompts (sequences, length) are fit for it; else ConfigError."""
+def first_inputs(
+    model: StackModel, prompts: Tensor, lengths: Tensor | None = None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """What a model reads first to go on from prompts, (sequences, length): its inputs, (replicas,
+    sequences, inputs), and what it takes behind them: nothing, or sources, and where they are no
+    padding if some are shorter."""
+    given = prompts.to(model.device).long().expand(model.replicas, -1, -1)
+    if lengths is not None:
+        _check_lengths(model, prompts, lengths)
+    if not model.source_tokens:
+        return given, ()
+    start = torch.full_like(given[..., :1], _start_of(model))
+    if lengths is None or bool((lengths == prompts.shape[-1]).all()):
+        return start, (given,)
+    places = torch.arange(prompts.shape[-1], device=model.device)
+    is_source = places < lengths.to(model.device)[:, None]
+    return start, (given, is_source.expand_as(given))
+
+
+def check_prompts(model: StackModel, prompts: Tensor) -> None:
+    """ConfigError unless prompts, (sequences, length), are fit for a model."""
     if model.continues_nothing:
         raise ConfigError(
             f"the model gives no next token: {model.continues_nothing}; choose a run of "
             "objective causal"
         )
-    context = model.context
+    what, most = "prompt", f"context is {model.context}"
+    if model.source_tokens:
+        what, most = "source", f"sources have {counted(model.source_tokens, 'token')} at most"
     if prompts.numel() == 0:
-        raise ConfigError("the prompt is empty; give it one token at least")
-    if prompts.shape[-1] > context:
+        raise ConfigError(f"the {what} is empty; give it one token at least")
+    if prompts.shape[-1] > (model.source_tokens or model.context):
         raise ConfigError(
-            f"the prompt has {prompts.shape[-1]} tokens, and the model's context is {context}; "
+            f"the {what} has {counted(prompts.shape[-1], 'token')}, and the model's {most}; "
             "give a shorter one"
         )
     check_tokens(model, prompts)
-    return context
 
 
 def check_tokens(model: StackModel, tokens: Tensor) -> None:
@@ -204,3 +233,25 @@ def check_tokens(model: StackModel, tokens: Tensor) -> None:
             f"token {least if least < 0 else most}: the model knows tokens from 0 to "
             f"{model.used_vocab_size - 1}"
         )
+
+
+def _check_lengths(model: StackModel, prompts: Tensor, lengths: Tensor) -> None:
+    longest = prompts.shape[-1]
+    if lengths.shape != prompts.shape[:1] or not bool(((lengths > 0) & (lengths <= longest)).all()):
+        raise ConfigError(
+            f"the lengths of {counted(len(prompts), 'prompt')} are {lengths.tolist()}; each has 1 "
+            f"to {counted(longest, 'token')}"
+        )
+    if not model.source_tokens and bool((lengths != longest).any()):
+        raise ConfigError(
+            "prompts that are read with what follows are of one length; give those of each apart"
+        )
+
+
+def _start_of(model: StackModel) -> int:
+    if model.start_token is None:
+        raise ConfigError(
+            f"the model's {counted(model.used_vocab_size, 'token')} can all occur: none is left "
+            "for a target's start; build it with one more"
+        )
+    return model.start_token

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from scaling.errors import ConfigError
 from sweeps.generation.kept_runs import KeptRun, check_continues
 from sweeps.generation.scoring import (
     Score,
     least_given,
     pseudo_log_likelihoods,
+    target_log_likelihoods,
     text_log_likelihoods,
 )
 from sweeps.objectives.registry import find_objective
@@ -25,6 +28,8 @@ class ScoredText:
     name: str
     """Of the run, for people."""
     context: int
+    source_tokens: int | None
+    """Of a model that reads a source apart, which the prompt is then: tokens of one, at most."""
     given_tokens: tuple[int, ...]
     """Those of the prompt; without one the text's first token, since a causal model gives it no
     probability, and of a sentence the start."""
@@ -53,6 +58,7 @@ class ScoredText:
             "name": self.name,
             **self.run.known(),
             "context": self.context,
+            "source_tokens": self.source_tokens,
             "given_tokens": list(self.given_tokens),
             "tokens": list(self.tokens),
             "kind": self.kind,
@@ -70,10 +76,11 @@ def score_text(
     run: KeptRun, text: bytes, *, prompt: bytes | None = None, ends: bool = False
 ) -> ScoredText:
     """Score a text given a prompt, by nats of each token; `ends`: with the token that ends a
-    document or sentence after it. A masked model gives a pseudo-log-likelihood.
+    document or sentence after it. A masked model gives a pseudo-log-likelihood; to one that reads a
+    source apart the prompt is that.
 
     Raises ConfigError for a run that cannot, a prompt or text that is empty or not of its tokens,
-    and for an end where the run's tokens have none.
+    no prompt where a source is read, and for an end where the run's tokens have none.
     """
     kept = run.read()
     is_pseudo = find_objective(kept.objective).view == "both"
@@ -82,6 +89,11 @@ def score_text(
     words, model = kept.vocabulary, kept.model
     before = [] if prompt is None else words.encode(prompt)
     after = words.encode(text, begins=prompt is None)
+    if model.source_tokens and not before:
+        raise ConfigError(
+            f"run {kept.run_id}: a model of family {kept.family} scores a text given its source; "
+            "give that with --prompt, one token at least"
+        )
     if prompt is not None and not before:
         raise ConfigError("the prompt is empty; leave it out, or give it one token at least")
     if ends and words.end is None:
@@ -91,6 +103,10 @@ def score_text(
         starts = prompt is None and tokens[:1] == words.encode(b"")
         given = len(before) or int(starts)
         values = pseudo_log_likelihoods(model, tokens, given=given)
+    elif model.source_tokens:
+        given = len(before)
+        target = torch.tensor([tokens[given:]], dtype=torch.long)
+        values = target_log_likelihoods(model, target, torch.tensor([before]))[0, 0]
     else:
         given = len(before) or 1
         values = text_log_likelihoods(model, tokens, given=given)
@@ -102,6 +118,7 @@ def score_text(
         run_id=kept.run_id,
         name=kept.name,
         context=model.context,
+        source_tokens=model.source_tokens or None,
         given_tokens=tuple(tokens[:given]),
         tokens=tuple(scored_tokens),
         score=Score(

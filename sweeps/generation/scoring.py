@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from scaling.errors import ConfigError
-from sweeps.generation.sampling import check_prompts, check_tokens
+from scaling.words import counted
+from sweeps.generation.sampling import check_prompts, check_tokens, first_inputs
 from sweeps.models.stacked import StackModel
 
 _LARGEST_LOSS = 709.0  # exp of more is no float
@@ -49,6 +50,8 @@ def log_likelihoods(model: StackModel, tokens: Tensor, *, given: int = 1) -> Ten
     ConfigError where nothing is given or left to score, for tokens that the model does not know,
     and for more than its context and one token.
     """
+    if model.source_tokens:
+        raise ConfigError("the model scores a target given its source; give both apart")
     if given < 1:
         raise ConfigError("the prompt is empty: a model gives the first token no probability")
     if tokens.shape[-1] <= given:
@@ -62,9 +65,44 @@ def log_likelihoods(model: StackModel, tokens: Tensor, *, given: int = 1) -> Ten
     check_prompts(model, tokens[:, -1:])
     tokens = tokens.to(model.device).long().expand(model.replicas, -1, -1)
     with torch.inference_mode():
-        logits = model(tokens[..., :-1]).unflatten(1, (tokens.shape[1], -1))
-        chances = logits.float().log_softmax(-1)
-        return chances.gather(-1, tokens[..., 1:, None]).squeeze(-1)[..., given - 1 :]
+        return _log_likelihoods(model, tokens, ())[..., given - 1 :]
+
+
+def target_log_likelihoods(
+    model: StackModel, targets: Tensor, sources: Tensor, lengths: Tensor | None = None
+) -> Tensor:
+    """(replicas, sequences, length) Nats of each token of targets, (sequences, length), given those
+    before it and all of its source, under a model that reads that apart. `sources`, (sequences,
+    source length), may be padded at their end behind their `lengths`, (sequences,).
+
+    Their sum is the conditional log-likelihood of the target: a target's first token is scored,
+    too, as it follows the start token. Raises ConfigError for a source or target that is empty or
+    longer than the model's, for another number of them, and for tokens that it does not know.
+    """
+    check_prompts(model, sources)
+    if len(targets) != len(sources):
+        raise ConfigError(
+            f"{counted(len(targets), 'target')} and {counted(len(sources), 'source')} are no pairs"
+        )
+    if targets.shape[-1] < 1:
+        raise ConfigError("there is nothing to score after the source; give a longer text")
+    if targets.shape[-1] > model.most_inputs:
+        raise ConfigError(
+            f"the text has {counted(targets.shape[-1], 'token')}, and the model's targets have "
+            f"{model.most_inputs:,} at most; give a shorter one"
+        )
+    check_tokens(model, targets)
+    start, source = first_inputs(model, sources, lengths)
+    targets = targets.to(model.device).long().expand(model.replicas, -1, -1)
+    with torch.inference_mode():
+        return _log_likelihoods(model, torch.cat((start, targets), dim=-1), source)
+
+
+def _log_likelihoods(model: StackModel, tokens: Tensor, source: tuple[Tensor, ...]) -> Tensor:
+    """(replicas, sequences, length - 1) Of all tokens but the first."""
+    logits = model(tokens[..., :-1], *source).unflatten(1, (tokens.shape[1], -1))
+    chances = logits.float().log_softmax(-1)
+    return chances.gather(-1, tokens[..., 1:, None]).squeeze(-1)
 
 
 def text_log_likelihoods(model: StackModel, tokens: Sequence[int], *, given: int = 1) -> Tensor:

@@ -81,13 +81,19 @@ class Blocks(StackModel):
         *,
         is_causal: bool,
         past: LayerCache | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """x, (replicas, positions, width), and what its positions see of each other, and of the
-        past; the matrices into the branch and out of it."""
+        past; the matrices into the branch and out of it. `mask`: what they see where not all."""
         x, query, key, value = project_heads(x, matrices[0], turns, sequences, self.heads)
         if past is None:
             mixed = F.scaled_dot_product_attention(
-                query, key, value, is_causal=is_causal, scale=self.attention_scale
+                query,
+                key,
+                value,
+                attn_mask=mask,
+                is_causal=is_causal,
+                scale=self.attention_scale,
             )
         else:
             mixed = past.attend(query, key, value, self.attention_scale)

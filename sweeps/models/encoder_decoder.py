@@ -24,7 +24,7 @@ class EncoderDecoderFamily:
 
     name: str = "encoder_decoder/1"
     views: frozenset[View] = frozenset({"source"})
-    can: frozenset[Ability] = frozenset({"depth"})
+    can: frozenset[Ability] = frozenset({"depth", "continue"})
     recipe_note: str = (
         "depth counts the blocks of each of its two stacks; the rules for width and depth hold by "
         "their argument (every branch has the decoder's scale), those for batch and tokens were "

@@ -8,7 +8,8 @@ Vaswani et al. 2017 (arXiv:1706.03762), in the decoder family's blocks:
 
 One embedding for both. Unlike there: pre-norm and the rest that `blocks` says, and positions are
 those of the block that source and target are parts of (rotary, in all three attentions); the start
-token stands at the place of the source's last.
+token stands at the place of the source's last. A source that is shorter than the model's stands at
+the beginning, as one that is padded to its length.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,17 +21,23 @@ from torch import Tensor
 from sweeps.models.blocks import Blocks, drawn_matrices
 from sweeps.models.encoder_decoder_shape import EncoderDecoderShape
 from sweeps.models.family import ModelOptions
+from sweeps.models.key_value_cache import KeyValueCache, LayerCache, ReadSource, SourceCache
 from sweeps.models.operations import project_memory, project_queries
 from sweeps.models.stacked import Layout, StackedWeights
 
-_ENCODER = ("attention_in", "attention_out", "mlp_in", "mlp_out")
-_DECODER = (*_ENCODER[:2], "query_in", "memory_in", "cross_out", *_ENCODER[2:])
+_MLP = ("mlp_in", "mlp_out")
+#: The matrices of a block, as it computes; what it needs of the source is computed apart.
+_BLOCKS = {
+    "encoder": ("attention_in", "attention_out", *_MLP),
+    "decoder": ("attention_in", "attention_out", "query_in", "cross_out", *_MLP),
+}
+#: The same in the order of the weights.
+_ENCODER = _BLOCKS["encoder"]
+_DECODER = ("attention_in", "attention_out", "query_in", "memory_in", "cross_out", *_MLP)
 
 
 class EncoderDecoder(StackedWeights, Blocks):
     """See StackModel."""
-
-    continues_nothing = "it reads a source and its target, not one text"
 
     def __init__(
         self, shape: EncoderDecoderShape, seeds: Sequence[int], options: ModelOptions
@@ -43,39 +50,85 @@ class EncoderDecoder(StackedWeights, Blocks):
             used_vocab_size=options.used_vocab_size,
         )
         self.shape = shape
+        self.source_tokens = shape.source_tokens
+        if self.used_vocab_size < shape.vocab_size:
+            self.start_token = self.used_vocab_size  # the objective's own, behind the corpus'
         self.layout = _layout(shape)
         drawn = ([matrix for _, matrix in drawn_matrices(self.layout, seed)] for seed in seeds)
         self.start(torch.stack([torch.cat(matrices) for matrices in drawn]))
 
-    def forward(self, tokens: Tensor, source: Tensor) -> Tensor:
+    @property
+    def most_inputs(self) -> int:
+        """See StackModel."""
+        return self.shape.targets
+
+    def forward(self, tokens: Tensor, source: Tensor, is_source: Tensor | None = None) -> Tensor:
         """Logits of the target's tokens, over the used part of the vocabulary.
 
         tokens: (replicas, sequences, targets), the start and all but the last of the target;
-        source: (replicas, sequences, source tokens) -> (replicas, sequences * targets, used
-        vocabulary)
+        source: (replicas, sequences, source tokens); is_source: of the same size, where it is no
+        padding, which nothing attends to; None: everywhere. -> (replicas, sequences * targets,
+        used vocabulary)
         """
-        weights, sequences = self.matrices(), tokens.shape[1]
-        heres = self._turns(source.shape[-1])
-        theres = self._turns(tokens.shape[-1], source.shape[-1] - 1)
-        memory = self._first(source, weights["embedding"])
+        weights = self.matrices()
+        read = self._read(weights, source, is_source)
+        return self._written(weights, tokens, read, [None] * self.shape.depth)
+
+    def new_cache(self, sequences: int, *source: Tensor) -> SourceCache:
+        """See StackModel."""
+        read, shape = self._read(self.matrices(), *source), self.shape
+        rows = self.replicas * sequences
+        return SourceCache(rows, shape.heads, shape.targets, shape.head_size, read)
+
+    def logits_onward(self, tokens: Tensor, past: KeyValueCache) -> Tensor:
+        """See StackModel."""
+        assert isinstance(past, SourceCache), "a cache of this model"
+        return self._written(self.matrices(), tokens, past.source, past.layers)
+
+    def _read(
+        self, weights: dict[str, Tensor], source: Tensor, is_source: Tensor | None = None
+    ) -> ReadSource:
+        """The encoder's blocks, and keys and values of what comes out for each of the decoder's."""
+        sequences, heres = source.shape[1], self._turns(source.shape[-1])
+        mask = None if is_source is None else is_source.flatten(0, 1)[:, None, None]
+        x = self._first(source, weights["embedding"])
         for attention_in, attention_out, mlp_in, mlp_out in self._layers(weights, "encoder"):
             matrices = attention_in, attention_out
-            memory = self._add_attention(memory, matrices, heres, sequences, is_causal=False)
-            memory = self._add_mlp(memory, mlp_in, mlp_out)
+            x = self._add_attention(x, matrices, heres, sequences, is_causal=False, mask=mask)
+            x = self._add_mlp(x, mlp_in, mlp_out)
+        found = []
+        for layer in range(self.shape.depth):
+            memory_in = weights[f"decoder{layer}.memory_in"]
+            x, key, value = project_memory(x, memory_in, heres, sequences, self.heads)
+            found.append((key, value))
+        return ReadSource(tuple(found), mask)
+
+    def _written(
+        self,
+        weights: dict[str, Tensor],
+        tokens: Tensor,
+        source: ReadSource,
+        pasts: Sequence[LayerCache | None],
+    ) -> Tensor:
+        """The decoder's blocks and the head; the tokens follow those of the past."""
+        sequences, first = tokens.shape[1], pasts[0].length if pasts[0] else 0
+        theres = self._turns(tokens.shape[-1], self.source_tokens - 1 + first)
         x = self._first(tokens, weights["embedding"])
-        for into, out, query_in, memory_in, cross_out, *mlp in self._layers(weights, "decoder"):
-            x = self._add_attention(x, (into, out), theres, sequences, is_causal=True)
+        layers = self._layers(weights, "decoder")
+        for matrices, past, (key, value) in zip(layers, pasts, source.layers, strict=True):
+            into, out, query_in, cross_out, *mlp = matrices
+            x = self._add_attention(x, (into, out), theres, sequences, is_causal=True, past=past)
             x, query = project_queries(x, query_in, theres, sequences, self.heads)
-            memory, key, value = project_memory(memory, memory_in, heres, sequences, self.heads)
-            mixed = F.scaled_dot_product_attention(query, key, value, scale=self.attention_scale)
+            mixed = F.scaled_dot_product_attention(
+                query, key, value, attn_mask=source.mask, scale=self.attention_scale
+            )
             x = self._add_mlp(self._add_mixed(x, mixed, cross_out), *mlp)
         return self._logits(x, weights["embedding" if self.shape.tied_head else "head"])
 
     def _layers(self, weights: dict[str, Tensor], stack: str) -> Iterator[list[Tensor]]:
         """The matrices of each block of a stack."""
-        names = _ENCODER if stack == "encoder" else _DECODER
         for layer in range(self.shape.depth):
-            yield [weights[f"{stack}{layer}.{name}"] for name in names]
+            yield [weights[f"{stack}{layer}.{name}"] for name in _BLOCKS[stack]]
 
 
 def _layout(shape: EncoderDecoderShape) -> Layout:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: those before it and all of a source that is read apart.
 View = Literal["past", "both", "source"]
 #: What not every family can: have several blocks, have them compiled, lie in shares on several
-#: devices, or go on from a prompt that is all it reads.
+#: devices, or go on from a prompt, be that the beginning of a text or the source of one.
 Ability = Literal["depth", "compile", "shard", "continue"]
 
 

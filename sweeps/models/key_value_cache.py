@@ -1,5 +1,7 @@
 """Keys and values of positions that were computed, so that each token costs one position."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -47,3 +49,24 @@ class KeyValueCache:
     def length(self) -> int:
         """Positions that are kept."""
         return self.layers[0].length
+
+
+@dataclass(frozen=True)
+class ReadSource:
+    """What the blocks of a decoder attend to of sources that were read, once for all positions."""
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    """Keys and values, (rows, heads, source tokens, head size), by block."""
+    mask: Tensor | None
+    """(rows, 1, 1, source tokens) bool. Where the sources are no padding; None: everywhere."""
+
+
+class SourceCache(KeyValueCache):
+    """Of targets that grow together, with the sources that they attend to."""
+
+    def __init__(
+        self, rows: int, heads: int, positions: int, head_size: int, source: ReadSource
+    ) -> None:
+        like = source.layers[0][0]
+        super().__init__(len(source.layers), rows, heads, positions, head_size, like)
+        self.source = source

@@ -27,11 +27,15 @@ class StackModel(nn.Module, ABC):
 
     replicas: int
     context: int
-    """Inputs of a sequence, at most."""
+    """Tokens of a sequence, by which training is counted."""
     used_vocab_size: int
     """Tokens that can occur, from 0 on."""
     continues_nothing: str = ""
     """Why it gives no next token of a text; empty: it does."""
+    source_tokens: int = 0
+    """Tokens of a source that it reads apart from its inputs, at most; 0: it reads none."""
+    start_token: int | None = None
+    """What its inputs begin with where it reads a source apart."""
     layout: Layout
     """The matrices in `whole_weights`, in their order."""
 
@@ -39,6 +43,12 @@ class StackModel(nn.Module, ABC):
     @abstractmethod
     def device(self) -> torch.device:
         """Where it computes."""
+
+    @property
+    def most_inputs(self) -> int:
+        """Inputs of a sequence, at most: its context, or the places of its target where it reads a
+        source apart."""
+        return self.context
 
     @abstractmethod
     def held_weights(self) -> Tensor:
@@ -52,9 +62,10 @@ class StackModel(nn.Module, ABC):
     def whole_weights(self) -> Tensor:
         """(replicas, parameters) A copy on the host; of a sharded model, on the first process."""
 
-    def new_cache(self, sequences: int) -> KeyValueCache | None:
-        """For `logits_onward` of so many sequences of each replica, nothing seen yet; None of a
-        family that keeps nothing of the positions before."""
+    def new_cache(self, sequences: int, *source: Tensor) -> KeyValueCache | None:
+        """For `logits_onward` of so many sequences of each replica, nothing seen yet but what
+        `forward` takes behind the inputs; None of a family that keeps nothing of the positions
+        before."""
         return None
 
     def logits_onward(self, tokens: Tensor, past: KeyValueCache) -> Tensor:

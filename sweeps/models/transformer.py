@@ -73,7 +73,7 @@ class Transformer(StackedWeights, Decoder):
         """
         return self._computed(tokens, [()] * self.shape.depth)
 
-    def new_cache(self, sequences: int) -> KeyValueCache:
+    def new_cache(self, sequences: int, *source: Tensor) -> KeyValueCache:
         """See StackModel."""
         shape, like = self.shape, self.turns.to(self.compute_dtype)
         rows = self.replicas * sequences

@@ -46,6 +46,8 @@ def sample(arguments: Arguments) -> None:
         if streams:
             put("")  # the line that was streamed ends here
         say(f"{one.name} ({one.run_id}), context {one.context}: {run.path}")
+        if one.source_tokens and len(one.prompt_tokens) < one.source_tokens:
+            say(shorter_source(one.run_id, len(one.prompt_tokens), one.source_tokens))
         if one.is_read_otherwise:
             read = json.dumps(one.prompt if len(one.prompt) <= 60 else f"{one.prompt[:57]}...")
             say(f"the prompt is read as {read}: the run's tokenizer knows no more")
@@ -86,8 +88,9 @@ def prompt(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--prompt",
         metavar="TEXT",
-        help="what the models go on from: text, or tokens parted by blanks where they stand for no "
-        "text (default: nothing, which suits sources whose sentences have a start)",
+        help="what the models go on from, for an encoder-decoder the source: text, or tokens "
+        "parted by blanks where they stand for no text (default: nothing, which suits data whose "
+        "sentences have a start)",
     )
     group.add_argument("--prompt-file", metavar="FILE", help="the same from a file; -: from stdin")
 
@@ -131,6 +134,14 @@ def models_named(arguments: Arguments) -> "list[KeptRun]":
     if without := sum(one.without for one in found):
         say(f"left out: {counted(without, 'finished run')} without kept weights")
     return list(dict.fromkeys(run for one in found for run in one.runs))
+
+
+def shorter_source(run_id: str, given: int, most: int) -> str:
+    """What to say of a source that has fewer tokens than a run's had in training."""
+    return (
+        f"{run_id}: a source of {counted(given, 'token')}; in training each had {most:,}, so this "
+        "is none that the run has learned from"
+    )
 
 
 def content(text: str | None, path: str | None) -> bytes | None:

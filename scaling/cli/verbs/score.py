@@ -4,7 +4,7 @@ import argparse
 import json
 
 from scaling.cli.outputs import answer, say
-from scaling.cli.verbs.sample import content, models_named
+from scaling.cli.verbs.sample import content, models_named, shorter_source
 from scaling.errors import ConfigError
 from scaling.words import counted
 
@@ -34,6 +34,9 @@ def score(arguments: Arguments) -> None:
         document["counts"] = [one.to_dict() for one in counts]
     tables = [scores_text(found), *([counts_text(counts)] if counts else [])]
     answer(json.dumps(document), lambda: "\n\n".join(tables), arguments)
+    for one in found:
+        if one.source_tokens and len(one.given_tokens) < one.source_tokens:
+            say(shorter_source(one.run_id, len(one.given_tokens), one.source_tokens))
     if prompt is None and any(one.given_tokens for one in found):
         say("each run was given the first token of the text (of a sentence its start)")
     if any(one.is_read_otherwise for one in found):

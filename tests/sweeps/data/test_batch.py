@@ -8,14 +8,15 @@ from sweeps.data.batch import Batch
 
 @pytest.fixture
 def batch():
-    """(2 steps, 3 sequences, 4) With weights, and sources of another length."""
+    """(2 steps, 3 sequences, 4) With weights, and sources of another length, one of them padded."""
     windows = torch.arange(30).view(2, 3, 5)
     weights, source = torch.rand(2, 3, 4), torch.arange(36).view(2, 3, 6)
-    return Batch(windows[..., :-1], windows[..., 1:], weights, source)
+    is_source = torch.arange(6).expand(2, 3, 6) < torch.tensor([6, 4, 6])[:, None]
+    return Batch(windows[..., :-1], windows[..., 1:], weights, source, is_source)
 
 
 def assert_same(one, other):
-    for name in ("inputs", "targets", "weights", "source"):
+    for name in ("inputs", "targets", "weights", "source", "is_source"):
         assert torch.equal(getattr(one, name), getattr(other, name))
 
 
@@ -32,7 +33,7 @@ def test_parts_put_together_again_are_the_whole(batch):
     assert_same(Batch.stacked(batch.unbind(), dim=0), batch)
     parts = batch.split(2)
     assert [part.sequences for part in parts] == [2, 1]
-    for name in ("inputs", "targets", "weights", "source"):
+    for name in ("inputs", "targets", "weights", "source", "is_source"):
         joined = torch.cat([getattr(part, name) for part in parts], dim=1)
         assert torch.equal(joined, getattr(batch, name))
 

@@ -23,7 +23,7 @@ KINDS = {
     ("slt-dec/1", "masked"): "fill in",
     ("linear_lm/1", "causal"): "continue",
     ("linear_lm/1", "conditional"): "continue",
-    ("encoder_decoder/1", "conditional"): "neither",
+    ("encoder_decoder/1", "conditional"): "continue",
 }
 
 
@@ -65,11 +65,64 @@ def test_a_run_continues_scores_or_says_why_not(kept, kind, can):
         assert len(found.continuations[0].tokens) == 3
         assert score_text(run, b"3", prompt=b"1 2").kind == "log-likelihood"
         return
-    with pytest.raises(ConfigError, match=r"run \w+: a model of (objective|family) .*; name a run"):
+    with pytest.raises(ConfigError, match=r"run \w+: a model of objective masked .*; name a run"):
         continue_prompt(run, b"1 2", rule=GREEDY, tokens=3)
-    if can == "neither":
-        with pytest.raises(ConfigError, match="reads more than a prompt"):
-            score_text(run, b"3", prompt=b"1 2")
+
+
+def test_a_family_that_cannot_go_on_is_refused_by_its_name(kept, monkeypatch):
+    family = type(FAMILIES["linear_lm/1"])
+    run = kept("linear_lm/1", "causal")
+    monkeypatch.setitem(FAMILIES, "linear_lm/1", family(can=frozenset()))
+    for asked in (
+        lambda: continue_prompt(run, b"1 2", rule=GREEDY, tokens=3),
+        lambda: score_text(run, b"3", prompt=b"1 2"),
+    ):
+        with pytest.raises(ConfigError, match="of family linear_lm/1 goes on from no prompt"):
+            asked()
+
+
+def test_the_prompt_of_an_encoder_decoder_is_its_source(kept):
+    run = kept("encoder_decoder/1", "conditional")
+    found = continue_prompt(run, b"1 2 3 4 5 6", rule=GREEDY)
+    assert found.prompt_tokens == (1, 2, 3, 4, 5, 6)
+    (one,) = found.continuations
+    assert len(one.tokens) == 7  # of 13 tokens of a block, all behind the source
+    assert one.ending == "context"
+    assert found.to_dict()["source_tokens"] == 6
+    score = score_text(run, one.text.encode(), prompt=b"1 2 3 4 5 6")
+    assert score.given_tokens == found.prompt_tokens
+    assert score.tokens == one.tokens  # the first, too, which follows the start
+    assert score.to_dict()["source_tokens"] == 6
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "said"),
+    [
+        (b"", b"3", r"run \w+: .* scores a text given its source; give that with --prompt"),
+        (None, b"3", r"run \w+: .* scores a text given its source; give that with --prompt"),
+        (b"1 " * 7, b"3", "the source has 7 tokens, and the model's sources have 6 tokens at most"),
+        (b"9", b"3", '"9" is none of the run\'s 7 tokens'),
+        (b"1", b"7", '"7" is none of the run\'s 7 tokens'),
+        (b"1", b"3 " * 8, "the text has 8 tokens, and the model's targets have 7 at most"),
+        (b"1", b"", "there is nothing to score after the source"),
+    ],
+)
+def test_what_an_encoder_decoder_cannot_score_is_said(kept, prompt, text, said):
+    with pytest.raises(ConfigError, match=said):
+        score_text(kept("encoder_decoder/1", "conditional"), text, prompt=prompt)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        (b"", "the source is empty; give it one token at least"),
+        (b"1 " * 7, "the source has 7 tokens, and the model's sources have 6 tokens at most"),
+        (b"9", '"9" is none of the run\'s 7 tokens'),
+    ],
+)
+def test_sources_that_an_encoder_decoder_does_not_take_are_refused(kept, prompt, said):
+    with pytest.raises(ConfigError, match=said):
+        continue_prompt(kept("encoder_decoder/1", "conditional"), prompt, rule=GREEDY)
 
 
 def test_a_masked_run_scores_each_token_by_both_sides_and_says_so(kept):

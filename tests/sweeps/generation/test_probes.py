@@ -12,7 +12,8 @@ from sweeps.config.probes import ProbesConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.questions import AcceptedAnswers, Questions, questions
 from sweeps.data.registry import load_corpus
-from sweeps.generation.probes import completions, divergences, obeys, probe
+from sweeps.generation.greedy import greedy_answers
+from sweeps.generation.probes import divergences, obeys, probe
 from sweeps.generation.scoring import log_likelihoods
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.runner import run_sweep
@@ -51,7 +52,7 @@ def test_completions_obey_rules_as_they_are_said(prompt, completion, obeyed):
 def test_completions_are_greedy_and_end_with_their_end():
     model = built(context=17)
     prompts = [(0, one, two) for one in (A, B) for two in (A, B)]
-    found = completions(model, prompts, END)
+    found = greedy_answers(model, torch.tensor(prompts), tokens=17, end=END)
     for prompt, completion in zip(prompts, found, strict=True):
         assert END not in completion[:-1]
         assert completion[-1] == END or len(prompt) + len(completion) == 18
@@ -101,7 +102,7 @@ def test_what_the_model_gives_to_the_impossible_is_told_apart():
 
 def test_an_answer_is_accepted_where_the_completion_begins_with_it():
     model = built(context=17)
-    (said,) = completions(model, [(0, A, A)], END)
+    (said,) = greedy_answers(model, torch.tensor([(0, A, A)]), tokens=17, end=END)
     right, wrong = said[:2], ((said[0] + 1) % 5,)
     asked = Questions(
         answers=(

@@ -17,7 +17,7 @@ from sweeps.models.family import ModelOptions
 from tests.sweeps.generation.test_sampling import CONTINUING, built
 
 
-@pytest.mark.parametrize("family", CONTINUING)
+@pytest.mark.parametrize("family", sorted({*CONTINUING} - {"encoder_decoder/1"}))
 def test_probabilities_of_all_texts_of_a_length_add_up_to_one(family):
     model = built(family, (1, 2), ModelOptions(used_vocab_size=3))
     texts = torch.tensor([(1, *text) for text in itertools.product(range(3), repeat=4)])
