@@ -3,6 +3,7 @@
 python -m docs.figures
 """
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +24,10 @@ from analysis.evaluation.held_out import check_held_out, forecast_held_out  # no
 from analysis.forecasting.forecast import forecast  # noqa: E402
 from analysis.forecasting.targets import Targets  # noqa: E402
 from analysis.plots import plot_backtest_errors, plot_loss_against  # noqa: E402
-from analysis.plots.implicit_bias import plot_implicit_bias  # noqa: E402
+from analysis.plots.implicit_bias import (  # noqa: E402
+    save_implicit_bias_figure,
+    save_plane_figure,
+)
 from analysis.plots.style import (  # noqa: E402
     FORECAST,
     HELD_OUT,
@@ -32,8 +36,13 @@ from analysis.plots.style import (  # noqa: E402
     figure_style,
     shades,
 )
-from analysis.studies.contexts import random_contexts  # noqa: E402
-from analysis.studies.implicit_bias import study_implicit_bias  # noqa: E402
+from analysis.studies.conditions import decide  # noqa: E402
+from analysis.studies.contexts import contexts_in_the_plane, random_contexts  # noqa: E402
+from analysis.studies.implicit_bias import (  # noqa: E402
+    ImplicitBias,
+    Waypoint,
+    study_implicit_bias,
+)
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, read_records  # noqa: E402
 from scaling.simulate import isoflop_runs, simulate_records  # noqa: E402
@@ -43,6 +52,7 @@ from sweeps.planning.schedule import schedule_factor  # noqa: E402
 FOLDER = Path(__file__).parent / "figures"
 TABLE = Path(__file__).parents[1] / "examples" / "quickstart_runs.csv"
 SEEDS = TABLE.with_name("anbn_seeds.csv")
+DECODER = TABLE.with_name("decoder_contexts.json")
 LADDER = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
 
 
@@ -96,11 +106,30 @@ def schedules(axes: Axes) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 
 
-def implicit_bias(axes: Axes) -> None:
-    """How the direction of a linear next-token model turns to its margin's, an optimiser a line."""
-    contexts = random_contexts(contexts=50, dimensions=60, vocabulary=10, support=6, seed=3)
-    plot_implicit_bias(study_implicit_bias(contexts), ax=axes)
-    axes.legend(frameon=False)
+def implicit_bias(path: Path) -> None:
+    """How a linear next-token model comes to its entropy, its margin and its finite part."""
+    contexts = random_contexts(
+        contexts=50, dimensions=60, vocabulary=10, support=6, seed=0, sequences=5000
+    )
+    save_implicit_bias_figure(study_implicit_bias(contexts), path)
+
+
+def implicit_bias_plane(path: Path) -> None:
+    """Contexts in the plane, with the rows of W^mm and of W*."""
+    contexts = contexts_in_the_plane()
+    save_plane_figure(contexts, decide(contexts), path)
+
+
+def implicit_bias_plane_steps(path: Path) -> None:
+    """How training comes to these."""
+    save_implicit_bias_figure(study_implicit_bias(contexts_in_the_plane()), path)
+
+
+def decoder_contexts(path: Path) -> None:
+    """The same on the contexts that a trained decoder reads in a text."""
+    document = json.loads(DECODER.read_text())
+    waypoints = tuple(Waypoint(**point) for point in document.pop("waypoints"))
+    save_implicit_bias_figure(ImplicitBias(waypoints=waypoints, **document), path)
 
 
 def metric_forecast(axes: Axes) -> None:
@@ -155,15 +184,22 @@ FIGURES: dict[str, Callable[[Axes], None]] = {
         width_by_distance,
         backtest_errors,
         schedules,
-        implicit_bias,
         anbn_seeds,
         metric_forecast,
     )
+}
+#: Figures of several axes, which save themselves.
+OF_SEVERAL_AXES: dict[str, Callable[[Path], None]] = {
+    figure.__name__: figure
+    for figure in (implicit_bias, implicit_bias_plane, implicit_bias_plane_steps, decoder_contexts)
 }
 
 
 def draw(name: str, path: Path) -> None:
     """Draw one figure as an SVG file that is the same each time."""
+    if name in OF_SEVERAL_AXES:
+        OF_SEVERAL_AXES[name](path)
+        return
     with figure_style():
         figure = Figure(figsize=(7.2, 4.4), facecolor="white")
         FIGURES[name](figure.subplots())
@@ -171,6 +207,6 @@ def draw(name: str, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or FIGURES:
+    for name in sys.argv[1:] or [*FIGURES, *OF_SEVERAL_AXES]:
         draw(name, FOLDER / f"{name}.svg")
         print(f"docs/figures/{name}.svg", file=sys.stderr)

@@ -38,6 +38,7 @@ ASKED = "#CC79A7"
 MUTED = "#777777"
 
 ENDINGS = (".svg", ".png", ".pdf")
+_NO_DATE = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # the same file each time
 MANY_POINTS = 2000  # more are drawn as one picture inside the SVG, which would grow by megabytes
 
 Colour = tuple[float, float, float]
@@ -79,7 +80,7 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         raise ConfigError(f"{target}: no figure of that kind; end it in {', '.join(ENDINGS)}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target, dpi=150)
+        figure.savefig(target, dpi=150, metadata=_NO_DATE.get(target.suffix.lower()))
     except OSError as error:
         raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
 

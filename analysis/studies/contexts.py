@@ -89,40 +89,58 @@ class Contexts:
 
 
 def random_contexts(
-    *, contexts: int, dimensions: int, vocabulary: int, support: int, seed: int
+    *,
+    contexts: int,
+    dimensions: int,
+    vocabulary: int,
+    support: int,
+    seed: int,
+    sequences: int | None = None,
 ) -> Contexts:
-    """Equally frequent contexts with standard normal embeddings and random supports of one size.
+    """Contexts with standard normal embeddings and random supports of one size.
 
-    The probabilities inside each support are uniform on their simplex.
+    The probabilities inside each support are uniform on their simplex. Of a training set of so many
+    ``sequences`` they are shares of counts, as in the paper's second experiment (5,000 sequences of
+    50 contexts): each context comes equally often, or once more than others, each token of its
+    support once after it and, the rest of the time, as those probabilities have it.
     """
     if min(contexts, dimensions) < 1:
         raise FitError(f"contexts: {contexts} contexts in {dimensions} dimensions; give 1 or more")
     if not 1 <= support <= vocabulary:
         raise FitError(f"contexts: a support of {support} of {vocabulary} tokens")
+    if sequences is not None and sequences < contexts * support:
+        raise FitError(
+            f"contexts: {sequences} sequences; {contexts} contexts that {support} tokens follow "
+            f"take {contexts * support} or more"
+        )
     rng = np.random.default_rng(seed)
     next_token = np.zeros((contexts, vocabulary))
     for row in next_token:
         row[rng.choice(vocabulary, support, replace=False)] = rng.dirichlet(np.ones(support))
-    return Contexts(
-        embeddings=rng.standard_normal((contexts, dimensions)),
-        next_token=next_token,
-        frequencies=np.full(contexts, 1 / contexts),
-    )
+    embeddings = rng.standard_normal((contexts, dimensions))
+    frequencies = np.full(contexts, 1 / contexts)
+    if sequences is not None:
+        often = sequences // contexts + (np.arange(contexts) < sequences % contexts)
+        seen = (next_token > 0) + rng.multinomial(often - support, next_token)
+        next_token, frequencies = seen / often[:, None], often / sequences
+    return Contexts(embeddings=embeddings, next_token=next_token, frequencies=frequencies)
 
 
 def contexts_in_the_plane(*, entropy: float = 0.8811, seed: int = 0) -> Contexts:
     """Three contexts in two dimensions, five tokens, supports of three, of a stated entropy.
 
-    The supports are those of figure 1 of Thrampoulidis 2024: one token follows one context alone,
-    each of the others follows two. The paper prints the entropy and no probabilities: ours are
-    drawn, and brought to ``entropy`` nats a token, below ln 3, by one common power.
+    The setting of figures 1 and 2 of Thrampoulidis 2024: token 3 follows one context alone, each of
+    the others follows two, and tokens 4 and 5 the same two. The paper prints the entropy and
+    neither embeddings nor probabilities: our contexts lie on the unit circle, 100, 120 and 140
+    degrees apart, and our probabilities are drawn, and brought to ``entropy`` nats a token, below
+    ln 3, by one common power.
     """
     supports = ((0, 1, 2), (0, 3, 4), (1, 3, 4))
     rng = np.random.default_rng(seed)
     logs = np.full((3, 5), -np.inf)
     for row, support in zip(logs, supports, strict=True):
         row[list(support)] = np.log(rng.dirichlet(np.ones(3)))
-    angles = np.pi * np.array([1 / 2, 7 / 6, 11 / 6])
+    angles = np.radians([90, 190, 310])
 
     def at(power: float) -> Contexts:
         return Contexts(

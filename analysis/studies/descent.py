@@ -61,10 +61,17 @@ def adam(
 
 
 def descend(
-    contexts: Contexts, optimiser: Optimiser, *, at: Sequence[int]
+    contexts: Contexts,
+    optimiser: Optimiser,
+    *,
+    at: Sequence[int],
+    start: FloatArray | None = None,
 ) -> Iterator[tuple[int, FloatArray]]:
-    """Train from zero and give the weights (V, d) after each of the steps ``at``, which rise."""
+    """Train from ``start`` (V, d), by default zero, and give the weights after each of the steps
+    ``at``, which rise."""
     weights = np.zeros((contexts.next_token.shape[1], contexts.embeddings.shape[1]))
+    if start is not None:
+        weights += start
     update, taken = optimiser.start(), 0
     for step in at:
         for _ in range(step - taken):

@@ -76,31 +76,38 @@ def study_implicit_bias(
     *,
     steps: int = 10_000,
     optimisers: Sequence[Optimiser] | None = None,
+    start: FloatArray | None = None,
     beside: Mapping[str, FloatArray] | None = None,
 ) -> ImplicitBias:
     """Train a linear model on ``contexts`` by each of ``optimisers`` and hold it against W*, W^mm.
 
     By default gradient descent with the largest step that never raises the loss, 1 / L but at most
-    .5, and normalised gradient descent and Adam with .01, each over ``steps`` from zero. Weights
-    ``beside`` them (V, d), such as the head of the model that made the contexts, are held against
-    the theory too, as a waypoint of step 0 under their name. Where a condition fails the loss alone
-    is followed, and ``limits`` says which.
+    .5, and normalised gradient descent and Adam (second moment .99) with .01, as in the paper's
+    appendix A.2, each over ``steps`` from ``start`` (V, d) or from zero. Weights ``beside`` them
+    (V, d), such as the head of the model that made the contexts, are held against the theory too,
+    as a waypoint of step 0 under their name. Where a condition fails the loss alone is followed,
+    and ``limits`` says which.
     """
     if steps < 1:
         raise ConfigError(f"steps: {steps}; give 1 or more")
+    shape = (contexts.next_token.shape[1], contexts.embeddings.shape[1])
+    if start is not None and start.shape != shape:
+        raise ConfigError(
+            f"start: weights of {start.shape}; these contexts take {shape}, tokens by dimensions"
+        )
     conditions = decide(contexts)
     if optimisers is None:
         largest = min(0.5, 1 / max(contexts.smoothness, np.finfo(float).tiny))
         optimisers = (
             gradient_descent(largest),
             normalised_gradient_descent(0.01),
-            adam(0.01),
+            adam(0.01, betas=(0.9, 0.99)),
         )
     at = sorted({round(step) for step in np.geomspace(1, steps, _points(steps))})
     waypoints = [
         _waypoint(optimiser.name, step, weights, conditions, contexts)
         for optimiser in optimisers
-        for step, weights in descend(contexts, optimiser, at=at)
+        for step, weights in descend(contexts, optimiser, at=at, start=start)
     ]
     waypoints += [
         _waypoint(name, 0, weights, conditions, contexts)
@@ -109,8 +116,8 @@ def study_implicit_bias(
     return ImplicitBias(
         entropy=contexts.entropy,
         contexts=len(contexts.embeddings),
-        dimensions=contexts.embeddings.shape[1],
-        vocabulary=contexts.next_token.shape[1],
+        dimensions=shape[1],
+        vocabulary=shape[0],
         is_compatible=conditions.is_compatible,
         is_separable=conditions.is_separable,
         waypoints=tuple(waypoints),

@@ -22,9 +22,10 @@ def test_an_example_runs_and_draws(path, capsys):
 
 
 def test_the_figures_of_the_documents_can_be_drawn(tmp_path):
-    """The cheapest of them: its imports and those of all others are of names that exist."""
-    from docs.figures import FIGURES, FOLDER, draw
+    """The cheapest of them: their imports and those of all others are of names that exist."""
+    from docs.figures import FIGURES, FOLDER, OF_SEVERAL_AXES, draw
 
-    assert {path.stem for path in FOLDER.glob("*.svg")} == set(FIGURES)
-    draw("schedules", tmp_path / "schedules.svg")
-    assert "<svg" in (tmp_path / "schedules.svg").read_text()
+    assert {path.stem for path in FOLDER.glob("*.svg")} == {*FIGURES, *OF_SEVERAL_AXES}
+    for name in ("schedules", "decoder_contexts"):
+        draw(name, tmp_path / f"{name}.svg")
+        assert "<svg" in (tmp_path / f"{name}.svg").read_text()

@@ -23,9 +23,12 @@ _IMPLICIT_BIAS = {
     "dimensions": 60,
     "vocabulary": 10,
     "support": 6,
-    "seed": 3,
+    "sequences": 5000,  # 0: probabilities that no training set counted
+    "seed": 0,
     "steps": 10_000,
 }
+#: Of `--set example=plane`, the contexts that can be drawn.
+_PLANE = {"seed": 0, "steps": 10_000}
 #: Of contexts that a trained decoder reads in a text; `steps` as above.
 _READ = {"contexts": 50, "length": 2, "steps": 10_000}
 _MOST = 10_000_000
@@ -34,27 +37,46 @@ _MOST = 10_000_000
 def implicit_bias(arguments: Arguments) -> None:
     """Train linear next-token models on contexts with sparse supports, and hold the loss, the
     direction and the finite part of their weights against theory."""
-    from analysis.plots.implicit_bias import save_implicit_bias_figure
-    from analysis.studies.contexts import random_contexts
+    from analysis.plots.implicit_bias import save_implicit_bias_figure, save_plane_figure
+    from analysis.studies.conditions import decide
     from analysis.studies.implicit_bias import study_implicit_bias
 
     if arguments.seal is not None or arguments.publish:
         raise ConfigError("implicit-bias forecasts no run, so nothing can be sealed; drop --seal")
-    read, others = _named(arguments.set, "run", "text")
-    if read:
+    contexts, steps, beside = _asked(arguments.set)
+    found = study_implicit_bias(contexts, steps=steps, beside=beside)
+    folder = Path(arguments.output or Path("results") / "implicit-bias")
+    written = [folder / "implicit_bias.json", folder / "implicit_bias.svg"]
+    write(found.to_json() + "\n", str(written[0]))
+    save_implicit_bias_figure(found, written[1])
+    if found.dimensions == 2:
+        written.append(folder / "plane.svg")
+        save_plane_figure(contexts, decide(contexts), written[-1])
+    put(found.to_text())
+    say(f"written: {', '.join(map(str, written))}")
+
+
+def _asked(overrides: list[str]) -> "tuple[Contexts, int, dict[str, FloatArray]]":
+    """The contexts that are asked for, the steps, and weights to hold beside them."""
+    from analysis.studies.contexts import contexts_in_the_plane, random_contexts
+
+    named, others = _named(overrides, "run", "text", "example")
+    example = named.pop("example", None)
+    if named and example is not None:
+        raise ConfigError("--set example= and --set run= each name contexts; give one of them")
+    if named:
         settings = _settings(_READ, others)
         steps = settings.pop("steps")
-        contexts, head = _contexts_read(read, **settings)
-        found = study_implicit_bias(contexts, steps=steps, beside={"the decoder's own head": head})
-    else:
-        settings = _settings(_IMPLICIT_BIAS, others)
-        steps = settings.pop("steps")
-        found = study_implicit_bias(random_contexts(**settings), steps=steps)
-    folder = Path(arguments.output or Path("results") / "implicit-bias")
-    write(found.to_json() + "\n", str(folder / "implicit_bias.json"))
-    save_implicit_bias_figure(found, folder / "implicit_bias.svg")
-    put(found.to_text())
-    say(f"written: {folder / 'implicit_bias.json'}, {folder / 'implicit_bias.svg'}")
+        contexts, head = _contexts_read(named, **settings)
+        return contexts, steps, {"the decoder's own head": head}
+    if example not in (None, "plane"):
+        raise ConfigError(f"--set example={printable(example)}: the one example is plane")
+    settings = _settings(_IMPLICIT_BIAS if example is None else _PLANE, others)
+    steps = settings.pop("steps")
+    if example is not None:
+        return contexts_in_the_plane(seed=settings["seed"]), steps, {}
+    sequences = settings.pop("sequences") or None
+    return random_contexts(**settings, sequences=sequences), steps, {}
 
 
 def _contexts_read(named: Mapping[str, str], **settings: int) -> "tuple[Contexts, FloatArray]":

@@ -6,7 +6,7 @@ from scipy.optimize import nnls
 
 from analysis.studies.conditions import decide
 from analysis.studies.contexts import Contexts, contexts_in_the_plane, random_contexts
-from benchmarks.implicit_bias import separable_by_linear_program
+from benchmarks.implicit_bias import agreement, separable_by_linear_program
 
 
 def _random(seed, *, contexts, dimensions, vocabulary=6, support=3):
@@ -70,6 +70,13 @@ def test_too_few_dimensions_are_refused_with_a_combination_that_contradicts_itse
     assert found.inseparable_by @ span.outside @ free == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.slow
+def test_separability_is_decided_right_on_two_hundred_instances_on_both_sides_of_d_equal_m():
+    counts = agreement(200)
+    assert counts["agree"] == 200 and counts["disagree"] == 0
+    assert min(counts["separable"], counts["not separable"]) > 50
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_separability_is_what_a_linear_program_in_the_weights_finds(seed):
     contexts = _random(seed, contexts=6, dimensions=2 + seed % 4, vocabulary=5, support=2)
@@ -103,3 +110,29 @@ def test_the_plane_of_the_paper_has_its_entropy_and_both_conditions():
     assert contexts.entropy == pytest.approx(0.8811, abs=1e-9)
     assert contexts.support.sum(axis=0).tolist() == [2, 2, 1, 2, 2]
     assert decide(contexts).reaches_entropy
+
+
+def test_the_rows_of_the_planes_margin_lie_as_the_papers_caption_says():
+    """Figure 1: the row of the token that follows A alone parts A from the other contexts, each
+    other row lies in the cone of its two contexts, and the wider that cone the longer the row."""
+    contexts = contexts_in_the_plane()
+    rows = decide(contexts).separating_weights
+    alone = contexts.embeddings @ rows[2]
+    assert alone[0] > 0 > max(alone[1:])
+    lengths, angles = [], []
+    for token in (0, 3, 1):
+        cone = contexts.embeddings[contexts.support[:, token]]
+        assert (np.linalg.solve(cone.T, rows[token]) > 0).all()
+        lengths.append(np.linalg.norm(rows[token]))
+        angles.append(np.arccos(cone[0] @ cone[1]))
+    assert np.degrees(angles) == pytest.approx([100, 120, 140])
+    assert lengths == sorted(lengths)
+
+
+def test_tokens_of_one_support_pattern_differ_in_the_finite_part_alone():
+    """Figure 2 of the paper: the margin knows supports, the finite part probabilities."""
+    found = decide(contexts_in_the_plane())
+    assert found.separating_weights[3] == pytest.approx(found.separating_weights[4])
+    assert np.abs(found.compatible_weights[3] - found.compatible_weights[4]).max() > 0.1
+    other = decide(contexts_in_the_plane(seed=1))
+    assert other.separating_weights == pytest.approx(found.separating_weights)

@@ -37,6 +37,31 @@ def test_a_step_of_one_over_the_smoothness_never_raises_the_loss(contexts):
     assert (np.diff(losses) < 0).all()
 
 
+def test_the_probabilities_of_a_training_set_are_shares_of_its_counts():
+    found = random_contexts(
+        contexts=4, dimensions=3, vocabulary=5, support=3, seed=1, sequences=4 * 20 + 2
+    )
+    often = found.frequencies * 82
+    assert often == pytest.approx([21, 21, 20, 20])
+    counts = found.next_token * often[:, None]
+    assert counts == pytest.approx(counts.round())
+    assert (found.support.sum(axis=1) == 3).all()
+
+
+def test_counts_come_to_the_probabilities_as_the_training_set_grows():
+    """1e8 sequences: a share of 2e7 of them is within 5 standard deviations, 6e-4."""
+    same = {"contexts": 5, "dimensions": 3, "vocabulary": 4, "support": 2, "seed": 0}
+    counted = random_contexts(**same, sequences=100_000_000)
+    whole = random_contexts(**same)
+    assert counted.next_token == pytest.approx(whole.next_token, abs=6e-4)
+    assert (counted.embeddings == whole.embeddings).all()
+
+
+def test_a_training_set_too_small_for_its_supports_is_refused():
+    with pytest.raises(FitError, match="11 sequences; 4 contexts that 3 tokens follow take 12"):
+        random_contexts(contexts=4, dimensions=3, vocabulary=5, support=3, seed=1, sequences=11)
+
+
 def test_positions_of_one_context_are_counted_together():
     embeddings = np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 1.0]])
     found = contexts_of_tokens(embeddings, ["the", "the", "a"], [0, 1, 1])

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from analysis import random_contexts, study_implicit_bias
+from analysis.plots.implicit_bias import PANELS, save_implicit_bias_figure, save_plane_figure
+from analysis.studies.conditions import decide
 from analysis.studies.contexts import Contexts, contexts_in_the_plane
 from analysis.studies.descent import adam, descend, gradient_descent, normalised_gradient_descent
+from benchmarks.implicit_bias import paper_contexts
 from scaling.errors import ConfigError
 from scaling.limits import LimitCode
 
@@ -20,7 +23,7 @@ def study():
 def test_the_loss_comes_to_the_entropy_and_the_norm_grows(study):
     for end in study.last:
         path = [point for point in study.waypoints if point.optimiser == end.optimiser]
-        assert end.excess_loss < 0.005
+        assert end.excess_loss < 0.01 * path[0].excess_loss  # gradient descent: as 1 / steps
         assert (np.diff([point.norm for point in path[2:]]) > 0).all()
 
 
@@ -85,14 +88,58 @@ def test_no_step_is_no_study():
         study_implicit_bias(contexts_in_the_plane(), steps=0)
 
 
-@pytest.mark.slow
-def test_the_papers_second_experiment_over_ten_thousand_steps():
-    """m 50, d 60, V 10, supports of 6; the bars are loose enough for any seed."""
-    contexts = random_contexts(contexts=50, dimensions=60, vocabulary=10, support=6, seed=3)
+def test_weights_to_start_from_are_where_training_starts():
+    contexts = contexts_in_the_plane()
+    start = np.ones((5, 2))
     study = study_implicit_bias(
-        contexts, steps=10_000, optimisers=[normalised_gradient_descent(0.01)]
+        contexts, steps=1, optimisers=[normalised_gradient_descent(1e-9)], start=start
     )
-    end = study.last[0]
-    assert end.excess_loss < 5e-4
-    assert end.cosine_beyond > 0.96
-    assert end.distance_in_f < 0.01
+    assert study.last[0].norm == pytest.approx(np.sqrt(10))
+    with pytest.raises(ConfigError, match="these contexts take"):
+        study_implicit_bias(contexts, steps=1, start=start.T)
+
+
+def test_the_figures_of_the_paper_have_a_panel_each_for_what_it_shows(tmp_path):
+    contexts = contexts_in_the_plane()
+    study = study_implicit_bias(contexts, steps=20)
+    labels = [study.plot(of=name).get_ylabel() for name in PANELS]
+    assert [label.split()[0] for label in labels] == ["Loss", "Norm", "Cosine", "Distance"]
+    raw_and_corrected = study.plot(of="cosine_beyond").lines
+    assert len(raw_and_corrected) == 6 and len(study.plot(of="norm").lines) == 3
+    save_implicit_bias_figure(study, tmp_path / "steps.png")
+    save_plane_figure(contexts, decide(contexts), tmp_path / "plane.png")
+    with pytest.raises(ConfigError, match="contexts in 3 dimensions: those of 2 can be drawn"):
+        other = random_contexts(contexts=2, dimensions=3, vocabulary=3, support=2, seed=0)
+        save_plane_figure(other, decide(other), tmp_path / "other.png")
+
+
+def test_a_condition_that_fails_has_no_panel_in_the_plane(tmp_path):
+    contexts = random_contexts(contexts=12, dimensions=2, vocabulary=6, support=3, seed=3)
+    save_plane_figure(contexts, decide(contexts), tmp_path / "plane.svg")
+    assert "Rows of" not in (tmp_path / "plane.svg").read_text()
+
+
+@pytest.mark.slow
+def test_the_papers_second_experiment_in_the_median_of_twenty_seeds():
+    """m 50, d 60, V 10, supports of 6, 5,000 sequences. The part on F: .0046 in the median, at most
+    .006 for 17 seeds of 20; it is worse where a token that came once has a context to itself."""
+    ends = [
+        study_implicit_bias(
+            paper_contexts(seed), steps=10_000, optimisers=[normalised_gradient_descent(0.01)]
+        ).last[0]
+        for seed in range(20)
+    ]
+    assert np.median([end.excess_loss for end in ends]) < 5e-4
+    assert min(end.cosine_beyond for end in ends) > 0.96
+    assert np.median([end.distance_in_f for end in ends]) < 0.006
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_the_direction_rises_throughout_a_hundred_thousand_steps_of_gradient_descent(seed):
+    study = study_implicit_bias(
+        paper_contexts(seed), steps=100_000, optimisers=[gradient_descent(0.5)]
+    )
+    assert (np.diff([point.cosine_beyond for point in study.waypoints]) > 0).all()
+    assert study.last[0].cosine_beyond > 0.97
+    assert study.last[0].distance_in_f < 0.006

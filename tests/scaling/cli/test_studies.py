@@ -19,6 +19,15 @@ def test_implicit_bias_writes_its_numbers_and_its_figure(tmp_path, capsys):
     assert str(tmp_path / "implicit_bias.svg") in told.err
 
 
+def test_the_contexts_of_the_plane_are_drawn_too(tmp_path, capsys):
+    words = ["--set", "example=plane", "--set", "steps=20"]
+    assert main(["study", "implicit-bias", *words, "-o", str(tmp_path)]) == 0
+    told = capsys.readouterr()
+    assert "entropy 0.8811 nats a token: compatible, separable" in told.out
+    assert (tmp_path / "plane.svg").read_text().startswith("<?xml")
+    assert str(tmp_path / "plane.svg") in told.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -28,6 +37,10 @@ def test_implicit_bias_writes_its_numbers_and_its_figure(tmp_path, capsys):
         (["--set", "contexts=0"], "0 contexts in 60 dimensions"),
         (["--set", "support=11"], "a support of 11 of 10 tokens"),
         (["--set", "steps=0"], "steps: 0"),
+        (["--set", "sequences=299"], "50 contexts that 6 tokens follow take 300 or more"),
+        (["--set", "example=cube"], "--set example=cube: the one example is plane"),
+        (["--set", "example=plane", "--set", "support=2"], "KEY=VALUE with one of seed, steps"),
+        (["--set", "example=plane", "--set", "run=x"], "give one of them"),
         (["--set", "vocabulary=1000"], "50,000 unknowns"),
         (["--seal", "mine"], "nothing can be sealed"),
     ],
