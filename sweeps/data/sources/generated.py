@@ -33,7 +33,7 @@ class GeneratedCorpus(WindowCorpus):
         return True
 
     def truth(self, inputs: np.ndarray) -> np.ndarray:
-        """See Corpus; unknown where a place sees less than a whole state."""
+        """See Corpus."""
         return self.chain.next_tokens(inputs)
 
     def windows_read(

@@ -66,6 +66,11 @@ class Chain(ABC):
     def next_state(self, state: Any, token: Any) -> Any:
         """The state after one more token."""
 
+    def after_part(self, rows: np.ndarray) -> np.ndarray:
+        """(sequences, vocabulary) Probabilities of the token after rows that show a part of the
+        prefix, of one that has several tokens."""
+        raise NotImplementedError(f"{type(self).__name__} has no prefix of several tokens")
+
     @abstractmethod
     def entropy(self, context: int) -> float:
         """Nats per target of the best possible model, which sees the sequence from its start."""
@@ -117,9 +122,11 @@ class Chain(ABC):
 
     def next_tokens(self, rows: np.ndarray) -> np.ndarray:
         """(sequences, length, vocabulary) Probabilities of the token after each place of rows that
-        are the chain's; NaN before a whole state is seen."""
+        are the chain's."""
         known = np.full((*rows.shape, self.vocab_size), np.nan)
         first = self.prefix_length
+        for place in range(min(first - 1, rows.shape[1])):
+            known[:, place] = self.after_part(rows[:, : place + 1])
         if rows.shape[1] < first:
             return known
         state = self.first_state(self.start_of(rows[:, :first]))
@@ -185,6 +192,14 @@ class MarkovChain(Chain):
     def next_state(self, state: Any, token: Any) -> Any:
         """The oldest token goes."""
         return (state * self.symbols + token) % len(self.rows)
+
+    def after_part(self, rows: np.ndarray) -> np.ndarray:
+        """Of the steady state, what the tokens seen leave of it."""
+        seen = rows.shape[1]
+        whole = self.starts.reshape(self.symbols**seen, self.symbols, -1).sum(axis=-1)
+        chances = whole[rows @ self.symbols ** np.arange(seen - 1, -1, -1)] / _START_TOTAL
+        shares: np.ndarray = chances / chances.sum(axis=1, keepdims=True)
+        return shares
 
     @property
     def entropy_rate(self) -> float:
