@@ -18,6 +18,9 @@ from sweeps.config.section import Section
 TOKEN_TYPES = ("auto", "uint16", "uint32")
 #: Tokenizers that need no file; `sweeps.data.tokens.tokenizer` has them.
 BYTE_TOKENIZERS = ("bytes", "ascii-96")
+#: Languages in which numbers can be said; `sweeps.data.sources.number_words` has them.
+NUMBER_LANGUAGES = ("english", "german")
+LARGEST_NUMBER = 10**9
 #: Of uniform a^n b^n: sentences are held one by one.
 LARGEST_N = 1024
 #: The dataclass of each source, by its name; a subclass of DataConfig that has one enters itself.
@@ -83,7 +86,7 @@ class DataConfig(Section, place="data"):
     def is_path(cls, name: str, value: str) -> bool:
         """Globs of text, and a tokenizer that is a file."""
         is_file = name == "tokenizer" and value.endswith(".json")
-        return name in ("files", "validation_files") or is_file
+        return name in ("files", "validation_files", "target_files") or is_file
 
     def check_tokenizer(self, name: str | None) -> None:
         """Refuse a tokenizer that is neither known nor a file."""
@@ -317,3 +320,69 @@ class AnbnData(SentenceData, source="anbn"):
             raise ConfigError(f"{self.key('q')} is {self.q:g}; it lies between 0 and 1")
         if self.longest is not None and self.longest > LARGEST_N:
             raise ConfigError(f"{self.key('longest')} is {self.longest}; at most {LARGEST_N:,}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsData(StoredData, source="pairs"):
+    """Sources and their targets, such as sentences and their translations: one pair a sequence, and
+    a block of model.context + 1 tokens is a source, a separator, the target, its end, and padding
+    that counts nowhere. `objective: conditional` asks for target and end alone."""
+
+    instead = {
+        "vocab_size": "the tokenizer has it",
+        "token_type": "the tokenizer has it",
+        "undecodable": "pairs are UTF-8, each line of them",
+        "symbols": "its tokens are the tokenizer's",
+    }
+
+    files: tuple[str, ...] = ()
+    """Globs of UTF-8 text, a pair a line: source, tab, target; or, with target_files, a source a
+    line. None: numbers in words."""
+    target_files: tuple[str, ...] = ()
+    """Globs of as many files, whose lines are the targets of those of `files`, in order."""
+    tokenizer: str = "characters"
+    """`characters` (those that occur), `bytes`, or the path of a tokenizer.json as `scaling
+    tokenize` trains it. Of numbers: characters."""
+    source_tokens: int | None = None
+    """Of a block, the places of a source and its separator; the others are for the target and its
+    end. A pair that does not fit is left out, and the plan says how many. Null: as leaves out
+    fewest."""
+    validation_share: float = 0.05
+    """Share of the pairs of files that is held back by source, never trained on, chosen by content;
+    up to validation_windows of them are measured."""
+    languages: tuple[str, ...] = NUMBER_LANGUAGES
+    """Of numbers: the source's language and the target's, of english and german."""
+    largest: int = LARGEST_NUMBER
+    """Of numbers: all from 0 to this one, each as likely; validation_windows of them are held
+    back, and no other number is measured."""
+    seed: int = 0
+    """Of numbers: which are held back."""
+
+    def __post_init__(self) -> None:
+        """Refuse what the other kind of pairs uses, and numbers that cannot be said."""
+        super().__post_init__()
+        self.check_positive("source_tokens", "largest")
+        self.check_not_negative("seed")
+        if self.files:
+            off = f"is for numbers in words, and {self.key('files')} are given; drop one of the two"
+            self.check_unused(off, "languages", "largest", "seed")
+        else:
+            off = f"is for {self.key('files')}, and there are none; drop it, or give some"
+            self.check_unused(off, "target_files", "tokenizer", "source_tokens", "validation_share")
+        if not self.tokenizer.endswith(".json"):
+            known = ("characters", "bytes", "a path of a tokenizer.json")
+            self.check_word("tokenizer", known)
+        if not 0 < self.validation_share < 1:
+            raise ConfigError(
+                f"{self.key('validation_share')} is {self.validation_share:g}; it lies between 0 "
+                "and 1"
+            )
+        if len(set(self.languages)) != 2 or not set(self.languages) <= set(NUMBER_LANGUAGES):
+            raise ConfigError(
+                f"{self.key('languages')} is {list(self.languages)}; give two, a source's and a "
+                f"target's, of {', '.join(NUMBER_LANGUAGES)}"
+            )
+        if self.largest > LARGEST_NUMBER:
+            raise ConfigError(
+                f"{self.key('largest')} is {self.largest}; at most {LARGEST_NUMBER:,}"
+            )

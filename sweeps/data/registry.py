@@ -11,6 +11,7 @@ from sweeps.config.data import (
     DataConfig,
     GrammarData,
     MarkovData,
+    PairsData,
     ShardsData,
     SparseContextsData,
     TextData,
@@ -19,6 +20,7 @@ from sweeps.config.images import ImagesData
 from sweeps.data.images.source import load_images
 from sweeps.data.sources.base import Corpus
 from sweeps.data.sources.generated import load_bigram_tasks, load_markov
+from sweeps.data.sources.pairs import load_pairs
 from sweeps.data.sources.sentences import load_anbn, load_grammar
 from sweeps.data.sources.sparse_contexts import load_sparse_contexts
 from sweeps.data.sources.text import load_text
@@ -49,4 +51,5 @@ LOADERS: dict[type[DataConfig], Callable[[Any, int], Corpus]] = {
     GrammarData: load_grammar,
     AnbnData: load_anbn,
     ImagesData: load_images,
+    PairsData: load_pairs,
 }

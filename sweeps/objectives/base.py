@@ -47,11 +47,16 @@ class Objective(Protocol):
         """The objective as it is asked of this family, by a view that it has; else ConfigError."""
 
     def resolved(
-        self, targets: TargetsConfig, context: int, counted: float | None = None
+        self,
+        targets: TargetsConfig,
+        context: int,
+        counted: float | None = None,
+        pair_room: int | None = None,
     ) -> TargetsConfig | None:
         """The settings with its own in place of none, part of a run's identity; None: it has none.
-        `counted`: next tokens of a block that count, on the average; None: all. Raises ConfigError
-        for settings that it does not use and blocks that cannot be asked by them."""
+        `counted`: next tokens of a block that count, on the average; None: all. `pair_room`: of
+        pairs, the room for a source. Raises ConfigError for settings that it does not use and
+        blocks that cannot be asked by them."""
 
     def configured(self, targets: TargetsConfig | None, symbols: int) -> Objective:
         """The objective by such settings, on a corpus of so many tokens: its own follow them."""
@@ -92,12 +97,25 @@ class CrossEntropyObjective:
         )
 
     def resolved(
-        self, targets: TargetsConfig, context: int, counted: float | None = None
+        self,
+        targets: TargetsConfig,
+        context: int,
+        counted: float | None = None,
+        pair_room: int | None = None,
     ) -> TargetsConfig | None:
         """See Objective."""
+        self.check_no_pairs(pair_room)
         unused = f'is not used by objective "{self.name}"; drop it'
         targets.check_unused(unused, *targets.field_types())
         return None
+
+    def check_no_pairs(self, pair_room: int | None) -> None:
+        """Refuse pairs, of which it would ask for sources, too."""
+        if pair_room is not None:
+            raise ConfigError(
+                f'objective "{self.name}" asks for every token, and of pairs (data.source) the '
+                'sources are given; set "objective: conditional"'
+            )
 
     def configured(self, targets: TargetsConfig | None, symbols: int) -> Self:
         """See Objective."""

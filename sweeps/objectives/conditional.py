@@ -2,19 +2,24 @@
 
 A decoder reads both as one sequence, the source as a prefix, and only the target's tokens count. A
 family with an encoder reads the source there, and the target behind a start token. The targets are
-the same, so losses of both compare.
+the same, so losses of both compare. Of pairs, whose corpus says what counts, each has a source of
+its own length; what fills its place in an encoder is padding, which nothing attends to.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scaling.errors import ConfigError
 from sweeps.config.targets import TargetsConfig
 from sweeps.data.batch import Batch
 from sweeps.models.family import Family, View
 from sweeps.objectives.base import CrossEntropyObjective
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,20 @@ class Conditional(CrossEntropyObjective):
         return super().suited_to(family)
 
     def resolved(
-        self, targets: TargetsConfig, context: int, counted: float | None = None
+        self,
+        targets: TargetsConfig,
+        context: int,
+        counted: float | None = None,
+        pair_room: int | None = None,
     ) -> TargetsConfig:
         """See Objective."""
         targets.check_unused(f'is not used by objective "{self.name}"; drop it', "mask_share")
+        if pair_room is not None:
+            targets.check_unused(
+                "splits blocks of text, and each pair says where its own source ends; drop it",
+                "source_tokens",
+            )
+            return TargetsConfig(source_tokens=pair_room)
         source = targets.source_tokens or max(1, context // 2)
         if source > context:
             raise ConfigError(
@@ -68,6 +83,8 @@ class Conditional(CrossEntropyObjective):
         encoder, the source and the target in two."""
         import torch
 
+        if batch.weights is not None:
+            return self._of_pairs(batch, batch.weights) if self.view == "source" else batch
         if self.view == "source":
             target = batch.targets[..., self.source_tokens - 1 :]
             start = torch.full_like(target[..., :1], self.start_token)
@@ -76,3 +93,21 @@ class Conditional(CrossEntropyObjective):
         weights = torch.zeros_like(batch.inputs, dtype=torch.float32)
         weights[..., self.source_tokens - 1 :] = 1
         return Batch(batch.inputs, batch.targets, weights)
+
+    def _of_pairs(self, batch: Batch, weights: Tensor) -> Batch:
+        """The blocks of pairs in two, each at the first token that counts."""
+        import torch
+
+        # the separator is the input of the first token that counts, and the last of the source
+        length = batch.inputs.shape[-1]
+        separator = weights.argmax(dim=-1, keepdim=True)
+        places = torch.arange(self.source_tokens, device=separator.device)
+        is_source = places <= separator
+        source = batch.inputs.gather(-1, torch.minimum(places, separator))
+        behind = separator + torch.arange(self.targets_of(length), device=separator.device)
+        within = behind.clamp(max=length - 1)
+        target = batch.targets.gather(-1, within)
+        counts = weights.gather(-1, within) * (behind == within)
+        start = torch.full_like(target[..., :1], self.start_token)
+        inputs = torch.cat((start, target[..., :-1]), dim=-1)
+        return Batch(inputs, target, counts, source, is_source)

@@ -37,9 +37,14 @@ class Masked(CrossEntropyObjective):
     mask_token: int = 0
 
     def resolved(
-        self, targets: TargetsConfig, context: int, counted: float | None = None
+        self,
+        targets: TargetsConfig,
+        context: int,
+        counted: float | None = None,
+        pair_room: int | None = None,
     ) -> TargetsConfig:
         """See Objective."""
+        self.check_no_pairs(pair_room)
         targets.check_unused(f'is not used by objective "{self.name}"; drop it', "source_tokens")
         if counted is not None and counted <= 1:
             raise ConfigError(

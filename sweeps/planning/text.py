@@ -97,7 +97,8 @@ def recipe_text(plan: SweepPlan) -> str:
     if family.recipe_note:
         rule += f"{family.name}: {family.recipe_note}\n"
     run = plan.runs[0]
-    share = run.asks.targets_of(run.shape.context) / run.shape.context
+    counted_ = run.data.sequence_targets or run.asks.targets_of(run.shape.context)
+    share = counted_ / run.shape.context
     if share != 1:
         rule += (
             f"objective {plan.config.objective}: {share:.1%} of the tokens read count; the rules "

@@ -24,7 +24,7 @@ class Table(StackedWeights):
         generator = torch.Generator().manual_seed(0)
         self.start(torch.randn(REPLICAS, VOCABULARY**2, generator=generator))
 
-    def forward(self, tokens, source=None):
+    def forward(self, tokens, *source):
         (table,) = self.matrices().values()
         return F.one_hot(tokens.flatten(1), VOCABULARY).float() @ table
 

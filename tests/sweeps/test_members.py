@@ -98,6 +98,34 @@ def test_it_sweeps_from_a_config_to_records_and_kept_weights(family, objective, 
 
 
 @pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("family", FAMILY)
+def test_every_family_trains_on_pairs(family, tmp_path):
+    """Every family takes the objective that pairs need; packed, resumed and in micro-batches."""
+    data = {"source": "pairs", "largest": 199, "validation_windows": 40, "max_epochs": 10}
+    kept = {"keep_weights": True, "weights_folder": str(tmp_path), "device": "cpu", "workers": 1}
+    model = {"family": family, "context": 60, **FAMILY[family][0]}
+    changes = {"data": data, "model": model, "launch": kept}
+    config = config_from_mapping(mapping(family, "conditional", **changes))
+    plan, store = plan_sweep(config), MemoryStore()
+    corpus = load_corpus(config.data, 60)
+    assert run_sweep(plan, store).count(RunState.FINISHED) == len(plan.runs) == 4
+    assert len({run.data.eval_hash for run in plan.runs}) == 1
+    for run in plan.runs:
+        record = store.records[run.run_id]
+        assert record["loss_kind"] == "nats_per_target_token"
+        assert record["source_tokens"] == corpus.pair_summary.source_tokens
+        assert 0 < record["loss_stderr"] < record["loss"] < math.log(25)
+        model = read_weights(record["weights_file"], record["weights_sha256"], run.run_id).model
+        assert evaluate(model, corpus, run.asks)[0] == pytest.approx(record["loss"], abs=1e-5)
+    bench = Bench(
+        config=config, corpus=corpus, tokens=4000, seeds=(1,), widths=(8, 16), depths=(1,)
+    )
+    tried = (check_initial_loss, check_packing, check_accumulation, check_resume)
+    findings = [found for check in tried for found in check(bench)]
+    assert {found.check: found.verdict for found in findings if found.verdict != "pass"} == {}
+
+
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(("family", "objective"), PAIRS)
 def test_its_learning_rate_is_checked_and_its_trunks_branch(family, objective):
     changes = {

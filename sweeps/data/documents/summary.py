@@ -37,3 +37,24 @@ class TextSummary:
             copied_bytes=copied_bytes,
             first_copy=first,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsSummary:
+    """Sources and targets, counted; tokens of a source are counted with its separator, of a target
+    with its end."""
+
+    training: int
+    validation: int
+    """Pairs that are measured."""
+    left_out: int
+    """Pairs that are neither, since they are longer than a block of context + 1 tokens has room."""
+    first_left_out: str
+    """Where the first of these stands, and its tokens; empty where there are none."""
+    source_tokens: int
+    """Room for a source."""
+    target_tokens: int
+    """Room for a target."""
+    mean_source_tokens: float
+    """Of those that are measured."""
+    mean_target_tokens: float

@@ -21,7 +21,7 @@ from sweeps.data.batch import Batch
 if TYPE_CHECKING:
     import torch
 
-    from sweeps.data.documents.summary import TextSummary
+    from sweeps.data.documents.summary import PairsSummary, TextSummary
     from sweeps.data.tokens.vocabulary import Vocabulary
 
 #: `train_tokens` of a source that never repeats itself.
@@ -54,12 +54,16 @@ class CorpusFacts:
     sequence_entropy: float | None = None
     """Nats a sequence, where sequences are whole: entropy times sequence_targets."""
     sequence_targets: float | None = None
-    """Targets of a sequence that count, on the average of all that can come."""
+    """Targets of a sequence that count, on the average of all that can come; of pairs, on that of
+    the validation set."""
     source_tokens: int | None = None
     """Tokens that each sequence begins with and that are given, where the corpus has such."""
     token_unit: str | None = None
     """What a token is that no loss of other tokens compares with, such as a dimension of an image;
     None: a token."""
+    pair_room: int | None = None
+    """Of pairs: how many of a block's tokens are kept for a source and its separator; the others
+    are for its target."""
 
     @property
     def entropy_facts(self) -> dict[str, float | None]:
@@ -82,8 +86,15 @@ class Corpus(ABC):
     """Lines for people: what it is made of, where documents do not say so."""
     text: TextSummary | None = None
     """Its documents, counted; None where tokens came from elsewhere."""
+    pair_summary: PairsSummary | None = None
+    """Its sources and targets, counted; None where it has none."""
     vocabulary: Vocabulary | None = None
     """What its tokens stand for; None: they have numbers alone."""
+
+    @property
+    def own_tokens(self) -> float | None:
+        """Tokens of a block of context + 1 that are no padding, on the average; None: all."""
+        return None
 
     @property
     def knows_truth(self) -> bool:

@@ -47,6 +47,11 @@ class SentenceCorpus(Corpus):
     """(sequences, context + 1) The validation sentences, as `rows_of` makes them."""
 
     @property
+    def own_tokens(self) -> float:
+        """See Corpus: the start, and what follows it."""
+        return 1 + (self.facts.sequence_targets or 0)
+
+    @property
     def knows_truth(self) -> bool:
         """See Corpus; not of rules with left recursion."""
         return not self.language.is_left_recursive

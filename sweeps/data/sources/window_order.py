@@ -23,7 +23,10 @@ class LongOrder:
 
     def positions(self, first: int, last: int) -> np.ndarray:
         """The window numbers of the run's sequences first to last - 1."""
-        numbers = np.arange(first, last, dtype=np.int64)
+        return self.at(np.arange(first, last, dtype=np.int64))
+
+    def at(self, numbers: np.ndarray) -> np.ndarray:
+        """The window numbers of the run's sequences of these numbers."""
         epochs, found = numbers // self.windows, numbers % self.windows
         found = self._permuted(found, epochs)
         while (beyond := found >= self.windows).any():

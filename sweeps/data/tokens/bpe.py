@@ -19,7 +19,8 @@ from sweeps.data.documents.atomic import write_atomically
 from sweeps.data.documents.files import stream_documents
 
 END_OF_DOCUMENT = "<|endoftext|>"
-_LOGITS_MULTIPLE = 64  # matrices of such a width are fast on every GPU
+#: Matrices of such a width are fast on every GPU.
+LOGITS_MULTIPLE = 64
 _ALPHABET = 256
 _PIECE_BYTES = 1 << 20
 
@@ -50,7 +51,7 @@ class BpeTokenizer:
     @property
     def logits(self) -> int:
         """`vocab_size` rounded up to a multiple of 64; the model masks what is beyond it."""
-        return -(-self.vocab_size // _LOGITS_MULTIPLE) * _LOGITS_MULTIPLE
+        return -(-self.vocab_size // LOGITS_MULTIPLE) * LOGITS_MULTIPLE
 
     @property
     def end_token(self) -> int:

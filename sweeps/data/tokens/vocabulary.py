@@ -7,7 +7,7 @@ trained. Where tokens stand for no text they have names: those of a grammar's sy
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -151,6 +151,88 @@ class SymbolVocabulary:
         return {"kind": "symbols", "names": self.names, "start": self.start, "end": self.end}
 
 
+@dataclass(frozen=True)
+class CharacterVocabulary:
+    """Characters, each a token."""
+
+    characters: str
+    """In the order of their tokens."""
+    end: int | None = None
+    stands_for_text: bool = True
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> CharacterVocabulary:
+        """Of the characters that occur."""
+        return cls("".join(sorted(set().union(*texts))))
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        return {character: token for token, character in enumerate(self.characters)}
+
+    def encode(self, content: bytes, *, begins: bool = True) -> list[int]:
+        """See Vocabulary."""
+        text = _as_text(content)
+        try:
+            return [self._places[character] for character in text]
+        except KeyError as error:
+            raise ConfigError(
+                f'"{printable(error.args[0])}" is none of the run\'s characters; there are: '
+                f"{printable(self.characters, most=200)}"
+            ) from error
+
+    def spell(self, token: int) -> bytes:
+        """See Vocabulary."""
+        return self.characters[token : token + 1].encode()
+
+    def to_document(self) -> dict[str, Any]:
+        """See Vocabulary."""
+        return {"kind": "characters", "characters": self.characters}
+
+
+@dataclass(frozen=True)
+class PairVocabulary:
+    """Of pairs: the tokens of another vocabulary, and behind them a separator between source and
+    target, which a tab stands for, an end of the target, and padding."""
+
+    words: Vocabulary
+    size: int
+    """Tokens of the other vocabulary."""
+    stands_for_text: bool = True
+
+    @property
+    def separator(self) -> int:
+        """Ends a source."""
+        return self.size
+
+    @property
+    def end(self) -> int:
+        """Ends a target."""
+        return self.size + 1
+
+    @property
+    def padding(self) -> int:
+        """Fills a block."""
+        return self.size + 2
+
+    def encode(self, content: bytes, *, begins: bool = True) -> list[int]:
+        """See Vocabulary: a source, or with a tab a source and the beginning of its target; of what
+        does not begin, a target."""
+        if not begins:
+            return self.words.encode(content)
+        source, _, target = content.partition(b"\t")
+        return [*self.words.encode(source), self.separator, *self.words.encode(target)]
+
+    def spell(self, token: int) -> bytes:
+        """See Vocabulary."""
+        if token < self.size:
+            return self.words.spell(token)
+        return {self.separator: b"\t", self.end: b"\n"}.get(token, b"")
+
+    def to_document(self) -> dict[str, Any]:
+        """See Vocabulary."""
+        return {"kind": "pairs", "words": self.words.to_document(), "size": self.size}
+
+
 def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     """What the tokens of a tokenizer stand for."""
     if isinstance(tokenizer, ByteTokenizer):
@@ -172,6 +254,10 @@ def vocabulary_from(document: Mapping[str, Any]) -> Vocabulary:
         except Exception as error:  # the package raises no other
             raise ValueError(f"a tokenizer.json that is none ({error})") from error
         return found
+    if document["kind"] == "characters":
+        return CharacterVocabulary(str(document["characters"]))
+    if document["kind"] == "pairs":
+        return PairVocabulary(vocabulary_from(document["words"]), int(document["size"]))
     if document["kind"] == "symbols":
         names, places = tuple(map(str, document["names"])), (document["start"], document["end"])
         if any(place is not None and not 0 <= place < len(names) for place in places):

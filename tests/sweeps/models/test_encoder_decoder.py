@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.compute import FlopConvention
 from scaling.errors import ConfigError
@@ -76,6 +78,46 @@ def test_the_order_of_the_source_matters(model):
     tokens, source = pair()
     with torch.no_grad():
         assert not torch.allclose(model(tokens, source), model(tokens, source.flip(-1)))
+
+
+@pytest.mark.parametrize("length", range(1, 5))
+def test_padding_of_a_source_is_seen_by_nobody_whatever_stands_there(model, length):
+    tokens, source = pair()
+    is_source = (torch.arange(5) < length).expand(1, 1, 5)
+    with torch.no_grad():
+        found = model(tokens, source, is_source)
+        for place in range(length, 5):
+            assert torch.equal(found, model(tokens, changed(source, place), is_source))
+        for place in range(length):
+            assert not torch.allclose(found, model(tokens, changed(source, place), is_source))
+        # float32 sums over fewer places
+        torch.testing.assert_close(found, model(tokens, source[..., :length]))
+
+
+def test_the_padding_of_a_source_has_no_gradient(model):
+    tokens, source = pair()
+    source = source % 10 + 10 * (torch.arange(5) >= 3)  # the padding has tokens of its own
+    weights = model.weights.detach().clone().requires_grad_(True)
+    rows = torch.func.functional_call(
+        model, {"weights": weights}, (tokens % 10, source, torch.arange(5).expand(1, 1, 5) < 3)
+    )
+    rows.square().sum().backward()
+    embedding = weights.grad[0, model.groups["embedding"]].view(20, 16)
+    assert not embedding[10:].any()
+    assert embedding[source[0, 0, :3]].any()
+
+
+def test_padding_is_counted_as_the_rest_by_the_frameworks_counter():
+    made = shape()
+    model, (tokens, source) = FAMILY.build(made, [1], ModelOptions()), pair()
+    is_source = torch.arange(5).expand(1, 1, 5) < 3
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(tokens, source, is_source).sum().backward()
+    assert counter.get_total_flops() == made.flops_per_sequence(FlopConvention.FULL)
+    # and cross-attention is among it: it alone reads both 8 places and 5
+    crossed = 2 * 2 * 8 * 5 * 16 * 2 * 3  # scores and sums; width, depth; forward and backward
+    without = counter.get_total_flops() - crossed
+    assert without == made.flops_per_sequence(FlopConvention.STANDARD) + 12 * 2 * 16 * (25 + 64)
 
 
 def test_flop_of_a_pair_by_hand():

@@ -224,6 +224,40 @@ def test_generated_text_is_said_to_have_no_end(tiny_mapping):
     assert TrainingText.of(plan).document()["train_tokens"] is None
 
 
+@pytest.mark.parametrize("family", ["slt-dec/1", "encoder_decoder/1"])
+def test_a_plan_of_pairs_says_how_many_are_left_out_and_how_much_is_padding(
+    tiny_mapping, tmp_path, family
+):
+    lines = ["abc\tde"] * 5 + ["fg\thij"] * 4 + ["k" * 20 + "\tl"]
+    (tmp_path / "pairs.tsv").write_text("\n".join(lines))
+    data = {"source": "pairs", "files": [str(tmp_path / "pairs.tsv")], "validation_share": 0.4}
+    model = tiny_mapping["model"] | {"family": family, "context": 15}
+    changes = {"data": data | {"max_epochs": 1e9}, "model": model, "objective": "conditional"}
+    plan = plan_sweep(config_from_mapping(tiny_mapping | changes))
+    said = plan_text(plan)
+    document = TrainingText.of(plan).document()
+    pairs = document["pairs"]
+    assert pairs["left_out"] == 1 and pairs["training"] + pairs["validation"] == 9
+    assert "1 pair left out, longer than a block has room (" in said
+    assert f"the first is {tmp_path}/pairs.tsv, line 10, 21 and 2 tokens" in said
+    # either source makes a block of 7 tokens: the decoder reads 6 of its 15 places, the encoder and
+    # its decoder 7 of their 16
+    own = pairs["mean_source_tokens"] + pairs["mean_target_tokens"]
+    assert own == 7
+    share = 1 - (6 / 15 if family == "slt-dec/1" else 7 / 16)
+    assert document["padding_share"] == pytest.approx(share)
+    assert f"padding: {share:.1%} of the places that are computed" in said
+    assert f"{pairs['training']} pairs to train on and {pairs['validation']} to measure on" in said
+
+
+def test_a_plan_of_sentences_says_how_much_is_padding(tiny_mapping):
+    data = {"source": "anbn", "lengths": "uniform", "longest": 6}  # 2 to 12 tokens and an end
+    plan = plan_sweep(config_from_mapping(tiny_mapping | {"data": data}))
+    context = plan.config.model.context
+    assert TrainingText.of(plan).padding_share == pytest.approx(1 - 8 / context)
+    assert f"padding: {1 - 8 / context:.1%} of the places" in plan_text(plan)
+
+
 def test_a_plan_says_which_text_was_left_out(tiny_mapping, text_files):
     (text_files / "bad.txt").write_bytes(b"\xff no text")
     with pytest.raises(CorpusError, match="leave such documents out: data.undecodable skip"):

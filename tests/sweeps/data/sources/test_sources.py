@@ -9,6 +9,7 @@ from sweeps.config.data import (
     BigramTasksData,
     GrammarData,
     MarkovData,
+    PairsData,
     ShardsData,
     SparseContextsData,
     TextData,
@@ -112,6 +113,24 @@ class TestBigramTasks(SourceContract):
 
     def load(self, place, *, other=False):
         return load(BigramTasksData(symbols=8, tasks=5, seed=int(other), validation_windows=200))
+
+
+class TestNumberPairs(SourceContract):
+    config = PairsData
+
+    def load(self, place, *, other=False):
+        data = PairsData(largest=4000, seed=int(other), validation_windows=200)
+        return load(data, 90)
+
+
+class TestFilePairs(SourceContract):
+    config = PairsData
+
+    def load(self, place, *, other=False):
+        place.mkdir(exist_ok=True)
+        lines = [f"{number}\t{number * number}" for number in range(1000 + other)]
+        (place / "pairs.tsv").write_text("\n".join(lines))
+        return load(PairsData(files=(f"{place}/*.tsv",)))
 
 
 def test_every_source_is_held_to_the_contract():
