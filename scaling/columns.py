@@ -83,6 +83,14 @@ COLUMNS: dict[str, Column] = {
     "sequence_targets": Column("targets per sequence on the average, padding not counted"),
     "params_embedding": Column("parameters of the input embedding"),
     "params_head": Column("parameters of the output head"),
+    "params_encoder": Column(
+        "parameters of the encoder's blocks", "size", "parameters of the encoder's blocks"
+    ),
+    "params_decoder": Column(
+        "parameters of the decoder's blocks, where there is an encoder beside them",
+        "size",
+        "parameters of the decoder's blocks",
+    ),
     "unique_tokens": Column(
         "distinct training tokens; tokens / unique_tokens = epochs",
         "size",
@@ -94,7 +102,10 @@ COLUMNS: dict[str, Column] = {
     "planned_steps": Column("optimizer steps that it was planned to take"),
     # shape
     "width": Column("residual stream width", "number", "width"),
-    "depth": Column("layers", "number", "depth"),
+    "depth": Column("layers; of an encoder-decoder those of the decoder", "number", "depth"),
+    "encoder_depth": Column(
+        "layers of the encoder, where there is one", "number", "depth of the encoder"
+    ),
     "heads": Column("attention heads"),
     "context": Column("tokens per sequence"),
     "vocab_size": Column("size of the vocabulary"),

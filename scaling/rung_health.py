@@ -25,7 +25,10 @@ class Health(StrEnum):
     """The recipe's cap bound the learning rate; treated as soft."""
 
 
-_RUNG = ("family", "width", "depth", "heads", "context", "vocab_size", "data", "recipe_hash")
+_RUNG = (
+    *("family", "width", "depth", "encoder_depth", "heads", "context", "vocab_size"),
+    *("data", "recipe_hash"),
+)
 
 
 def rung_columns(table: "pd.DataFrame") -> list[str]:

@@ -31,6 +31,9 @@ class Grid(Section):
     depth: tuple[int, ...] = ()
     """Numbers of blocks. In `grid` none means 1; in `cells` and `held_out` none means those of
     `grid`."""
+    encoder_depth: tuple[int, ...] = ()
+    """Of a family with an encoder: numbers of its blocks, while `depth` counts the decoder's. In
+    `grid` none means as many as `depth`; in `cells` and `held_out` none means those of `grid`."""
     tokens: tuple[float, ...] = ()
     """Training tokens, rounded to whole optimizer steps."""
     tokens_per_param: tuple[float, ...] = ()
@@ -43,11 +46,12 @@ class Grid(Section):
 
     def __post_init__(self) -> None:
         """Refuse values that no run can have."""
-        for name in ("width", "depth", "tokens", "tokens_per_param", "flops"):
+        counts = ("width", "depth", "encoder_depth")
+        for name in (*counts, "tokens", "tokens_per_param", "flops"):
             for value in getattr(self, name):
                 if not 0 < value < float("inf"):
                     raise ConfigError(f"{name} holds {value:g}; every value must be positive")
-        for name, most in (("width", WIDEST), ("depth", DEEPEST)):
+        for name, most in zip(counts, (WIDEST, DEEPEST, DEEPEST), strict=True):
             if max(getattr(self, name), default=0) > most:
                 raise ConfigError(f"{name} holds {max(getattr(self, name))}; at most {most:,}")
         if any(seed < 0 for seed in self.seed):
@@ -56,7 +60,8 @@ class Grid(Section):
     @property
     def runs(self) -> int:
         """How many runs the product of its lists holds, before any is left out."""
-        lists = (self.width, self.depth, self.tokens, self.tokens_per_param, self.flops, self.seed)
+        sizes = (self.width, self.depth, self.encoder_depth)
+        lists = (*sizes, self.tokens, self.tokens_per_param, self.flops, self.seed)
         return prod(len(values) or 1 for values in lists)
 
     @property
@@ -218,7 +223,7 @@ class SweepConfig(Section):
                 "fsdp shares the model among several; drop one of the two"
             )
         blocks = [*self.cells, *self.held_out]
-        for name in ("depth", "seed"):
+        for name in ("depth", "encoder_depth", "seed"):
             own = not self.grid.width and all(getattr(block, name) for block in blocks)
             if own and getattr(self.grid, name):
                 raise ConfigError(

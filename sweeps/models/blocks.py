@@ -82,9 +82,11 @@ class Blocks(StackModel):
         is_causal: bool,
         past: LayerCache | None = None,
         mask: Tensor | None = None,
+        scale: float | None = None,
     ) -> Tensor:
         """x, (replicas, positions, width), and what its positions see of each other, and of the
-        past; the matrices into the branch and out of it. `mask`: what they see where not all."""
+        past; the matrices into the branch and out of it. `mask`: what they see where not all;
+        `scale`: of the branch, where that is not the model's."""
         x, query, key, value = project_heads(x, matrices[0], turns, sequences, self.heads)
         if past is None:
             mixed = F.scaled_dot_product_attention(
@@ -97,19 +99,25 @@ class Blocks(StackModel):
             )
         else:
             mixed = past.attend(query, key, value, self.attention_scale)
-        return self._add_mixed(x, mixed, matrices[1])
+        return self._add_mixed(x, mixed, matrices[1], scale)
 
-    def _add_mixed(self, x: Tensor, mixed: Tensor, matrix: Tensor) -> Tensor:
+    def _add_mixed(
+        self, x: Tensor, mixed: Tensor, matrix: Tensor, scale: float | None = None
+    ) -> Tensor:
         """x and what attention mixed for it, (all sequences, heads, length, head size)."""
-        return add_product(x, mixed.transpose(1, 2).reshape(x.shape), matrix, self.residual_scale)
+        mixed = mixed.transpose(1, 2).reshape(x.shape)
+        return add_product(x, mixed, matrix, scale or self.residual_scale)
 
-    def _add_mlp(self, x: Tensor, mlp_in: Tensor, mlp_out: Tensor) -> Tensor:
+    def _add_mlp(
+        self, x: Tensor, mlp_in: Tensor, mlp_out: Tensor, scale: float | None = None
+    ) -> Tensor:
         """x and its MLP branch."""
+        scale = scale or self.residual_scale
         if self.mlp == "relu2":
-            return add_squared_relu_mlp(x, mlp_in, mlp_out, self.residual_scale)
+            return add_squared_relu_mlp(x, mlp_in, mlp_out, scale)
         x, hidden = norm_project(x, mlp_in)
         gate, value = hidden.chunk(2, dim=-1)
-        return add_product(x, F.silu(gate) * value, mlp_out, self.residual_scale)
+        return add_product(x, F.silu(gate) * value, mlp_out, scale)
 
     def _turns(self, length: int, first: int = 0) -> Tensor:
         """The rotation of each position from `first` on, in the form that is fastest here."""

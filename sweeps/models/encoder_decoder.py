@@ -24,11 +24,11 @@ class EncoderDecoderFamily:
 
     name: str = "encoder_decoder/1"
     views: frozenset[View] = frozenset({"source"})
-    can: frozenset[Ability] = frozenset({"depth", "continue"})
+    can: frozenset[Ability] = frozenset({"depth", "encoder_depth", "continue"})
     recipe_note: str = (
-        "depth counts the blocks of each of its two stacks; the rules for width and depth hold by "
-        "their argument (every branch has the decoder's scale), those for batch and tokens were "
-        "measured on the decoder alone: have health.check_learning_rate see"
+        "the rules for width and depth hold by their argument (a branch counts as one over the "
+        "blocks of its own stack; the optimizer's epsilon goes by the decoder's), those for batch "
+        "and tokens were measured on the decoder alone: have health.check_learning_rate see"
     )
 
     def shape(
@@ -40,6 +40,7 @@ class EncoderDecoderFamily:
         vocab_size: int,
         view: View = "source",
         source_tokens: int | None = None,
+        encoder_depth: int | None = None,
     ) -> EncoderDecoderShape:
         """See Family."""
         if source_tokens is None:
@@ -53,6 +54,7 @@ class EncoderDecoderFamily:
             mlp=model.mlp,
             tied_head=model.tied_head,
             source_tokens=source_tokens,
+            encoder_blocks=None if encoder_depth == depth else encoder_depth,
         )
 
     def build(

@@ -31,8 +31,7 @@ _BLOCKS = {
     "encoder": ("attention_in", "attention_out", *_MLP),
     "decoder": ("attention_in", "attention_out", "query_in", "cross_out", *_MLP),
 }
-#: The same in the order of the weights.
-_ENCODER = _BLOCKS["encoder"]
+#: All of a decoder's block in the order of the weights.
 _DECODER = ("attention_in", "attention_out", "query_in", "memory_in", "cross_out", *_MLP)
 
 
@@ -51,6 +50,9 @@ class EncoderDecoder(StackedWeights, Blocks):
         )
         self.shape = shape
         self.source_tokens = shape.source_tokens
+        self._depths = {"encoder": shape.encoder_depth, "decoder": shape.depth}
+        # Branches of a stack weigh as one over its blocks, as the recipe has it for the decoder's.
+        self.encoder_scale = options.residual_scale * shape.depth / shape.encoder_depth
         if self.used_vocab_size < shape.vocab_size:
             self.start_token = self.used_vocab_size  # the objective's own, behind the corpus'
         self.layout = _layout(shape)
@@ -94,8 +96,10 @@ class EncoderDecoder(StackedWeights, Blocks):
         x = self._first(source, weights["embedding"])
         for attention_in, attention_out, mlp_in, mlp_out in self._layers(weights, "encoder"):
             matrices = attention_in, attention_out
-            x = self._add_attention(x, matrices, heres, sequences, is_causal=False, mask=mask)
-            x = self._add_mlp(x, mlp_in, mlp_out)
+            x = self._add_attention(
+                x, matrices, heres, sequences, is_causal=False, mask=mask, scale=self.encoder_scale
+            )
+            x = self._add_mlp(x, mlp_in, mlp_out, self.encoder_scale)
         found = []
         for layer in range(self.shape.depth):
             memory_in = weights[f"decoder{layer}.memory_in"]
@@ -116,18 +120,18 @@ class EncoderDecoder(StackedWeights, Blocks):
         x = self._first(tokens, weights["embedding"])
         layers = self._layers(weights, "decoder")
         for matrices, past, (key, value) in zip(layers, pasts, source.layers, strict=True):
-            into, out, query_in, cross_out, *mlp = matrices
+            into, out, query_in, cross_out, mlp_in, mlp_out = matrices
             x = self._add_attention(x, (into, out), theres, sequences, is_causal=True, past=past)
             x, query = project_queries(x, query_in, theres, sequences, self.heads)
             mixed = F.scaled_dot_product_attention(
                 query, key, value, attn_mask=source.mask, scale=self.attention_scale
             )
-            x = self._add_mlp(self._add_mixed(x, mixed, cross_out), *mlp)
+            x = self._add_mlp(self._add_mixed(x, mixed, cross_out), mlp_in, mlp_out)
         return self._logits(x, weights["embedding" if self.shape.tied_head else "head"])
 
     def _layers(self, weights: dict[str, Tensor], stack: str) -> Iterator[list[Tensor]]:
         """The matrices of each block of a stack."""
-        for layer in range(self.shape.depth):
+        for layer in range(self._depths[stack]):
             yield [weights[f"{stack}{layer}.{name}"] for name in _BLOCKS[stack]]
 
 
@@ -144,8 +148,11 @@ def _layout(shape: EncoderDecoderShape) -> Layout:
         "mlp_out": (shape.mlp_width, width),
     }
     layout: Layout = {"embedding": (shape.vocab_size, width)}
-    for stack, names in (("encoder", _ENCODER), ("decoder", _DECODER)):
-        for layer in range(shape.depth):
+    for stack, names, depth in (
+        ("encoder", _BLOCKS["encoder"], shape.encoder_depth),
+        ("decoder", _DECODER, shape.depth),
+    ):
+        for layer in range(depth):
             layout |= {f"{stack}{layer}.{name}": sizes[name] for name in names}
     if not shape.tied_head:
         layout["head"] = (width, shape.vocab_size)

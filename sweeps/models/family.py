@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 #: What an input position may see of the inputs: itself and those before it, all of them, or itself,
 #: those before it and all of a source that is read apart.
 View = Literal["past", "both", "source"]
-#: What not every family can: have several blocks, have them compiled, lie in shares on several
-#: devices, or go on from a prompt, be that the beginning of a text or the source of one.
-Ability = Literal["depth", "compile", "shard", "continue"]
+#: What not every family can: have several blocks, have an encoder of another number of them, have
+#: them compiled, lie in shares on several devices, or go on from a prompt, be that the beginning of
+#: a text or the source of one.
+Ability = Literal["depth", "encoder_depth", "compile", "shard", "continue"]
 
 
 class Shape(Protocol):
@@ -110,7 +111,9 @@ class Family(Protocol):
         source_tokens: int | None = None,
     ) -> Shape:
         """The planned shape of a model with this view; ConfigError for sizes that make none. Of a
-        context + 1 tokens long block so many are the source, where the view has one."""
+        context + 1 tokens long block so many are the source, where the view has one. A family that
+        can have an `encoder_depth` takes that, too: blocks of its encoder, None as many as
+        `depth`."""
 
     def build(self, shape: Any, seeds: Sequence[int], options: ModelOptions) -> StackedWeights:
         """A stack of untrained models, one a seed, whose weights are a function of it alone."""
@@ -119,3 +122,16 @@ class Family(Protocol):
         self, shape: Any, seed: int, options: ModelOptions, device: torch.device
     ) -> ShardedModel:
         """One, of which each process holds a share; asked only of those that `can` shard."""
+
+
+def encoder_apart(shape: Shape) -> int | None:
+    """Blocks of a model's encoder where that has another number of them than its decoder."""
+    found = shape.facts().get("encoder_depth")
+    return found if isinstance(found, int) and found != shape.depth else None
+
+
+def blocks_said(shape: Shape) -> str:
+    """How many blocks a model has, as tables and names say it: `4`, or `2+4` of an encoder and its
+    decoder that have not as many."""
+    encoder = encoder_apart(shape)
+    return str(shape.depth) if encoder is None else f"{encoder}+{shape.depth}"

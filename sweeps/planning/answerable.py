@@ -4,6 +4,7 @@ By the rules of `scaling.answerable`, by which analysis refuses. A plan knows no
 losses fall, and how wide an interval becomes, only the runs can tell.
 """
 
+import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
 from sweeps.config.sweep import Grid
+from sweeps.models.family import encoder_apart
 from sweeps.planning.exclusions import excluded_runs
 from sweeps.planning.near_duplicates import NearDuplicate, near_duplicates
 from sweeps.planning.plan import SweepPlan, cell_runs
@@ -249,7 +251,7 @@ def _addition(
         added = []
         for width, flops in itertools.product(block.width, block.flops):
             if (width, flops) not in known:
-                cell = Grid(width=(width,), depth=block.depth, flops=(flops,))
+                cell = dataclasses.replace(block, width=(width,), flops=(flops,))
                 known[width, flops] = _planned(plan, cell)
             added.append(known[width, flops])
         if not all(added):
@@ -272,7 +274,7 @@ def _blocks(plan: SweepPlan, fitted: Sequence[RunPlan]) -> Iterator[tuple[Grid, 
     """Cells to try: one or two widths, there already or next to those, and consecutive budgets."""
     if not fitted:
         return
-    depths = {run.shape.width: run.shape.depth for run in fitted}
+    depths = {run.shape.width: _depths(plan, run) for run in fitted}
     head = plan.config.model.head_size
     own = sorted(depths)[-_MOST_WIDTHS:]
     beside = {head * max(1, round(own[0] * 0.67 / head)), head * round(own[-1] * 1.34 / head)}
@@ -289,15 +291,24 @@ def _blocks(plan: SweepPlan, fitted: Sequence[RunPlan]) -> Iterator[tuple[Grid, 
     widths = sorted({*own, *beside})
     chosen = [(width,) for width in widths] + list(itertools.combinations(widths, 2))
     for some in chosen:
-        depth = {depths.get(width, depths[own[-1]]) for width in some}
-        for span in spans if len(depth) == 1 else ():
-            block = Grid(width=some, depth=tuple(depth), flops=span)
+        (depth, encoder), *others = {depths.get(width, depths[own[-1]]) for width in some}
+        for span in [] if others else spans:
+            block = Grid(width=some, depth=depth, encoder_depth=encoder, flops=span)
             yield block, _yaml(block)
+
+
+def _depths(plan: SweepPlan, run: RunPlan) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What a cell has to say so that its runs have the blocks of this one."""
+    encoder = encoder_apart(run.shape)
+    if encoder is None and plan.config.grid.encoder_depth:  # which the cell would have, else
+        encoder = run.shape.depth
+    return (run.shape.depth,), () if encoder is None else (encoder,)
 
 
 def _yaml(block: Grid) -> str:
     width, flops = (_listed(values) for values in (block.width, block.flops))
     depth = f", depth: {block.depth[0]}" if block.depth != (1,) else ""
+    depth += f", encoder_depth: {block.encoder_depth[0]}" if block.encoder_depth else ""
     return f"{{width: {width}{depth}, flops: {flops}}}"
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweeps.models.family import encoder_apart
 from sweeps.planning.run_plan import RunPlan
 
 _NEAR = 0.05  # of the tokens: a term B D^-0.3 of the loss moves by 1.5%
@@ -22,9 +23,13 @@ class NearDuplicate:
     runs: int
     flops: int
     """What leaving them out would save."""
+    encoder_depth: int | None = None
+    """None: the family has no encoder, or that has `depth` blocks, too."""
 
     def __str__(self) -> str:
-        return f"width {self.width}, depth {self.depth}: {self.tokens:,} beside {self.beside:,}"
+        encoder = "" if self.encoder_depth is None else f"encoder depth {self.encoder_depth}, "
+        size = f"width {self.width}, {encoder}depth {self.depth}"
+        return f"{size}: {self.tokens:,} beside {self.beside:,}"
 
 
 def near_duplicates(runs: Sequence[RunPlan]) -> tuple[NearDuplicate, ...]:
@@ -49,6 +54,7 @@ def near_duplicates(runs: Sequence[RunPlan]) -> tuple[NearDuplicate, ...]:
                     beside=beside,
                     runs=len(near),
                     flops=sum(run.marginal_flops for run in near),
+                    encoder_depth=encoder_apart(near[0].shape),
                 )
             )
     return tuple(found)

@@ -15,7 +15,7 @@ from sweeps.config.targets import TargetsConfig
 from sweeps.data.questions import questions
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.base import CorpusFacts
-from sweeps.models.family import Shape
+from sweeps.models.family import Shape, blocks_said
 from sweeps.models.registry import find_family
 from sweeps.objectives.registry import CONDITIONAL, find_objective
 from sweeps.planning.recipe import horizon_settings_for, settings_for, trunk_settings_for
@@ -73,6 +73,7 @@ class SweepPlan:
             {
                 "width": run.shape.width,
                 "depth": run.shape.depth,
+                **_encoder_depth(run),
                 "params": run.shape.params,
                 "tokens": run.tokens,
                 "tokens_per_param": round(run.tokens / run.shape.params_matmul, 1),
@@ -162,7 +163,9 @@ def _check_family(config: SweepConfig) -> None:
             f'probes: a model of objective "{objective.name}" and model.family "{family.name}" '
             "goes on from no prompt; drop them, or choose another of the two"
         )
+    blocks = (config.grid, *config.cells, *config.held_out)
     for asked, ability, option in (
+        (any(block.encoder_depth for block in blocks), "encoder_depth", "encoder_depth"),
         (config.launch.speed.compile, "compile", "launch.speed.compile"),
         (
             config.launch.resources.strategy == "fsdp",
@@ -172,8 +175,21 @@ def _check_family(config: SweepConfig) -> None:
     ):
         if asked and ability not in family.can:
             raise ConfigError(
-                f'{option}: model.family "{family.name}" cannot {ability}; leave it out'
+                f'{option}: model.family "{family.name}" {_CANNOT[ability]}; leave it out'
             )
+
+
+_CANNOT = {
+    "encoder_depth": "has no encoder",
+    "compile": "cannot compile",
+    "shard": "cannot shard",
+}
+
+
+def _encoder_depth(run: RunPlan) -> dict[str, int]:
+    """The column of a table of runs, of a family that has an encoder."""
+    found = run.shape.facts().get("encoder_depth")
+    return {"encoder_depth": found} if isinstance(found, int) else {}
 
 
 def _runs(
@@ -181,6 +197,7 @@ def _runs(
 ) -> Iterator[RunPlan]:
     grid_seeds = config.grid.seed or (1,)
     depths = block.depth or config.grid.depth or (1,)
+    encoder_depths = block.encoder_depth or config.grid.encoder_depth or (None,)
     seeds = block.seed or (grid_seeds[:1] if held_out else grid_seeds)
     (horizon,) = block.horizons
     recipe_hash = recipe.hash
@@ -192,7 +209,8 @@ def _runs(
     )
     symbols = (facts.used_vocab_size or facts.vocab_size) + objective.own_tokens
     vocab_size = max(facts.vocab_size, symbols)
-    for width, depth in itertools.product(block.width, depths):
+    for width, depth, encoder in itertools.product(block.width, depths, encoder_depths):
+        further = {} if encoder is None else {"encoder_depth": encoder}
         shape = family.shape(
             config.model,
             width=width,
@@ -200,6 +218,7 @@ def _runs(
             vocab_size=vocab_size,
             view=objective.view,
             source_tokens=None if targets is None else targets.source_tokens,
+            **further,
         )
         values = getattr(block, horizon)
         tokens = [_tokens(shape, horizon, value) for value in values]
@@ -286,7 +305,7 @@ def _check_horizon(
     asked: str,
 ) -> None:
     tokens = settings.steps * settings.batch_sequences * shape.context
-    label = f"width {shape.width}, depth {shape.depth}, {asked}"
+    label = f"width {shape.width}, depth {blocks_said(shape)}, {asked}"
     if settings.steps <= settings.warmup_steps:
         raise ConfigError(
             f"{label}: {settings.steps} steps leave nothing after a warm-up of "

@@ -12,7 +12,7 @@ from scaling.columns import NATS_PER_TOKEN
 from scaling.compute import FlopConvention
 from sweeps.config.targets import TargetsConfig
 from sweeps.data.sources.base import CorpusFacts
-from sweeps.models.family import ModelOptions, Shape
+from sweeps.models.family import ModelOptions, Shape, blocks_said
 from sweeps.models.registry import find_family
 from sweeps.objectives.base import Objective
 from sweeps.objectives.registry import find_objective
@@ -100,7 +100,7 @@ class RunPlan:
         """A name for people; nothing parses it."""
         held_out = " held out" if self.held_out else ""
         return (
-            f"d{self.shape.width} L{self.shape.depth} {self.train_flops:.2g} FLOP "
+            f"d{self.shape.width} L{blocks_said(self.shape)} {self.train_flops:.2g} FLOP "
             f"seed {self.seed}{held_out}"
         )
 

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from scaling.words import counted
 from sweeps.config.sweep import recipe_of
+from sweeps.models.family import blocks_said
 from sweeps.models.registry import find_family
 from sweeps.planning.answerable import Answerable
 from sweeps.planning.cost import PlanCost
@@ -31,7 +32,7 @@ def plan_text(plan: SweepPlan) -> str:
     rows = [
         (
             row["width"],
-            row["depth"],
+            blocks_said(run.shape),
             f"{row['params']:,}",
             f"{row['tokens']:,}",
             row["tokens_per_param"],
@@ -43,7 +44,7 @@ def plan_text(plan: SweepPlan) -> str:
             row["seed"],
             "held out" if row["held_out"] else "branch" if row["trunk"] else "",
         )
-        for row in plan.rows()
+        for row, run in zip(plan.rows(), plan.runs, strict=True)
     ]
     total = (
         f"{plan.name}: {counted(len(plan.runs), 'run')}, {plan.train_flops:.3g} FLOP, about "
@@ -68,7 +69,7 @@ def recipe_text(plan: SweepPlan) -> str:
         rows.append(
             (
                 run.shape.width,
-                run.shape.depth,
+                blocks_said(run.shape),
                 f"{run.tokens:,}",
                 f"{run.batch_tokens:,}",
                 settings.warmup_steps,
@@ -144,7 +145,7 @@ def _branch_text(plan: SweepPlan) -> str:
         facts = run.facts()
         row = (
             run.shape.width,
-            run.shape.depth,
+            blocks_said(run.shape),
             f"{run.tokens:,}",
             f"{facts['fork_tokens']:,}",
             f"{facts['learning_rate_at_fork']:.4f}",

@@ -12,6 +12,7 @@ from scaling.errors import StoreError
 from scaling.store.run_store import RunStore
 from scaling.store.sweep_page import REPORT, SweepPage
 from scaling.words import counted
+from sweeps.models.family import blocks_said
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
 
@@ -84,7 +85,7 @@ def _plan_table(runs: tuple[RunPlan, ...]) -> str:
     for run in runs:
         cell: tuple[str, ...] = (
             str(run.shape.width),
-            str(run.shape.depth),
+            blocks_said(run.shape),
             f"{run.shape.params:,}",
             f"{run.tokens:,}",
             f"{run.train_flops:.3g}",

@@ -17,23 +17,33 @@ from tests.conformance.family import FamilyContract
 FAMILY = EncoderDecoderFamily()
 
 
+SIZES = [
+    ({"head_size": 8, "context": 24}, 16, 2, 33),
+    ({"head_size": 4, "context": 9, "mlp": "swiglu"}, 24, 1, 48),
+    ({"head_size": 8, "context": 12, "tied_head": True}, 32, 3, 32),
+]
+
+
+def seen_by(shape, tokens):
+    return tokens[..., shape.source_tokens - 1 :], tokens[..., : shape.source_tokens]
+
+
 class TestEncoderDecoderFamily(FamilyContract):
-    family = FAMILY
-    sizes = [
-        ({"head_size": 8, "context": 24}, 16, 2, 33),
-        ({"head_size": 4, "context": 9, "mlp": "swiglu"}, 24, 1, 48),
-        ({"head_size": 8, "context": 12, "tied_head": True}, 32, 3, 32),
-    ]
+    family, sizes = FAMILY, SIZES
     further: ClassVar[dict[str, Any]] = {"source_tokens": 7}
-
-    @staticmethod
-    def seen(shape, tokens):
-        return tokens[..., shape.source_tokens - 1 :], tokens[..., : shape.source_tokens]
+    seen = staticmethod(seen_by)
 
 
-def shape(source=5, **changes):
+class TestEncoderOfAnotherDepth(FamilyContract):
+    family, sizes = FAMILY, SIZES[:2]
+    further: ClassVar[dict[str, Any]] = {"source_tokens": 7, "encoder_depth": 4}
+    seen = staticmethod(seen_by)
+
+
+def shape(source=5, *, depth=2, encoder_depth=None, **changes):
     model = ModelConfig(**{"family": FAMILY.name, "head_size": 8, "context": 12} | changes)
-    return FAMILY.shape(model, width=16, depth=2, vocab_size=20, source_tokens=source)
+    sizes = {"width": 16, "depth": depth, "encoder_depth": encoder_depth, "vocab_size": 20}
+    return FAMILY.shape(model, source_tokens=source, **sizes)
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +147,41 @@ def test_flop_of_a_pair_by_hand():
 def test_a_source_that_leaves_no_target_is_refused(source):
     with pytest.raises(ConfigError, match="of a block of 13 tokens it is from 1 to 12"):
         shape(source)
+
+
+@pytest.mark.parametrize("source", [1, 5, 12])
+@pytest.mark.parametrize("depths", [(1, 1), (4, 1), (1, 3)])
+@pytest.mark.parametrize("mlp", ["relu2", "swiglu"])
+@pytest.mark.parametrize("tied_head", [False, True])
+def test_flop_equal_the_frameworks_counter_whatever_the_options(source, depths, mlp, tied_head):
+    encoder, decoder = depths
+    made = shape(source, depth=decoder, encoder_depth=encoder, mlp=mlp, tied_head=tied_head)
+    model = FAMILY.build(made, [1], ModelOptions())
+    tokens = torch.zeros(1, 2, made.targets, dtype=torch.long)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(tokens, torch.zeros(1, 2, source, dtype=torch.long)).sum().backward()
+    assert counter.get_total_flops() == 2 * made.flops_per_sequence(FlopConvention.FULL)
+
+
+@pytest.mark.parametrize("mlp", ["relu2", "swiglu"])
+def test_parameters_of_each_stack_are_those_of_its_matrices(mlp):
+    made = shape(depth=3, encoder_depth=2, mlp=mlp)
+    matrices = FAMILY.build(made, [1], ModelOptions()).matrices()
+    for stack in ("encoder", "decoder"):
+        own = sum(one.numel() for name, one in matrices.items() if name.startswith(stack))
+        assert made.facts()[f"params_{stack}"] == own
+    assert made.params == made.params_encoder + made.params_decoder + 2 * 20 * 16
+
+
+def test_an_encoder_as_deep_as_the_decoder_is_the_same_shape_however_it_is_said():
+    assert shape(depth=2, encoder_depth=2) == shape(depth=2)
+    assert shape(depth=2, encoder_depth=3) != shape(depth=2)
+    assert shape(depth=2, encoder_depth=3).facts()["encoder_depth"] == 3
+    with pytest.raises(ConfigError, match="encoder_depth is 0"):
+        shape(encoder_depth=0)
+
+
+def test_branches_of_each_stack_count_as_one_over_its_blocks():
+    made = shape(depth=2, encoder_depth=8)
+    model = FAMILY.build(made, [1], ModelOptions(residual_scale=1.0))
+    assert model.encoder_scale * 8 == model.residual_scale * 2
