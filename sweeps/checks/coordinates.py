@@ -27,14 +27,16 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from scaling.shape import TransformerShape
-from sweeps.checks.finding import Bench, Finding
+from scaling.words import counted
+from sweeps.checks.finding import Bench, Finding, stderr_of_mean, until_decided
 from sweeps.models.transformer import Transformer
 from sweeps.training.batches import batch_of
 from sweeps.training.plain_loop import backward
 from sweeps.training.stack import build_model, build_optimizer
 
 STEPS, SETTLED_STEP, WARMUP_STEPS = 10, 3, 40
-SEEDS = tuple(range(1, 11))
+#: Five seeds are some seconds; slopes of single seeds lie .02 to .11 apart.
+LOOKS = ((1, 2, 3, 4, 5), (6, 7, 8, 9, 10), tuple(range(11, 21)), tuple(range(21, 41)))
 _STACKED = 5  # seeds trained at once
 QUANTITIES = (
     "attention of the first block",
@@ -53,7 +55,7 @@ def check_coordinates(
     *,
     doublings_of_width: int = 4,
     doublings_of_depth: int = 4,
-    seeds: Sequence[int] = SEEDS,
+    looks: Sequence[Sequence[int]] = LOOKS,
 ) -> Iterator[Finding]:
     """Slopes of log size on log width and on log depth, for each quantity, over the steps after the
     third."""
@@ -69,34 +71,54 @@ def check_coordinates(
     wider = [(width * 2**times, depth) for times in range(doublings_of_width + 1)]
     deeper = [(width, depth * 2**times) for times in range(doublings_of_depth + 1)]
     if doublings_of_width:
-        yield from _slopes(bench, "width", wider, seeds)
+        yield from _slopes(bench, "width", wider, looks)
     if doublings_of_depth:
-        yield from _slopes(bench, "depth", deeper, seeds)
+        yield from _slopes(bench, "depth", deeper, looks)
 
 
 def _slopes(
-    bench: Bench, axis: str, shapes: Sequence[tuple[int, int]], seeds: Sequence[int]
-) -> Iterator[Finding]:
-    stacks = [seeds[first : first + _STACKED] for first in range(0, len(seeds), _STACKED)]
-    sizes = np.stack(
-        [
-            np.concatenate([sizes_in_training(bench, *shape, stack) for stack in stacks], axis=1)
-            for shape in shapes
-        ]
-    )
+    bench: Bench, axis: str, shapes: Sequence[tuple[int, int]], looks: Sequence[Sequence[int]]
+) -> list[Finding]:
     along = np.log([shape[axis == "depth"] for shape in shapes])
-    settled = np.log(sizes[:, SETTLED_STEP:]).mean(axis=1)  # (shapes, seeds, quantities)
-    for place, quantity in enumerate(QUANTITIES):
-        slopes = np.polyfit(along, settled[:, :, place], 1)[0]  # (seeds,)
-        spread = slopes.std(ddof=1) / np.sqrt(len(slopes))
-        means = np.exp(settled[:, :, place].mean(axis=1))
-        yield Finding(
-            check=f"coordinates: {quantity} along {axis}",
-            measured=float(slopes.mean()),
-            threshold=_SLOPE,
-            detail=f"slope, standard error {spread:.3f}; sizes "
-            + " ".join(f"{size:.3g}" for size in means),
+
+    def measured(seeds: Sequence[int]) -> np.ndarray:
+        """(seeds, shapes, quantities) Mean log sizes after the settled step."""
+        stacks = [seeds[first : first + _STACKED] for first in range(0, len(seeds), _STACKED)]
+        return np.concatenate(
+            [
+                np.stack(
+                    [
+                        np.log(sizes_in_training(bench, *shape, stack)[SETTLED_STEP:]).mean(axis=0)
+                        for shape in shapes
+                    ],
+                    axis=1,
+                )
+                for stack in stacks
+            ]
         )
+
+    def findings_of(sizes: np.ndarray) -> list[Finding]:
+        return [
+            _finding(f"{quantity} along {axis}", along, sizes[..., place], looks=len(looks))
+            for place, quantity in enumerate(QUANTITIES)
+        ]
+
+    return until_decided(looks, measured, findings_of)
+
+
+def _finding(check: str, along: np.ndarray, sizes: np.ndarray, *, looks: int) -> Finding:
+    """The slope of one quantity. sizes: (seeds, shapes), logarithms"""
+    slopes = np.polyfit(along, sizes.T, 1)[0]  # (seeds,)
+    return Finding(
+        check=f"coordinates: {check}",
+        measured=float(slopes.mean()),
+        threshold=_SLOPE,
+        stderr=stderr_of_mean(slopes),
+        degrees_of_freedom=len(slopes) - 1,
+        looks=looks,
+        detail=f"slope, {counted(len(slopes), 'seed')}; sizes "
+        + " ".join(f"{size:.3g}" for size in np.exp(sizes.mean(axis=0))),
+    )
 
 
 def sizes_in_training(bench: Bench, width: int, depth: int, seeds: Sequence[int]) -> np.ndarray:

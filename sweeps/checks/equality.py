@@ -42,7 +42,7 @@ def check_trainer(bench: Bench) -> Iterator[Finding]:
     from sweeps.training.pack import train_run
 
     plan = short_run(bench)
-    launch = bench.config.launch.changed(device="cpu", speed={"inner_steps": 7})
+    launch = bench.launch()
     plain = train_plainly([plan], bench.corpus)
     trained, again = (train_run(plan, bench.corpus, launch) for _ in range(2))
     for check, weights, loss in (
@@ -64,7 +64,7 @@ def check_accumulation(bench: Bench) -> Iterator[Finding]:
     from sweeps.training.pack import train_run
 
     plan = short_run(bench)
-    launch = bench.config.launch.changed(device="cpu", speed={"inner_steps": 1})
+    launch = bench.launch(inner_steps=1)
     whole = train_run(plan, bench.corpus, launch).points[:_ACCUMULATED_STEPS]
     for parts in (2, 4):
         size = max(1, plan.settings.batch_sequences // parts)
@@ -89,7 +89,7 @@ def check_resume(bench: Bench) -> Iterator[Finding]:
     from sweeps.training.stack import Stack
 
     plans = [short_run(bench, seed) for seed in (1, 2)]
-    launch = bench.config.launch.changed(device="cpu", speed={"inner_steps": 7})
+    launch = bench.launch()
     straight, stopped, resumed = (Stack(plans, bench.corpus, launch) for _ in range(3))
     straight.advance(_STEPS)
     stopped.advance(_STEPS // 2)

@@ -25,8 +25,7 @@ def check_bits_per_byte(bench: Bench) -> Iterator[Finding]:
             detail="the tokens stand for no text, or losses are not those of each",
         )
         return
-    launch = bench.config.launch.changed(device="cpu")
-    trained = train_run(plan, bench.corpus, launch)
+    trained = train_run(plan, bench.corpus, bench.launch())
     model = build_model(plan)
     with torch.no_grad():
         model.weights.copy_(trained.weights.unsqueeze(0))

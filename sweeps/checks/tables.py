@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from scaling.words import counted
 from sweeps.checks.finding import Finding
 from sweeps.checks.run import CheckReport
 
@@ -11,16 +12,16 @@ _WIDTH = 120
 
 def finding_text(found: Finding) -> str:
     """One finding as a line, as it comes."""
-    return f"{found.verdict:8} {found.check}: {_number(found.measured)} ({found.detail})"
+    return f"{found.verdict:9} {found.check}: {_number(found)} ({found.detail})"
 
 
 def findings_text(report: CheckReport) -> str:
     """Every check with what was measured, the most it may be, and the verdict."""
     table = Table(box=None, pad_edge=False, header_style="")
-    for column in ("check", "measured", "threshold", "verdict"):
+    for column in ("check", "measured", "at most", "verdict"):
         table.add_column(column, justify="left" if column in ("check", "verdict") else "right")
     for found in report.findings:
-        table.add_row(found.check, _number(found.measured), f"{found.threshold:g}", found.verdict)
+        table.add_row(found.check, _number(found), f"{found.threshold:g}", found.verdict)
     console = Console(width=_WIDTH, no_color=True, force_terminal=False)
     with console.capture() as capture:
         console.print(table, highlight=False)
@@ -31,15 +32,27 @@ def findings_text(report: CheckReport) -> str:
 def _closing(report: CheckReport) -> list[str]:
     passed = sum(found.verdict == "pass" for found in report.findings)
     said = [
-        f"{report.sweep}, recipe {report.recipe}: {passed} of {len(report.findings)} checks passed "
-        f"in {report.seconds:.0f} s"
+        f"{report.sweep}, recipe {report.recipe}: {passed} of "
+        f"{counted(len(report.findings), 'check')} passed in {report.seconds:.0f} s, on small "
+        "models in float32 on the CPU"
     ]
-    for found in report.failed:
-        said.append(f"FAILED: {found.check}: {_number(found.measured)}; {found.detail}")
-    for found in report.broken:
-        said.append(f"BROKEN: {found.check}: {_number(found.measured)}; {found.detail}")
+    if report.false_alarm_rate:
+        said.append(
+            "a measurement with an error fails where it surely lies beyond its threshold: at most "
+            f"{report.false_alarm_rate:.1%} of such reports do of a recipe that keeps them all; it "
+            "passes where it surely does not, and is undecided between"
+        )
+    for word, findings in (
+        ("undecided", report.undecided),
+        ("FAILED", report.failed),
+        ("BROKEN", report.broken),
+    ):
+        said += [f"{word}: {found.check}: {_number(found)}; {found.detail}" for found in findings]
     return said
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+def _number(found: Finding) -> str:
+    if found.measured is None:
+        return ""
+    error = "" if found.stderr is None else f" +- {found.stderr:.2g}"
+    return f"{found.measured:.3g}{error}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from scaling.words import counted
-from sweeps.checks.finding import Bench, Finding
+from sweeps.checks.finding import Bench, Finding, until_decided
 from sweeps.planning.settings import with_learning_rate_factor
 from sweeps.training.plain_loop import train_plainly
 
@@ -24,36 +24,50 @@ def check_transfer(bench: Bench) -> Iterator[Finding]:
     """|ln ratio of optima| from the narrowest to the widest model, and from the shallowest to the
     deepest."""
     small = (bench.widths[0], bench.depths[0])
-    start = np.array(losses_over_rates(bench, *small))
-    for axis, large in (
-        ("width", (bench.widths[-1], small[1])),
-        ("depth", (small[0], bench.depths[-1])),
-    ):
-        end = np.array(losses_over_rates(bench, *large))
-        shift = best_rate(end.mean(axis=0)) - best_rate(start.mean(axis=0))
-        ends = [best_rate(end[list(rows)].mean(axis=0)) for rows in _leave_one_out(len(end))]
-        starts = [best_rate(start[list(rows)].mean(axis=0)) for rows in _leave_one_out(len(end))]
-        yield Finding(
-            check=f"learning-rate transfer over {axis}",
-            measured=shift,
-            threshold=_LARGEST_RATIO,
-            detail=f"ln ratio of optima, {small} to {large} (width, depth); standard error "
-            f"over {counted(len(end), 'seed')} "
-            f"{_jackknife_error(np.array(ends) - np.array(starts)):.2f}; "
-            f"optima over the rule's: {np.exp(best_rate(start.mean(axis=0))):.2f}, "
-            f"{np.exp(best_rate(end.mean(axis=0))):.2f}",
-        )
+    ends = {"width": (bench.widths[-1], small[1]), "depth": (small[0], bench.depths[-1])}
+    shapes = (small, *ends.values())
+
+    def findings_of(losses: np.ndarray) -> list[Finding]:
+        """losses: (seeds, shapes, factors)"""
+        best = _best_rates(losses)
+        without = np.array([_best_rates(losses[list(rows)]) for rows in _leave_one_out(losses)])
+        return [
+            Finding(
+                check=f"learning-rate transfer over {axis}",
+                measured=float(best[place] - best[0]),
+                threshold=_LARGEST_RATIO,
+                stderr=_jackknife_error(without[:, place] - without[:, 0])
+                if len(without)
+                else np.nan,
+                degrees_of_freedom=len(losses) - 1,
+                looks=len(bench.looks),
+                detail=f"ln ratio of optima, {small} to {large} (width, depth), "
+                f"{counted(len(losses), 'seed')}; optima over the rule's: {np.exp(best[0]):.2f}, "
+                f"{np.exp(best[place]):.2f}",
+            )
+            for place, (axis, large) in enumerate(ends.items(), start=1)
+        ]
+
+    def measured(seeds: Sequence[int]) -> np.ndarray:
+        return np.stack([losses_over_rates(bench, *shape, seeds) for shape in shapes], axis=1)
+
+    yield from until_decided(bench.looks, measured, findings_of)
 
 
-def losses_over_rates(bench: Bench, width: int, depth: int) -> list[list[float]]:
+def losses_over_rates(bench: Bench, width: int, depth: int, seeds: Sequence[int]) -> np.ndarray:
     """(seeds, factors) Validation losses of a shape, nats per token."""
     plans = [
         dataclasses.replace(plan, settings=with_learning_rate_factor(plan.settings, factor))
-        for seed, factor in itertools.product(bench.seeds, FACTORS)
+        for seed, factor in itertools.product(seeds, FACTORS)
         for plan in [bench.plan(width, depth, seed)]
     ]
     runs = train_plainly(plans, bench.corpus, sequences=_VALIDATION_SEQUENCES)
-    return runs.validation_losses.view(len(bench.seeds), len(FACTORS)).tolist()
+    return runs.validation_losses.view(len(seeds), len(FACTORS)).numpy()
+
+
+def _best_rates(losses: np.ndarray) -> np.ndarray:
+    """(shapes,) Of the seeds' mean losses. losses: (seeds, shapes, factors)"""
+    return np.array([best_rate(shape) for shape in losses.mean(axis=0)])
 
 
 def best_rate(losses: Sequence[float] | np.ndarray) -> float:
@@ -70,7 +84,8 @@ def best_rate(losses: Sequence[float] | np.ndarray) -> float:
     return float(np.clip(-slope / (2 * half), x[0], x[-1]))
 
 
-def _leave_one_out(count: int) -> list[tuple[int, ...]]:
+def _leave_one_out(losses: np.ndarray) -> list[tuple[int, ...]]:
+    count = len(losses)
     return list(itertools.combinations(range(count), count - 1)) if count > 1 else []
 
 

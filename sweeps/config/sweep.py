@@ -204,6 +204,20 @@ class SweepConfig(Section):
         self._check_between_parts()
         recipe_of(self)
 
+    def of_runs(self, grid: Grid, data: DataConfig | None = None) -> "SweepConfig":
+        """What decides each of these runs, and nothing of the config that is about its other runs,
+        about where they are trained, or about data other than the given."""
+        return SweepConfig(
+            name=self.name,
+            grid=grid,
+            model=self.model,
+            objective=self.objective,
+            targets=self.targets,
+            data=self.data if data is None else data,
+            recipe=self.recipe,
+            schedule=self.schedule,
+        )
+
     def _check_between_parts(self) -> None:
         """Refuse what one part of the config leaves another without a use for."""
         can = self.data.objectives

@@ -4,13 +4,13 @@ Checks compare the Trainer with it, and small experiments (rung health, learning
 on it: runs of one shape, batch and length, each with its own settings and seed, trained at once.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from sweeps.config.data import DataConfig
 from sweeps.config.sweep import Grid, SweepConfig
 from sweeps.data.batch import Batch
 from sweeps.data.sources.base import Corpus
@@ -42,11 +42,18 @@ class PlainRuns:
 
 
 def planned_for(
-    config: SweepConfig, *, width: int, depth: int, tokens: float, seed: int = 1
+    config: SweepConfig,
+    *,
+    width: int,
+    depth: int,
+    tokens: float,
+    seed: int = 1,
+    data: DataConfig | None = None,
 ) -> RunPlan:
-    """The run that the config's recipe makes of this shape and horizon, on the config's data."""
+    """The run that the config's recipe makes of this shape and horizon, on the config's data or on
+    the given."""
     grid = Grid(width=(width,), depth=(depth,), tokens=(tokens,), seed=(seed,))
-    return plan_sweep(dataclasses.replace(config, grid=grid, cells=(), held_out=())).runs[0]
+    return plan_sweep(config.of_runs(grid, data)).runs[0]
 
 
 def train_plainly(

@@ -114,7 +114,7 @@ def status(arguments: Arguments) -> None:
 
 
 def check(arguments: Arguments) -> None:
-    """Check CONFIG's recipe and code on its data; exit code 2 where an invariant is broken."""
+    """Check CONFIG's recipe and code on its data; exit code 2 where one of the checks fails."""
     from sweeps.checks.run import run_checks
     from sweeps.checks.tables import finding_text, findings_text
     from sweeps.config.yaml_file import load_config
@@ -125,7 +125,7 @@ def check(arguments: Arguments) -> None:
         on_finding=lambda found: say(finding_text(found)),
     )
     answer(report.to_json(), lambda: findings_text(report), arguments)
-    report.require_unbroken()
+    report.require_passed()
 
 
 def tokenize(arguments: Arguments) -> None:

@@ -11,7 +11,7 @@ import torch
 from scaling.cli import main
 from scaling.errors import CheckError, ConfigError
 from sweeps.checks.coordinates import QUANTITIES, check_coordinates, sizes_of, watch_forward
-from sweeps.checks.entropy import check_known_entropy
+from sweeps.checks.entropy import EASY, check_known_entropy
 from sweeps.checks.equality import (
     check_accumulation,
     check_packing,
@@ -19,17 +19,27 @@ from sweeps.checks.equality import (
     check_trainer,
     short_run,
 )
-from sweeps.checks.finding import Bench, Finding
+from sweeps.checks.finding import (
+    FALSE_ALARMS,
+    FALSE_PASSES,
+    Bench,
+    Finding,
+    stderr_of_mean,
+    until_decided,
+)
 from sweeps.checks.measures import check_bits_per_byte
 from sweeps.checks.run import CheckReport, bench_for
 from sweeps.checks.start import check_initial_loss
-from sweeps.checks.transfer import FACTORS, best_rate
+from sweeps.checks.tables import findings_text
+from sweeps.checks.transfer import FACTORS, best_rate, check_transfer
 from sweeps.checks.wider import check_wider
+from sweeps.config.shipped import shipped_configs
+from sweeps.config.yaml_file import load_config
 from sweeps.data.registry import load_corpus
 from sweeps.models.operations import rms_norm
 from sweeps.training.learning_rate_check import count_spikes
 from sweeps.training.pack import train_run
-from sweeps.training.plain_loop import batch_of, train_plainly
+from sweeps.training.plain_loop import batch_of, planned_for, train_plainly
 from sweeps.training.stack import build_model
 
 
@@ -41,7 +51,7 @@ def bench(tiny_config):
         config=tiny_config,
         corpus=load_corpus(tiny_config.data, tiny_config.model.context),
         tokens=20_000,
-        seeds=(1, 2),
+        looks=((1, 2),),
         widths=(16, 32),
         depths=(2, 4),
     )
@@ -75,14 +85,104 @@ def test_a_difference_in_an_invariant_breaks_it_and_elsewhere_is_a_finding():
     assert dataclasses.replace(found, measured=None).verdict == "skipped"
 
 
-def test_a_report_with_a_broken_invariant_is_an_error_and_one_with_a_finding_is_not():
-    finding = Finding(check="slope", measured=1.0, threshold=0.2)
+def test_an_estimate_fails_or_passes_where_its_error_allows_and_is_undecided_between():
+    found = Finding(check="c", measured=0.0, threshold=0.2, stderr=0.01, degrees_of_freedom=9)
+    verdicts = {
+        measured: dataclasses.replace(found, measured=measured).verdict
+        for measured in (-0.25, -0.19, 0.0, 0.17, 0.19, 0.2, 0.21, 0.25, math.nan)
+    }
+    assert verdicts == {
+        -0.25: "FAIL", -0.19: "undecided", 0.0: "pass", 0.17: "pass", 0.19: "undecided",
+        0.2: "undecided", 0.21: "undecided", 0.25: "FAIL", math.nan: "FAIL",
+    }  # fmt: skip
+    assert dataclasses.replace(found, measured=-9.0, one_sided=True).verdict == "pass"
+    near = dataclasses.replace(found, measured=0.21, is_invariant=True)
+    assert near.verdict == "pass"
+    assert dataclasses.replace(near, measured=0.25).verdict == "BROKEN"
+    assert dataclasses.replace(found, stderr=math.nan).verdict == "undecided"
+
+
+def test_an_estimate_at_its_threshold_alarms_and_passes_as_rarely_as_is_said():
+    """Four thousand checks of something that lies exactly at the threshold, each with looks at 5,
+    10, 20 and 40 normal draws."""
+    rng = np.random.default_rng(1)
+    looks = [range(5), range(5), range(10), range(20)]
+
+    def estimate(values):
+        return [
+            Finding(
+                check="c",
+                measured=float(values.mean()),
+                threshold=1.0,
+                stderr=stderr_of_mean(values),
+                degrees_of_freedom=len(values) - 1,
+                looks=len(looks),
+            )
+        ]
+
+    def verdict():
+        (found,) = until_decided(looks, lambda seeds: 1 + rng.normal(size=len(seeds)), estimate)
+        return found.verdict
+
+    verdicts = [verdict() for _ in range(4000)]
+    # Both rates are upper bounds; three standard errors of 4,000 draws beside the first.
+    assert verdicts.count("FAIL") <= 4000 * FALSE_ALARMS + 3 * math.sqrt(4000 * FALSE_ALARMS)
+    assert 0.5 * FALSE_PASSES < verdicts.count("pass") / 4000 <= FALSE_PASSES
+
+
+def test_what_was_decided_stays_while_others_are_looked_at_again():
+    def findings(values):
+        sure = Finding(check="sure", measured=float(len(values)), threshold=0.5)
+        unsure = dataclasses.replace(
+            sure, check="unsure", stderr=1e3 / len(values) ** 3, degrees_of_freedom=len(values)
+        )
+        return [sure, unsure]
+
+    asked = []
+
+    def measured(seeds):
+        asked.append(tuple(seeds))
+        return np.zeros(len(seeds))
+
+    sure, unsure = until_decided([(1, 2), (3, 4), range(5, 30), (31,)], measured, findings)
+    assert asked == [(1, 2), (3, 4), tuple(range(5, 30))]
+    assert (sure.measured, unsure.measured) == (2.0, 29.0)
+
+
+def test_a_report_in_which_a_check_fails_is_an_error():
+    finding = Finding(check="slope", measured=0.1, threshold=0.2)
     report = CheckReport(sweep="s", recipe="r", findings=(finding,), seconds=1.0)
-    report.require_unbroken()
-    assert json.loads(report.to_json())["findings"][0]["verdict"] == "FAIL"
-    broken = dataclasses.replace(finding, is_invariant=True)
-    with pytest.raises(CheckError, match="slope"):
-        dataclasses.replace(report, findings=(broken,)).require_unbroken()
+    report.require_passed()
+    assert json.loads(report.to_json())["findings"][0]["verdict"] == "pass"
+    for is_invariant, said in ((False, "s: failed: slope; recipe r"), (True, "s: broken: slope")):
+        failed = dataclasses.replace(finding, measured=math.nan, is_invariant=is_invariant)
+        wrong = dataclasses.replace(report, findings=(finding, failed))
+        with pytest.raises(CheckError, match=said):
+            wrong.require_passed()
+        document = json.loads(wrong.to_json(), parse_constant=pytest.fail)
+        assert document["passed"] is False
+
+
+def test_a_report_says_what_is_undecided_and_how_often_it_alarms_falsely():
+    near = Finding(check="near", measured=0.2, threshold=0.2, stderr=0.1, degrees_of_freedom=4)
+    report = CheckReport(sweep="s", recipe="r", findings=(near, near), seconds=1.0)
+    report.require_passed()
+    assert json.loads(report.to_json())["false_alarm_rate"] == 2 * FALSE_ALARMS
+    text = findings_text(report)
+    assert "undecided: near: 0.2 +- 0.1" in text
+    assert "0.4% of such reports" in text
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_every_shipped_config_can_be_checked(name):
+    """Its held-out runs, exclusions, probes, launch and precision are no hindrance."""
+    bench = bench_for(load_config(name))
+    for data in (None, *EASY):
+        plan = planned_for(
+            bench.config, width=bench.widths[0], depth=bench.depths[0], tokens=2e5, data=data
+        )
+        assert plan.precision == "fp32"
+        assert plan.recipe == bench.config.recipe.name
 
 
 def test_a_packed_run_that_differs_is_noticed(bench, monkeypatch):
@@ -96,7 +196,7 @@ def test_a_packed_run_that_differs_is_noticed(bench, monkeypatch):
 
 
 def slope(bench, quantity, **doublings):
-    findings = check_coordinates(bench, seeds=(1, 2, 3, 4, 5), **doublings)
+    findings = check_coordinates(bench, looks=((1, 2, 3, 4, 5),), **doublings)
     return next(found.measured for found in findings if quantity in found.check)
 
 
@@ -188,12 +288,34 @@ def test_the_best_rate_is_that_of_the_parabola_and_never_outside(optimum):
     assert best_rate(losses) == pytest.approx(min(optimum, math.log(FACTORS[-1])))
 
 
+def test_optima_of_learning_rates_are_looked_at_with_more_seeds_until_they_decide(
+    bench, monkeypatch
+):
+    """Losses whose optimum lies at the rule's rate, and at 2.7 times it for the deep."""
+    asked = []
+
+    def losses(bench, width, depth, seeds):
+        asked.append((width, depth, tuple(seeds)))
+        optimum = float(depth == bench.depths[-1])
+        noise = 0.1 * (-1.0) ** np.array(seeds)[:, None] * (width == bench.widths[0])
+        return 2 + 0.1 * (np.log(FACTORS) - optimum - noise) ** 2
+
+    monkeypatch.setattr("sweeps.checks.transfer.losses_over_rates", losses)
+    looks = ((1, 2), (3, 4, 5))
+    over_width, over_depth = check_transfer(dataclasses.replace(bench, looks=looks))
+    assert over_width.verdict == "pass"
+    assert over_depth.verdict == "FAIL"
+    assert over_depth.measured == pytest.approx(1.0)
+    assert {seeds for *_, seeds in asked} == {(1, 2), (3, 4, 5)}
+
+
 def test_a_width_is_worse_in_one_direction_only(bench):
-    bench = dataclasses.replace(bench, tokens=5_000)
+    bench = dataclasses.replace(bench, tokens=5_000, looks=((1, 2, 3),))
     (wider,) = check_wider(bench)
     (narrower,) = check_wider(dataclasses.replace(bench, widths=bench.widths[::-1]))
-    assert min(wider.measured, narrower.measured) == 0.0
-    assert max(wider.measured, narrower.measured) > 0.0
+    assert wider.measured == pytest.approx(-narrower.measured)
+    assert wider.stderr > 0
+    assert {wider.verdict, narrower.verdict} != {"FAIL"}
 
 
 def test_records_count_spikes_and_clipped_steps_as_the_plain_loop_sees_them(bench):
