@@ -30,7 +30,7 @@ _KINDS = (
 )
 #: Words of metrics that are better when higher.
 _HIGHER = re.compile(
-    r"(^|_)(acc|accuracy|score|scores|f1|bleu|rouge|em|exact_match|reward|elo|win_?rate|mfu|auc|"
+    r"(^|_)(acc|accuracy|score|scores|f1|bleu|chrf|rouge|em|exact_match|reward|elo|win_?rate|mfu|auc|"
     r"auroc|map|pass_?at|pass|r2|success_?rate|precision|recall)(_|$|\d)"
 )
 #: Benchmarks that are scored by accuracy, unless a word of the name says that it is a loss.

@@ -49,10 +49,14 @@ class ProbesConfig(Section, place="probes"):
     answers: str | None = None
     """A .jsonl of `{"prompt": ..., "accepted": [...]}`: how often the greedy completion begins with
     an accepted answer, and the nats a token of the likeliest one."""
+    translations: int | None = None
+    """Of data.source pairs: have it translate, greedily, so many of the pairs that are measured:
+    the share whose target comes out exactly (`exact_match`), and the likeness of all to their
+    targets by character n-grams, from 0 to 100 (`chrf`). Null: none."""
 
     def __post_init__(self) -> None:
         """Refuse prompts that are none, rules that nobody knows, and what is not asked."""
-        self.check_positive("prompt_tokens")
+        self.check_positive("prompt_tokens", "translations")
         if self.prompt_tokens is None:
             self.check_unused(
                 f"is about prompts, and there are none; set {self.key('prompt_tokens')}, or leave "
@@ -86,6 +90,11 @@ class ProbesConfig(Section, place="probes"):
     @property
     def asks(self) -> bool:
         """Whether there is anything to ask."""
+        return self.asks_prompts or self.translations is not None
+
+    @property
+    def asks_prompts(self) -> bool:
+        """Whether anything is asked but translations of a source."""
         return self.prompt_tokens is not None or self.divergence or self.answers is not None
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from scaling.errors import ConfigError
 from scaling.tables.notes import quoted
+from scaling.words import counted
 from sweeps.config.data import DataConfig
 from sweeps.config.probes import CompletionRule, ProbesConfig
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.base import Corpus
 from sweeps.data.sources.grammars import SPECIAL, START, Language
+from sweeps.data.sources.pairs import PairCorpus
 from sweeps.data.sources.sentences import SentenceCorpus
 from sweeps.data.tokens.vocabulary import SymbolVocabulary, Vocabulary
 
@@ -31,6 +33,9 @@ class AcceptedAnswers:
     accepted: tuple[tuple[int, ...], ...]
 
 
+PairOfTokens = tuple[tuple[int, ...], tuple[int, ...]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Questions:
     """What is asked of every model of a corpus."""
@@ -42,14 +47,16 @@ class Questions:
     """What the prompts are of."""
     answers: tuple[AcceptedAnswers, ...] = ()
     divergence: bool = False
+    translations: tuple[PairOfTokens, ...] = ()
+    """Sources, and the targets that they should have."""
 
 
 def questions(config: ProbesConfig, corpus: Corpus) -> Questions:
     """What a config asks, as tokens of the corpus.
 
     Raises ConfigError for prompts of a source without a grammar, too many of them or too long ones,
-    rules about other symbols, a divergence from what nobody knows, and a file of answers that is
-    none.
+    rules about other symbols, a divergence from what nobody knows, a file of answers that is none,
+    and translations of a source without pairs, or more of them than are measured.
     """
     prompts: dict[str, tuple[tuple[int, ...], ...]] = {}
     language = None
@@ -67,6 +74,7 @@ def questions(config: ProbesConfig, corpus: Corpus) -> Questions:
         language=language,
         answers=_answers(config, corpus) if config.answers is not None else (),
         divergence=config.divergence,
+        translations=_translations(config, corpus) if config.translations is not None else (),
     )
 
 
@@ -127,6 +135,23 @@ def _prompts(
         else:
             found[ZERO].append((START, *prompt))
     return {kind: tuple(prompts) for kind, prompts in found.items() if prompts}
+
+
+def _translations(config: ProbesConfig, corpus: Corpus) -> tuple[PairOfTokens, ...]:
+    """Pairs of the validation set, evenly spaced."""
+    count = config.translations or 0
+    if not isinstance(corpus, PairCorpus):
+        raise ConfigError(
+            f"{config.key('translations')}: this data.source has no pairs of a source and its "
+            "target; leave it out, or choose data.source pairs"
+        )
+    held = corpus.held_pairs()
+    if count > len(held):
+        raise ConfigError(
+            f"{config.key('translations')} is {count}, and {counted(len(held), 'pair')} are "
+            "measured; ask for fewer, or raise data.validation_windows"
+        )
+    return tuple(held[place * len(held) // count] for place in range(count))
 
 
 def _answers(config: ProbesConfig, corpus: Corpus) -> tuple[AcceptedAnswers, ...]:

@@ -10,12 +10,15 @@ import numpy as np
 import torch
 
 from sweeps.config.probes import GRAMMATICAL, CompletionRule
-from sweeps.data.questions import AcceptedAnswers, Questions
+from sweeps.data.questions import AcceptedAnswers, PairOfTokens, Questions
 from sweeps.data.sources.base import Corpus
 from sweeps.data.sources.grammars import END, Language
+from sweeps.data.sources.pairs import PairCorpus
+from sweeps.data.tokens.vocabulary import spelled
 from sweeps.generation.greedy import Tokens, greedy_answers
 from sweeps.generation.sampling import GREEDY, generate
 from sweeps.generation.scoring import log_likelihoods
+from sweeps.generation.translations import chrf, translations
 from sweeps.models.stacked import StackModel
 
 _SEQUENCES = 64  # of the validation set, that divergences are measured on
@@ -30,6 +33,8 @@ def probe(model: StackModel, corpus: Corpus, asked: Questions) -> dict[str, floa
         found |= divergences(model, corpus)
     if asked.answers:
         found |= _answered(model, asked.answers)
+    if asked.translations:
+        found |= _translated(model, corpus, asked.translations)
     return found
 
 
@@ -103,6 +108,19 @@ def _answered(model: StackModel, answers: Sequence[AcceptedAnswers]) -> dict[str
         accepted.append(any(tuple(said[: len(right)]) == right for right in one.accepted))
         losses.append(min(_loss(model, one.prompt, right) for right in one.accepted))
     return _mean("answers_accepted", accepted) | _mean("answers_loss", losses)
+
+
+def _translated(
+    model: StackModel, corpus: Corpus, pairs: Sequence[PairOfTokens]
+) -> dict[str, float]:
+    assert isinstance(corpus, PairCorpus), "only pairs are translated"
+    words = corpus.words
+    found = translations(model, corpus, [source for source, _ in pairs])
+    exact = [said == (*right, words.end) for said, (_, right) in zip(found, pairs, strict=True)]
+    texts = [spelled(words, [one for one in said if one != words.end]) for said in found]
+    score = chrf(texts, [spelled(words, right) for _, right in pairs])
+    columns = _mean("exact_match", exact) | {"metric.chrf": score.score}
+    return columns | ({"metric.chrf_stderr": score.stderr} if len(pairs) > 1 else {})
 
 
 def _loss(model: StackModel, prompt: Tokens, answer: Tokens) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from scaling.errors import ConfigError
+from sweeps.data.tokens.vocabulary import PairVocabulary
 from sweeps.generation.kept_runs import KeptRun, check_continues
 from sweeps.generation.scoring import (
     Score,
@@ -89,7 +90,7 @@ def score_text(
     words, model = kept.vocabulary, kept.model
     before = [] if prompt is None else words.encode(prompt)
     after = words.encode(text, begins=prompt is None)
-    if model.source_tokens and not before:
+    if (model.source_tokens or isinstance(words, PairVocabulary)) and not before:
         raise ConfigError(
             f"run {kept.run_id}: a model of family {kept.family} scores a text given its source; "
             "give that with --prompt, one token at least"

@@ -158,7 +158,10 @@ def _check_family(config: SweepConfig) -> None:
     """Whether the family can be trained by this objective, in the way that the launch asks for."""
     family = find_family(config.model.family)
     objective = find_objective(config.objective).suited_to(family)
-    if config.probes.asks and (objective.view != "past" or "continue" not in family.can):
+    answers = objective.view == "past" or (
+        objective.view == "source" and not config.probes.asks_prompts
+    )
+    if config.probes.asks and not (answers and "continue" in family.can):
         raise ConfigError(
             f'probes: a model of objective "{objective.name}" and model.family "{family.name}" '
             "goes on from no prompt; drop them, or choose another of the two"

@@ -192,12 +192,12 @@ class CharacterVocabulary:
 @dataclass(frozen=True)
 class PairVocabulary:
     """Of pairs: the tokens of another vocabulary, and behind them a separator between source and
-    target, which a tab stands for, an end of the target, and padding."""
+    target, spelled as a tab, an end of the target, and padding."""
 
     words: Vocabulary
     size: int
     """Tokens of the other vocabulary."""
-    stands_for_text: bool = True
+    stands_for_text: bool = False
 
     @property
     def separator(self) -> int:
@@ -215,12 +215,10 @@ class PairVocabulary:
         return self.size + 2
 
     def encode(self, content: bytes, *, begins: bool = True) -> list[int]:
-        """See Vocabulary: a source, or with a tab a source and the beginning of its target; of what
-        does not begin, a target."""
-        if not begins:
-            return self.words.encode(content)
-        source, _, target = content.partition(b"\t")
-        return [*self.words.encode(source), self.separator, *self.words.encode(target)]
+        """See Vocabulary: of what begins a source and its separator, else a target."""
+        if b"\t" in content:
+            raise ConfigError("a tab parts a source and its target; give the source alone")
+        return [*self.words.encode(content), *([self.separator] if begins else [])]
 
     def spell(self, token: int) -> bytes:
         """See Vocabulary."""

@@ -129,9 +129,11 @@ def test_every_tokenizer_reads_pairs_without_loss(write, tmp_path, tokenizer):
     assert {"\t".join(pair) for pair in texts(corpus, corpus.held_back)} <= set(lines)
     words = vocabulary_from(corpus.words.to_document())
     for n in (7, 121):
-        tokens = words.encode(f"{english(n)}\t{german(n)}".encode())
-        assert spelled(words, tokens) == f"{english(n)}\t{german(n)}"
-        assert words.encode(english(n).encode())[-1] == words.separator
+        source, target = english(n).encode(), german(n).encode()
+        tokens = [*words.encode(source), *words.encode(target, begins=False), words.end]
+        assert spelled(words, tokens) == f"{english(n)}\t{german(n)}\n"
+    with pytest.raises(ConfigError, match="a tab parts a source and its target"):
+        words.encode(b"one\teins")
     used = corpus.facts.used_vocab_size or corpus.facts.vocab_size
     assert used == words.padding + 1
     if tokenizer.endswith(".json"):
