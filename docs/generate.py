@@ -22,6 +22,7 @@ from scaling.columns import COLUMNS
 from scaling.laws.base import Law
 from scaling.laws.registry import LAWS
 from scaling.limits import LimitCode
+from scaling.references import BASELINE, BASELINES, NEVER, UNSEEN
 from scaling.tables.numbers import number
 from scaling.tables.spellings import LOSS_WORDS, NO_LOSS, QUANTITIES, meaning_of
 from sweeps.config.describe import field_docstrings, settings_of
@@ -84,9 +85,23 @@ def columns_page() -> str:
         "that are not listed are kept,\nand may be the input of `--x` and `--where`.\n\n"
         + _table(["column", "meaning", "kind", "other spellings"], rows)
         + "\n\n"
+        + _baselines_text()
+        + "\n"
         + _headings_text()
         + "\n"
         + _numbers_text()
+    )
+
+
+def _baselines_text() -> str:
+    """Which columns losses are held against."""
+    rows = [[f"`{BASELINE}{name}`", about] for name, about in BASELINES.items()]
+    return (
+        "## Baselines\n\nWhat counting the training text gives on the validation set of the loss, "
+        "in its unit. They are lines in figures of losses and rows of\nthe report, and so is any "
+        f"other column `{BASELINE}NAME`. Where something never came in the text, the loss "
+        f"is infinite: the column is\nleft out, and `{BASELINE}NAME{UNSEEN}` and "
+        f"`{BASELINE}NAME{NEVER}` say how much.\n\n" + _table(["column", "meaning"], rows) + "\n"
     )
 
 

@@ -28,6 +28,7 @@ FLOORS = {
             "shape",
             "laws",
             "answerable",
+            "references",
             "simulate",
         ),
         *("store", "sources", "cli", "__main__"),

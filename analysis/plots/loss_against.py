@@ -12,6 +12,7 @@ from analysis.evaluation.held_out import HeldOutCheck
 from analysis.fitting.result import Fit
 from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.intervals import LEVEL, Interval, interval_at, interval_columns
+from analysis.plots.reference_lines import draw_references
 from analysis.plots.style import (
     ASKED,
     FITTED,
@@ -29,6 +30,7 @@ from analysis.plots.style import (
 from analysis.tuning.screening import screen
 from scaling.errors import ForecastError
 from scaling.records import Records
+from scaling.references import references_of
 
 GRID_POINTS = 80
 FEWEST_FOR_A_LINE = 5  # fewer targets are drawn one by one
@@ -50,7 +52,8 @@ def plot_loss_against(
     ``fit`` is of a law of that one column; its band is the uncertainty of the law. The range of
     ``forecast`` is for a new run. Both at ``confidence_level``. The line of the forecast ends at
     the last target that the runs support; beyond it a hatched range is an order of magnitude.
-    ``asked`` are targets to be marked one by one, those that are supported.
+    ``asked`` are targets to be marked one by one, those that are supported. What the losses are
+    held against (`scaling.references`) is drawn as dotted lines where it is finite.
     """
     ax = axes_or_new(ax)
     used = screen(records, x)
@@ -77,6 +80,7 @@ def plot_loss_against(
     size_axis(ax, x, shown)
     label_axes(ax, x, records.loss_kind)
     legend_above(ax)
+    draw_references(ax, references_of(used))
     return ax
 
 

@@ -13,6 +13,7 @@ from analysis.plots.loss_against import law_line
 from analysis.plots.residuals import residuals
 from analysis.plots.sizes import law_on_sizes
 from analysis.report.findings import Findings
+from scaling.references import references_of
 
 MOST_ROWS = 2000  # of a figure; more would make the page grow by megabytes
 
@@ -58,6 +59,10 @@ def _loss(findings: Findings) -> pd.DataFrame:
     used, law = findings.used, findings.law_of(findings.x)
     points = {x: used.column(x), "loss": used.column("loss")}
     series = [pd.DataFrame({"series": "run used by fits", **points})]
+    series += [
+        pd.DataFrame({"series": f"reference: {line.name}", "loss": [line.loss]})
+        for line in references_of(used).finite
+    ]
     if law is not None and law.records is not None:
         line = law_line(law, used, x, level)
         series.append(line.assign(series="fitted law"))

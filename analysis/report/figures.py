@@ -25,6 +25,7 @@ from analysis.report.findings import Findings
 from analysis.report.summary import x_noun
 from analysis.text.numbers import in_print
 from scaling.limits import Limit, LimitCode
+from scaling.references import references_of
 from scaling.tables.notes import NoteCode
 from scaling.words import counted
 
@@ -198,6 +199,8 @@ def _what_is_drawn(findings: Findings, level: str) -> str:
         told.append(
             f"{begins}, the runs support no number: the hatched range is an order of magnitude."
         )
+    if references_of(findings.used).finite:
+        told.append("Dotted lines are what losses are held against, as listed with the runs.")
     return " ".join([*told, "Both axes are logarithmic."])
 
 

@@ -25,6 +25,7 @@ from analysis.text.tuning import gap_text
 from scaling.columns import COLUMNS
 from scaling.limits import LimitCode, texts
 from scaling.records import Records
+from scaling.references import references_of
 from scaling.words import counted
 
 MOST_ROWS = 40  # configurations
@@ -68,6 +69,23 @@ def runs_table(findings: Findings) -> Table:
         marked=tuple(marked),
         note=note,
     )
+
+
+def references_table(findings: Findings) -> Table:
+    """What the losses are held against, and how many of the runs that fits use lie below."""
+    used = findings.used
+    found, losses = references_of(used), used.column("loss")
+    rows = [
+        (
+            f"{line.name}: {line.about}" if line.about else line.name,
+            line.in_words,
+            "all" if line.loss is None else f"{int((losses < line.loss).sum()):,} of {len(used):,}",
+        )
+        for line in found.lines
+    ]
+    note = " ".join(f"{text[:1].upper()}{text[1:]}." for text in found.told)
+    head = ("Held against", loss_head(used), "Runs below it")
+    return Table(head=head, rows=tuple(rows), note=note)
 
 
 def _setting_head(column: str) -> str:

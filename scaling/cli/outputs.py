@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.display import as_text
+from scaling.display import Section, as_text
 from scaling.errors import ConfigError
 from scaling.tables.notes import notes_beside, plain
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from scaling.limits import Limit
+    from scaling.references import References
     from scaling.tables.notes import Note
 
 Arguments = argparse.Namespace
@@ -47,14 +48,27 @@ def _notes_text(arguments: Arguments, limits: "Iterable[Limit]" = ()) -> str:
     return f"\n{told}" if told else ""
 
 
+def held_against(arguments: Arguments) -> "Section":
+    """What the losses of the runs are held against, in sentences; none where nothing is known."""
+    found: References | None = getattr(arguments, "references", None)
+    lines = [
+        f"{line.name}{f' ({line.about})' * bool(line.about)}: {line.in_words}"
+        for line in (found.lines if found else ())
+    ]
+    return Section("losses are held against", [*lines, *(found.told if found else ())])
+
+
 def _with_notes(document: str, arguments: Arguments) -> str:
     """The document, or each of a list of them, with what was made of the table it rests on; those
     of a verb that reads several keep their own."""
     notes: Sequence[Note] = getattr(arguments, "notes", ())
+    references: References | None = getattr(arguments, "references", None)
     answered = json.loads(document)
     told = [{"code": note.code.value, "text": note.text} for note in notes]
     for one in answered if isinstance(answered, list) else [answered]:
         one["notes"] = told or one.get("notes", [])
+        if references is not None:
+            one["reference_lines"] = [line.to_dict() for line in references.lines]
     return indented(answered)
 
 
@@ -78,10 +92,11 @@ def answer(
     text: Callable[[], str],
     arguments: Arguments,
     limits: "Iterable[Limit]" = (),
+    beside: "Section | None" = None,
 ) -> None:
     """Save the JSON document where -o says, and print it or its text, as `show` does."""
     save(document, arguments)
-    show(document, text, arguments, limits)
+    show(document, text, arguments, limits, beside)
 
 
 def save(document: str, arguments: Arguments) -> None:
@@ -117,12 +132,18 @@ def show(
     text: Callable[[], str],
     arguments: Arguments,
     limits: "Iterable[Limit]" = (),
+    beside: "Section | None" = None,
 ) -> None:
     """Print the JSON document, or what a person reads; one that is long may be made on demand.
 
     ``limits`` are those in the text: what they tell of the table's rows is not told again below.
+    ``beside`` is no part of the answer and stands below it.
     """
     if arguments.json:
         put(_with_notes(document if isinstance(document, str) else document(), arguments))
-    else:
-        put(text() if arguments.quiet else f"{text()}{_notes_text(arguments, limits)}")
+        return
+    if arguments.quiet:
+        put(text())
+        return
+    further = f"\n{as_text([beside])}" if beside and beside.sentences else ""
+    put(f"{text()}{further}{_notes_text(arguments, limits)}")

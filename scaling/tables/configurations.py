@@ -43,6 +43,7 @@ _SETTING_WORDS_THAT_WIN = any_of(
 #: Words that name a setting together, though one of them alone is of an outcome.
 _SETTING_PHRASES = tuple(map(any_of, ("init std", "z loss", "max grad norm", "norm type")))
 _DOUBTFUL = any_of("loss ppl bpb acc accuracy score metric grad norm")  # beta_loss, clipped_grad
+_OUTCOMES = ("metric.", "baseline.")  # what models answered, and what counting gives
 _GRID = 0.5  # a setting takes at most this many different values a row
 _REPEATS_AGREE = 0.01  # of the loss: rows that nothing tells apart and differ by more are doubtful
 _SAME = 6  # decimals of ln N and ln D
@@ -116,7 +117,7 @@ def _is_setting(column: str, tuning: bool) -> bool:
         return True
     if column in _SHAPE_COLUMNS:
         return not tuning
-    if known is not None or column.startswith("metric.") or column.endswith(ASIDE):
+    if known is not None or column.startswith(_OUTCOMES) or column.endswith(ASIDE):
         return False
     if is_flag_name(column):
         return False

@@ -138,7 +138,7 @@ def _store(
     if leak := entropy_leak(trained.loss, trained.loss_stderr, entropy):
         writer.fail(RunState.FAILED, leak)
         return RunEvent(kind=EventKind.FAILED, run=run, reason=leak)
-    record = trained.record(run)
+    record = trained.record(run) | _baselines(run, task)
     if task.probes.asks:
         record |= _probed(run, trained, task)
     if task.launch.keep_weights:
@@ -151,6 +151,14 @@ def _store(
         loss=trained.loss,
         seconds=trained.train_seconds,
     )
+
+
+def _baselines(run: RunPlan, task: Task) -> dict[str, float]:
+    """What counting the text that it trained on gives on the same validation set."""
+    from sweeps.generation.baselines import baselines_of
+
+    context = run.shape.context
+    return baselines_of(task.data, context, run.objective, run.targets)
 
 
 def _probed(run: RunPlan, trained: "TrainedRun", task: Task) -> dict[str, float]:

@@ -18,7 +18,7 @@ from scaling.cli.inputs import (
     unfiltered,
 )
 from scaling.cli.outlooks import log_forecast
-from scaling.cli.outputs import answer, put, save, save_table, say, show
+from scaling.cli.outputs import answer, held_against, put, save, save_table, say, show
 from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
 from scaling.limits import LimitCode
@@ -70,6 +70,7 @@ def fit(arguments: Arguments) -> None:
         lambda: fit_text(fitted, checks, shares, with_card=arguments.card),
         arguments,
         fitted.limits,
+        held_against(arguments),
     )
     if fitted.columns == ("train_flops",) and (hint := sizes_hint(records)) is not None:
         say(f"hint: {hint}")
@@ -109,7 +110,8 @@ def forecast(arguments: Arguments) -> None:
             asked=tuple(targets.columns),
             where=arguments.where,
         )
-    answer(answered.to_json(), lambda: forecast_text(answered), arguments, answered.limits)
+    beside = held_against(arguments)
+    answer(answered.to_json(), lambda: forecast_text(answered), arguments, answered.limits, beside)
     log_forecast(arguments.source)
 
 

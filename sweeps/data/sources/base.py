@@ -107,6 +107,11 @@ class Corpus(ABC):
         row, or nothing counts. Asked only of a source that `knows_truth`."""
         raise NotImplementedError(f"{type(self).__name__} knows no truth")
 
+    def training_text(self, most: int) -> np.ndarray | None:
+        """(tokens,) int64: what there is to train on, one token after the other, the first `most`
+        of it; None of a source that has no such text."""
+        return None
+
     @property
     @abstractmethod
     def validation(self) -> Batch:
@@ -169,6 +174,10 @@ class StreamCorpus(WindowCorpus):
     def windows(self) -> int:
         """Windows of `context` targets that the training stream holds without overlap."""
         return (len(self.train) - 1) // self.context
+
+    def training_text(self, most: int) -> np.ndarray:
+        """See Corpus."""
+        return self.train[:most].astype(np.int64)
 
     def windows_read(
         self, seed: int, first: int, last: int, device: torch.device | str

@@ -90,6 +90,19 @@ class ShardCorpus(WindowCorpus):
     train: ShardSet
     _resident: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
+    def training_text(self, most: int) -> np.ndarray:
+        """See Corpus: the shards in their order. Raises CorpusError for a token outside the
+        vocabulary."""
+        parts, left = [], most
+        for shard in self.train.shards:
+            part = np.asarray(shard.tokens[:left])
+            check_vocabulary(shard, 0, part, self.train.vocab_size)
+            parts.append(part.astype(np.int64))
+            left -= len(part)
+            if not left:
+                break
+        return np.concatenate(parts)
+
     def windows_read(
         self, seed: int, first: int, last: int, device: torch.device | str
     ) -> torch.Tensor:

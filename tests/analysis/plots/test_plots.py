@@ -1,6 +1,7 @@
 """Facts about figures: what is drawn is what the result holds, with labels and units."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -245,3 +246,21 @@ def test_runs_of_one_budget_but_for_rounding_have_an_axis_of_some_width(ax):
         ax.figure.canvas.draw()
     low, high = ax.get_xlim()
     assert low < 1e19 < high
+
+
+def test_what_losses_are_held_against_is_a_named_line_where_it_is_finite(ladder, ax):
+    entropy = 0.9 * np.nanmin(ladder.column("loss"))
+    table = ladder.table.assign(
+        **{"entropy": entropy, "baseline.bigram": 3.5, "baseline.trigram_unseen_tokens": 4}
+    )
+    plot_loss_against(replace(ladder, table=table), ax=ax)
+    heights = sorted(float(line.get_ydata()[0]) for line in ax.lines)
+    assert heights == pytest.approx(sorted([entropy, 3.5]))
+    assert {text.get_text() for text in ax.texts} == {f"entropy {entropy:.4g}", "bigram 3.5"}
+
+
+def test_names_of_neighbouring_lines_do_not_lie_on_each_other(ladder, ax):
+    table = ladder.table.assign(**{f"baseline.near{i}": 3.5 + 0.01 * i for i in range(2)})
+    plot_loss_against(replace(ladder, table=table), ax=ax)
+    sides = [text.xy[0] for text in ax.texts]
+    assert sorted(sides) == [0.0, 1.0]

@@ -96,3 +96,14 @@ def test_the_constants_of_a_report_are_held_as_its_forecast_holds_them(runs):
     found = gather_findings(runs, options=options, bootstrap=0, with_backtest=False)
     assert [law.law.c for law in found.laws] == [FLOOR]
     assert found.forecast.targets[-1].intervals[0.9].low > FLOOR
+
+
+def test_fit_and_forecast_say_what_losses_are_held_against(runs, capsys):
+    for verb in (("fit", runs, "--bootstrap", "0"), ("forecast", runs, "--flops", "1e18")):
+        (line,) = answered(capsys, *verb)["reference_lines"]
+        assert (line["name"], line["loss"], line["is_infinite"]) == ("entropy", FLOOR, False)
+        assert main([*verb]) == 0
+        said = "losses are held against:\n  - entropy (no model of these data lies below): 1.25"
+        assert said in capsys.readouterr().out
+        assert main([*verb, "-q"]) == 0
+        assert "held against" not in capsys.readouterr().out

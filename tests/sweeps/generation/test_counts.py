@@ -3,19 +3,16 @@
 import math
 from itertools import product
 
+import numpy as np
 import pytest
 
-from sweeps.generation.counts import N_GRAMS, _of_n_grams, _of_prefixes, _scored
+from sweeps.generation.counts import scores_of
 
-SEEN = (0, 1, 0, 1, 0, 2)
+SEEN = np.array([0, 1, 0, 1, 0, 2])
 
 
 def scored(text, given=1):
-    ways = [*_of_n_grams(SEEN, text, given), _of_prefixes(SEEN, text, given)]
-    return [
-        _scored("run", before, pairs, len(SEEN))
-        for before, pairs in zip([*N_GRAMS, None], ways, strict=True)
-    ]
+    return scores_of(SEEN, np.array([text]), given, "run")
 
 
 def test_shares_are_those_of_the_counted_text():
