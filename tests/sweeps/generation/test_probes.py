@@ -124,8 +124,8 @@ def test_rules_are_told_of_all_prompts_and_of_those_whose_completion_ended(monke
     asked = questions(ProbesConfig(rules=RULES, prompt_tokens=2), load_corpus(ANBN, 17))
     said = {(A, A): (B, B, END), (A, B): (B,) * 15, (B, A): (END,), (B, B): (A, B, A, END)}
     monkeypatch.setattr(
-        "sweeps.generation.probes.completions",
-        lambda model, prompts, end: [said[prompt[1:]] for prompt in prompts],
+        "sweeps.generation.probes.greedy_answers",
+        lambda model, prompts, **how: [said[tuple(prompt[1:])] for prompt in prompts.tolist()],
     )
     found = probe(built(context=17), load_corpus(ANBN, 17), asked)
     told = {name.removeprefix("metric."): value for name, value in found.items()}
@@ -139,7 +139,8 @@ def test_rules_are_told_of_all_prompts_and_of_those_whose_completion_ended(monke
 def test_where_no_completion_ended_nothing_is_told_of_those_that_did(monkeypatch):
     asked = questions(ProbesConfig(rules=RULES, prompt_tokens=2), load_corpus(ANBN, 17))
     monkeypatch.setattr(
-        "sweeps.generation.probes.completions", lambda model, prompts, end: [(B,)] * len(prompts)
+        "sweeps.generation.probes.greedy_answers",
+        lambda model, prompts, **how: [(B,)] * len(prompts),
     )
     found = probe(built(context=17), load_corpus(ANBN, 17), asked)
     assert found["metric.zero_probability_ended"] == 0
