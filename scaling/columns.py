@@ -73,6 +73,17 @@ COLUMNS: dict[str, Column] = {
         "number",
         "bits per code",
     ),
+    "reconstruction_error": Column(
+        "of images as codes: share of the variance of the pixels of the validation set that they "
+        "lose, whatever the model"
+    ),
+    "codebook_use": Column(
+        "of images as codes: share of the codebook that occurs in the validation set"
+    ),
+    "codebook_perplexity": Column(
+        "of images as codes: exp of the entropy of those of the validation set; evenly used, so "
+        "many codes would have the same"
+    ),
     # counts behind params and tokens
     "entropy": Column(
         "nats per token that no model can beat, known exactly of a generated source "

@@ -53,7 +53,9 @@ ENGINES = {
     "lmfit": "analysis/fitting/lmfit_bridge.py",
     "streamlit": "analysis/dashboard.py",
     "tokenizers": "sweeps/data/tokens/bpe.py",
-    "safetensors": "sweeps/generation/weights.py",
+    "PIL": "sweeps/data/images/pictures.py",
+    "sklearn": "sweeps/data/images/scikit.py",
+    "safetensors": "sweeps/data/documents/tensor_files.py",
 }
 
 

@@ -7,7 +7,7 @@ from sweeps.config.data import StoredData
 
 CODES, GREY = "codes", "grey"
 CLASS, WORDS, NONE = "class", "words", "none"
-_MOST_LEVELS = 256
+_MOST_LEVELS, _MOST_CODES = 256, 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class ImagesData(StoredData, source="images"):
         "symbols": "data.tokens says what its tokens are",
     }
     choices = {
-        "tokens": (GREY,),
+        "tokens": (CODES, GREY),
         "labels": (CLASS, WORDS, NONE),
         "unreadable": ("refuse", "skip"),
     }
@@ -33,9 +33,19 @@ class ImagesData(StoredData, source="images"):
     labels; none: the 1,797 handwritten digits of scikit-learn, 8 x 8 pixels of 17 grey levels."""
     table: str | None = None
     """A CSV file with the columns `file` (below `folder`) and `label`, in place of folder names."""
-    tokens: str = GREY
-    """`grey`: a token a pixel, its grey level, which loses nothing: losses are exact nats a
+    tokens: str = CODES
+    """`codes`: a small grid of entries of a codebook, from a vector-quantising autoencoder that is
+    trained once, on the images to train on; losses are nats a code, which are no likelihood of
+    pixels. `grey`: a token a pixel, its grey level, which loses nothing: losses are exact nats a
     dimension."""
+    codebook: int = 64
+    """Codes that there are."""
+    patch: int = 2
+    """A code stands for so many pixels in height and width."""
+    autoencoder_steps: int = 1000
+    """Steps of 64 images that the autoencoder is trained for."""
+    seed: int = 0
+    """Of the autoencoder, not of a run."""
     labels: str = CLASS
     """What an image is conditional on: its label as one token (`class`), its label as text, a token
     a word (`words`; of the digits "bold three" or "thin three", by the ink), or nothing
@@ -55,7 +65,17 @@ class ImagesData(StoredData, source="images"):
         """Refuse a split without two sides, and what digits have no use for."""
         super().__post_init__()
         self.check_choice("tokens", "labels", "unreadable")
-        self.check_positive("side")
+        self.check_positive("side", "patch", "autoencoder_steps")
+        self.check_not_negative("seed")
+        if not 2 <= self.codebook <= _MOST_CODES:
+            raise ConfigError(
+                f"{self.key('codebook')} is {self.codebook}; it holds 2 to {_MOST_CODES:,} codes"
+            )
+        if self.tokens == GREY:
+            self.check_unused(
+                f"is not used with {self.key('tokens')} grey; leave it out",
+                *("codebook", "patch", "autoencoder_steps", "seed"),
+            )
         if not 0 < self.validation_share < 1:
             raise ConfigError(
                 f"{self.key('validation_share')} is {self.validation_share:g}; it lies between 0 "

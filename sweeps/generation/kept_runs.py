@@ -13,7 +13,8 @@ from scaling.store.run_store import RunStore
 from scaling.store.tracking_uri import resolve_tracking_uri
 from scaling.tables.notes import printable
 from scaling.words import counted
-from sweeps.generation.weights import SUFFIX, KeptModel, read_weights
+from sweeps.data.documents.tensor_files import SUFFIX
+from sweeps.generation.weights import KeptModel, read_weights
 from sweeps.models.registry import find_family
 from sweeps.objectives.registry import find_objective
 

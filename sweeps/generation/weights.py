@@ -14,19 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from scaling.errors import ConfigError
 from sweeps.config.model import ModelConfig
 from sweeps.data.documents.atomic import write_atomically
+from sweeps.data.documents.tensor_files import (
+    SUFFIX,
+    TensorFileError,
+    tensors_in_bytes,
+    tensors_of_file,
+)
 from sweeps.data.tokens.vocabulary import SymbolVocabulary, Vocabulary, vocabulary_from
 from sweeps.models.family import ModelOptions
 from sweeps.models.registry import find_family
 from sweeps.models.stacked import Layout, StackedWeights
 from sweeps.planning.run_plan import RunPlan
 
-SUFFIX = ".safetensors"
 _HEADER, _DIGEST = "scaling", "sha256"
 _FORMAT = 2
 
@@ -72,7 +75,7 @@ def write_weights(
     described = {**_description(run), "vocabulary": words.to_document()}
     said = json.dumps(described, sort_keys=True)
     header = {_HEADER: said, _DIGEST: _digest(said, weights.detach().float().cpu())}
-    content = save(matrices, metadata=header)
+    content = tensors_in_bytes(matrices, header)
     path = weights_path(folder, run.run_id).absolute()
     write_atomically(path, content)
     return {"weights_file": str(path), "weights_sha256": hashlib.sha256(content).hexdigest()}
@@ -90,15 +93,13 @@ def read_weights(
     path = Path(path)
     try:
         found = _sha256(path) if sha256 else None
-        with safe_open(path, framework="pt") as file:
-            stated = file.metadata() or {}
-            matrices = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        stated, matrices = tensors_of_file(path)
     except OSError as error:
         raise ConfigError(
             f"{path}: {error.strerror or 'there is no such file'}; weights are kept with "
             "launch.keep_weights: true"
         ) from error
-    except SafetensorError as error:
+    except TensorFileError as error:
         raise ConfigError(
             f"{path}: cut short, or no file of weights ({error}); copy it anew, or train the run "
             "again"

@@ -206,6 +206,7 @@ class RunPlan:
             "data": data.data_hash,
             **({} if self.targets is None else _without_none([*vars(self.targets).items()])),
             **self._entropy_facts(),
+            **_without_none([*data.codebook_facts.items()]),
             "eval_hash": data.eval_hash,
             "tokenizer": data.tokenizer,
             "tokenizer_hash": data.tokenizer_hash,

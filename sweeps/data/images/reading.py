@@ -6,7 +6,6 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,15 +13,14 @@ from scaling.errors import CorpusError
 from scaling.tables.notes import printable
 from scaling.words import counted
 from sweeps.config.images import NONE, WORDS, ImagesData
+from sweeps.data.images.pictures import UnreadableError, grey_pixels
+from sweeps.data.images.scikit import DIGIT_LEVELS, digits
 
 #: Files of a folder that are taken for images, by their endings.
 ENDINGS = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm")
 )
 MOST_PIXELS = 1 << 28  # of all images: they are held in memory
-_READABLE = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "La", "RGBa"))
-_COLOURLESS = frozenset(("1", "L", "LA"))
-_DIGIT_LEVELS = 17
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -64,22 +62,12 @@ def _where(config: ImagesData) -> str:
 
 
 def _digits(config: ImagesData) -> ImageSet:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise CorpusError(
-            "data.source images: its digits come with scikit-learn, which is not installed; "
-            "pip install 'scaling-forecast[images]', or give data.folder"
-        ) from error
-    digits = load_digits()
-    pixels = digits.images.astype(np.uint8)
-    if config.labels == WORDS:
-        labels = _described(pixels, digits.target)
-    else:
-        labels = tuple(map(str, digits.target))
+    pixels, numbers = digits()
+    is_words = config.labels == WORDS
+    labels = _described(pixels, numbers) if is_words else tuple(map(str, numbers))
     return ImageSet(
         pixels=pixels,
-        levels=_DIGIT_LEVELS,
+        levels=DIGIT_LEVELS,
         labels=() if config.labels == NONE else labels,
         is_dark_on_light=False,
     )
@@ -104,8 +92,8 @@ def _files(config: ImagesData, folder: Path) -> ImageSet:
     coloured = 0
     for path in paths:
         try:
-            pixels, in_colour = _pixels(path, config.side)
-        except _UnreadableError as error:
+            pixels, in_colour = grey_pixels(path, config.side)
+        except UnreadableError as error:
             if config.unreadable == "refuse":
                 raise CorpusError(
                     f"{printable(str(path), most=400)}: {error}; mend or remove it, or set "
@@ -202,47 +190,6 @@ def _rows(table: Path) -> Iterator[tuple[str, str]]:
 def _words_of(name: str) -> str:
     """A folder's name as words."""
     return " ".join(name.replace("_", " ").replace("-", " ").split()) or name
-
-
-class _UnreadableError(Exception):
-    """Why a file is no image."""
-
-
-def _pixels(path: Path, side: int | None) -> tuple[np.ndarray, bool]:
-    """(height, width) uint8 of one file, and whether it has colours. What is transparent is
-    white."""
-    image, resampling = _opened(path)
-    if image.mode not in _READABLE:
-        raise _UnreadableError(f"is of a kind that is not read (mode {image.mode})")
-    in_colour = image.mode not in _COLOURLESS
-    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = image.copy()
-        white.paste((255, 255, 255, 255), (0, 0, *image.size))
-        white.alpha_composite(image)
-        image = white
-    grey = image.convert("L")
-    if side is not None and grey.size != (side, side):
-        grey = grey.resize((side, side), resampling)
-    return np.array(grey, dtype=np.uint8), in_colour
-
-
-def _opened(path: Path) -> tuple[Any, Any]:
-    """The first frame of a file, whole, and how images are scaled."""
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise CorpusError(
-            "data.folder: images are read by Pillow, which is not installed; "
-            "pip install 'scaling-forecast[images]'"
-        ) from error
-    try:
-        with Image.open(path) as file:
-            file.load()
-            return ImageOps.exif_transpose(file), Image.Resampling.BOX
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        said = str(error).removesuffix(f" '{path}'").removesuffix(f" {str(path)!r}")
-        raise _UnreadableError(f"is no whole image ({printable(said)})") from error
 
 
 def _check_size(images: list[np.ndarray], names: list[str], pixels: np.ndarray, path: Path) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scaling.errors import CorpusError
-from sweeps.config.images import WORDS, ImagesData
+from sweeps.config.images import CODES, WORDS, ImagesData
 from sweeps.data.batch import Batch
 from sweeps.data.images.reading import ImageSet, read_images
 from sweeps.data.sources.base import Corpus, CorpusFacts, WindowOrder, hash_of
@@ -19,7 +20,7 @@ from sweeps.data.tokens.image_vocabulary import ImageVocabulary, label_names
 if TYPE_CHECKING:
     import torch
 
-DIMENSION = "dimension"
+DIMENSION, CODE = "dimension", "code"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,47 +67,66 @@ def load_images(config: ImagesData, context: int) -> ImageCorpus:
     and for a context that is not the length of label and image.
     """
     images = read_images(config)
-    names, count = label_names(images.labels, is_words=config.labels == WORDS)
-    height, width = images.pixels.shape[1:]
-    vocabulary = ImageVocabulary(
-        height=height,
-        width=width,
-        levels=images.levels,
-        rows=height,
-        columns=width,
-        image_tokens=images.levels,
-        label_names=names,
-        label_tokens=count,
-        is_words=config.labels == WORDS,
-        is_dark_on_light=images.is_dark_on_light,
-    )
+    vocabulary = _vocabulary(images, config)
     _check_context(vocabulary, context)
     train, held_back = split_images(images.pixels, config.validation_share)
     held_back = held_back[: config.validation_windows]
-    tokens = images.pixels.reshape(len(images.pixels), -1).astype(np.int64)
+    grids, coded = images.pixels.astype(np.int64), None
+    if config.tokens == CODES:
+        from sweeps.data.images.codes import coded_images  # a plan of grey levels needs no torch
+
+        coded = coded_images(images, train, held_back, config)
+        vocabulary = dataclasses.replace(vocabulary, decoder=coded.decoder)
+        grids = coded.codes
+    tokens = grids.reshape(len(grids), -1)
     rows = np.concatenate([_labels(images, vocabulary), tokens], axis=1)
     stated = json.dumps(vocabulary.to_document(), sort_keys=True)
+    names, count = vocabulary.label_names, vocabulary.label_tokens
     facts = CorpusFacts(
         data_hash=hash_of(rows[train], rows[held_back]),
         eval_hash=hash_of(rows[held_back]),
-        tokenizer=f"grey-{images.levels}",
+        tokenizer=f"{config.tokens}-{vocabulary.image_tokens}",
         tokenizer_hash=hashlib.sha256(stated.encode()).hexdigest()[:16],
         vocab_size=vocabulary.image_tokens + len(names),
         train_tokens=len(train) * context,
         validation_sequences=len(held_back),
         bytes_per_token=None,
         source_tokens=count,
-        token_unit=DIMENSION,
+        token_unit=DIMENSION if coded is None else CODE,
+        **({} if coded is None else asdict(coded.health)),
     )
     return ImageCorpus(
         facts=facts,
         context=context,
         left_out=images.left_out,
         left_out_since="unreadable",
-        notes=_notes(images, len(train), len(held_back)),
+        notes=(
+            *_notes(images, len(train), len(held_back)),
+            *(() if coded is None else coded.notes),
+        ),
         vocabulary=vocabulary,
         train=rows[train],
         held_back=rows[held_back],
+    )
+
+
+def _vocabulary(images: ImageSet, config: ImagesData) -> ImageVocabulary:
+    """What tokens stand for, but for the decoder of codes."""
+    is_words = config.labels == WORDS
+    names, count = label_names(images.labels, is_words=is_words)
+    height, width = images.pixels.shape[1:]
+    patch = config.patch if config.tokens == CODES else 1
+    return ImageVocabulary(
+        height=height,
+        width=width,
+        levels=images.levels,
+        rows=height // patch,
+        columns=width // patch,
+        image_tokens=config.codebook if config.tokens == CODES else images.levels,
+        label_names=names,
+        label_tokens=count,
+        is_words=is_words,
+        is_dark_on_light=images.is_dark_on_light,
     )
 
 

@@ -64,6 +64,18 @@ class CorpusFacts:
     pair_room: int | None = None
     """Of pairs: how many of a block's tokens are kept for a source and its separator; the others
     are for its target."""
+    reconstruction_error: float | None = None
+    """Share of the variance of the validation images' pixels that their codes lose."""
+    codebook_use: float | None = None
+    """Share of the codebook that occurs among their codes."""
+    codebook_perplexity: float | None = None
+    """exp of the entropy of their codes."""
+
+    @property
+    def codebook_facts(self) -> dict[str, float | None]:
+        """The columns of the records table on the codes of images."""
+        names = ("reconstruction_error", "codebook_use", "codebook_perplexity")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def entropy_facts(self) -> dict[str, float | None]:

@@ -40,6 +40,9 @@ class ImageVocabulary:
     """Whether a label is several tokens, one a word."""
     is_dark_on_light: bool
     """Whether level 0 is black."""
+    decoder: str | None = None
+    """What turns a grid of codes into pixels: codebook and decoder as a safetensors file in base64;
+    None: a token is the grey level of a pixel."""
     stands_for_text: bool = False
     end: int | None = None
 
@@ -113,7 +116,7 @@ class ImageVocabulary:
 
 _STATED = (
     *("height", "width", "levels", "rows", "columns", "image_tokens", "label_names"),
-    *("label_tokens", "is_words", "is_dark_on_light"),
+    *("label_tokens", "is_words", "is_dark_on_light", "decoder"),
 )
 
 

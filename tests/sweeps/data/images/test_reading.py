@@ -31,7 +31,7 @@ def saved(folder, *, labels=("cat", "dog"), count=10, **changes):
         for number in range(count):
             pixels = drawn(count * place + number)
             Image.fromarray(pixels).save(folder / label / f"{number:02}.png")
-    return ImagesData(folder=str(folder), **changes)
+    return ImagesData(folder=str(folder), tokens="grey", **changes)
 
 
 def refusal(config, context=20):
@@ -156,10 +156,12 @@ def test_labels_that_are_missing_or_tell_nothing_are_refused(tmp_path):
     )
     flat = tmp_path / "flat"
     flat.mkdir()
-    assert "no image in it; they end in .bmp" in refusal(ImagesData(folder=str(flat)))
+    assert "no image in it; they end in .bmp" in refusal(
+        ImagesData(folder=str(flat), tokens="grey")
+    )
     Image.fromarray(drawn(1)).save(flat / "1.png")
     assert "1.png: has no label; put it into a folder that is named by one" in refusal(
-        ImagesData(folder=str(flat))
+        ImagesData(folder=str(flat), tokens="grey")
     )
     assert refusal(ImagesData(folder=str(tmp_path / "no"))).endswith(
         "no such folder; mend data.folder"
@@ -180,7 +182,7 @@ def test_colours_are_read_as_grey_and_that_is_said(tmp_path):
 
 
 def test_a_context_that_is_not_the_images_is_told_which_is():
-    said = refusal(ImagesData(), context=63)
+    said = refusal(ImagesData(tokens="grey"), context=63)
     assert said == (
         "model.context is 63; an image of 8 x 8 tokens behind 1 of its label has 64 next ones: set "
         "model.context: 64"

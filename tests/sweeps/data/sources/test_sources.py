@@ -46,7 +46,7 @@ class TestImages(SourceContract):
             pixels = np.random.default_rng(number).integers(0, 256, (4, 4)).astype(np.uint8)
             pixels[0, 0] = 7 if other and number == 3 else pixels[0, 0]
             Image.fromarray(pixels).save(folder / f"{number:02}.png")
-        return load(ImagesData(folder=str(place)))
+        return load(ImagesData(folder=str(place), tokens="grey"))
 
 
 class TestShards(SourceContract):
