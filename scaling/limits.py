@@ -33,6 +33,8 @@ class LimitCode(StrEnum):
     """The answer rests on so few runs, sizes or budgets that it is rough, or untestable."""
     NARROW_RATIO = "narrow ratio"
     """Tokens per parameter vary too little to tell the effects of size and data apart."""
+    UNREAD = "unread"
+    """A law of sizes alone was fitted to runs of different lengths, of which it reads nothing."""
     NOT_FALLING = "not falling"
     """The loss does not fall as it should towards the largest runs: they may be badly trained."""
     NEAR_CHANCE = "near chance"

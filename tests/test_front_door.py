@@ -28,9 +28,9 @@ OFFERED = {
         write_records
     """,
     "scaling.laws": """
-        BrokenPowerLaw Chinchilla DataConstrained Farseer LAWS Law M4 Overtraining PowerLaw
-        PurePowerLaw SaturatingPowerLaw ShapeLaw ShiftedPowerLaw Skaling TwiceBrokenPowerLaw
-        check_law law_named register_law
+        BrokenPowerLaw Chinchilla DataConstrained EncoderDecoderLaw Farseer LAWS Law M4
+        Overtraining PowerLaw PurePowerLaw SaturatingPowerLaw ShapeLaw ShiftedPowerLaw Skaling
+        TwiceBrokenPowerLaw check_law law_named register_law
     """,
     "sweeps": """
         CheckReport ContinuedPrompt KeptRun RunPlan SamplingRule ScoredText SweepConfig

@@ -91,6 +91,7 @@ def pose(
     limits += health_limits(used, weighed=weights is None)
     if law.inputs[:2] == ("params", "tokens"):
         limits += _spread_limits(inputs)
+    limits += _unread_limits(used, columns)
     if cluster is None:
         labels = _clusters(used, labels)
     else:
@@ -250,3 +251,24 @@ def _why(used: Records) -> str:
     return (
         " (left out: " + ", ".join(f"{n} {why}" for why, n in used.dropped_by_reason.items()) + ")"
     )
+
+
+#: Columns by which a law knows how long a run was trained; and by how much lengths may differ.
+_LENGTHS = frozenset(("tokens", "train_flops", "steps", "unique_tokens"))
+_ONE_LENGTH = 1.05
+
+
+def _unread_limits(used: Records, columns: tuple[str, ...]) -> list[Limit]:
+    """Of a law that reads no length, on runs that were not equally long."""
+    if _LENGTHS & {*columns} or "tokens" not in used:
+        return []
+    tokens = used.column("tokens")
+    tokens = tokens[np.isfinite(tokens) & (tokens > 0)]
+    if not len(tokens) or tokens.max() <= _ONE_LENGTH * tokens.min():
+        return []
+    text = (
+        f"the runs have {tokens.min():.3g} to {tokens.max():.3g} tokens, of which a law of "
+        f"{' and '.join(columns)} reads nothing: what more of them did is taken for what size did; "
+        "keep runs of one length with --where"
+    )
+    return [Limit(LimitCode.UNREAD, text)]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scaling.laws.curves import SaturatingPowerLaw as SaturatingPowerLaw
     from scaling.laws.curves import ShiftedPowerLaw as ShiftedPowerLaw
     from scaling.laws.curves import TwiceBrokenPowerLaw as TwiceBrokenPowerLaw
+    from scaling.laws.encoder_decoder import EncoderDecoderLaw as EncoderDecoderLaw
     from scaling.laws.farseer import Farseer as Farseer
     from scaling.laws.registry import LAWS as LAWS
     from scaling.laws.registry import law_named as law_named
@@ -35,6 +36,7 @@ _HOMES = {
         *("M4", "BrokenPowerLaw", "PowerLaw", "PurePowerLaw", "SaturatingPowerLaw"),
         *("ShiftedPowerLaw", "TwiceBrokenPowerLaw"),
     ),
+    "scaling.laws.encoder_decoder": ("EncoderDecoderLaw",),
     "scaling.laws.farseer": ("Farseer",),
     "scaling.laws.surfaces": (
         *("Chinchilla", "DataConstrained", "Overtraining", "ShapeLaw", "Skaling"),

@@ -28,6 +28,7 @@ from scaling.laws.curves import (
     ShiftedPowerLaw,
     TwiceBrokenPowerLaw,
 )
+from scaling.laws.encoder_decoder import EncoderDecoderLaw
 from scaling.laws.farseer import Farseer
 from scaling.laws.surfaces import Chinchilla, DataConstrained, Overtraining, ShapeLaw, Skaling
 
@@ -37,6 +38,7 @@ LAWS: dict[str, type[Law]] = {
         *(PowerLaw, PurePowerLaw, ShiftedPowerLaw, SaturatingPowerLaw, M4),
         *(BrokenPowerLaw, TwiceBrokenPowerLaw),
         *(Chinchilla, Skaling, Overtraining, Farseer, DataConstrained, ShapeLaw),
+        EncoderDecoderLaw,
     )
 }
 

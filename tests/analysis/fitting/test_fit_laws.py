@@ -9,8 +9,11 @@ import pytest
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.law_on_runs import AnyLaw, model_of
 from analysis.fitting.penalties import PENALTIES, penalty_named
+from scaling.laws.encoder_decoder import EncoderDecoderLaw
 from scaling.laws.registry import LAWS
 from scaling.laws.surfaces import Chinchilla
+from scaling.limits import LimitCode, first_of
+from scaling.records import Records
 from scaling.simulate import simulate_records
 
 #: these two have long flat valleys; their losses come back, their constants only without noise
@@ -192,3 +195,27 @@ def test_the_asymmetric_penalty_resists_badly_tuned_runs():
         return np.mean(np.log(law.loss(*inputs_of("chinchilla")) / truth))
 
     assert abs(bias("asymmetric")) < 0.5 * abs(bias("least_squares"))
+
+
+def test_a_law_of_sizes_says_that_it_reads_nothing_of_lengths_that_differ():
+    law = EncoderDecoderLaw.example()
+    runs = EncoderDecoderLaw.example_runs()
+    lengths = np.where(np.arange(len(runs["params_encoder"])) % 2, 1e9, 3e9)
+
+    def limit(tokens):
+        records = simulate_records(law, runs)
+        records = Records(records.table.assign(tokens=tokens), source="here")
+        fit = fit_as_asked(records, law.name, bootstrap=0, card=False)
+        return first_of(LimitCode.UNREAD, fit.limits)
+
+    assert limit(1e9) is None
+    assert limit(lengths * 0 + 1e9 * np.geomspace(1, 1.04, len(lengths))) is None  # whole steps
+    said = limit(lengths)
+    assert said.text.startswith("the runs have 1e+09 to 3e+09 tokens, of which a law of params_enc")
+
+
+def test_the_share_of_the_encoder_is_where_both_sizes_together_do_most():
+    law = EncoderDecoderLaw.example()
+    encoder = np.linspace(0.01, 0.99, 981) * 1e8
+    best = encoder[np.argmin(law.loss(encoder, 1e8 - encoder))]
+    assert law.derived()["encoder_share"] == pytest.approx(best / 1e8, abs=1e-3)  # the grid's step
