@@ -8,7 +8,7 @@ import numpy as np
 from scaling.arrays import FloatArray
 from scaling.errors import RecordError
 from scaling.records import Records
-from scaling.tables.losses import is_error_rate, rises_with_quality, top_of_range
+from scaling.tables.losses import is_error_rate, of_two_units, rises_with_quality, top_of_range
 from scaling.tables.notes import printable
 
 
@@ -50,7 +50,8 @@ def metric_of(records: Records, name: str, better: str | None = None) -> Metric:
     rate.
 
     ``better`` is "higher" or "lower"; None goes by the name. Raises RecordError where the column is
-    missing, its name does not say which is better, or a value lies outside the range.
+    missing, its name does not say which is better, a value lies outside the range, or some values
+    are shares and others look like percentages.
     """
     column = records.name_of(name)
     if column not in records:
@@ -68,7 +69,11 @@ def metric_of(records: Records, name: str, better: str | None = None) -> Metric:
             f'{records.source}: the name "{name}" does not say whether more of it is better; say '
             "--better higher or --better lower"
         )
-    top = top_of_range(values[np.isfinite(values)])
+    known = values[np.isfinite(values)]
+    top = top_of_range(known, name)
+    if top is None:
+        row = records.row_names[int(np.flatnonzero(values > 1)[0])]
+        raise RecordError(f"{records.source} {row}: {of_two_units(known, name)}")
     outside = np.flatnonzero(np.isfinite(values) & ((values < 0) | (values > top)))
     if len(outside):
         row = records.row_names[outside[0]]

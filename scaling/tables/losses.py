@@ -10,6 +10,7 @@ from scaling.arrays import FloatArray
 from scaling.columns import NATS_PER_TOKEN, UNSTATED_KIND
 from scaling.errors import RecordError
 from scaling.tables.notes import Note, NoteCode, rows_named
+from scaling.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,9 @@ _LOSSES = re.compile(r"(^|_)(loss|ppl|perplexity|bpb|nll|ce|err|error|bits?|nats
 _ERRORS = re.compile(
     r"(^|_)(err|error|errors|error_?rate|wer|cer|miss_?rate|failure_?rate)(_|$|\d)"
 )
+_PERCENT = re.compile(r"%|percent|pct", re.IGNORECASE)
+_FEW_ABOVE = 0.25  # of all values: so few above 1 are mistakes sooner than percentages
+_APART = 10.0  # times: percentages that begin below 1% leave no such gap at 1
 UNITS = tuple(dict.fromkeys((*(kind for kind, _ in _KINDS), "nats", "bits")))
 _MOST_STRAYS = 20
 _FEWEST = 8  # losses among which one may lie far from all others
@@ -166,10 +170,27 @@ def stray_note(loss: "pd.Series", name: str) -> Note | None:
     return None
 
 
-def top_of_range(known: FloatArray) -> float:
+def top_of_range(known: FloatArray, name: str) -> float | None:
     """Where the range of a share, 0 to 1, or of a percentage, 0 to 100, ends, by its known values:
-    none of them is above 1 in shares."""
-    return 1.0 if not len(known) or known.max() <= 1 else 100.0
+    none of them is above 1 in shares. None where they do not tell, `of_two_units` says why: both
+    kinds occur, with few above 1 or none between them, and the name does not say percent."""
+    above, inside = known[known > 1], known[(known > 0) & (known <= 1)]
+    if not len(above):
+        return 1.0
+    if not len(inside) or _PERCENT.search(name):
+        return 100.0
+    are_few = len(above) < len(known) * _FEW_ABOVE
+    return None if are_few or above.min() > _APART * inside.max() else 100.0
+
+
+def of_two_units(known: FloatArray, name: str) -> str:
+    """What is said of a column whose values are neither shares nor percentages throughout."""
+    above = known[known > 1]
+    return (
+        f'"{name}" is above 1 in {len(above):,} of {counted(len(known), "value")} (the first '
+        f"{above[0]:g}): a share lies between 0 and 1, and percentages would put the others below "
+        "1%; mend it, or say percent in the column's name"
+    )
 
 
 def _missing_to_best(
@@ -177,7 +198,9 @@ def _missing_to_best(
 ) -> "tuple[pd.Series, str, list[Note]]":
     """1 - value of a share, 100 - value of a percentage."""
     known = values[np.isfinite(values)]
-    best = top_of_range(known.to_numpy())
+    best = top_of_range(known.to_numpy(), name)
+    if best is None:
+        raise RecordError(f"{source}: {of_two_units(known.to_numpy(), name)}")
     if not len(known) or known.min() < 0 or known.max() > best:
         raise RecordError(
             f'{source}: --better higher: "{name}" has no best value that is known (a share has 1, '

@@ -152,6 +152,29 @@ def test_a_value_outside_the_range_is_named_with_its_run():
         metric_of(with_metric(values), "accuracy")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({3: 1.7}, r"simulated-3: .accuracy. is above 1 in 1 of 21 values \(the first 1.7\)"),
+        ({4: 45.0}, "simulated-4: .*mend it, or say percent"),
+        (dict.fromkeys(range(10), 60.0), "simulated-0: .*above 1 in 10 of 21 values"),
+    ],
+)
+def test_shares_among_which_a_percentage_stands_are_refused_in_a_line(change, said):
+    values = np.linspace(0.2, 0.8, 21)
+    values[list(change)] = list(change.values())
+    with pytest.raises(RecordError, match=said) as caught:
+        metric_of(with_metric(values), "accuracy")
+    assert "\n" not in str(caught.value)
+    assert metric_of(with_metric(values, "accuracy (%)"), "accuracy (%)").best == 100
+
+
+def test_percentages_that_begin_below_one_percent_are_percentages():
+    assert metric_of(with_metric(np.geomspace(0.3, 40, 21)), "accuracy").best == 100
+    zeros = np.concatenate([np.zeros(8), np.linspace(2, 40, 13)])
+    assert metric_of(with_metric(zeros), "accuracy").best == 100
+
+
 def test_a_name_that_does_not_say_what_is_better_is_asked_about():
     with pytest.raises(RecordError, match="--better higher or --better lower"):
         metric_of(with_metric(np.linspace(0, 1, 21), "skill"), "skill")
