@@ -1,11 +1,12 @@
 """Masked against causal training: one architecture, one text, equal FLOP.
 
-    python -m benchmarks.objectives [--flops 3e10 1e11 3e11] [-o objectives.json] [--figure F.svg]
+    python -m benchmarks.objectives [--flops 1e10 3e10 1e11 3e11] [-o FILE.json] [--figure F.svg]
 
 The losses of the two are of different questions and compare with nothing. What compares is one that
 both models answer: a single token of a block, given all the others (a cloze). The masked model is
 asked as it was trained. Of the causal model the same probability follows by Bayes' rule: that of
-the whole block with each token of the vocabulary in the place, over their sum.
+the whole block with each token of the vocabulary in the place, over their sum. The mean over places
+is minus the pseudo-log-likelihood a token (Salazar et al. 2020, arXiv:1910.14659), estimated.
 """
 
 import argparse
@@ -123,30 +124,37 @@ def line(row: dict[str, Any]) -> str:
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Losses, which do not compare, beside the cloze, which does."""
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
-    for objective, marker in zip(OBJECTIVES, "os", strict=True):
-        mine = [row for row in rows if row["objective"] == objective]
-        flops = [row["train_flops"] for row in mine]
-        kind = mine[0]["loss_kind"].replace("_", " ")
-        left.plot(flops, [row["loss"] for row in mine], marker + "-", label=f"{objective}: {kind}")
-        nats, errors = zip(*((row["cloze_nats"], row["cloze_stderr"]) for row in mine), strict=True)
-        right.errorbar(flops, nats, errors, fmt=marker + "-", label=objective)
-    left.set(title="loss: two kinds, not comparable", ylabel="validation loss (nats)")
-    right.set(title="cloze: comparable", ylabel="nats of a token, given all others")
-    for axes in (left, right):
-        axes.set(xscale="log", xlabel="training compute (FLOP)")
-        axes.legend()
-    figure.tight_layout()
-    figure.savefig(path)
-    plt.close(figure)
+    from analysis.plots.style import FORECAST, MEASURED, figure_style, save_figure
+
+    looks = {"causal": ("o-", MEASURED), "masked": ("s-", FORECAST)}
+    with figure_style():
+        figure = Figure(figsize=(9, 3.8), facecolor="white")
+        left, right = figure.subplots(1, 2)
+        for objective, (line, colour) in looks.items():
+            mine = [row for row in rows if row["objective"] == objective]
+            flops, losses, nats, errors = (
+                [row[name] for row in mine]
+                for name in ("train_flops", "loss", "cloze_nats", "cloze_stderr")
+            )
+            kind = mine[0]["loss_kind"].replace("_", " ")
+            left.plot(flops, losses, line, color=colour, label=f"{objective}: {kind}")
+            right.errorbar(flops, nats, errors, fmt=line, color=colour, label=objective)
+        left.set(title="Losses of two questions: not comparable", ylabel="Validation loss (nats)")
+        right.set(
+            title="One question to both: comparable", ylabel="Nats of a token given all others"
+        )
+        for axes in (left, right):
+            axes.set(xscale="log", xlabel="Training compute C (FLOP)")
+            axes.legend()
+        save_figure(figure, path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print a line a run; write JSON and a figure."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--flops", type=float, nargs="+", default=[3e10, 1e11, 3e11])
+    parser.add_argument("--flops", type=float, nargs="+", default=[1e10, 3e10, 1e11, 3e11])
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--questions", type=int, default=200, help="blocks, one token hidden each")
     parser.add_argument("-o", "--output", type=Path)

@@ -203,7 +203,8 @@ def verbs_page() -> str:
         *(f"- [{name}](#{name}): {verb.description}" for name, verb in verbs.choices.items()),
     ]
     for name, verb in verbs.choices.items():
-        own = [action for action in verb._actions if action.dest != "help"]
+        hidden = (argparse.SUPPRESS,)
+        own = [a for a in verb._actions if a.dest != "help" and a.help not in hidden]
         rows = [[_spelling(action), _help(action)] for action in own]
         parts += [f"\n## {name}\n", f"{verb.description}\n", _usage(name, own), ""]
         parts += [_table(["argument", "meaning"], rows)]

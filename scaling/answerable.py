@@ -7,8 +7,11 @@ arrays are natural logs unless a name says otherwise; a reason is None where the
 import numpy as np
 
 from scaling.arrays import DECADE, BoolArray, FloatArray, IntArray
+from scaling.columns import UNSTATED_KIND
+from scaling.errors import RecordError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
+from scaling.records import Records
 from scaling.words import counted
 
 FEWEST_RUNS = 6  # of a surface
@@ -93,6 +96,23 @@ def not_falling(x: FloatArray, loss: FloatArray, by: str) -> str | None:
         f"the loss does not fall with {by}; "
         "check the loss column and the training of the larger runs"
     )
+
+
+def require_direction(records: Records) -> None:
+    """Raise RecordError where a metric that does not fall may be one that is better when higher:
+    its name does not say what it is, and nobody has."""
+    theirs, by = records.names.get("loss", "loss"), "train_flops"
+    by = by if by in records else "params"
+    if records.reading.better or records.loss_kind != UNSTATED_KIND or by not in records:
+        return
+    x, values = records.column(by), records.column("loss")
+    known = np.isfinite(x) & np.isfinite(values) & records.is_finished
+    if not_falling(x[known], values[known], by) is not None:
+        raise RecordError(
+            f'{records.source}: "{theirs}" does not fall with {by}, and its name does not say '
+            "whether more of it is better; say --better higher (what is missing to the best value "
+            "of a share or percentage is fitted), or --better lower"
+        )
 
 
 def _ranks(values: FloatArray) -> IntArray:

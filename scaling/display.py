@@ -40,6 +40,26 @@ def as_text(blocks: Iterable[Block], width: int | None = None) -> str:
     return "\n".join(lines)
 
 
+#: The section of what limits an answer.
+LIMITS = "limits"
+
+
+def answer_alone(blocks: Iterable[Block]) -> list[Block]:
+    """The answer and what limits it, without what explains it: everything up to the first gap that
+    follows a table and that no table follows, and the sections of limits."""
+    listed = list(blocks)
+    kept: list[Block] = []
+    has_table = has_ended = False
+    for block, following in zip(listed, [*listed[1:], ""], strict=True):
+        if isinstance(block, Section):
+            kept += [block] if block.title == LIMITS else []
+            continue
+        has_ended |= has_table and block == "" and not isinstance(following, Table)
+        has_table |= isinstance(block, Table)
+        kept += [] if has_ended else [block]
+    return kept
+
+
 def table_lines(table: Table, width: int | None = None) -> list[str]:
     """A table as lines."""
     cells = [list(table.header), *(list(row) for row in table.rows)]

@@ -43,7 +43,9 @@ from scaling.words import counted
 WIDEST = 0.5  # of the range: a wider interval is no forecast
 FAR = 1.5  # times the furthest backtest: a target beyond it is said to be untested
 BY_CHANCE = 0.01  # that the metric of runs without any rise would rise with compute as it does
-_ASKED = ({"train_flops"}, {"params", "tokens"})
+#: Which columns describe the new runs that a metric is forecast of.
+METRIC_TARGETS = ({"train_flops"}, {"params", "tokens"})
+_SAID_OF_THE_METRIC = (LimitCode.LEFT_OUT, LimitCode.INTERPOLATED)  # of the same runs and targets
 _SHARE = "share of the metric"  # beside the runs while they are screened
 
 
@@ -108,7 +110,7 @@ def _require_a_budget_or_sizes(
     lack."""
     if options.x is not None or options.law_name != AUTO:
         raise ForecastError("a metric with a range is forecast along no column and by no one law")
-    if not isinstance(targets, Targets) or set(targets.columns) not in _ASKED:
+    if not isinstance(targets, Targets) or set(targets.columns) not in METRIC_TARGETS:
         raise ForecastError(
             "targets of a metric with a range: say Targets.flops(1e21) or "
             "Targets.runs(params, tokens)"
@@ -195,6 +197,11 @@ def _limits(
     if np.any(distance == 0):
         text = "a target lies inside the data: that is interpolation"
         found.append(Limit(LimitCode.INTERPOLATED, text))
+    found += [
+        Limit(limit.code, f"the loss that it goes through: {limit.text}")
+        for limit in asked.loss_limits
+        if limit.code not in _SAID_OF_THE_METRIC
+    ]
     return tuple(found)
 
 

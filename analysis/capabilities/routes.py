@@ -19,6 +19,7 @@ from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
 from scaling.arrays import BoolArray, FloatArray
 from scaling.errors import ForecastError
+from scaling.limits import Limit
 from scaling.records import Records
 
 THROUGH, DIRECTLY = "through the loss", "directly"
@@ -77,6 +78,7 @@ class Asked:
     missing: FloatArray | None  # draws of what is missing to the best value, in the same shape
     loss_supported: BoolArray  # (points,) False where the loss is forecast without a median
     why_no_loss: str  # why it is not forecast; "" where it is, or none is known
+    loss_limits: tuple[Limit, ...]  # of the forecast of the loss
     draws: int
     rng: np.random.Generator
 
@@ -117,6 +119,7 @@ def asked_of(runs: Runs, targets: Targets, options: ForecastOptions) -> Asked:
             else [True] * len(targets)
         ),
         why_no_loss=why_not.get("losses", ""),
+        loss_limits=made["losses"].limits if "losses" in made else (),
         draws=options.draws,
         rng=np.random.default_rng(options.seed),
     )

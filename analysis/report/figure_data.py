@@ -47,6 +47,8 @@ def data_behind(findings: Findings) -> Mapping[str, pd.DataFrame]:
     if findings.backtest is not None:
         tables["errors"] = findings.backtest.to_frame()
         tables["coverage"] = _coverage(findings.backtest)
+    for i, made in enumerate(findings.answers.metrics if findings.answers else ()):
+        tables[f"metric {i}"] = made.to_frame()
     if findings.curves is not None:
         tables["curves"] = findings.curves
     return tables

@@ -5,12 +5,14 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from analysis.capabilities.result import MetricForecast
 from analysis.evaluation.backtest import Backtest
 from analysis.fitting.result import Fit
 from analysis.plots.backtest import plot_backtest_coverage, plot_backtest_errors
@@ -22,11 +24,12 @@ from analysis.plots.sizes import plot_sizes, sizes_with_curves
 from analysis.plots.style import figure_style
 from analysis.report.figure_data import MOST_ROWS, data_behind, data_uri, file_name
 from analysis.report.findings import Findings
+from analysis.report.metrics import metric_sentences
 from analysis.report.summary import x_noun
 from analysis.text.numbers import in_print
 from scaling.limits import Limit, LimitCode
 from scaling.references import references_of
-from scaling.tables.notes import NoteCode
+from scaling.tables.notes import NoteCode, printable
 from scaling.words import counted
 
 # as wide as a phone, so that letters are as large there as in `figure_style`
@@ -81,8 +84,20 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
             "One line is one run, darker where it is longer. A spike or a rise is worth a look.",
             "Not drawn: step 0, and a last step close to the one before it.",
         )
+    for i, made in enumerate(findings.answers.metrics if findings.answers else ()):
+        pictures[f"metric {i}"] = _picture(
+            partial(_drawn, made),
+            f"{printable(made.metric)} against compute",
+            "Points are runs. Bars are intervals of a new run by each route, bold of the one that "
+            "missed hidden runs by less; a bar without a mark has no median.",
+            " ".join(f"{in_print(text)}." for text in metric_sentences(made)),
+        )
     tables = data_behind(findings)
     return {name: _with_data(picture, tables[name]) for name, picture in pictures.items()}
+
+
+def _drawn(made: MetricForecast, ax: Axes) -> Axes:
+    return made.plot(ax)
 
 
 def _residuals_picture(findings: Findings, law: Fit) -> Picture | None:

@@ -12,6 +12,8 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from analysis.capabilities.capability import METRIC_TARGETS, forecast_metric
+from analysis.capabilities.result import MetricForecast
 from analysis.decisions.budget_for_loss import BudgetForLoss, budget_for_loss
 from analysis.decisions.optimal_split import OptimalSplit, allocate
 from analysis.evaluation.backtest import Backtest, backtest
@@ -56,10 +58,15 @@ class Asked:
     """Runs to forecast, one entry a kind of target; budgets are split too, as `allocate` does."""
     losses: tuple[float, ...] = ()
     """Losses whose budget is wanted, as `budget_for_loss` gives it."""
+    metrics: tuple[str, ...] = ()
+    """Accuracies, error rates and the like, forecast within their range as `forecast_metric` does,
+    at the budgets and sizes of ``targets``; without any at 10 and 100 times the largest run."""
+    better: str | None = None
+    """Whether "higher" or "lower" of the metrics is better; None goes by their names."""
 
     def __bool__(self) -> bool:
         """Whether anything is asked."""
-        return bool(self.targets or self.losses)
+        return bool(self.targets or self.losses or self.metrics)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +77,7 @@ class Answers:
     splits: tuple[OptimalSplit, ...] = ()
     budgets: tuple[BudgetForLoss, ...] = ()
     along: tuple[float, ...] = ()  # the x of forecasts that were asked for by x alone
+    metrics: tuple[MetricForecast, ...] = ()
 
     @property
     def targets(self) -> tuple[TargetForecast, ...]:
@@ -327,8 +335,29 @@ def _answers(
         for loss in asked.losses
     ]
     return Answers(
+        metrics=_metrics(asked, records, options, refusals),
         forecasts=tuple(forecasts),
         splits=tuple(splits),
         along=tuple(along),
         budgets=tuple(budget for budget in budgets if budget is not None),
     )
+
+
+def _metrics(
+    asked: Asked, records: Records, options: ForecastOptions, refusals: _Refusals
+) -> tuple[MetricForecast, ...]:
+    """The metrics that were asked for, at each kind of target that they are forecast at."""
+    kinds = [one for one in asked.targets if set(one.columns) in METRIC_TARGETS]
+    if asked.metrics and not kinds and "train_flops" in records:
+        largest = float(np.nanmax(records.finished.column("train_flops")))
+        kinds = [Targets.flops(*(factor * largest for factor in FACTORS))]
+    found = [
+        refusals.ask(
+            partial(forecast_metric, records, name, targets, better=asked.better, options=options),
+            LimitCode.NO_ANSWER,
+            f"the forecast of {name}",
+        )
+        for name in asked.metrics
+        for targets in kinds
+    ]
+    return tuple(one for one in found if one is not None)

@@ -1,10 +1,11 @@
 """The plain-words summary: what a planner reads, and perhaps all that a planner reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.capabilities.result import MetricForecast, MetricTarget
 from analysis.decisions.budget_for_loss import BudgetForLoss
 from analysis.evaluation.backtest import SCORED_LEVEL, Backtest
 from analysis.forecasting.result import TargetForecast
@@ -22,6 +23,7 @@ from analysis.text.numbers import (
 )
 from scaling.columns import with_loss_unit
 from scaling.limits import LimitCode, texts
+from scaling.tables.notes import printable
 from scaling.words import counted
 
 NOT_SUPPORTED = "not supported"
@@ -101,6 +103,9 @@ def _what_was_asked(findings: Findings) -> list[Statement]:
     names = targets_in_words(answers.targets)
     told = [_forecast_of(findings, name, t) for name, t in zip(names, answers.targets, strict=True)]
     told += [_needed(findings, budget) for budget in answers.budgets]
+    for made in answers.metrics:
+        named = zip(metric_targets(made), made.targets, strict=True)
+        told += [metric_in_words(made, t, name, findings.confidence_level) for name, t in named]
     more = len(told) - MOST_TOLD
     sentences = told[:MOST_TOLD]
     if more > 0:
@@ -108,6 +113,33 @@ def _what_was_asked(findings: Findings) -> list[Statement]:
     refused = (one.text for one in findings.limits if one.code is LimitCode.NO_ANSWER)
     sentences += [f"Not answered: {text}." for text in refused]
     return [Statement(heading="What you asked for", text=" ".join(sentences))]
+
+
+def metric_targets(forecast: MetricForecast) -> list[str]:
+    """The runs that a metric was forecast of, in words."""
+    digits = digits_apart(target.at["train_flops"] for target in forecast.targets)
+    return [target_in_words(target.at, digits) for target in forecast.targets]
+
+
+def metric_in_words(forecast: MetricForecast, target: MetricTarget, name: str, level: float) -> str:
+    """The answer at one target, in a sentence."""
+    span, percent = metric_span(forecast, interval_at(target.intervals, level)), f"{100 * level:g}%"
+    metric = printable(forecast.metric)
+    if target.median is None:
+        return f"At {name} {metric} lies too far out for a number ({percent} interval {span})."
+    median = metric_written(forecast)(target.median)
+    return f"At {name} {metric} should be {median}, {percent} interval {span} ({target.route})."
+
+
+def metric_span(forecast: MetricForecast, ends: tuple[float, float]) -> str:
+    """An interval of the metric."""
+    return " to ".join(map(metric_written(forecast), ends))
+
+
+def metric_written(forecast: MetricForecast) -> Callable[[float], str]:
+    """How values of the metric are written: four decimals of a share, two of a percentage."""
+    places = 2 if 100 in (forecast.best, forecast.worst) else 4
+    return lambda value: f"{value:.{places}f}"
 
 
 def _interval_of(target: TargetForecast, findings: Findings) -> Interval:

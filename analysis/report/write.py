@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from analysis.evaluation.verdicts import record_line, unproved
-from analysis.report import state_tables, tables
+from analysis.report import metrics, state_tables, tables
 from analysis.report.figures import draw_figures
 from analysis.report.findings import FACTORS, Findings
 from analysis.report.formula import formula_in_html
@@ -83,6 +83,7 @@ def render_report(
         trend=trend_sentences(findings.health) if findings.health else [],
         tables=tables,
         state_tables=state_tables,
+        metrics=metrics,
         pictures=draw_figures(findings),
         references=references_for(findings),
         factors=[f"{factor:g}\u00d7" for factor in FACTORS],

@@ -6,18 +6,19 @@ from analysis.capabilities.result import MetricForecast, MetricTarget
 from analysis.forecasting.result import Forecast
 from analysis.text.forecasting import MOST_WEIGHED
 from analysis.text.tables import target_label
-from scaling.display import Block, Section, Table, as_text
+from scaling.display import Block, Section, Table, answer_alone, as_text
 from scaling.limits import texts
 from scaling.words import counted
 
 
-def metrics_text(forecasts: Mapping[str, MetricForecast | Forecast]) -> str:
+def metrics_text(forecasts: Mapping[str, MetricForecast | Forecast], *, alone: bool = False) -> str:
     """Forecasts by the names of their metrics, one below another, each with how its own runs were
-    read; of those without a range as of losses."""
+    read; of those without a range as of losses. ``alone``: without what they rest on."""
     blocks: list[Block] = []
     for name, one in forecasts.items():
         named = [] if isinstance(one, MetricForecast) else [f"{name}, forecast as a loss:"]
-        blocks += [*([""] if blocks else []), *named, *one.blocks()]
+        own = answer_alone(one.blocks()) if alone else one.blocks()
+        blocks += [*([""] if blocks else []), *named, *own]
     return as_text(blocks)
 
 

@@ -7,7 +7,7 @@ from analysis.decisions.optimal_split import Allocation, OptimalSplit
 from analysis.intervals import telling_digits
 from analysis.text.numbers import digits_apart
 from analysis.text.tables import FARTHEST
-from scaling.display import Block, Section, Table, as_text
+from scaling.display import Block, Section, Table, answer_alone, as_text
 from scaling.limits import LimitCode, texts
 from scaling.words import counted
 
@@ -72,9 +72,10 @@ def _split_cells(split: OptimalSplit, levels: Sequence[float]) -> list[str]:
     return [*best, f"{split.train_flops:.3g}", *ranges]
 
 
-def splits_text(splits: Sequence[OptimalSplit]) -> str:
-    """The best size and tokens of each budget, as text."""
-    return as_text(splits_blocks(splits))
+def splits_text(splits: Sequence[OptimalSplit], *, alone: bool = False) -> str:
+    """The best size and tokens of each budget, as text; ``alone``: without what it rests on."""
+    blocks = splits_blocks(splits)
+    return as_text(answer_alone(blocks) if alone else blocks)
 
 
 def allocation_blocks(allocation: Allocation) -> list[Block]:
@@ -139,6 +140,5 @@ def splits_blocks(splits: Sequence[OptimalSplit]) -> list[Block]:
         OF_ONE_LAW,
         *standing,
         f"({FARTHEST})",
-        *against,
-        Section("limits", texts(shared, without=(LimitCode.UNSUPPORTED,))),
+        Section("limits", [*against, *texts(shared, without=(LimitCode.UNSUPPORTED,))]),
     ]

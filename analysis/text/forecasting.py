@@ -7,7 +7,7 @@ from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.intervals import Interval, telling_digits
 from analysis.text.numbers import digits_apart
 from analysis.text.tables import FARTHEST, interval_text, target_label
-from scaling.display import Block, Section, Table, as_text
+from scaling.display import Block, Section, Table, answer_alone, as_text
 from scaling.laws import LAWS
 from scaling.limits import texts
 from scaling.words import counted
@@ -17,9 +17,10 @@ MOST = 12  # targets that get a sentence of their own
 MOST_WEIGHED = 3  # targets that get a table of the laws' weights
 
 
-def forecast_text(forecast: Forecast) -> str:
-    """The forecast as text."""
-    return as_text(forecast_blocks(forecast))
+def forecast_text(forecast: Forecast, *, alone: bool = False) -> str:
+    """The forecast as text; ``alone``: without what it rests on."""
+    blocks = forecast_blocks(forecast)
+    return as_text(answer_alone(blocks) if alone else blocks)
 
 
 def forecast_blocks(forecast: Forecast) -> list[Block]:

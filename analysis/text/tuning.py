@@ -3,14 +3,15 @@
 import math
 
 from analysis.tuning.rungs import LadderHealth, Rung
-from scaling.display import Block, Section, Table, as_text
+from scaling.display import Block, Section, Table, answer_alone, as_text
 from scaling.limits import LimitCode, texts
 from scaling.words import counted
 
 
-def health_text(health: LadderHealth) -> str:
-    """The health of a ladder as text."""
-    return as_text(health_blocks(health))
+def health_text(health: LadderHealth, *, alone: bool = False) -> str:
+    """The health of a ladder as text; ``alone``: without why each rung counts as it does."""
+    blocks = health_blocks(health)
+    return as_text(answer_alone(blocks) if alone else blocks)
 
 
 def health_blocks(health: LadderHealth) -> list[Block]:
@@ -26,8 +27,14 @@ def health_blocks(health: LadderHealth) -> list[Block]:
         "what fits make of them (a forecast says in its limits what it does with them):",
         *why,
         "",
-        *trend_sentences(health),
-        Section("limits", texts(health.limits, without=(LimitCode.NO_TREND,))),
+        *(trend_sentences(health) if health.trend else []),
+        Section(
+            "limits",
+            [
+                *([] if health.trend else trend_sentences(health)),
+                *texts(health.limits, without=(LimitCode.NO_TREND,)),
+            ],
+        ),
     ]
 
 

@@ -24,11 +24,14 @@ Value = TypeVar("Value")
 
 def load(arguments: Arguments) -> "Records":
     """The runs that SOURCE names: a file, or mlflow:EXPERIMENT."""
+    from scaling.answerable import require_direction
     from scaling.references import references_of
     from scaling.sources import records_from
 
     how = reading(arguments)
     records = records_from(arguments.source, where=arguments.where, reading=how)
+    if arguments.metric:
+        require_direction(records)
     arguments.notes = records.told
     arguments.references = references_of(records)
     return records

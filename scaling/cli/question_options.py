@@ -85,11 +85,9 @@ def fitting(command: argparse.ArgumentParser) -> None:
     _levels(command, "of the fitted law")
 
 
-def _budgets(command: argparse.ArgumentParser, required: bool = False) -> None:
+def _budgets(command: argparse.ArgumentParser) -> None:
     text = "training budgets, FLOP, or times the largest run's (10x)"
-    command.add_argument(
-        "--flops", metavar="C", type=budget, nargs="+", required=required, help=text
-    )
+    command.add_argument("--flops", metavar="C", type=budget, nargs="+", help=text)
 
 
 def questions(command: argparse.ArgumentParser) -> None:
@@ -150,7 +148,8 @@ def _levels(command: argparse.ArgumentParser, what: str) -> None:
 
 def allocation(command: argparse.ArgumentParser) -> None:
     """Which budgets to split, and what else they must pay for."""
-    _budgets(command, required=True)
+    _budgets(command)
+    command.add_argument("--target-loss", nargs="+", help=argparse.SUPPRESS)  # answered elsewhere
     for flag, metavar, default, text in (
         ("--inference-tokens", "T", 0.0, "tokens to be served out of the same budget"),
         ("--unique-tokens", "U", None, "distinct tokens there are to train on"),

@@ -1,6 +1,7 @@
 """Verbs that read runs: one call into `analysis` each."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
 from scaling.limits import LimitCode
 from scaling.names import checked_name
+from scaling.tables.notes import printable
 from scaling.tables.numbers import number
 from scaling.words import counted
 
@@ -111,7 +113,13 @@ def forecast(arguments: Arguments) -> None:
             where=arguments.where,
         )
     beside = held_against(arguments)
-    answer(answered.to_json(), lambda: forecast_text(answered), arguments, answered.limits, beside)
+    answer(
+        answered.to_json(),
+        lambda: forecast_text(answered, alone=arguments.quiet),
+        arguments,
+        answered.limits,
+        beside,
+    )
     log_forecast(arguments.source)
 
 
@@ -120,6 +128,14 @@ def allocate(arguments: Arguments) -> None:
     from analysis.decisions.optimal_split import allocate as split_budgets
     from analysis.text.decisions import splits_text
 
+    if arguments.target_loss:
+        raise ConfigError(
+            "--target-loss is no budget to split: `scaling forecast SOURCE --target-loss "
+            f"{' '.join(map(printable, arguments.target_loss))}` says which budget reaches a loss, "
+            "and `allocate --flops` splits that"
+        )
+    if not arguments.flops:
+        raise ConfigError("no budget to split; give one or more with --flops C")
     records, options = load_to_forecast(arguments)
     splits = split_budgets(
         records,
@@ -129,7 +145,8 @@ def allocate(arguments: Arguments) -> None:
         options=options,
     )
     limits = [limit for split in splits for limit in split.limits]
-    answer(splits.to_json(), lambda: splits_text(splits.splits), arguments, limits)
+    text = partial(splits_text, alone=arguments.quiet)
+    answer(splits.to_json(), lambda: text(splits.splits), arguments, limits)
 
 
 def backtest(arguments: Arguments) -> None:
@@ -153,7 +170,8 @@ def health(arguments: Arguments) -> None:
     from analysis.tuning.rungs import ladder_health
 
     found = ladder_health(load(arguments), curves_of(arguments.source))
-    answer(found.to_json(), lambda: health_text(found), arguments, found.limits)
+    text = partial(health_text, found, alone=arguments.quiet)
+    answer(found.to_json(), text, arguments, found.limits)
 
 
 def _require_one_question(arguments: Arguments) -> None:
@@ -230,7 +248,8 @@ def _forecast_metrics(arguments: Arguments) -> None:
             found[name] = forecast_runs(load(one), questions[0], options=options)
     limits = [limit for made in found.values() for limit in made.limits]
     by_loss.notes = ()  # each forecast has its own
-    answer(results_json(found.values()), lambda: metrics_text(found), by_loss, limits)
+    text = partial(metrics_text, found, alone=arguments.quiet)
+    answer(results_json(found.values()), text, by_loss, limits)
 
 
 def _predict_points(arguments: Arguments) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.cli.inputs import curves_of, load_to_forecast, require_pairs, targets_asked
+from scaling.cli.inputs import curves_of, load, load_to_forecast, require_pairs, targets_asked
 from scaling.cli.outlooks import judge_of, log_forecast
 from scaling.cli.outputs import put, say, tell
 from scaling.cli.verbs.seals import seal, seals_to_report
@@ -30,9 +30,13 @@ def report(arguments: Arguments) -> None:
 
     require_pairs(arguments)
     samples = [read_samples(path) for path in arguments.samples]
-    records, options = load_to_forecast(arguments)
+    metrics, by_loss = _metrics_beside_the_loss(arguments)
+    records, options = load_to_forecast(by_loss)
     asked = Asked(
-        targets=targets_asked(arguments, options.x), losses=tuple(arguments.target_loss or ())
+        targets=targets_asked(by_loss, options.x),
+        losses=tuple(arguments.target_loss or ()),
+        metrics=metrics,
+        better=arguments.better if metrics else None,
     )
     findings = gather_findings(
         records,
@@ -47,8 +51,22 @@ def report(arguments: Arguments) -> None:
     left_out = findings.used.left_out()
     for text in texts(left_out):
         say(text)
-    tell(arguments, left_out)
+    tell(by_loss, left_out)
     log_forecast(arguments.source)
+
+
+def _metrics_beside_the_loss(arguments: Arguments) -> tuple[tuple[str, ...], Arguments]:
+    """The metrics of --metric that are forecast within their range, and the flags by which the loss
+    is read: of a table that has none, what is missing to the metric's best value is the loss."""
+    from analysis.capabilities.metrics import has_a_range
+
+    names = tuple(name for name in arguments.metric if has_a_range(name, arguments.better))
+    others = [name for name in arguments.metric if name not in names]
+    changed = {"metric": others, "better": None} if names else {}
+    by_loss = argparse.Namespace(**{**vars(arguments), **changed})
+    if names and not others and "loss" not in load(by_loss):
+        return (), arguments
+    return names, by_loss
 
 
 def study(arguments: Arguments) -> None:

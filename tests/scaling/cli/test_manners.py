@@ -2,10 +2,12 @@
 
 import sys
 
+import numpy as np
 import pytest
 
 from scaling.cli.command import main, parser
 from scaling.words import counted
+from tests.grids import grid_of_runs
 
 BUDGETS = [10.0**k for k in range(15, 22)]
 TABLE = "train_flops,loss\n" + "".join(f"{c:g},{2 + 900 * c**-0.2}\n" for c in BUDGETS)
@@ -69,7 +71,7 @@ def test_quiet_leaves_out_how_a_table_was_read_and_no_limit(tmp_path, capsys):
             assert main([verb, str(path), *flags, *loudness]) == 0
             printed.append(capsys.readouterr().out)
         full, quiet, verbose = printed
-        assert full == verbose and full.startswith(quiet.rstrip("\n"))
+        assert full == verbose and set(quiet.splitlines()) <= set(full.splitlines())
         assert "read as:" in full and "read as:" not in quiet
         assert ("limits:" in full) == ("limits:" in quiet)
 
@@ -120,3 +122,34 @@ def test_counts_agree_with_their_nouns(tmp_path, capsys, tracking_uri):
     one.write_text("train_flops,loss\n1e18,3.0\n")
     assert main(["import", str(one), "--sweep", "one"]) == 0
     assert "1 run joined" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("verb", "explains"),
+    [
+        (
+            ("forecast", "--flops", "1e19"),
+            ("weights of the laws", "noise of a new run", "evidence:"),
+        ),
+        (("allocate", "--flops", "1e19"), ("answered by:", "decades beyond the data")),
+        (("health",), ("what fits make of them",)),
+        (("forecast", "--flops", "1e19", "--metric", "accuracy"), ("sigmoid of", "read as:")),
+    ],
+)
+def test_quiet_prints_the_answer_and_its_limits_alone(tmp_path, capsys, verb, explains):
+    table = grid_of_runs(5)
+    shares = 0.25 + 0.7 / (1 + np.exp(4 * (table["loss"] - table["loss"].median())))
+    table = table.assign(accuracy=shares, health="ok", lr_gap=0.001, lr_offset=0.1, width=64)
+    table.loc[0, "status"] = "failed"  # so that there is a limit to tell
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    name, *flags = verb
+    said = []
+    for loudness in ((), ("-q",)):
+        assert main([name, str(tmp_path / "runs.csv"), *flags, *loudness]) == 0
+        said.append(capsys.readouterr().out)
+    full, quiet = said
+    for words in explains:
+        assert words in full and words not in quiet
+    limits = full.split("limits:\n")[1].split("\n\n")[0]
+    assert limits.strip() and limits.strip() in quiet
+    assert quiet.splitlines()[2] in full  # the table is whole

@@ -1,13 +1,15 @@
 """Facts about `scaling forecast --metric`: several at once, and each within its range."""
 
 import json
+import re
+from html import unescape
 
 import numpy as np
 import pytest
 
 from scaling.cli import main
 from scaling.laws import Chinchilla
-from scaling.records import write_records
+from scaling.records import read_records, write_records
 from scaling.simulate import isoflop_runs, simulate_records
 
 LAW = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
@@ -63,3 +65,57 @@ def test_a_metric_that_the_table_lacks_is_one_line(table, capsys):
     assert 'no column "f1"' in capsys.readouterr().err
     assert main(["forecast", table, "--metric", "acc", "--flops", "3e19"]) == 2
     assert 'no column "acc"; did you mean "accuracy"?' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [("fit",), ("forecast", "--flops", "3e19"), ("backtest",)])
+def test_a_metric_of_unknown_direction_that_does_not_fall_is_asked_about(table, capsys, verb):
+    name, *flags = verb
+    records = read_records(table)
+    path = table.replace("runs.csv", "odd.csv")
+    records.table.assign(merit=records.table["accuracy"]).to_csv(path, index=False)
+    assert main([name, path, "--metric", "merit", *flags]) == 2
+    said = capsys.readouterr().err
+    assert '"merit" does not fall with train_flops' in said and "--better higher" in said
+    assert main([name, path, "--metric", "merit", "--better", "higher", *flags, "-q"]) in (0, 2)
+    assert "does not say" not in capsys.readouterr().err
+    assert main([name, path, "--metric", "answer_bpb", *flags, "-q"]) == 0
+
+
+def test_a_forecast_of_a_metric_carries_the_limits_of_the_loss_that_it_goes_through(table, capsys):
+    ask = ["forecast", table, "--flops", "1e22", "--json"]
+    assert main(ask) == 0
+    of_loss = json.loads(capsys.readouterr().out)["limits"]
+    assert main([*ask, "--metric", "accuracy"]) == 0
+    of_metric = json.loads(capsys.readouterr().out)[0]["limits"]
+    assert of_loss
+    for limit in of_loss:
+        text = f"the loss that it goes through: {limit['text']}"
+        assert {"code": limit["code"], "text": text} in of_metric
+
+
+def test_a_report_on_an_accuracy_forecasts_it_and_the_loss(table, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    asked = ["--metric", "accuracy", "--flops", "3e19"]
+    assert main(["report", table, *asked, "-o", str(page)]) == 0
+    assert main(["forecast", table, *asked, "--json"]) == 0
+    (target,) = json.loads(capsys.readouterr().out)[0]["targets"]
+    text = unescape(re.sub(r"<[^>]+>", " ", page.read_text()))
+    assert f"accuracy should be {target['median']:.4f}" in text
+    assert "1 - accuracy" not in text and "nats per token" in text
+    assert "accuracy against compute" in text
+
+
+def test_a_report_on_an_accuracy_without_a_loss_is_on_what_is_missing_to_it(table, tmp_path):
+    records, page = read_records(table), tmp_path / "page.html"
+    path = tmp_path / "bare.csv"
+    records.table.drop(columns=["loss", "answer_bpb"]).to_csv(path, index=False)
+    asked = ["--metric", "accuracy", "--better", "higher", "-o", str(page)]
+    assert main(["report", str(path), *asked]) == 0
+    assert "1 - accuracy" in page.read_text()
+
+
+def test_allocate_points_to_the_verb_that_knows_the_budget_for_a_loss(table, capsys):
+    assert main(["allocate", table, "--target-loss", "2.5"]) == 2
+    assert "`scaling forecast SOURCE --target-loss 2.5`" in capsys.readouterr().err
+    assert main(["allocate", table]) == 2
+    assert "no budget to split; give one or more with --flops C" in capsys.readouterr().err
