@@ -52,7 +52,12 @@ from sweeps.planning.schedule import schedule_factor  # noqa: E402
 FOLDER = Path(__file__).parent / "figures"
 TABLE = Path(__file__).parents[1] / "examples" / "quickstart_runs.csv"
 SEEDS = TABLE.with_name("anbn_seeds.csv")
+LONG_SENTENCES = TABLE.with_name("anbn_128.csv")
 DECODER = TABLE.with_name("decoder_contexts.json")
+LONG_SWEEPS = {
+    "anbn-128": "n up to 128",
+    "anbn-128-long": "n up to 128\nfour times as long",
+}
 LADDER = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
 
 
@@ -150,20 +155,43 @@ def anbn_seeds(axes: Axes) -> None:
     """What thirty models of equal loss do after prompts that no sentence begins with."""
     runs = pd.read_csv(SEEDS)
     rules = {
-        "no a after b in the completion": (HELD_OUT, "no_a_after_b"),
-        "as many a as b": (MEASURED, "as_many_a_as_b"),
+        "no a after b": (HELD_OUT, "no_a_after_b"),
+        "as many a as b, where it ended": (MEASURED, "as_many_a_as_b_of_ended"),
     }
     for label, (colour, rule) in rules.items():
         share, error = (runs[f"metric.zero_probability_{rule}{end}"] for end in ("", "_stderr"))
         axes.errorbar(
             1e3 * runs["excess_loss"], share, error, fmt="o", ms=5, lw=1, color=colour, label=label
         )
-    axes.axhspan(0.339, 0.629, color=MUTED, alpha=0.15, lw=0, label="published: as many a as b")
+    axes.axhspan(0.339, 0.629, color=MUTED, alpha=0.15, lw=0, label="published, the latter")
     axes.axhline(0.462, color=MUTED, lw=1, ls="--")
     axes.set_xlabel("Validation loss above the entropy (thousandths of a nat a token)")
     axes.set_ylabel("Share of completed prompts that obey")
     axes.set_ylim(0, 1.04)
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False)
+
+
+def anbn_lengths(axes: Axes) -> None:
+    """As many a as b by how long sentences are, a point a seed, beside what was published."""
+    short, long = pd.read_csv(SEEDS), pd.read_csv(LONG_SENTENCES)
+    groups = {"n up to 32": short}
+    for sweep, label in LONG_SWEEPS.items():
+        groups[label] = long[long["sweep"] == sweep]
+    for place, runs in enumerate(groups.values()):
+        share = runs["metric.zero_probability_as_many_a_as_b_of_ended"]
+        offsets = np.linspace(-0.18, 0.18, len(runs)) if len(runs) > 1 else [0.0]
+        axes.plot(place + np.array(offsets), share, "o", ms=5, color=MEASURED)
+        axes.plot([place - 0.25, place + 0.25], 2 * [share.mean()], color=MEASURED, lw=2)
+    last = len(groups)
+    axes.plot([last, last], [0.339, 0.629], color=MUTED, lw=1)
+    axes.errorbar(last, 0.462, 0.076, fmt="s", ms=6, lw=3, color=FORECAST)
+    axes.axhline(60 / 124, color=MUTED, lw=1, ls="--", zorder=0)
+    axes.text(1.5, 60 / 124 + 0.005, "60 of 124", color=MUTED, ha="center", va="bottom")
+    counts = [f"{label}\n{len(runs)} seeds" for label, runs in groups.items()]
+    axes.set_xticks(range(last + 1), [*counts, "published\nn up to 128\n34 seeds"])
+    axes.set_ylabel("As many a as b, of completions that ended")
+    axes.set_ylim(0, 0.8)
+    axes.set_xlim(-0.5, last + 0.5)
 
 
 def _factor(schedule: Schedule, step: int, steps: int, decay_steps: int) -> float:
@@ -185,6 +213,7 @@ FIGURES: dict[str, Callable[[Axes], None]] = {
         backtest_errors,
         schedules,
         anbn_seeds,
+        anbn_lengths,
         metric_forecast,
     )
 }
