@@ -4,13 +4,16 @@
 
 Part 1: greedy text to the end of a context, with a cache of keys and values and without, in turns
 in one process, by processor time: the ratio of the two, whether the texts are identical, and the
-largest gap between their logits. Part 2: draws by each rule against its own distribution, computed
-by hand in another way, as the p-value of a chi-squared test.
+largest gap between their logits; the same for an encoder-decoder, whose targets follow a source.
+Part 2: draws by each rule against its own distribution, computed by hand in another way, as the
+p-value of a chi-squared test. Part 3: what `--deterministic` costs, with and without it in turns:
+the median ratio of processor time, greedily and by top-p.
 """
 
 import argparse
 import json
 import math
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,10 +24,19 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 from sweeps.config.model import ModelConfig
-from sweeps.generation.sampling import GREEDY, drawn, filtered_log_probabilities, generate
+from sweeps.generation.sampling import (
+    GREEDY,
+    SamplingRule,
+    drawn,
+    filtered_log_probabilities,
+    first_inputs,
+    generate,
+)
 from sweeps.models.decoder import DecoderFamily
 from sweeps.models.family import ModelOptions
+from sweeps.models.registry import find_family
 from sweeps.models.stacked import StackedWeights
+from sweeps.training.devices.device import computing_on
 
 PROMPT, VOCABULARY, ROUNDS = 4, 256, 3
 RULES: tuple[Mapping[str, Any], ...] = (
@@ -37,46 +49,54 @@ RULES: tuple[Mapping[str, Any], ...] = (
 )
 
 
-def random_model(width: int, depth: int, context: int) -> StackedWeights:
-    """A decoder whose matrices are all random, as large as after training."""
-    config = ModelConfig(head_size=16, context=context)
-    shape = DecoderFamily().shape(config, width=width, depth=depth, vocab_size=VOCABULARY)
-    model = DecoderFamily().build(shape, [1], ModelOptions())
+def random_model(
+    width: int, depth: int, context: int, family: str = DecoderFamily().name
+) -> StackedWeights:
+    """A model whose matrices are all random, as large as after training."""
+    config, found = ModelConfig(family=family, head_size=16, context=context), find_family(family)
+    options, further = ModelOptions(used_vocab_size=VOCABULARY), {}
+    if "source" in found.views:
+        further = {"view": "source", "source_tokens": context // 2}
+    shape = found.shape(config, width=width, depth=depth, vocab_size=VOCABULARY + 1, **further)
+    model = found.build(shape, [1], options)
     generator = torch.Generator().manual_seed(0)
     model.hold(torch.randn(model.held_weights().shape, generator=generator) / math.sqrt(width))
     return model
 
 
-def cache_against_none(width: int, depth: int, tokens: int) -> dict[str, float | bool]:
+def cache_against_none(
+    width: int, depth: int, tokens: int, family: str = DecoderFamily().name
+) -> dict[str, float | bool]:
     """Part 1."""
-    model = random_model(width, depth, tokens)
-    prompt = torch.arange(PROMPT)[None]
+    model = random_model(width, depth, tokens, family)
+    prompt = torch.arange(model.source_tokens or PROMPT)[None] % VOCABULARY
     seconds: dict[bool, list[float]] = {True: [], False: []}
     texts = {}
     for _ in range(ROUNDS):
         for cache in (True, False):
             start = time.process_time()
-            texts[cache] = generate(model, prompt, tokens=tokens - PROMPT, rule=GREEDY, cache=cache)
+            texts[cache] = generate(model, prompt, tokens=tokens - PROMPT, cache=cache)
             seconds[cache].append(time.process_time() - start)
     with_cache, without = (min(seconds[cache]) for cache in (True, False))
-    whole = torch.cat((prompt, texts[True][0]), dim=1)
     return {
-        "tokens": tokens,
+        "tokens": texts[True].shape[-1],
         "params": model.held_weights().numel(),
         "with_cache_seconds": with_cache,
         "without_cache_seconds": without,
         "ratio": without / with_cache,
         "texts_are_identical": torch.equal(texts[True], texts[False]),
-        "largest_logit_gap": logit_gap(model, whole),
+        "largest_logit_gap": logit_gap(model, prompt, texts[True][0]),
     }
 
 
-def logit_gap(model: StackedWeights, tokens: Tensor) -> float:
-    """Of a text, (1, length), computed at once and one token at a time."""
+def logit_gap(model: StackedWeights, prompt: Tensor, text: Tensor) -> float:
+    """Of a text, (1, length), behind its prompt, computed at once and one token at a time."""
+    first, source = first_inputs(model, prompt)
+    tokens = torch.cat((first[0], text), dim=1)[:, : model.most_inputs]
     with torch.inference_mode():
-        whole = model(tokens[None])[0]
-        past = model.new_cache(1)
-        assert past is not None, "the decoder keeps keys and values"
+        whole = model(tokens[None], *source)[0]
+        past = model.new_cache(1, *source)
+        assert past is not None, "these families keep keys and values"
         parts = [model.logits_onward(one[None], past)[0] for one in tokens.split(1, dim=1)]
     return float((torch.cat(parts) - whole).abs().max())
 
@@ -114,8 +134,26 @@ def p_value(rule: Mapping[str, Any], draws: int) -> float:
     return float(chisquare(counts[possible], expected[possible] * draws).pvalue)
 
 
+def cost_of_determinism(width: int, depth: int, tokens: int) -> list[dict[str, Any]]:
+    """Part 3."""
+    model, prompt, found = random_model(width, depth, tokens), torch.arange(PROMPT)[None], []
+    for rule in (GREEDY, SamplingRule(top_p=0.9)):
+        ratios = []
+        for number in range(2 * ROUNDS + 1):
+            seconds = {}
+            for deterministic in (number % 2 == 0, number % 2 == 1):
+                with computing_on("cpu", deterministic=deterministic):
+                    start = time.process_time()
+                    text = generate(model, prompt, tokens=tokens - PROMPT, rule=rule)
+                    seconds[deterministic] = time.process_time() - start
+            ratios.append(seconds[True] / seconds[False])
+        ratio = statistics.median(ratios[1:])  # the first round warms up
+        found.append({"rule": str(rule), "tokens": text.shape[-1], "ratio": ratio})
+    return found
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print both parts, and write them as JSON."""
+    """Print all parts, and write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--depth", type=int, default=4)
@@ -124,15 +162,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
-    cost = cache_against_none(arguments.width, arguments.depth, arguments.tokens)
-    for name, value in cost.items():
-        print(f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}")
+    sizes = arguments.width, arguments.depth, arguments.tokens
+    costs = {name: cache_against_none(*sizes, name) for name in ("slt-dec/1", "encoder_decoder/1")}
+    for family, cost in costs.items():
+        print(family)
+        for name, value in cost.items():
+            print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
     chances = [{"rule": dict(rule), "p_value": p_value(rule, arguments.draws)} for rule in RULES]
     for one in chances:
         rule = one["rule"] or "the plain rule"
         print(f"{arguments.draws:,} draws by {rule}: p {one['p_value']:.3f}")
+    exact = cost_of_determinism(*sizes)
+    for one in exact:
+        print(f"deterministic / not, {one['tokens']} tokens {one['rule']}: {one['ratio']:.3f}")
     if arguments.output:
-        arguments.output.write_text(json.dumps({"cache": cost, "rules": chances}, indent=1) + "\n")
+        document = {"cache": costs, "rules": chances, "deterministic": exact}
+        arguments.output.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

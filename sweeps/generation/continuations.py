@@ -12,6 +12,8 @@ from scaling.samples import FORMAT, Ending, Sample
 from sweeps.data.tokens.vocabulary import Vocabulary, spelled
 from sweeps.generation.kept_runs import KeptRun, check_continues
 from sweeps.generation.sampling import SamplingRule, check_prompts, next_tokens
+from sweeps.generation.weights import KeptModel
+from sweeps.training.devices.device import computing_on
 
 #: Continuations that are computed together; more would want memory for keys and values.
 MOST_SAMPLES = 1024
@@ -43,6 +45,12 @@ class ContinuedPrompt:
     context: int
     source_tokens: int | None
     """Of a model that reads a source apart, which the prompt is then: tokens of one, at most."""
+    source_length: int | None
+    """Tokens that each source had in training; None: there was none apart, or they differed."""
+    device: str
+    """What it was computed on: `cpu` or `cuda`."""
+    deterministic: bool
+    """Whether by algorithms alone that repeat themselves to the last bit."""
     prompt_tokens: tuple[int, ...]
     prompt: str
     """As the run's tokens spell it."""
@@ -58,6 +66,9 @@ class ContinuedPrompt:
             **self.run.known(),
             "context": self.context,
             "source_tokens": self.source_tokens,
+            "source_length": self.source_length,
+            "device": self.device,
+            "deterministic": self.deterministic,
             "prompt": self.prompt,
             "prompt_tokens": list(self.prompt_tokens),
             "continuations": [
@@ -74,20 +85,40 @@ def continue_prompt(
     tokens: int | None = None,
     samples: int = 1,
     seed: int = 0,
+    device: str = "auto",
+    deterministic: bool = False,
     on_text: Callable[[str], None] = lambda text: None,
 ) -> ContinuedPrompt:
     """Continue a prompt by so many tokens, or to the end of the context (None), so many times;
     `on_text` hears the text of the first continuation as it comes. Of a model that reads a source
     apart the prompt is that, and its target what comes.
 
+    `device`: auto, cpu or cuda, as `launch.device` means them. The same seed, device and number of
+    samples give the same text: on a CPU always, on a GPU by `deterministic` algorithms.
+
     Raises ConfigError for a run that cannot, a prompt that is empty, beyond the context or not of
-    the run's tokens, a number that is none, and a rule that asks for more tokens than there are.
+    the run's tokens, a number that is none, a rule that asks for more tokens than there are, and a
+    device that is not here.
     """
     if tokens is not None and tokens < 1:
         raise ConfigError(f"{tokens} tokens to sample: it is a number from 1")
     if not 1 <= samples <= MOST_SAMPLES:
         raise ConfigError(f"{samples} samples: it is a number from 1 to {MOST_SAMPLES:,}")
-    kept = run.read()
+    with computing_on(device, deterministic=deterministic) as place:
+        found = _continued(run.read(place), prompt, rule, tokens, samples, seed, on_text)
+    return ContinuedPrompt(run=run, device=place.type, deterministic=deterministic, **found)
+
+
+def _continued(
+    kept: KeptModel,
+    prompt: bytes,
+    rule: SamplingRule,
+    tokens: int | None,
+    samples: int,
+    seed: int,
+    on_text: Callable[[str], None],
+) -> dict[str, Any]:
+    """What a run makes of a prompt: fields of a ContinuedPrompt."""
     check_continues(kept)
     words, model = kept.vocabulary, kept.model
     given = words.encode(prompt)
@@ -109,17 +140,17 @@ def continue_prompt(
     hear.end()
     full = Ending.CONTEXT if tokens is None or tokens > room else Ending.TOKENS
     text = spelled(words, given)
-    return ContinuedPrompt(
-        run=run,
-        run_id=kept.run_id,
-        name=kept.name,
-        context=model.context,
-        source_tokens=model.source_tokens or None,
-        prompt_tokens=tuple(given),
-        prompt=text,
-        is_read_otherwise=words.stands_for_text and text.encode() != prompt,
-        continuations=tuple(_continuation(words, row, full) for row in rows),
-    )
+    return {
+        "run_id": kept.run_id,
+        "name": kept.name,
+        "context": model.context,
+        "source_tokens": model.source_tokens or None,
+        "source_length": kept.source_length,
+        "prompt_tokens": tuple(given),
+        "prompt": text,
+        "is_read_otherwise": words.stands_for_text and text.encode() != prompt,
+        "continuations": tuple(_continuation(words, row, full) for row in rows),
+    }
 
 
 def continuations_document(

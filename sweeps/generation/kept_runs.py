@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from scaling.errors import ConfigError
 from scaling.sources import STORED
 from scaling.store.experiments import sweep_ids
@@ -43,9 +45,12 @@ class KeptRun:
             "weights_file": self.path,
         }
 
-    def read(self) -> KeptModel:
-        """Its model; ConfigError where the file is not the one that the run wrote."""
-        return read_weights(self.path, self.sha256, self.run_id)
+    def read(self, device: torch.device | None = None) -> KeptModel:
+        """Its model, on that device (None: on the host); ConfigError where the file is not the one
+        that the run wrote."""
+        kept = read_weights(self.path, self.sha256, self.run_id)
+        kept.model.to(device or torch.device("cpu"))
+        return kept
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,7 +109,7 @@ def filtered_log_probabilities(
         found = found.masked_fill(found < kth, -torch.inf)
     if top_p < 1:
         ordered, order = found.softmax(-1).sort(dim=-1, descending=True, stable=True)
-        before = ordered.cumsum(-1) - ordered
+        before = _running_sums(ordered) - ordered
         beyond = before >= top_p - MASS_TOLERANCE
         beyond[..., 0] = False
         found = found.masked_fill(beyond.gather(-1, order.argsort(-1)), -torch.inf)
@@ -117,6 +117,13 @@ def filtered_log_probabilities(
         least = found.new_tensor(min_p).log() - MASS_TOLERANCE
         found = found.masked_fill(found < least, -torch.inf)
     return found.log_softmax(-1)
+
+
+def _running_sums(x: Tensor) -> Tensor:
+    """Along the last axis; a GPU's own adds up in no order, and is refused where that matters."""
+    if x.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return x.cpu().cumsum(-1).to(x.device)
+    return x.cumsum(-1)
 
 
 def drawn(log_probabilities: Tensor, generator: torch.Generator) -> Tensor:

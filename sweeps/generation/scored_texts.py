@@ -17,7 +17,9 @@ from sweeps.generation.scoring import (
     target_log_likelihoods,
     text_log_likelihoods,
 )
+from sweeps.generation.weights import KeptModel
 from sweeps.objectives.registry import find_objective
+from sweeps.training.devices.device import computing_on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,12 @@ class ScoredText:
     context: int
     source_tokens: int | None
     """Of a model that reads a source apart, which the prompt is then: tokens of one, at most."""
+    source_length: int | None
+    """Tokens that each source had in training; None: there was none apart, or they differed."""
+    device: str
+    """What it was computed on: `cpu` or `cuda`."""
+    deterministic: bool
+    """Whether by algorithms alone that repeat themselves to the last bit."""
     given_tokens: tuple[int, ...]
     """Those of the prompt; without one the text's first token, since a causal model gives it no
     probability, and of a sentence the start."""
@@ -60,6 +68,9 @@ class ScoredText:
             **self.run.known(),
             "context": self.context,
             "source_tokens": self.source_tokens,
+            "source_length": self.source_length,
+            "device": self.device,
+            "deterministic": self.deterministic,
             "given_tokens": list(self.given_tokens),
             "tokens": list(self.tokens),
             "kind": self.kind,
@@ -74,16 +85,29 @@ class ScoredText:
 
 
 def score_text(
-    run: KeptRun, text: bytes, *, prompt: bytes | None = None, ends: bool = False
+    run: KeptRun,
+    text: bytes,
+    *,
+    prompt: bytes | None = None,
+    ends: bool = False,
+    device: str = "auto",
+    deterministic: bool = False,
 ) -> ScoredText:
     """Score a text given a prompt, by nats of each token; `ends`: with the token that ends a
     document or sentence after it. A masked model gives a pseudo-log-likelihood; to one that reads a
-    source apart the prompt is that.
+    source apart the prompt is that. `device` and `deterministic`: as of `continue_prompt`.
 
     Raises ConfigError for a run that cannot, a prompt or text that is empty or not of its tokens,
-    no prompt where a source is read, and for an end where the run's tokens have none.
+    no prompt where a source is read, an end where the run's tokens have none, and a device that is
+    not here.
     """
-    kept = run.read()
+    with computing_on(device, deterministic=deterministic) as place:
+        found = _scored(run.read(place), text, prompt, ends)
+    return ScoredText(run=run, device=place.type, deterministic=deterministic, **found)
+
+
+def _scored(kept: KeptModel, text: bytes, prompt: bytes | None, ends: bool) -> dict[str, Any]:
+    """How likely a run finds a text: fields of a ScoredText."""
     is_pseudo = find_objective(kept.objective).view == "both"
     if not is_pseudo:
         check_continues(kept)
@@ -114,22 +138,22 @@ def score_text(
     scored_tokens = tokens[given:]
     size = sum(len(words.spell(token)) for token in scored_tokens)
     spelled = b"".join(map(words.spell, [*before, *after]))
-    return ScoredText(
-        run=run,
-        run_id=kept.run_id,
-        name=kept.name,
-        context=model.context,
-        source_tokens=model.source_tokens or None,
-        given_tokens=tuple(tokens[:given]),
-        tokens=tuple(scored_tokens),
-        score=Score(
+    return {
+        "run_id": kept.run_id,
+        "name": kept.name,
+        "context": model.context,
+        "source_tokens": model.source_tokens or None,
+        "source_length": kept.source_length,
+        "given_tokens": tuple(tokens[:given]),
+        "tokens": tuple(scored_tokens),
+        "score": Score(
             log_likelihoods=tuple(values.double().tolist()),
             bytes_scored=size if words.stands_for_text and not is_pseudo else None,
         ),
-        is_pseudo=is_pseudo,
-        least_given=least_given(model) if len(tokens) > model.context + 1 else None,
-        is_read_otherwise=words.stands_for_text and spelled != (prompt or b"") + text,
-    )
+        "is_pseudo": is_pseudo,
+        "least_given": least_given(model) if len(tokens) > model.context + 1 else None,
+        "is_read_otherwise": words.stands_for_text and spelled != (prompt or b"") + text,
+    }
 
 
 def scores_document(found: Sequence[ScoredText]) -> dict[str, Any]:

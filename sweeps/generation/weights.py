@@ -24,7 +24,12 @@ from sweeps.data.documents.tensor_files import (
     tensors_in_bytes,
     tensors_of_file,
 )
-from sweeps.data.tokens.vocabulary import SymbolVocabulary, Vocabulary, vocabulary_from
+from sweeps.data.tokens.vocabulary import (
+    PairVocabulary,
+    SymbolVocabulary,
+    Vocabulary,
+    vocabulary_from,
+)
 from sweeps.models.family import ModelOptions
 from sweeps.models.registry import find_family
 from sweeps.models.stacked import Layout, StackedWeights
@@ -48,6 +53,12 @@ class KeptModel:
     tokenizer_hash: str
     vocabulary: Vocabulary
     path: Path
+
+    @property
+    def source_length(self) -> int | None:
+        """Tokens that each source had in training; None: it reads none apart, or they differed."""
+        varies = isinstance(self.vocabulary, PairVocabulary)
+        return None if varies else self.model.source_tokens or None
 
 
 def weights_path(folder: str | Path, run_id: str) -> Path:

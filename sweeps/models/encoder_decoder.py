@@ -24,7 +24,7 @@ class EncoderDecoderFamily:
 
     name: str = "encoder_decoder/1"
     views: frozenset[View] = frozenset({"source"})
-    can: frozenset[Ability] = frozenset({"depth", "encoder_depth", "continue"})
+    can: frozenset[Ability] = frozenset({"depth", "encoder_depth", "compile", "continue"})
     recipe_note: str = (
         "the rules for width and depth hold by their argument (a branch counts as one over the "
         "blocks of its own stack; the optimizer's epsilon goes by the decoder's), those for batch "

@@ -12,7 +12,8 @@ token stands at the place of the source's last. A source that is shorter than th
 the beginning, as one that is padded to its length.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +54,8 @@ class EncoderDecoder(StackedWeights, Blocks):
         self._depths = {"encoder": shape.encoder_depth, "decoder": shape.depth}
         # Branches of a stack weigh as one over its blocks, as the recipe has it for the decoder's.
         self.encoder_scale = options.residual_scale * shape.depth / shape.encoder_depth
+        self._run_encoder: Callable[..., Tensor] = self._encoder_block
+        self._run_decoder: Callable[..., Tensor] = self._decoder_block
         if self.used_vocab_size < shape.vocab_size:
             self.start_token = self.used_vocab_size  # the objective's own, behind the corpus'
         self.layout = _layout(shape)
@@ -87,25 +90,46 @@ class EncoderDecoder(StackedWeights, Blocks):
         assert isinstance(past, SourceCache), "a cache of this model"
         return self._written(self.matrices(), tokens, past.source, past.layers)
 
+    def compile_blocks(self, **options: Any) -> None:
+        """Have torch.compile fuse the blocks: one compilation for each of the two stacks."""
+        torch.compiler.reset()  # else a process gives up after a few shapes of one function
+        self._run_encoder = torch.compile(self._encoder_block, dynamic=False, **options)
+        self._run_decoder = torch.compile(self._decoder_block, dynamic=False, **options)
+        self.is_compiled = True
+
     def _read(
         self, weights: dict[str, Tensor], source: Tensor, is_source: Tensor | None = None
     ) -> ReadSource:
         """The encoder's blocks, and keys and values of what comes out for each of the decoder's."""
-        sequences, heres = source.shape[1], self._turns(source.shape[-1])
+        sequences, turns = source.shape[1], self._turns(source.shape[-1])
         mask = None if is_source is None else is_source.flatten(0, 1)[:, None, None]
         x = self._first(source, weights["embedding"])
-        for attention_in, attention_out, mlp_in, mlp_out in self._layers(weights, "encoder"):
-            matrices = attention_in, attention_out
-            x = self._add_attention(
-                x, matrices, heres, sequences, is_causal=False, mask=mask, scale=self.encoder_scale
-            )
-            x = self._add_mlp(x, mlp_in, mlp_out, self.encoder_scale)
+        for matrices in self._layers(weights, "encoder"):
+            x = self._run_encoder(x, *matrices, sequences, mask)
         found = []
         for layer in range(self.shape.depth):
             memory_in = weights[f"decoder{layer}.memory_in"]
-            x, key, value = project_memory(x, memory_in, heres, sequences, self.heads)
+            x, key, value = project_memory(x, memory_in, turns, sequences, self.heads)
             found.append((key, value))
         return ReadSource(tuple(found), mask)
+
+    def _encoder_block(
+        self,
+        x: Tensor,
+        attention_in: Tensor,
+        attention_out: Tensor,
+        mlp_in: Tensor,
+        mlp_out: Tensor,
+        sequences: int,
+        mask: Tensor | None,
+    ) -> Tensor:
+        """x: (replicas, positions of the source, width)."""
+        turns, scale = self._turns(x.shape[1] // sequences), self.encoder_scale
+        matrices = attention_in, attention_out
+        x = self._add_attention(
+            x, matrices, turns, sequences, is_causal=False, mask=mask, scale=scale
+        )
+        return self._add_mlp(x, mlp_in, mlp_out, scale)
 
     def _written(
         self,
@@ -115,19 +139,37 @@ class EncoderDecoder(StackedWeights, Blocks):
         pasts: Sequence[LayerCache | None],
     ) -> Tensor:
         """The decoder's blocks and the head; the tokens follow those of the past."""
-        sequences, first = tokens.shape[1], pasts[0].length if pasts[0] else 0
-        theres = self._turns(tokens.shape[-1], self.source_tokens - 1 + first)
         x = self._first(tokens, weights["embedding"])
         layers = self._layers(weights, "decoder")
-        for matrices, past, (key, value) in zip(layers, pasts, source.layers, strict=True):
-            into, out, query_in, cross_out, mlp_in, mlp_out = matrices
-            x = self._add_attention(x, (into, out), theres, sequences, is_causal=True, past=past)
-            x, query = project_queries(x, query_in, theres, sequences, self.heads)
-            mixed = F.scaled_dot_product_attention(
-                query, key, value, attn_mask=source.mask, scale=self.attention_scale
-            )
-            x = self._add_mlp(self._add_mixed(x, mixed, cross_out), mlp_in, mlp_out)
+        for matrices, past, memory in zip(layers, pasts, source.layers, strict=True):
+            x = self._run_decoder(x, *matrices, *memory, tokens.shape[1], source.mask, past)
         return self._logits(x, weights["embedding" if self.shape.tied_head else "head"])
+
+    def _decoder_block(
+        self,
+        x: Tensor,
+        attention_in: Tensor,
+        attention_out: Tensor,
+        query_in: Tensor,
+        cross_out: Tensor,
+        mlp_in: Tensor,
+        mlp_out: Tensor,
+        key: Tensor,
+        value: Tensor,
+        sequences: int,
+        mask: Tensor | None,
+        past: LayerCache | None,
+    ) -> Tensor:
+        """x: (replicas, positions of the target, width), which follow those of the past; keys and
+        values of the source."""
+        first = self.source_tokens - 1 + (past.length if past else 0)
+        turns, matrices = self._turns(x.shape[1] // sequences, first), (attention_in, attention_out)
+        x = self._add_attention(x, matrices, turns, sequences, is_causal=True, past=past)
+        x, query = project_queries(x, query_in, turns, sequences, self.heads)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, scale=self.attention_scale
+        )
+        return self._add_mlp(self._add_mixed(x, mixed, cross_out), mlp_in, mlp_out)
 
     def _layers(self, weights: dict[str, Tensor], stack: str) -> Iterator[list[Tensor]]:
         """The matrices of each block of a stack."""

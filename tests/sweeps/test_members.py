@@ -2,6 +2,7 @@
 is checked and recorded."""
 
 import math
+import shutil
 
 import pandas as pd
 import pytest
@@ -21,11 +22,14 @@ from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.generation.weights import read_weights
 from sweeps.models.registry import FAMILIES
+from sweeps.multi_device.shared_training import SharedTraining, other_ranks
 from sweeps.objectives.registry import OBJECTIVES
+from sweeps.planning.packing import Pack
 from sweeps.planning.plan import plan_sweep
 from sweeps.planning.text import plan_text
 from sweeps.running.runner import run_sweep
 from sweeps.training.evaluation import evaluate
+from sweeps.training.pack import train_pack, train_run
 from tests.conformance.memory_store import MemoryStore
 
 #: What makes the smallest model of each family, and the objectives that it takes.
@@ -191,3 +195,54 @@ def test_another_share_or_split_is_said_and_makes_another_run_that_shares_no_fit
         rows = [run.facts_when_finished() | {"run_id": run.run_id, "loss": 1} for run in two]
         with pytest.raises(RecordError, match=f"differ in {name}"):
             Records(pd.DataFrame(rows), source="two").require_comparable()
+
+
+@pytest.mark.parametrize(
+    ("family", "launch", "message"),
+    [
+        ("linear_lm/1", {"speed": {"compile": True}}, "launch.speed.compile: .* cannot compile"),
+        *(
+            (family, {"resources": {"devices": 2, "strategy": "fsdp"}}, "fsdp: .* cannot shard")
+            for family in ("linear_lm/1", "encoder_decoder/1")
+        ),
+    ],
+)
+def test_what_a_family_cannot_be_launched_with_is_one_line_of_the_plan(family, launch, message):
+    objective = FAMILY[family][1][-1]
+    asked = mapping(family, objective, launch={"device": "cpu", **launch})
+    with pytest.raises(ConfigError, match=message):
+        plan_sweep(config_from_mapping(asked))
+
+
+@pytest.mark.slow  # a minute of a C++ compiler
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile wants a C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # what PyTorch warns itself of while it traces
+def test_an_encoder_decoder_trains_compiled_as_it_does_plain(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    plan = plan_sweep(config_from_mapping(mapping("encoder_decoder/1", "conditional")))
+    run, corpus = plan.runs[0], load_corpus(plan.config.data, 16)
+    speeds = [{"inner_steps": 1, "compile": compiled} for compiled in (False, True)]
+    launches = [plan.config.launch.changed(speed=speed) for speed in speeds]
+    curves = [train_run(run, corpus, launch).points for launch in launches]
+    assert list(tmp_path.iterdir())  # machine code was written
+    for plain, compiled in zip(*curves, strict=True):
+        # Float32 sums in another order, grown over the steps.
+        assert compiled.loss == pytest.approx(plain.loss, rel=1e-4)
+
+
+@pytest.mark.slow  # the other rank imports torch and Lightning
+@pytest.mark.parametrize("family", [one for one in FAMILY if one != "slt-dec/1"])
+def test_two_processes_train_what_one_does(family):
+    plan = plan_sweep(config_from_mapping(mapping(family, "conditional")))
+    run, corpus = plan.runs[0], load_corpus(plan.config.data, 16)
+    alone = train_run(run, corpus, plan.config.launch)
+    launch = plan.config.launch.changed(resources={"devices": 2})
+    pack = Pack(replicas=((run,),))
+    shared = SharedTraining(
+        pack=pack, data=plan.config.data, launch=launch, done=frozenset(), folder=None
+    )
+    with other_ranks(shared):
+        trained = train_pack(pack, corpus, launch)[run]
+    for one, other in zip(alone.points, trained.points, strict=True):
+        assert other.loss == pytest.approx(one.loss, rel=1e-3)  # float32 sums in another order
+    assert trained.loss == pytest.approx(alone.loss, rel=1e-3)

@@ -40,28 +40,31 @@ def sample(arguments: Arguments) -> None:
             tokens=arguments.tokens,
             samples=arguments.samples,
             seed=arguments.seed,
+            device=arguments.device,
+            deterministic=arguments.deterministic,
             on_text=stream if streams else lambda text: None,
         )
         found.append(one)
         if streams:
             put("")  # the line that was streamed ends here
         say(f"{one.name} ({one.run_id}), context {one.context}: {run.path}")
-        if one.source_tokens and len(one.prompt_tokens) < one.source_tokens:
-            say(shorter_source(one.run_id, len(one.prompt_tokens), one.source_tokens))
+        for line in shorter_source(one.run_id, len(one.prompt_tokens), one.source_length):
+            say(line)
         if one.is_read_otherwise:
             read = json.dumps(one.prompt if len(one.prompt) <= 60 else f"{one.prompt[:57]}...")
             say(f"the prompt is read as {read}: the run's tokenizer knows no more")
     document = json.dumps(
         continuations_document(rule, arguments.seed, found, arguments.tokens), indent=1
     )
-    seeded = "" if rule.is_greedy else f", seed {arguments.seed}"
+    how = f"{rule}{'' if rule.is_greedy else f', seed {arguments.seed}'}"
+    how += f", {computed(found[0].device, found[0].deterministic)}"
     if streams:
         save(document, arguments)
-        say(f"{rule}{seeded}; {found[0].continuations[0].ending.words}")
+        say(f"{how}; {found[0].continuations[0].ending.words}")
         return
     width = shutil.get_terminal_size((_WIDTH, 24)).columns
     answer(document, lambda: side_by_side(found, width), arguments)
-    say(f"{rule}{seeded}")
+    say(how)
 
 
 def models(command: argparse.ArgumentParser) -> None:
@@ -136,12 +139,35 @@ def models_named(arguments: Arguments) -> "list[KeptRun]":
     return list(dict.fromkeys(run for one in found for run in one.runs))
 
 
-def shorter_source(run_id: str, given: int, most: int) -> str:
-    """What to say of a source that has fewer tokens than a run's had in training."""
-    return (
-        f"{run_id}: a source of {counted(given, 'token')}; in training each had {most:,}, so this "
-        "is none that the run has learned from"
+def computing(command: argparse.ArgumentParser) -> None:
+    """On what it is computed, and how."""
+    command.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="what it is computed on; auto takes cuda where there is one (%(default)s)",
     )
+    command.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="by algorithms alone that repeat themselves to the last bit, on a GPU too; on a CPU "
+        "all do",
+    )
+
+
+def computed(device: str, deterministic: bool) -> str:
+    """On what it was computed, and how."""
+    return f"on {device}{' by deterministic algorithms' if deterministic else ''}"
+
+
+def shorter_source(run_id: str, given: int, length: int | None) -> list[str]:
+    """What to say of a source that has not the tokens that each of a run's had in training."""
+    if length is None or given == length:
+        return []
+    return [
+        f"{run_id}: a source of {counted(given, 'token')}; in training each had {length:,}, so "
+        "this is none that the run has learned from"
+    ]
 
 
 def content(text: str | None, path: str | None) -> bytes | None:

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from scaling.cli.outputs import answer, say
-from scaling.cli.verbs.sample import content, models_named, shorter_source
+from scaling.cli.verbs.sample import computed, content, models_named, shorter_source
 from scaling.errors import ConfigError
 from scaling.words import counted
 
@@ -22,7 +22,8 @@ def score(arguments: Arguments) -> None:
         raise ConfigError("there is no text to score; give it with --text, or a file with --file")
     prompt = content(arguments.prompt, arguments.prompt_file)
     runs = models_named(arguments)
-    found = [score_text(run, text, prompt=prompt, ends=arguments.end) for run in runs]
+    how = {"device": arguments.device, "deterministic": arguments.deterministic}
+    found = [score_text(run, text, prompt=prompt, ends=arguments.end, **how) for run in runs]
     document, counts = scores_document(found), []
     counted_text = content(None, arguments.counts)
     if counted_text is not None:
@@ -34,9 +35,10 @@ def score(arguments: Arguments) -> None:
         document["counts"] = [one.to_dict() for one in counts]
     tables = [scores_text(found), *([counts_text(counts)] if counts else [])]
     answer(json.dumps(document), lambda: "\n\n".join(tables), arguments)
+    say(f"computed {computed(found[0].device, found[0].deterministic)}")
     for one in found:
-        if one.source_tokens and len(one.given_tokens) < one.source_tokens:
-            say(shorter_source(one.run_id, len(one.given_tokens), one.source_tokens))
+        for line in shorter_source(one.run_id, len(one.given_tokens), one.source_length):
+            say(line)
     if prompt is None and any(one.given_tokens for one in found):
         say("each run was given the first token of the text (of a sentence its start)")
     if any(one.is_read_otherwise for one in found):

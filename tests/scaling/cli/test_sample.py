@@ -7,6 +7,9 @@ import sys
 from html import escape
 
 import pytest
+import torch
+
+from tests.sweeps.generation.test_kept_kinds import untrained
 
 
 def test_a_run_found_by_the_beginning_of_its_id_streams_its_text(kept_sweeps, told, document):
@@ -17,13 +20,13 @@ def test_a_run_found_by_the_beginning_of_its_id_streams_its_text(kept_sweeps, to
     assert said.out == one["continuations"][0]["text"] + "\n"
     assert len(one["continuations"][0]["tokens"]) == 7
     assert run.run_id in said.err and str(kept_sweeps["folder"] / "weights") in said.err
-    assert "greedy: always the likeliest token; as many tokens as were asked for" in said.err
+    assert "always the likeliest token, on cpu; as many tokens as were asked for" in said.err
     assert told([*asked, "-q"]).err == ""
 
 
 def test_a_text_goes_to_the_end_of_the_context_which_is_said(kept_sweeps, told, document):
     asked = ["sample", kept_sweeps["text"][0].run_id, "--prompt", "12 ap", "--top-k", "5"]
-    assert "top-k 5, seed 0; the context is full" in told(asked).err
+    assert "top-k 5, seed 0, on cpu; the context is full" in told(asked).err
     (text,) = document([*asked, "--tokens", "999"])["runs"][0]["continuations"]
     assert (len(text["tokens"]), text["ending"]) == (24 + 1 - 5, "context")
 
@@ -130,6 +133,47 @@ def test_weights_cut_short_or_of_another_run_are_one_line(kept_sweeps, refusal):
         assert "No such file" in refusal(asked)
     finally:
         small.write_bytes(whole)
+
+
+def test_the_prompt_of_an_encoder_decoder_is_its_source(told, document, refusal, tmp_path):
+    path = untrained(tmp_path, "encoder_decoder/1", "conditional").path
+    asked = ["sample", path, "--greedy", "--prompt"]
+    (one,) = document([*asked, "1 2 3 4 5 6"])["runs"]
+    assert (one["source_tokens"], one["source_length"]) == (6, 6)
+    assert len(one["continuations"][0]["tokens"]) == 7
+    said = told([*asked, "1 2 3 4 5 6"])
+    assert said.out.split() == one["continuations"][0]["text"].split()
+    assert "in training each had" not in said.err
+    assert (
+        "a source of 2 tokens; in training each had 6, so this is none" in told([*asked, "1 2"]).err
+    )
+    assert "the source is empty; give it one token at least" in refusal([*asked, ""])
+    assert "the source has 7 tokens, and the model's sources have 6 tokens at most" in refusal(
+        [*asked, "1 2 3 4 5 6 0"]
+    )
+    assert '"9" is none of the run\'s 7 tokens' in refusal([*asked, "9"])
+    score = ["score", path, "--text", "1 2"]
+    (found,) = document([*score, "--prompt", "1 2 3 4 5 6"])["runs"]
+    assert (len(found["given_tokens"]), len(found["log_likelihoods"])) == (6, 2)
+    assert "scores a text given its source; give that with --prompt" in refusal(score)
+
+
+def test_what_it_was_computed_on_is_said(kept_sweeps, told, document, refusal, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    asked = ["sample", kept_sweeps["text"][0].run_id, "--prompt", "1", "--tokens", "5"]
+    plain, exact = document(asked)["runs"][0], document([*asked, "--deterministic"])["runs"][0]
+    assert (plain["device"], plain["deterministic"]) == ("cpu", False)
+    assert (exact["device"], exact["deterministic"]) == ("cpu", True)
+    assert plain["continuations"] == exact["continuations"]
+    assert "seed 0, on cpu;" in told(asked).err
+    said = told([*asked, "--deterministic", "--device", "cpu"]).err
+    assert "seed 0, on cpu by deterministic algorithms;" in said
+    score = ["score", kept_sweeps["text"][0].run_id, "--text", "12"]
+    assert "computed on cpu\n" in told(score).err
+    for one in (asked, score):
+        assert "device cuda: PyTorch sees no CUDA device here" in refusal(
+            [*one, "--device", "cuda"]
+        )
 
 
 def test_a_report_shows_what_sample_wrote(kept_sweeps, told, refusal):

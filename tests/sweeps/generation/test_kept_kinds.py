@@ -8,7 +8,7 @@ from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.generation.continuations import continue_prompt
 from sweeps.generation.kept_runs import KeptRun
-from sweeps.generation.sampling import GREEDY
+from sweeps.generation.sampling import GREEDY, SamplingRule
 from sweeps.generation.scored_texts import score_text
 from sweeps.generation.weights import write_weights
 from sweeps.models.registry import FAMILIES
@@ -27,29 +27,30 @@ KINDS = {
 }
 
 
+def untrained(folder, family, objective):
+    """A run of a kind whose weights were kept: large ones, that nobody trained."""
+    mapping = {
+        "name": "kinds",
+        "grid": {"width": 16, "tokens": 2000},
+        "model": {"family": family, "context": 12},
+        "objective": objective,
+        "data": {"source": "markov", "symbols": 7, "order": 1, "validation_windows": 4},
+    }
+    if not family.startswith("linear"):
+        mapping["model"]["head_size"] = 8
+    plan = plan_sweep(config_from_mapping(mapping))
+    (run,), corpus = plan.runs, load_corpus(plan.config.data, 12)
+    model = build_model(run)
+    generator = torch.Generator().manual_seed(1)
+    weights = torch.randn(model.held_weights().shape, generator=generator) / 3
+    said = write_weights(folder, run, weights[0], model.layout, corpus.vocabulary)
+    return KeptRun(path=said["weights_file"], sha256=said["weights_sha256"])
+
+
 @pytest.fixture
 def kept(tmp_path):
     """A function: an untrained run of a kind whose weights were kept."""
-
-    def keep(family, objective):
-        mapping = {
-            "name": "kinds",
-            "grid": {"width": 16, "tokens": 2000},
-            "model": {"family": family, "context": 12},
-            "objective": objective,
-            "data": {"source": "markov", "symbols": 7, "order": 1, "validation_windows": 4},
-        }
-        if not family.startswith("linear"):
-            mapping["model"]["head_size"] = 8
-        plan = plan_sweep(config_from_mapping(mapping))
-        (run,), corpus = plan.runs, load_corpus(plan.config.data, 12)
-        model = build_model(run)
-        generator = torch.Generator().manual_seed(1)
-        weights = torch.randn(model.held_weights().shape, generator=generator) / 3
-        said = write_weights(tmp_path, run, weights[0], model.layout, corpus.vocabulary)
-        return KeptRun(path=said["weights_file"], sha256=said["weights_sha256"])
-
-    return keep
+    return lambda family, objective: untrained(tmp_path, family, objective)
 
 
 def test_every_family_and_objective_is_among_the_kinds():
@@ -142,3 +143,34 @@ def test_a_masked_run_scores_each_token_by_both_sides_and_says_so(kept):
     assert part.log_likelihoods == pytest.approx(whole.score.log_likelihoods[2:], abs=1e-5)
     with pytest.raises(ConfigError, match="a masked model scores 12 at most"):
         score_text(run, b"1 " * 13)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=" ".join)
+def test_deterministic_algorithms_say_the_same_on_a_cpu(kept, kind):
+    run = kept(*kind)
+    prompt = None if "masked" in kind else b"1 2"
+    scores = [
+        score_text(run, b"3 4", prompt=prompt, device="cpu", deterministic=asked)
+        for asked in (False, True)
+    ]
+    assert scores[0].score == scores[1].score
+    assert [one.to_dict()["deterministic"] for one in scores] == [False, True]
+    assert {one.to_dict()["device"] for one in scores} == {"cpu"}
+    if "masked" in kind:
+        return
+    rule = SamplingRule(top_p=0.9)
+    first, again, other = (
+        continue_prompt(run, b"1 2", rule=rule, samples=3, device="cpu", deterministic=asked)
+        for asked in (False, True, True)
+    )
+    assert first.continuations == again.continuations == other.continuations
+    assert again.to_dict()["deterministic"]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=" ".join)
+def test_a_device_that_is_not_here_is_refused(kept, kind, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="device cuda: PyTorch sees no CUDA device here"):
+        score_text(kept(*kind), b"1 2 3", device="cuda")
+    with pytest.raises(ConfigError, match="device cuda: PyTorch sees no CUDA device here"):
+        continue_prompt(kept(*kind), b"1", rule=GREEDY, device="cuda")

@@ -71,16 +71,25 @@ def test_top_k_keeps_those_tied_with_the_last():
 
 def test_top_p_of_equal_logits_takes_the_lower_tokens():
     assert kept([0.25] * 4, top_p=0.5) == pytest.approx([0.5, 0.5, 0, 0])
+    assert kept([0.25] * 4, top_p=0.75) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+    assert kept([0.25] * 4, top_p=0.8) == pytest.approx([0.25] * 4)
+    assert kept([0.1] * 10, top_p=0.3) == pytest.approx([1 / 3] * 3 + [0] * 7)  # .1 + .1 + .1 > .3
+
+
+def test_equal_logits_are_left_alone_by_top_k_and_min_p():
+    assert kept([0.25] * 4, top_k=2) == kept([0.25] * 4, min_p=1.0) == pytest.approx([0.25] * 4)
 
 
 def test_top_p_of_one_keeps_every_token_however_rare():
     rare = kept([1 - 1e-9, 1e-9], top_p=1.0)
     assert rare[1] == pytest.approx(1e-9)
+    assert kept([0.3, 0.1, 0.1, 0.5], top_p=1.0) == pytest.approx([0.3, 0.1, 0.1, 0.5])
 
 
 def test_a_k_above_the_vocabulary_is_refused():
     with pytest.raises(ConfigError, match="top-k 5: the model knows 4 tokens"):
         kept([0.25] * 4, top_k=5)
+    assert kept([0.3, 0.1, 0.1, 0.5], top_k=4) == pytest.approx([0.3, 0.1, 0.1, 0.5])
 
 
 def test_filters_come_in_the_stated_order():
