@@ -65,7 +65,7 @@ def check_coordinates(
             check="coordinates",
             measured=None,
             threshold=_SLOPE,
-            detail="looks inside the blocks of a decoder, which this family has not",
+            detail="looks inside the blocks of a decoder alone, and of no other family",
         )
         return
     wider = [(width * 2**times, depth) for times in range(doublings_of_width + 1)]

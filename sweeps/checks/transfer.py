@@ -24,7 +24,9 @@ def check_transfer(bench: Bench) -> Iterator[Finding]:
     """|ln ratio of optima| from the narrowest to the widest model, and from the shallowest to the
     deepest."""
     small = (bench.widths[0], bench.depths[0])
-    ends = {"width": (bench.widths[-1], small[1]), "depth": (small[0], bench.depths[-1])}
+    ends = {"width": (bench.widths[-1], small[1])}
+    if len(bench.depths) > 1:
+        ends["depth"] = (small[0], bench.depths[-1])
     shapes = (small, *ends.values())
 
     def findings_of(losses: np.ndarray) -> list[Finding]:
@@ -52,6 +54,13 @@ def check_transfer(bench: Bench) -> Iterator[Finding]:
         return np.stack([losses_over_rates(bench, *shape, seeds) for shape in shapes], axis=1)
 
     yield from until_decided(bench.looks, measured, findings_of)
+    if "depth" not in ends:
+        yield Finding(
+            check="learning-rate transfer over depth",
+            measured=None,
+            threshold=_LARGEST_RATIO,
+            detail=f"models of this family all have depth {small[1]}",
+        )
 
 
 def losses_over_rates(bench: Bench, width: int, depth: int, seeds: Sequence[int]) -> np.ndarray:

@@ -34,7 +34,7 @@ from sweeps.checks.tables import findings_text
 from sweeps.checks.transfer import FACTORS, best_rate, check_transfer
 from sweeps.checks.wider import check_wider
 from sweeps.config.shipped import shipped_configs
-from sweeps.config.yaml_file import load_config
+from sweeps.config.yaml_file import config_from_mapping, load_config
 from sweeps.data.registry import load_corpus
 from sweeps.models.operations import rms_norm
 from sweeps.training.learning_rate_check import count_spikes
@@ -350,3 +350,42 @@ def test_no_model_beats_the_entropy_of_its_source(bench):
     for found in below:
         assert found.is_invariant
         assert found.verdict == "pass", found
+
+
+@pytest.fixture
+def linear(bench):
+    """The same of a family without blocks."""
+    model = {"family": "linear_lm/1", "context": 32}
+    config = config_from_mapping(
+        {**bench.config.mapping(), "model": model, "grid": {"width": 16, "tokens": 20_000}}
+    )
+    return dataclasses.replace(bench, config=config, depths=(1,))
+
+
+def test_a_family_of_one_depth_is_not_said_to_keep_its_rate_over_depth(linear, monkeypatch):
+    flat = np.tile(2 + 0.1 * np.log(FACTORS) ** 2, (2, 1))
+    monkeypatch.setattr("sweeps.checks.transfer.losses_over_rates", lambda *_: flat)
+    over_width, over_depth = check_transfer(linear)
+    assert over_width.verdict == "pass"
+    assert over_depth.verdict == "skipped"
+    assert "models of this family all have depth 1" in over_depth.detail
+
+
+@pytest.mark.parametrize(("context", "judged"), [(32, []), (1, ["markov"])])
+def test_an_entropy_that_a_family_cannot_reach_is_no_fault_of_the_recipe(linear, context, judged):
+    model = linear.config.model.changed(context=context)
+    config = dataclasses.replace(linear.config, model=model)
+    found = [*check_known_entropy(dataclasses.replace(linear, config=config))]
+    excess = {one.check.split()[2]: one for one in found if "excess" in one.check}
+    assert [name[:-1] for name, one in excess.items() if one.verdict != "skipped"] == judged
+    assert all("; loss " in one.detail for one in excess.values())
+    below = [one.verdict for one in found if "below" in one.check]
+    assert below == ["pass", "pass"]
+
+
+def test_the_coordinate_check_says_whose_blocks_it_looks_into(linear):
+    (found,) = check_coordinates(linear)
+    assert (found.verdict, found.detail) == (
+        "skipped",
+        "looks inside the blocks of a decoder alone, and of no other family",
+    )
