@@ -14,6 +14,7 @@ from scaling.cli.outputs import put, say
 from scaling.cli.verbs import (
     dashboard,
     forecast,
+    pictures,
     report,
     runs,
     sample,
@@ -146,6 +147,7 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
         sample.prompt,
         sample.drawing,
         sample.computing,
+        pictures.options,
         _JSON,
         options.json_output,
     ),

@@ -54,14 +54,28 @@ class ProbesConfig(Section, place="probes"):
     the share whose target comes out exactly (`exact_match`), and the likeness of all to their
     targets by character n-grams, from 0 to 100 (`chrf`). Null: none."""
 
+    image_samples: int | None = None
+    """Of data.source images: have it draw so many images of every label: the share whose label a
+    classifier reads (`drawn_label_accuracy`; of images that are held back, for reference,
+    `held_back_label_accuracy`). Null: none."""
+    image_temperature: float = 1.0
+    """Logits are divided by it where images are drawn: below 1 what is likely comes more often."""
+
     def __post_init__(self) -> None:
         """Refuse prompts that are none, rules that nobody knows, and what is not asked."""
-        self.check_positive("prompt_tokens", "translations")
+        self.check_positive("prompt_tokens", "translations", "image_samples")
         if self.prompt_tokens is None:
             self.check_unused(
                 f"is about prompts, and there are none; set {self.key('prompt_tokens')}, or leave "
                 "it out",
                 *("rules", "low_probability"),
+            )
+        self.check_positive("image_temperature")
+        if self.image_samples is None:
+            self.check_unused(
+                f"is about images, and none are drawn; set {self.key('image_samples')}, or leave "
+                "it out",
+                "image_temperature",
             )
         if not self.rules:
             raise ConfigError(f"{self.key('rules')} is empty; name one, such as {GRAMMATICAL}")
@@ -90,11 +104,12 @@ class ProbesConfig(Section, place="probes"):
     @property
     def asks(self) -> bool:
         """Whether there is anything to ask."""
-        return self.asks_prompts or self.translations is not None
+        of_sources = (self.translations, self.image_samples)
+        return self.asks_prompts or any(one is not None for one in of_sources)
 
     @property
     def asks_prompts(self) -> bool:
-        """Whether anything is asked but translations of a source."""
+        """Whether anything is asked but what follows a source."""
         return self.prompt_tokens is not None or self.divergence or self.answers is not None
 
 

@@ -18,6 +18,7 @@ from sweeps.data.sources.base import Corpus
 from sweeps.data.sources.grammars import SPECIAL, START, Language
 from sweeps.data.sources.pairs import PairCorpus
 from sweeps.data.sources.sentences import SentenceCorpus
+from sweeps.data.tokens.image_vocabulary import ImageVocabulary
 from sweeps.data.tokens.vocabulary import SymbolVocabulary, Vocabulary
 
 #: Prompts of one length that are completed.
@@ -49,6 +50,9 @@ class Questions:
     divergence: bool = False
     translations: tuple[PairOfTokens, ...] = ()
     """Sources, and the targets that they should have."""
+    image_samples: int = 0
+    """Images to draw of every label."""
+    image_temperature: float = 1.0
 
 
 def questions(config: ProbesConfig, corpus: Corpus) -> Questions:
@@ -56,7 +60,8 @@ def questions(config: ProbesConfig, corpus: Corpus) -> Questions:
 
     Raises ConfigError for prompts of a source without a grammar, too many of them or too long ones,
     rules about other symbols, a divergence from what nobody knows, a file of answers that is none,
-    and translations of a source without pairs, or more of them than are measured.
+    translations of a source without pairs, or more of them than are measured, and images of a
+    source without labelled ones.
     """
     prompts: dict[str, tuple[tuple[int, ...], ...]] = {}
     language = None
@@ -74,6 +79,8 @@ def questions(config: ProbesConfig, corpus: Corpus) -> Questions:
         language=language,
         answers=_answers(config, corpus) if config.answers is not None else (),
         divergence=config.divergence,
+        image_temperature=config.image_temperature,
+        image_samples=_image_samples(config, corpus) if config.image_samples is not None else 0,
         translations=_translations(config, corpus) if config.translations is not None else (),
     )
 
@@ -82,6 +89,16 @@ def questions(config: ProbesConfig, corpus: Corpus) -> Questions:
 def questions_of(config: ProbesConfig, data: DataConfig, context: int) -> Questions:
     """`questions` of the corpus that a config names, kept for the runs that follow."""
     return questions(config, load_corpus(data, context))
+
+
+def _image_samples(config: ProbesConfig, corpus: Corpus) -> int:
+    words = corpus.vocabulary
+    if not isinstance(words, ImageVocabulary) or not words.is_labelled:
+        raise ConfigError(
+            f"{config.key('image_samples')}: a classifier reads labels of images, and this data "
+            "has none; leave it out, or choose data.source images with labels"
+        )
+    return config.image_samples or 0
 
 
 def _language(config: ProbesConfig, corpus: Corpus) -> Language:

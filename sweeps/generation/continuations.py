@@ -9,7 +9,9 @@ import torch
 
 from scaling.errors import ConfigError
 from scaling.samples import FORMAT, Ending, Sample
+from sweeps.data.tokens.image_vocabulary import ImageVocabulary
 from sweeps.data.tokens.vocabulary import Vocabulary, spelled
+from sweeps.generation.images import png_of_tokens
 from sweeps.generation.kept_runs import KeptRun, check_continues
 from sweeps.generation.sampling import SamplingRule, check_prompts, next_tokens
 from sweeps.generation.weights import KeptModel
@@ -27,11 +29,14 @@ class Continuation:
     """Without the one that ends a document or sentence."""
     text: str
     ending: Ending
+    png: bytes | None = None
+    """Of an image."""
 
     @property
     def sample(self) -> Sample:
         """What a reader is shown of it."""
-        return Sample(text=self.text, ending=self.ending)
+        text = self.text if self.png is None else None
+        return Sample(text=text, png=self.png, ending=self.ending)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,14 +126,20 @@ def _continued(
     """What a run makes of a prompt: fields of a ContinuedPrompt."""
     check_continues(kept)
     words, model = kept.vocabulary, kept.model
+    if isinstance(words, ImageVocabulary) and tokens is not None:
+        raise ConfigError(
+            f"run {kept.run_id}: its tokens are images, which are drawn whole; leave --tokens out"
+        )
     given = words.encode(prompt)
     prompts = torch.tensor([given], dtype=torch.long)
     check_prompts(model, prompts)
     room = model.most_inputs + 1 - (1 if model.source_tokens else len(given))
     wanted = room if tokens is None else min(tokens, room)
+    below = words.image_tokens if isinstance(words, ImageVocabulary) else None
     hear = _Hearer(words, on_text)
     rows: list[list[int]] = [[] for _ in range(samples)]
-    steps = next_tokens(model, prompts.expand(samples, -1), tokens=wanted, rule=rule, seed=seed)
+    prompts = prompts.expand(samples, -1)
+    steps = next_tokens(model, prompts, tokens=wanted, rule=rule, seed=seed, below=below)
     for step in steps:
         for row, token in zip(rows, step[0].tolist(), strict=True):
             if words.end is None or row[-1:] != [words.end]:
@@ -169,6 +180,11 @@ def continuations_document(
 
 
 def _continuation(words: Vocabulary, row: list[int], full: Ending) -> Continuation:
+    if isinstance(words, ImageVocabulary):
+        png = png_of_tokens(words, row)
+        return Continuation(
+            tokens=tuple(row), text=spelled(words, row), ending=Ending.TOKENS, png=png
+        )
     has_ended = words.end is not None and row[-1] == words.end
     tokens = row[:-1] if has_ended else row
     return Continuation(

@@ -10,13 +10,15 @@ import numpy as np
 import torch
 
 from sweeps.config.probes import GRAMMATICAL, CompletionRule
+from sweeps.data.images.source import ImageCorpus
 from sweeps.data.questions import AcceptedAnswers, PairOfTokens, Questions
 from sweeps.data.sources.base import Corpus
 from sweeps.data.sources.grammars import END, Language
 from sweeps.data.sources.pairs import PairCorpus
 from sweeps.data.tokens.vocabulary import spelled
 from sweeps.generation.greedy import Tokens, greedy_answers
-from sweeps.generation.sampling import GREEDY, generate
+from sweeps.generation.images import label_accuracy
+from sweeps.generation.sampling import GREEDY, SamplingRule, generate
 from sweeps.generation.scoring import log_likelihoods
 from sweeps.generation.translations import chrf, translations
 from sweeps.models.stacked import StackModel
@@ -35,6 +37,8 @@ def probe(model: StackModel, corpus: Corpus, asked: Questions) -> dict[str, floa
         found |= _answered(model, asked.answers)
     if asked.translations:
         found |= _translated(model, corpus, asked.translations)
+    if asked.image_samples:
+        found |= _drawn(model, corpus, asked)
     return found
 
 
@@ -126,6 +130,15 @@ def _translated(
 def _loss(model: StackModel, prompt: Tokens, answer: Tokens) -> float:
     found = log_likelihoods(model, torch.tensor([(*prompt, *answer)]), given=len(prompt))
     return -float(found.double().mean())
+
+
+def _drawn(model: StackModel, corpus: Corpus, asked: Questions) -> dict[str, float]:
+    assert isinstance(corpus, ImageCorpus), "only images are drawn"
+    rule = SamplingRule(temperature=asked.image_temperature)
+    drawn, held_back = label_accuracy(model, corpus, asked.image_samples, rule)
+    return _mean("drawn_label_accuracy", drawn.tolist()) | _mean(
+        "held_back_label_accuracy", held_back.tolist()
+    )
 
 
 def _mean(name: str, values: Sequence[float | bool]) -> dict[str, float]:

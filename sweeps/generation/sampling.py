@@ -142,6 +142,7 @@ def next_tokens(
     rule: SamplingRule = GREEDY,
     seed: int = 0,
     cache: bool = True,
+    below: int | None = None,
 ) -> Iterator[Tensor]:
     """Continue prompts of one length, (sequences, length), by each replica: the next tokens,
     (replicas, sequences), one position at a time. Of a model that reads a source apart the prompts
@@ -150,7 +151,7 @@ def next_tokens(
 
     It stops after so many tokens, or where no place is left: a sequence has `most_inputs` inputs
     and the token after them. `cache`: keep keys and values, where the family can; else the whole
-    sequence is computed anew for every token.
+    sequence is computed anew for every token. `below`: only tokens below that can come.
 
     Raises ConfigError for prompts that are empty, longer than the context or the model's source, or
     hold other tokens, and for lengths that are none of theirs.
@@ -165,7 +166,7 @@ def next_tokens(
         past = model.new_cache(len(prompts), *source) if cache else None
         for _ in range(min(tokens, model.most_inputs + 1 - seen.shape[-1])):
             logits = model(seen, *source) if past is None else model.logits_onward(fresh, past)
-            logits = logits.unflatten(1, (len(prompts), -1))[:, :, -1]
+            logits = logits.unflatten(1, (len(prompts), -1))[:, :, -1, :below]
             chances = rule.log_probabilities(logits)
             chosen = chances.argmax(-1) if rule.is_greedy else drawn(chances, generator)
             yield chosen
@@ -182,10 +183,18 @@ def generate(
     rule: SamplingRule = GREEDY,
     seed: int = 0,
     cache: bool = True,
+    below: int | None = None,
 ) -> Tensor:
     """(replicas, sequences, tokens or fewer) What `next_tokens` gives, together."""
     steps = next_tokens(
-        model, prompts, tokens=tokens, lengths=lengths, rule=rule, seed=seed, cache=cache
+        model,
+        prompts,
+        tokens=tokens,
+        lengths=lengths,
+        rule=rule,
+        seed=seed,
+        cache=cache,
+        below=below,
     )
     found = list(steps)
     if not found:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from scaling.cli import options
 from scaling.cli.budgets import given_number
 from scaling.cli.outputs import answer, put, save, say, stream
+from scaling.cli.verbs import pictures
 from scaling.errors import ConfigError
 from scaling.words import counted
 
@@ -28,6 +29,9 @@ def sample(arguments: Arguments) -> None:
     from sweeps.generation.text import side_by_side
 
     rule = _rule(arguments)
+    if arguments.label or arguments.png:
+        pictures.draw(arguments, rule, models_named(arguments))
+        return
     given = content(arguments.prompt, arguments.prompt_file) or b""
     runs = models_named(arguments)
     streams = len(runs) == 1 and arguments.samples == 1 and not arguments.json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from scaling.tables.notes import printable
 
 _READABLE = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "La", "RGBa"))
 _COLOURLESS = frozenset(("1", "L", "LA"))
-_GAP, _GAP_GREY = 2, 128  # pixels between the pictures of a sheet
+_GAP, _TEXT, _SHOWN = 3, 15, 48  # pixels of a sheet: between pictures, of letters, of a picture
 
 
 class UnreadableError(Exception):
@@ -50,17 +51,42 @@ def png_of(pixels: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def sheet_of(rows: list[list[np.ndarray]], scale: int) -> np.ndarray:
-    """(height, width) Pictures of one size beside and below each other, each pixel so large."""
-    height, width = (scale * size + _GAP for size in rows[0][0].shape)
-    most = max(map(len, rows))
-    sheet = np.full((height * len(rows) + _GAP, width * most + _GAP), _GAP_GREY, dtype=np.uint8)
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            large = picture.repeat(scale, axis=0).repeat(scale, axis=1)
-            top, left = y * height + _GAP, x * width + _GAP
-            sheet[top : top + len(large), left : left + large.shape[1]] = large
-    return sheet
+def sheet_of(
+    cells: Sequence[Sequence[Sequence[bytes]]], rows: Sequence[str], columns: Sequence[str]
+) -> bytes:
+    """A PNG file with the pictures of each row and column, PNG files of one size, beside each
+    other; names stand left of the rows and above the columns."""
+    images, _ = _pillow()
+    first = images.open(io.BytesIO(cells[0][0][0])).size
+    scale = max(1, round(_SHOWN / max(first)))
+    wide, high = (scale * size for size in first)
+    draw, font = _drawing()
+    left = _GAP + max(int(font.getlength(name)) for name in rows) + 4 * _GAP
+    many = max(len(cell) for row in cells for cell in row)
+    widths = [max(many * (wide + _GAP), int(font.getlength(name))) for name in columns]
+    top = _TEXT + 4 * _GAP
+    size = (left + sum(widths) + 4 * _GAP * len(widths), top + len(rows) * (high + _GAP) + _GAP)
+    sheet = images.new("L", size, 255)
+    pen = draw.Draw(sheet)
+    for y, (name, row) in enumerate(zip(rows, cells, strict=True)):
+        upper, x = top + y * (high + _GAP), left
+        pen.text((_GAP, upper + (high - _TEXT) // 2), name, fill=0, font=font)
+        for head, width, cell in zip(columns, widths, row, strict=True):
+            if y == 0:
+                pen.text((x, _GAP), head, fill=0, font=font)
+            for place, png in enumerate(cell):
+                large = images.open(io.BytesIO(png)).resize((wide, high), images.Resampling.NEAREST)
+                sheet.paste(large, (x + place * (wide + _GAP), upper))
+            x += width + 4 * _GAP
+    content = io.BytesIO()
+    sheet.save(content, format="PNG")
+    return content.getvalue()
+
+
+def _drawing() -> tuple[Any, Any]:
+    from PIL import ImageDraw, ImageFont
+
+    return ImageDraw, ImageFont.load_default(size=_TEXT)
 
 
 def _pillow() -> tuple[Any, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from scaling.errors import CorpusError
@@ -23,3 +25,21 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
         raise CorpusError(_MISSING) from error
     found = load_digits()
     return found.images.astype(np.uint8), found.target
+
+
+def labels_read(
+    images: np.ndarray, labels: np.ndarray, asked: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """What a classifier of images (images, height, width) with their labels (images,) reads from
+    each of the sets that are asked about: a support-vector machine with a Gaussian kernel, C = 10,
+    as wide as the pixels vary. Raises CorpusError where scikit-learn is missing."""
+    try:
+        from sklearn.svm import SVC
+    except ImportError as error:
+        raise CorpusError(
+            "probes.image_samples: scikit-learn, whose classifier reads the images, is not "
+            "installed; pip install 'scaling-forecast[images]'"
+        ) from error
+    flat = [one.reshape(len(one), -1).astype(np.float64) for one in (images, *asked)]
+    classifier = SVC(C=10.0, gamma="scale").fit(flat[0], labels)
+    return [classifier.predict(one) if len(one) else np.zeros(0, dtype=int) for one in flat[1:]]

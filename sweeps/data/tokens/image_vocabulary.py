@@ -95,11 +95,13 @@ class ImageVocabulary:
         return int(word)
 
     def spell(self, token: int) -> bytes:
-        """See Vocabulary."""
+        """See Vocabulary; nothing of what fills up a label, or begins an image without one."""
         if token < self.image_tokens:
             return f"{token} ".encode()
         place = token - self.image_tokens
-        return f"{self.label_names[place]} ".encode() if place < len(self.label_names) else b""
+        if place >= len(self.label_names) or self.label_names[place] in (_PADDING, START):
+            return b""
+        return f"{self.label_names[place]} ".encode()
 
     def to_document(self) -> dict[str, Any]:
         """See Vocabulary."""

@@ -22,12 +22,12 @@ def runs(tmp_path_factory):
     return str(path)
 
 
-def trained(name, folder, data, *, widths=(16,), seeds=(1,), keep=True):
+def trained(name, folder, data, *, widths=(16,), seeds=(1,), keep=True, context=24):
     """The runs of a sweep that was trained in this process, smallest first."""
     mapping = {
         "name": name,
         "grid": {"width": list(widths), "tokens": [2000], "seed": list(seeds)},
-        "model": {"head_size": 8, "context": 24},
+        "model": {"head_size": 8, "context": context},
         "data": data,
         "launch": {
             "workers": 1,
@@ -50,6 +50,7 @@ def _kept_sweeps(tmp_path_factory, new_store):
     text = {"files": [str(folder / "text.txt")], "validation_windows": 16, "tokenizer": "ascii-96"}
     anbn = {"source": "anbn", "q": 0.5, "validation_windows": 16}
     markov = {"source": "markov", "symbols": 12, "order": 1, "validation_windows": 16}
+    images = {"source": "images", "codebook": 16, "autoencoder_steps": 30, "labels": "words"}
     with pytest.MonkeyPatch.context() as patch:
         uri = new_store(folder)
         patch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -57,6 +58,7 @@ def _kept_sweeps(tmp_path_factory, new_store):
             "text": trained("text", folder, text, widths=(16, 24)),
             "anbn": trained("anbn", folder, anbn),
             "markov": trained("markov", folder, markov, keep=False),
+            "images": trained("images", folder, images, widths=(16, 24), context=17),
             "folder": folder,
             "uri": uri,
         }
@@ -64,7 +66,8 @@ def _kept_sweeps(tmp_path_factory, new_store):
 
 @pytest.fixture
 def kept_sweeps(_kept_sweeps, monkeypatch):
-    """The runs of sweeps of text, sentences and numbers, the last without weights, with `folder`;
+    """The runs of sweeps of text, sentences, images and numbers, the last without weights, with
+    `folder`;
     their store is the one in force."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", _kept_sweeps["uri"])
     return _kept_sweeps
