@@ -53,6 +53,7 @@ FOLDER = Path(__file__).parent / "figures"
 TABLE = Path(__file__).parents[1] / "examples" / "quickstart_runs.csv"
 SEEDS = TABLE.with_name("anbn_seeds.csv")
 LONG_SENTENCES = TABLE.with_name("anbn_128.csv")
+TRANSLATIONS = TABLE.with_name("translate_pairs.csv")
 DECODER = TABLE.with_name("decoder_contexts.json")
 LONG_SWEEPS = {
     "anbn-128": "n up to 128",
@@ -194,6 +195,34 @@ def anbn_lengths(axes: Axes) -> None:
     axes.set_xlim(-0.5, last + 0.5)
 
 
+def translate_pairs(path: Path) -> None:
+    """Loss and exact match of translated numbers, of two families at equal FLOP."""
+    runs = pd.read_csv(TRANSLATIONS).sort_values("train_flops")
+    families = {
+        "decoder, source as a prefix": (MEASURED, "o", "slt-dec/1"),
+        "encoder-decoder": (HELD_OUT, "s", "encoder_decoder/1"),
+    }
+    with figure_style():
+        figure = Figure(figsize=(7.2, 3.7), facecolor="white", layout="constrained")
+        losses, shares = figure.subplots(1, 2)
+        for label, (colour, mark, family) in families.items():
+            some = runs[runs["family"] == family]
+            look = {"color": colour, "marker": mark, "ms": 6, "lw": 1.2, "label": label}
+            error = some["metric.exact_match_stderr"]
+            losses.errorbar(some["train_flops"], some["loss"], some["loss_stderr"], **look)
+            shares.errorbar(some["train_flops"], some["metric.exact_match"], error, **look)
+        losses.set_yscale("log")
+        losses.set_ylabel("Loss (nats per target character)")
+        shares.set_ylabel("Exact match (share of translations)")
+        shares.set_ylim(-0.03, 1.03)
+        for axes in (losses, shares):
+            axes.set_xscale("log")
+            axes.set_xlabel("Training FLOP")
+        handles, labels = losses.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+        figure.savefig(path, metadata={"Date": None})
+
+
 def _factor(schedule: Schedule, step: int, steps: int, decay_steps: int) -> float:
     return schedule_factor(schedule, step, steps=steps, warmup_steps=50, decay_steps=decay_steps)
 
@@ -220,7 +249,13 @@ FIGURES: dict[str, Callable[[Axes], None]] = {
 #: Figures of several axes, which save themselves.
 OF_SEVERAL_AXES: dict[str, Callable[[Path], None]] = {
     figure.__name__: figure
-    for figure in (implicit_bias, implicit_bias_plane, implicit_bias_plane_steps, decoder_contexts)
+    for figure in (
+        implicit_bias,
+        implicit_bias_plane,
+        implicit_bias_plane_steps,
+        decoder_contexts,
+        translate_pairs,
+    )
 }
 
 
