@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from scaling.arrays import FloatArray
 from sweeps.config.probes import GRAMMATICAL, CompletionRule
 from sweeps.data.images.source import ImageCorpus
 from sweeps.data.questions import AcceptedAnswers, PairOfTokens, Questions
@@ -23,6 +24,8 @@ from sweeps.generation.scoring import log_likelihoods
 from sweeps.generation.translations import chrf, translations
 from sweeps.models.stacked import StackModel
 
+TRUTH_TO_MODEL, MODEL_TO_TRUTH = "kl_truth_to_model", "kl_model_to_truth"
+IMPOSSIBLE = "impossible_mass"
 _SEQUENCES = 64  # of the validation set, that divergences are measured on
 
 
@@ -68,7 +71,15 @@ def divergences(model: StackModel, corpus: Corpus) -> dict[str, float]:
     truth = corpus.truth(inputs.numpy())
     known = np.isfinite(truth).all(-1)
     p = np.where(known[..., None], truth, 1.0)
-    log_q = chances[..., : p.shape[-1]]
+    found: dict[str, float] = {}
+    for name, values in of_truth(p, chances[..., : p.shape[-1]]).items():
+        found |= _ratio(name, np.where(known, values, 0.0).sum(1), known.sum(1))
+    return found
+
+
+def of_truth(p: FloatArray, log_q: FloatArray) -> dict[str, FloatArray]:
+    """What a model's next-token probabilities, by their logarithm (..., tokens), are beside the
+    source's own p (..., tokens): (...) each, in the order of `divergences`."""
     possible = p > 0
     log_p = np.log(np.where(possible, p, 1.0))
     forward = (p * (log_p - np.where(possible, log_q, 0.0))).sum(-1)
@@ -77,14 +88,8 @@ def divergences(model: StackModel, corpus: Corpus) -> dict[str, float]:
     inside = q / mass[..., None]
     log_inside = np.where(possible, log_q - np.log(mass)[..., None], 0.0)
     backward = (inside * (log_inside - log_p)).sum(-1)
-    found: dict[str, float] = {}
-    for name, values in (
-        ("kl_truth_to_model", forward),
-        ("kl_model_to_truth", backward),
-        ("impossible_mass", np.maximum(0.0, 1.0 - mass)),
-    ):
-        found |= _ratio(name, np.where(known, values, 0.0).sum(1), known.sum(1))
-    return found
+    outside = np.maximum(0.0, 1.0 - mass)
+    return {TRUTH_TO_MODEL: forward, MODEL_TO_TRUTH: backward, IMPOSSIBLE: outside}
 
 
 def _completed(model: StackModel, asked: Questions, language: Language) -> dict[str, float]:
