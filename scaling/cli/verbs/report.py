@@ -12,7 +12,7 @@ from scaling.cli.verbs.seals import seal, seals_to_report
 from scaling.cli.verbs.studies import STUDIES
 from scaling.cli.verbs.sweep import may_spend, open_store, say_how_to_open, with_cost_left
 from scaling.errors import ConfigError, StoreError
-from scaling.limits import texts
+from scaling.limits import LimitCode, texts
 from scaling.names import checked_name
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def report(arguments: Arguments) -> None:
     left_out = findings.used.left_out()
     for text in texts(left_out):
         say(text)
+    for text in texts(findings.limits, of=[LimitCode.NO_ANSWER]):
+        say(f"not answered: {text}")
     tell(by_loss, left_out)
     log_forecast(arguments.source)
 

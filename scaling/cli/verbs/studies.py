@@ -113,7 +113,12 @@ STUDIES: dict[str, Callable[[Arguments], None]] = {"implicit-bias": implicit_bia
 
 def subject(command: argparse.ArgumentParser) -> None:
     """What is studied: a sweep, or a piece of theory."""
-    options.config(command, f"a YAML file, a shipped config, or one of {', '.join(STUDIES)}")
+    names = ", ".join(STUDIES)
+    options.config(
+        command,
+        f"a YAML file, a shipped config, or a study of theory: {names} (its --set are numbers of "
+        "its own, such as contexts=50; a wrong one lists them)",
+    )
 
 
 def _named(overrides: list[str], *keys: str) -> tuple[dict[str, str], list[str]]:

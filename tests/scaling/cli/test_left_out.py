@@ -1,6 +1,7 @@
 """Facts about rows that take no part: every verb names them, in text and in JSON alike."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -59,6 +60,18 @@ def test_a_report_says_on_the_command_line_too_which_rows_took_no_part(
     assert main(["report", runs, "-o", str(tmp_path / "report.html")]) == 0
     line = line_of(capsys.readouterr().err)
     assert all(reason in line for reason in REASONS)
+
+
+@pytest.mark.slow
+def test_a_report_says_on_the_command_line_too_what_it_does_not_answer(
+    capsys, tracking_uri, tmp_path
+):
+    """Three widths are no curve along the width."""
+    table = str(Path(__file__).parents[3] / "examples" / "quickstart_runs.csv")
+    asked = ["--x", "width", "--values", "128", "-o", str(tmp_path / "report.html")]
+    assert main(["report", table, *asked]) == 0
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if "not answered: " in one]
+    assert line.startswith("not answered: the forecast at the width asked for: ")
 
 
 def test_a_split_says_from_how_many_runs_and_what_backtests_say(runs, capsys):
