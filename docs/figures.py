@@ -59,6 +59,7 @@ LONG_SWEEPS = {
     "anbn-128": "n up to 128",
     "anbn-128-long": "n up to 128\nfour times as long",
 }
+DIGITS = TABLE.with_name("digits_grey_runs.csv")
 LADDER = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
 
 
@@ -67,6 +68,14 @@ def quickstart(axes: Axes) -> None:
     records = read_records(TABLE)
     check = check_held_out(records, forecast_held_out(records))
     answer = forecast(records, Targets.flops(*np.geomspace(2.6e11, 2.4e12, 9)))
+    plot_loss_against(records, forecast=answer, held_out=check, ax=axes)
+
+
+def digits_grey(axes: Axes) -> None:
+    """Four sizes of models of grey levels, and the fifth that was hidden from the forecast."""
+    records = read_records(DIGITS)
+    check = check_held_out(records, forecast_held_out(records))
+    answer = forecast(records, Targets.flops(*np.geomspace(8e10, 1e12, 9)))
     plot_loss_against(records, forecast=answer, held_out=check, ax=axes)
 
 
@@ -237,6 +246,7 @@ FIGURES: dict[str, Callable[[Axes], None]] = {
     figure.__name__: figure
     for figure in (
         quickstart,
+        digits_grey,
         first_forecast,
         width_by_distance,
         backtest_errors,

@@ -1,7 +1,7 @@
 """What models made of prompts, as the report shows it: verbatim, a column a model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from analysis.text.numbers import loss_in_words
@@ -38,6 +38,14 @@ class ShownRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShownRow:
+    """Pictures of one prompt, those of each model."""
+
+    prompt: Verbatim
+    cells: tuple[tuple[ShownSample, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShownSamples:
     """One prompt, by what rule it was continued, and by which models."""
 
@@ -45,6 +53,7 @@ class ShownSamples:
     line: str
     runs: tuple[ShownRun, ...]
     note: str
+    rows: tuple[ShownRow, ...] = ()  # of pictures: one a prompt, a cell each of `runs`
 
 
 def sampled(samples: Sequence[Samples], records: Records) -> tuple[ShownSamples, ...]:
@@ -54,12 +63,46 @@ def sampled(samples: Sequence[Samples], records: Records) -> tuple[ShownSamples,
 
 def _shown(found: Samples, records: Records) -> ShownSamples:
     common = found.prompt
+    rows = _rows(found.runs)
+    if rows:
+        first = found.runs[: len(rows[0].cells)]
+        return ShownSamples(
+            prompt=None,
+            line=f"{found.line[:1].upper()}{found.line[1:]}",
+            runs=tuple(_run(run, True) for run in first),
+            note=_of_other_sources(first, records),
+            rows=rows,
+        )
     line = f"{found.line[:1].upper()}{found.line[1:]}"
     return ShownSamples(
         prompt=Verbatim(plain(common)) if common else None,
         line=line,
         runs=tuple(_run(run, common is not None) for run in found.runs),
         note=_of_other_sources(found.runs, records),
+    )
+
+
+def _rows(runs: Sequence[RunSamples]) -> tuple[ShownRow, ...]:
+    """A row a prompt, where every sample is a picture and the same models drew each prompt."""
+    by_prompt: dict[str, list[RunSamples]] = {}
+    for run in runs:
+        by_prompt.setdefault(run.prompt, []).append(run)
+    models = {tuple(run.run_id for run in row) for row in by_prompt.values()}
+    pictures = (run.samples and all(one.png is not None for one in run.samples) for run in runs)
+    if len(models) > 1 or not all(pictures):
+        return ()
+    return tuple(
+        ShownRow(
+            prompt=Verbatim(plain(prompt.strip())),
+            cells=tuple(
+                tuple(
+                    replace(_sample(one), alt=plain(f"A picture of {prompt.strip() or 'no label'}"))
+                    for one in run.samples
+                )
+                for run in row
+            ),
+        )
+        for prompt, row in by_prompt.items()
     )
 
 

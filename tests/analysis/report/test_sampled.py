@@ -62,6 +62,26 @@ def test_a_picture_is_shown_from_the_page_itself_with_words_for_it(page_of):
     assert image["src"] == f"data:image/png;base64,{encoded}" and image["alt"]
 
 
+def test_pictures_of_several_prompts_are_one_table_with_a_row_each_and_a_column_a_model(page_of):
+    picture = Sample(png=png(), ending=Ending.TOKENS)
+    runs = [
+        one(picture, picture, run_id=name, params=size, prompt=f"{label} ")
+        for label in ("a <b>", "c")
+        for name, size in (("a1", 1234), ("b2", 5678))
+    ]
+    html = page_of(*runs)
+    page = Page(html)
+    pictures = [a for tag, a in page.tags if tag == "img" and a.get("class") == "sample"]
+    assert [a["alt"] for a in pictures] == ["A picture of a <b>"] * 4 + ["A picture of c"] * 4
+    table = html[html.index('<table class="drawn">') :]
+    table = table[: table.index("</table>")]
+    assert table.count("<tr>") == 3 and table.count("<td>") == 4
+    assert table.index("1,234 parameters") < table.index("5,678 parameters")
+    assert "a &lt;b&gt;" in table
+    uneven = page_of(*runs[:3])
+    assert '<table class="drawn">' not in uneven and "Its tokens read the prompt as:" in uneven
+
+
 def test_models_that_are_no_run_of_the_report_are_counted(findings, page_of):
     records = findings.records
     other = one(run_id="elsewhere")
