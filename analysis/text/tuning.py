@@ -26,8 +26,7 @@ def health_blocks(health: LadderHealth) -> list[Block]:
         "",
         "what fits make of them (a forecast says in its limits what it does with them):",
         *why,
-        "",
-        *(trend_sentences(health) if health.trend else []),
+        *(["", *trend_sentences(health)] if health.trend else []),
         Section(
             "limits",
             [

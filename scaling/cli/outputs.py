@@ -67,7 +67,7 @@ def _with_notes(document: str, arguments: Arguments) -> str:
     told = [{"code": note.code.value, "text": note.text} for note in notes]
     for one in answered if isinstance(answered, list) else [answered]:
         one["notes"] = told or one.get("notes", [])
-        if references is not None:
+        if references is not None and references.lines:
             one["reference_lines"] = [line.to_dict() for line in references.lines]
     return indented(answered)
 
