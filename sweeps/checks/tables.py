@@ -31,10 +31,13 @@ def findings_text(report: CheckReport) -> str:
 
 def _closing(report: CheckReport) -> list[str]:
     passed = sum(found.verdict == "pass" for found in report.findings)
+    skipped = sum(found.verdict == "skipped" for found in report.findings)
+    made = counted(len(report.findings) - skipped, "check")
+    others = counted(skipped, "other does", "others do")
+    rest = f" ({others} not apply here)" if skipped else ""
     said = [
-        f"{report.sweep}, recipe {report.recipe}: {passed} of "
-        f"{counted(len(report.findings), 'check')} passed in {report.seconds:.0f} s, on small "
-        "models in float32 on the CPU"
+        f"{report.sweep}, recipe {report.recipe}: {passed} of {made} passed{rest} in "
+        f"{report.seconds:.0f} s, on small models in float32 on the CPU"
     ]
     if report.false_alarm_rate:
         said.append(

@@ -352,6 +352,17 @@ def test_no_model_beats_the_entropy_of_its_source(bench):
         assert found.verdict == "pass", found
 
 
+def test_what_does_not_apply_is_not_counted_among_the_checks():
+    findings = [
+        Finding(check="made", measured=0.0, threshold=1.0),
+        Finding(check="not made", measured=None, threshold=1.0, detail="no such thing"),
+    ]
+    report = CheckReport(sweep="one", recipe="r", findings=tuple(findings), seconds=1.0)
+    assert "1 of 1 check passed (1 other does not apply here) in 1 s" in findings_text(report)
+    report = dataclasses.replace(report, findings=(findings[0],) * 2)
+    assert "2 of 2 checks passed in 1 s" in findings_text(report)
+
+
 @pytest.fixture
 def linear(bench):
     """The same of a family without blocks."""
