@@ -43,6 +43,7 @@ from analysis.studies.implicit_bias import (  # noqa: E402
     Waypoint,
     study_implicit_bias,
 )
+from benchmarks.known_entropy import EITHER, scored, whole_ladders  # noqa: E402
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, read_records  # noqa: E402
 from scaling.simulate import isoflop_runs, simulate_records  # noqa: E402
@@ -52,6 +53,7 @@ from sweeps.planning.schedule import schedule_factor  # noqa: E402
 FOLDER = Path(__file__).parent / "figures"
 TABLE = Path(__file__).parents[1] / "examples" / "quickstart_runs.csv"
 SEEDS = TABLE.with_name("anbn_seeds.csv")
+KNOWN_ENTROPY = TABLE.with_name("known_entropy.csv")
 LONG_SENTENCES = TABLE.with_name("anbn_128.csv")
 TRANSLATIONS = TABLE.with_name("translate_pairs.csv")
 DECODER = TABLE.with_name("decoder_contexts.json")
@@ -232,6 +234,24 @@ def translate_pairs(path: Path) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
+def known_entropy(axes: Axes) -> None:
+    """The 90% intervals of the floors of ladders, over what their sources cost at least."""
+    rows = [scored(name, runs) for name, runs in whole_ladders(pd.read_csv(KNOWN_ENTROPY))]
+    rows.reverse()
+    for place, row in enumerate(rows):
+        for law, width in ((EITHER, 1), ("power_law", 4)):
+            if law not in row.floors:
+                continue
+            ends = [100 * (end / row.held_back_entropy - 1) for end in row.floors[law]]
+            colour = MEASURED if row.holds(law) else FORECAST
+            axes.plot(ends, [place, place], color=colour, lw=width, solid_capstyle="butt")
+        axes.plot(100 * row.best, place, "|", ms=9, color=MUTED)
+    axes.axvline(0, color=HELD_OUT, lw=1, zorder=0)
+    axes.set_yticks(range(len(rows)), [row.ladder for row in rows], fontsize=7)
+    axes.set_xlim(-4, 3)
+    axes.set_xlabel("Above the least that a model can lose on the validation set (%)")
+
+
 def _factor(schedule: Schedule, step: int, steps: int, decay_steps: int) -> float:
     return schedule_factor(schedule, step, steps=steps, warmup_steps=50, decay_steps=decay_steps)
 
@@ -253,6 +273,7 @@ FIGURES: dict[str, Callable[[Axes], None]] = {
         schedules,
         anbn_seeds,
         anbn_lengths,
+        known_entropy,
         metric_forecast,
     )
 }
