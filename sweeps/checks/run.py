@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from scaling.errors import CheckError, ConfigError
+from sweeps.checks.codebook import check_codebook
 from sweeps.checks.coordinates import LOOKS, check_coordinates
 from sweeps.checks.entropy import check_known_entropy
 from sweeps.checks.equality import (
@@ -36,6 +37,7 @@ QUICK: tuple[Family, ...] = (
     check_resume,
     check_bits_per_byte,
     check_known_entropy,
+    check_codebook,
     partial(check_coordinates, doublings_of_width=3, doublings_of_depth=0),
 )
 #: Minutes.

@@ -2,6 +2,7 @@
 losses its are."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from PIL import Image
 from analysis import fit_law
 from scaling.errors import ConfigError, CorpusError, RecordError
 from scaling.records import records_from_table
+from sweeps.checks.codebook import check_codebook
 from sweeps.config.images import ImagesData
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.images import autoencoder
@@ -182,6 +184,15 @@ def test_losses_of_codes_and_of_grey_levels_meet_in_no_fit(digits):
         fit_law(records_from_table(table), "power_law")
     codes = table[table.loss_kind == "nats_per_code"]
     assert fit_law(records_from_table(codes), "power_law").records.loss_kind == "nats_per_code"
+
+
+def test_a_check_says_what_the_codes_lose_and_what_lies_idle(digits):
+    lost, unused = check_codebook(SimpleNamespace(corpus=digits))
+    assert lost.measured == digits.facts.reconstruction_error
+    assert lost.verdict == "FAIL"  # after 40 steps
+    assert unused.measured == pytest.approx(1 - digits.facts.codebook_use)
+    grey = load_corpus(ImagesData(tokens="grey"), 64)
+    assert not list(check_codebook(SimpleNamespace(corpus=grey)))
 
 
 def test_settings_of_codes_are_refused_where_there_are_none():
