@@ -189,6 +189,9 @@ COLUMNS: dict[str, Column] = {
     "reason": Column("why the run failed, diverged, was stopped, or is excluded", "text"),
     "has_traceback": Column("whether the store keeps the traceback of an error of ours", "flag"),
     "tries": Column("how often it was begun: a run that was interrupted goes on in another try"),
+    # what was kept
+    "weights_file": Column("where the weights of the run are kept", "text"),
+    "weights_sha256": Column("SHA-256 of that file", "text"),
     # cost
     "replicas": Column("runs that were trained in one stack with it, itself among them"),
     "marginal_flops": Column(

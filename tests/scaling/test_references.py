@@ -79,3 +79,11 @@ def test_runs_that_say_nothing_have_none_and_baselines_are_no_settings():
 def test_somebody_elses_baseline_is_a_line_too():
     (line, *_) = found(**{"baseline.kneser_ney": 2.7}).finite[1:]
     assert (line.name, line.loss) == ("kneser ney", 2.7)
+
+
+def test_where_weights_are_kept_is_no_setting():
+    """Of few runs, whose words may be choices: seeds stay repeats of one configuration."""
+    table = pd.DataFrame({"params": 1e5, "tokens": 1e7, "loss": [3.1, 3.0], "seed": [1, 2]})
+    table = table.assign(weights_file=["a.safetensors", "b.safetensors"], weights_sha256=["0", "1"])
+    records = records_from_table(table)
+    assert records.settings_that_vary == [] and len(set(records.configurations)) == 1
