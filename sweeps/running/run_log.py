@@ -138,12 +138,11 @@ def _store(
     if leak := entropy_leak(trained.loss, trained.loss_stderr, entropy):
         writer.fail(RunState.FAILED, leak)
         return RunEvent(kind=EventKind.FAILED, run=run, reason=leak)
-    record = trained.record(run) | _baselines(run, task)
-    if task.probes.asks:
-        record |= _probed(run, trained, task)
-    if task.launch.keep_weights:
-        record |= _kept_weights(run, trained, task, record.get("notes"))
-    writer.finish({**record, **health})
+    record = {**trained.record(run), **health}
+    further, missing = _further(run, trained, task, writer)
+    if notes := [*filter(None, [record.get("notes")]), *missing]:
+        record["notes"] = "; ".join(map(str, notes))
+    writer.finish({**record, **further})
     return RunEvent(
         kind=EventKind.FINISHED,
         run=run,
@@ -153,12 +152,38 @@ def _store(
     )
 
 
-def _baselines(run: RunPlan, task: Task) -> dict[str, float]:
+def _further(
+    run: RunPlan, trained: "TrainedRun", task: Task, writer: RunWriter
+) -> tuple[dict[str, float | str], list[str]]:
+    """What a record says beside what was measured, and a note of each that could not be had: the
+    measurement is whole without it."""
+    asked: list[tuple[str, _Telling]] = [("no baselines", _baselines)]
+    if task.probes.asks:
+        asked.append(("no answers to the probes", _probed))
+    if task.launch.keep_weights:
+        folder = task.launch.weights_folder
+        asked.append((f"weights could not be written to {folder}", _kept_weights))
+    found: dict[str, float | str] = {}
+    missing = []
+    for note, told in asked:
+        try:
+            found |= told(run, trained, task)
+        except Exception as error:
+            crash = Crash.of(error)
+            missing.append(f"{note}: {crash.reason}")
+            if crash.traceback:
+                writer.log_traceback(crash.traceback)
+    return found, missing
+
+
+_Telling = Callable[[RunPlan, "TrainedRun", Task], Mapping[str, float | str]]
+
+
+def _baselines(run: RunPlan, trained: "TrainedRun", task: Task) -> dict[str, float]:
     """What counting the text that it trained on gives on the same validation set."""
     from sweeps.generation.baselines import baselines_of
 
-    context = run.shape.context
-    return baselines_of(task.data, context, run.objective, run.targets)
+    return baselines_of(task.data, run.shape.context, run.objective, run.targets)
 
 
 def _probed(run: RunPlan, trained: "TrainedRun", task: Task) -> dict[str, float]:
@@ -176,19 +201,14 @@ def _probed(run: RunPlan, trained: "TrainedRun", task: Task) -> dict[str, float]
     return probe(model.to(choose_device(task.launch.device)), corpus, asked)
 
 
-def _kept_weights(run: RunPlan, trained: "TrainedRun", task: Task, notes: object) -> dict[str, str]:
-    """What the record says of the file of a run's weights; of a disk that took none, a note: the
-    measurement is whole without it."""
+def _kept_weights(run: RunPlan, trained: "TrainedRun", task: Task) -> dict[str, str]:
+    """What the record says of the file of a run's weights."""
     from sweeps.data.registry import load_corpus
     from sweeps.generation.weights import write_weights
 
     folder = task.launch.weights_folder
     vocabulary = load_corpus(task.data, run.shape.context).vocabulary  # the one it trained on
-    try:
-        return write_weights(folder, run, trained.weights, trained.layout, vocabulary)
-    except OSError as error:
-        note = f"weights could not be written to {folder} ({error.strerror or error})"
-        return {"notes": f"{notes}; {note}" if notes else note}
+    return write_weights(folder, run, trained.weights, trained.layout, vocabulary)
 
 
 class Pulse:

@@ -67,7 +67,7 @@ def test_it_packs_resumes_and_accumulates_to_the_same_numbers(family, objective)
         config=config,
         corpus=load_corpus(config.data, 16),
         tokens=4000,
-        seeds=(1,),
+        looks=((1,),),
         widths=(8, 16),
         depths=(1,),
     )
@@ -122,7 +122,7 @@ def test_every_family_trains_on_pairs(family, tmp_path):
         model = read_weights(record["weights_file"], record["weights_sha256"], run.run_id).model
         assert evaluate(model, corpus, run.asks)[0] == pytest.approx(record["loss"], abs=1e-5)
     bench = Bench(
-        config=config, corpus=corpus, tokens=4000, seeds=(1,), widths=(8, 16), depths=(1,)
+        config=config, corpus=corpus, tokens=4000, looks=((1,),), widths=(8, 16), depths=(1,)
     )
     tried = (check_initial_loss, check_packing, check_accumulation, check_resume)
     findings = [found for check in tried for found in check(bench)]

@@ -167,3 +167,21 @@ def test_a_disk_that_takes_no_weights_leaves_the_run_finished_with_a_note(
         assert "loss" in record
         assert "weights_file" not in record
         assert "weights could not be written" in record["notes"]
+
+
+def test_what_fails_beside_a_measurement_leaves_the_run_finished_with_a_note_and_a_traceback(
+    tmp_path, monkeypatch, in_this_process
+):
+    def uncounted(*asked):
+        raise ZeroDivisionError("too long a text")
+
+    monkeypatch.setattr("sweeps.generation.baselines.baselines_of", uncounted)
+    plan, store = plan_sweep(config(tmp_path)), MemoryStore()
+    run_sweep(plan, store)
+    for run in plan.runs:
+        record = store.records[run.run_id]
+        assert record["loss"] > 0
+        assert "weights_file" in record
+        assert "no baselines: " in record["notes"]
+        assert "too long a text" in record["notes"]
+        assert record["has_traceback"]
