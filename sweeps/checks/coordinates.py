@@ -16,6 +16,8 @@ things are ours; docs/log.md has the numbers behind them:
 """
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,9 +58,11 @@ def check_coordinates(
     doublings_of_width: int = 4,
     doublings_of_depth: int = 4,
     looks: Sequence[Sequence[int]] = LOOKS,
+    most_flops: float = math.inf,
 ) -> Iterator[Finding]:
     """Slopes of log size on log width and on log depth, for each quantity, over the steps after the
-    third."""
+    third. Looks after the first that would take more than so many FLOP along an axis are left
+    out."""
     width, depth = bench.widths[0], bench.depths[0]
     if not isinstance(bench.plan(width, depth).shape, TransformerShape):
         yield Finding(
@@ -71,9 +75,23 @@ def check_coordinates(
     wider = [(width * 2**times, depth) for times in range(doublings_of_width + 1)]
     deeper = [(width, depth * 2**times) for times in range(doublings_of_depth + 1)]
     if doublings_of_width:
-        yield from _slopes(bench, "width", wider, looks)
+        yield from _slopes(bench, "width", wider, _affordable(bench, wider, looks, most_flops))
     if doublings_of_depth:
-        yield from _slopes(bench, "depth", deeper, looks)
+        yield from _slopes(bench, "depth", deeper, _affordable(bench, deeper, looks, most_flops))
+
+
+def _affordable(
+    bench: Bench, shapes: Sequence[tuple[int, int]], looks: Sequence[Sequence[int]], most: float
+) -> Sequence[Sequence[int]]:
+    """The looks that together take at most so many FLOP, and the first in any case."""
+    plans = [bench.plan(*shape) for shape in shapes]
+    of_a_seed = sum(STEPS * plan.train_flops / plan.settings.steps for plan in plans)
+    seeds = itertools.accumulate(map(len, looks))
+    return [
+        look
+        for place, (look, count) in enumerate(zip(looks, seeds, strict=True))
+        if place == 0 or count * of_a_seed <= most
+    ]
 
 
 def _slopes(

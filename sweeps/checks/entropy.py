@@ -12,7 +12,8 @@ from sweeps.objectives.registry import find_objective
 from sweeps.training.plain_loop import planned_for, train_plainly
 
 _EXCESS = 0.01
-_VALIDATION_SEQUENCES = 4096  # errors of a sixth of the excess that is allowed
+_VALIDATION_TOKENS = 2**18  # errors of a sixth of the excess that is allowed
+_TOKENS, _CONTEXT = 5e5, 64  # enough steps at any recipe's batch; longer contexts take fewer
 
 #: Sources with few enough transitions to be learned from 200,000 tokens.
 EASY: tuple[GeneratedData, ...] = (
@@ -24,7 +25,8 @@ EASY: tuple[GeneratedData, ...] = (
 def check_known_entropy(bench: Bench) -> Iterator[Finding]:
     """How far the loss falls below the entropy, and how near it comes.
 
-    A loss below means that targets leak into the input. The standard error is over sequences.
+    A loss below means that targets leak into the input. The standard error is over sequences, which
+    are no longer than these sources need.
     """
     kind = find_objective(bench.config.objective).loss_kind
     if kind not in NATS_PER_TOKEN:
@@ -35,17 +37,17 @@ def check_known_entropy(bench: Bench) -> Iterator[Finding]:
             detail=f"is that of every next token, and losses are {kind.replace('_', ' ')}",
         )
         return
+    context = min(_CONTEXT, bench.config.model.context)
+    config = bench.config.changed(model={"context": context})
     for easy in EASY:
-        data = easy.changed(validation_windows=_VALIDATION_SEQUENCES)
-        corpus = load_corpus(data, bench.config.model.context)
+        data = easy.changed(
+            validation_windows=max(2, _VALIDATION_TOKENS // bench.config.model.context)
+        )
+        corpus = load_corpus(data, context)
         entropy = corpus.facts.entropy
         assert entropy is not None, "these sources know their entropy"
         plan = planned_for(
-            bench.config,
-            width=bench.widths[0],
-            depth=bench.depths[0],
-            tokens=bench.tokens,
-            data=data,
+            config, width=bench.widths[0], depth=bench.depths[0], tokens=_TOKENS, data=data
         )
         losses = train_plainly([plan], corpus).sequence_losses[0]
         loss, error = float(losses.mean()), float(losses.std()) / math.sqrt(len(losses))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from scaling.errors import CheckError, ConfigError
 from sweeps.checks.codebook import check_codebook
@@ -21,6 +22,7 @@ from sweeps.checks.measures import check_bits_per_byte
 from sweeps.checks.start import check_initial_loss
 from sweeps.checks.transfer import check_transfer
 from sweeps.checks.wider import check_wider
+from sweeps.config.data import ShardsData, TextData
 from sweeps.config.sweep import SweepConfig
 from sweeps.data.registry import load_corpus
 from sweeps.models.registry import find_family
@@ -38,7 +40,7 @@ QUICK: tuple[Family, ...] = (
     check_bits_per_byte,
     check_known_entropy,
     check_codebook,
-    partial(check_coordinates, doublings_of_width=3, doublings_of_depth=0),
+    partial(check_coordinates, doublings_of_width=3, doublings_of_depth=0, most_flops=2.6e12),
 )
 #: Minutes.
 FULL: tuple[Family, ...] = (
@@ -49,6 +51,7 @@ FULL: tuple[Family, ...] = (
 )
 
 _TOKENS = 2e5
+_LONGEST_CONTEXT = 128  # of text, which can be cut anywhere
 _WIDEST = 128
 
 
@@ -58,6 +61,8 @@ class CheckReport:
 
     sweep: str
     recipe: str
+    context: int
+    """Of the models that were checked."""
     findings: tuple[Finding, ...]
     seconds: float
 
@@ -101,6 +106,8 @@ class CheckReport:
         document = {
             "sweep": self.sweep,
             "recipe": self.recipe,
+            "context": self.context,
+            "precision": "fp32",
             "passed": not self.broken and not self.failed,
             "undecided": len(self.undecided),
             "false_alarm_rate": self.false_alarm_rate,
@@ -132,6 +139,7 @@ def run_checks(
     return CheckReport(
         sweep=config.name,
         recipe=config.recipe.name,
+        context=bench.config.model.context,
         findings=tuple(findings),
         seconds=time.perf_counter() - start,
     )
@@ -142,8 +150,12 @@ def bench_for(config: SweepConfig) -> Bench:
     where there are no blocks; three seeds, and as many again while a check is undecided.
 
     In float32, whatever the config's runs are trained in: what must be equal is equal to rounding.
+    Text is read in contexts of at most 128 tokens, which tell the same and take less.
     """
-    config = config.changed(model={"precision": "fp32"})
+    changes: dict[str, Any] = {"precision": "fp32"}
+    if isinstance(config.data, (TextData, ShardsData)) and config.objective == "causal":
+        changes["context"] = min(config.model.context, _LONGEST_CONTEXT)
+    config = config.changed(model=changes)
     corpus = load_corpus(config.data, config.model.context)
     head = config.model.head_size
     widest = max(4, _WIDEST // head) * head

@@ -37,7 +37,8 @@ def _closing(report: CheckReport) -> list[str]:
     rest = f" ({others} not apply here)" if skipped else ""
     said = [
         f"{report.sweep}, recipe {report.recipe}: {passed} of {made} passed{rest} in "
-        f"{report.seconds:.0f} s, on small models in float32 on the CPU"
+        f"{report.seconds:.0f} s, on small models with a context of {report.context} in float32 on "
+        "the CPU"
     ]
     if report.false_alarm_rate:
         said.append(

@@ -151,7 +151,7 @@ def test_what_was_decided_stays_while_others_are_looked_at_again():
 
 def test_a_report_in_which_a_check_fails_is_an_error():
     finding = Finding(check="slope", measured=0.1, threshold=0.2)
-    report = CheckReport(sweep="s", recipe="r", findings=(finding,), seconds=1.0)
+    report = CheckReport(sweep="s", recipe="r", context=16, findings=(finding,), seconds=1.0)
     report.require_passed()
     assert json.loads(report.to_json())["findings"][0]["verdict"] == "pass"
     for is_invariant, said in ((False, "s: failed: slope; recipe r"), (True, "s: broken: slope")):
@@ -165,7 +165,7 @@ def test_a_report_in_which_a_check_fails_is_an_error():
 
 def test_a_report_says_what_is_undecided_and_how_often_it_alarms_falsely():
     near = Finding(check="near", measured=0.2, threshold=0.2, stderr=0.1, degrees_of_freedom=4)
-    report = CheckReport(sweep="s", recipe="r", findings=(near, near), seconds=1.0)
+    report = CheckReport(sweep="s", recipe="r", context=16, findings=(near, near), seconds=1.0)
     report.require_passed()
     assert json.loads(report.to_json())["false_alarm_rate"] == 2 * FALSE_ALARMS
     text = findings_text(report)
@@ -182,6 +182,7 @@ def test_every_shipped_config_can_be_checked(name):
             bench.config, width=bench.widths[0], depth=bench.depths[0], tokens=2e5, data=data
         )
         assert plan.precision == "fp32"
+        assert bench.corpus.context == bench.config.model.context
         assert plan.recipe == bench.config.recipe.name
 
 
@@ -238,6 +239,20 @@ def test_the_coordinate_check_sees_branches_that_shrink_too_little_with_depth(
     )
     doublings = {"doublings_of_width": 0, "doublings_of_depth": 2}
     assert slope(wrong, "stream of later blocks along depth", **doublings) > lowest
+
+
+def test_seeds_that_would_take_too_long_are_left_out_and_the_first_never(bench):
+    def seeds(most):
+        looks = ((1, 2), (3, 4), (5, 6))
+        doublings = {"doublings_of_width": 1, "doublings_of_depth": 0}
+        found = check_coordinates(bench, looks=looks, most_flops=most, **doublings)
+        return {(item.detail.split("; ")[0], item.looks) for item in found}
+
+    plans = [bench.plan(width, bench.depths[0]) for width in (16, 32)]
+    of_a_seed = sum(10 * plan.train_flops / plan.settings.steps for plan in plans)
+    assert seeds(0.0) == {("slope, 2 seeds", 1)}
+    assert ("slope, 4 seeds", 2) in seeds(5 * of_a_seed)
+    assert {looks for _, looks in seeds(6 * of_a_seed)} == {3}
 
 
 def test_the_embedding_and_the_branches_that_are_watched_make_the_logits(bench):
@@ -357,7 +372,7 @@ def test_what_does_not_apply_is_not_counted_among_the_checks():
         Finding(check="made", measured=0.0, threshold=1.0),
         Finding(check="not made", measured=None, threshold=1.0, detail="no such thing"),
     ]
-    report = CheckReport(sweep="one", recipe="r", findings=tuple(findings), seconds=1.0)
+    report = CheckReport(sweep="one", recipe="r", context=16, findings=tuple(findings), seconds=1.0)
     assert "1 of 1 check passed (1 other does not apply here) in 1 s" in findings_text(report)
     report = dataclasses.replace(report, findings=(findings[0],) * 2)
     assert "2 of 2 checks passed in 1 s" in findings_text(report)
