@@ -82,14 +82,15 @@ class Home:
         """Start `scaling run`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         places = {"MLFLOW_TRACKING_URI": self.uri, "SCALING_STATE_DIR": str(self.folder / "state")}
-        return subprocess.Popen(
-            [sys.executable, "-m", "scaling", "run", str(self.config)]
-            + ["--set", f"launch.checkpoints.folder={self.folder}/checkpoints"],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)} | dict(self.environment) | places,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "stderr.txt").open("ab"),
-        )
+        with (self.folder / "stderr.txt").open("ab") as messages:
+            return subprocess.Popen(
+                [sys.executable, "-m", "scaling", "run", str(self.config)]
+                + ["--set", f"launch.checkpoints.folder={self.folder}/checkpoints"],
+                cwd=ROOT,
+                env=os.environ | {"PYTHONPATH": str(ROOT)} | dict(self.environment) | places,
+                stdout=subprocess.DEVNULL,
+                stderr=messages,
+            )
 
     def messages(self) -> str:
         """All that its drivers and their workers have said."""
@@ -105,6 +106,15 @@ class Home:
             if one.tags.get("scaling.state") == "finished"
         )
         return finished, {run_id: facts["loss"] for run_id, facts in store.facts().items()}
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process has not ended; one that nobody has asked how it ended is a zombie."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return status.partition("State:")[2].split()[0] != "Z"
 
 
 def children(pid: int) -> list[int]:

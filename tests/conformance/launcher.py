@@ -88,9 +88,11 @@ class LauncherContract:
         assert answers(happenings) == ended(happenings) == ["well"]
 
     def test_leaving_early_lets_workers_save_and_ends_them(self, tmp_path):
+        from benchmarks.faults.kills import is_running
+
         saved = tmp_path / "state"
         happenings = self.launch([str(saved)], go_on_until_stopped, tmp_path / "jobs")
         worker = next(happenings).message
         happenings.close()
         assert saved.read_text() == "saved"
-        assert not Path(f"/proc/{worker}").exists()
+        assert not is_running(worker)

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.faults.kills import is_running
 from scaling.errors import ConfigError, LaunchError
 from sweeps.config.launch import ENGINES, LaunchConfig
 from sweeps.launchers import local
@@ -155,7 +156,7 @@ def test_workers_end_when_their_driver_is_killed(tmp_path, eventually):
     driver.kill()
     driver.wait()
     driver.stdout.close()
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+    eventually(lambda: not any(map(is_running, workers)))
 
 
 def test_a_worker_of_other_versions_is_refused_in_one_line():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults.kills import children, workers
+from benchmarks.faults.kills import children, is_running, workers
 from benchmarks.tracking_server import TrackingServer
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
@@ -120,7 +120,7 @@ def test_sigterm_to_the_driver_ends_all_in_order_and_the_next_call_goes_on(
     assert driver.returncode == 130
     assert "Traceback" not in messages
     assert "run it again" in messages
-    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert not any(map(is_running, workers))
     assert sweep.has_state()
     assert sweep.run()[0] == undisturbed.run()[0] == 0
     assert sweep.losses() == undisturbed.losses()
