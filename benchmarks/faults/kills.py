@@ -108,6 +108,11 @@ class Home:
         return finished, {run_id: facts["loss"] for run_id, facts in store.facts().items()}
 
 
+def processes() -> list[int]:
+    """All of this machine."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
 def is_running(pid: int) -> bool:
     """Whether a process has not ended; one that nobody has asked how it ended is a zombie."""
     try:

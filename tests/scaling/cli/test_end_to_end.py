@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.faults.kills import is_running, processes
 from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping
@@ -67,12 +68,15 @@ def test_an_interrupted_sweep_leaves_no_process_and_goes_on_where_it_stopped(
 
 
 def _has_ended(group):
-    """Whether every process of the group is gone."""
+    """Whether every process of the group has ended."""
+    return not any(is_running(pid) for pid in processes() if _group_of(pid) == group)
+
+
+def _group_of(pid):
     try:
-        os.killpg(group, 0)
+        return os.getpgid(pid)
     except ProcessLookupError:
-        return True
-    return False
+        return None
 
 
 def _states(name, uri):
