@@ -229,7 +229,7 @@ def test_a_sweep_stops_the_run_whose_outcome_its_finished_runs_tell(tmp_path, mo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     stops = {"policy": {"stop_settled_relative_width": 0.5}}
     # a worker sends its curve every 5 s and hears of requests every 10: runs outlast both
-    plan = plan_of(tmp_path, tokens=2_500_000, launch=stops)
+    plan = plan_of(tmp_path, tokens=6_000_000, launch=stops)
     store = RunStore.open(plan.name, uri)
     judge = CurveJudge(relative_width=0.5, every_seconds=0.5)
     outcome = run_sweep(plan, store, judge=judge)
@@ -248,7 +248,7 @@ def test_a_sweep_stops_the_run_whose_outcome_its_finished_runs_tell(tmp_path, mo
     assert {event.kind for event in events} == {EventKind.SKIPPED}
     assert sweep_standing(plan, store).counts == {"finished": 3, "settled": 1}
     # turned off, the run counts as left to train, and goes on to its measurement
-    wanted = plan_of(tmp_path, tokens=2_500_000)
+    wanted = plan_of(tmp_path, tokens=6_000_000)
     standing = sweep_standing(wanted, store)
     assert standing.counts == {"finished": 3, "planned": 1} and standing.flops_left
     assert run_sweep(wanted, store).count(RunState.FINISHED) == 4
