@@ -12,7 +12,7 @@ from scaling.samples import FORMAT, Ending, Sample
 from sweeps.data.tokens.image_vocabulary import ImageVocabulary
 from sweeps.data.tokens.vocabulary import Vocabulary, spelled
 from sweeps.generation.images import png_of_tokens
-from sweeps.generation.kept_runs import KeptRun, check_continues
+from sweeps.generation.kept_runs import AskedRun, KeptRun, check_continues, facts_of
 from sweeps.generation.sampling import SamplingRule, check_prompts, next_tokens
 from sweeps.generation.weights import KeptModel
 from sweeps.training.devices.device import computing_on
@@ -40,22 +40,9 @@ class Continuation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContinuedPrompt:
+class ContinuedPrompt(AskedRun):
     """A prompt, and what one run makes of it."""
 
-    run: KeptRun
-    run_id: str
-    name: str
-    """Of the run, for people."""
-    context: int
-    source_tokens: int | None
-    """Of a model that reads a source apart, which the prompt is then: tokens of one, at most."""
-    source_length: int | None
-    """Tokens that each source had in training; None: there was none apart, or they differed."""
-    device: str
-    """What it was computed on: `cpu` or `cuda`."""
-    deterministic: bool
-    """Whether by algorithms alone that repeat themselves to the last bit."""
     prompt_tokens: tuple[int, ...]
     prompt: str
     """As the run's tokens spell it."""
@@ -66,14 +53,7 @@ class ContinuedPrompt:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "run_id": self.run_id,
-            "name": self.name,
-            **self.run.known(),
-            "context": self.context,
-            "source_tokens": self.source_tokens,
-            "source_length": self.source_length,
-            "device": self.device,
-            "deterministic": self.deterministic,
+            **self.asked(),
             "prompt": self.prompt,
             "prompt_tokens": list(self.prompt_tokens),
             "continuations": [
@@ -152,11 +132,7 @@ def _continued(
     full = Ending.CONTEXT if tokens is None or tokens > room else Ending.TOKENS
     text = spelled(words, given)
     return {
-        "run_id": kept.run_id,
-        "name": kept.name,
-        "context": model.context,
-        "source_tokens": model.source_tokens or None,
-        "source_length": kept.source_length,
+        **facts_of(kept),
         "prompt_tokens": tuple(given),
         "prompt": text,
         "is_read_otherwise": words.stands_for_text and text.encode() != prompt,

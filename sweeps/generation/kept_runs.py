@@ -54,6 +54,49 @@ class KeptRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AskedRun:
+    """A run that was asked something: which, and how it was computed."""
+
+    run: KeptRun
+    run_id: str
+    name: str
+    """Of the run, for people."""
+    context: int
+    source_tokens: int | None
+    """Of a model that reads a source apart, which the prompt is then: tokens of one, at most."""
+    source_length: int | None
+    """Tokens that each source had in training; None: there was none apart, or they differed."""
+    device: str
+    """What it was computed on: `cpu` or `cuda`."""
+    deterministic: bool
+    """Whether by algorithms alone that repeat themselves to the last bit."""
+
+    def asked(self) -> dict[str, Any]:
+        """What every document says of it, for JSON."""
+        return {
+            "run_id": self.run_id,
+            "name": self.name,
+            **self.run.known(),
+            "context": self.context,
+            "source_tokens": self.source_tokens,
+            "source_length": self.source_length,
+            "device": self.device,
+            "deterministic": self.deterministic,
+        }
+
+
+def facts_of(kept: KeptModel) -> dict[str, Any]:
+    """Fields of an AskedRun that its model tells."""
+    return {
+        "run_id": kept.run_id,
+        "name": kept.name,
+        "context": kept.model.context,
+        "source_tokens": kept.model.source_tokens or None,
+        "source_length": kept.source_length,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeptRuns:
     """The runs that a name stands for, smallest first."""
 

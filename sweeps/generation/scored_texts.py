@@ -9,7 +9,7 @@ import torch
 
 from scaling.errors import ConfigError
 from sweeps.data.tokens.vocabulary import PairVocabulary
-from sweeps.generation.kept_runs import KeptRun, check_continues
+from sweeps.generation.kept_runs import AskedRun, KeptRun, check_continues, facts_of
 from sweeps.generation.scoring import (
     Score,
     least_given,
@@ -23,22 +23,9 @@ from sweeps.training.devices.device import computing_on
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoredText:
+class ScoredText(AskedRun):
     """A text, and how likely one run finds it."""
 
-    run: KeptRun
-    run_id: str
-    name: str
-    """Of the run, for people."""
-    context: int
-    source_tokens: int | None
-    """Of a model that reads a source apart, which the prompt is then: tokens of one, at most."""
-    source_length: int | None
-    """Tokens that each source had in training; None: there was none apart, or they differed."""
-    device: str
-    """What it was computed on: `cpu` or `cuda`."""
-    deterministic: bool
-    """Whether by algorithms alone that repeat themselves to the last bit."""
     given_tokens: tuple[int, ...]
     """Those of the prompt; without one the text's first token, since a causal model gives it no
     probability, and of a sentence the start."""
@@ -63,14 +50,7 @@ class ScoredText:
         """For JSON; a perplexity that is infinite is none there."""
         score = self.score
         return {
-            "run_id": self.run_id,
-            "name": self.name,
-            **self.run.known(),
-            "context": self.context,
-            "source_tokens": self.source_tokens,
-            "source_length": self.source_length,
-            "device": self.device,
-            "deterministic": self.deterministic,
+            **self.asked(),
             "given_tokens": list(self.given_tokens),
             "tokens": list(self.tokens),
             "kind": self.kind,
@@ -139,11 +119,7 @@ def _scored(kept: KeptModel, text: bytes, prompt: bytes | None, ends: bool) -> d
     size = sum(len(words.spell(token)) for token in scored_tokens)
     spelled = b"".join(map(words.spell, [*before, *after]))
     return {
-        "run_id": kept.run_id,
-        "name": kept.name,
-        "context": model.context,
-        "source_tokens": model.source_tokens or None,
-        "source_length": kept.source_length,
+        **facts_of(kept),
         "given_tokens": tuple(tokens[:given]),
         "tokens": tuple(scored_tokens),
         "score": Score(
