@@ -14,7 +14,7 @@ from scaling.errors import CorpusError
 from sweeps.config.images import CODES, WORDS, ImagesData
 from sweeps.data.batch import Batch
 from sweeps.data.images.reading import ImageSet, read_images
-from sweeps.data.sources.base import Corpus, CorpusFacts, WindowOrder, hash_of
+from sweeps.data.sources.base import BlockCorpus, CorpusFacts, WindowOrder, hash_of
 from sweeps.data.tokens.image_vocabulary import ImageVocabulary, label_names
 
 if TYPE_CHECKING:
@@ -24,40 +24,25 @@ DIMENSION, CODE = "dimension", "code"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageCorpus(Corpus):
+class ImageCorpus(BlockCorpus):
     """An image a sequence. The next token counts where it is the image's."""
 
     train: np.ndarray
     """(images, context + 1) Label and image of those to train on."""
-    held_back: np.ndarray
-    """(images, context + 1) Of those to measure on."""
     vocabulary: ImageVocabulary
 
-    @property
-    def validation(self) -> Batch:
-        """See Corpus."""
+    def rows_read(self, seed: int, first: int, last: int) -> np.ndarray:
+        """See BlockCorpus; each epoch is a permutation of the images."""
+        rows: np.ndarray = self.train[WindowOrder(len(self.train), seed).positions(first, last)]
+        return rows
+
+    def weights(self, windows: Batch) -> torch.Tensor:
+        """See BlockCorpus."""
         import torch
 
-        return self._asked(torch.from_numpy(self.held_back))
-
-    def batches(
-        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
-    ) -> Batch:
-        """See Corpus; each epoch is a permutation of the images."""
-        import torch
-
-        order = WindowOrder(len(self.train), seed)
-        rows = self.train[order.positions(first * sequences, last * sequences)]
-        windows = torch.from_numpy(rows).view(last - first, sequences, self.context + 1)
-        return self._asked(windows).to(device)
-
-    def _asked(self, rows: torch.Tensor) -> Batch:
-        import torch
-
-        batch = Batch.of_windows(rows)
-        weights = torch.zeros_like(batch.targets, dtype=torch.float32)
+        weights = torch.zeros_like(windows.targets)
         weights[..., self.vocabulary.label_tokens - 1 :] = 1
-        return Batch(batch.inputs, batch.targets, weights)
+        return weights
 
 
 def load_images(config: ImagesData, context: int) -> ImageCorpus:

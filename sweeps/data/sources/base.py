@@ -206,6 +206,42 @@ class StreamCorpus(WindowCorpus):
         return widened(self._resident[key][index], self.train.dtype)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BlockCorpus(Corpus):
+    """A sentence, pair or image a sequence, of which not every token is asked for."""
+
+    held_back: np.ndarray
+    """(blocks, context + 1) int64: those to measure on."""
+
+    @property
+    def validation(self) -> Batch:
+        """See Corpus."""
+        import torch
+
+        return self._asked(torch.from_numpy(self.held_back))
+
+    def batches(
+        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
+    ) -> Batch:
+        """See Corpus."""
+        import torch
+
+        rows = torch.from_numpy(self.rows_read(seed, first * sequences, last * sequences))
+        return self._asked(rows.view(last - first, sequences, self.context + 1)).to(device)
+
+    @abstractmethod
+    def rows_read(self, seed: int, first: int, last: int) -> np.ndarray:
+        """(blocks, context + 1) int64: the run's blocks first to last - 1."""
+
+    @abstractmethod
+    def weights(self, windows: Batch) -> torch.Tensor:
+        """Of each target, of the windows' size: 1 where it is asked for, else 0."""
+
+    def _asked(self, rows: torch.Tensor) -> Batch:
+        windows = Batch.of_windows(rows)
+        return Batch(windows.inputs, windows.targets, self.weights(windows).float())
+
+
 def signed(tokens: np.ndarray) -> np.ndarray:
     """A copy whose bits torch can index on every device: it cannot where words are unsigned."""
     kinds = {np.dtype(np.uint16): np.int16, np.dtype(np.uint32): np.int32}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from sweeps.config.data import PairsData
 from sweeps.data.batch import Batch
 from sweeps.data.documents.pairs import TextPair, read_pairs
 from sweeps.data.documents.summary import PairsSummary
-from sweeps.data.sources.base import Corpus, CorpusFacts, WindowOrder, hash_of
+from sweeps.data.sources.base import BlockCorpus, CorpusFacts, WindowOrder, hash_of
 from sweeps.data.sources.number_words import LANGUAGES, longest_words
 from sweeps.data.sources.window_order import LongOrder
 from sweeps.data.tokens.bpe import LOGITS_MULTIPLE
@@ -35,12 +34,10 @@ Tokens = Sequence[int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairCorpus(Corpus):
+class PairCorpus(BlockCorpus):
     """A pair a sequence. Of the targets, those of its target and end have weight 1, others 0."""
 
     words: PairVocabulary
-    held_back: np.ndarray
-    """(pairs, context + 1) The blocks of the validation pairs."""
 
     @property
     def own_tokens(self) -> float:
@@ -48,26 +45,6 @@ class PairCorpus(Corpus):
         counts = self.pair_summary
         assert counts is not None, "pairs are counted"
         return counts.mean_source_tokens + counts.mean_target_tokens
-
-    @property
-    def validation(self) -> Batch:
-        """See Corpus."""
-        import torch
-
-        return self._asked(torch.from_numpy(self.held_back))
-
-    def batches(
-        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
-    ) -> Batch:
-        """See Corpus."""
-        import torch
-
-        rows = torch.from_numpy(self.rows_read(seed, first * sequences, last * sequences))
-        return self._asked(rows.view(last - first, sequences, self.context + 1)).to(device)
-
-    @abstractmethod
-    def rows_read(self, seed: int, first: int, last: int) -> np.ndarray:
-        """(pairs, context + 1) int64: the blocks of the run's pairs first to last - 1."""
 
     def held_pairs(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         """The tokens of each validation pair: source and target, without separator and end."""
@@ -77,11 +54,10 @@ class PairCorpus(Corpus):
             found.append((tuple(row[:middle]), tuple(row[middle + 1 : row.index(self.words.end)])))
         return found
 
-    def _asked(self, rows: torch.Tensor) -> Batch:
-        batch = Batch.of_windows(rows)
-        is_behind = (batch.inputs == self.words.separator).cumsum(dim=-1) > 0
-        weights = is_behind & (batch.targets != self.words.padding)
-        return Batch(batch.inputs, batch.targets, weights.float())
+    def weights(self, windows: Batch) -> torch.Tensor:
+        """See BlockCorpus."""
+        is_behind = (windows.inputs == self.words.separator).cumsum(dim=-1) > 0
+        return is_behind & (windows.targets != self.words.padding)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +70,7 @@ class FilePairs(PairCorpus):
     """(pairs + 1,) Where each begins, and where the last ends."""
 
     def rows_read(self, seed: int, first: int, last: int) -> np.ndarray:
-        """See PairCorpus; each epoch is a permutation."""
+        """See BlockCorpus; each epoch is a permutation."""
         chosen = WindowOrder(len(self.starts) - 1, seed).positions(first, last)
         places = self.starts[chosen, None] + np.arange(self.context + 1)
         within = places < self.starts[chosen + 1, None]
@@ -109,7 +85,7 @@ class NumberPairs(PairCorpus):
     config: PairsData
 
     def rows_read(self, seed: int, first: int, last: int) -> np.ndarray:
-        """See PairCorpus; each epoch is a permutation."""
+        """See BlockCorpus; each epoch is a permutation."""
         held = self.config.validation_windows
         order = LongOrder(self.config.largest + 1 - held, seed)
         places = held + order.positions(first, last)

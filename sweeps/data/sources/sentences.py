@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from sweeps.config.grammar import Rule, Rules, parsed_rules
 from sweeps.data.batch import Batch
 from sweeps.data.sources.base import (
     UNLIMITED_TOKENS,
-    Corpus,
+    BlockCorpus,
     CorpusFacts,
     WindowOrder,
     hash_of,
@@ -39,12 +38,10 @@ _FEWEST_FIT = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
-class SentenceCorpus(Corpus):
+class SentenceCorpus(BlockCorpus):
     """A sentence a sequence. Targets behind its end have weight 0."""
 
     language: Language
-    held_back: np.ndarray
-    """(sequences, context + 1) The validation sentences, as `rows_of` makes them."""
 
     @property
     def own_tokens(self) -> float:
@@ -66,30 +63,9 @@ class SentenceCorpus(Corpus):
                     found[place] = ahead
         return known
 
-    @property
-    def validation(self) -> Batch:
-        """See Corpus."""
-        import torch
-
-        return _asked(torch.from_numpy(self.held_back))
-
-    def batches(
-        self, seed: int, first: int, last: int, sequences: int, device: torch.device | str = "cpu"
-    ) -> Batch:
-        """See Corpus."""
-        import torch
-
-        rows = torch.from_numpy(self.rows_read(seed, first * sequences, last * sequences))
-        return _asked(rows.view(last - first, sequences, self.context + 1)).to(device)
-
-    @abstractmethod
-    def rows_read(self, seed: int, first: int, last: int) -> np.ndarray:
-        """(sentences, context + 1) int64: the run's sentences first to last - 1."""
-
-
-def _asked(rows: torch.Tensor) -> Batch:
-    batch = Batch.of_windows(rows)
-    return Batch(batch.inputs, batch.targets, (batch.targets != PADDING).float())
+    def weights(self, windows: Batch) -> torch.Tensor:
+        """See BlockCorpus."""
+        return windows.targets != PADDING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +73,7 @@ class DrawnSentences(SentenceCorpus):
     """Sentences without end, each computed from its number and the run's seed."""
 
     def rows_read(self, seed: int, first: int, last: int) -> np.ndarray:
-        """See SentenceCorpus."""
+        """See BlockCorpus."""
         numbers = np.arange(first, last)
         return Sampler(self.language).rows(numbers, self.context, seed, _TRAINING)
 
@@ -107,7 +83,7 @@ class ListedSentences(SentenceCorpus):
     """Every sentence of a finite list once an epoch; they are the validation set, too."""
 
     def rows_read(self, seed: int, first: int, last: int) -> np.ndarray:
-        """See SentenceCorpus; each epoch is a permutation."""
+        """See BlockCorpus; each epoch is a permutation."""
         order = WindowOrder(len(self.held_back), seed)
         rows: np.ndarray = self.held_back[order.positions(first, last)]
         return rows
