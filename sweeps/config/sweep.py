@@ -231,6 +231,11 @@ class SweepConfig(Section):
                 "orders held-out runs, and there are none; leave it out, or list some in held_out",
                 "held_out_first",
             )
+        if "tied_logit_factor" in self.recipe.overrides and not self.model.tied_head:
+            raise ConfigError(
+                "recipe.overrides.tied_logit_factor is not used by a head of its own; drop it, or "
+                "set model.tied_head"
+            )
         if self.health.check_learning_rate and self.launch.resources.strategy == "fsdp":
             raise ConfigError(
                 "health.check_learning_rate trains on one device, and launch.resources.strategy "

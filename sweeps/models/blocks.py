@@ -2,9 +2,9 @@
 
 Pre-norm without gains, rotary positions, normalised queries and keys, squared ReLU, untied head,
 no biases. Options: a gated MLP (`swiglu`: silu(a) b with two matrices in), a tied head (logits =
-rms(x) Embedding^T / width). Head and the last matrix of each branch start at zero, so every model
-with an untied head starts at the loss ln(vocabulary) exactly, and the initial noise does not depend
-on the size.
+a rms(x) Embedding^T / width, with a factor a of the recipe). Head and the last matrix of each
+branch start at zero, so every model with an untied head starts at the loss ln(vocabulary) exactly,
+and the initial noise does not depend on the size.
 """
 
 import math
@@ -38,6 +38,7 @@ class Blocks(StackModel):
         shape: TransformerSizes,
         *,
         residual_scale: float = 1.0,
+        tied_logit_factor: float = 1.0,
         rotary_base: float = 10_000.0,
         compute_dtype: torch.dtype = torch.float32,
         used_vocab_size: int | None = None,
@@ -49,7 +50,7 @@ class Blocks(StackModel):
         self.context = shape.context
         self.heads, self.mlp = shape.heads, shape.mlp
         self.residual_scale = residual_scale
-        self.tied_width = shape.width if shape.tied_head else None
+        self.tied_divisor = shape.width / tied_logit_factor if shape.tied_head else None
         self.attention_scale = LOGIT_GAIN / math.sqrt(shape.head_size)
         self.is_compiled = False
         self.turns: Tensor
@@ -66,8 +67,8 @@ class Blocks(StackModel):
 
     def _logits(self, x: Tensor, matrix: Tensor) -> Tensor:
         """Logits over the used vocabulary; the matrix is the head, or the embedding where tied."""
-        if self.tied_width is not None:
-            logits = norm_project(x, matrix.transpose(1, 2))[1] / self.tied_width
+        if self.tied_divisor is not None:
+            logits = norm_project(x, matrix.transpose(1, 2))[1] / self.tied_divisor
         else:
             _, logits = norm_project(x, matrix)
         return logits[..., : self.used_vocab_size]

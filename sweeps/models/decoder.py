@@ -70,6 +70,7 @@ def _options(options: ModelOptions) -> dict[str, Any]:
 
     return {
         "residual_scale": options.residual_scale,
+        "tied_logit_factor": options.tied_logit_factor,
         "rotary_base": options.rotary_base,
         "compute_dtype": torch.bfloat16 if options.precision == "bf16" else torch.float32,
         "used_vocab_size": options.used_vocab_size,

@@ -45,6 +45,7 @@ class EncoderDecoder(StackedWeights, Blocks):
         super().__init__(
             shape,
             residual_scale=options.residual_scale,
+            tied_logit_factor=options.tied_logit_factor,
             rotary_base=options.rotary_base,
             compute_dtype=torch.bfloat16 if options.precision == "bf16" else torch.float32,
             used_vocab_size=options.used_vocab_size,

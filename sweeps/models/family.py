@@ -72,6 +72,8 @@ class ModelOptions:
 
     residual_scale: float = 1.0
     """Factor on every residual branch."""
+    tied_logit_factor: float = 1.0
+    """Factor on the logits of a tied head."""
     rotary_base: float = 10_000.0
     precision: str = "fp32"
     used_vocab_size: int | None = None

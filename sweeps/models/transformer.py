@@ -92,8 +92,8 @@ class Transformer(StackedWeights, Decoder):
     def head(self) -> Tensor:
         """The matrix of the logits, (replicas, width, used vocabulary)."""
         weights = self.matrices()
-        if self.shape.tied_head:
-            matrix = weights["embedding"].transpose(1, 2) / self.shape.width
+        if self.tied_divisor is not None:
+            matrix = weights["embedding"].transpose(1, 2) / self.tied_divisor
         else:
             matrix = weights["head"]
         return matrix[..., : self.used_vocab_size]

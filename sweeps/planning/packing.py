@@ -122,6 +122,7 @@ def _signature(run: RunPlan) -> object:
         settings.steps,
         settings.fork_step if run.branch else None,
         settings.residual_scale,
+        settings.tied_logit_factor,
         settings.z_loss,
         settings.beta1,
     )

@@ -103,6 +103,7 @@ def horizon_settings_for(recipe: Recipe, shape: Shape, tokens: float) -> Trainin
         max_gradient_norm=recipe.max_gradient_norm,
         z_loss=recipe.z_loss,
         learning_rate_capped=wanted > eta,
+        tied_logit_factor=None if shape.params_head else recipe.tied_logit_factor,
     )
 
 

@@ -118,6 +118,7 @@ class RunPlan:
             used = self.data.vocab_size  # what follows are the objective's own
         return ModelOptions(
             residual_scale=self.settings.residual_scale,
+            tied_logit_factor=self.settings.tied_logit_factor or 1.0,
             rotary_base=self.rotary_base,
             precision=self.precision,
             used_vocab_size=used,

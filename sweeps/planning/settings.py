@@ -54,6 +54,8 @@ class TrainingSettings:
     z_loss: float
     learning_rate_capped: bool
     """Whether the rule asked for more than the cap."""
+    tied_logit_factor: float | None = None
+    """Factor on the logits of a tied head; None: 1, or a head of its own."""
     falling_rate: FallingRate | None = None
     """None: constant between warm-up and decay."""
 

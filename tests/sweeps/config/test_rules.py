@@ -185,6 +185,10 @@ def test_a_launch_setting_that_the_launch_does_not_read_is_refused(key):
             },
             "health.check_learning_rate trains on one device",
         ),
+        (
+            {"recipe": {"overrides": {"tied_logit_factor": 10}}},
+            "recipe.overrides.tied_logit_factor is not used by a head of its own",
+        ),
         ({"exclude": [{"where": [], "reason": "why"}]}, r"exclude[0].where is empty"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

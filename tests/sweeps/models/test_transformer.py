@@ -131,6 +131,16 @@ def test_a_tied_head_starts_near_the_uniform_loss():
     assert losses.mean().item() == pytest.approx(math.log(96) + 0.5 / 48, abs=0.02)
 
 
+def test_the_logits_of_a_tied_head_are_so_many_times_as_large():
+    shape = SHAPES[7]
+    tokens = random_tokens(shape)
+    plain, larger = (Transformer(shape, [1], tied_logit_factor=factor) for factor in (1.0, 12.8))
+    torch.testing.assert_close(larger(tokens), 12.8 * plain(tokens))
+    states = larger.states(tokens)  # what its head makes of them are the logits
+    torch.testing.assert_close(states @ larger.head, larger(tokens))
+    assert torch.equal(larger.weights, plain.weights)
+
+
 def test_a_gated_mlp_has_about_as_many_parameters():
     gated, plain = (
         TransformerShape(width=192, depth=2, head_size=16, context=8, vocab_size=8, mlp=mlp)

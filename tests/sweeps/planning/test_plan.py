@@ -183,6 +183,20 @@ def test_a_deterministic_plan_says_where_its_cost_is_measured(tiny_mapping):
     assert "benchmarks/throughput.py" in bound
 
 
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("cpt-adamw/1", "cpt-adamw/1 has no rule for it"),
+        ("cpt-adamw/2", "tied head: logits times 12.8"),
+    ],
+)
+def test_a_plan_of_tied_heads_says_what_the_recipe_does_for_them(tiny_mapping, recipe, said):
+    model = {"context": 32, "head_size": 16}
+    tied = planned(tiny_mapping, recipe={"name": recipe}, model=model | {"tied_head": True})
+    assert said in plan_text(tied)
+    assert "tied head" not in plan_text(planned(tiny_mapping, recipe={"name": recipe}))
+
+
 def test_planning_imports_no_torch():
     modules = "sweeps.planning.plan, sweeps.config.sweep, sweeps.running.runner"
     probe = f"import {modules}, sys; sys.exit('torch' in sys.modules)"

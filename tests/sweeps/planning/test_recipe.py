@@ -192,15 +192,43 @@ def test_weight_decay_averages_over_the_same_share_of_every_run_of_equal_tokens_
 
 @pytest.mark.parametrize(
     ("name", "known"),
-    [("cpt-adamw/1", "e9d1a24db932a09b"), ("cpt-adamw-tiny/1", "e583bfaa00db4eb2")],
+    [
+        ("cpt-adamw/1", "e9d1a24db932a09b"),
+        ("cpt-adamw/2", "f654b9fe3be540e9"),
+        ("cpt-adamw-tiny/1", "e583bfaa00db4eb2"),
+        ("cpt-adamw-tiny/2", "a4b6b6c514cac716"),
+    ],
 )
 def test_a_published_recipe_keeps_its_hash(name, known):
     assert RECIPES[name].hash == known
 
 
+@pytest.mark.parametrize("width", [32, 64, 256])
+def test_the_logits_of_a_tied_head_move_as_far_in_a_step_as_those_of_a_head_of_its_own(width):
+    """Along the last state an entry of the embedding moves by its rate, and logits are width
+    products over the width times the factor; a head's are width products of its own rate."""
+    recipe = RECIPES["cpt-adamw/2"]
+    own, tied = (
+        settings_for(recipe, dataclasses.replace(shape(width), tied_head=is_tied), 1e7)
+        for is_tied in (False, True)
+    )
+    moved = tied.tied_logit_factor * tied.embedding.learning_rate
+    assert moved == pytest.approx(width * own.head.learning_rate)
+    assert own.tied_logit_factor is None
+
+
+def test_a_rule_for_tied_heads_changes_nothing_of_other_models():
+    for is_tied in (False, True):
+        model = dataclasses.replace(shape(64), tied_head=is_tied)
+        before, after = (
+            settings_for(RECIPES[f"cpt-adamw/{version}"], model, 1e7) for version in "12"
+        )
+        assert (before == after) is not is_tied
+
+
 def test_any_changed_constant_changes_the_recipes_hash():
-    recipe = RECIPES["cpt-adamw-tiny/2"]
-    assert find_recipe("cpt-adamw-tiny/2", {}).hash == recipe.hash
+    recipe = dataclasses.replace(RECIPES["cpt-adamw-tiny/2"], tied_logit_factor=12.8)
+    assert find_recipe("cpt-adamw-tiny/2", {"tied_logit_factor": 12.8}).hash == recipe.hash
     hashes = {
         dataclasses.replace(recipe, **{item.name: getattr(recipe, item.name) * 2}).hash
         for item in dataclasses.fields(recipe)
@@ -218,6 +246,7 @@ def test_any_changed_constant_changes_the_recipes_hash():
         ("cpt-adamw/1", {"learning_rate_rule": "cosine"}, 'choose "refit" or "delphi"'),
         ("cpt-adamw/1", {"schedule": "cosine"}, 'choose "linear"'),
         ("cpt-adamw/1", {"anchor_tokens_per_param": 0}, "must be positive"),
+        ("cpt-adamw/2", {"tied_logit_factor": 0}, "must be positive"),
         ("cpt-adamw/1", {"decay_share": 0.1}, "not used by schedule linear; choose schedule wsd"),
         ("cpt-adamw/1", {"schedule": "wsd", "rate_falls_from": 0.1}, "give that too"),
         ("cpt-adamw-tiny/2", {"schedule": "wsd", "max_trunk_span": 2}, "share one trunk"),
