@@ -36,6 +36,7 @@ TEXTS = {
     "OptimalSplit": "analysis.text.decisions:split_blocks",
     "Allocation": "analysis.text.decisions:allocation_blocks",
     "BudgetForLoss": "analysis.text.decisions:budget_blocks",
+    "BudgetPlan": "analysis.text.decisions:plan_blocks",
     "ImplicitBias": "analysis.text.studies:implicit_bias_blocks",
 }
 #: The result, and the function that draws it: it takes the result and ``ax``.

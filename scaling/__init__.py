@@ -11,6 +11,7 @@ from scaling.lazy import offer
 
 if TYPE_CHECKING:
     from scaling import laws as laws
+    from scaling.amounts import Price as Price
     from scaling.errors import CheckError as CheckError
     from scaling.errors import ConfigError as ConfigError
     from scaling.errors import CorpusError as CorpusError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "": ("laws",),
+    "scaling.amounts": ("Price",),
     "scaling.errors": (
         *("CheckError", "ConfigError", "CorpusError", "FitError", "ForecastError"),
         *("RecordError", "ScalingError", "StoreError"),

@@ -7,6 +7,7 @@ activations, softmax (but for `hoffmann`), rotary embedding, loss, the optimizer
 recomputation. Evaluation is not training and is not counted here.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -41,13 +42,39 @@ PEAK_BF16_FLOPS = {
 """Dense bfloat16 matrix FLOP per second from the makers' data sheets, by a part of the device's
 name; the first match counts."""
 
+BOARD_POWER_WATTS = {
+    "B200": 1000.0,
+    "H200": 700.0,
+    "H100 PCIe": 350.0,
+    "H100": 700.0,
+    "A100": 400.0,
+    "L4": 72.0,
+}
+"""Most watts that a board draws (its thermal design power), of the SXM board where there are
+several: NVIDIA's product brief of the H100 PCIe (PB-11133-001) and public comparisons of its data
+sheets. Hosts, network and cooling come on top. Matched as `PEAK_BF16_FLOPS` is."""
+
+STATE_BYTES_PER_PARAM = 20
+"""float32 weights, gradient and two moments, and the root of one that AdamW draws in between (or,
+in bf16, the copy of the weights that computes and its gradient), as our own training holds them."""
+
 
 def peak_flops_per_second(device_name: str) -> float | None:
     """The device's dense bfloat16 peak, or None for a device that the table does not know."""
-    for part, peak in PEAK_BF16_FLOPS.items():
-        if all(word in device_name.replace("-", " ").split() for word in part.split()):
-            return peak
-    return None
+    return _of_device(PEAK_BF16_FLOPS, device_name)
+
+
+def board_power_watts(device_name: str) -> float | None:
+    """The most that the device's board draws, or None for one that the table does not know."""
+    return _of_device(BOARD_POWER_WATTS, device_name)
+
+
+def _of_device(table: Mapping[str, float], device_name: str) -> float | None:
+    words = device_name.upper().replace("-", " ").split()
+    return next(
+        (value for part, value in table.items() if all(w in words for w in part.upper().split())),
+        None,
+    )
 
 
 def model_flops_utilization(

@@ -21,6 +21,7 @@ FLOORS = {
         *(
             "rung_health",
             "tables",
+            "amounts",
             "names",
             "samples",
             "records",

@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OFFERED = {
     "analysis": """
-        Asked Backtest BudgetForLoss Contexts CrossCheck EnvelopeFit Findings Fit FitStatus Forecast
+        Asked Backtest BudgetForLoss BudgetPlan Contexts CrossCheck EnvelopeFit Findings Fit
+        FitStatus Forecast Hardware plan_budgets
         ForecastOptions HeldOutCheck ImplicitBias Interval IsoflopFit LadderHealth MetricForecast
         OptimalSplit Seal SealStanding Targets random_contexts study_implicit_bias
         backtest budget_for_loss check_held_out checklist_card cross_checks
@@ -22,7 +23,7 @@ OFFERED = {
         seal_forecast standing_of with_predictions write_report
     """,
     "scaling": """
-        CheckError ConfigError CorpusError FitError ForecastError Limit LimitCode RecordError
+        CheckError ConfigError CorpusError FitError ForecastError Limit LimitCode Price RecordError
         Records RunStore ScalingError StoreError grid_of_runs import_records isoflop_runs laws
         read_records read_samples records_from records_from_table register_law simulate_records
         write_records

@@ -63,8 +63,12 @@ class Demand:
     inference_tokens: float = 0.0
     unique_tokens: float | None = None
     repetition: Repetition | None = None  # where unique tokens are limited
+    max_params: float | None = None  # the largest model that can be trained at all
 
     def __post_init__(self) -> None:
+        most = self.max_params
+        if most is not None and not (np.isfinite(most) and most >= 1):
+            raise ForecastError(f"at most {most:g} parameters; give a finite number from one")
         unique = self.unique_tokens
         if unique is not None and not (np.isfinite(unique) and unique > 0):
             raise ForecastError(f"{unique:g} unique tokens; give a finite number above zero")
@@ -91,9 +95,22 @@ class Demand:
         r = float(np.exp(flops.log(np.log(params))))
         return INFERENCE_SHARE * self.inference_tokens * r * params
 
+    def at_most(self, log_params: FloatArray) -> FloatArray:
+        """Log params, cut where a model could not be trained."""
+        return log_params if self.max_params is None else np.minimum(log_params, self.log_most)
+
+    @property
+    def log_most(self) -> float:
+        """Log of the largest size; infinite where any can be trained."""
+        return np.inf if self.max_params is None else float(np.log(self.max_params))
+
     def best_of_all(self, forecaster: Forecaster, log_budget: FloatArray) -> FloatArray:
-        """Best log params (budgets,) by the laws together: the size that a forecast gives a budget,
-        moved by as much as the demand moves the laws' own, by their weights."""
+        """Best log params (budgets,) that can be trained, by the laws together: the size that a
+        forecast gives a budget, moved by as much as the demand moves the laws' own, by their
+        weights."""
+        return self.at_most(self._best_of_all(forecaster, log_budget))
+
+    def _best_of_all(self, forecaster: Forecaster, log_budget: FloatArray) -> FloatArray:
         ensemble = forecaster.ensemble
         together = best_log_params(forecaster, log_budget)
         if self.asks_nothing:
@@ -175,10 +192,15 @@ class Demand:
 
 
 def demand_for(
-    records: Records, inference_tokens: float, unique_tokens: float | None
+    records: Records,
+    inference_tokens: float,
+    unique_tokens: float | None,
+    max_params: float | None = None,
 ) -> tuple[Demand, DataConstrained | None]:
     """The demand, and the law of repeated data where the runs themselves tell it."""
-    demand = Demand(inference_tokens=inference_tokens, unique_tokens=unique_tokens)
+    demand = Demand(
+        inference_tokens=inference_tokens, unique_tokens=unique_tokens, max_params=max_params
+    )
     if unique_tokens is None:
         return demand, None
     law = _fitted_repetition(records)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.decisions.demand import Demand, demand_for, with_effective_data
+from analysis.decisions.flat_region import around_budget
 from analysis.display import Result, plain_values
 from analysis.fitting.flops_per_param_token import FlopsPerParamToken
 from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 
 
 RATIO_ROOM = 0.1  # ln: so near to the tokens per parameter of the runs is among them
-_BLANK_WHERE_UNSUPPORTED = ("params", "tokens", "loss", "loss_at_half_size", "loss_at_twice_size")
+_AROUND = (
+    *("loss_at_half_size", "loss_at_twice_size"),
+    *("wasted_at_half_size", "wasted_at_twice_size", "gain_of_doubling"),
+)
+_BLANK_WHERE_UNSUPPORTED = ("params", "tokens", "loss", *_AROUND)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -52,6 +57,9 @@ class OptimalSplit(Result):
     loss_range: Mapping[float, Interval]  # of a new run's loss; empty where data repeat
     loss_at_half_size: float | None  # of the same budget, by the same laws
     loss_at_twice_size: float | None
+    wasted_at_half_size: float | None  # share of the budget without which the best size is as good
+    wasted_at_twice_size: float | None
+    gain_of_doubling: float | None  # how much lower the loss is with twice the budget
     law: str  # which law or laws answered
     source: str  # of the runs that answered
     runs: int
@@ -109,7 +117,8 @@ class Allocation(Result):
     def to_frame(self) -> "DataFrame":
         """One row per budget: params and tokens (blank where they are not supported), training
         FLOP, params_low_90 and so on (by the levels), the loss there and at half and twice the
-        size, decades_beyond, the codes of its limits."""
+        size, the share of the budget that such a size wastes, what twice the budget gains,
+        decades_beyond, the codes of its limits."""
         import pandas as pd
 
         shown = [split.in_meaningful_digits() for split in self.splits]
@@ -124,8 +133,7 @@ class Allocation(Result):
                     **interval_columns(split.tokens_range, of="tokens"),
                     "loss": split.loss,
                     **interval_columns(split.loss_range, of="loss"),
-                    "loss_at_half_size": split.loss_at_half_size,
-                    "loss_at_twice_size": split.loss_at_twice_size,
+                    **{name: getattr(split, name) for name in _AROUND},
                     "decades_beyond": split.decades_beyond,
                     "limits": codes(split.limits),
                 }
@@ -139,21 +147,22 @@ def allocate(
     *train_flops: npt.ArrayLike,
     inference_tokens: float = 0.0,
     unique_tokens: float | None = None,
+    max_params: float | None = None,
     options: ForecastOptions = DEFAULT,
 ) -> Allocation:
     """The best params and training tokens for each budget in FLOP, by the weighted candidate laws.
 
     C = r N D, with r(N) the FLOP per parameter and token of the table's own runs of that size.
     ``inference_tokens`` are served by the model out of the same budget; ``unique_tokens`` is how
-    many distinct tokens there are to train on (`analysis.decisions.demand` says how both enter).
-    Raises ForecastError where size and tokens do not vary independently in the runs, and for
-    ``options`` along one column.
+    many distinct tokens there are to train on (`analysis.decisions.demand` says how both enter); no
+    model has more than ``max_params``. Raises ForecastError where size and tokens do not vary
+    independently in the runs, and for ``options`` along one column.
     """
     if options.x is not None:
         raise ForecastError(f"a forecast along {options.x} knows no split between size and tokens")
     records = records_from(records)
     budgets = Targets.flops(*train_flops).columns["train_flops"]
-    demand, repeating = demand_for(records, inference_tokens, unique_tokens)
+    demand, repeating = demand_for(records, inference_tokens, unique_tokens, max_params)
     question = pose(records, ("params", "tokens"), options)
     forecaster = prepare(with_effective_data(question, repeating, demand), options)
     flops, log_budgets = forecaster.ladder.flops, np.log(budgets)
@@ -163,12 +172,10 @@ def allocate(
     beyond = question.ladder.distance(inputs, flops.log_compute(log_best, log_trained))
     check_distance(beyond)
     log_params = _draws(forecaster, demand, log_budgets, beyond, options)
-    names = "; ".join(c.name for c in question.candidates)  # some hold a comma
-    answered_by = f"weighted laws ({names})" if len(question.candidates) > 1 else names
+    answered_by = _names_of([candidate.name for candidate in question.candidates])
     trained = flops.log_compute(log_best, log_trained)
     there = replace(log_forecast(forecaster, inputs, trained, options), distance=beyond)
     against = target_limits(forecaster, there)
-    shared = question.limits + demand.limits
     evidence = _evidence(forecaster, there)
     losses = _losses(forecaster, demand, log_budgets, log_best, options)
     splits = tuple(
@@ -186,14 +193,20 @@ def allocate(
             runs=len(question.ladder),
             evidence=evidence[i],
             notes=records.told,
-            limits=shared
+            limits=(question.limits + demand.limits)
             + (against[i] or too_wide(log_params[i], "the best size"))
+            + _too_large(forecaster, demand, float(log_budgets[i]))
             + _unusual_ratio(question.ladder, log_trained[i] - log_best[i])
             + _endless(float(budget), log_params[i]),
         )
         for i, budget in enumerate(budgets)
     )
     return Allocation(splits=splits, notes=records.told)
+
+
+def _names_of(laws: Sequence[str]) -> str:
+    """Who answers, in words."""
+    return f"weighted laws ({'; '.join(laws)})" if len(laws) > 1 else laws[0]  # some hold a comma
 
 
 def _split(
@@ -228,8 +241,29 @@ def _split(
         return split
     trained = split.shown(split.train_flops) if served else budget
     nothing: dict[str, Any] = dict.fromkeys(("params", "tokens", "flops_per_param_token"))
-    nothing |= dict.fromkeys(("loss_at_half_size", "loss_at_twice_size"))
+    nothing |= dict.fromkeys(_AROUND)
     return replace(split, **nothing, train_flops=trained)
+
+
+def _too_large(forecaster: Forecaster, demand: Demand, log_budget: float) -> tuple[Limit, ...]:
+    """That the best size is larger than any that can be trained, and what that costs."""
+    free, at = replace(demand, max_params=None), np.array([log_budget])
+    log_n = free.best_of_all(forecaster, at)
+    if demand.log_most >= log_n[0]:
+        return ()
+    text = (
+        f"{np.exp(log_budget):.3g} FLOP: the best size of {np.exp(log_n[0]):.3g} parameters is "
+        f"more than can be trained; the split is that of the largest, {demand.max_params:.3g}"
+    )
+    if demand.repetition is None:
+        flops, ensemble = forecaster.ladder.flops, forecaster.ensemble
+        values = [
+            ensemble.values(np.column_stack([n, demand.log_tokens(flops, at, n)]))[0]
+            for n in (log_n, demand.at_most(log_n))
+        ]
+        rise = float(ensemble.first_weights @ (values[1] - values[0]))
+        text += f", whose loss is {100 * np.expm1(rise):+.2g}%"
+    return (Limit(LimitCode.SIZE_CAPPED, text),)
 
 
 def _unusual_ratio(ladder: Ladder, log_ratio: float) -> tuple[Limit, ...]:
@@ -274,8 +308,8 @@ def _losses(
 
     Nothing where data repeat: what a run is worth is then no function of its size and tokens.
     """
-    missed = {"loss_at_half_size": np.log(0.5), "loss_at_twice_size": np.log(2.0)}
-    nothing: dict[str, Any] = {"loss": None, "loss_range": {}, **dict.fromkeys(missed)}
+    missed = {"half": np.log(0.5), "twice": np.log(2.0)}
+    nothing: dict[str, Any] = {"loss": None, "loss_range": {}, **dict.fromkeys(_AROUND)}
     if demand.repetition is not None:
         return [nothing for _ in log_budgets]
     flops, ensemble = forecaster.ladder.flops, forecaster.ensemble
@@ -292,10 +326,14 @@ def _losses(
         told = {**nothing, "loss_range": ranges}
         if not against:
             told["loss"] = float(np.exp(answer.centre[i]))
+            around = around_budget(forecaster, demand, float(log_budgets[i]), weights[i])
+            told["gain_of_doubling"] = float(told["loss"] * -np.expm1(around.of_doubling))
             for name, at in zip(missed, others, strict=True):
-                if at[i, 1] > 0:  # else serving such a model takes the whole budget
-                    rise = weights[i] @ (ensemble.values(at[i : i + 1])[0] - values[i])
-                    told[name] = float(np.exp(answer.centre[i] + rise))
+                if at[i, 1] <= 0 or at[i, 0] > demand.log_most:
+                    continue  # serving such a model takes the whole budget, or it cannot be trained
+                rise = float(weights[i] @ (ensemble.values(at[i : i + 1])[0] - values[i]))
+                told[f"loss_at_{name}_size"] = float(np.exp(answer.centre[i] + rise))
+                told[f"wasted_at_{name}_size"] = around.wasted(rise)
         found.append(told)
     return found
 
@@ -325,7 +363,7 @@ def _draws(
             covariance = widen * member.solution.covariance
             theta = rng.multivariate_normal(member.solution.theta, covariance, size=count)
             best_of = demand.best_log_params(ensemble, member, theta, log_compute[i : i + 1])
-            parts.append(best_of[:, 0])
+            parts.append(demand.at_most(best_of[:, 0]))
         best[i] = np.concatenate(parts)
     return best
 

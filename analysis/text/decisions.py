@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 
 from analysis.decisions.budget_for_loss import BudgetForLoss
+from analysis.decisions.buildable import BuildableShape
+from analysis.decisions.money import BudgetPlan, PlannedBudget
 from analysis.decisions.optimal_split import Allocation, OptimalSplit
 from analysis.intervals import telling_digits
-from analysis.text.numbers import digits_apart
+from analysis.text.numbers import (
+    amount_in_words,
+    bytes_in_words,
+    count_in_words,
+    digits_apart,
+    energy_in_words,
+    hours_in_words,
+)
 from analysis.text.tables import FARTHEST
 from scaling.display import Block, Section, Table, answer_alone, as_text
 from scaling.limits import LimitCode, texts
@@ -106,16 +115,18 @@ def _losses(splits: Sequence[OptimalSplit]) -> list[Block]:
             for at in (split.loss_at_half_size, split.loss_at_twice_size)
         ]
         told = "unsupported" if loss is None else f"{loss:.{places}g}"
-        rows.append([f"{split.budget:.{digits}g}", told, *ends, *rises])
+        gain = "-" if split.gain_of_doubling is None else f"{-split.gain_of_doubling:+.2g}"
+        rows.append([f"{split.budget:.{digits}g}", told, *ends, *rises, gain])
     return [
         "",
-        Table([*header, "at half the size", "at twice"], rows),
-        "intervals are of the loss of a new run; the last columns are what a wrong size costs",
+        Table([*header, "at half the size", "at twice", "with twice the budget"], rows),
+        "intervals are of the loss of a new run; the columns behind them are what a wrong size "
+        "costs, and what a doubling gains",
     ]
 
 
-def splits_blocks(splits: Sequence[OptimalSplit]) -> list[Block]:
-    """The best size and tokens of each budget, and which law says so."""
+def splits_blocks(splits: Sequence[OptimalSplit], beside: Sequence[Block] = ()) -> list[Block]:
+    """The best size and tokens of each budget, what else is said of them, and which law says so."""
     levels = list(splits[0].params_range)
     header = ["budget", "params N", "tokens D", "D/N", "training FLOP"]
     digits = digits_apart(split.budget for split in splits)
@@ -135,6 +146,7 @@ def splits_blocks(splits: Sequence[OptimalSplit]) -> list[Block]:
         Table(header, rows),
         "ranges are of the best size and tokens, not of a run's loss",
         *_losses(splits),
+        *beside,
         "",
         f"answered by: {splits[0].law}",
         OF_ONE_LAW,
@@ -142,3 +154,104 @@ def splits_blocks(splits: Sequence[OptimalSplit]) -> list[Block]:
         f"({FARTHEST})",
         Section("limits", [*against, *texts(shared, without=(LimitCode.UNSUPPORTED,))]),
     ]
+
+
+def plan_text(plan: BudgetPlan, *, alone: bool = False) -> str:
+    """What budgets buy and take, as text; ``alone``: without what it rests on."""
+    blocks = plan_blocks(plan)
+    return as_text(answer_alone(blocks) if alone else blocks)
+
+
+def plan_blocks(plan: BudgetPlan) -> list[Block]:
+    """What each budget buys, as `splits_blocks` says it, what it takes, and what is assumed."""
+    digits = digits_apart(planned.split.budget for planned in plan)
+    tables: list[Block] = []
+    for head, cells in ((_MONEY, money_cells), (_BUILT, _built_cells)):
+        rows = [cells(planned, plan) for planned in plan]
+        shown = [i for i in range(len(head)) if any(row[i] != "-" for row in rows)]
+        if shown:
+            header = ["budget", *(head[i].format(**_named(plan)) for i in shown)]
+            budgets = (f"{planned.split.budget:.{digits}g}" for planned in plan)
+            table = [[b, *(row[i] for i in shown)] for b, row in zip(budgets, rows, strict=True)]
+            tables += ["", Table(header, table)]
+    if any(planned.split.wasted_at_half_size is not None for planned in plan):
+        tables.append(
+            "wasted: a model of half, or twice, the best size reaches what the best one reaches "
+            "with so much less"
+        )
+    *blocks, limits = splits_blocks(plan.splits, tables)
+    assert isinstance(limits, Section)
+    told = [*limits.sentences, *texts(plan.limits)]
+    return [
+        *blocks,
+        Section("assumed", [one.text for one in plan.assumed]),
+        Section("limits", told),
+    ]
+
+
+_MONEY = (
+    *("device hours", "cost{currency}", "energy", "{devices}", "devices for {deadline}"),
+    *("wasted at half the size", "at twice"),
+)
+_BUILT = ("nearest shape", "its parameters", "state", "devices that hold it")
+
+
+def _named(plan: BudgetPlan) -> dict[str, str]:
+    """What the heads of tables name."""
+    means = plan.hardware
+    deadline = "" if means.deadline is None else hours_in_words(means.deadline / 3600)
+    return {
+        "currency": f" {plan.currency}".rstrip(),
+        "devices": "" if means.devices is None else f"on {counted(means.devices, 'device')}",
+        "deadline": deadline,
+    }
+
+
+def money_heads(plan: BudgetPlan) -> list[str]:
+    """What the cells of `money_cells` are."""
+    return [head.format(**_named(plan)) for head in _MONEY]
+
+
+def money_cells(planned: PlannedBudget, plan: BudgetPlan) -> list[str]:
+    """Device hours, cost, energy, wall time, devices for the deadline, and what a wrong size
+    wastes; a dash for what is not known."""
+    split = planned.split
+    wasted = (
+        (split.wasted_at_half_size, planned.wasted_cost_at_half_size),
+        (split.wasted_at_twice_size, planned.wasted_cost_at_twice_size),
+    )
+    energy = planned.energy_kwh
+    return [
+        "-" if planned.device_hours is None else amount_in_words(planned.device_hours),
+        "-" if planned.cost is None else amount_in_words(planned.cost),
+        "-" if energy is None else energy_in_words(energy),
+        "-" if planned.wall_hours is None else hours_in_words(planned.wall_hours),
+        "-" if planned.devices_for_deadline is None else f"{planned.devices_for_deadline:,}",
+        *(
+            "-"
+            if share is None
+            else f"{100 * share:.2g}%" + ("" if cost is None else f" ({amount_in_words(cost)})")
+            for share, cost in wasted
+        ),
+    ]
+
+
+def _built_cells(planned: PlannedBudget, plan: BudgetPlan) -> list[str]:
+    return built_cells(planned)
+
+
+def built_cells(planned: PlannedBudget) -> list[str]:
+    """The nearest shape and its parameters, the state and the devices that hold it; a dash for what
+    is not known."""
+    shape, state, devices = planned.shape, planned.state_bytes, planned.devices_for_memory
+    return [
+        "-" if shape is None else shape_in_words(shape),
+        "-" if shape is None else count_in_words(shape.params),
+        "-" if state is None else bytes_in_words(state),
+        "-" if devices is None else f"{devices:,}",
+    ]
+
+
+def shape_in_words(shape: BuildableShape) -> str:
+    """Width, depth and heads."""
+    return f"width {shape.width}, depth {shape.depth}, {counted(shape.heads, 'head')}"

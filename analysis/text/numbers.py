@@ -106,6 +106,38 @@ def in_print(sentence: str) -> str:
     return _NEGATIVE.sub(MINUS, sentence.replace("+-", "\u00b1"))
 
 
+def amount_in_words(value: float) -> str:
+    """Money or hours to three digits, from a thousand to the unit: 0.0312, 12.5, 13,412."""
+    if value >= 999_999.5:
+        return count_in_words(value)
+    return f"{value:,.0f}" if value >= 999.5 else f"{value:.3g}"
+
+
+def hours_in_words(hours: float) -> str:
+    """A duration to three digits: 40 s, 12.5 min, 9.3 h, 12 days."""
+    for unit, seconds, most in (("s", 1, 99.5), ("min", 60, 99.5), ("h", 3600, 47.95)):
+        if hours * 3600 / seconds < most:
+            return f"{hours * 3600 / seconds:.3g} {unit}"
+    days = hours / 24
+    return f"{days:.3g} days" if days < 999.5 else f"{count_in_words(days)} days"
+
+
+def bytes_in_words(value: float) -> str:
+    """Memory to three digits: 16 kB, 80 GB."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value:.3g} B"
+
+
+def energy_in_words(kwh: float) -> str:
+    """Energy to three digits: 31 Wh, 4.2 MWh."""
+    for unit, scale in (("GWh", 1e6), ("MWh", 1e3), ("kWh", 1.0)):
+        if kwh >= 0.9995 * scale:
+            return f"{kwh / scale:.3g} {unit}"
+    return f"{1000 * kwh:.3g} Wh"
+
+
 def _scientific(value: float, digits: int) -> tuple[str, int]:
     mantissa, power = f"{value:.{digits - 1}e}".split("e")
     return mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa, int(power)

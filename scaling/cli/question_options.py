@@ -2,7 +2,7 @@
 
 import argparse
 
-from scaling.cli.budgets import budget, given_number
+from scaling.cli.budgets import budget, given_number, hardware
 from scaling.cli.options import Options, file_ending, whole
 
 
@@ -150,12 +150,18 @@ def allocation(command: argparse.ArgumentParser) -> None:
     """Which budgets to split, and what else they must pay for."""
     _budgets(command)
     command.add_argument("--target-loss", nargs="+", help=argparse.SUPPRESS)  # answered elsewhere
+    paying(command)
+    _levels(command, "of the best size and tokens")
+
+
+def paying(command: argparse.ArgumentParser) -> None:
+    """What budgets must pay for besides training on fresh data, and what they are spent on."""
     for flag, metavar, default, text in (
         ("--inference-tokens", "T", 0.0, "tokens to be served out of the same budget"),
         ("--unique-tokens", "U", None, "distinct tokens there are to train on"),
     ):
         command.add_argument(flag, metavar=metavar, type=given_number, default=default, help=text)
-    _levels(command, "of the best size and tokens")
+    hardware(command)
 
 
 def figure(command: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 import os
 
+from scaling.compute import STATE_BYTES_PER_PARAM
 from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
 from sweeps.models.registry import find_family
@@ -9,9 +10,8 @@ from sweeps.planning.packing import uses_cuda
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
 
-#: float32 weights, gradient and two moments, and the root of one that AdamW draws in between (or,
-#: in bf16, the copy of the weights that computes and its gradient).
-BYTES_PER_PARAM = 20
+#: What `scaling allocate` counts with, too.
+BYTES_PER_PARAM = STATE_BYTES_PER_PARAM
 
 
 def state_bytes(run: RunPlan, launch: LaunchConfig) -> int:

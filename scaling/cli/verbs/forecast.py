@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaling.cli.budgets import asked_hardware
 from scaling.cli.inputs import (
     assignments,
     constants_held,
@@ -125,8 +126,9 @@ def forecast(arguments: Arguments) -> None:
 
 def allocate(arguments: Arguments) -> None:
     """Split budgets between model size and tokens, with intervals; inference and data limits."""
+    from analysis.decisions.money import plan_budgets
     from analysis.decisions.optimal_split import allocate as split_budgets
-    from analysis.text.decisions import splits_text
+    from analysis.text.decisions import plan_text, splits_text
 
     if arguments.target_loss:
         raise ConfigError(
@@ -134,16 +136,23 @@ def allocate(arguments: Arguments) -> None:
             f"{' '.join(map(printable, arguments.target_loss))}` says which budget reaches a loss, "
             "and `allocate --flops` splits that"
         )
-    if not arguments.flops:
-        raise ConfigError("no budget to split; give one or more with --flops C")
+    hardware = asked_hardware(arguments)
+    if not arguments.flops and not (hardware and hardware.deadline and hardware.devices):
+        raise ConfigError(
+            "no budget to split; give one or more with --flops C, or --devices with --deadline"
+        )
     records, options = load_to_forecast(arguments)
-    splits = split_budgets(
-        records,
-        *arguments.flops,
-        inference_tokens=arguments.inference_tokens,
-        unique_tokens=arguments.unique_tokens,
-        options=options,
-    )
+    besides = {
+        "inference_tokens": arguments.inference_tokens,
+        "unique_tokens": arguments.unique_tokens,
+        "options": options,
+    }
+    if hardware is not None:
+        plan = plan_budgets(records, *(arguments.flops or ()), hardware=hardware, **besides)
+        told = [*plan.limits, *(limit for split in plan.splits for limit in split.limits)]
+        answer(plan.to_json(), partial(plan_text, plan, alone=arguments.quiet), arguments, told)
+        return
+    splits = split_budgets(records, *arguments.flops, **besides)
     limits = [limit for split in splits for limit in split.limits]
     text = partial(splits_text, alone=arguments.quiet)
     answer(splits.to_json(), lambda: text(splits.splits), arguments, limits)
