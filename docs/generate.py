@@ -26,6 +26,7 @@ from scaling.references import BASELINE, BASELINES, NEVER, UNSEEN
 from scaling.tables.numbers import number
 from scaling.tables.spellings import LOSS_WORDS, NO_LOSS, QUANTITIES, meaning_of
 from sweeps.config.describe import field_docstrings, settings_of
+from sweeps.config.recipe import Recipe
 from sweeps.config.section import Section
 from sweeps.config.sweep import SweepConfig
 
@@ -177,6 +178,43 @@ def config_page() -> str:
     return "\n".join([*parts, _table(["key", "names"], [[k, _codes(v)] for k, v in named.items()])])
 
 
+def recipes_page() -> str:
+    """Every constant of every recipe: where its value comes from."""
+    from sweeps.config.evidence import evidence_in_words
+    from sweeps.config.recipe import RECIPES
+
+    parts = [
+        "# Recipes, constant by constant\n",
+        _WRITTEN.format(source="`sweeps/config/recipe.py` and `sweeps/config/evidence.py`"),
+        "Where each value comes from: measured on runs of this project ([the log](../log.md) has "
+        "the section), taken from a paper, or\nnever varied. The interval is where the best value "
+        "lies as far as it was measured: a value at its edge, or outside, is one that a later\n"
+        "measurement speaks against. What a constant does is said "
+        "[there](config.md#recipe-overrides). Cells are width : FLOP.\n",
+    ]
+    for recipe in RECIPES.values():
+        said = evidence_in_words(recipe)
+        parts += [f"\n## {recipe.name}\n", f"{said[0].upper()}{said[1:]}.\n"]
+        parts.append(_evidence_table(recipe))
+    return "\n".join(parts)
+
+
+def _evidence_table(recipe: Recipe) -> str:
+    from sweeps.config.evidence import evidence_of
+
+    rows = [
+        [
+            f"`{name}`",
+            f"`{row.value}`",
+            "" if row.interval is None else "{:g} to {:g}".format(*row.interval),
+            row.origin,
+            row.basis + (f" (log: {row.where})" if row.where else ""),
+        ]
+        for name, row in evidence_of(recipe).items()
+    ]
+    return _table(["constant", "value", "interval", "origin", "on what"], rows)
+
+
 def verbs_page() -> str:
     """Every verb of the command line with its arguments and options."""
     (verbs,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
@@ -279,6 +317,7 @@ def _examples(docstring: str) -> list[str]:
 PAGES = {
     "columns.md": columns_page,
     "config.md": config_page,
+    "recipes.md": recipes_page,
     "laws.md": laws_page,
     "limits.md": limits_page,
     **{f"python_{name.split('.')[-1]}.md": partial(package_page, name) for name in PACKAGES},

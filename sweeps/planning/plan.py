@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scaling.errors import ConfigError
+from sweeps.config.evidence import evidence_of
 from sweeps.config.recipe import Recipe
 from sweeps.config.sweep import Grid, SweepConfig, recipe_of
 from sweeps.config.targets import TargetsConfig
@@ -100,6 +101,10 @@ class SweepPlan:
             "marginal_flops": self.marginal_flops,
             "process_seconds": round(self.process_seconds, 1),
             "wall_seconds": round(self.wall_seconds, 1),
+            "recipe_evidence": {
+                name: dataclasses.asdict(row)
+                for name, row in evidence_of(recipe_of(self.config)).items()
+            },
             **further,
             "runs": [
                 {

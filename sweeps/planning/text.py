@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scaling.words import counted
+from sweeps.config.evidence import evidence_in_words
 from sweeps.config.recipe import RECIPES, Recipe
 from sweeps.config.sweep import recipe_of
 from sweeps.models.family import blocks_said
@@ -89,6 +90,10 @@ def recipe_text(plan: SweepPlan) -> str:
         f"{recipe.learning_rate_rule}, batch ^ {recipe.learning_rate_batch_exponent:g}, "
         f"tokens ^ {recipe.learning_rate_tokens_exponent:g}\n"
     )
+    stated = {*plan.config.recipe.overrides}
+    if plan.config.schedule is not None:
+        stated.add("schedule")
+    rule += f"{evidence_in_words(recipe, stated)}: docs/reference/recipes.md\n"
     if any(run.settings.falling_rate for run in plan.runs):
         rule += (
             f"until a decay begins the rate falls as the tokens so far ^ "

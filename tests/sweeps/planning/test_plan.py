@@ -161,6 +161,7 @@ def test_a_run_that_would_end_within_its_warm_up_is_refused(tiny_mapping):
 def test_the_json_of_a_plan_holds_every_run_and_the_totals(tiny_mapping):
     plan = planned(tiny_mapping)
     document = json.loads(plan.to_json())
+    assert document["recipe_evidence"]["beta1"]["origin"] == "unmeasured"
     assert [run["run_id"] for run in document["runs"]] == [run.run_id for run in plan.runs]
     assert document["train_flops"] == sum(run.train_flops for run in plan.runs)
     assert document["config"]["grid"]["width"] == [16, 32]
