@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from analysis.decisions.buildable import BuildableShape, ShapeRule, shape_rule
+from analysis.decisions.by_approach import ApproachAnswer, by_approach
 from analysis.decisions.optimal_split import Allocation, OptimalSplit, allocate
 from analysis.decisions.speed import Assumption, Speed, measured_speed, power_of, stated_speed
 from analysis.display import Result
+from analysis.fitting.result import Fit
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from scaling.amounts import Price
 from scaling.compute import STATE_BYTES_PER_PARAM
@@ -107,6 +109,7 @@ class BudgetPlan(Result):
     currency: str  # empty where it was not said
     assumed: tuple[Assumption, ...]
     limits: tuple[Limit, ...]
+    approaches: tuple[ApproachAnswer, ...] = ()  # by which the splits may be checked
     hardware: Hardware = field(compare=False)
 
     def __iter__(self) -> Iterator[PlannedBudget]:
@@ -156,13 +159,17 @@ def plan_budgets(
     hardware: Hardware | None = None,
     inference_tokens: float = 0.0,
     unique_tokens: float | None = None,
+    approaches: bool = False,
+    surface: Fit | None = None,
     options: ForecastOptions = DEFAULT,
 ) -> BudgetPlan:
     """What each budget in FLOP buys, as `allocate` splits it, and what it takes of ``hardware``.
 
     Without budgets: what its devices compute until its deadline. Speed is stated (MFU), or else
-    measured by the runs themselves. Raises ForecastError as `allocate` does, where a price or a
-    deadline is given and nothing tells how fast a device is, and without any budget.
+    measured by the runs themselves. With ``approaches`` simpler approaches are asked too; of
+    these ``surface`` is the third's law, where it was fitted already. Raises ForecastError as
+    `allocate` does, where a price or a deadline is given and nothing tells how fast a device is,
+    and without any budget.
     """
     records, means = records_from(records), hardware or Hardware()
     speed = _speed(records, means)
@@ -190,6 +197,15 @@ def plan_budgets(
         currency=means.price.currency if means.price else "",
         assumed=tuple(assumed),
         limits=_limits(budgets, means),
+        approaches=by_approach(
+            records,
+            splits.splits,
+            surface=surface,
+            confidence_level=options.confidence_levels[0],
+            seed=options.seed,
+        )
+        if approaches
+        else (),
         hardware=means,
         notes=records.told,
     )

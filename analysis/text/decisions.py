@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from analysis.approaches.side_by_side import power_text
 from analysis.decisions.budget_for_loss import BudgetForLoss
 from analysis.decisions.buildable import BuildableShape
+from analysis.decisions.by_approach import SHARED_BIAS
 from analysis.decisions.money import BudgetPlan, PlannedBudget
 from analysis.decisions.optimal_split import Allocation, OptimalSplit
 from analysis.intervals import telling_digits
@@ -179,6 +181,8 @@ def plan_blocks(plan: BudgetPlan) -> list[Block]:
             "wasted: a model of half, or twice, the best size reaches what the best one reaches "
             "with so much less"
         )
+    if plan.approaches:
+        tables += ["", Table(*approach_cells(plan)), *approach_lines(plan)]
     *blocks, limits = splits_blocks(plan.splits, tables)
     assert isinstance(limits, Section)
     told = [*limits.sentences, *texts(plan.limits)]
@@ -255,3 +259,30 @@ def built_cells(planned: PlannedBudget) -> list[str]:
 def shape_in_words(shape: BuildableShape) -> str:
     """Width, depth and heads."""
     return f"width {shape.width}, depth {shape.depth}, {counted(shape.heads, 'head')}"
+
+
+def approach_cells(plan: BudgetPlan) -> tuple[list[str], list[list[str]]]:
+    """The best sizes and tokens by each approach: a head and rows."""
+    digits = digits_apart(planned.split.budget for planned in plan)
+    budgets = [f"{planned.split.budget:.{digits}g}" for planned in plan]
+    head = ["approach", "exponent of N", *(f"{s} at {b}" for b in budgets for s in ("N", "D"))]
+    rows = []
+    for one in plan.approaches:
+        exponent = "-" if one.exponent is None else f"{one.exponent:.3f}"
+        if one.exponent is not None and one.interval is not None:
+            exponent = power_text(one.exponent, one.interval).removeprefix("C^")
+        sizes = [v for pair in zip(one.params, one.tokens, strict=True) for v in pair]
+        rows.append([one.approach, exponent, *("-" if v is None else f"{v:.3g}" for v in sizes)])
+    return head, rows
+
+
+def approach_lines(plan: BudgetPlan) -> list[str]:
+    """What is known of the approaches, and why one has no answer, in sentences."""
+    told = [f"{one.approach}: {one.known_bias}" for one in plan.approaches]
+    told += [
+        f"{one.approach}: no answer ({limit.text})"
+        for one in plan.approaches
+        for limit in one.limits
+        if limit.code is LimitCode.NO_ANSWER
+    ]
+    return [*told, SHARED_BIAS]

@@ -151,6 +151,11 @@ def allocation(command: argparse.ArgumentParser) -> None:
     _budgets(command)
     command.add_argument("--target-loss", nargs="+", help=argparse.SUPPRESS)  # answered elsewhere
     paying(command)
+    command.add_argument(
+        "--approaches",
+        action="store_true",
+        help="the best sizes by Approaches 1, 2 and 3 beside the weighted laws, and their biases",
+    )
     _levels(command, "of the best size and tokens")
 
 

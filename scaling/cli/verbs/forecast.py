@@ -147,8 +147,9 @@ def allocate(arguments: Arguments) -> None:
         "unique_tokens": arguments.unique_tokens,
         "options": options,
     }
-    if hardware is not None:
-        plan = plan_budgets(records, *(arguments.flops or ()), hardware=hardware, **besides)
+    if hardware is not None or arguments.approaches:
+        besides |= {"hardware": hardware, "approaches": arguments.approaches}
+        plan = plan_budgets(records, *(arguments.flops or ()), **besides)
         told = [*plan.limits, *(limit for split in plan.splits for limit in split.limits)]
         answer(plan.to_json(), partial(plan_text, plan, alone=arguments.quiet), arguments, told)
         return
