@@ -70,12 +70,12 @@ def log_forecast(source: "RunStore | str") -> None:
 
     The verb has answered by then: a store that does not take it costs a line on standard error.
     """
+    if isinstance(source, str) and not source.startswith("mlflow:"):
+        return
     from scaling.store.run_store import RunStore
 
     try:
         if isinstance(source, str):
-            if not source.startswith("mlflow:"):
-                return
             source = RunStore.find(source.removeprefix("mlflow:"))
         _log_forecast(source)
     except StoreError as error:

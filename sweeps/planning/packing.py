@@ -74,7 +74,7 @@ def pack_runs(runs: Sequence[RunPlan], launch: LaunchConfig) -> tuple[Pack, ...]
         for size in [replicas_for(rows[0][-1], launch)]
         for first in range(0, len(rows), size)
     ]
-    while len(packs) < launch.workers:
+    while packs and len(packs) < launch.workers:
         largest = max(packs, key=lambda pack: (len(pack.replicas) > 1, pack.train_flops))
         if len(largest.replicas) == 1:
             break

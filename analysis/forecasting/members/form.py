@@ -20,8 +20,11 @@ def log_sum(one: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray]
     apart = one - other
     smaller = np.exp(-np.abs(apart))  # over the larger
     both = 1 + smaller
-    share = np.where(apart < 0, smaller, 1.0) / both
-    return np.maximum(one, other) + np.log(both), share
+    share = np.where(apart < 0, smaller, 1.0)
+    share /= both
+    total = np.log(both, out=both)
+    total += np.maximum(one, other)
+    return total, share
 
 
 class Form:

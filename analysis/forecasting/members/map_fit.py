@@ -149,43 +149,51 @@ def _descend(
     problem: Problem, starts: FloatArray, scale: float, *, tolerance: float
 ) -> tuple[FloatArray, FloatArray]:
     """Levenberg-Marquardt from every start; returns the ends (batch, p) and their objectives."""
-    theta = starts.copy()
+    theta, ends = starts.copy(), starts.copy()
     value, jacobian = problem.evaluate(theta, problem.x)
     residuals = problem.y - value
     objective = _objective(problem, theta, residuals, scale)
+    lowest = objective.copy()
     damping = np.full(len(theta), 1e-2)
-    active = np.arange(len(theta))
+    active = np.arange(len(theta))  # which starts the rows of all of these belong to
     identity = np.eye(theta.shape[1])
     for _ in range(MAX_STEPS):
-        matrix, gradient = _normal_equations(
-            problem, theta[active], residuals[active], jacobian[active], scale
-        )
+        matrix, gradient = _normal_equations(problem, theta, residuals, jacobian, scale)
         diagonal = np.einsum("bii->bi", matrix) + 1e-9
-        damped = matrix + (damping[active, None] * diagonal)[..., None] * identity
+        damped = matrix + (damping[:, None] * diagonal)[..., None] * identity
         step = np.clip(np.linalg.solve(damped, gradient[..., None])[..., 0], -3, 3)
-        trial = theta[active] + step
+        trial = theta + step
         value, trial_jacobian = problem.evaluate(trial, problem.x)
         trial_residuals = problem.y - value
         trial_objective = _objective(problem, trial, trial_residuals, scale)
-        gain = objective[active] - trial_objective
+        gain = objective - trial_objective
         better = gain > 0
-        won = active[better]
-        theta[won], residuals[won] = trial[better], trial_residuals[better]
-        jacobian[won], objective[won] = trial_jacobian[better], trial_objective[better]
-        damping[active] = np.where(better, damping[active] / 5, damping[active] * 8)
-        small = better & (gain < tolerance * (objective[active] + 1e-12))
-        stuck = damping[active] > 1e5
-        active = active[~(small | stuck)]
-        if not len(active):
-            break
-    return theta, objective
+        small = better & (gain < tolerance * (trial_objective + 1e-12))
+        damping = np.where(better, damping / 5, damping * 8)
+        if better.all():
+            theta, residuals, jacobian = trial, trial_residuals, trial_jacobian
+            objective = trial_objective
+        else:
+            theta[better], residuals[better] = trial[better], trial_residuals[better]
+            jacobian[better], objective[better] = trial_jacobian[better], trial_objective[better]
+        going = ~(small | (damping > 1e5))
+        if not going.all():
+            ends[active], lowest[active] = theta, objective
+            active, damping = active[going], damping[going]
+            if not len(active):
+                return ends, lowest
+            theta, residuals, jacobian = theta[going], residuals[going], jacobian[going]
+            objective = objective[going]
+    ends[active], lowest[active] = theta, objective
+    return ends, lowest
 
 
 def _objective(
     problem: Problem, theta: FloatArray, residuals: FloatArray, scale: float
 ) -> FloatArray:
     size = np.abs(residuals) / scale
-    huber = np.where(size <= 1, 0.5 * size**2, size - 0.5)
+    within = np.minimum(size, 1.0)
+    huber = within * (size - 0.5 * within)  # half a square up to one scale, straight beyond
     pull = (theta - problem.prior_mean) / problem.prior_sd
     total = huber @ problem.weights + 0.5 * np.sum(pull**2, axis=1)
     return np.asarray(np.where(np.isfinite(total), total, np.inf))
@@ -196,7 +204,7 @@ def _normal_equations(
 ) -> tuple[FloatArray, FloatArray]:
     """The matrix J' W J / s^2 + Q and the downhill direction it is solved for."""
     precision = problem.prior_sd**-2.0
-    weights = problem.weights / np.maximum(1, np.abs(residuals) / scale) / scale**2
+    weights = (problem.weights / scale**2) / np.maximum(1.0, np.abs(residuals) / scale)
     weighted = (jacobian * weights[..., None]).transpose(0, 2, 1)  # (batch, p, runs)
     matrix = weighted @ jacobian + np.diag(precision)
     gradient = (weighted @ residuals[..., None])[..., 0] - precision * (theta - problem.prior_mean)

@@ -86,26 +86,40 @@ def _shared_constants(theta: FloatArray) -> tuple[FloatArray, ...]:
 
 
 def _case(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
-    """The law of which all others are cases, with the parameters that ``theta`` lacks at zero."""
+    """The law of which all others are cases, with the parameters that ``theta`` lacks at zero.
+
+    Nearly all of a forecast is spent here, on arrays so small that each call of numpy counts.
+    """
     given = theta.shape[1]
-    whole = np.zeros((len(theta), 7))
-    whole[:, :given] = theta
-    floor, a, b, alpha, beta, k, bend = (
-        c[:, None] for c in (theta[:, 0], *_coupled_constants(whole), whole[:, 6])
-    )  # (batch, 1) each
-    log_n, log_d = a - alpha * x[..., 0], b - beta * x[..., 1]  # (batch, runs)
+    floor, a, b, mu, *rest = theta.T[:7, :, None]  # (batch, 1) each
+    half_d = rest[0] / 2 if rest else 0.0
+    k = np.exp(rest[1]) if len(rest) > 1 else np.ones_like(a)
+    by_n, by_d = np.exp(mu + half_d) * x[..., 0], np.exp(mu - half_d) * x[..., 1]
+    log_n, log_d = a - by_n, b - by_d  # (batch, runs)
     inner, of_n = log_sum(log_n / k, log_d / k)
-    beyond = np.logaddexp(0.0, x.sum(axis=-1) - BEND_AT)  # (runs,), or (batch, runs)
-    value, share_floor = log_sum(floor, k * inner - bend * beyond)
+    inner *= k
+    above = inner
+    if len(rest) > 2:
+        beyond = np.logaddexp(0.0, x.sum(axis=-1) - BEND_AT)  # (runs,), or (batch, runs)
+        above = inner - rest[2] * beyond
+    value, share_floor = log_sum(floor, above)
+    slopes = np.empty((given, *value.shape))
     falls = 1 - share_floor
-    share_n = falls * of_n
-    share_d = falls - share_n
-    by_alpha = -alpha * x[..., 0] * share_n
-    by_beta = -beta * x[..., 1] * share_d
-    slopes = [share_floor, share_n, share_d, by_alpha + by_beta, (by_alpha - by_beta) / 2]
-    if given > len(slopes):
-        slopes += [falls * k * inner - share_n * log_n - share_d * log_d, -falls * beyond]
-    return value, np.stack(slopes[:given]).transpose(1, 2, 0)
+    slopes[0] = share_floor
+    share_n = np.multiply(falls, of_n, out=slopes[1])
+    share_d = np.subtract(falls, share_n, out=slopes[2])
+    by_n *= share_n  # minus the slopes by ln alpha and ln beta
+    by_d *= share_d
+    np.negative(by_n + by_d, out=slopes[3])
+    if rest:
+        np.divide(by_d - by_n, 2, out=slopes[4])
+    if len(rest) > 1:
+        inner *= falls
+        inner -= share_n * log_n
+        np.subtract(inner, share_d * log_d, out=slopes[5])
+    if len(rest) > 2:
+        np.multiply(-falls, beyond, out=slopes[6])
+    return value, slopes.transpose(*range(1, slopes.ndim), 0)
 
 
 def _badly_tuned(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
@@ -116,8 +130,8 @@ def _badly_tuned(theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
     exponent = log_excess - rate * beyond
     excess = np.exp(np.minimum(exponent, LARGEST_LOG_EXCESS))
     slope = np.where(exponent < LARGEST_LOG_EXCESS, excess, 0.0)
-    own = np.stack([slope, -slope * rate * beyond]).transpose(1, 2, 0)
-    return value + excess, np.concatenate([jacobian, own], axis=-1)
+    slopes = np.concatenate([jacobian.transpose(2, 0, 1), [slope, -slope * rate * beyond]])
+    return value + excess, slopes.transpose(1, 2, 0)
 
 
 COUPLED = SurfaceForm(

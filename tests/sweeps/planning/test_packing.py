@@ -91,6 +91,7 @@ def test_no_worker_goes_without_a_pack(setting):
     packs = pack_runs(runs, launch.changed(speed={"pack": 8}, workers=2))
     assert sorted(len(pack.replicas) for pack in packs) == [1, 2]
     assert len(pack_runs(runs, launch.changed(speed={"pack": 8}, workers=9))) == 3
+    assert pack_runs([], launch) == ()
 
 
 def test_held_out_runs_share_no_pack_with_others(setting):
