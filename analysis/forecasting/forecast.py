@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from analysis.forecasting.certificate import certificates
 from analysis.forecasting.ensemble import fit_members
 from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
 from analysis.forecasting.optimum import best_log_params
@@ -120,11 +121,14 @@ def _forecast(
     answer = log_forecast(forecaster, points.log_inputs, points.log_compute, options)
     against = target_limits(forecaster, answer)
     floors = _pinned_floors(question, points, [not found for found in against])
+    answers = tuple(
+        _target_forecast(i, answer, points, forecaster, options.confidence_levels, against[i])
+        for i in range(len(targets))
+    )
+    if options.certificate:
+        answers = _certified(answers, question, forecaster, points, options)
     return Forecast(
-        targets=tuple(
-            _target_forecast(i, answer, points, forecaster, options.confidence_levels, against[i])
-            for i in range(len(targets))
-        ),
+        targets=answers,
         source=records.source,
         data_hash=records.data_hash,
         runs=len(question.ladder),
@@ -140,6 +144,23 @@ def _forecast(
         records=records,
         notes=records.told,
     )
+
+
+def _certified(
+    answers: Sequence[TargetForecast],
+    question: Question,
+    forecaster: Forecaster,
+    points: Points,
+    options: ForecastOptions,
+) -> tuple[TargetForecast, ...]:
+    """The answers with what the runs alone allow beside each, at the first confidence level."""
+    found = certificates(
+        question.ladder,
+        points.log_inputs,
+        forecaster.ensemble.noise.scale,
+        options.confidence_levels[0],
+    )
+    return tuple(replace(one, certificate=c) for one, c in zip(answers, found, strict=True))
 
 
 def forecast_ahead(
@@ -165,6 +186,9 @@ def with_predictions(points: pd.DataFrame, answer: Forecast) -> pd.DataFrame:
     added: dict[str, list[float | None]] = {"median": [t.median for t in targets]}
     columns = [interval_columns(target.intervals) for target in targets]
     added |= {name: [ends[name] for ends in columns] for name in columns[0]}
+    if any(target.certificate for target in targets):
+        ranges = [(t.certificate and t.certificate.range) or (None, None) for t in targets]
+        added["certificate_low"], added["certificate_high"] = map(list, zip(*ranges, strict=True))
     taken = [name for name in added if name in points.columns]
     if taken:
         raise ForecastError(f'points: column "{taken[0]}" exists already; rename it first')

@@ -42,6 +42,9 @@ class ForecastOptions:
     """Of every random draw: equal seeds give equal forecasts."""
     backtests: int = BACKTESTS
     """How many times at most the largest runs are hidden in turn to learn weights and widths."""
+    certificate: bool = False
+    """Whether to say besides, of each target, what the runs alone allow, whatever the law: the
+    losses of all sums of falling powers within the runs' error bands."""
 
     def __post_init__(self) -> None:
         if isinstance(self.law, str) and self.law not in (AUTO, *LAWS):

@@ -9,6 +9,7 @@ import numpy as np
 
 from analysis.display import DrawnResult
 from analysis.fitting.flops_per_param_token import FlopsPerParamToken
+from analysis.forecasting.certificate import Certificate
 from analysis.intervals import Interval, interval_columns, intervals_from, outwards
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
@@ -75,6 +76,8 @@ class TargetForecast:
     draws: FloatArray = field(repr=False, compare=False, default_factory=lambda: np.empty(0))
     centre: float = field(repr=False, compare=False, default=np.nan)
     """Of the draws, supported or not: what skill is scored by, and nothing shows."""
+    certificate: Certificate | None = None
+    """What the runs alone allow here, whatever the law; None where nobody asked."""
 
     @property
     def supported(self) -> bool:
@@ -87,7 +90,16 @@ class TargetForecast:
         if self.supported:
             return self
         ranges = {level: outwards(interval) for level, interval in self.intervals.items()}
-        return replace(self, intervals=ranges)
+        certificate = self.certificate and self.certificate.in_two_digits()
+        return replace(self, intervals=ranges, certificate=certificate)
+
+    @property
+    def certified(self) -> str | None:
+        """What the runs alone allow, beside the first of the intervals; None where nobody asked."""
+        if self.certificate is None:
+            return None
+        level, interval = next(iter(self.intervals.items()))
+        return self.certificate.line(interval, level)
 
     @property
     def evidence(self) -> str:
@@ -202,6 +214,8 @@ class Forecast(DrawnResult):
         document = super()._document()
         for target in document["targets"]:
             del target["draws"], target["centre"]
+            if target["certificate"] is None:
+                del target["certificate"]
         return document
 
     @classmethod
@@ -226,6 +240,7 @@ class Forecast(DrawnResult):
             reasons = {k: WeightReason(**v) for k, v in target["weight_reasons"].items()}
             limits = limits_from(target["limits"])
             rebuilt = {"intervals": ranges, "weight_reasons": reasons, "limits": limits}
+            rebuilt["certificate"] = Certificate.from_document(target.get("certificate"))
             targets.append(TargetForecast(**{**target, **rebuilt}))
         floors = {float(k): tuple(v) for k, v in document["pinned_floors"].items()}
         lists: dict[str, Any] = {k: tuple(document[k]) for k in ("evidence",)}

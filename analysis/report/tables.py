@@ -10,7 +10,7 @@ from analysis.decisions.optimal_split import OptimalSplit
 from analysis.evaluation.backtest import SCORED_LEVEL
 from analysis.fitting.result import Fit
 from analysis.forecasting.result import TargetForecast
-from analysis.intervals import in_decimals, interval_at, telling_digits
+from analysis.intervals import Interval, in_decimals, interval_at, telling_digits
 from analysis.report.findings import FACTORS, Findings
 from analysis.report.formula import constant_name
 from analysis.report.summary import (
@@ -21,7 +21,12 @@ from analysis.report.summary import (
     x_in_words,
     x_noun,
 )
-from analysis.text.forecasting import OUTSIDE, pinned_median, pinned_note, pinned_outside
+from analysis.text.forecasting import (
+    OUTSIDE,
+    pinned_median,
+    pinned_note,
+    pinned_outside,
+)
 from analysis.text.numbers import (
     count_in_words,
     digits_apart,
@@ -188,6 +193,29 @@ def shares_table(findings: Findings) -> Table:
     ]
     head = ("Where the width comes from", *(f"at {f:g}\u00d7" for f, _ in known))
     return Table(head=head, rows=tuple(rows))
+
+
+def certificate_table(findings: Findings) -> Table:
+    """What the runs alone allow at each factor and at each run that was asked for; no rows where
+    nobody asked for it."""
+    known = [(f"{f:g}\u00d7", t) for f in FACTORS if (t := findings.target(f)) is not None]
+    targets = findings.answers.targets if findings.answers else ()
+    known += zip(targets_in_words(targets), targets, strict=True)
+    rows, note = [], ""
+    for name, target in known:
+        allowed = target.in_meaningful_digits().certificate
+        if allowed is not None:
+            ends = "none" if allowed.range is None else _ends(allowed.range, target)
+            rows.append((name, ends, in_print(target.certified or "")))
+            note = in_print(f"The range is {allowed.bands}.")
+    head = ("Run", "Any sum of falling powers", "What it says of the interval")
+    return Table(head=head, rows=tuple(rows), note=note)
+
+
+def _ends(ends: Interval, target: TargetForecast) -> str:
+    """A range of losses in the digits of its target."""
+    low, high = (loss_in_words(end) if target.supported else f"{end:.2g}" for end in ends)
+    return f"{low} to {high}"
 
 
 def weights_table(findings: Findings) -> Table:

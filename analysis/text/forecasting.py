@@ -13,6 +13,7 @@ from scaling.limits import texts
 from scaling.words import counted
 
 OUTSIDE = "outside the interval"
+CERTIFICATE = "any sum of powers"
 MOST = 12  # targets that get a sentence of their own
 MOST_WEIGHED = 3  # targets that get a table of the laws' weights
 
@@ -30,6 +31,7 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
         "target",
         "median",
         *(f"{level:.10g}% interval" for level in (100 * v for v in levels)),
+        *([CERTIFICATE] if forecast.targets[0].certificate else []),
     ]
     labels = _labels(forecast.targets)
     rows = [
@@ -62,7 +64,8 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
         if OUTSIDE in pinned:
             blocks.append(f"({pinned_outside(max(levels))})")
     limits = Section("limits", texts(forecast.limits))
-    return [*blocks, Section("evidence", forecast.evidence), limits]
+    certified = Section("certificate", certified_lines(forecast.targets, labels))
+    return [*blocks, certified, Section("evidence", forecast.evidence), limits]
 
 
 def pinned_median(median: float | None, ends: Interval) -> str:
@@ -99,14 +102,26 @@ def _labels(targets: Sequence[TargetForecast]) -> list[str]:
 def _target_cells(target: TargetForecast, levels: Sequence[float]) -> list[str]:
     """A target's answers: four decimals where they are supported, else two digits and no median."""
     median = target.median
+    allowed = target.in_meaningful_digits().certificate
     if median is None:
         shown = target.in_meaningful_digits().intervals
         ranges = ["[{:.2g}, {:.2g}]".format(*shown[level]) for level in levels]
-    else:
-        ends = [target.intervals[level] for level in levels]
-        places = telling_digits(median, ends, _places(median), decimals=True)
-        return [f"{median:.{places}f}", *(interval_text(each, places) for each in ends)]
-    return [_median(median), *ranges]
+        last = allowed and allowed.range and "[{:.2g}, {:.2g}]".format(*allowed.range)
+        return [_median(median), *ranges, *([last or "none"] if allowed else [])]
+    ends = [target.intervals[level] for level in levels]
+    places = telling_digits(median, ends, _places(median), decimals=True)
+    last = allowed and allowed.range and interval_text(allowed.range, places)
+    cells = [f"{median:.{places}f}", *(interval_text(each, places) for each in ends)]
+    return [*cells, *([last or "none"] if allowed else [])]
+
+
+def certified_lines(targets: Sequence[TargetForecast], labels: Sequence[str]) -> list[str]:
+    """What the runs alone allow at each target, in a sentence; nothing where nobody asked."""
+    first = targets[0].certificate
+    if first is None:
+        return []
+    found = [(label, t.certified) for label, t in zip(labels[:MOST], targets, strict=False)]
+    return [f"{CERTIFICATE}: {first.bands}", *(f"{label}: {line}" for label, line in found)]
 
 
 def _median(value: float | None) -> str:

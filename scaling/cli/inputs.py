@@ -78,9 +78,8 @@ def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
     records, x = load_along(arguments) if "x" in arguments else (load(arguments), None)
     if getattr(arguments, "flops", None):
         arguments.flops = in_flops(arguments.flops, records)
-    given = {
-        name: getattr(arguments, name) for name in ("law", "draws", "seed") if name in arguments
-    }
+    names = ("law", "draws", "seed", "certificate")
+    given = {name: getattr(arguments, name) for name in names if name in arguments}
     if "fix" in arguments:
         given["fix"] = constants_held(arguments, records)
     if "level" in arguments:

@@ -102,6 +102,12 @@ def questions(command: argparse.ArgumentParser) -> None:
         command.add_argument(flag, metavar=metavar, help=text, type=given_number, nargs="+")
     _levels(command, "of a new run")
     command.add_argument("--draws", type=whole, default=2000, help="draws (%(default)s)")
+    command.add_argument(
+        "--certificate",
+        action="store_true",
+        help="say what the runs alone allow too: the losses of all sums of falling powers within "
+        "their error bands",
+    )
 
 
 def points_and_seals(command: argparse.ArgumentParser) -> None:

@@ -205,6 +205,11 @@ def _require_one_question(arguments: Arguments) -> None:
     require_pairs(arguments)
     if arguments.publish and arguments.seal is None:
         raise ConfigError("--publish tags a sealed forecast; name it with --seal NAME")
+    if arguments.certificate and arguments.target_loss:
+        raise ConfigError(
+            "--certificate is of losses at given budgets, and --target-loss asks the reverse; ask "
+            "for --flops, --params with --tokens, --values or --at"
+        )
     if arguments.seal is not None:
         checked_name(arguments.seal, "--seal")
     if arguments.seal is not None and (arguments.at or arguments.target_loss):
@@ -233,7 +238,7 @@ def _forecast_metrics(arguments: Arguments) -> None:
     if len(set(arguments.metric)) < len(arguments.metric):
         raise ConfigError("--metric names a column twice; say it once")
     given = {"--at": "at", "--target-loss": "target_loss", "--x": "x", "--seal": "seal"}
-    given |= {"--fix": "fix", "--loss-unit": "loss_unit"}
+    given |= {"--fix": "fix", "--loss-unit": "loss_unit", "--certificate": "certificate"}
     refused = [flag for flag, name in given.items() if getattr(arguments, name)]
     if refused or arguments.law != "auto":
         raise ConfigError(

@@ -50,6 +50,7 @@ from tests.grids import grid_of_runs
         (["forecast", "{runs}", "--flops", "1e21", "--level", ".9999"], "needs 10000 draws"),
         (["forecast", "{runs}", "--target-loss", "2.2", "--level", "90"], "between 0 and 1"),
         (["forecast", "{runs}", "--target-loss", "2.2", "--seal", "bet"], "not --target-loss"),
+        (["forecast", "{runs}", "--target-loss", "2.2", "--certificate"], "asks the reverse"),
         (["forecast", "{runs}", "--at", "points.csv", "--seal", "bet"], "not --at"),
         (["forecast", "{runs}", "--flops", "1e21", "--publish"], "name it with --seal"),
         (["forecast", "{runs}", "--flops", "1e21", "--seal", ""], "a name holds"),

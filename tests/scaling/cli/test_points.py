@@ -21,6 +21,17 @@ def test_a_table_of_points_keeps_its_columns_and_order(runs, tmp_path, capsys):
     assert (table["low_90"] < table["low_50"]).all()
 
 
+def test_what_the_runs_alone_allow_is_two_more_columns(runs, tmp_path, capsys):
+    points, predictions = tmp_path / "points.csv", tmp_path / "predictions.csv"
+    points.write_text("N,D\n1e9,1e11\n2e8,2e10\n")
+    assert (
+        main(["forecast", runs, "--at", str(points), "--certificate", "-o", str(predictions)]) == 0
+    )
+    table = pd.read_csv(predictions)
+    assert list(table.columns)[-2:] == ["certificate_low", "certificate_high"]
+    assert (table["certificate_low"] < table["certificate_high"]).all()
+
+
 def test_the_rest_of_a_table_of_points_is_kept_to_the_letter(runs, tmp_path, capsys):
     points = tmp_path / "points.csv"
     points.write_text("id,N,D,note\n007,1e9,1.50e11,NA\n010,2e8,20000000000,\n")
