@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from analysis.capabilities.result import MetricForecast as MetricForecast
     from analysis.decisions.budget_for_loss import BudgetForLoss as BudgetForLoss
     from analysis.decisions.budget_for_loss import budget_for_loss as budget_for_loss
+    from analysis.decisions.compared import ArmComparison as ArmComparison
+    from analysis.decisions.compared import compare as compare
     from analysis.decisions.money import BudgetPlan as BudgetPlan
     from analysis.decisions.money import Hardware as Hardware
     from analysis.decisions.money import plan_budgets as plan_budgets
@@ -86,6 +88,7 @@ _HOMES = {
     "analysis.capabilities.result": ("MetricForecast",),
     "analysis.decisions.optimal_split": ("Allocation", "OptimalSplit", "allocate"),
     "analysis.decisions.budget_for_loss": ("BudgetForLoss", "budget_for_loss"),
+    "analysis.decisions.compared": ("ArmComparison", "compare"),
     "analysis.decisions.money": ("BudgetPlan", "Hardware", "plan_budgets"),
     "analysis.studies.contexts": ("Contexts", "random_contexts"),
     "analysis.studies.implicit_bias": ("ImplicitBias", "study_implicit_bias"),

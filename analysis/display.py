@@ -37,6 +37,7 @@ TEXTS = {
     "Allocation": "analysis.text.decisions:allocation_blocks",
     "BudgetForLoss": "analysis.text.decisions:budget_blocks",
     "BudgetPlan": "analysis.text.decisions:plan_blocks",
+    "ArmComparison": "analysis.text.compared:comparison_blocks",
     "ImplicitBias": "analysis.text.studies:implicit_bias_blocks",
 }
 #: The result, and the function that draws it: it takes the result and ``ax``.
@@ -47,6 +48,7 @@ FIGURES = {
     "HeldOutCheck": "analysis.plots.loss_against:plot_held_out",
     "MetricForecast": "analysis.plots.metric:plot_metric",
     "Backtest": "analysis.plots.backtest:plot_backtest_errors",
+    "ArmComparison": "analysis.plots.compared:plot_comparison",
     "ImplicitBias": "analysis.plots.implicit_bias:plot_implicit_bias",
 }
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 OFFERED = {
     "analysis": """
         Asked Backtest BudgetForLoss BudgetPlan Contexts CrossCheck EnvelopeFit Findings Fit
-        FitStatus Forecast Hardware plan_budgets
+        FitStatus Forecast Hardware plan_budgets ArmComparison compare
         ForecastOptions HeldOutCheck ImplicitBias Interval IsoflopFit LadderHealth MetricForecast
         OptimalSplit Seal SealStanding Targets random_contexts study_implicit_bias
         backtest budget_for_loss check_held_out checklist_card cross_checks

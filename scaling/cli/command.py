@@ -12,6 +12,7 @@ from scaling.cli import options, question_options
 from scaling.cli.completion import SHELLS, completion
 from scaling.cli.outputs import put, say
 from scaling.cli.verbs import (
+    compare,
     dashboard,
     forecast,
     pictures,
@@ -30,7 +31,8 @@ from scaling.version import installed_version
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit code is 0, or 2 after a mistake that the input explains."""
+    """Run one verb; the exit code is 0, or 2 after a mistake that the input explains; a gate has
+    codes of its own."""
     command_line = parser()
     arguments = command_line.parse_args(argv)
     try:
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             command_line.print_help()
         else:
             with _heard(arguments):
-                arguments.verb(arguments)
+                return arguments.verb(arguments) or 0
     except ScalingError as error:
         if getattr(arguments, "verbose", False):
             traceback.print_exc()
@@ -103,7 +105,7 @@ _PAGE = options.output(".html", required=True)
 _FOLDER = options.output_folder(required=True)
 
 #: Each verb with the groups of options that it takes.
-VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] = {
+VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[options.Options, ...]] = {
     sweep.config: (options.describing, options.output(".yaml", ".yml", ".json")),
     sweep.plan: (options.config, _JSON, options.json_output),
     sweep.tokenize: (options.tokenizing, _FOLDER, options.json_output),
@@ -131,6 +133,12 @@ VERBS: dict[Callable[[argparse.Namespace], None], tuple[options.Options, ...]] =
         options.source,
         question_options.law("auto", along=False),
         question_options.allocation,
+        _JSON,
+        options.json_output,
+    ),
+    compare.compare: (
+        compare.arms,
+        question_options.figure,
         _JSON,
         options.json_output,
     ),

@@ -82,7 +82,7 @@ def fitting(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the optimal-size exponent by envelope and IsoFLOP profiles too",
     )
-    _levels(command, "of the fitted law")
+    levels_of(command, "of the fitted law")
 
 
 def _budgets(command: argparse.ArgumentParser) -> None:
@@ -100,7 +100,7 @@ def questions(command: argparse.ArgumentParser) -> None:
         ("--target-loss", "L", "the reverse: the budget (or --x) at which a loss is reached"),
     ):
         command.add_argument(flag, metavar=metavar, help=text, type=given_number, nargs="+")
-    _levels(command, "of a new run")
+    levels_of(command, "of a new run")
     command.add_argument("--draws", type=whole, default=2000, help="draws (%(default)s)")
     command.add_argument(
         "--certificate",
@@ -142,7 +142,8 @@ def _publishing(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _levels(command: argparse.ArgumentParser, what: str) -> None:
+def levels_of(command: argparse.ArgumentParser, what: str) -> None:
+    """How sure intervals are, and what they are of."""
     command.add_argument(
         "--level",
         type=float,
@@ -162,7 +163,7 @@ def allocation(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the best sizes by Approaches 1, 2 and 3 beside the weighted laws, and their biases",
     )
-    _levels(command, "of the best size and tokens")
+    levels_of(command, "of the best size and tokens")
 
 
 def paying(command: argparse.ArgumentParser) -> None:

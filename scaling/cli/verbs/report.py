@@ -76,6 +76,8 @@ def study(arguments: Arguments) -> None:
     if arguments.config in STUDIES:
         STUDIES[arguments.config](arguments)
         return
+    if arguments.a or arguments.b:
+        raise ConfigError(f"--a and --b are of `scaling study ab`, not of {arguments.config}")
     from analysis.report import write_study
     from sweeps.planning.plan import plan_sweep
     from sweeps.planning.text import plan_text

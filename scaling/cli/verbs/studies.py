@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from scaling.cli import options
 from scaling.cli.budgets import given_number
 from scaling.cli.outputs import put, say, write
+from scaling.cli.verbs.compare import ab
 from scaling.cli.verbs.sample import content
 from scaling.errors import ConfigError
 from scaling.tables.notes import printable
@@ -108,17 +109,20 @@ def _contexts_read(named: Mapping[str, str], **settings: int) -> "tuple[Contexts
 
 
 #: The name after `scaling study`, and what runs it.
-STUDIES: dict[str, Callable[[Arguments], None]] = {"implicit-bias": implicit_bias}
+STUDIES: dict[str, Callable[[Arguments], None]] = {"implicit-bias": implicit_bias, "ab": ab}
 
 
 def subject(command: argparse.ArgumentParser) -> None:
     """What is studied: a sweep, or a piece of theory."""
-    names = ", ".join(STUDIES)
+    names = ", ".join(name for name in STUDIES if name != "ab")
     options.config(
         command,
         f"a YAML file, a shipped config, or a study of theory: {names} (its --set are numbers of "
-        "its own, such as contexts=50; a wrong one lists them)",
+        "its own, such as contexts=50; a wrong one lists them); or ab: two recipes, --a and --b",
     )
+    for arm, what in (("a", "the recipe that is there"), ("b", "the one that may replace it")):
+        text = f"of `study ab`: the config of {what}"
+        command.add_argument(f"--{arm}", metavar="CONFIG", help=text)
 
 
 def _named(overrides: list[str], *keys: str) -> tuple[dict[str, str], list[str]]:
