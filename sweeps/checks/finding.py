@@ -21,6 +21,9 @@ Verdict = Literal["pass", "FAIL", "BROKEN", "undecided", "skipped"]
 FALSE_ALARMS = 0.002
 #: How often one passes, at most, where what it estimates lies beyond its threshold.
 FALSE_PASSES = 0.05
+#: ln of what may lie between the smallest model that is compared and the largest: of their best
+#: learning rates, and of the sizes of what they compute, by which the rates would have to differ.
+MOST_APART = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ def findings_text(report: CheckReport) -> str:
     for column in ("check", "measured", "at most", "verdict"):
         table.add_column(column, justify="left" if column in ("check", "verdict") else "right")
     for found in report.findings:
-        table.add_row(found.check, _number(found), f"{found.threshold:g}", found.verdict)
+        table.add_row(found.check, _number(found), f"{found.threshold:.3g}", found.verdict)
     console = Console(width=_WIDTH, no_color=True, force_terminal=False)
     with console.capture() as capture:
         console.print(table, highlight=False)

@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from scaling.words import counted
-from sweeps.checks.finding import Bench, Finding, until_decided
+from sweeps.checks.finding import MOST_APART, Bench, Finding, until_decided
 from sweeps.planning.settings import with_learning_rate_factor
 from sweeps.training.plain_loop import train_plainly
 
 FACTORS = tuple(1.8**power for power in (-2, -1, 0, 1, 2))
-_LARGEST_RATIO = 0.2  # ln of one optimum over another
 _VALIDATION_SEQUENCES = 256
 
 
@@ -37,7 +36,7 @@ def check_transfer(bench: Bench) -> Iterator[Finding]:
             Finding(
                 check=f"learning-rate transfer over {axis}",
                 measured=float(best[place] - best[0]),
-                threshold=_LARGEST_RATIO,
+                threshold=MOST_APART,
                 stderr=_jackknife_error(without[:, place] - without[:, 0])
                 if len(without)
                 else np.nan,
@@ -58,7 +57,7 @@ def check_transfer(bench: Bench) -> Iterator[Finding]:
         yield Finding(
             check="learning-rate transfer over depth",
             measured=None,
-            threshold=_LARGEST_RATIO,
+            threshold=MOST_APART,
             detail=f"models of this family all have depth {small[1]}",
         )
 

@@ -22,6 +22,7 @@ from sweeps.checks.equality import (
 from sweeps.checks.finding import (
     FALSE_ALARMS,
     FALSE_PASSES,
+    MOST_APART,
     Bench,
     Finding,
     stderr_of_mean,
@@ -225,11 +226,20 @@ def test_the_coordinate_check_sees_a_learning_rate_that_ignores_the_width(bench,
     assert slope(wrong, "MLP of later blocks along width", **doublings) > scaled + 0.5
 
 
+@pytest.mark.parametrize("doublings", [1, 2])
+def test_a_slope_may_make_as_much_between_the_ends_as_learning_rates_may_differ(bench, doublings):
+    found = check_coordinates(
+        bench, looks=((1, 2),), doublings_of_width=doublings, doublings_of_depth=0
+    )
+    allowed = [finding.threshold * doublings * math.log(2) for finding in found]
+    assert allowed == pytest.approx([MOST_APART] * len(QUANTITIES))
+
+
 @pytest.mark.parametrize(("power", "lowest"), [(0.0, 0.4), (0.5, 0.2)])
 def test_the_coordinate_check_sees_branches_that_shrink_too_little_with_depth(
     bench, monkeypatch, power, lowest
 ):
-    """No residual factor, and one of 1 / sqrt(depth): slopes of .55 and .32 where .05 may be."""
+    """No residual factor, and one of 1 / sqrt(depth): slopes of .55 and .32 where .14 may be."""
     wrong = with_plans(
         bench,
         monkeypatch,
