@@ -23,7 +23,7 @@ from analysis.report.findings import Findings, gather_findings
 from analysis.report.summary import summarise
 from analysis.report.tables import Table
 from analysis.text.numbers import in_print
-from analysis.text.tuning import trend_sentences
+from analysis.text.tuning import gap_sentences, trend_sentences
 from scaling.errors import ScalingError
 from scaling.limits import LimitCode, texts
 from scaling.records import Records
@@ -192,7 +192,11 @@ def _rungs(findings: Findings, pictures: Mapping[str, Picture]) -> None:
         st.info(_plain(str(findings.refusal(LimitCode.NO_HEALTH))))
     else:
         _table(state_tables.health_table(findings))
-        sentences = [*state_tables.health_reasons(findings), *trend_sentences(findings.health)]
+        sentences = [
+            *state_tables.health_reasons(findings),
+            *gap_sentences(findings.health),
+            *trend_sentences(findings.health),
+        ]
         st.markdown("\n".join(f"- {_plain(in_print(sentence))}." for sentence in sentences))
     _picture(pictures, "curves")
     for name in pictures:

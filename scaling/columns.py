@@ -178,6 +178,14 @@ COLUMNS: dict[str, Column] = {
     "lr_curvature": Column("second derivative of the loss in ln learning rate, nats"),
     "lr_gap": Column("loss that the rule costs against the best learning rate, relative"),
     "lr_gap_stderr": Column("standard error of lr_gap from the validation sequences"),
+    "recipe_arms": Column(
+        "losses of the run under other recipes, as a check of the recipe wrote them (JSON)", "text"
+    ),
+    "tuning_gap": Column(
+        "loss that the recipe costs against the best found, relative; where it is not given, as "
+        "recipe_arms tell it, else lr_gap"
+    ),
+    "tuning_gap_stderr": Column("standard error of tuning_gap"),
     "clipped_share": Column("share of the steps after warm-up whose gradient was scaled down"),
     "spikes": Column("jumps of the training loss above what the 50 steps before explain"),
     # of runs that were stopped because their outcome was settled; no fit reads these

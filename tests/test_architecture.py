@@ -20,6 +20,7 @@ FLOORS = {
         *("version", "lazy", "display", "arrays", "words", "errors", "columns", "limits"),
         *(
             "rung_health",
+            "recipe_arms",
             "tables",
             "amounts",
             "names",

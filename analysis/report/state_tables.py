@@ -156,7 +156,7 @@ def health_table(findings: Findings) -> Table:
         "Runs",
         "Check",
         "ln offset",
-        "Predicted gap",
+        "Gap to the best",
         "Clipped steps",
         "Spikes",
         "Curve off the others",

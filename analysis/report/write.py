@@ -18,7 +18,7 @@ from analysis.report.references import references_for
 from analysis.report.sampled import Verbatim, sampled
 from analysis.report.summary import summarise, x_noun
 from analysis.text.numbers import TIMES, flops_in_words, in_print
-from analysis.text.tuning import trend_sentences
+from analysis.text.tuning import gap_sentences, trend_sentences
 from scaling.columns import NATS_PER_TOKEN, loss_unit
 from scaling.errors import RecordError
 from scaling.limits import Limit, LimitCode, texts
@@ -80,7 +80,9 @@ def render_report(
         codes=LimitCode,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         summary=summarise(findings),
-        trend=trend_sentences(findings.health) if findings.health else [],
+        trend=[*gap_sentences(findings.health), *trend_sentences(findings.health)]
+        if findings.health
+        else [],
         tables=tables,
         state_tables=state_tables,
         metrics=metrics,

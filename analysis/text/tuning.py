@@ -16,13 +16,15 @@ def health_text(health: LadderHealth, *, alone: bool = False) -> str:
 
 def health_blocks(health: LadderHealth) -> list[Block]:
     """One row per rung, why it counts so much, and what the trend of the learning rates says."""
-    header = ["rung", "runs", "check", "ln offset", "predicted gap", "clipped", "spikes"]
+    header = ["rung", "runs", "check", "ln offset", "gap to the best found", "clipped", "spikes"]
     rows = [_rung_cells(rung) for rung in health.rungs]
     why = [f"  {rung.name}: {rung.reason}" for rung in health.rungs]
     return [
         f"rungs of {health.source}, smallest first",
         "",
         Table([*header, "curve", "weight"], rows),
+        *([""] if (gaps := gap_sentences(health)) else []),
+        *gaps,
         "",
         "what fits make of them (a forecast says in its limits what it does with them):",
         *why,
@@ -58,6 +60,23 @@ def gap_text(rung: Rung) -> str:
         return "-"
     error = "" if rung.gap_stderr is None else f" +- {100 * rung.gap_stderr:.2f}"
     return f"{100 * rung.gap:.2f}{error}%"
+
+
+def gap_sentences(health: LadderHealth) -> list[str]:
+    """Which recipe was the best found on each rung, and how what that is worth goes with compute;
+    none where nothing but a learning rate was checked on a rung or two."""
+    found = [f"{rung.name}: {rung.best}" for rung in health.rungs if rung.best is not None]
+    lines = [f"best recipe found, beside the rungs' own: {'; '.join(found)}"] if found else []
+    if (trend := health.gap_trend) is not None:
+        smallest, largest, beyond = (
+            f"{100 * part:.2g}%" for part in (trend.smallest, trend.largest, trend.beyond)
+        )
+        lines.append(
+            f"over {counted(trend.rungs, 'checked rung')} the gap to the best found is {smallest} "
+            f"at the smallest run, {largest} at the largest and {beyond} ten times beyond: a "
+            "forecast by size takes it off the runs, and adds what is left of it to a target"
+        )
+    return lines
 
 
 def trend_sentences(health: LadderHealth) -> list[str]:

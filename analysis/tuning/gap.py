@@ -1,9 +1,10 @@
-"""What bad tuning adds to each run of a ladder, from the learning-rate checks of its shapes.
+"""What bad tuning adds to each run of a ladder, from the checks of its shapes.
 
-A check (`sweeps.training.learning_rate_check`) says by how much one run of a shape, the cheapest,
-lies above what its best learning rate would reach. A forecast needs that for every run, and at its
-targets. Three things are known of it: it is never below zero; where a rule is wrong at one end of a
-ladder the gap falls (or grows) steadily with compute; and shapes differ from that trend. So
+A check (of the learning rate alone, or of the recipe: `analysis.tuning.rung_gaps`) says by how much
+one run of a shape, the cheapest, lies above what the best recipe found would reach. A forecast
+needs that for every run, and at its targets. Three things are known of it: it is never below zero;
+where a recipe is wrong at one end of a ladder the gap falls (or grows) steadily with compute; and
+shapes differ from that trend. So
 
     gap measured on shape r  ~  A exp(-delta (c_r - c_smallest)) + tau u_r + stderr_r v_r
 
@@ -55,8 +56,8 @@ class TuningGap:
             return ()
         taken = 100 * self.expected
         text = (
-            f"learning-rate checks: {taken.min():.1f} to {taken.max():.1f}% of the loss taken off "
-            "for missing the best learning rate; what the same rule would cost a target is added"
+            f"checks of rungs: {taken.min():.1f} to {taken.max():.1f}% of the loss taken off for "
+            "missing the best recipe found; what the same recipe would cost a target is added"
         )
         return (Limit(LimitCode.TUNING_TAKEN_OFF, text),)
 
@@ -66,10 +67,10 @@ class TuningGap:
 
 def checked_gap(usable: Records, log_compute: FloatArray) -> TuningGap | None:
     """The gap of every run of a table; None where none carries a check."""
-    if "lr_gap" not in usable or "lr_gap_stderr" not in usable:
+    if "tuning_gap" not in usable or "tuning_gap_stderr" not in usable:
         return None
-    stderr = usable.column("lr_gap_stderr")  # known on the run that was checked, as the gap is
-    gap = np.where(np.isfinite(stderr), usable.column("lr_gap"), np.nan)
+    stderr = usable.column("tuning_gap_stderr")  # known on the run that was checked, as the gap is
+    gap = np.where(np.isfinite(stderr), usable.column("tuning_gap"), np.nan)
     if not np.isfinite(gap).any():
         return None
     key = rung_columns(usable.table)

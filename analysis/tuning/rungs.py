@@ -1,19 +1,21 @@
 """Every rung of a ladder: how its training looks, and what fits make of its runs.
 
-A rung is all runs of one shape. Its learning-rate check (`scaling.rung_health`) decides what its
-runs count in fits and forecasts. Clipped steps, spikes and a curve that stands apart are signs to
+A rung is all runs of one shape. Its check (`scaling.rung_health`) decides what its runs count in
+fits and forecasts. Clipped steps, spikes and a curve that stands apart are signs to
 look at; they change no weight.
 """
 
 import math
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.display import Result
+from analysis.tuning.gap import checked_gap
+from analysis.tuning.rung_gaps import gaps_found
 from analysis.tuning.screening import EDGE_REASON, spread_health
 from analysis.tuning.trends import (
     LearningRateTrend,
@@ -30,12 +32,13 @@ from scaling.words import counted
 
 #: What a fit does with a rung, by what its check found; formatted with its weight.
 _REASONS = {
-    Health.OK: "the rule costs less than 0.1% of the loss",
-    Health.SOFT: "the rule misses the best learning rate, so the runs count {weight:.2f}",
+    Health.OK: "the rule costs less than 0.1% of the loss, or no more than its standard error",
+    Health.SOFT: "the rule misses the best {what}, so the runs count {weight:.2f}",
     Health.CAP: "a cap holds the learning rate, so the runs count {weight:.2f}",
     Health.EDGE: "left out: the best learning rate lies outside what was tried",
 }
 _UNCHECKED = "not checked: the runs count fully"
+_TOLD_BY = ("health", "recipe_arms", "tuning_gap", "clipped_share", "spikes")
 _SHOWN = ("width", "depth")
 
 
@@ -48,12 +51,14 @@ class Rung:
     runs: int
     """Finished runs of this shape, held-out ones too."""
     status: Health | None
-    """None: its learning rate was not checked."""
+    """None: it was not checked."""
     lr_offset: float | None
     """ln of the best learning rate over the rule's; at an edge, of the best one tried."""
     gap: float | None
-    """Loss that the rule is predicted to cost against the best learning rate, relative."""
+    """Loss that the recipe is predicted to cost against the best one found, relative."""
     gap_stderr: float | None
+    best: str | None
+    """The best recipe found, in words; None where the learning rate alone was checked."""
     clipped_share: float | None
     """Share of the steps whose gradient was scaled down, in the run where it is largest."""
     spikes: int | None
@@ -66,6 +71,21 @@ class Rung:
     """What each of its runs counts in fits: 1 fully, 0 left out."""
     reason: str
     """Why it counts so much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapTrend:
+    """What a steady fall (or growth) with compute makes of the gaps of all checked rungs."""
+
+    rungs: int
+    """That were checked."""
+    smallest: float
+    """Gap at the cheapest run that fits use, relative to the loss."""
+    largest: float
+    """At the dearest of them."""
+    beyond: float
+    """At ten times its compute: a forecast takes the gaps off its runs, and adds this to a target
+    there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +110,8 @@ class LadderHealth(Result):
     """Which rows took no part, and why there is no trend where there is none."""
     stakes: tuple[Stake, ...]
     """At the largest run that fits use and at the largest held-out one, where a trend is real."""
+    gap_trend: GapTrend | None = None
+    """Of what the recipe costs against the best found; None where fewer than two were checked."""
 
     def to_frame(self) -> pd.DataFrame:
         """One row per rung, smallest first, with the fields of `Rung`; blank: not recorded."""
@@ -109,10 +131,10 @@ def ladder_health(records: Source, curves: pd.DataFrame | None = None) -> Ladder
     Raises RecordError where the table says nothing of health.
     """
     records = records_from(records)
-    if not any(name in records for name in ("health", "clipped_share", "spikes")):
+    if not any(name in records for name in _TOLD_BY):
         raise RecordError(
             f"{records.source}: says nothing of the health of its rungs; train with "
-            "health.check_learning_rate: true"
+            "health.check_recipe: true (or check_learning_rate)"
         )
     table = _finished(records)
     known = set(Health)
@@ -135,6 +157,7 @@ def ladder_health(records: Source, curves: pd.DataFrame | None = None) -> Ladder
     return LadderHealth(
         source=records.source,
         rungs=tuple(_rung(group, key, deviations, apart) for group in groups),
+        gap_trend=_gap_trend(records, table),
         trend=trend,
         limits=records.finished.left_out()
         + ((Limit(LimitCode.NO_TREND, refusal),) if refusal else ()),
@@ -192,7 +215,9 @@ def _rung(
     found = group["health"].dropna()
     status = Health(found.iloc[0]) if len(found) else None
     weight = 0.0 if status is Health.EDGE else float(group["health_weight"].min())
-    reason = _UNCHECKED if status is None else _REASONS[status].format(weight=weight)
+    best = next(iter(gaps_found(group).values()), None)
+    what = "learning rate" if best is None else "recipe found"
+    reason = _UNCHECKED if status is None else _REASONS[status].format(weight=weight, what=what)
     runs = [str(run) for run in group["run_id"]] if "run_id" in group else []
     own = [deviations[run] for run in runs if run in deviations]
     clipped, spikes = (_known(group, name) for name in ("clipped_share", "spikes"))
@@ -202,8 +227,9 @@ def _rung(
         runs=len(group),
         status=status,
         lr_offset=_first(group, "lr_offset"),
-        gap=_first(group, "lr_gap"),
-        gap_stderr=_first(group, "lr_gap_stderr"),
+        gap=_first(group, "tuning_gap"),
+        gap_stderr=_first(group, "tuning_gap_stderr"),
+        best=None if best is None else best.words,
         clipped_share=float(clipped.max()) if len(clipped) else None,
         spikes=int(spikes.sum()) if len(spikes) else None,
         curve_deviation=max(own, key=abs) if own else None,
@@ -233,6 +259,24 @@ def _known(group: pd.DataFrame, name: str) -> "pd.Series":
 def _first(group: pd.DataFrame, name: str) -> float | None:
     known = _known(group, name)
     return float(known.iloc[0]) if len(known) and math.isfinite(known.iloc[0]) else None
+
+
+def _gap_trend(records: Records, table: pd.DataFrame) -> GapTrend | None:
+    if not {"train_flops", "tuning_gap", "tuning_gap_stderr"} <= set(table):
+        return None
+    if "held_out" in table:
+        table = table[~table["held_out"].astype(bool)]
+    table = table[table["train_flops"] > 0]
+    checked = int(table["tuning_gap_stderr"].notna().sum())
+    if checked < 2:
+        return None
+    log_compute = np.log(table["train_flops"].to_numpy(dtype=float))
+    gap = checked_gap(replace(records, table=table), log_compute)
+    if gap is None:
+        return None
+    ends = [log_compute.min(), log_compute.max(), log_compute.max() + np.log(10)]
+    smallest, largest, beyond = (float(one) for one in np.expm1(gap.trend(np.array(ends))))
+    return GapTrend(rungs=checked, smallest=smallest, largest=largest, beyond=beyond)
 
 
 def _stakes(table: pd.DataFrame, trend: LearningRateTrend | None) -> tuple[Stake, ...]:

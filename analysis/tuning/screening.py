@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.tuning.rung_gaps import with_tuning_gap
 from scaling.limits import LimitCode
 from scaling.records import Records
 from scaling.rung_health import Health, rung_columns
@@ -24,6 +25,8 @@ EDGE_REASON = "edge: the best learning rate of its shape lies outside what was t
 HALF_WEIGHT_GAP = 0.005
 FEWEST_LEFT = 8  # runs: a surface fitted to fewer says little, and to five nothing
 FEWEST_SIZES = 3  # of models, for the same reason
+#: Any of these tells what the check of a shape found.
+_CHECKED = {"health", "recipe_arms", "tuning_gap"}
 MANY_OPEN = 0.35  # share of the runs whose check was left open
 
 
@@ -41,7 +44,7 @@ def weighed(records: Records) -> Records:
     """The usable runs with `health_weight`, those of shapes left open (`edge`) still among them."""
     if records.screened:
         return records
-    if "health" in records:
+    if _CHECKED & set(records.table):
         whole = records.whole or records
         records = replace(records, table=spread_health(records.table), whole=whole)
     return records.usable()
@@ -79,9 +82,9 @@ def with_open_checks(weighed: Records) -> Records:
     eight or three sizes be left, a forecast needs their span more: what the checks found is the
     least that they lost, and counts as a gap with an error as large as itself.
     """
-    if "health" not in weighed or "lr_gap_stderr" not in weighed:
+    if "health" not in weighed or "tuning_gap_stderr" not in weighed:
         return without_edges(weighed)
-    gap, stderr = weighed.column("lr_gap"), weighed.column("lr_gap_stderr")
+    gap, stderr = weighed.column("tuning_gap"), weighed.column("tuning_gap_stderr")
     at_edge = (weighed.table["health"] == Health.EDGE).to_numpy()
     is_open = at_edge & np.isfinite(gap)
     left, whole = int(np.sum(~at_edge)), int(np.sum(~at_edge | is_open))
@@ -91,13 +94,13 @@ def with_open_checks(weighed: Records) -> Records:
         return without_edges(weighed)
     table = weighed.table.assign(
         health=weighed.table["health"].where(~is_open, Health.SOFT.value),
-        lr_gap_stderr=np.where(is_open, np.hypot(gap, stderr), stderr),
+        tuning_gap_stderr=np.where(is_open, np.hypot(gap, stderr), stderr),
     )
     return without_edges(replace(weighed, table=_discounted(table, is_open)))
 
 
 def spread_health(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with `health` and `lr_gap` of each shape on all its runs.
+    """The table with `health` and `tuning_gap` of each shape on all its runs.
 
     `loss_stderr` is widened by the gap (in quadrature), and `health_weight` is 1 for a run without
     gap or without check, one half at a gap of 0.5%. A table that has `health_weight` has been
@@ -105,10 +108,10 @@ def spread_health(table: pd.DataFrame) -> pd.DataFrame:
     """
     if "health_weight" in table:
         return table
-    table = table.assign(health_weight=1.0)
+    table = with_tuning_gap(table).assign(health_weight=1.0)
     key = rung_columns(table)
     if key:
-        for name in ("health", "lr_gap"):
+        for name in ("health", "tuning_gap"):
             if name in table:
                 table[name] = table.groupby(key, dropna=False)[name].transform("first")
     return _discounted(table, table["health"].isin([Health.SOFT, Health.CAP]).to_numpy())
@@ -116,11 +119,14 @@ def spread_health(table: pd.DataFrame) -> pd.DataFrame:
 
 def _discounted(table: pd.DataFrame, which: npt.NDArray[np.bool_]) -> pd.DataFrame:
     """The table with the loss gap of ``which`` runs in their weight and standard error."""
-    if "lr_gap" not in table:
+    if "tuning_gap" not in table:
         return table
     table = table.copy()
     gap = (
-        pd.to_numeric(table["lr_gap"], errors="coerce").fillna(0.0).clip(lower=0.0).where(which, 0)
+        pd.to_numeric(table["tuning_gap"], errors="coerce")
+        .fillna(0.0)
+        .clip(lower=0.0)
+        .where(which, 0)
     )
     if "loss_stderr" in table:
         own = pd.to_numeric(table["loss_stderr"], errors="coerce").fillna(0.0)

@@ -82,33 +82,72 @@ class RecipeConfig(Section, place="recipe"):
     """A named recipe of sweeps.config.recipe."""
     overrides: dict[str, float | str] = field(default_factory=dict)
     """Constants of the recipe to replace; they enter the recipe's hash."""
+    provenance: str = ""
+    """How they were found. It is shown, and changes no run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgainstConfig(Section, place="health.against"):
+    """A second recipe beside which each checked rung is held."""
+
+    open_keys = {"overrides": CONSTANTS}
+
+    name: str = ""
+    """A named recipe; empty: none."""
+    overrides: dict[str, float | str] = field(default_factory=dict)
+    """Constants of that recipe to replace, for example its schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HealthConfig(Section, place="health"):
-    """How each shape's learning rate is checked. It adds facts to records and changes no run, so
+    """How well each shape is trained is checked so. It adds facts to records and changes no run, so
     nothing here enters a run's identity."""
 
     check_learning_rate: bool = False
     """Train the cheapest run of each shape again at learning rates around the rule's, as one
     stack."""
+    check_recipe: bool = False
+    """The same, and with other weight decay, warm-up and batch: eight corners of all four. Another
+    batch is another stack."""
     factors: tuple[float, ...] = (0.56, 1.0, 1.8)
     """Learning rates of the check over the rule's, which is 1; a step is added on both sides where
     the best lies outside."""
     seeds: int = 2
     """Seeds that are averaged, the run's own first. In runs of a thousand steps the spread between
     seeds is larger than what a mistuned learning rate costs."""
+    against: AgainstConfig = field(default_factory=AgainstConfig)
+    """A second recipe that the check of the recipe trains each rung with."""
+    most_share: float = 0.1
+    """FLOP that the check of the recipe may cost over the sweep's: shapes are checked from the
+    cheapest on, with one seed before any has two."""
 
     def __post_init__(self) -> None:
         """Refuse factors that no parabola goes through, and settings of a check that is off."""
-        if not self.check_learning_rate:
-            off = f"is not used while {self.key('check_learning_rate')} is false; turn that on"
-            self.check_unused(off, "factors", "seeds")
-        self.check_positive("seeds")
+        if not self.check_recipe:
+            self.check_unused(
+                f"is not used while {self.key('check_recipe')} is false; turn that on",
+                "against",
+                "most_share",
+            )
+            if not self.check_learning_rate:
+                self.check_unused(
+                    f"is not used while {self.key('check_learning_rate')} and "
+                    f"{self.key('check_recipe')} are false; turn one of them on",
+                    "factors",
+                    "seeds",
+                )
+        self.check_positive("seeds", "most_share")
         if any(not 0 < factor < float("inf") for factor in self.factors):
             raise ConfigError("health.factors holds a value that is not positive")
         if 1.0 not in self.factors or len(set(self.factors)) < 3:
             raise ConfigError("health.factors needs 1 (the rule's learning rate) and two others")
+        if self.against.overrides and not self.against.name:
+            raise ConfigError("health.against.overrides are of no recipe; give health.against.name")
+        if self.against.name:
+            try:
+                find_recipe(self.against.name, dict(self.against.overrides))
+            except ConfigError as error:
+                raise ConfigError(f"health.against: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,9 +275,10 @@ class SweepConfig(Section):
                 "recipe.overrides.tied_logit_factor is not used by a head of its own; drop it, or "
                 "set model.tied_head"
             )
-        if self.health.check_learning_rate and self.launch.resources.strategy == "fsdp":
+        checks = [n for n in ("check_learning_rate", "check_recipe") if getattr(self.health, n)]
+        if checks and self.launch.resources.strategy == "fsdp":
             raise ConfigError(
-                "health.check_learning_rate trains on one device, and launch.resources.strategy "
+                f"health.{checks[0]} trains on one device, and launch.resources.strategy "
                 "fsdp shares the model among several; drop one of the two"
             )
         blocks = [*self.cells, *self.held_out]

@@ -67,7 +67,7 @@ def pack_runs(runs: Sequence[RunPlan], launch: LaunchConfig) -> tuple[Pack, ...]
     """
     alike: dict[object, list[Row]] = {}
     for row in trunk_rows(runs):
-        alike.setdefault(tuple(map(_signature, row)), []).append(row)
+        alike.setdefault(tuple(map(stack_key, row)), []).append(row)
     packs = [
         Pack(replicas=tuple(rows[first : first + size]))
         for rows in alike.values()
@@ -106,7 +106,7 @@ def runs_with_states(runs: Iterable[RunPlan], launch: LaunchConfig) -> frozenset
     return frozenset(run.run_id for row in rows for run in row)
 
 
-def _signature(run: RunPlan) -> object:
+def stack_key(run: RunPlan) -> object:
     """What replicas of one stack must agree in."""
     settings = run.settings
     return (

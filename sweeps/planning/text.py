@@ -12,6 +12,7 @@ from sweeps.config.sweep import recipe_of
 from sweeps.models.family import blocks_said
 from sweeps.models.registry import find_family
 from sweeps.planning.answerable import Answerable
+from sweeps.planning.arms import checks_text, planned_checks
 from sweeps.planning.cost import PlanCost
 from sweeps.planning.memory import device_bytes, state_bytes, weights_bytes
 from sweeps.planning.packing import uses_cuda
@@ -55,7 +56,7 @@ def plan_text(plan: SweepPlan) -> str:
         f"data {plan.runs[0].data.data_hash}"
     )
     text = "".join(f"\n{line}" for line in TrainingText.of(plan).lines)
-    rest = text + _saving(plan) + _determinism(plan)
+    rest = text + _saving(plan) + _determinism(plan) + _checks(plan) + _provenance(plan)
     return table(columns, rows) + _COUNTED + recipe_text(plan) + total + rest
 
 
@@ -137,6 +138,18 @@ def _determinism(plan: SweepPlan) -> str:
         "\nDeterministic: on a GPU steps take longer than estimated; the last rows of "
         "`python benchmarks/throughput.py --device cuda` say by how much."
     )
+
+
+def _checks(plan: SweepPlan) -> str:
+    """Which rungs are checked, and what that costs."""
+    said = checks_text(planned_checks(plan), plan.config.health)
+    return f"\n{said}" if said else ""
+
+
+def _provenance(plan: SweepPlan) -> str:
+    """Where the recipe's overrides come from, where the config says so."""
+    told = plan.config.recipe.provenance
+    return f"\nrecipe: {told}" if told else ""
 
 
 def _saving(plan: SweepPlan) -> str:

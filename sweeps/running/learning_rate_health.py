@@ -1,12 +1,14 @@
-"""The learning-rate check of the runs of a task, made in its worker: columns of their records."""
+"""The check of the runs of a task that carry one, made in its worker: columns of their records."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from scaling.errors import ConfigError, StoreError
+from scaling.words import counted
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.crash import Crash
+from sweeps.planning.arms import other_recipe
 from sweeps.planning.run_plan import RunPlan
 from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.run_log import Pulse, TaskLog
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
     from sweeps.data.sources.base import Corpus
     from sweeps.training.learning_rate_check import LearningRateCheck
     from sweeps.training.pack import TrainedRun
+    from sweeps.training.recipe_check import RecipeCheck
 
-_NOT_CHECKED = "learning rate not checked"
+_NOT_CHECKED = "not checked"
 
 
 def check_trained(
@@ -51,13 +54,24 @@ def check_finished(task: Task, send: Callable[[RunEvent], None]) -> None:
             launch = resolve_strategy(task.launch, task.pack)
             check = _check(task, launch, run, task.load_corpus(), pulse)
             task.store.add_facts(run.run_id, check.record())
-            outcome = f"learning rate {check.status}, {check.gap:.2%} above the best"
+            outcome = _outcome(check)
         except Exception as error:  # the run stays what it is
             crash = Crash.of(error)
             with suppress(StoreError):  # the event tells it
                 task.store.add_facts(run.run_id, {}, traceback=crash.traceback)
-            outcome = f"its learning rate was not checked: {crash.reason}"
+            outcome = f"it was not checked: {crash.reason}"
         send(RunEvent(kind=EventKind.CHECKED, run=run, reason=outcome))
+
+
+def _outcome(check: "LearningRateCheck | RecipeCheck") -> str:
+    """What to say of a check once it is done."""
+    from sweeps.training.recipe_check import RecipeCheck
+
+    rate = check.learning_rate if isinstance(check, RecipeCheck) else check
+    said = f"learning rate {rate.status}, {rate.gap:.2%} above the best"
+    if isinstance(check, RecipeCheck):
+        said += f"; {counted(len(check.arms), 'arm')} of its recipe tried"
+    return said
 
 
 def _check(
@@ -66,17 +80,27 @@ def _check(
     run: RunPlan,
     corpus: "Corpus",
     pulse: Callable[[], None],
-) -> "LearningRateCheck":
+) -> "LearningRateCheck | RecipeCheck":
     from sweeps.training.devices.device import choose_device
     from sweeps.training.learning_rate_check import check_learning_rate
+    from sweeps.training.recipe_check import check_recipe
 
     if launch.resources.strategy == "fsdp":
         raise ConfigError("the check trains on one device, and the model is shared among several")
+    health, seeds = task.health, task.checked[run.run_id]
+    device = choose_device(launch.device)
+    if health.check_recipe:
+        assert task.recipe is not None, "the runner gives the recipe to every task that checks it"
+        return check_recipe(
+            run,
+            corpus,
+            task.recipe,
+            health.factors,
+            seeds=seeds,
+            against=other_recipe(health),
+            device=device,
+            on_step=pulse,
+        )
     return check_learning_rate(
-        run,
-        corpus,
-        task.health.factors,
-        seeds=task.health.seeds,
-        device=choose_device(launch.device),
-        on_step=pulse,
+        run, corpus, health.factors, seeds=seeds, device=device, on_step=pulse
     )

@@ -15,8 +15,10 @@ from scaling.store.run_state import RunState
 from scaling.store.run_store import RunStore
 from scaling.words import counted
 from sweeps.config.launch import LaunchConfig
+from sweeps.config.sweep import recipe_of
 from sweeps.launchers.base import TaskLost, TaskMessage
 from sweeps.launchers.registry import find_launcher
+from sweeps.planning.arms import planned_checks
 from sweeps.planning.exclusions import excluded_runs, final_states
 from sweeps.planning.packing import Pack, pack_runs, trunk_rows
 from sweeps.planning.plan import SweepPlan
@@ -28,7 +30,6 @@ from sweeps.running.leftovers import remove_leftovers
 from sweeps.running.page import LoggedProgress, show_plan
 from sweeps.running.task import Task
 from sweeps.running.worker import train_task
-from sweeps.training.learning_rate_check import rungs
 
 _DRIVER_ENDED = "its driver ended"
 
@@ -187,29 +188,31 @@ class _Walk:
         wanted = self._wanted
         todo = {run.run_id for run in wanted if self._states[run.run_id] not in self._final}
         health = self._plan.config.health
-        carriers = rungs(wanted).values() if health.check_learning_rate else ()
+        checks = planned_checks(self._plan).checks
         make = partial(
             Task,
             data=self._plan.config.data,
             launch=launch,
             store=self._store,
             health=health,
+            recipe=recipe_of(self._plan.config) if health.check_recipe else None,
             probes=self._plan.config.probes,
             stops_settled=self._judge is not None,
         )
-        checked = frozenset(run.run_id for run in carriers)
+        checked = {check.run.run_id: check.seeds for check in checks}
+        column = "recipe_arms" if health.check_recipe else "health"
         unchecked = [  # they had finished before the check was asked for
-            run
-            for run in carriers
-            if self._states[run.run_id] is RunState.FINISHED
-            and "health" not in self._known[run.run_id]
+            check.run
+            for check in checks
+            if self._states[check.run.run_id] is RunState.FINISHED
+            and column not in self._known[check.run.run_id]
         ]
         return [
             make(pack=pack, todo=frozenset(missing), checked=checked)
             for pack in (pack_runs(wanted, launch) if wanted else ())
             if (missing := todo & {run.run_id for run in pack.runs})
         ] + [
-            make(pack=Pack(replicas=((run,),)), todo=frozenset(), checked=frozenset([run.run_id]))
+            make(pack=Pack(replicas=((run,),)), todo=frozenset(), checked=checked)
             for run in unchecked
         ]
 

@@ -1,6 +1,7 @@
 """What a worker needs to train the runs of one pack."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from scaling.store.run_store import RunStore
 from sweeps.config.data import DataConfig
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.probes import ProbesConfig
+from sweeps.config.recipe import Recipe
 from sweeps.config.sweep import HealthConfig
 from sweeps.multi_device.rendezvous import Allocation
 from sweeps.planning.packing import Pack
@@ -28,11 +30,13 @@ class Task:
     data: DataConfig
     launch: LaunchConfig
     store: RunStore
-    checked: frozenset[str] = frozenset()
-    """Run ids of those that carry the learning-rate check of their shape; where nothing is to be
+    checked: Mapping[str, int] = field(default_factory=dict)
+    """Run ids of those that carry the check of their shape, with its seeds; where nothing is to be
     trained, those that finished without it."""
     health: HealthConfig = HealthConfig()
     """How that check is done."""
+    recipe: Recipe | None = None
+    """What it varies; None where it varies the learning rate alone."""
     probes: ProbesConfig = ProbesConfig()
     """What is asked of each model besides its loss."""
     stops_settled: bool = False

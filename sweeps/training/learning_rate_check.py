@@ -8,7 +8,7 @@ again at learning rates around the rule's, with the same seed and data order, as
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,6 @@ import numpy.typing as npt
 from scaling.arrays import FloatArray
 from scaling.rung_health import Health
 from sweeps.data.sources.base import Corpus
-from sweeps.models.family import Shape
 from sweeps.planning.run_plan import RunPlan
 from sweeps.planning.settings import with_learning_rate_factor
 
@@ -39,6 +38,8 @@ class LearningRateCheck:
     """Learning rates tried, over the rule's."""
     losses: tuple[float, ...]
     """Validation losses there, nats per token; NaN where the run diverged."""
+    seed_losses: tuple[tuple[float, ...], ...]
+    """The same of each seed, by factor."""
     status: Health
     offset: float
     """ln of the best learning rate over the rule's; at an edge, of the best one tried."""
@@ -59,13 +60,6 @@ class LearningRateCheck:
             "lr_gap": self.gap,
             "lr_gap_stderr": self.gap_stderr,
         }
-
-
-def rungs(runs: Iterable[RunPlan]) -> dict[Shape, RunPlan]:
-    """The run of each shape that carries its check: the cheapest that fits may use."""
-    fitted = [run for run in runs if not run.held_out]
-    ordered = sorted(fitted, key=lambda run: (run.train_flops, run.seed), reverse=True)
-    return {run.shape: run for run in ordered}
 
 
 def check_learning_rate(
@@ -136,6 +130,7 @@ def judge(
     return LearningRateCheck(
         factors=tuple(map(float, factors)),
         losses=tuple(map(float, losses)),
+        seed_losses=tuple(tuple(map(float, row)) for row in sequence_losses.mean(axis=2)),
         status=status,
         offset=offset,
         curvature=curvature,
@@ -166,16 +161,28 @@ def _losses_at(
     on_step: Callable[[], None],
 ) -> FloatArray:
     """(factors, runs, sequences) Validation losses of the runs at these factors of their learning
-    rate; fewer at once where memory runs out."""
-    import torch
-
-    from sweeps.training.plain_loop import train_plainly
-
+    rate."""
     plans = [
         dataclasses.replace(run, settings=with_learning_rate_factor(run.settings, factor))
         for factor in factors
         for run in runs
     ]
+    losses = sequence_losses(plans, corpus, device=device, on_step=on_step)
+    return losses.reshape(len(factors), len(runs), -1)
+
+
+def sequence_losses(
+    plans: Sequence[RunPlan],
+    corpus: Corpus,
+    *,
+    device: "torch.device | None" = None,
+    on_step: Callable[[], None] = lambda: None,
+) -> FloatArray:
+    """(runs, sequences) Validation losses of runs that are trained as one stack; fewer at once
+    where memory runs out."""
+    import torch
+
+    from sweeps.training.plain_loop import train_plainly
 
     def train(plans: Sequence[RunPlan]) -> list[torch.Tensor]:
         try:
@@ -186,8 +193,7 @@ def _losses_at(
         middle = len(plans) // 2
         return train(plans[:middle]) + train(plans[middle:])
 
-    losses = torch.stack(train(plans))
-    return np.asarray(losses.view(len(factors), len(runs), -1), dtype=np.float64)
+    return np.asarray(torch.stack(train(plans)), dtype=np.float64)
 
 
 def _parabolas(x: FloatArray, losses: FloatArray) -> FloatArray:

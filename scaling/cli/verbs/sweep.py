@@ -43,6 +43,7 @@ def plan(arguments: Arguments) -> None:
     """Print what CONFIG would train, with FLOP and time, before anything is spent."""
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.answerable import answerable
+    from sweeps.planning.arms import planned_checks
     from sweeps.planning.cost import check_budget
     from sweeps.planning.memory import check_memory, memory_document
     from sweeps.planning.plan import plan_sweep
@@ -56,6 +57,7 @@ def plan(arguments: Arguments) -> None:
         memory=memory_document(planned),
         text=TrainingText.of(planned).document(),
         answerable=can.document(),
+        checks=planned_checks(planned).document(),
     )
 
     def text() -> str:

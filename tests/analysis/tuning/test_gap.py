@@ -53,7 +53,7 @@ def test_shapes_whose_best_rate_was_not_found_stay_in_where_a_third_of_the_runs_
     kept = with_open_checks(weighed(many))
     assert len(kept) == len(many)
     edges = many.table["health"] == "edge"
-    gap, stderr = kept.column("lr_gap")[edges], kept.column("lr_gap_stderr")[edges]
+    gap, stderr = kept.column("tuning_gap")[edges], kept.column("tuning_gap_stderr")[edges]
     assert np.all(stderr >= gap)
 
 

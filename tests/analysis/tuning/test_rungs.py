@@ -103,7 +103,7 @@ def test_a_soft_rung_does_not_mislead_a_forecast_that_knows_its_gap():
     assert abs(aware - truth) < abs(unaware - truth)
     made = predicted(a_ladder("soft", 0.05))
     assert made.runs == 24
-    assert any("learning-rate checks: 0.0 to " in limit.text for limit in made.limits)
+    assert any("checks of rungs: 0.0 to " in limit.text for limit in made.limits)
     assert "of the loss taken off" in " ".join(forecast_text(made).split())
 
 

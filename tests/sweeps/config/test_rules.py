@@ -168,6 +168,18 @@ def test_a_launch_setting_that_the_launch_does_not_read_is_refused(key):
     [
         ({"health": {"seeds": 3}}, "health.seeds is not used while health.check_learning_rate"),
         ({"health": {"factors": [0.5, 1, 2]}}, "health.factors is not used while"),
+        (
+            {"health": {"most_share": 0.2}},
+            "health.most_share is not used while health.check_recipe",
+        ),
+        (
+            {"health": {"check_recipe": True, "against": {"overrides": {"z_loss": 0}}}},
+            "health.against.overrides are of no recipe; give health.against.name",
+        ),
+        (
+            {"health": {"check_recipe": True, "against": {"name": "cpt-adamw-tiny/9"}}},
+            'health.against: recipe.name is "cpt-adamw-tiny/9"',
+        ),
         ({"budget": {"currency": "EUR"}}, "budget.currency needs a price"),
         ({"budget": {"cost": 9}}, "budget.cost needs a price"),
         (
@@ -188,6 +200,13 @@ def test_a_launch_setting_that_the_launch_does_not_read_is_refused(key):
         (
             {"recipe": {"overrides": {"tied_logit_factor": 10}}},
             "recipe.overrides.tied_logit_factor is not used by a head of its own",
+        ),
+        (
+            {
+                "health": {"check_recipe": True},
+                "launch": {"resources": {"devices": 2, "strategy": "fsdp"}},
+            },
+            "health.check_recipe trains on one device",
         ),
         ({"exclude": [{"where": [], "reason": "why"}]}, r"exclude[0].where is empty"),
     ],

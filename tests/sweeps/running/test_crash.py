@@ -90,10 +90,10 @@ def test_a_crash_in_a_learning_rate_check_keeps_its_traceback_and_the_measuremen
     monkeypatch.setattr(
         "sweeps.training.learning_rate_check.check_learning_rate", crash_deep_inside
     )
-    train_task(dataclasses.replace(task, checked=frozenset([run_id])), lambda event: None)
+    train_task(dataclasses.replace(task, checked={run_id: 2}), lambda event: None)
     facts = store.facts()[run_id]
     assert facts["status"] == RunState.FINISHED and facts["loss"] > 0
-    assert facts["notes"].startswith("learning rate not checked: RuntimeError: cannot reach")
+    assert facts["notes"].startswith("not checked: RuntimeError: cannot reach")
     assert_whole(store.tracebacks([run_id])[run_id])
 
 
@@ -101,7 +101,7 @@ def test_a_later_check_that_crashes_keeps_its_traceback_until_one_succeeds(one_r
     plan, store, task = one_run(check_learning_rate=True, seeds=1)
     run_id = plan.runs[0].run_id
     train_task(task, lambda event: None)
-    later = dataclasses.replace(task, todo=frozenset(), checked=frozenset([run_id]))
+    later = dataclasses.replace(task, todo=frozenset(), checked={run_id: 2})
     with monkeypatch.context() as broken:
         broken.setattr("sweeps.training.learning_rate_check.check_learning_rate", crash_deep_inside)
         train_task(later, lambda event: None)

@@ -338,7 +338,7 @@ def test_a_check_that_fails_loses_no_measurement(tiny_mapping, monkeypatch):
     assert run_sweep(plan, store).count(RunState.FINISHED) == 1
     record = store.records[plan.runs[0].run_id]
     assert record["loss"] > 0
-    assert record["notes"] == "learning rate not checked: RuntimeError: no memory left"
+    assert record["notes"] == "not checked: RuntimeError: no memory left"
 
 
 @pytest.mark.parametrize("slow", ["evaluation", "learning-rate check"])
@@ -373,7 +373,7 @@ def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow)
     (run,) = plan.runs
     task = Task.of_one(run, plan.config.data, launch, MemoryStore())
     task = dataclasses.replace(
-        task, health=health, checked=frozenset([run.run_id] if health.check_learning_rate else [])
+        task, health=health, checked={run.run_id: 2} if health.check_learning_rate else {}
     )
     worker.train_task(task, lambda event: signs.append((now[0], event.kind)))
     assert now[0] >= 2

@@ -11,8 +11,9 @@ from scaling.errors import ConfigError
 from scaling.rung_health import Health
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
+from sweeps.planning.arms import rungs
 from sweeps.planning.plan import plan_sweep
-from sweeps.training.learning_rate_check import check_learning_rate, count_spikes, judge, rungs
+from sweeps.training.learning_rate_check import check_learning_rate, count_spikes, judge
 
 FACTORS = [1 / 1.8, 1.0, 1.8]
 
