@@ -80,6 +80,45 @@ def test_more_of_the_curve_narrows_the_forecast_and_settles_it():
     assert not early.outcome_settled
 
 
+def test_runs_of_other_sizes_fall_otherwise_and_a_line_tells_how():
+    """The larger a run, the later it falls: the median of the others is no ratio for it."""
+    shapes = {f"r{i}": 0.6 + 0.15 * i for i in range(8)}
+    params = {run_id: 1000.0 * 2 ** int(run_id[1:]) for run_id in STEPS}
+    final = {f"r{i}": 3.0 - 0.2 * i for i in range(7)}
+    curves = [curve(r, loss, shape=shapes[r]) for r, loss in final.items()]
+    running = pd.concat([*curves, curve("r7", 1.7, upto=0.5, shape=shapes["r7"])])
+    told = forecast_running(running, STEPS, final, params=params)["r7"]
+    assert told.predicted == pytest.approx(1.7, rel=0.02)  # by the median it is 8% off
+    assert told.low < 1.7 < told.high
+
+
+@pytest.mark.parametrize(("jump", "is_off"), [(1.0, False), (1.15, True)])
+def test_a_run_that_leaves_the_curve_of_the_others_is_told_early(finished, jump, is_off):
+    curves, final = finished
+    bad = curve("r7", 1.7, upto=0.4)
+    bad["train_loss"] *= np.where(bad["step"] > 0.3 * STEPS["r7"], jump, 1.0)
+    told = forecast_running(pd.concat([curves, bad]), STEPS, final, settled_width=0.5)["r7"]
+    assert (told.off_curve is not None) is is_off
+    assert ("OFF THE CURVE" in told.line) is is_off
+    assert told.outcome_settled is not is_off
+    if is_off:
+        assert np.exp(told.off_curve) == pytest.approx(jump, abs=0.03)
+
+
+def test_healthy_runs_are_seldom_said_to_be_off_the_curve():
+    alarms = []
+    for seed in range(40):
+        curves, planned, final = simulated_sweep(np.random.default_rng([seed, 7]))
+        kept = curves[curves["step"] <= 0.5 * curves["run_id"].map(planned)]
+        known = {run: loss for run, loss in final.items() if run not in ("r0", "r1")}
+        others = curves[curves["run_id"].isin(known)]
+        running = kept[~kept["run_id"].isin(known)]
+        for told in forecast_running(pd.concat([others, running]), planned, known).values():
+            alarms.append(told.off_curve is not None)
+    assert len(alarms) == 80
+    assert sum(alarms) <= 1  # one in a thousand by the rule; few finished runs know it less well
+
+
 def test_a_curve_that_is_not_finite_gives_no_number(finished):
     curves, final = finished
     broken = curve("r7", 1.7, upto=0.5).assign(train_loss=np.nan)
@@ -173,7 +212,9 @@ def test_the_outlook_of_a_running_run_is_the_forecast_from_the_finished_runs_ali
     (found,) = outlooks(sweep).values()
     final = {run_id: sweep.known[run_id]["loss"] for run_id in list(sweep.known)[:6]}
     curves = pd.concat([*sweep.points[:6], sweep.points[7]])
-    assert found == forecast_running(curves, STEPS, final)["r7"]
+    params = {run_id: known["params"] for run_id, known in sweep.known.items()}
+    told = forecast_running(curves, STEPS, final, params=params)["r7"]
+    assert (found.line, found.predicted) == (told.line, pytest.approx(told.predicted))
     assert found.finished_runs == 6
 
 
