@@ -56,6 +56,8 @@ def law_section(law: type[Law]) -> str:
         rows.append([f"`{name}`", symbol.meaning, symbol.unit, searched])
     forms = "\n".join(f"    {part.strip()}" for part in law.form.split(";"))
     inputs = ", ".join(f"`{name}`" for name in law.inputs)
+    if (source := law.reference) is None:
+        raise AssertionError(f"{law.name} is in the reference and cites nothing")
     floor = f"`{law.floor}`" if law.floor else "no constant of its own"
     return "\n".join(
         [
@@ -64,8 +66,8 @@ def law_section(law: type[Law]) -> str:
             f"{forms}\n",
             f"Inputs: {inputs}. Irreducible loss: {floor}.\n",
             _table(["constant", "meaning", "unit", "searched"], rows),
-            f"\nSource: {law.reference.citation}.\n",
-            f"```bibtex\n{law.reference.bibtex}\n```",
+            f"\nSource: {source.citation}.\n",
+            f"```bibtex\n{source.bibtex}\n```",
         ]
     )
 

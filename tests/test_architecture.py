@@ -23,6 +23,7 @@ FLOORS = {
             "recipe_arms",
             "tables",
             "amounts",
+            "bounded_yaml",
             "names",
             "samples",
             "records",
@@ -57,6 +58,7 @@ ENGINES = {
     "tokenizers": "sweeps/data/tokens/bpe.py",
     "PIL": "sweeps/data/images/pictures.py",
     "sklearn": "sweeps/data/images/scikit.py",
+    "sympy": "scaling/laws/symbolic.py",
     "safetensors": "sweeps/data/documents/tensor_files.py",
 }
 

@@ -29,9 +29,9 @@ OFFERED = {
         write_records
     """,
     "scaling.laws": """
-        BrokenPowerLaw Chinchilla DataConstrained EncoderDecoderLaw Farseer LAWS Law M4
+        BrokenPowerLaw Chinchilla DataConstrained EncoderDecoderLaw Farseer Formula LAWS Law M4
         Overtraining PowerLaw PurePowerLaw SaturatingPowerLaw ShapeLaw ShiftedPowerLaw Skaling
-        TwiceBrokenPowerLaw check_law law_named register_law
+        TwiceBrokenPowerLaw check_law law_for law_named read_laws register_law
     """,
     "sweeps": """
         CheckReport ContinuedPrompt KeptRun RunPlan SamplingRule ScoredText SweepConfig

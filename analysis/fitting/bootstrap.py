@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fitting.law_on_runs import Model
+from analysis.fitting.models.coordinates import Model
 from analysis.fitting.newton import minimise, whitening
 from analysis.fitting.penalties import Penalty, penalty_named
 from scaling.arrays import BoolArray, FloatArray, IntArray

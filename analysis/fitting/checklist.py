@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fitting.law_on_runs import Model
 from analysis.fitting.lmfit_bridge import tied_constants
+from analysis.fitting.models.coordinates import Model
 from analysis.fitting.newton import minimise, whitening
 from analysis.fitting.penalties import Penalty
 from analysis.fitting.problem import Problem, pose_again

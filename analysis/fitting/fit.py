@@ -10,8 +10,8 @@ from analysis.fitting.bootstrap import Draws, Resampling
 from analysis.fitting.bootstrap import bootstrap as resample
 from analysis.fitting.checklist import checklist_card
 from analysis.fitting.identifiability import judge
-from analysis.fitting.law_on_runs import Model
 from analysis.fitting.lmfit_bridge import Bounds, checked_bounds, tied_constants
+from analysis.fitting.models.coordinates import Model
 from analysis.fitting.penalties import Penalty, penalty_named
 from analysis.fitting.prediction import checked_level
 from analysis.fitting.problem import Problem, pose, weights_in_words
@@ -23,7 +23,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
-from scaling.laws.registry import law_named
+from scaling.laws.formula import law_for
 from scaling.limits import Limit, LimitCode
 from scaling.sources import Source, records_from
 from scaling.words import counted
@@ -73,7 +73,7 @@ def fit_as_asked(
     in ``Fit.status`` and ``Fit.limits``.
     """
     records = records_from(records)
-    kind = law_named(law)
+    kind = law_for(law, records, bounds)
     penalty = (
         objective
         if isinstance(objective, Penalty)

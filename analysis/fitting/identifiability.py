@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.fitting.law_on_runs import Model
+from analysis.fitting.models.coordinates import Model
 from analysis.fitting.newton import minimise, whitening
 from analysis.fitting.penalties import Penalty
 from analysis.fitting.problem import Problem

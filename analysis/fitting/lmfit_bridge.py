@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fitting.law_on_runs import Tie
+from analysis.fitting.models.coordinates import Tie
 from analysis.fitting.penalties import Penalty
 from analysis.fitting.problem import pose_again
 from analysis.fitting.result import Fit

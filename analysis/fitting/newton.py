@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fitting.law_on_runs import Model
+from analysis.fitting.models.coordinates import Model
 from analysis.fitting.penalties import Penalty
 from scaling.arrays import FloatArray, IntArray
 

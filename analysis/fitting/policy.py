@@ -35,7 +35,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
-from scaling.laws.registry import law_named
+from scaling.laws.formula import FormulaLaw, law_for
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
@@ -92,7 +92,7 @@ def fit_law(
     the runs cannot answer; what limits a usable answer is in ``Fit.limits``.
     """
     records = records_from(records)
-    kind, told = law_named(law), records.told
+    kind, told = law_for(law, records, bounds), records.told
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
         records = screen(records, *([x] if x else kind.inputs))
     require_signal(records, kind.inputs if x is None else (x,))
@@ -110,8 +110,18 @@ def fit_law(
         fit = fit_as_asked(runs, kind, **{**how, "fix": {**how["fix"], floor: 0.0}}, card=False)
         fit = _with_floor_untold(fit, floor)
         chosen_floor = replace(chosen_floor, because=fit.unidentified[floor])
-    fit = replace(fit, choices=(chosen_runs, chosen_objective, chosen_floor), notes=told)
+    choices = (*_names_read(kind), chosen_runs, chosen_objective, chosen_floor)
+    fit = replace(fit, choices=choices, notes=told)
     return replace(fit, card=checklist_card(fit, runs).entries) if card else fit
+
+
+def _names_read(kind: type[Law]) -> tuple[Choice, ...]:
+    """Which names of a formula were taken for columns; nothing of other laws."""
+    if not issubclass(kind, FormulaLaw):
+        return ()
+    read = [k if k == v else f"{k} = {v}" for k, v in kind.columns_of.items()]
+    because = "columns of the table; the other names are its constants"
+    return (Choice(about="inputs", chosen=", ".join(read), because=because),)
 
 
 def _with_floor_untold(fit: Fit, floor: str) -> Fit:

@@ -16,7 +16,7 @@ from analysis.fitting.reach import Reach
 from analysis.intervals import Interval, interval_columns
 from scaling.errors import FitError
 from scaling.laws.base import Law
-from scaling.laws.registry import law_named
+from scaling.laws.formula import law_from, law_to_dict
 from scaling.limits import Limit, LimitCode, limits_from
 from scaling.records import Records
 from scaling.tables.notes import notes_from
@@ -277,11 +277,7 @@ class Fit(DrawnResult):
         levels = tuple(confidence_levels) or (self.confidence_level,)
         floor = self.constants.get(self.law.floor or "")
         return {
-            "law": self.law.name,
-            "reference": {
-                "citation": self.law.reference.citation,
-                "bibtex": self.law.reference.bibtex,
-            },
+            **law_to_dict(type(self.law)),
             "columns": list(self.columns),
             "choices": {c.about: {"chosen": c.chosen, "because": c.because} for c in self.choices},
             "constants": self._numbers(self.constants, self.unidentified, levels),
@@ -357,7 +353,7 @@ class Fit(DrawnResult):
         """The fit that `to_json` wrote. Raises FitError for any other text."""
         try:
             document = json.loads(text)
-            law = law_named(document["law"])
+            law = law_from(document)
             state = document["reload"]
             draws = state["draws"]
             search = document["search"]

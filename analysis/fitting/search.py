@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fitting.law_on_runs import Model, SumOfPowers
+from analysis.fitting.models.coordinates import Model
+from analysis.fitting.models.sum_of_powers import SumOfPowers
 from analysis.fitting.newton import Solution, minimise, whitening
 from analysis.fitting.penalties import Penalty
 from analysis.fitting.problem import Problem

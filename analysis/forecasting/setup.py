@@ -39,6 +39,7 @@ from scaling.answerable import best_of_budget, no_curve, no_surface, not_falling
 from scaling.arrays import DECADE, BoolArray, FloatArray, IntArray
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
+from scaling.laws.formula import FormulaLaw
 from scaling.laws.registry import LAWS
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
@@ -174,6 +175,12 @@ def _chosen(
     """The candidates of one law, or the one that it makes of itself; all if none is asked for."""
     if law is None:
         return candidates
+    if not answers(law) and issubclass(law, FormulaLaw):
+        raise ForecastError(
+            f"a forecast is asked of params and tokens, of compute or of one column, and "
+            f'"{law.name}" reads {", ".join(law.inputs)}; scaling fit gives its constants, and '
+            "Fit.predict what it says elsewhere"
+        )
     if not answers(law):
         names = ", ".join(name for name, known in LAWS.items() if answers(known))
         raise ForecastError(

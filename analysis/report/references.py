@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from analysis.report.findings import Findings
 from scaling.laws.base import Law
 from scaling.laws.reference import Reference
-from scaling.laws.registry import law_named
+from scaling.laws.registry import LAWS
 
 _REPLICATION = Reference(
     "besiroglu2024chinchilla",
@@ -51,7 +51,8 @@ def references_for(findings: Findings) -> tuple[Cited, ...]:
     for fitted in findings.laws:
         _use(uses, type(fitted.law), f"the law {fitted.law.name}")
     for candidate, law in (findings.forecast.laws if findings.forecast else {}).items():
-        _use(uses, law_named(law), f'"{candidate}" in the forecast')
+        if law in LAWS:  # a written formula stands with its own source, or none
+            _use(uses, LAWS[law], f'"{candidate}" in the forecast')
     cited = [Cited(reference, tuple(for_what)) for reference, for_what in uses.items()]
     if findings.laws:
         how = "Huber loss of log residuals, summed, with bootstrap intervals"
@@ -64,6 +65,8 @@ def references_for(findings: Findings) -> tuple[Cited, ...]:
 
 
 def _use(uses: dict[Reference, list[str]], law: type[Law], what: str) -> None:
+    if law.reference is None:
+        return
     uses.setdefault(law.reference, [])
     if what not in uses[law.reference]:
         uses[law.reference].append(what)

@@ -1,7 +1,7 @@
 """What a verb reads: runs from a file or the run store, curves, points, name=value pairs."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from scaling.cli.budgets import in_flops
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from analysis.forecasting.options import ForecastOptions
     from analysis.forecasting.targets import Targets
+    from scaling.laws.base import Law
     from scaling.records import Records
     from scaling.tables.reading import Reading
 
@@ -80,11 +81,41 @@ def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
         arguments.flops = in_flops(arguments.flops, records)
     names = ("law", "draws", "seed", "certificate")
     given = {name: getattr(arguments, name) for name in names if name in arguments}
+    if "law" in given:
+        given["law"] = law_asked(arguments, records)
+        x = x or _own_input(given["law"])
     if "fix" in arguments:
         given["fix"] = constants_held(arguments, records)
     if "level" in arguments:
         given["confidence_levels"] = levels(arguments)
     return records, ForecastOptions(x=x, **given)
+
+
+def law_asked(
+    arguments: Arguments,
+    records: "Records",
+    bounds: "Mapping[str, tuple[float | None, float | None]] | None" = None,
+) -> "str | type[Law]":
+    """What --law names: a law of ours by its name, or a formula on the columns of these runs, from
+    the file that --laws names or written out."""
+    from scaling.laws.formula import is_formula, law_for
+    from scaling.laws.law_file import read_laws
+
+    named: str = arguments.law or ""
+    formulas = read_laws(arguments.laws) if arguments.laws else {}
+    if named in formulas or is_formula(named):
+        return law_for(formulas.get(named, named), records, bounds)
+    if formulas:
+        have = ", ".join(formulas)
+        raise ConfigError(f'{arguments.laws} has no law "{printable(named)}"; it has: {have}')
+    return named
+
+
+def _own_input(law: "str | type[Law]") -> str | None:
+    """The one column that a formula reads, where a forecast would not ask for it by itself."""
+    if isinstance(law, str) or len(law.inputs) > 1 or law.inputs == ("train_flops",):
+        return None
+    return law.inputs[0]
 
 
 def constants_held(arguments: Arguments, records: "Records") -> dict[str, float]:
@@ -117,8 +148,6 @@ def require_pairs(arguments: Arguments) -> None:
         raise ConfigError("--params and --tokens pair up: give both, or a budget with --flops")
     if arguments.params and len(arguments.params) != len(arguments.tokens):
         raise ConfigError("--params and --tokens pair up: give as many of one as of the other")
-    if arguments.values and not arguments.x:
-        raise ConfigError("--values are those of a column; name it with --x COLUMN")
 
 
 def targets_asked(arguments: Arguments, x: str | None) -> "tuple[Targets, ...]":
@@ -127,6 +156,8 @@ def targets_asked(arguments: Arguments, x: str | None) -> "tuple[Targets, ...]":
     from analysis.forecasting.targets import Targets
 
     asked = []
+    if arguments.values and not x:
+        raise ConfigError("--values are those of a column; name it with --x COLUMN")
     if x and arguments.values:
         asked.append(Targets.along(x, *arguments.values))
     if arguments.params:

@@ -13,8 +13,12 @@ def law(default: str | None, along: bool = True) -> Options:
         command.add_argument(
             "--law",
             default=default,
-            metavar="NAME",
-            help=f"which law; an unknown name lists all ({default or 'the power law of compute'})",
+            metavar="LAW",
+            help="which law, by name (an unknown one lists all) or as a formula of any columns, "
+            f"such as 'E + A*N^-alpha' ({default or 'the power law of compute'})",
+        )
+        command.add_argument(
+            "--laws", metavar="FILE.yaml", help="a file of formulas by name, for --law NAME"
         )
         if default is not None:  # a fit has its own
             _fix(command, ", of the law that --law names")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from scaling.laws.curves import TwiceBrokenPowerLaw as TwiceBrokenPowerLaw
     from scaling.laws.encoder_decoder import EncoderDecoderLaw as EncoderDecoderLaw
     from scaling.laws.farseer import Farseer as Farseer
+    from scaling.laws.formula import Formula as Formula
+    from scaling.laws.formula import law_for as law_for
+    from scaling.laws.law_file import read_laws as read_laws
     from scaling.laws.registry import LAWS as LAWS
     from scaling.laws.registry import law_named as law_named
     from scaling.laws.registry import register_law as register_law
@@ -38,6 +41,8 @@ _HOMES = {
     ),
     "scaling.laws.encoder_decoder": ("EncoderDecoderLaw",),
     "scaling.laws.farseer": ("Farseer",),
+    "scaling.laws.formula": ("Formula", "law_for"),
+    "scaling.laws.law_file": ("read_laws",),
     "scaling.laws.surfaces": (
         *("Chinchilla", "DataConstrained", "Overtraining", "ShapeLaw", "Skaling"),
     ),

@@ -63,7 +63,8 @@ class Law:
     name: ClassVar[str]
     #: the law as people write it, for tables and documents
     form: ClassVar[str]
-    reference: ClassVar[Reference]
+    #: where the law comes from; None of a formula whose author gives no source
+    reference: ClassVar[Reference | None]
     inputs: ClassVar[tuple[str, ...]]
     symbols: ClassVar[Mapping[str, Symbol]]
     #: constants in which the loss is linear once all the others are known

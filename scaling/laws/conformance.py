@@ -28,8 +28,9 @@ def documents_itself(law: type[Law]) -> None:
     """A name, a form, a source, a docstring, and a meaning for every constant."""
     assert law.name.isidentifier(), f'name "{law.name}" is not an identifier'
     assert law.form and law.__doc__ and law.__doc__ != Law.__doc__, "no form or docstring"
-    assert law.reference.title and law.reference.authors and law.reference.year, "no source"
-    assert law.reference.bibtex.startswith("@"), "no BibTeX"
+    source = law.reference
+    assert source and source.title and source.authors and source.year, "no source"
+    assert source.bibtex.startswith("@"), "no BibTeX"
     missing = set(law.constant_names()) ^ set(law.symbols)
     assert not missing, f"symbols and constants differ in {sorted(missing)}"
 

@@ -1,15 +1,19 @@
-"""Arithmetic that people write into options: parsed, never executed.
+"""Arithmetic that people write into options and laws: parsed, never executed.
 
     expression("A * 6**alpha", names=("A", "alpha"))({"A": 2.0, "alpha": 0.5})
 
 The language has numbers, the names that the caller allows, + - * / ** (or ^), parentheses, and
-exp, log, log10, sqrt. It has no other calls, no attributes, no comparisons, and it is bounded in
-length and depth, so that text from anywhere can neither do anything nor take long.
+exp, log, log10, sqrt; with ``of_laws`` also min and max. It has no other calls, no attributes, no
+comparisons, and it is bounded in length and depth, so that text from anywhere can neither do
+anything nor take long.
 """
 
 import ast
+import math
 import operator
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -31,16 +35,107 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
 }
-_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
     "log": np.log,
     "log10": np.log10,
     "sqrt": np.sqrt,
 }
+#: of two arguments and more, in laws alone
+_EXTREMES = ("min", "max")
 
 
 class ExpressionError(ValueError):
-    """What is wrong with the text of an expression, in half a sentence."""
+    """What is wrong with the text of an expression, and at which character, in half a sentence."""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """A text that is of the language, as a tree; names are not looked at yet."""
+
+    text: str
+    tree: ast.expr
+
+    @classmethod
+    def of(cls, text: str, *, of_laws: bool = False) -> "Arithmetic":
+        """Raises ExpressionError for anything that is not of the language."""
+        if len(text) > MOST_CHARACTERS:
+            raise ExpressionError(
+                f"{len(text):,} characters, and at most {MOST_CHARACTERS:,} are read"
+            )
+        try:
+            tree = ast.parse(_as_python(text), mode="eval").body
+        except SyntaxError as error:
+            place = _place(text, (error.offset or 1) - 1)
+            raise ExpressionError(
+                f"not an expression of numbers, names and + - * / **, from {place} on"
+            ) from error
+        except (ValueError, RecursionError, MemoryError) as error:
+            raise ExpressionError("not an expression of numbers, names and + - * / **") from error
+        found = cls(text, tree)
+        found._check(tree, MOST_NESTING, (*_FUNCTIONS, *(_EXTREMES if of_laws else ())))
+        return found
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Every name with its place, in the order of the text; functions are none."""
+        called = {id(node.func) for node in ast.walk(self.tree) if isinstance(node, ast.Call)}
+        nodes = [n for n in ast.walk(self.tree) if isinstance(n, ast.Name) and id(n) not in called]
+        for node in sorted(nodes, key=lambda n: n.col_offset):
+            yield node.id, self._at(node)
+
+    def fold(
+        self,
+        leaf: Callable[[str | float], Any],
+        call: Callable[[str, list[Any]], Any],
+    ) -> Any:
+        """The value of the tree, where ``leaf`` makes one of a name or a number, and ``call`` one
+        of a function's name and its arguments; operators are those of the values."""
+
+        def value(node: ast.AST) -> Any:
+            match node:
+                case ast.Constant(value=int() | float() as number):
+                    return leaf(number)
+                case ast.Name(id=name):
+                    return leaf(name)
+                case ast.UnaryOp(op=op, operand=operand):
+                    return _OPERATORS[type(op)](value(operand))
+                case ast.BinOp(left=left, op=op, right=right):
+                    return _OPERATORS[type(op)](value(left), value(right))
+                case ast.Call(func=ast.Name(id=name), args=arguments):
+                    return call(name, [value(argument) for argument in arguments])
+            raise AssertionError(f"{type(node).__name__} was let through")
+
+        return value(self.tree)
+
+    def _check(self, node: ast.AST, depth: int, functions: tuple[str, ...]) -> None:
+        if depth == 0:
+            raise ExpressionError(f"nested more than {MOST_NESTING} deep")
+        check = partial(self._check, depth=depth - 1, functions=functions)
+        match node:
+            case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+                if not _is_finite(number):
+                    raise ExpressionError(f"a number beyond 1e308 at {self._at(node)}")
+            case ast.Name():
+                pass
+            case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
+                check(operand)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+                check(left)
+                check(right)
+            case ast.Call(func=ast.Name(id=name), args=[_, *more] as arguments, keywords=[]) if (
+                name in functions and bool(more) == (name in _EXTREMES)
+            ):
+                for argument in arguments:
+                    check(argument)
+            case _:
+                raise ExpressionError(
+                    f'"{printable(ast.unparse(node))}" at {self._at(node)} is no arithmetic; '
+                    f"numbers, names, + - * / ** and {', '.join(functions)} are"
+                )
+
+    def _at(self, node: Any) -> str:
+        """The place of a node in the text that was given."""
+        return _place(self.text, len(_as_python(self.text).encode()[: node.col_offset].decode()))
 
 
 def expression(text: str, names: Collection[str]) -> Expression:
@@ -49,54 +144,48 @@ def expression(text: str, names: Collection[str]) -> Expression:
     Values may be numbers or arrays of one shape, real or complex; what overflows is infinite, and
     what is undefined is nan. Raises ExpressionError for anything that is not of the language.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise ExpressionError(f"{len(text):,} characters, and at most {MOST_CHARACTERS:,} are read")
-    try:
-        tree = ast.parse(text.strip().replace("^", "**"), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ExpressionError("not an expression of numbers, names and + - * / **") from error
-    evaluate = _compiled(tree, frozenset(names), MOST_NESTING)
+    parsed = Arithmetic.of(text)
+    for name, place in parsed.names():
+        if name not in names:
+            known = ", ".join(sorted(names)) or "none"
+            raise ExpressionError(f"there is no {printable(name)} ({place}); names are {known}")
 
     def value(values: Mapping[str, Any]) -> Any:
+        def leaf(of: str | float) -> Any:
+            return values[of] if isinstance(of, str) else np.float64(of)
+
         with np.errstate(all="ignore"):
-            return evaluate(values)
+            return parsed.fold(leaf, numeric)
 
     return value
 
 
-def _compiled(node: ast.AST, names: frozenset[str], depth: int) -> Expression:
-    if depth == 0:
-        raise ExpressionError(f"nested more than {MOST_NESTING} deep")
-    match node:
-        case ast.Constant(value=int() | float() as constant) if not isinstance(constant, bool):
-            return _constant(constant)
-        case ast.Name(id=name) if name in names:
-            return lambda values: values[name]
-        case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
-            sign, inner = _OPERATORS[type(op)], _compiled(operand, names, depth - 1)
-            return lambda values: sign(inner(values))
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            combine = _OPERATORS[type(op)]
-            first, second = _compiled(left, names, depth - 1), _compiled(right, names, depth - 1)
-            return lambda values: combine(first(values), second(values))
-        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in _FUNCTIONS:
-            function, inner = _FUNCTIONS[name], _compiled(argument, names, depth - 1)
-            return lambda values: function(inner(values))
-    raise ExpressionError(_not_of_the_language(node, names))
+def numeric(name: str, arguments: list[Any]) -> Any:
+    """A function of the language on numbers or arrays."""
+    if name in _EXTREMES:
+        return reduce(np.minimum if name == "min" else np.maximum, arguments)
+    return _FUNCTIONS[name](*arguments)
 
 
-def _constant(value: float) -> Expression:
+def _is_finite(number: float) -> bool:
     try:
-        number = np.float64(value)
-    except OverflowError as error:
-        raise ExpressionError("a number beyond 1e308") from error
-    return lambda values: number
+        return math.isfinite(float(number))
+    except OverflowError:
+        return False
 
 
-def _not_of_the_language(node: ast.AST, names: frozenset[str]) -> str:
-    if isinstance(node, ast.Name):
-        return f"there is no {printable(node.id)}; names are {', '.join(sorted(names)) or 'none'}"
-    return (
-        f'"{printable(ast.unparse(node))}" is no arithmetic; numbers, names, + - * / ** and '
-        f"{', '.join(_FUNCTIONS)} are"
-    )
+def _as_python(text: str) -> str:
+    """The text as Python reads it: ^ is its **, and what stands before the first word is none."""
+    return text.strip().replace("^", "**")
+
+
+def _place(text: str, offset: int) -> str:
+    """Where in the text that was given a character of its Python form stands, from one on."""
+    before = len(text) - len(text.lstrip())
+    place, read = before, 0
+    for character in text.strip():
+        if read >= offset:
+            break
+        read += 2 if character == "^" else 1
+        place += 1
+    return f"character {place + 1}"

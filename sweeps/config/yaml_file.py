@@ -9,10 +9,10 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from scaling.bounded_yaml import MOST_BYTES, load_yaml
 from scaling.errors import ConfigError
 from scaling.tables.notes import printable
 from scaling.tables.numbers import number
-from sweeps.config.bounded_yaml import MOST_BYTES, load_yaml
 from sweeps.config.section import Section
 from sweeps.config.shipped import config_file
 from sweeps.config.sweep import SweepConfig

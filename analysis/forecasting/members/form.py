@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fitting.law_on_runs import AnyLaw
+from analysis.fitting.law_on_runs import general_model
+from analysis.fitting.models.any_law import AnyLaw
 from scaling.arrays import FloatArray
 from scaling.laws.base import Law
 
@@ -161,7 +162,7 @@ class LawForm(Form):
         return tuple(np.moveaxis(np.exp(x + centre), -1, 0))
 
     def _model(self, x: FloatArray) -> AnyLaw:
-        return AnyLaw(self.law, self._inputs(x), dict(self.fixed))
+        return general_model(self.law, self._inputs(x), dict(self.fixed))
 
     def _coordinates(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Search coordinates in the order of the law's constants, within its bounds."""

@@ -10,6 +10,7 @@ from scaling.cli.inputs import (
     assignments,
     constants_held,
     curves_of,
+    law_asked,
     levels,
     load,
     load_along,
@@ -44,14 +45,15 @@ def fit(arguments: Arguments) -> None:
     from scaling.laws.curves import PowerLaw
 
     (records, x), shares = load_along(arguments), levels(arguments)
+    bounds = assignments(arguments.bound, "--bound", _bounds)
     fitted = fit_law(
         records,
-        arguments.law or PowerLaw,
+        law_asked(arguments, records, bounds) or PowerLaw,
         frontier=arguments.frontier,
         objective=arguments.objective,
         huber_delta=arguments.huber_delta,
         fix=constants_held(arguments, records),
-        bounds=assignments(arguments.bound, "--bound", _bounds),
+        bounds=bounds,
         expressions=assignments(arguments.tie, "--tie", str),
         x=x,
         bootstrap=arguments.bootstrap,

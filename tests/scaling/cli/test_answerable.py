@@ -10,12 +10,12 @@ from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
+from scaling.bounded_yaml import load_yaml
 from scaling.errors import FitError, ForecastError
 from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode, first_of
 from scaling.simulate import simulate_records
-from sweeps.config.bounded_yaml import load_yaml
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.answerable import answerable
 from sweeps.planning.plan import plan_sweep

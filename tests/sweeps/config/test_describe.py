@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from scaling.bounded_yaml import load_yaml
 from scaling.cli.command import main
 from scaling.errors import ConfigError
-from sweeps.config.bounded_yaml import load_yaml
 from sweeps.config.commented import commented_config
 from sweeps.config.data import SOURCES
 from sweeps.config.describe import all_settings, recipe_constants

@@ -2,8 +2,8 @@
 
 import pytest
 
+from scaling.bounded_yaml import MOST_BYTES, MOST_CHARACTERS, MOST_VALUES, load_yaml
 from scaling.errors import ConfigError
-from sweeps.config.bounded_yaml import MOST_BYTES, MOST_CHARACTERS, MOST_VALUES, load_yaml
 
 BOMB = "a0: &a0 [1,1,1,1,1,1,1,1,1]\n" + "".join(
     f"a{level}: &a{level} [{','.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 9)

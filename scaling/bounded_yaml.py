@@ -51,7 +51,8 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """One value with all that it holds."""
         if self._depth > MOST_NESTING:
-            mark = self.peek_event().start_mark
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+            mark = event.start_mark
             raise yaml.MarkedYAMLError(
                 problem=f"nested more than {MOST_NESTING} deep", problem_mark=mark
             )
