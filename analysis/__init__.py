@@ -32,9 +32,14 @@ if TYPE_CHECKING:
     from analysis.decisions.money import BudgetPlan as BudgetPlan
     from analysis.decisions.money import Hardware as Hardware
     from analysis.decisions.money import plan_budgets as plan_budgets
+    from analysis.decisions.next_runs import NextRuns as NextRuns
+    from analysis.decisions.next_runs import next_runs as next_runs
     from analysis.decisions.optimal_split import Allocation as Allocation
     from analysis.decisions.optimal_split import OptimalSplit as OptimalSplit
     from analysis.decisions.optimal_split import allocate as allocate
+    from analysis.decisions.proposal_check import ProposalCheck as ProposalCheck
+    from analysis.decisions.proposal_check import check_proposal as check_proposal
+    from analysis.decisions.runs_on_offer import RunOnOffer as RunOnOffer
     from analysis.evaluation.backtest import Backtest as Backtest
     from analysis.evaluation.backtest import backtest as backtest
     from analysis.evaluation.held_out import HeldOutCheck as HeldOutCheck
@@ -86,6 +91,9 @@ _HOMES = {
     "analysis.evaluation.verdicts": ("SealStanding", "standing_of"),
     "analysis.capabilities.capability": ("forecast_metric",),
     "analysis.capabilities.result": ("MetricForecast",),
+    "analysis.decisions.runs_on_offer": ("RunOnOffer",),
+    "analysis.decisions.next_runs": ("NextRuns", "next_runs"),
+    "analysis.decisions.proposal_check": ("ProposalCheck", "check_proposal"),
     "analysis.decisions.optimal_split": ("Allocation", "OptimalSplit", "allocate"),
     "analysis.decisions.budget_for_loss": ("BudgetForLoss", "budget_for_loss"),
     "analysis.decisions.compared": ("ArmComparison", "compare"),

@@ -35,6 +35,8 @@ TEXTS = {
     "SealStanding": "analysis.text.evaluation:standing_blocks",
     "OptimalSplit": "analysis.text.decisions:split_blocks",
     "Allocation": "analysis.text.decisions:allocation_blocks",
+    "NextRuns": "analysis.text.next_runs:next_runs_blocks",
+    "ProposalCheck": "analysis.text.next_runs:proposal_check_blocks",
     "BudgetForLoss": "analysis.text.decisions:budget_blocks",
     "BudgetPlan": "analysis.text.decisions:plan_blocks",
     "ArmComparison": "analysis.text.compared:comparison_blocks",

@@ -105,6 +105,9 @@ class LimitCode(StrEnum):
     NOT_PROVED = "not proved"
     """What a seal, as it is kept and published, does not show."""
 
+    NOTHING_TO_GAIN = "nothing to gain"
+    """No further run would narrow the answer by enough to be bought."""
+
     NO_ANSWER = "no answer"
     """The runs cannot answer at all; the text is the reason."""
     NO_FIT = "no fit"

@@ -16,8 +16,9 @@ OFFERED = {
         Asked Backtest BudgetForLoss BudgetPlan Contexts CrossCheck EnvelopeFit Findings Fit
         FitStatus Forecast Hardware plan_budgets ArmComparison compare
         ForecastOptions HeldOutCheck ImplicitBias Interval IsoflopFit LadderHealth MetricForecast
-        OptimalSplit Seal SealStanding Targets random_contexts study_implicit_bias
-        backtest budget_for_loss check_held_out checklist_card cross_checks
+        NextRuns OptimalSplit ProposalCheck RunOnOffer Seal SealStanding Targets random_contexts
+        study_implicit_bias
+        backtest budget_for_loss check_held_out check_proposal checklist_card cross_checks next_runs
         fit_envelope fit_isoflop fit_law forecast forecast_held_out forecast_metric
         gather_findings ladder_health allocate Allocation profile_intervals
         seal_forecast standing_of with_predictions write_report

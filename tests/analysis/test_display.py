@@ -198,6 +198,11 @@ def test_every_result_is_one_json_document_without_what_no_page_shows(results, a
         replace(ladder, table=rising), "accuracy", analysis.Targets.flops(3e20), options=few
     )
     made["ImplicitBias"] = analysis.study_implicit_bias(contexts_in_the_plane(), steps=2)
+    dearest = ladder.usable().table["train_flops"].idxmax()
+    row, part = ladder.table.loc[dearest], replace(ladder, table=ladder.table.drop(dearest))
+    offer = [analysis.RunOnOffer(**row[["params", "tokens", "train_flops"]].astype(float))]
+    made["NextRuns"] = analysis.next_runs(part, 1e22, 1e21, offer=offer, least_gain=1e-6)
+    made["ProposalCheck"] = analysis.check_proposal(made["NextRuns"], ladder)
     assert set(made) == set(display.TEXTS)
     for name, result in made.items():
         document = json.loads(result.to_json(), parse_constant=pytest.fail)

@@ -1,0 +1,123 @@
+"""What to run next, and whether it was worth what was said, as text."""
+
+from collections.abc import Sequence
+
+from analysis.decisions.next_runs import NextRuns, Width
+from analysis.decisions.proposal_check import ProposalCheck
+from analysis.text.numbers import percent_in_words
+from scaling.display import Block, Section, Table, answer_alone, as_text
+from scaling.limits import texts
+from scaling.words import counted
+
+
+def next_runs_text(found: NextRuns, *, alone: bool = False) -> str:
+    """A proposal as text; ``alone``: without what it rests on."""
+    blocks = next_runs_blocks(found)
+    return as_text(answer_alone(blocks) if alone else blocks)
+
+
+def next_runs_blocks(found: NextRuns) -> list[Block]:
+    """The runs, what they cost and what they narrow, the width before and after by its parts."""
+    what = "forecast" if found.aim == "loss" else "best size"
+    title = (
+        f"what to run next for the {what} at {found.target_flops:.4g} FLOP, from "
+        f"{counted(found.runs_now, 'run')} of {found.source}"
+    )
+    blocks: list[Block] = [title, ""]
+    if found.runs:
+        blocks += [_runs_table(found), ""]
+    if found.checks:
+        blocks += [
+            f"and the learning-rate check of every shape, {found.checks_flops:.3g} FLOP",
+            "",
+        ]
+    blocks.append(_widths_table(found))
+    if found.after is not None:
+        share = found.spent / found.budget
+        blocks += [
+            f"{found.spent:.3g} FLOP, {share:.0%} of the budget, narrow the 90% interval by "
+            f"{found.narrowing:.0%}",
+            "",
+            f"chosen among {counted(found.on_offer, 'run')} on offer; the width after is told by "
+            "the laws as they are fitted now",
+        ]
+    return [*blocks, Section("limits", texts(found.limits))]
+
+
+def _runs_table(found: NextRuns) -> Table:
+    """A row a run."""
+    has_sizes = found.runs[0].params is not None
+    header = ["training FLOP", *(["params", "tokens"] if has_sizes else []), "seeds"]
+    header += ["adds FLOP", "narrows by", "in the table"]
+    rows = []
+    for run in found.runs:
+        sizes = [f"{run.params:.3g}", f"{run.tokens:.3g}"] if has_sizes else []
+        had = counted(run.had, "run") if run.had else "new"
+        narrows = percent_in_words(100 * run.narrows)
+        rows.append(
+            [f"{run.train_flops:.3g}", *sizes, str(run.times), f"{run.price:.3g}", narrows, had]
+        )
+    return Table(header, rows)
+
+
+def _widths_table(found: NextRuns) -> Table:
+    """The width now and with the runs, and what it is made of."""
+    widths = {"now": found.now}
+    if found.after is not None:
+        widths["with these runs"] = found.after
+    return _widths(widths, found.aim)
+
+
+def _widths(widths: dict[str, Width], aim: str) -> Table:
+    names = [name for name, share in next(iter(widths.values())).parts.items() if share > 0]
+    names += [
+        name
+        for width in widths.values()
+        for name, share in width.parts.items()
+        if share > 0 and name not in names
+    ]
+    names = list(dict.fromkeys(names))
+    header = ["90% interval", "width", *names]
+    rows = [
+        [label, width_in_words(width, aim), *(f"{width.parts.get(name, 0):.0%}" for name in names)]
+        for label, width in widths.items()
+    ]
+    return Table(header, rows)
+
+
+def width_in_words(width: Width, aim: str) -> str:
+    """A width: in percent of a loss, or as a factor of a size; rough where it is no number."""
+    if not width.supported:
+        return f"unsupported (a factor of {width.factor:.2g})"
+    if aim == "allocation":
+        return f"a factor of {width.factor:.3g}"
+    return percent_in_words(width.percent)
+
+
+def proposal_check_text(found: ProposalCheck, *, alone: bool = False) -> str:
+    """What was promised and what came of it, as text."""
+    blocks = proposal_check_blocks(found)
+    return as_text(answer_alone(blocks) if alone else blocks)
+
+
+def proposal_check_blocks(found: ProposalCheck) -> list[Block]:
+    """The width before, promised and measured."""
+    what = "forecast" if found.aim == "loss" else "best size"
+    title = (
+        f"the proposal for the {what} at {found.target_flops:.4g} FLOP, by the runs of "
+        f"{found.source}: {found.landed} of {counted(found.proposed, 'proposed run')} landed"
+    )
+    widths = {"before": found.before, "promised": found.promised, "measured": found.measured}
+    words = {True: "lies", False: "does not lie"}
+    held: Sequence[str] = []
+    if found.held is not None:
+        held = [f"the answer now {words[found.held]} in the 90% interval of before"]
+    told = f"the interval is {found.share_of_promise:.2f} times as wide as was promised"
+    return [
+        title,
+        "",
+        _widths(widths, found.aim),
+        told,
+        *held,
+        Section("limits", texts(found.limits)),
+    ]
