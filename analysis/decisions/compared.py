@@ -22,6 +22,7 @@ from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, codes
 from scaling.records import Records
 from scaling.sources import Source, records_from
+from scaling.words import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -338,7 +339,7 @@ def _verdict(found: ArmComparison, least: float) -> Verdict:
     if low <= least:
         return Verdict(decision="undecided", least=least, because=f"{span} holds {least:g}")
     if len(found.rungs) < FEWEST_RUNGS:
-        few = f"of {len(found.rungs)} rungs, and a promotion takes {FEWEST_RUNGS}"
+        few = f"of {counted(len(found.rungs), 'rung')}, and a promotion takes {FEWEST_RUNGS}"
         return Verdict(
             decision="undecided", least=least, because=f"{span} lies above, but is {few}"
         )

@@ -96,6 +96,7 @@ class PlannedBudget:
     energy_kwh: float | None
     wall_hours: float | None  # on the devices that there are
     devices_for_deadline: int | None  # that finish in time
+    is_late: bool  # whether those that there are do not
     state_bytes: float | None  # weights, gradients, optimizer state at the best size
     devices_for_memory: int | None  # that hold them
     shape: BuildableShape | None
@@ -211,6 +212,11 @@ def plan_budgets(
     )
 
 
+def require_speed(records: Source, hardware: Hardware) -> None:
+    """Raise ForecastError where a price or a deadline is given and nothing tells the speed."""
+    _speed(records_from(records), hardware)
+
+
 def _speed(records: Records, means: Hardware) -> Speed | None:
     """How fast one device is, if anything tells it."""
     if means.mfu is not None:
@@ -246,6 +252,7 @@ def _planned(
         None if cost is None or share is None else cost * share
         for share in (split.wasted_at_half_size, split.wasted_at_twice_size)
     ]
+    needed = _whole(hours, means.deadline and means.deadline / HOUR)
     return PlannedBudget(
         split=split,
         device_hours=hours,
@@ -254,7 +261,8 @@ def _planned(
         wasted_cost_at_twice_size=wasted[1],
         energy_kwh=None if hours is None or watts is None else hours * watts / 1000,
         wall_hours=None if hours is None or means.devices is None else hours / means.devices,
-        devices_for_deadline=_whole(hours, means.deadline and means.deadline / HOUR),
+        devices_for_deadline=needed,
+        is_late=None not in (needed, means.devices) and (needed or 0) > (means.devices or 0),
         state_bytes=state,
         devices_for_memory=_whole(state, means.device_memory),
         shape=None if rule is None or split.params is None else rule.nearest(split.params),
@@ -305,6 +313,5 @@ def _limits(budgets: Sequence[PlannedBudget], means: Hardware) -> tuple[Limit, .
             f"there are; {counted(planned.devices_for_deadline or 0, 'device')} would do",
         )
         for planned in budgets
-        if planned.wall_hours is not None
-        and planned.wall_hours > means.deadline / HOUR * (1 + 1e-9)
+        if planned.is_late and planned.wall_hours is not None
     )

@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.capabilities.capability import METRIC_TARGETS, forecast_metric
 from analysis.capabilities.result import MetricForecast
 from analysis.decisions.budget_for_loss import BudgetForLoss, budget_for_loss
+from analysis.decisions.money import BudgetPlan, Hardware, plan_budgets
 from analysis.decisions.optimal_split import OptimalSplit, allocate
 from analysis.evaluation.backtest import Backtest, backtest
 from analysis.evaluation.held_out import (
@@ -63,10 +64,26 @@ class Asked:
     at the budgets and sizes of ``targets``; without any at 10 and 100 times the largest run."""
     better: str | None = None
     """Whether "higher" or "lower" of the metrics is better; None goes by their names."""
+    hardware: Hardware | None = None
+    """What the budgets of ``targets`` are spent on; without any 10 and 100 times the largest."""
+    inference_tokens: float = 0.0
+    """Tokens that are served out of those budgets, as `allocate` counts them."""
+    unique_tokens: float | None = None
+    """Distinct tokens that there are to train on."""
 
     def __bool__(self) -> bool:
-        """Whether anything is asked."""
+        """Whether any question is asked that has an answer of its own."""
         return bool(self.targets or self.losses or self.metrics)
+
+    @property
+    def budgets(self) -> tuple[float, ...]:
+        """The training budgets among the targets, FLOP."""
+        return tuple(
+            float(budget)
+            for targets in self.targets
+            if [*targets.columns] == ["train_flops"]
+            for budget in targets.columns["train_flops"]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +113,7 @@ class Findings:
     laws: tuple[Fit, ...]
     forecast: Forecast | None  # along x, up to the largest factor
     splits: tuple[OptimalSplit, ...]
+    plan: BudgetPlan | None  # of the budgets asked for, or else of each factor
     held_out: HeldOutCheck | None
     from_all: Forecast | None  # at each factor, from the held-out runs too; after the check
     backtest: Backtest | None
@@ -166,10 +184,8 @@ def gather_findings(
     ``options`` hold for every forecast; their law "auto" fits the Chinchilla law and the power law
     of compute. Intervals are shown at ``confidence_level``, which joins the options' levels.
     ``sealed`` is a forecast of the held-out runs that was made before they were measured;
-    ``asked`` are questions of the reader's own, answered as their verbs answer them.
-
-    Raises RecordError where no run is usable at all, and ForecastError where ``options`` hold a
-    floor that the losses lie below.
+    ``asked`` are questions of the reader's own, answered as their verbs answer them. Raises
+    RecordError where no run is usable, ForecastError where ``options`` hold a floor above losses.
     """
     records = records_from(records)
     options = replace(options, confidence_levels=(*options.confidence_levels, confidence_level))
@@ -189,22 +205,24 @@ def gather_findings(
         bootstrap=bootstrap,
     )
     ask = (refusals := _Refusals(records.source)).ask
-    look = partial(questions.held_out, sealed)
-    check = ask(look, LimitCode.NO_HELD_OUT_CHECK) if len(held_out_runs(records)) else None
+    check = _checked(questions, sealed, refusals)
+    laws = _fits(questions, refusals)
+    splits, plan = _decision(questions, asked or Asked(), laws, refusals)
     return Findings(
         records=records,
         used=used,
         x=column,
         options=options,
-        laws=_fits(questions, refusals),
+        laws=laws,
         forecast=ask(questions.forecast, LimitCode.NO_FORECAST),
-        splits=ask(questions.splits, LimitCode.NO_SPLIT) or (),
+        splits=splits,
+        plan=plan,
         held_out=check,
         from_all=ask(questions.from_all, LimitCode.NO_FORECAST, "from all runs") if check else None,
         backtest=ask(questions.backtest, LimitCode.NO_BACKTEST) if with_backtest else None,
         curves=curves,
         health=ask(partial(ladder_health, records, curves), LimitCode.NO_HEALTH),
-        answers=_answers(asked, records, options, refusals) if asked else None,
+        answers=_answers(asked, plan, records, options, refusals) if asked else None,
         limits=tuple(refusals.limits),
         confidence_level=confidence_level,
         seals=seals,
@@ -217,6 +235,7 @@ class _Refusals:
     def __init__(self, source: str) -> None:
         self.source = source
         self.limits: list[Limit] = []
+        self.of_plan: list[Limit] = []  # told where the forecast of those budgets is not refused
 
     def ask(self, call: Callable[[], Answer], code: LimitCode, about: str = "") -> Answer | None:
         """The answer; None where there is none, and then its reason is kept."""
@@ -264,6 +283,21 @@ class _Questions:
         budgets = (factor * self.largest for factor in FACTORS)
         return allocate(self.records, *budgets, options=self.options).splits
 
+    def plan(self, asked: Asked, laws: tuple[Fit, ...]) -> BudgetPlan:
+        """What the budgets asked for buy and take, or else each factor of the largest."""
+        budgets = asked.budgets or tuple(factor * self.largest for factor in FACTORS)
+        surface = next((law for law in laws if isinstance(law.law, Chinchilla)), None)
+        return plan_budgets(
+            self.records,
+            *budgets,
+            hardware=asked.hardware,
+            inference_tokens=asked.inference_tokens,
+            unique_tokens=asked.unique_tokens,
+            approaches=True,
+            surface=surface,
+            options=self.options,
+        )
+
     def held_out(self, sealed: Forecast | None) -> HeldOutCheck:
         """The held-out runs beside what was, or would have been, forecast of them."""
         return check_held_out(
@@ -284,6 +318,32 @@ class _Questions:
         return backtest(self.records, options=self.options)
 
 
+def _checked(
+    questions: _Questions, sealed: Forecast | None, refusals: _Refusals
+) -> HeldOutCheck | None:
+    """The held-out check, if a run is held out."""
+    if not len(held_out_runs(questions.records)):
+        return None
+    return refusals.ask(partial(questions.held_out, sealed), LimitCode.NO_HELD_OUT_CHECK)
+
+
+def _decision(
+    questions: _Questions, asked: Asked, laws: tuple[Fit, ...], refusals: _Refusals
+) -> tuple[tuple[OptimalSplit, ...], BudgetPlan | None]:
+    """The split of each factor, and the plan of the budgets asked for, or else of each factor."""
+    planned = partial(questions.plan, asked, laws)
+    if not asked.budgets:
+        plan = refusals.ask(planned, LimitCode.NO_SPLIT)
+        return plan.splits if plan else (), plan
+    splits = refusals.ask(questions.splits, LimitCode.NO_SPLIT)
+    if splits is None:  # the page says so already
+        return (), None
+    own = _Refusals(questions.records.source)
+    plan = own.ask(planned, LimitCode.NO_ANSWER, "the split of the budgets asked for")
+    refusals.of_plan = own.limits
+    return splits, plan
+
+
 def _fits(questions: _Questions, refusals: _Refusals) -> tuple[Fit, ...]:
     """The laws that can be fitted."""
     fits = (
@@ -301,13 +361,16 @@ def _laws_to_fit(options: ForecastOptions) -> tuple[type[Law], ...]:
 
 
 def _answers(
-    asked: Asked, records: Records, options: ForecastOptions, refusals: _Refusals
+    asked: Asked,
+    plan: BudgetPlan | None,
+    records: Records,
+    options: ForecastOptions,
+    refusals: _Refusals,
 ) -> Answers:
-    """What was asked, each by the call of its own verb; refusals join the limits. Where the runs
-    know no split at all the page says so already."""
-    ask, can_split = refusals.ask, first_of(LimitCode.NO_SPLIT, refusals.limits) is None
+    """What was asked, each by the call of its own verb; refusals join the limits. Budgets are split
+    as the plan has it."""
+    ask = refusals.ask
     forecasts: list[Forecast] = []
-    splits: list[OptimalSplit] = []
     along: list[float] = []
     for targets in asked.targets:
         names = [*targets.columns]
@@ -317,15 +380,10 @@ def _answers(
             f"the forecast at the {' and '.join(names)} asked for",
         )
         forecasts += [made] if made else []
+        if made and names == ["train_flops"]:
+            refusals.limits += refusals.of_plan
         if made and names == [options.x or "train_flops"]:
             along += map(float, targets.columns[names[0]])
-        if made and can_split and names == ["train_flops"]:
-            split = ask(
-                partial(allocate, records, targets.columns["train_flops"], options=options),
-                LimitCode.NO_ANSWER,
-                "the split of the budgets asked for",
-            )
-            splits += split.splits if split else []
     budgets = [
         ask(
             partial(budget_for_loss, records, loss, options=options),
@@ -337,7 +395,7 @@ def _answers(
     return Answers(
         metrics=_metrics(asked, records, options, refusals),
         forecasts=tuple(forecasts),
-        splits=tuple(splits),
+        splits=plan.splits if plan and asked.budgets else (),
         along=tuple(along),
         budgets=tuple(budget for budget in budgets if budget is not None),
     )

@@ -10,6 +10,7 @@ from analysis.decisions.budget_for_loss import BudgetForLoss
 from analysis.evaluation.backtest import SCORED_LEVEL, Backtest
 from analysis.forecasting.result import TargetForecast
 from analysis.intervals import Interval, interval_at, telling_digits
+from analysis.report.decision import decision_sentences
 from analysis.report.findings import FACTORS, Findings
 from analysis.text.numbers import (
     count_in_words,
@@ -43,7 +44,8 @@ class Statement:
 
 def summarise(findings: Findings) -> tuple[Statement, ...]:
     """What was run, what the law says, what more compute would reach, how far to trust it."""
-    told = [*_what_was_asked(findings), _what_was_run(findings), *_what_the_law_says(findings)]
+    told = [*_what_was_asked(findings), *_what_is_decided(findings), _what_was_run(findings)]
+    told += _what_the_law_says(findings)
     told += _what_more_would_reach(findings) + _how_to_split(findings) + _held_out(findings)
     return (*told, *_trust(findings))
 
@@ -113,6 +115,15 @@ def _what_was_asked(findings: Findings) -> list[Statement]:
     refused = (one.text for one in findings.limits if one.code is LimitCode.NO_ANSWER)
     sentences += [f"Not answered: {text}." for text in refused]
     return [Statement(heading="What you asked for", text=" ".join(sentences))]
+
+
+def _what_is_decided(findings: Findings) -> list[Statement]:
+    if findings.plan is None:
+        return []
+    told = findings.answers is not None and bool(findings.answers.splits)
+    level = findings.confidence_level
+    sentences = decision_sentences(findings.plan, level, with_loss=not told)
+    return [Statement(heading="What budgets buy, and take", text=" ".join(sentences))]
 
 
 def metric_targets(forecast: MetricForecast) -> list[str]:

@@ -10,9 +10,10 @@ import jinja2
 from markupsafe import Markup
 
 from analysis.evaluation.verdicts import record_line, unproved
-from analysis.report import metrics, state_tables, tables
+from analysis.report import decision_tables, metrics, state_tables, tables
 from analysis.report.figures import draw_figures
 from analysis.report.findings import FACTORS, Findings
+from analysis.report.forms import report_json, report_markdown
 from analysis.report.formula import formula_in_html
 from analysis.report.references import references_for
 from analysis.report.sampled import Verbatim, sampled
@@ -39,16 +40,21 @@ def write_report(
     title: str | None = None,
     samples: Sequence[Samples] = (),
 ) -> Path:
-    """Write the budget-planning report as one HTML file, with ``samples`` of its models where some
-    are given; returns its path.
+    """Write the budget-planning report as one file, in the form that its ending names: HTML, or the
+    same numbers as Markdown (.md) or JSON (.json); returns its path.
 
-    Raises RecordError where the file cannot be written.
+    HTML shows ``samples`` of its models where some are given. Raises RecordError where the file
+    cannot be written.
     """
     target = Path(path)
-    html = render_report(findings, title=title, samples=samples)
+    form = {".md": report_markdown, ".json": report_json}.get(target.suffix.lower())
+    if form is not None:
+        content = form(findings, title or _title(findings))
+    else:
+        content = render_report(findings, title=title, samples=samples)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(html, encoding="utf-8")
+        target.write_text(content, encoding="utf-8")
     except OSError as error:
         raise RecordError(
             f"{target}: the report cannot be written ({error.strerror}); choose another path"
@@ -71,9 +77,8 @@ def render_report(
     environment.filters["formula"] = formula_in_html
     environment.filters["in_print"] = in_print
     environment.filters["counted"] = counted
-    name = Path(findings.records.source).name.removeprefix("mlflow:")
     return environment.get_template("report.html").render(
-        title=title or f"What would more {x_noun(findings.x)} reach? A forecast from {name}",
+        title=title or _title(findings),
         style=(FOLDER / "report.css").read_text(encoding="utf-8"),
         findings=findings,
         contents=[],
@@ -85,6 +90,7 @@ def render_report(
         else [],
         tables=tables,
         state_tables=state_tables,
+        decision_tables=decision_tables,
         metrics=metrics,
         pictures=draw_figures(findings),
         references=references_for(findings),
@@ -97,6 +103,12 @@ def render_report(
         sampled=sampled(samples, findings.records),
         level=f"{100 * findings.confidence_level:g}%",
     )
+
+
+def _title(findings: Findings) -> str:
+    """What the page is called where nobody says."""
+    name = Path(findings.records.source).name.removeprefix("mlflow:")
+    return f"What would more {x_noun(findings.x)} reach? A forecast from {name}"
 
 
 def what_losses_are(records: Records) -> str:

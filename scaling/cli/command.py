@@ -102,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
 
 _JSON = options.output(".json")
 _TABLE = options.output(".csv", ".parquet", ".jsonl", required=True)
-_PAGE = options.output(".html", required=True)
+_PAGE = options.output(".html", ".md", ".json", required=True)
 _FOLDER = options.output_folder(required=True)
 
 #: Each verb with the groups of options that it takes.
@@ -186,6 +186,7 @@ VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[options.Options, .
         options.source,
         question_options.law("auto"),
         question_options.questions,
+        question_options.paying,
         question_options.title,
         question_options.samples,
         _PAGE,

@@ -212,7 +212,7 @@ def output_folder(required: bool) -> Options:
 #: Endings that say what is in a file; others, as of a name with dots, say nothing.
 _ENDINGS = (
     *(".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx", ".txt", ".yaml", ".yml"),
-    *(".html", ".pdf", ".png", ".svg", ".jpg"),
+    *(".html", ".md", ".pdf", ".png", ".svg", ".jpg"),
 )
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaling.cli.budgets import asked_hardware
 from scaling.cli.inputs import curves_of, load, load_to_forecast, require_pairs, targets_asked
 from scaling.cli.outlooks import judge_of, log_forecast
 from scaling.cli.outputs import put, say, tell
@@ -24,15 +25,24 @@ Arguments = argparse.Namespace
 
 
 def report(arguments: Arguments) -> None:
-    """Write the budget-planning report on SOURCE as one HTML file."""
+    """Write the budget-planning report on SOURCE as one file: HTML, Markdown or JSON."""
+    from analysis.decisions.money import require_speed
     from analysis.report import Asked, gather_findings, write_report
     from scaling.samples import read_samples
 
     require_pairs(arguments)
+    if arguments.samples and not (arguments.output or "").lower().endswith((".html", ".htm")):
+        raise ConfigError(f"-o {arguments.output}: samples are shown by .html alone")
     samples = [read_samples(path) for path in arguments.samples]
     metrics, by_loss = _metrics_beside_the_loss(arguments)
     records, options = load_to_forecast(by_loss)
+    hardware = asked_hardware(arguments)
+    if hardware is not None:
+        require_speed(records, hardware)
     asked = Asked(
+        hardware=hardware,
+        inference_tokens=arguments.inference_tokens,
+        unique_tokens=arguments.unique_tokens,
         targets=targets_asked(by_loss, options.x),
         losses=tuple(arguments.target_loss or ()),
         metrics=metrics,

@@ -1,0 +1,127 @@
+"""The report in other forms than HTML: Markdown for a ticket, JSON for a program.
+
+Both are of the same findings: Markdown has the summary and the tables of the page, cell by cell,
+without its figures; JSON has the results that those were written from, in the digits that mean
+something.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from analysis.display import plain_values
+from analysis.report import decision_tables, metrics, state_tables, tables
+from analysis.report.findings import Findings
+from analysis.report.references import references_for
+from analysis.report.summary import summarise
+from analysis.report.tables import Table
+from analysis.text.numbers import in_print
+from scaling.limits import texts
+from scaling.tables.notes import plain
+
+_SPECIAL = str.maketrans(
+    {mark: f"\\{mark}" for mark in "\\`*_[]<>|#~!"} | {"\n": " ", "\r": " ", "&": "&amp;"}
+)
+
+
+def report_markdown(findings: Findings, title: str) -> str:
+    """The summary and the tables of the report, as Markdown."""
+    records = findings.records
+    lines = [
+        f"# {escaped(title)}",
+        "",
+        f"Source: {escaped(records.source)}, data hash {records.data_hash}, written "
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "",
+        "## Summary",
+    ]
+    for statement in summarise(findings):
+        lines += ["", f"**{escaped(statement.heading)}.** {escaped(statement.text)}"]
+    for heading, table in report_tables(findings):
+        if table.rows or table.note:
+            lines += ["", f"## {escaped(heading)}", "", *_table_lines(table)]
+    told = [*texts(findings.limits), *(note.text for note in records.told)]
+    if told:
+        lines += ["", "## Limits", "", *(f"- {escaped(in_print(text))}." for text in told)]
+    cited = [cited.line for cited in references_for(findings)]
+    lines += ["", "## Methods", "", *(f"- {escaped(line)}" for line in cited)] if cited else []
+    return "\n".join(lines) + "\n"
+
+
+def report_tables(findings: Findings) -> Iterator[tuple[str, Table]]:
+    """Every table of the page with its heading, in its order."""
+    plan, level = findings.plan, findings.confidence_level
+    if plan is not None:
+        yield "The decision", decision_tables.decision_table(plan, level)
+        yield "What it takes", decision_tables.taken_table(plan)
+        yield "What a wrong size costs", decision_tables.wrong_size_table(plan)
+        yield "What is built", decision_tables.built_table(plan)
+        granted = tuple((in_print(one.text),) for one in plan.assumed)
+        yield "Taken for granted", Table(head=("Assumption",), rows=granted)
+    if findings.answers:
+        yield "What you asked for", tables.asked_table(findings)
+        yield "Best splits of the budgets asked for", tables.asked_splits_table(findings)
+        yield "Budgets for the losses asked for", tables.asked_budgets_table(findings)
+        for made in findings.answers.metrics:
+            yield made.metric, metrics.metric_forecast_table(made, level)
+    yield "What was run", state_tables.runs_table(findings)
+    yield "Left out of the fits", state_tables.dropped_table(findings)
+    for law in findings.laws:
+        yield law.law.name.replace("_", " ").title(), tables.constants_table(law)
+    yield "The held-out check", tables.held_out_table(findings)
+    yield "Forecast", tables.forecast_table(findings)
+    yield "Where the width comes from", tables.shares_table(findings)
+    yield "Compute-optimal size and tokens", tables.splits_table(findings)
+    yield "By simpler approaches", decision_tables.approaches_table(plan)
+    yield "Rolling-origin backtest of this ladder", tables.backtest_table(findings)
+
+
+def report_json(findings: Findings, title: str) -> str:
+    """The findings as one JSON document: the summary's paragraphs, and each result by its name."""
+    records, answers = findings.records, findings.answers
+    document: dict[str, Any] = {
+        "title": title,
+        "source": records.source,
+        "data_hash": records.data_hash,
+        "runs": len(findings.used),
+        "x": findings.x,
+        "confidence_level": findings.confidence_level,
+        "summary": [asdict(statement) for statement in summarise(findings)],
+        "plan": plain_values(findings.plan),
+        "forecast": plain_values(findings.forecast),
+        "splits": plain_values(findings.splits),
+        "held_out": plain_values(findings.held_out),
+        "backtest": plain_values(findings.backtest),
+        "laws": [plain_values(law.to_dict()) for law in findings.laws],
+        "health": plain_values(findings.health),
+        "limits": plain_values(findings.limits),
+        "notes": [{"code": note.code.value, "text": note.text} for note in records.told],
+    }
+    if answers is not None:
+        document["asked"] = {
+            "forecasts": plain_values(answers.forecasts),
+            "budgets": plain_values(answers.budgets),
+            "metrics": plain_values(answers.metrics),
+        }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, no line of its own."""
+    return plain(text.replace("\u00a0", " ")).translate(_SPECIAL)
+
+
+def _table_lines(table: Table) -> list[str]:
+    lines = []
+    if table.rows:
+        lines += [_row(table.head), _row(["---"] * len(table.head), raw=True)]
+        lines += [_row(row) for row in table.rows]
+    if table.note:
+        lines += ["", escaped(table.note)]
+    return lines
+
+
+def _row(cells: Sequence[str], *, raw: bool = False) -> str:
+    return f"| {' | '.join(cell if raw else escaped(cell) for cell in cells)} |"
