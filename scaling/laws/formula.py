@@ -44,7 +44,7 @@ _MOST_SOLVED = 6  # constants that least squares gives at once: every subset of 
 class Formula:
     """A law as it was written, before it meets a table."""
 
-    text: str = field(kw_only=False)
+    expression: str = field(kw_only=False)
     """The arithmetic, with or without ``L =`` before it."""
     name: str = ""
     """What results call it; without a name, by its arithmetic."""
@@ -58,19 +58,21 @@ class Formula:
     @property
     def called(self) -> str:
         """Its name in results."""
-        return self.name or " ".join(self.text.split())
+        return self.name or " ".join(self.expression.split())
 
     @cached_property
     def arithmetic(self) -> Arithmetic:
         """The parsed text. Raises FitError with what is wrong, and where."""
-        head, equals, body = self.text.partition("=")
+        head, equals, body = self.expression.partition("=")
         if equals and head.strip().split("(")[0].strip() not in ("L", "loss"):
-            raise FitError(f'"{printable(self.text)}": a formula is of the loss: write L = ...')
-        text = " " * (len(head) + 1) + body if equals else self.text
+            raise FitError(
+                f'"{printable(self.expression)}": a formula is of the loss: write L = ...'
+            )
+        text = " " * (len(head) + 1) + body if equals else self.expression
         try:
             return Arithmetic.of(text, of_laws=True)
         except ExpressionError as error:
-            raise FitError(f'"{printable(self.text)}": {error}') from error
+            raise FitError(f'"{printable(self.expression)}": {error}') from error
 
     def on(self, records: "Records") -> type[Law]:
         """The law on the columns of this table. Raises FitError where it is none there."""
@@ -89,7 +91,7 @@ class Formula:
             elif name not in constants:
                 self._check_slip(name, place, records)
                 constants.append(name)
-        where = f'"{printable(self.text)}"'
+        where = f'"{printable(self.expression)}"'
         if not columns:
             has = ", ".join(printable(c) for c in list(records.table.columns)[:12])
             raise FitError(f"{where} reads no column of {records.source} (it has: {has})")
@@ -115,7 +117,7 @@ class Formula:
     def to_dict(self) -> dict[str, Any]:
         """Everything that makes the formula again, ready for JSON."""
         return {
-            "text": self.text,
+            "expression": self.expression,
             "name": self.name,
             "bounds": {k: [None if np.isinf(v) else v for v in b] for k, b in self.bounds.items()},
             "units": dict(self.units),
@@ -230,7 +232,7 @@ def _law(
     exponents = symbolic.exponents
     own = {k: (0.0, LARGEST_EXPONENT) for k in exponents} | given
     signed = {k for k, (low, _) in given.items() if low < 0}
-    form = " ".join(formula.text.split())
+    form = " ".join(formula.expression.split())
     return dataclasses.make_dataclass(
         "".join(part.title() for part in formula.name.split("_")) + "Formula",
         [(name, Constant) for name in constants],

@@ -21,7 +21,7 @@ def test_a_file_gives_names_bounds_units_and_source(tmp_path):
     path = tmp_path / "laws.yaml"
     path.write_text(WHOLE)
     laws = read_laws(path)
-    assert list(laws) == ["vocabulary", "short"] and laws["short"].text == "E + A*N^-a"
+    assert list(laws) == ["vocabulary", "short"] and laws["short"].expression == "E + A*N^-a"
     law = laws["vocabulary"]
     assert law.bounds == {"gamma": (0.0, 2.0), "alpha": (-math.inf, 1.0)}
     assert law.units == {"E": "nats per token"}
