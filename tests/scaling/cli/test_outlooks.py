@@ -137,7 +137,7 @@ def test_runs_that_must_be_measured_are_never_stopped(tmp_path):
     assert trained(plan, asks=True, run=held_out)[0].state is RunState.FINISHED
     carrier = plan.runs[0]
     health = HealthConfig(check_learning_rate=True, seeds=1)
-    store, _ = trained(plan, asks=True, checked=frozenset([carrier.run_id]), health=health)
+    store, _ = trained(plan, asks=True, checked={carrier.run_id: 1}, health=health)
     assert store.state is RunState.FINISHED
     assert "health" in store.record
 
