@@ -63,7 +63,7 @@ class ComparedTarget:
     """B against A at one budget; no numbers where A's forecast is not supported there."""
 
     train_flops: float
-    decades_beyond: float  # the largest common cell
+    decades_beyond: float  # the common cells
     multiplier: float | None  # of A's compute to do as well as B: above 1, B is better
     multiplier_intervals: Mapping[float, Interval]
     wall_multiplier: float | None  # the same in device time; None where runs were not timed
@@ -209,7 +209,7 @@ def _targets(
             told["probability_b_is_better"] = float(np.mean(log_m > 0))
             run = fall + noise * rng.standard_normal(len(fall))
             told["probability_b_run_wins"] = float(np.mean(run < 0))
-        beyond = max(0.0, float(np.log10(budget)) - found.last)
+        beyond = found.beyond(float(np.log10(budget)))
         targets.append(
             ComparedTarget(train_flops=float(budget), decades_beyond=beyond, limits=limits, **told)
         )

@@ -114,16 +114,21 @@ class Advantage:
     level: FloatArray  # (draws,) at the centre
     drift: FloatArray  # (draws,) by a decade
     centre: float  # log10 FLOP
-    last: float  # log10 FLOP of the largest cell
+    first: float  # log10 FLOP of the smallest cell
+    last: float  # and of the largest
     sigma: float  # scatter of a cell, in ln loss
     freedom: float
     of_cells: FloatArray  # (cells,) ln m of each, by the median frontier
     slopes: FloatArray  # (cells,) of the median frontier
     p_value: float  # of cells that differ no more than they scatter
 
+    def beyond(self, log10_budget: float) -> float:
+        """Decades by which a budget lies outside the cells."""
+        return max(0.0, log10_budget - self.last, self.first - log10_budget)
+
     def at(self, log10_budget: float, rng: np.random.Generator) -> FloatArray:
         """ln m (draws,) at a budget, what a line misses beyond the cells included."""
-        beyond = max(0.0, log10_budget - self.last)
+        beyond = self.beyond(log10_budget)
         line = self.level + self.drift * (log10_budget - self.centre)
         return np.asarray(line + BEYOND * beyond * rng.standard_normal(len(line)))
 
@@ -165,6 +170,7 @@ def advantage(
         level=drawn[:, 0],
         drift=drawn[:, 1],
         centre=centre,
+        first=float(x.min()),
         last=float(x.max()),
         sigma=sigma,
         freedom=freedom,

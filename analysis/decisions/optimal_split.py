@@ -195,7 +195,7 @@ def allocate(
             notes=records.told,
             limits=(question.limits + demand.limits)
             + (against[i] or too_wide(log_params[i], "the best size"))
-            + _too_large(forecaster, demand, float(log_budgets[i]))
+            + _of_budget(forecaster, demand, float(log_budgets[i]))
             + _unusual_ratio(question.ladder, log_trained[i] - log_best[i])
             + _endless(float(budget), log_params[i]),
         )
@@ -243,6 +243,24 @@ def _split(
     nothing: dict[str, Any] = dict.fromkeys(("params", "tokens", "flops_per_param_token"))
     nothing |= dict.fromkeys(_AROUND)
     return replace(split, **nothing, train_flops=trained)
+
+
+def _of_budget(forecaster: Forecaster, demand: Demand, log_budget: float) -> tuple[Limit, ...]:
+    """What a budget itself limits: it is too small, or its best model too large."""
+    below = _below(forecaster.ladder, log_budget)
+    return below + _too_large(forecaster, demand, log_budget)
+
+
+def _below(ladder: Ladder, log_budget: float) -> tuple[Limit, ...]:
+    """That a budget is less than what the cheapest run took."""
+    cheapest = float(ladder.log_compute.min())
+    if log_budget >= cheapest - RATIO_ROOM:
+        return ()
+    text = (
+        f"{np.exp(log_budget):.3g} FLOP are less than the {np.exp(cheapest):.3g} of the cheapest "
+        "run: what so small runs do, these do not show"
+    )
+    return (Limit(LimitCode.EXTRAPOLATED, text),)
 
 
 def _too_large(forecaster: Forecaster, demand: Demand, log_budget: float) -> tuple[Limit, ...]:

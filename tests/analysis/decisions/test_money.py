@@ -149,3 +149,10 @@ def test_the_nearest_shape_is_of_the_runs_head_size_and_depth_rule():
     assert rule.nearest(10.0) is None
     others = pd.DataFrame(runs).assign(params=lambda t: t["params"] + 7)
     assert shape_rule(records_from_table(others, source="of another count")) is None
+
+
+def test_a_budget_below_the_cheapest_run_says_so(ladder):
+    plan = plan_budgets(ladder, 1e17, 3e19, options=FEW)
+    below, inside = (first_of(LimitCode.EXTRAPOLATED, split.limits) for split in plan.splits)
+    assert below is not None and "less than the 1e+18 of the cheapest run" in below.text
+    assert inside is None
