@@ -19,6 +19,8 @@ from scaling.lazy import offer
 if TYPE_CHECKING:
     from analysis.approaches.envelope import EnvelopeFit as EnvelopeFit
     from analysis.approaches.envelope import fit_envelope as fit_envelope
+    from analysis.approaches.irreducible import IrreducibleLoss as IrreducibleLoss
+    from analysis.approaches.irreducible import irreducible_loss as irreducible_loss
     from analysis.approaches.isoflop import IsoflopFit as IsoflopFit
     from analysis.approaches.isoflop import fit_isoflop as fit_isoflop
     from analysis.approaches.side_by_side import CrossCheck as CrossCheck
@@ -83,6 +85,7 @@ _HOMES = {
     "analysis.forecasting.result": ("Forecast",),
     "analysis.forecasting.forecast": ("forecast", "with_predictions"),
     "analysis.approaches.envelope": ("EnvelopeFit", "fit_envelope"),
+    "analysis.approaches.irreducible": ("IrreducibleLoss", "irreducible_loss"),
     "analysis.approaches.isoflop": ("IsoflopFit", "fit_isoflop"),
     "analysis.approaches.side_by_side": ("CrossCheck", "cross_checks"),
     "analysis.evaluation.backtest": ("Backtest", "backtest"),

@@ -26,6 +26,7 @@ TEXTS = {
     "LawPrediction": "analysis.text.fitting:prediction_blocks",
     "EnvelopeFit": "analysis.text.fitting:envelope_blocks",
     "IsoflopFit": "analysis.text.fitting:isoflop_blocks",
+    "IrreducibleLoss": "analysis.text.fitting:floor_blocks",
     "CrossCheck": "analysis.text.fitting:cross_check_blocks",
     "LadderHealth": "analysis.text.tuning:health_blocks",
     "Forecast": "analysis.text.forecasting:forecast_blocks",

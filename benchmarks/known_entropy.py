@@ -6,7 +6,7 @@ Small ladders are trained, of Markov chains, bigram tasks, a^n b^n of geometric 
 each run is written to the table as it ends, and a call after a stop trains what is missing. Then
 laws are fitted to each ladder that is whole, as `scaling fit` does it: one of compute, over the
 runs that no cheaper one beats, and one of size and tokens, over all. The 90% interval of each
-floor, and one that reaches over both, is held against the entropy.
+floor, and that of `scaling fit --floor` over laws and ranges of runs, is held against the entropy.
 
 All runs of a ladder are measured on one validation set, whose luck shifts every loss alike, and the
 floor with them: what the source's own probabilities cost on those very sequences is the least that
@@ -25,10 +25,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.approaches.irreducible import irreducible_loss
 from analysis.fitting.policy import fit_law
 from analysis.intervals import Interval
 from scaling.errors import FitError
-from scaling.records import records_from_table
+from scaling.records import Records, records_from_table
 from scaling.tables.reading import Reading
 from sweeps.config.data import AnbnData, BigramTasksData, DataConfig, GrammarData, MarkovData
 from sweeps.config.launch import LaunchConfig
@@ -46,8 +47,8 @@ WIDTHS, TOKENS = (8, 16, 24, 40), (6e4, 1.2e5, 2.4e5, 4.8e5, 9.6e5)
 GRID = Grid(width=WIDTHS, depth=(1,), tokens=TOKENS, seed=(1, 2))
 #: For sources whose next token depends on two; one seed, since a block more costs as much.
 DEEP = Grid(width=WIDTHS, depth=(2,), tokens=TOKENS, seed=(1,))
-#: What is fitted, and an interval that reaches over those of both: one of them may be wrong.
-LAWS, EITHER = ("power_law", "chinchilla"), "either"
+#: What is fitted, and the interval of `irreducible_loss`: by fits, or no more than an upper end.
+LAWS, SEVERAL, BOUND = ("power_law", "chinchilla"), "several laws", "lowest loss alone"
 COLUMNS = (
     *("params", "params_embedding", "params_head", "tokens", "train_flops", "width", "depth"),
     *("seed", "loss", "loss_stderr", "loss_kind", "entropy", "run_id"),
@@ -141,6 +142,7 @@ class Scored:
     held_back_entropy: float
     runs: int
     floors: Mapping[str, Interval]  # law -> the 90% interval of its floor, where it gives one
+    of_the_source: Interval  # `irreducible_loss` with the luck of the validation set
     best: float  # the lowest loss over the entropy of the same sequences, less 1
     below: float  # how far the lowest loss lies below the entropy, in its standard errors
 
@@ -160,7 +162,7 @@ class Scored:
         shift = least - self.entropy
         return (
             f"{self.ladder:32} entropy {self.entropy:.4f}, here {shift:+.4f}; best run "
-            f"{self.best:+.2%}; {', '.join(told) or 'no floor is told'}"
+            f"{self.best:+.2%}; {', '.join(told)}"
         )
 
 
@@ -168,11 +170,9 @@ def scored(name: str, runs: pd.DataFrame) -> Scored:
     """The floors of the laws fitted to one ladder, as `scaling fit` fits them, beside the
     entropy."""
     floors = {law: found for law in LAWS if (found := _floor(name, runs, law))}
-    if len(floors) > 1:
-        lows, highs = zip(*floors.values(), strict=True)
-        floors[EITHER] = Interval(min(lows), max(highs))
-    elif floors:
-        floors[EITHER] = next(iter(floors.values()))
+    whole = irreducible_loss(_records(name, runs), confidence_levels=(LEVEL,))
+    kind = BOUND if whole.floor is None else SEVERAL
+    floors[kind] = whole.measured[LEVEL]
     entropy, held_back = (float(runs[it].iloc[0]) for it in ("entropy", "held_back_entropy"))
     return Scored(
         ladder=name,
@@ -180,6 +180,7 @@ def scored(name: str, runs: pd.DataFrame) -> Scored:
         held_back_entropy=held_back,
         runs=len(runs),
         floors=floors,
+        of_the_source=whole.intervals[LEVEL],
         best=float(runs["loss"].min() / held_back - 1),
         below=float(((entropy - runs["loss"]) / runs["loss_stderr"]).max()),
     )
@@ -187,9 +188,8 @@ def scored(name: str, runs: pd.DataFrame) -> Scored:
 
 def _floor(name: str, runs: pd.DataFrame, law: str) -> Interval | None:
     """The interval of a law's floor; None where the fit is refused, or says that it is not told."""
-    records = records_from_table(runs, source=name, reading=Reading(units={"params": "1"}))
     try:
-        fit = fit_law(records, law, confidence_level=LEVEL, card=False)
+        fit = fit_law(_records(name, runs), law, confidence_level=LEVEL, card=False)
     except FitError:
         return None
     floor = fit.law.floor
@@ -198,6 +198,10 @@ def _floor(name: str, runs: pd.DataFrame, law: str) -> Interval | None:
     if not fit.floor_identified or not math.isfinite(found.low):
         return None
     return Interval(found.low, found.high)
+
+
+def _records(name: str, runs: pd.DataFrame) -> Records:
+    return records_from_table(runs, source=name, reading=Reading(units={"params": "1"}))
 
 
 def whole_ladders(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -218,13 +222,16 @@ def summary(rows: Sequence[Scored]) -> dict[str, Any]:
         "within_a_hundredth": sum(row.best < 0.01 for row in rows),
         "below_by_three_standard_errors": sum(row.below > 3 for row in rows),
     }
-    for law in (*LAWS, EITHER):
+    for law in (*LAWS, SEVERAL, BOUND):
         told = [row for row in rows if law in row.floors]
         found[law] = {
             "told": len(told),
             "covered": sum(row.holds(law) for row in told),
             "covered_over_all_sequences": sum(
-                row.floors[law].low <= row.entropy <= row.floors[law].high for row in told
+                row.of_the_source.low <= row.entropy <= row.of_the_source.high
+                if law in (SEVERAL, BOUND)
+                else row.floors[law].low <= row.entropy <= row.floors[law].high
+                for row in told
             ),
         }
     return found
@@ -235,11 +242,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--table", type=Path, default=TABLE, help="of runs; what it lacks is added")
     parser.add_argument("--score-only", action="store_true", help="train nothing")
+    parser.add_argument("--every", type=int, default=1, help="score every so many ladders alone")
+    parser.add_argument("--first", type=int, default=0, help="of them, from this one on")
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args(argv)
     if not arguments.score_only:
         train(arguments.table, ladders())
-    rows = [scored(name, runs) for name, runs in whole_ladders(pd.read_csv(arguments.table))]
+    whole = whole_ladders(pd.read_csv(arguments.table))[arguments.first :: arguments.every]
+    rows = [scored(name, runs) for name, runs in whole]
     for row in rows:
         print(row.line)
     found = summary(rows)

@@ -43,7 +43,7 @@ from analysis.studies.implicit_bias import (  # noqa: E402
     Waypoint,
     study_implicit_bias,
 )
-from benchmarks.known_entropy import EITHER, scored, whole_ladders  # noqa: E402
+from benchmarks.known_entropy import BOUND, SEVERAL, scored, whole_ladders  # noqa: E402
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, read_records  # noqa: E402
 from scaling.simulate import isoflop_runs, simulate_records  # noqa: E402
@@ -239,12 +239,12 @@ def known_entropy(axes: Axes) -> None:
     rows = [scored(name, runs) for name, runs in whole_ladders(pd.read_csv(KNOWN_ENTROPY))]
     rows.reverse()
     for place, row in enumerate(rows):
-        for law, width in ((EITHER, 1), ("power_law", 4)):
+        for law, width, up in ((SEVERAL, 4.0, 0.12), (BOUND, 1.0, 0.12), ("power_law", 1.5, -0.25)):
             if law not in row.floors:
                 continue
             ends = [100 * (end / row.held_back_entropy - 1) for end in row.floors[law]]
             colour = MEASURED if row.holds(law) else FORECAST
-            axes.plot(ends, [place, place], color=colour, lw=width, solid_capstyle="butt")
+            axes.plot(ends, [place + up] * 2, color=colour, lw=width, solid_capstyle="butt")
         axes.plot(100 * row.best, place, "|", ms=9, color=MUTED)
     axes.axvline(0, color=HELD_OUT, lw=1, zorder=0)
     axes.set_yticks(range(len(rows)), [row.ladder for row in rows], fontsize=7)

@@ -35,6 +35,9 @@ class LimitCode(StrEnum):
     """Tokens per parameter vary too little to tell the effects of size and data apart."""
     UNREAD = "unread"
     """A law of sizes alone was fitted to runs of different lengths, of which it reads nothing."""
+    EVALUATION_SHARED = "evaluation shared"
+    """All losses were measured on one validation set, whose luck they share: a number that is of
+    the source of the data, such as the floor, is less sure than its interval, or says so."""
     NOT_FALLING = "not falling"
     """The loss does not fall as it should towards the largest runs: they may be badly trained."""
     NEAR_CHANCE = "near chance"
@@ -44,6 +47,8 @@ class LimitCode(StrEnum):
 
     FALLS_FASTER = "falls faster"
     """The loss falls faster than the law can: its floor would have to be below zero."""
+    FLOOR_TOO_HIGH = "floor too high"
+    """The law levels off above a loss that was measured: it is not the law of these runs."""
     FLOOR_NOT_IDENTIFIED = "floor not identified"
     """The runs do not say where the loss levels off."""
     FLOOR_HELD = "floor held"

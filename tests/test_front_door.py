@@ -19,6 +19,7 @@ OFFERED = {
         NextRuns OptimalSplit ProposalCheck RunOnOffer Seal SealStanding Targets random_contexts
         study_implicit_bias
         backtest budget_for_loss check_held_out check_proposal checklist_card cross_checks next_runs
+        IrreducibleLoss irreducible_loss
         fit_envelope fit_isoflop fit_law forecast forecast_held_out forecast_metric
         gather_findings ladder_health allocate Allocation profile_intervals
         seal_forecast standing_of with_predictions write_report

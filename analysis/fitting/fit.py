@@ -2,22 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from analysis.fitting.bootstrap import Draws, Resampling
-from analysis.fitting.bootstrap import bootstrap as resample
+from analysis.fitting.bootstrap import Resampling
+from analysis.fitting.bounded import fit_bounded
+from analysis.fitting.ceiling import highest_floor
 from analysis.fitting.checklist import checklist_card
-from analysis.fitting.identifiability import judge
-from analysis.fitting.lmfit_bridge import Bounds, checked_bounds, tied_constants
-from analysis.fitting.models.coordinates import Model
+from analysis.fitting.free import fit_free
+from analysis.fitting.lmfit_bridge import Bounds, tied_constants
 from analysis.fitting.penalties import Penalty, penalty_named
 from analysis.fitting.prediction import checked_level
 from analysis.fitting.problem import Problem, pose, weights_in_words
-from analysis.fitting.reach import reach_of
-from analysis.fitting.result import Fit, FitStatus
-from analysis.fitting.search import Optimum, find_optimum
+from analysis.fitting.replicas import FEWEST_RESAMPLES
+from analysis.fitting.result import Fit
 from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
@@ -29,14 +27,9 @@ from scaling.sources import Source, records_from
 from scaling.words import counted
 
 MOST_RESAMPLES = 100_000
-FEWEST_RESAMPLES = 10  # fewer say nothing of an interval, however rough
-WORTH_SAYING = 0.02  # share of the refits; fewer that failed stand in JSON and on the card alone
-LEAST_CONVERGED = 0.5  # share of the refits: with fewer, those that did are no fair sample
 #: residuals of the log loss that rounding alone leaves
 _EXACT = 1e-9
 _HELPS = ("params", "tokens", "train_flops")  # more of them cannot do harm
-#: where replicas start when the best floor is zero: this share of the lowest loss
-_FLOOR_SHARE_OF_REPLICAS = 0.05
 
 
 def fit_as_asked(
@@ -90,147 +83,15 @@ def fit_as_asked(
         records, kind, x=x, fixed=dict(fix or {}), weights=weights, cluster=cluster, tied=ties
     )
     if bounds:
-        fit = _fit_bounded(problem, penalty, bounds, bootstrap, resampling, seed, confidence_level)
+        fit = fit_bounded(problem, penalty, bounds, bootstrap, resampling, seed, confidence_level)
     else:
-        fit = _fit_free(problem, penalty, bootstrap, resampling, seed, confidence_level)
+        top, how = highest_floor(problem), (bootstrap, resampling, seed, confidence_level)
+        fit = fit_free(problem, penalty, *how, ceiling=top)
     fit = replace(fit, tied=dict(expressions or {}), weights=weights_in_words(weights, problem))
     fit = _with_direction(_without_endless(fit), problem)
     if card:
         fit = replace(fit, card=checklist_card(fit, problem.records).entries)
     return fit
-
-
-def _fit_free(
-    problem: Problem,
-    penalty: Penalty,
-    bootstrap: int,
-    resampling: Resampling | None,
-    seed: int,
-    confidence_level: float,
-) -> Fit:
-    model = problem.model()
-    optimum = find_optimum(problem, model, penalty)
-    verdict = judge(problem, model, penalty, optimum)
-    best = {k: float(v) for k, v in model.to_constants(optimum.theta).items()}
-    start = optimum.theta
-    if verdict.floor_at_zero and problem.law.floor is not None:
-        best[problem.law.floor] = 0.0
-        start = _with_small_floor(problem, problem.law.floor, model, penalty)
-    draws, drawn = None, None
-    if bootstrap:
-        draws = _draw(problem, model, penalty, start, bootstrap, resampling, seed)
-        drawn = _of_converged(model.to_constants(draws.theta), draws)
-    return _assemble(
-        problem,
-        penalty,
-        law=problem.law(**best),
-        optimum=optimum,
-        status=verdict.status,
-        limits=verdict.limits,
-        unidentified=verdict.unidentified,
-        draws=draws,
-        drawn=drawn,
-        seed=seed,
-        confidence_level=confidence_level,
-    )
-
-
-def _draw(
-    problem: Problem,
-    model: Model,
-    penalty: Penalty,
-    start: FloatArray,
-    count: int,
-    resampling: Resampling | None,
-    seed: int,
-) -> Draws:
-    """Bootstrap replicas; the same seed gives the same resamples whatever constants are free."""
-    with np.errstate(all="ignore"):
-        return resample(
-            model,
-            penalty,
-            start,
-            weights=problem.weights,
-            log_loss=problem.log_loss,
-            labels=problem.labels,
-            draws=count,
-            rng=np.random.default_rng(seed),
-            resampling=resampling,
-        )
-
-
-def _of_converged(
-    constants: Mapping[str, FloatArray], draws: Draws
-) -> dict[str, FloatArray] | None:
-    """The constants of the refits that converged; None where these are too few for intervals."""
-    if draws.converged < max(FEWEST_RESAMPLES, LEAST_CONVERGED * len(draws.ok)):
-        return None
-    return {name: values[draws.ok] for name, values in constants.items()}
-
-
-def _assemble(
-    problem: Problem,
-    penalty: Penalty,
-    *,
-    law: Law,
-    optimum: Optimum,
-    status: FitStatus,
-    limits: tuple[Limit, ...],
-    unidentified: Mapping[str, str],
-    draws: Draws | None,
-    drawn: Mapping[str, FloatArray] | None,
-    seed: int,
-    confidence_level: float,
-) -> Fit:
-    """The result of a search and its bootstrap as one value."""
-    with np.errstate(all="ignore"):
-        predicted = np.log(law.loss(*problem.inputs))
-    if not np.isfinite(predicted).all():
-        raise FitError(
-            f"{problem.records.source}: {problem.law.name} overflows at its best fit; give other "
-            "values to --fix and --tie, or choose a simpler law"
-        )
-    if draws is not None:
-        limits = (*limits, *_bootstrap_limits(draws))
-    used = problem.records
-    limits = (*limits, *used.left_out())
-    return Fit(
-        law=law,
-        draws=None if drawn is None else problem.law(**drawn),
-        columns=problem.columns,
-        objective=penalty.name,
-        huber_delta=penalty.delta,
-        objective_value=optimum.value,
-        weights="equal",
-        fixed=dict(problem.fixed),
-        status=status,
-        limits=limits,
-        unidentified=unidentified,
-        n_runs=len(used),
-        n_configurations=problem.configurations,
-        dropped=used.dropped_by_reason,
-        reach=reach_of(used, problem.columns),
-        search=optimum.search,
-        resampling="none" if draws is None else draws.resampling,
-        n_draws=0 if draws is None else len(draws.ok),
-        n_draws_converged=0 if draws is None else draws.converged,
-        confidence_level=confidence_level,
-        seed=seed,
-        source=used.source,
-        data_hash=used.data_hash,
-        log_residuals=tuple((problem.log_loss - predicted).tolist()),
-        rows=tuple(map(str, used.table.index.tolist())),
-        records=used,
-    )
-
-
-def _with_small_floor(problem: Problem, floor: str, model: Model, penalty: Penalty) -> FloatArray:
-    """A start for replicas whose floor may be positive although the best one is zero."""
-    small = _FLOOR_SHARE_OF_REPLICAS * float(np.exp(problem.log_loss.min()))
-    held = replace(problem, fixed={**problem.fixed, floor: small})
-    held_model = held.model()
-    constants = held_model.to_constants(find_optimum(held, held_model, penalty).theta)
-    return model.to_coordinates(constants)
 
 
 def _without_endless(fit: Fit) -> Fit:
@@ -312,121 +173,3 @@ def _rising(law: Law, problem: Problem) -> list[str]:
         if not np.mean(rise) < 0:
             names.append(name)
     return names
-
-
-def _bootstrap_limits(draws: Draws) -> list[Limit]:
-    limits = []
-    lost = len(draws.ok) - draws.converged
-    if lost > WORTH_SAYING * len(draws.ok):
-        text = f"{lost} of {len(draws.ok)} bootstrap refits did not converge: "
-        kept = draws.converged >= max(FEWEST_RESAMPLES, LEAST_CONVERGED * len(draws.ok))
-        text += "intervals are of the others" if kept else "there are no intervals"
-        limits.append(Limit(LimitCode.NOT_CONVERGED, text))
-    if draws.clusters < 8:
-        rest_on = counted(draws.clusters, "independent configuration")
-        text = f"intervals rest on {rest_on}; they are rough"
-        limits.append(Limit(LimitCode.FEW_RUNS, text))
-    return limits
-
-
-def _check_floor_below(problem: Problem, edges: Mapping[str, tuple[float, float]]) -> None:
-    """Refuse a floor that is asked to lie above losses that were measured."""
-    floor, lowest = problem.law.floor, float(np.exp(problem.log_loss.min()))
-    if floor is not None and floor in edges and edges[floor][0] >= lowest:
-        raise FitError(
-            f"{problem.records.source}: --bound {floor} from {edges[floor][0]:g} on, and the "
-            f"lowest loss is {lowest:.4g}; a floor lies below it: bound it lower"
-        )
-
-
-def _fit_bounded(
-    problem: Problem,
-    penalty: Penalty,
-    bounds: Bounds,
-    bootstrap: int,
-    resampling: Resampling | None,
-    seed: int,
-    confidence_level: float,
-) -> Fit:
-    """A fit with constants between bounds: those that would leave are held on their bound.
-
-    So is every bootstrap draw, by its own violations.
-    """
-    edges = checked_bounds(problem.law, bounds)
-    _check_floor_below(problem, edges)
-    held: dict[str, float] = {}
-    for _ in range(len(edges) + 1):
-        inner = replace(problem, fixed={**problem.fixed, **held})
-        fit = _fit_free(inner, penalty, 0, None, seed, confidence_level)
-        beyond = _violated(fit.law.constants(), edges)
-        if not beyond:
-            break
-        held |= {name: float(values) for name, values in beyond.items()}
-    else:
-        raise FitError(f"{problem.records.source}: no {problem.law.name} fits within the bounds")
-    if bootstrap:
-        draws, values = _bounded_draws(
-            problem, penalty, fit.law, edges, held, bootstrap, resampling, seed
-        )
-        limits, drawn = (*fit.limits, *_bootstrap_limits(draws)), _of_converged(values, draws)
-        fit = replace(
-            fit,
-            draws=None if drawn is None else problem.law(**drawn),
-            limits=limits,
-            resampling=draws.resampling,
-            n_draws=len(draws.ok),
-            n_draws_converged=draws.converged,
-        )
-    fit = replace(fit, fixed=dict(problem.fixed), bounds=edges)
-    if not held:
-        return fit
-    names = ", ".join(f"{name} = {value:g}" for name, value in held.items())
-    text = f"{names} sits on a bound that was asked for: the runs pull beyond it"
-    limit = Limit(LimitCode.AT_BOUND, text)
-    return replace(fit, status=FitStatus.AT_BOUND, limits=(*fit.limits, limit))
-
-
-def _bounded_draws(
-    problem: Problem,
-    penalty: Penalty,
-    law: Law,
-    edges: Mapping[str, tuple[float, float]],
-    held: Mapping[str, float],
-    count: int,
-    resampling: Resampling | None,
-    seed: int,
-) -> tuple[Draws, dict[str, FloatArray]]:
-    """Free replicas, then again with each one's violated constants held on their bounds."""
-    # a replica that is free may leave the bound, so it starts a little inside of it
-    constants = {k: float(v) for k, v in law.constants().items()}
-    patterns: list[dict[str, float]] = [{}]
-    drawn: dict[str, FloatArray] = {}
-    todo, ok = [np.ones(count, bool)], np.ones(count, bool)
-    while patterns:
-        pattern, mask = patterns.pop(0), todo.pop(0)
-        model = problem.model(held=pattern)
-        start = model.to_coordinates(constants | pattern)
-        draws = _draw(problem, model, penalty, start, count, resampling, seed)
-        values = model.to_constants(draws.theta)
-        drawn = {k: np.where(mask, v, drawn.get(k, v)) for k, v in values.items()}
-        ok = np.where(mask, draws.ok, ok)
-        beyond = _violated(values, edges)
-        for name, edge in beyond.items():
-            for side in np.unique(edge[mask & np.isfinite(edge)]):
-                patterns.append({**pattern, name: float(side)})
-                todo.append(mask & (edge == side))
-                mask = mask & ~(edge == side)
-    return replace(draws, ok=ok), drawn
-
-
-def _violated(
-    constants: Mapping[str, Any], edges: Mapping[str, tuple[float, float]]
-) -> dict[str, FloatArray]:
-    """For each constant that leaves its bounds: the bound where it does, else NaN."""
-    beyond = {}
-    for name, (low, high) in edges.items():
-        values = np.asarray(constants[name], dtype=np.float64)
-        edge = np.where(values < low, low, np.where(values > high, high, np.nan))
-        if np.isfinite(edge).any():
-            beyond[name] = edge
-    return beyond

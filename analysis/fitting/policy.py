@@ -5,7 +5,8 @@
                passes through single points of so small a ladder, and its resamples then too, so
                that intervals shrink to nothing
     floor      fitted where the runs tell it, else held at zero: with a floor that is anybody's
-               guess the other constants are too
+               guess the other constants are too; one above a loss that was measured, by more
+               than noise, is refused and held below
 
 The caller may make each of these choices instead. What was chosen, and why, is in `Fit.choices`.
 """
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from analysis.fitting.bootstrap import FEWEST_CLUSTERS_FOR_PAIRS
+from analysis.fitting.ceiling import ABOVE_MEASURED
 from analysis.fitting.checklist import checklist_card
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.frontier import unbeaten_runs
@@ -24,6 +26,7 @@ from analysis.fitting.lmfit_bridge import Bounds, tied_constants
 from analysis.fitting.problem import pose
 from analysis.fitting.result import Choice, Fit
 from analysis.fitting.signal import require_signal
+from analysis.fitting.validation_luck import shared_luck
 from analysis.intervals import LEVEL
 from analysis.tuning.screening import screen
 from scaling.answerable import (
@@ -44,6 +47,7 @@ from scaling.words import counted
 
 ALL_RUNS, UNBEATEN_RUNS = "all usable runs", "the runs that no cheaper run beats"
 FITTED, HELD_AT_ZERO = "fitted", "held at zero"
+HELD_BELOW_LOSSES = "held just below the lowest loss"
 BY_THE_CALLER = "asked for"
 RESAMPLES = 1000  # behind every interval, on whatever page
 FLOOR_UNTOLD = "the runs do not say where the loss levels off"
@@ -110,6 +114,8 @@ def fit_law(
         fit = fit_as_asked(runs, kind, **{**how, "fix": {**how["fix"], floor: 0.0}}, card=False)
         fit = _with_floor_untold(fit, floor)
         chosen_floor = replace(chosen_floor, because=fit.unidentified[floor])
+    if chosen_floor.chosen == FITTED and kind.floor is not None:
+        fit = replace(fit, limits=(*fit.limits, *shared_luck(runs, kind.floor)))
     choices = (*_names_read(kind), chosen_runs, chosen_objective, chosen_floor)
     fit = replace(fit, choices=choices, notes=told)
     return replace(fit, card=checklist_card(fit, runs).entries) if card else fit
@@ -122,6 +128,21 @@ def _names_read(kind: type[Law]) -> tuple[Choice, ...]:
     read = [k if k == v else f"{k} = {v}" for k, v in kind.columns_of.items()]
     because = "columns of the table; the other names are its constants"
     return (Choice(about="inputs", chosen=", ".join(read), because=because),)
+
+
+def fit_with_free_floor(
+    records: Records, law: type[Law], *, x: str | None, confidence_level: float, seed: int
+) -> Fit:
+    """The law over the runs and by the objective that `fit_law` chooses, with a floor that the runs
+    do not tell left free: what its refits make of it says how far it is open.
+
+    Whether the losses follow any law is asked of all runs by the caller, not of some of them here.
+    """
+    runs, _ = _runs(screen(records, *([x] if x else law.inputs)), law, x, None)
+    asked: dict[str, Any] = {"tied": {}, "fixed": {}, "x": x, "weights": None, "cluster": None}
+    objective = _objective(None, None, pose(runs, law, **asked).configurations).chosen
+    how: dict[str, Any] = {"objective": objective, "bootstrap": RESAMPLES, "seed": seed}
+    return fit_as_asked(runs, law, x=x, confidence_level=confidence_level, card=False, **how)
 
 
 def _with_floor_untold(fit: Fit, floor: str) -> Fit:
@@ -207,6 +228,8 @@ def _floor(fit: Fit, decided: Sequence[str]) -> Choice:
         return Choice(about="floor", chosen="none", because="the law has no floor")
     if floor in decided:
         return Choice(about="floor", chosen="set by hand", because=BY_THE_CALLER)
+    if first_of(LimitCode.FLOOR_TOO_HIGH, fit.limits) is not None:
+        return Choice(about="floor", chosen=HELD_BELOW_LOSSES, because=ABOVE_MEASURED)
     if fit.floor_identified and fit.law.constants()[floor] != 0:
         return Choice(about="floor", chosen=FITTED, because="the runs rule out a floor of zero")
     return Choice(about="floor", chosen=HELD_AT_ZERO, because=FLOOR_UNTOLD)

@@ -267,7 +267,8 @@ class Fit(DrawnResult):
             return [LimitCode.AT_BOUND]
         if name not in self.untold:
             return []
-        floors = (LimitCode.FLOOR_HELD, LimitCode.FLOOR_NOT_IDENTIFIED, LimitCode.FALLS_FASTER)
+        floors = {LimitCode.FLOOR_HELD, LimitCode.FLOOR_NOT_IDENTIFIED}
+        floors |= {LimitCode.FALLS_FASTER, LimitCode.FLOOR_TOO_HIGH}
         held = [limit.code for limit in self.limits if limit.code in floors]
         return held[:1] if name == self.law.floor and held else [LimitCode.CONFOUNDED]
 

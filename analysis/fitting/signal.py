@@ -125,6 +125,17 @@ def _explained(log_inputs: FloatArray, log_loss: FloatArray) -> tuple[float, flo
     return _share(residuals[kept], y[kept], used), float(np.mean(np.abs(residuals) > far))
 
 
+def scatter_of_lowest(log_inputs: FloatArray, log_loss: FloatArray) -> float:
+    """How far runs scatter about falling powers, root mean square of their log losses, among the
+    third where these are lowest; zero where they pass through all."""
+    order = _spread(log_inputs, _MOST_RUNS)
+    y = log_loss[order] - log_loss.min()
+    residuals, used = _residuals(_falling(log_inputs[order]), y, np.arange(len(y)))
+    lowest = np.argsort(y - residuals, kind="stable")[: max(3, len(y) // 3)]  # not the lucky ones
+    inflation = len(y) / max(len(y) - used, 1)
+    return float(np.sqrt(np.mean(residuals[lowest] ** 2) * inflation))
+
+
 def _contradicted(log_inputs: FloatArray, log_loss: FloatArray) -> float:
     """The share of the runs that end far above one that is smaller in every input, or far below one
     that is larger, when the worst are trimmed."""

@@ -60,6 +60,7 @@ QUALIFYING = (
     LimitCode.FILLED_IN,
     LimitCode.FLOOR_HELD,
     LimitCode.FALLS_FASTER,
+    LimitCode.FLOOR_TOO_HIGH,
     LimitCode.FALLBACK,
 )
 

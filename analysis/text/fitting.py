@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.approaches.envelope import EnvelopeFit
+from analysis.approaches.irreducible import IrreducibleLoss
 from analysis.approaches.isoflop import IsoflopFit
 from analysis.approaches.side_by_side import CrossCheck, power_text
 from analysis.display import plain_values
@@ -26,10 +27,13 @@ def fit_text(
     checks: Sequence[CrossCheck] = (),
     confidence_levels: Sequence[float] = (),
     *,
+    floor: IrreducibleLoss | None = None,
     with_card: bool = False,
 ) -> str:
-    """The fit, the cross-checks that were asked for, and the checklist card if wanted."""
+    """The fit, the irreducible loss by several laws and the cross-checks that were asked for, and
+    the checklist card if wanted."""
     blocks = fit_blocks(fit, confidence_levels)
+    blocks += ["", *floor_blocks(floor)] if floor is not None else []
     blocks += [""] if checks else []
     for check in checks:
         blocks += cross_check_blocks(check)
@@ -101,6 +105,34 @@ def prediction_blocks(prediction: LawPrediction) -> list[Block]:
     ]
 
 
+def floor_blocks(found: IrreducibleLoss) -> list[Block]:
+    """The loss that no scale removes, and a row for each fit that was asked."""
+    every = [*found.intervals.values()]
+    every += [one.interval for one in found.fits if one.interval is not None]
+    digits = telling_digits(found.floor, every, 4, decimals=True)
+    told = ", ".join(
+        f"{100 * level:g}% interval {interval_text(ends, digits)}"
+        for level, ends in found.intervals.items()
+    )
+    said = "not told" if found.floor is None else f"{found.floor:.{digits}f} nats per token"
+    luck = "" if found.evaluation_stderr is None else ", with the luck of the validation set"
+    rows = []
+    for one in found.fits:
+        floor = "-" if one.floor is None else f"{one.floor:.{digits}f}"
+        ends = "does not count" if one.interval is None else interval_text(one.interval, digits)
+        rows.append([one.law, one.runs, str(one.n_runs), floor, ends])
+    table: list[Block] = ["", Table(["law", "fitted to", "runs", "floor", "interval"], rows)]
+    table = table if rows else []
+    left_out = [f"{one.law}, {one.runs}: {one.because}" for one in found.fits if one.because]
+    return [
+        f"irreducible loss from {counted(found.n_runs, 'run')}: {said}, {told}{luck}",
+        f"lowest loss that was measured: {found.lowest_loss:.{digits}f}",
+        *table,
+        Section("fits that do not count", left_out),
+        Section("limits", texts(found.limits)),
+    ]
+
+
 def cross_check_blocks(check: CrossCheck) -> list[Block]:
     """The exponent by one approach, and where it is known to be biased."""
     if check.exponent is None:  # its line says why there is none
@@ -154,10 +186,17 @@ def isoflop_blocks(isoflop: IsoflopFit) -> list[Block]:
 
 
 def fit_json(
-    fit: Fit, checks: Sequence[CrossCheck] = (), confidence_levels: Sequence[float] = ()
+    fit: Fit,
+    checks: Sequence[CrossCheck] = (),
+    confidence_levels: Sequence[float] = (),
+    *,
+    floor: IrreducibleLoss | None = None,
 ) -> str:
-    """What the fit may be read for, and the cross-checks, as one JSON document."""
+    """What the fit may be read for, the irreducible loss by several laws where it was asked for,
+    and the cross-checks, as one JSON document."""
     document = fit.to_dict(confidence_levels)
+    if floor is not None:
+        document["irreducible_loss"] = floor
     if checks:
         document["cross_checks"] = list(checks)
     return json.dumps(plain_values(document), allow_nan=False)

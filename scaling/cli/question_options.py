@@ -86,6 +86,11 @@ def fitting(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the optimal-size exponent by envelope and IsoFLOP profiles too",
     )
+    command.add_argument(
+        "--floor",
+        action="store_true",
+        help="print the irreducible loss by several laws, over all runs and the larger ones, too",
+    )
     levels_of(command, "of the fitted law")
 
 

@@ -197,6 +197,7 @@ def test_every_result_is_one_json_document_without_what_no_page_shows(results, a
     made["MetricForecast"] = analysis.forecast_metric(
         replace(ladder, table=rising), "accuracy", analysis.Targets.flops(3e20), options=few
     )
+    made["IrreducibleLoss"] = analysis.irreducible_loss(ladder)
     made["ImplicitBias"] = analysis.study_implicit_bias(contexts_in_the_plane(), steps=2)
     dearest = ladder.usable().table["train_flops"].idxmax()
     row, part = ladder.table.loc[dearest], replace(ladder, table=ladder.table.drop(dearest))

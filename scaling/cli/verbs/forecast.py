@@ -39,6 +39,7 @@ Arguments = argparse.Namespace
 
 def fit(arguments: Arguments) -> None:
     """Fit one law to the runs in SOURCE; print its constants with intervals and their status."""
+    from analysis.approaches.irreducible import irreducible_loss
     from analysis.approaches.side_by_side import cross_checks
     from analysis.fitting.policy import fit_law, sizes_hint
     from analysis.text.fitting import fit_json, fit_text
@@ -70,13 +71,20 @@ def fit(arguments: Arguments) -> None:
         if arguments.cross_checks
         else ()
     )
+    floor = (
+        irreducible_loss(records, x=x, confidence_levels=shares, seed=arguments.seed)
+        if arguments.floor
+        else None
+    )
     show(
-        lambda: fit_json(fitted, checks, shares),
-        lambda: fit_text(fitted, checks, shares, with_card=arguments.card),
+        lambda: fit_json(fitted, checks, shares, floor=floor),
+        lambda: fit_text(fitted, checks, shares, floor=floor, with_card=arguments.card),
         arguments,
-        fitted.limits,
+        (*fitted.limits, *(floor.limits if floor is not None else ())),
         held_against(arguments),
     )
+    if fitted.law.floor and fitted.floor_identified and floor is None:
+        say("hint: a fitted floor is as right as its law; --floor asks several laws")
     if fitted.columns == ("train_flops",) and (hint := sizes_hint(records)) is not None:
         say(f"hint: {hint}")
 
