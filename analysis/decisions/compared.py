@@ -306,13 +306,15 @@ def _rungs(pairs: Pairs, found: Advantage, levels: Sequence[float]) -> tuple[Run
 def _crossing(
     found: Advantage, pairs: Pairs, budgets: FloatArray, level: float
 ) -> tuple[float | None, Interval | None]:
-    """Where neither arm is better, if most draws have such a place among cells and targets."""
+    """Where neither arm is better, if most draws have such a place among cells and targets, and
+    the advantage is known to grow or to shrink: arms that never differ cross nowhere."""
     low = float(pairs.column("log_flops", 1).min()) / DECADE
     high = max(found.last, float(np.log10(budgets.max())))
     with np.errstate(all="ignore"):
         at = found.centre - found.level / found.drift
     inside = np.isfinite(at) & (at >= low) & (at <= high)
-    if inside.mean() < _CROSSES:
+    drift = np.quantile(found.drift, [(1 - level) / 2, (1 + level) / 2])
+    if inside.mean() < _CROSSES or drift[0] <= 0 <= drift[1]:
         return None, None
     ends = np.quantile(at[np.isfinite(at)], [(1 - level) / 2, (1 + level) / 2])
     return float(10 ** np.median(at[inside])), Interval(*(float(10.0 ** min(e, 300)) for e in ends))

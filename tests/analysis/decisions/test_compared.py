@@ -67,6 +67,23 @@ def test_without_noise_cells_have_the_multiplier_of_their_rung():
         )
 
 
+def test_arms_that_cross_are_told_where():
+    early = laws.Chinchilla(E=1.9, A=430.0, B=1870.0, alpha=0.348, beta=0.366)
+    grid = np.geomspace(1e16, 1e21, 2001)
+    gap = np.array([best_loss(early, c) - best_loss(A, c) for c in grid])
+    truth = float(grid[np.argmin(np.abs(gap))])
+    budgets = np.geomspace(truth / 30, truth * 30, 5)
+    both = arm(A, budgets=budgets), arm(early, seed=2, budgets=budgets)
+    crossed = compare(*both, budgets[-1], options=QUICK)
+    assert crossed.crossing_interval.low < truth < crossed.crossing_interval.high
+    assert crossed.crossing_interval.high < 10 * crossed.crossing_interval.low
+
+
+def test_arms_that_are_one_and_the_same_cross_nowhere():
+    same = compare(arm(A), arm(A), 1e19, options=QUICK)
+    assert same.crossing is None and not same.significant
+
+
 def test_arms_that_differ_in_nothing_are_rarely_told_apart():
     pairs = list(simulated_pairs(10, "none", seed=3))
     p = [compare(one.a, one.b, one.largest, options=QUICK).p_value for one in pairs]
