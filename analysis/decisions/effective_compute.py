@@ -10,7 +10,7 @@ with x the decades of compute and h = ln(D / N) beyond A's best ratio. a is free
 advantage moves with scale and off the optimum, have priors around zero, so that few cells claim no
 trend and a far target is uncertain. e has the scatter of the cells, held near that of repeated runs
 where cells are few. Each draw takes another law of A by its weight, other constants of it, another
-line, and beyond the cells an error that grows with the distance.
+line, and an error that grows with the advantage and with the distance beyond the cells.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,11 @@ from scaling.arrays import DECADE, FloatArray
 #: Standard deviations, before the cells are seen, of how ln m changes by a decade of compute, and
 #: by a factor e of tokens per parameter.
 DRIFT, TILT = 0.12, 0.10
-#: What a line misses of ln m a decade beyond the cells.
-BEYOND = 0.06
+#: What a line misses: of ln m a decade beyond the cells, and as a share of ln m, since cells off
+#: the best split are told by the frontier's slope.
+BEYOND, SHARE = 0.02, 0.08
 #: What the usual scatter of a run is worth, in cells.
-PRIOR_CELLS = 3.0
+PRIOR_CELLS = 6.0
 _STEP, _BELOW, _ABOVE = 0.1, np.log(100.0), np.log(300.0)  # of the budgets of a frontier, in logs
 _LEAST_SLOPE = 1e-3  # of ln loss by ln compute: a frontier that has gone flat
 
@@ -127,10 +128,11 @@ class Advantage:
         return max(0.0, log10_budget - self.last, self.first - log10_budget)
 
     def at(self, log10_budget: float, rng: np.random.Generator) -> FloatArray:
-        """ln m (draws,) at a budget, what a line misses beyond the cells included."""
+        """ln m (draws,) at a budget, what a line misses included."""
         beyond = self.beyond(log10_budget)
         line = self.level + self.drift * (log10_budget - self.centre)
-        return np.asarray(line + BEYOND * beyond * rng.standard_normal(len(line)))
+        missed = np.hypot(BEYOND * beyond, SHARE * float(np.median(line)))
+        return np.asarray(line + missed * rng.standard_normal(len(line)))
 
 
 def advantage(
