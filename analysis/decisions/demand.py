@@ -209,7 +209,8 @@ def demand_for(
     limit = Limit(
         LimitCode.ONE_LAW,
         f"what repeated tokens are worth is said by {DataConstrained.name} alone (r_d {r_d:.4g}, "
-        f"r_n {r_n:.4g}: {source}); ranges lack how uncertain that is",
+        f"r_n {r_n:.4g}: {source}); ranges lack how uncertain that is, and no loss is told of runs "
+        "that repeat their data",
     )
     repetition = Repetition(r_d=r_d, r_n=r_n, limit=limit)
     return replace(demand, repetition=repetition), law

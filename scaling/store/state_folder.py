@@ -5,6 +5,21 @@ from pathlib import Path
 
 from scaling.errors import StoreError
 
+_NAME = "SCALING_STATE_DIR"
+
+
+def state_dir() -> str | None:
+    """What this process was told of where to keep it; None where it was told nothing."""
+    told = os.environ.get(_NAME)
+    return str(Path(told).absolute()) if told else None
+
+
+def keep_state_in(folder: str | None) -> None:
+    """Have this process, and those that it starts, keep its state there, where its machine has the
+    folder and did not tell it another."""
+    if folder is not None and not os.environ.get(_NAME) and Path(folder).is_dir():
+        os.environ[_NAME] = folder
+
 
 def state_folder(*parts: str) -> Path:
     """A folder below ``SCALING_STATE_DIR``, else ``~/.local/state/scaling``; made where missing.
@@ -12,7 +27,7 @@ def state_folder(*parts: str) -> Path:
     Nothing in it is the only copy of anything, but for spools of runs whose tracking server did
     not answer. Raises StoreError where it cannot be made.
     """
-    base = os.environ.get("SCALING_STATE_DIR")
+    base = os.environ.get(_NAME)
     if not base:
         home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         base = str(Path(home) / "scaling")

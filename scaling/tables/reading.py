@@ -53,6 +53,8 @@ _TINY = 2e4  # params and tokens: no ladder of language models is smaller than t
 _RATIO = (1e-4, 1e6)  # tokens per parameter, median
 _GAP = 3.5  # decades between neighbours in size: nobody plans a ladder with such a hole
 _ABSURD = 1e60  # beyond this, and below its inverse, a cell is no size and no loss
+_CONFIRMS = 8.0  # C / (6 N D) of every row, either way: attention and heads of small models
+_FLOPS_OF_A_RUN = 1e7  # no run of a language model takes less
 _FLOP_RATIO = 1e4  # C / (6 N D), either way
 _SIZE_HEADING = re.compile(r"(\D+[-_ ])?\d+(\.\d+)? ?[KMBkmb]([-_ ]\D+)?")
 _FEW_STRAYS = 0.1  # of the rows so far from the others: they are outliers, and the column is meant
@@ -369,9 +371,10 @@ def units_in_doubt(table: "pd.DataFrame", how: Reading) -> dict[str, str]:
         for name in ("params", "tokens", "train_flops")
         if name in table
     }
+    agree = "train_flops" not in how.units and _flops_confirm(known)
     for name in have:
         values = known[name][np.isfinite(known[name]) & (known[name] > 0)]
-        if len(values) and values.max() < _TINY:
+        if len(values) and values.max() < _TINY and not agree:
             doubts[name] = _left_out(name, values)
     if {"params", "tokens"} <= known.keys() and not doubts:
         n, d = known["params"], known["tokens"]
@@ -392,6 +395,18 @@ def units_in_doubt(table: "pd.DataFrame", how: Reading) -> dict[str, str]:
                 )
                 doubts |= {"params": text, "tokens": text}
     return doubts
+
+
+def _flops_confirm(known: "dict[str, np.ndarray]") -> bool:
+    """Whether the table's own FLOP are what models of these sizes spend on these tokens: then no
+    unit is left out of either, however small they are. FLOP that are few themselves may have been
+    computed without the units."""
+    if not {"params", "tokens", "train_flops"} <= known.keys():
+        return False
+    n, d, c = (known[name] for name in ("params", "tokens", "train_flops"))
+    with np.errstate(all="ignore"):
+        agree = (np.abs(np.log(c / (6 * n * d))) < np.log(_CONFIRMS)) & (c > _FLOPS_OF_A_RUN)
+    return bool(len(n) and agree.all())
 
 
 def _widest_gap(values: "np.ndarray") -> float:

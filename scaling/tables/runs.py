@@ -37,6 +37,7 @@ _CHECKPOINT = r"step|ckpt|checkpoint|iter|epoch|@"  # in the name of a row that 
 _FEWEST_RUNS = 8
 _MOST_BAD = 0.1  # of the runs: with more of them at odds, a column is not what it was taken for
 _FEWEST_VALUES = 3
+_LENGTHS = ("tokens", "train_flops", "unique_tokens")  # the last stands for the first if need be
 _LOCKSTEP = 0.15  # of ln N around a line in ln D: less, and the two are one
 
 
@@ -62,8 +63,8 @@ def histories(table: "pd.DataFrame", mode: Checkpoints | None = None) -> Histori
         return None
     has_loss = table["loss"].notna() if "loss" in table else run.notna()
     last, is_later = _last_rows(run, progress, has_loss)
-    constant = "tokens" not in table or not _moves(run, table["tokens"])
-    constant &= "train_flops" not in table or not _moves(run, table["train_flops"])
+    lengths = [name for name in _LENGTHS if name in table]
+    constant = not any(_moves(run, table[name]) for name in lengths)
     use_last = mode == "last" or (mode is None and (constant or _answers(table[last])))
     rows, runs = counted(len(table), "row"), counted(int(run.nunique()), "run")
     by = f'"{column}"' if column else "size and settings"

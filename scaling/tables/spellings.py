@@ -68,11 +68,14 @@ _UNITS = any_of(
 )
 _PREFIXED_FLOPS = re.compile(r"[kmgtpezy]flops?")
 #: Groups of columns in exports that say nothing of the quantity.
+#: columns of ours that name what they hold behind the dot: metric.answers_loss is no loss of a run
+_OWN = ("metric.", "baseline.")
 _CONTAINERS = any_of(
     "config cfg params metrics metric summary hparams hyperparameters args tags run runs stats "
     "model data results result value optimizer dataset info"
 )
 _GROUPS = re.compile(r"(params?|user_attrs|metrics?|config|summary|hparams)_", re.IGNORECASE)
+_OF_SOURCES = any_of("held back source data sequence true truth")  # before "entropy": no loss
 _AGREE = 0.02  # columns within this of each other, everywhere, say the same
 
 
@@ -98,6 +101,8 @@ class Names:
 def meaning_of(heading: str) -> Meaning | None:
     """What a column's name says, or None where it says nothing that we know."""
     heading = heading.strip(" \t$")  # $N$
+    if heading.startswith(_OWN):
+        return None
     if ours := canonical_name(heading):
         return Meaning(ours)
     if found := _as_unit_of_compute(heading):
@@ -177,7 +182,7 @@ def _by_words(words: Sequence[str], factor: float | None) -> Meaning | None:
     while len(words) > 1 and words[-1] in _AFTER_LOSS:
         words = words[:-1]
     ends = {*words[:1], *words[-1:]}
-    is_loss = ends & LOSS_WORDS or words[-1:] == ("entropy",)
+    is_loss = ends & LOSS_WORDS or (words[-1:] == ("entropy",) and not set(words) & _OF_SOURCES)
     return Meaning("loss", is_plain=False) if is_loss and not set(words) & NO_LOSS else None
 
 

@@ -20,6 +20,7 @@ from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from scaling.errors import ConfigError, LaunchError
+from scaling.words import counted
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.base import Again, Happening, TaskEnded, TaskLost, TaskMessage, Work
 from sweeps.launchers.crash import Crash
@@ -249,19 +250,36 @@ def _end_with_driver() -> None:
     os._exit(1)
 
 
+def require_devices(launch: LaunchConfig) -> None:
+    """Refuse GPUs that are asked for where all jobs run on this machine, and that it has not.
+
+    Raises ConfigError.
+    """
+    if not launch.on_one_machine or not uses_cuda(launch):
+        return
+    import torch
+
+    have, wanted = torch.cuda.device_count(), launch.resources.devices
+    if not have and launch.device == "cuda":
+        raise ConfigError(
+            "launch.device is cuda, but this machine has no GPU that PyTorch can use; give "
+            "launch.device auto or cpu, or run it where there is one"
+        )
+    if have and wanted > have:
+        raise ConfigError(
+            f"launch.resources.devices is {wanted}, but this machine has {counted(have, 'GPU')}; "
+            "lower it or use launch.engine ray or slurm"
+        )
+
+
 def _gpus_each(launch: LaunchConfig) -> int:
     """How many of this machine's GPUs a worker needs; 0 where it trains without."""
+    require_devices(launch)
     if not uses_cuda(launch):
         return 0
     import torch
 
-    have = torch.cuda.device_count()
-    if have and launch.resources.devices > have:
-        raise ConfigError(
-            f"launch.resources.devices is {launch.resources.devices}, but this machine has {have} "
-            "GPUs; lower it or use launch.engine ray or slurm"
-        )
-    return launch.resources.devices if have else 0
+    return launch.resources.devices if torch.cuda.device_count() else 0
 
 
 def _visible_gpus(slot: int, gpus: int) -> str:

@@ -17,6 +17,7 @@ from scaling.words import counted
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.sweep import recipe_of
 from sweeps.launchers.base import TaskLost, TaskMessage
+from sweeps.launchers.local import require_devices
 from sweeps.launchers.registry import find_launcher
 from sweeps.planning.arms import planned_checks
 from sweeps.planning.exclusions import excluded_runs, final_states
@@ -139,9 +140,11 @@ class _Walk:
             if self._states[run.run_id] in self._final:
                 tokens = self._known.get(run.run_id, {}).get("tokens", 0)
                 self._on_event(RunEvent(kind=EventKind.SKIPPED, run=run, tokens=tokens))
-        early_stop = EarlyStop(self._judge, self._store)
+        early_stop, tasks = EarlyStop(self._judge, self._store), self._tasks(launch)
+        if any(task.todo for task in tasks):
+            require_devices(launch)
         do = find_launcher(launch.engine)
-        happenings = do(self._tasks(launch), train_task, launch, self._after_loss)
+        happenings = do(tasks, train_task, launch, self._after_loss)
         try:
             for happening in happenings:
                 early_stop.hear(happening)

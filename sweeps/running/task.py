@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from scaling.errors import CorpusError
 from scaling.store.run_store import RunStore
+from scaling.store.state_folder import state_dir
 from sweeps.config.data import DataConfig
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.probes import ProbesConfig
@@ -43,6 +44,9 @@ class Task:
     """Whether the driver may ask for the end of runs whose outcome is settled."""
     allocation: Allocation | None = None
     """The nodes of the task, from its launcher, where it has several."""
+    state_dir: str | None = field(default_factory=state_dir)
+    """Where the driver was told to keep what is its own; a worker that was told nothing keeps its
+    own there too, and finds what the driver made for all, such as an autoencoder."""
 
     @classmethod
     def of_one(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from scaling.errors import CorpusError
+from scaling.store.state_folder import keep_state_in
 from sweeps.launchers.crash import Crash
 from sweeps.multi_device.shared_training import SharedTraining, other_ranks
 from sweeps.planning.run_plan import RunPlan
@@ -24,6 +25,7 @@ def train_task(task: Task, send: Callable[[RunEvent], None]) -> None:
     Raises CorpusError on a node of a cluster that has not the planned text: it would fail every run
     that it is given, and be given more for being so quick.
     """
+    keep_state_in(task.state_dir)
     if not task.todo:
         check_finished(task, send)
         return

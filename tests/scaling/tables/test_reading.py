@@ -530,3 +530,33 @@ def test_strays_are_looked_for_among_many_losses_in_no_time():
     note = stray_note(loss, "loss")  # a search of all pairs would not end
     assert note is not None
     assert "loss of row 200002 (99)" in note.text
+
+
+def tiny_models(**changed):
+    """A ladder of models of some thousand parameters, with its own FLOP."""
+    n, d = np.meshgrid([900.0, 4e3, 9e3], [6e4, 2e5, 9e5])
+    runs = {"params": n.ravel(), "tokens": d.ravel(), "train_flops": 7 * (n * d).ravel()}
+    return pd.DataFrame(runs).assign(loss=1 + 3 / n.ravel() ** 0.3, **changed)
+
+
+def test_flop_that_agree_with_sizes_and_tokens_say_that_small_sizes_are_meant():
+    records = records_from_table(tiny_models())
+    assert records.column("params").max() == 9e3
+    without = records_from_table(tiny_models().drop(columns="train_flops"))
+    with pytest.raises(RecordError, match="--unit params=M"):
+        without.column("params")
+
+
+@pytest.mark.parametrize("factor", [1e6, 1e-6])
+def test_flop_that_contradict_small_sizes_leave_them_in_doubt(factor):
+    table = tiny_models()
+    with pytest.raises(RecordError, match="--unit"):
+        records_from_table(table.assign(train_flops=factor * table["train_flops"])).column("params")
+
+
+def test_flop_that_were_computed_without_the_units_confirm_nothing():
+    millions = tiny_models()
+    millions = millions.assign(params=millions["params"] / 1e2, tokens=millions["tokens"] / 1e4)
+    millions["train_flops"] = 6 * millions["params"] * millions["tokens"]
+    with pytest.raises(RecordError, match="--unit"):
+        records_from_table(millions).column("params")

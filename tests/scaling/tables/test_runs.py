@@ -108,3 +108,12 @@ def test_a_name_in_each_row_makes_each_a_run_unless_it_tells_a_checkpoint():
         Name=[f"lm-{n:.0e}-step{s}" for n, s in zip(size, table["step"], strict=True)]
     )
     assert histories(steps) is not None
+
+
+def test_rows_of_one_model_on_different_numbers_of_unique_tokens_are_each_a_measurement():
+    sizes, tokens = np.meshgrid([1e7, 1e8, 1e9], [1e9, 4e9, 2e10, 1e11])
+    n, d = sizes.ravel(), tokens.ravel()
+    table = pd.DataFrame({"params": n, "dataset_tokens": d, "loss": 2 + 9 / n**0.2 + 9 / d**0.2})
+    table = table.assign(model=[f"model-{v:.0e}" for v in n], step=d / 1e6)
+    records = records_from_table(table)
+    assert len(records.usable("params", "tokens")) == len(table)

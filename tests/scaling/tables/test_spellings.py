@@ -119,3 +119,13 @@ def test_of_a_size_and_a_part_of_it_the_whole_one_is_taken_and_said():
     records = records_from_table(pd.DataFrame({**sizes, "tokens": 8e9, "loss": [3.0, 2.8, 2.6]}))
     assert records.names["params"] == "n_params"
     assert 'not "n_params_nonemb"' in " ".join(note.text for note in records.told)
+
+
+@pytest.mark.parametrize(
+    "heading", ["metric.answers_loss", "metric.loss", "baseline.unigram_loss", "held_back_entropy"]
+)
+def test_what_is_measured_beside_a_loss_is_no_loss_of_the_run(heading):
+    table = pd.DataFrame({"train_flops": [1e15, 1e16, 1e17], "loss": [3.0, 2.5, 2.2]})
+    records = records_from_table(table.assign(**{heading: [1.0, 0.9, 0.8]}))
+    assert not any(heading in note.text for note in records.notes)
+    assert meaning_of(heading) is None

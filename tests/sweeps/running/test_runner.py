@@ -5,11 +5,13 @@ import os
 
 import pytest
 
-from scaling.errors import StoreError
+from scaling.errors import ConfigError, StoreError
 from scaling.store.run_state import RunState
+from scaling.store.state_folder import state_folder
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.launchers.base import TaskLost, TaskMessage
+from sweeps.launchers.local import require_devices
 from sweeps.objectives.causal import Causal
 from sweeps.planning.packing import Pack, state_name, trunk_rows
 from sweeps.planning.plan import plan_sweep
@@ -381,3 +383,42 @@ def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow)
     gaps = [after - before for (before, _), (after, _) in zip(signs, signs[1:], strict=False)]
     assert max(gaps) <= 1.0
     assert EventKind.ALIVE in [kind for _, kind in signs]
+
+
+def test_a_gpu_that_this_machine_has_not_is_refused_before_anything_starts(
+    tiny_config, monkeypatch
+):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    config = tiny_config.changed(launch=tiny_config.launch.changed(device="cuda"))
+    plan, store = plan_sweep(config), MemoryStore()
+    with pytest.raises(ConfigError, match="launch.device is cuda, but this machine has no GPU"):
+        run_sweep(plan, store)
+    assert not store.records
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    several = config.launch.changed(resources={"devices": 2})
+    with pytest.raises(ConfigError, match="this machine has 1 GPU; lower it"):
+        run_sweep(plan_sweep(config.changed(launch=several)), store)
+
+
+def test_gpus_of_other_machines_are_no_matter_of_this_one(tiny_config, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    launch = tiny_config.launch.changed(device="cuda", engine="ray")
+    require_devices(launch)
+
+
+def test_a_worker_that_was_told_nothing_keeps_its_state_where_the_driver_does(
+    plan, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SCALING_STATE_DIR", str(tmp_path))
+    config = plan.config
+    task = Task.of_one(plan.runs[0], config.data, config.launch, MemoryStore())
+    monkeypatch.delenv("SCALING_STATE_DIR")
+    monkeypatch.setattr(worker, "check_finished", lambda *_: None)
+    done = dataclasses.replace(task, todo=frozenset())
+    worker.train_task(dataclasses.replace(done, state_dir=str(tmp_path / "not here")), print)
+    assert "SCALING_STATE_DIR" not in os.environ
+    worker.train_task(done, print)
+    assert state_folder("autoencoders") == tmp_path / "autoencoders"
+    monkeypatch.setenv("SCALING_STATE_DIR", str(tmp_path / "own"))
+    worker.train_task(done, print)
+    assert state_folder() == tmp_path / "own"
