@@ -3,10 +3,11 @@
     python -m benchmarks.chosen_runs [--seeds 50] [--first 0] [--kinds additive coupled broken]
     python -m benchmarks.chosen_runs --pool FOLDER [--repeats 10]
 
-Simulated: a log-spaced grid of 5 budgets x 4 sizes, its forecast 100 times beyond its largest
-budget, and runs that `next_runs` chooses: from the grid's cheapest budgets on, for a third of its
-FLOP and for the same, those first ones included. Truth and noise are those of
-`benchmarks.simulated_ladders`; a row a ladder is added to FILE as it is made.
+Simulated: a log-spaced grid of 5 sizes x 4 numbers of tokens, its forecast 100 times beyond its
+largest run, and runs that `next_runs` chooses: from the grid's six cheapest on (more, where these
+make no surface), for a third and a half of its FLOP and for the same, those first ones included.
+`--plan isoflop`: profiles around the best sizes, which nobody knows before, in the grid's place.
+Truth and noise are those of `benchmarks.simulated_ladders`; a row a ladder is added to FILE.
 
 Pool: the public task "farseer" (PlanarG/active-sl): any of its runs may be bought at 6 N D FLOP,
 for a tenth of what all cost; R2 of the forecast of its test runs. Each repeat begins with other
@@ -30,15 +31,19 @@ from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVEL
 from benchmarks.simulated_ladders import DECADE, KINDS, LOG_SIX, Truth, _draw_truth, _table
+from scaling.answerable import no_surface
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError, ScalingError
 from scaling.records import Records, records_from_table
 
-BUDGETS, SIZES, AROUND = 5, 4, 1.0  # of the grid; sizes lie so many logs around the best
+SIZES, TOKENS = 5, 4  # of the grid; profiles have as many budgets and sizes
+AROUND = 1.0  # logs that the sizes of a profile lie around the best
 AHEAD = 2 * DECADE
 HIDDEN = 20  # runs at the target, with noise
 ROUNDS = 3
-FIRST = 8  # runs of a pool before the first proposal
+FIRST = 6  # runs before the first proposal, or as many as make a surface
+SHARES = {"third": 1 / 3, "half": 1 / 2, "equal": 1.0}  # of the grid's FLOP
+WORSE = 1.05
 SHARE = 0.1  # of a pool's cost
 
 
@@ -58,11 +63,24 @@ class World:
 
 
 def grid(truth: Truth) -> tuple[FloatArray, FloatArray]:
-    """Log sizes and tokens of the plain grid: IsoFLOP profiles, equally spaced in log compute."""
-    compute = np.repeat(np.linspace(truth.smallest, truth.largest, BUDGETS), SIZES)
-    around = np.tile(np.linspace(-AROUND, AROUND, SIZES), BUDGETS)
+    """Log sizes and tokens of the plain grid: each size with each number of tokens, both equally
+    spaced in logs between what is best at the smallest and at the largest budget."""
+    span = truth.largest - truth.smallest
+    log_n = np.linspace(truth.log_n - truth.size_share * span, truth.log_n, SIZES)
+    log_d = np.linspace(truth.log_d - (1 - truth.size_share) * span, truth.log_d, TOKENS)
+    n, d = np.meshgrid(log_n, log_d)
+    return n.ravel(), d.ravel()
+
+
+def isoflop(truth: Truth) -> tuple[FloatArray, FloatArray]:
+    """Log sizes and tokens of profiles around the best sizes, which only a simulation knows."""
+    compute = np.repeat(np.linspace(truth.smallest, truth.largest, SIZES), TOKENS)
+    around = np.tile(np.linspace(-AROUND, AROUND, TOKENS), SIZES)
     log_n = truth.log_n + truth.size_share * (compute - truth.largest) + around
     return log_n, compute - LOG_SIX - log_n
+
+
+PLANS = {"grid": grid, "isoflop": isoflop}
 
 
 def _records(table: pd.DataFrame) -> Records:
@@ -88,24 +106,22 @@ def bought(world: World, start: pd.DataFrame, target: float, budget: float) -> d
     return {"table": table, "said": said, "before": least}
 
 
-def simulated(kind: str, number: int) -> dict[str, object]:
+def simulated(kind: str, number: int, plan: str = "grid") -> dict[str, object]:
     """One ladder: interval scores in percent of the loss, of the grid and of chosen runs."""
     rng = np.random.default_rng([7, KINDS.index(kind), number])
     truth = _draw_truth(kind, rng)
     noise = float(np.exp(rng.uniform(np.log(0.0015), np.log(0.01))))
     world = World(truth=truth, noise=noise, rng=rng)
-    whole = world.train(*grid(truth))
+    whole = world.train(*PLANS[plan](truth))
     compute = truth.largest + AHEAD
     log_n = np.full(HIDDEN, truth.log_n + truth.size_share * AHEAD)
     hidden = world.train(log_n, compute - LOG_SIX - log_n)["loss"].to_numpy()
-    cheap = np.log(whole["train_flops"]) < truth.smallest + 1.01 * (
-        truth.largest - truth.smallest
-    ) / (BUDGETS - 1)
-    row: dict[str, object] = {"kind": kind, "number": number, "noise": noise}
+    start = _cheapest(whole)
+    row: dict[str, object] = {"kind": kind, "plan": plan, "number": number, "noise": noise}
     row |= _scored("grid", whole, compute, hidden)
     cost = float(whole["train_flops"].sum())
-    for name, share in (("third", 1 / 3), ("equal", 1.0)):
-        found = bought(world, whole[cheap], float(np.exp(compute)), share * cost)
+    for name, share in SHARES.items():
+        found = bought(world, start, float(np.exp(compute)), share * cost)
         table, said = found["table"], found["said"]
         assert isinstance(table, pd.DataFrame)
         row |= _scored(name, table, compute, hidden)
@@ -115,6 +131,16 @@ def simulated(kind: str, number: int) -> dict[str, object]:
         if isinstance(said, NextRuns) and said.after is not None:
             row[f"{name} promised"] = said.after.percent
     return row
+
+
+def _cheapest(whole: pd.DataFrame) -> pd.DataFrame:
+    """The cheapest runs of a plan that can be forecast from by size and tokens, six or more."""
+    ordered = whole.sort_values("train_flops", kind="stable")
+    for count in range(FIRST, len(ordered)):
+        logs = np.log(ordered.iloc[:count][["params", "tokens", "train_flops"]].to_numpy().T)
+        if no_surface(*logs) is None:
+            return ordered.iloc[:count]
+    return ordered
 
 
 def _scored(name: str, table: pd.DataFrame, compute: float, hidden: FloatArray) -> dict[str, float]:
@@ -191,6 +217,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=list(KINDS[:3]), choices=KINDS)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--plan", default="grid", choices=PLANS)
     published = os.environ.get("SCALING_PUBLISHED_DATA")
     parser.add_argument("--pool", nargs="?", type=Path, const=published and Path(published))
     parser.add_argument("--repeats", type=int, default=10)
@@ -200,7 +227,11 @@ def main() -> None:
         rows = pool(arguments.pool, range(arguments.repeats))
     else:
         numbers = range(arguments.first, arguments.first + arguments.seeds)
-        rows = (simulated(kind, number) for kind in arguments.kinds for number in numbers)
+        rows = (
+            simulated(kind, number, arguments.plan)
+            for kind in arguments.kinds
+            for number in numbers
+        )
     with arguments.output.open("a") as file:
         try:
             for row in rows:
@@ -215,9 +246,13 @@ def main() -> None:
 
 def by_kind(table: pd.DataFrame) -> str:
     """Means by kind of truth, and how many ladders each has."""
-    by = table.groupby("kind", sort=False)
+    worse = {
+        f"{name} more than 5% worse": table[f"{name} score"] > WORSE * table["grid score"]
+        for name in SHARES
+    }
+    by = table.assign(**worse).groupby(["plan", "kind"], sort=False)
     means = by.mean().drop(columns="number").assign(ladders=by.size())
-    for name in ("third", "equal"):
+    for name in SHARES:
         means[f"{name} over grid"] = means[f"{name} score"] / means["grid score"]
     return str(means.T.round(3).to_string())
 

@@ -12,6 +12,7 @@ from scaling.cli import options, question_options
 from scaling.cli.completion import SHELLS, completion
 from scaling.cli.outputs import put, say
 from scaling.cli.verbs import (
+    adaptive,
     compare,
     dashboard,
     forecast,
@@ -196,6 +197,7 @@ VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[options.Options, .
         studies.subject,
         options.spending,
         question_options.sealing,
+        adaptive.asking,
         options.output_folder(required=False),
     ),
 }

@@ -9,9 +9,11 @@ from scaling.cli.budgets import asked_hardware
 from scaling.cli.inputs import curves_of, load, load_to_forecast, require_pairs, targets_asked
 from scaling.cli.outlooks import judge_of, log_forecast
 from scaling.cli.outputs import put, say, tell
+from scaling.cli.verbs import adaptive
 from scaling.cli.verbs.seals import seal, seals_to_report
 from scaling.cli.verbs.studies import STUDIES
 from scaling.cli.verbs.sweep import may_spend, open_store, say_how_to_open, with_cost_left
+from scaling.display import Block, as_text
 from scaling.errors import ConfigError, StoreError
 from scaling.limits import LimitCode, texts
 from scaling.names import checked_name
@@ -98,7 +100,13 @@ def study(arguments: Arguments) -> None:
         raise ConfigError("--publish tags a sealed forecast; name it with --seal NAME")
     if arguments.seal is not None:
         checked_name(arguments.seal, "--seal")
-    planned, cost = with_cost_left(plan_sweep(_sweep_to_study(arguments)))
+    config, rounds = _sweep_to_study(arguments), tuple[Block, ...]()
+    if arguments.adaptive:
+        growth = adaptive.grown(arguments, config)
+        config, rounds = growth.config, growth.rounds
+    else:
+        adaptive.require_adaptive(arguments)
+    planned, cost = with_cost_left(plan_sweep(config))
     say(plan_text(planned))
     may_spend(planned, cost, arguments)
     store = open_store(planned)
@@ -117,6 +125,9 @@ def study(arguments: Arguments) -> None:
         curves=curves,
         seals=seals_to_report(),
     )
+    if rounds:
+        put(as_text(rounds))
+        adaptive.keep_config(config, Path(folder))
     put(written.to_text())
     _show_in_mlflow(planned, store, written.report)
 
