@@ -15,7 +15,7 @@ with 90% of what the scatter allows.
 import argparse
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from sweeps.planning.run_plan import RunPlan
 
 TABLE = Path(__file__).parents[1] / "examples" / "quickstart_arms.csv"
 RUNGS = ((32, 3e10), (48, 2.4e11))
+LAST_RUNG = (64, 8e11)  # 27 times the FLOP of the first; too dear for a fit
 RATE, DECAY = 0.0108, 0.9  # where the parabolas are centred
 WARMUP, BATCH = 0.01, 4  # share of the steps; sequences
 RECIPES = ("cpt-adamw-tiny/1", "cpt-adamw-tiny/3")
@@ -166,6 +167,43 @@ def fitted(table: pd.DataFrame) -> Tuned:
     )
 
 
+def fitted_to_comparable(table: pd.DataFrame) -> Tuned:
+    """The fit to the arms that the effects describe."""
+    table = table[table.recipe != "cpt-adamw-tiny/2"]  # whose rate falls before its decay
+    return fitted(table[table.batch_sequences >= BATCH])
+
+
+def rung_gaps(tuned: Tuned, recipe: str) -> Iterator[tuple[tuple[int, float], FloatArray]]:
+    """Width and FLOP of each of the two rungs, and the recipe's `Tuned.gaps` there."""
+    for is_large, plan in enumerate(rung_plans(recipe)):
+        settings = plan.settings
+        arm = arm_of(
+            recipe,
+            is_large=bool(is_large),
+            steps=settings.steps,
+            batch_sequences=settings.batch_sequences,
+        )
+        shortest = find_recipe(recipe).min_warmup_steps / settings.steps
+        yield RUNGS[is_large], tuned.gaps(arm, shortest)
+
+
+def paired_gap(table: pd.DataFrame, recipe: str, other: str) -> pd.Series:
+    """By how many percent the loss of a recipe lies above another's at LAST_RUNG, by seed: of those
+    on which both were trained with their own constants."""
+    width, flops = LAST_RUNG
+    rung = table[(table.width == width) & (table.flops == flops)]
+    losses = {}
+    for name in (recipe, other):
+        own = find_recipe(name)
+        is_own = (
+            (rung.recipe == name)
+            & (rung.base_learning_rate == own.base_learning_rate)
+            & (rung.weight_decay_factor == own.weight_decay_factor)
+        )
+        losses[name] = rung[is_own].set_index("seed")["loss"]
+    return (100 * np.log(losses[recipe] / losses[other])).dropna()
+
+
 def rung_plans(recipe: str) -> list[RunPlan]:
     """What a recipe plans at the two rungs."""
     return [
@@ -184,9 +222,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--table", type=Path, default=TABLE)
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args(argv)
-    table = pd.read_csv(arguments.table)
-    table = table[table.recipe != "cpt-adamw-tiny/2"]  # whose rate falls before its decay
-    tuned = fitted(table[table.batch_sequences >= BATCH])
+    tuned = fitted_to_comparable(pd.read_csv(arguments.table))
     print(f"{tuned.runs} runs, residual {tuned.residual:.2f}% of the loss")
     errors = np.sqrt(np.diag(tuned.covariance))
     for name, effect, error in zip(NAMES, tuned.effects, errors, strict=True):
@@ -196,16 +232,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"best rate at {width} : {flops:g}: {times} times {RATE}")
     print(f"best weight decay factor: {interval(tuned.best_decays())}")
     document: dict[str, Any] = {"runs": tuned.runs, "residual": tuned.residual, "gaps": {}}
-    for name, plan in [(recipe, plan) for recipe in RECIPES for plan in rung_plans(recipe)]:
-        settings, is_large = plan.settings, plan.shape.width == RUNGS[1][0]
-        arm = arm_of(
-            name,
-            is_large=is_large,
-            steps=settings.steps,
-            batch_sequences=settings.batch_sequences,
-        )
-        gaps = tuned.gaps(arm, find_recipe(name).min_warmup_steps / settings.steps)
-        rung = "{} : {:g}".format(*RUNGS[is_large])
+    for name, ((width, flops), gaps) in [
+        (r, rung) for r in RECIPES for rung in rung_gaps(tuned, r)
+    ]:
+        rung = f"{width} : {flops:g}"
         document["gaps"][f"{name} {rung}"] = [gaps[0], *np.percentile(gaps[1:], LEVEL)]
         print(f"gap of {name} at {rung}: {interval(gaps)}%")
     if arguments.output:

@@ -43,7 +43,10 @@ from analysis.studies.implicit_bias import (  # noqa: E402
     Waypoint,
     study_implicit_bias,
 )
+from benchmarks import recipe_tuning  # noqa: E402
 from benchmarks.known_entropy import BOUND, SEVERAL, scored, whole_ladders  # noqa: E402
+from benchmarks.recipe_tuning import fitted_to_comparable, paired_gap  # noqa: E402
+from benchmarks.recipe_tuning import rung_gaps as gaps_at_rungs  # noqa: E402
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, read_records  # noqa: E402
 from scaling.simulate import isoflop_runs, simulate_records  # noqa: E402
@@ -61,6 +64,8 @@ LONG_SWEEPS = {
     "anbn-128": "n up to 128",
     "anbn-128-long": "n up to 128\nfour times as long",
 }
+ARMS = TABLE.with_name("quickstart_arms.csv")
+ONE_ERROR = (16, 84)  # percentiles: one standard error each way
 DIGITS = TABLE.with_name("digits_grey_runs.csv")
 LADDER = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
 
@@ -252,6 +257,36 @@ def known_entropy(axes: Axes) -> None:
     axes.set_xlabel("Above the least that a model can lose on the validation set (%)")
 
 
+def rung_gaps(axes: Axes) -> None:
+    """How far the rungs of the quick start lie above the best training that was found for each."""
+    table = pd.read_csv(ARMS)
+    tuned = fitted_to_comparable(table)
+    first, best = recipe_tuning.RECIPES
+    for recipe, colour, mark, aside in ((first, FORECAST, "s", 0.96), (best, MEASURED, "o", 1.04)):
+        rows = [
+            (flops, gaps[0], *np.percentile(gaps[1:], ONE_ERROR))
+            for (_, flops), gaps in gaps_at_rungs(tuned, recipe)
+        ]
+        if recipe != best:
+            above = paired_gap(table, recipe, best)
+            middle, error = above.mean(), above.sem()
+            rows.append((recipe_tuning.LAST_RUNG[1], middle, middle - error, middle + error))
+        flops, middle, low, high = np.array(rows).T
+        ends = np.clip([middle - low, high - middle], 0, None)
+        look = {"color": colour, "marker": mark, "ms": 6, "lw": 1.2, "capsize": 3}
+        axes.errorbar(flops * aside, middle, ends, label=recipe, **look)
+    for width, at in (*recipe_tuning.RUNGS, recipe_tuning.LAST_RUNG):
+        where = {"xycoords": ("data", "axes fraction"), "ha": "center"}
+        axes.annotate(f"width {width}", (at, 0.02), fontsize=8, color=MUTED, **where)
+    axes.axhline(0, color=MUTED, lw=1, zorder=0)
+    axes.set_xscale("log")
+    axes.set_xlim(1.8e10, 1.4e12)
+    axes.set_ylim(bottom=-0.3)
+    axes.set_xlabel("Training FLOP of the rung")
+    axes.set_ylabel("Loss above the best that was found (%)")
+    axes.legend()
+
+
 def _factor(schedule: Schedule, step: int, steps: int, decay_steps: int) -> float:
     return schedule_factor(schedule, step, steps=steps, warmup_steps=50, decay_steps=decay_steps)
 
@@ -274,6 +309,7 @@ FIGURES: dict[str, Callable[[Axes], None]] = {
         anbn_seeds,
         anbn_lengths,
         known_entropy,
+        rung_gaps,
         metric_forecast,
     )
 }

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.recipe_tuning import RATE, TABLE, arm_of, fitted, interval
+from benchmarks.recipe_tuning import RATE, TABLE, arm_of, fitted, interval, paired_gap
 
 STEPS = 1000
 
@@ -64,3 +64,20 @@ def test_the_tiny_recipe_of_the_quick_start_is_near_the_best_of_the_arms_that_ra
         arm = arm_of("cpt-adamw-tiny/3", is_large=is_large, steps=steps, batch_sequences=4)
         assert abs(tuned.gaps(arm, 10 / steps)[0]) < 0.3
         assert tuned.best_rates(is_large)[0] / RATE == pytest.approx(1.05, abs=0.1)
+
+
+def test_recipes_are_paired_by_the_seeds_that_both_were_trained_on():
+    own = {"width": 64, "flops": 8e11, "base_learning_rate": 0.0108}
+    first = own | {"recipe": "cpt-adamw-tiny/1", "weight_decay_factor": 2.0}
+    third = own | {"recipe": "cpt-adamw-tiny/3", "weight_decay_factor": 0.9}
+    table = pd.DataFrame(
+        [
+            first | {"seed": 1, "loss": 1.02},
+            third | {"seed": 1, "loss": 1.0},
+            first | {"seed": 2, "loss": 5.0},  # a seed of its own
+            third | {"seed": 2, "loss": 0.5, "base_learning_rate": 0.008},  # another rate
+        ]
+    )
+    above = paired_gap(table, "cpt-adamw-tiny/1", "cpt-adamw-tiny/3")
+    assert list(above.index) == [1]
+    assert above.iloc[0] == pytest.approx(2.0, abs=0.03)
