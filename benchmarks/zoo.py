@@ -16,7 +16,6 @@ scoring them (`half_of`); who chooses on the second has nothing left to score wi
 """
 
 import argparse
-import dataclasses
 import json
 import tempfile
 import time
@@ -61,18 +60,25 @@ def train(table: Path, curves: Path, seconds: float) -> None:
     end = time.monotonic() + seconds
     for furthest in (10, 30):
         for name, ladder in LADDERS.items():
+            most = 1.2 * furthest * ladder.rungs.budgets[-1]
             with tempfile.TemporaryDirectory() as folder:
-                near = dataclasses.replace(ladder, furthest=min(furthest, ladder.furthest))
-                config = near.config(_tokenizer(ladder, Path(folder)))
-                if not _train_ladder(name, config, table, curves, end):
+                config = ladder.config(_tokenizer(ladder, Path(folder)))
+                if not _train_ladder(name, config, most, table, curves, end):
                     return
     print("all whole", flush=True)
 
 
-def _train_ladder(name: str, config: SweepConfig, table: Path, curves: Path, end: float) -> bool:
-    """Whether the ladder is whole before the end."""
-    done = set(pd.read_csv(table)["run_id"]) if table.exists() else set()
-    missing = [run for run in plan_sweep(config).runs if run.run_id not in done]
+def _train_ladder(
+    name: str, config: SweepConfig, most: float, table: Path, curves: Path, end: float
+) -> bool:
+    """Whether the runs of at most so many FLOP are all there before the end. Of a ladder that the
+    table has of other text (packages of another version) nothing is added."""
+    known = pd.read_csv(table) if table.exists() else pd.DataFrame({"ladder": [], "run_id": []})
+    done, planned = set(known["run_id"]), plan_sweep(config).runs
+    if set(known.loc[known["ladder"] == name, "run_id"]) - {run.run_id for run in planned}:
+        print(f"{name}: the table has it of another text; left as it is", flush=True)
+        return True
+    missing = [run for run in planned if run.run_id not in done and run.train_flops < most]
     corpus = load_corpus(config.data, config.model.context)
     for pack in pack_runs(missing, config.launch):
         if time.monotonic() > end:

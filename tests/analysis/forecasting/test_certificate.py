@@ -9,6 +9,7 @@ from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
+from analysis.intervals import Interval
 from analysis.text.forecasting import forecast_text
 from scaling.laws.surfaces import Chinchilla
 from scaling.simulate import isoflop_runs, simulate_records
@@ -65,6 +66,8 @@ def test_losses_that_bend_down_are_no_such_sum():
     (found,) = certificates(curve(bent, LOG_X), TARGET, 0.001, LEVEL)
     assert found.range is None
     assert found.smallest_band > 3 * found.band
+    said = found.line(Interval(2.0, 2.1), 0.9)
+    assert "no such sum" in said and f"{found.smallest_band:.2%}" in said
     # with as much noise as it asks for, some sum is within the bands again
     allowed = 0.001 * found.smallest_band / found.band
     (wider,) = certificates(curve(bent, LOG_X), TARGET, 1.001 * allowed, LEVEL)
