@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import zoo
+from benchmarks.unfinished_runs import outcomes
 from benchmarks.zoo_ladders import FACTORS, LADDERS
 from sweeps.training.pack import CurvePoint
 
@@ -88,3 +89,15 @@ def test_a_thinned_curve_keeps_the_mean_of_all_steps(points):
     whole = np.average(losses, weights=np.diff(np.append(0, steps)))
     thin = np.average(kept["train_loss"], weights=np.diff(np.append(0, kept["step"])))
     assert thin == pytest.approx(whole, abs=1e-4)  # losses are stored in four decimals
+
+
+def test_a_run_is_forecast_from_the_others_of_its_ladder_alone():
+    stored, curves = pd.read_csv(zoo.TABLE), pd.read_csv(zoo.CURVES)
+    runs = stored[stored["ladder"] == "code, rate x 0.3"]
+    rows = pd.DataFrame(outcomes(runs, curves))
+    assert set(rows["run_id"]) == set(runs["run_id"])
+    told = rows[rows["run_id"] == runs["run_id"].iloc[0]]
+    changed = runs.assign(loss=np.where(np.arange(len(runs)) == 0, 99.0, runs["loss"]))
+    again = pd.DataFrame(outcomes(changed, curves))
+    again = again[again["run_id"] == runs["run_id"].iloc[0]]
+    assert list(told["width"]) == list(again["width"])  # its own loss moves nothing of its forecast
