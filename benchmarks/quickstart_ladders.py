@@ -182,24 +182,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--train", type=int, default=0, metavar="PAIRS", help="of fresh seeds")
     parser.add_argument("--from", type=int, default=301, dest="first", metavar="SEED", help="odd")
     parser.add_argument("--far", type=int, nargs="*", default=[], metavar="SEED")
-    parser.add_argument("--recipe", help="the config's own by default")
+    parser.add_argument("--recipe", help="by default the config's is trained, and all are scored")
     parser.add_argument("--table", type=Path, default=TABLE, help="of runs; what it lacks is added")
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args(argv)
-    recipe = arguments.recipe or ladder([1]).recipe.name
     firsts = range(arguments.first, arguments.first + 2 * arguments.train, 2)
     for place in range(0, len(firsts), TOGETHER):
         pairs = [(first, first + 1) for first in firsts[place : place + TOGETHER]]
-        train(arguments.table, planned(pairs, recipe))
-    train(arguments.table, far_runs(arguments.far, recipe))
-    table = pd.read_csv(arguments.table)
-    document = {}
-    for name, rows in zip(("near", "far"), scored(table[table.recipe == recipe]), strict=True):
-        for row in rows:
-            print(row.line)
-        if rows:
-            document[name] = {"summary": summary(rows), "ladders": [vars(row) for row in rows]}
-            print(f"{name}: {json.dumps(document[name]['summary'])}")
+        train(arguments.table, planned(pairs, arguments.recipe))
+    train(arguments.table, far_runs(arguments.far, arguments.recipe))
+    document: dict[str, Any] = {}
+    for name, table in pd.read_csv(arguments.table).groupby("recipe"):
+        if arguments.recipe not in (None, name):
+            continue
+        near, far = scored(table)
+        for distance, rows in (("near", near), ("far", far)):
+            if not rows:
+                continue
+            for row in rows:
+                print(row.line)
+            found = {"summary": summary(rows), "ladders": [vars(row) for row in rows]}
+            document[f"{name} {distance}"] = found
+            print(f"{name} {distance}: {json.dumps(found['summary'])}")
     if arguments.output:
         arguments.output.write_text(json.dumps(document, indent=1) + "\n")
 

@@ -199,9 +199,15 @@ def paired_gap(table: pd.DataFrame, recipe: str, other: str) -> pd.Series:
             (rung.recipe == name)
             & (rung.base_learning_rate == own.base_learning_rate)
             & (rung.weight_decay_factor == own.weight_decay_factor)
+            & (rung.batch_sequences == _batch_at_last_rung(name))
         )
         losses[name] = rung[is_own].set_index("seed")["loss"]
     return (100 * np.log(losses[recipe] / losses[other])).dropna()
+
+
+def _batch_at_last_rung(recipe: str) -> int:
+    """Sequences a step of the quick start's held-out run."""
+    return next(r.settings.batch_sequences for r in planned([(1, 2)], recipe) if r.held_out)
 
 
 def rung_plans(recipe: str) -> list[RunPlan]:

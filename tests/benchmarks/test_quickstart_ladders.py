@@ -7,6 +7,7 @@ import pytest
 from benchmarks import quickstart_ladders
 from benchmarks.quickstart_ladders import (
     FAR_FLOPS,
+    TABLE,
     Scored,
     far_runs,
     planned,
@@ -94,3 +95,15 @@ def test_a_ladder_is_what_the_quick_start_plans_for_its_seeds():
     assert len(runs) == 17 and [run.seed for run in runs if run.held_out] == [5]
     (far,) = far_runs([5])
     assert far.held_out and far.train_flops > FAR_FLOPS > max(run.train_flops for run in runs)
+
+
+def test_the_table_in_the_repository_has_whole_ladders_that_the_config_would_train():
+    table = pd.read_csv(TABLE)
+    assert table.run_id.is_unique and np.isfinite(table.loss).all()
+    (recipe,) = table.recipe.unique()
+    ladders = list(whole_ladders(table))
+    assert len(ladders) >= 3
+    (pair, runs), *_ = ladders
+    plans = planned([pair], recipe)
+    assert len(runs) == len(plans) == 17
+    assert sorted(runs.train_flops) == sorted(run.train_flops for run in plans)

@@ -68,12 +68,13 @@ def test_the_tiny_recipe_of_the_quick_start_is_near_the_best_of_the_arms_that_ra
 
 def test_recipes_are_paired_by_the_seeds_that_both_were_trained_on():
     own = {"width": 64, "flops": 8e11, "base_learning_rate": 0.0108}
-    first = own | {"recipe": "cpt-adamw-tiny/1", "weight_decay_factor": 2.0}
-    third = own | {"recipe": "cpt-adamw-tiny/3", "weight_decay_factor": 0.9}
+    first = own | {"recipe": "cpt-adamw-tiny/1", "weight_decay_factor": 2.0, "batch_sequences": 12}
+    third = own | {"recipe": "cpt-adamw-tiny/3", "weight_decay_factor": 0.9, "batch_sequences": 6}
     table = pd.DataFrame(
         [
             first | {"seed": 1, "loss": 1.02},
             third | {"seed": 1, "loss": 1.0},
+            third | {"seed": 1, "loss": 0.5, "batch_sequences": 4},  # another batch
             first | {"seed": 2, "loss": 5.0},  # a seed of its own
             third | {"seed": 2, "loss": 0.5, "base_learning_rate": 0.008},  # another rate
         ]
