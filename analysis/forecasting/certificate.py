@@ -12,7 +12,7 @@ log-log is not: where runs bend down by more than their bands there is no range,
 the largest run is ruled out by assumption, as in every extrapolation.
 
 The bands, of the mean of each configuration's runs: it lies within z of its standard errors of what
-is expected, z such that n independent normal errors all do so (Sidak 1967), and the errors together
+is expected, z such that n independent normal errors all do so, and the errors together
 are no larger in sum, without their signs, than chance makes them: n errors that all lie near one
 end of their bands do not come about. Each of the two holds with half of what the confidence level
 leaves to chance, so both at once with the level, and what is expected at the target lies in the

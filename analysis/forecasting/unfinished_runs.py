@@ -9,7 +9,7 @@ near the end the curve.
 Curves of one schedule fall together once normalised: Qiu et al. 2025, "Scaling Collapse Reveals
 Universal Dynamics in Compute-Optimally Trained Neural Networks", arXiv:2507.02119; for families of
 language models where tokens per parameter are fixed, Bergsma et al. 2025, "Scaling with Collapse",
-arXiv:2509.25087, who forecast final losses and find bad runs by it. Here: the ratio is taken at
+arXiv:2509.25087, who stop runs early by it. Here: the ratio is taken at
 equal shares of the run and nothing is subtracted, since the floor is seldom known. One batch is
 noisy, so a curve is read as its mean over a stretch of the run; and runs of other sizes and lengths
 fall otherwise, so the ratio may be a line in ln parameters and ln steps. Which stretch, and whether
