@@ -29,7 +29,7 @@ from scaling.arrays import DECADE, FloatArray
 DRIFT, TILT = 0.12, 0.10
 #: What a line misses: of ln m a decade beyond the cells, and as a share of ln m, since cells off
 #: the best split are told by the frontier's slope.
-BEYOND, SHARE = 0.02, 0.08
+BEYOND, SHARE = 0.01, 0.03
 #: What the usual scatter of a run is worth, in cells.
 PRIOR_CELLS = 6.0
 _STEP, _BELOW, _ABOVE = 0.1, np.log(100.0), np.log(300.0)  # of the budgets of a frontier, in logs
