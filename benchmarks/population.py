@@ -1,12 +1,14 @@
 """How good are the forecasts of other people's ladders? Every published study, by distance.
 
     python -m benchmarks.population [--published FOLDER] [--only METHOD ...] [--most N] [-o FILE]
+    python -m benchmarks.population --learn
 
 From each ladder its most expensive runs are hidden, and with them all runs within a distance below
 them: one budget, half a decade, one decade, and as far as runs enough are left to fit. Ladders
 count equally within a study, studies equally within a distance, and distances equally: errors are
 shared within a study, so that a study of ten ladders is no ten facts. Baselines are those of
-`forecast_skill`. Rows are written as they come, and a run that was stopped goes on.
+`forecast_skill`. Rows are written as they come, and a run that was stopped goes on. `--learn`
+learns from these splits what ladders have in common (`benchmarks.population_learning`).
 """
 
 import argparse
@@ -29,6 +31,7 @@ from benchmarks.forecast_skill import (
     Split,
     score,
 )
+from benchmarks.population_learning import learn_all
 from scaling.arrays import FloatArray
 from scaling.errors import ScalingError
 from scaling.records import records_from_table
@@ -207,11 +210,20 @@ def main() -> None:
     default = os.environ.get("SCALING_PUBLISHED_DATA", "../shared/data/published")
     parser.add_argument("--published", type=Path, default=Path(default))
     parser.add_argument("--only", nargs="+", metavar="METHOD", choices=METHODS, default=METHODS)
+    parser.add_argument("--learn", action="store_true", help="write the constants of forecasts")
     parser.add_argument("--most", type=int, help="splits to score before it stops")
     parser.add_argument("-o", "--output", type=Path, default=Path("population.json"))
     arguments = parser.parse_args()
     if not arguments.published.is_dir():
         parser.error(f"{arguments.published}: no such folder; set SCALING_PUBLISHED_DATA")
+    if arguments.learn:
+        found = (
+            (ladder.study, distance, split)
+            for ladder in ladders(arguments.published)
+            for distance, split in splits(ladder)
+        )
+        print_summary(learn_all(found))
+        return
     rows: list[dict[str, object]] = []
     if arguments.output.exists():
         rows = json.loads(arguments.output.read_text())["splits"]
@@ -225,6 +237,11 @@ def main() -> None:
             scored += 1
             arguments.output.write_text(json.dumps({"splits": rows}, indent=1))
             print(f"{split.name}: {len(split.seen)} runs seen, {len(split.hidden)} hidden")
+    print_summary(rows)
+
+
+def print_summary(rows: list[dict[str, object]]) -> None:
+    """The summary as a wide table."""
     with pd.option_context("display.width", 200, "display.max_columns", 20, "display.max_rows", 99):
         print(summary(rows).round(3).to_string())
 

@@ -15,6 +15,7 @@ from analysis.decisions.optimal_split import allocate
 from analysis.decisions.run_design import (
     LAWS,
     LEAST_GAIN,
+    MISFIT,
     Design,
     choose,
     design,
@@ -300,6 +301,7 @@ def _now(
     shares = {name: float(share[0]) for name, share in answer.shares.items()}
     parts = {
         LAWS: shares.pop("parameters") + shares.pop("law choice"),
+        MISFIT: shares.pop("drift of ladders") + shares.pop("model misspecification"),
         **{name: share for name, share in shares.items()},
     }
     return Width(factor=high / low, parts=parts, supported=is_read), (low, high)

@@ -11,9 +11,9 @@ law from the mean of all. A run measures f with the scatter of one run, so that 
     Var(z | X) = Var(z) - K(z, X) (K(X, X) + R)^-1 K(X, z)
 
 (kriging; Bayesian design for linear models, Chaloner and Verdinelli 1995, Statistical Science 10).
-Ours beside it: model misspecification is what `analysis.forecasting.calibration` says of the fall
-in loss from the largest run on, so that a larger run leaves less of it; the scatter of one more run
-stays. Constants of the width are those of the forecast, read and not copied.
+Ours beside it: drift and misspecification are what `analysis.forecasting.calibration` says of the
+fall in loss from the largest run on, so that a larger run leaves less of it; the scatter of one
+more run stays. Constants of the width are those of the forecast, read and not copied.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.forecasting.calibration import CHECKED_SURFACE
-from analysis.forecasting.ensemble import NEAREST, Ensemble, MemberFit, noise_factor
+from analysis.forecasting.ensemble import (
+    NEAREST,
+    Ensemble,
+    MemberFit,
+    noise_factor,
+    unknown_share,
+)
 from analysis.forecasting.forecaster import Forecaster, LogForecast
 from analysis.forecasting.members.surface_forms import BADLY_TUNED
 from analysis.forecasting.optimum import best_for_law
@@ -31,7 +37,7 @@ from scaling.errors import ForecastError
 
 _STEP = 0.01  # of a standard deviation of a constant, in a derivative of the best size
 #: The parts of a width that runs change, or do not.
-LAWS, MISFIT = "laws and their constants", "model misspecification"
+LAWS, MISFIT = "laws and their constants", "drift and model misspecification"
 TUNING, SCATTER = "tuning", "new-run noise"
 LEAST_GAIN = 0.005  # of the width: a run that narrows it by less is not bought
 MOST_RUNS = 60
@@ -117,7 +123,7 @@ class Design:
     noise: FloatArray  # (choices,) variance of one run around its law
     scale_squared: FloatArray  # (answers,) what backtests make of the width
     cap: float | None  # of the doubt about laws, as a share of the predicted fall
-    misfit: float  # model misspecification as a share of it; 0 of an allocation
+    misfit: float  # drift and misspecification as a share of it; 0 of an allocation
     slope: float  # predicted fall in log loss a decade
     tuning: FloatArray  # (answers,)
     scatter: FloatArray  # (answers,) variance of one more run
@@ -226,9 +232,7 @@ def design(
     tau = max(ensemble.noise.residual_scale**2 - ensemble.noise.scale**2, 0.0)
     asked = np.column_stack([log_compute, log_inputs])
     nothing = np.zeros(len(log_compute))
-    misfit = np.hypot(
-        calibration.misfit, calibration.roughness * min(ensemble.roughness, calibration.roughest)
-    )
+    misfit = unknown_share(ensemble, calibration)
     widen = np.maximum(1.0, answer.weighing.scale_squared)
     return Design(
         choices=choices,
@@ -236,7 +240,7 @@ def design(
         noise=(ensemble.noise.scale * noise_factor(ensemble, choices.log_inputs)) ** 2,
         scale_squared=widen if of_size else answer.weighing.scale_squared,
         cap=None if of_size else calibration.cap,
-        misfit=0.0 if of_size else float(misfit),
+        misfit=0.0 if of_size else misfit,
         slope=ensemble.slope,
         tuning=nothing if of_size else answer.spread.tuning,
         scatter=nothing if of_size else answer.noise_variance,
@@ -315,10 +319,9 @@ def with_checks(question: Design, ensemble: Ensemble, log_inputs: FloatArray) ->
     usual, checked = ensemble.calibration, CHECKED_SURFACE
     if len(ensemble.ladder.inputs) == 1 or ensemble.ladder.tuning is not None:
         return question
-    rough = usual.roughness * min(ensemble.roughness, usual.roughest)
     weights = ensemble.first_weights
     bad = np.array([member.candidate.form is BADLY_TUNED for member in ensemble.members])
-    share, changed = float(weights[bad].sum()), float(np.hypot(checked.misfit, rough))
+    share, changed = float(weights[bad].sum()), unknown_share(ensemble, checked)
     if not 0 < share < 1:
         return replace(question, misfit=changed)
 

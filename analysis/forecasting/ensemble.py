@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.forecasting.calibration import Calibration
+from analysis.forecasting.calibration import OTHER_SLOPES, USUAL_SLOPE, Calibration
 from analysis.forecasting.ladder import FRONTIER_SCALE, Ladder
 from analysis.forecasting.members.candidates import Candidate
 from analysis.forecasting.members.form import Form
@@ -78,19 +78,35 @@ class Ensemble:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Said:
+    """What the laws say at some targets, before any constant of a calibration; (targets,) each."""
+
+    centre: FloatArray  # log loss
+    parameters: FloatArray  # variance from uncertain constants
+    laws: FloatArray  # variance between the laws
+    tuning: FloatArray  # square of what was taken off for bad tuning
+    fall: FloatArray  # predicted fall in log loss over as many decades of compute as it lies out
+    drop: FloatArray  # those decades times the slope: falls do not grow so far out
+    slope: float
+    roughness: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Spread:
     """Centre and variance of the log loss at some targets, part by part; all (targets,)."""
 
     centre: FloatArray
+    drifted: FloatArray  # what of the centre the drift of ladders took off; no variance
     parameters: FloatArray
     laws: FloatArray
+    drift: FloatArray
     misfit: FloatArray
     tuning: FloatArray
 
     @property
     def variance(self) -> FloatArray:
         """All parts together, before the scale learned from backtests."""
-        return self.parameters + self.laws + self.misfit + self.tuning
+        return self.parameters + self.laws + self.drift + self.misfit + self.tuning
 
 
 def fit_members(
@@ -166,36 +182,78 @@ def combine(
     ensemble: Ensemble, log_inputs: FloatArray, log_compute: FloatArray, weights: FloatArray
 ) -> Spread:
     """Centre and parts of the variance at targets, for weights (members,) or (targets, members)."""
-    calibration = ensemble.calibration
+    return spread_of(said(ensemble, log_inputs, log_compute, weights), ensemble.calibration)
+
+
+def said(
+    ensemble: Ensemble, log_inputs: FloatArray, log_compute: FloatArray, weights: FloatArray
+) -> Said:
+    """What the laws say at targets, for weights (members,) or (targets, members)."""
     predictions = [m.log_loss_and_variance(log_inputs) for m in ensemble.members]
     values = np.column_stack([value for value, _ in predictions])  # (targets, members)
     variances = np.column_stack([variance for _, variance in predictions])
     weights = np.broadcast_to(weights, values.shape)
     distance = np.maximum(ensemble.ladder.distance(log_inputs, log_compute), NEAREST)
-    drop = distance * ensemble.slope
-    misfit = np.hypot(
-        calibration.misfit, calibration.roughness * min(ensemble.roughness, calibration.roughest)
-    )
+    nearer = log_inputs - (distance * DECADE / log_inputs.shape[1])[:, None]
     centre = np.sum(weights * values, axis=1)
-    parameters = calibration.parameters**2 * np.sum(weights * variances, axis=1)
-    laws = calibration.laws**2 * np.sum(weights * (values - centre[:, None]) ** 2, axis=1)
+    return Said(
+        centre=centre,
+        parameters=np.sum(weights * variances, axis=1),
+        laws=np.sum(weights * (values - centre[:, None]) ** 2, axis=1),
+        tuning=_tuning_change(ensemble, log_inputs, log_compute),
+        fall=np.sum(weights * ensemble.values(nearer), axis=1) - centre,
+        drop=distance * ensemble.slope,
+        slope=ensemble.slope,
+        roughness=ensemble.roughness,
+    )
+
+
+def spread_of(said: Said, calibration: Calibration) -> Spread:
+    """Centre and parts of the variance that these constants make of what the laws say."""
+    mean, sd = drift_of(said.slope, calibration)
+    drifted = mean * said.fall
+    parameters = calibration.parameters**2 * said.parameters
+    laws = calibration.laws**2 * said.laws
     if calibration.cap is not None:
         # Where the runs say little, what ladders have in common says more.
-        shrink = 1 / (1 + (parameters + laws) / (calibration.cap * drop + 1e-9) ** 2)
+        shrink = 1 / (1 + (parameters + laws) / (calibration.cap * said.drop + 1e-9) ** 2)
         parameters, laws = parameters * shrink, laws * shrink
+    misfit = calibration.roughness * min(said.roughness, calibration.roughest)
     return Spread(
-        centre=centre - calibration.bias * drop,
+        centre=said.centre - drifted,
+        drifted=drifted,
         parameters=parameters,
         laws=laws,
-        misfit=(misfit * drop) ** 2,
-        tuning=_tuning_variance(ensemble, log_inputs, log_compute),
+        drift=(sd * said.drop) ** 2,
+        misfit=(misfit * said.drop) ** 2,
+        tuning=calibration.tuning**2 * said.tuning,
     )
 
 
-def _tuning_variance(
+def drift_of(slope: float, calibration: Calibration) -> tuple[float, float]:
+    """The share of the predicted fall by which ladders of this slope end below their laws, and its
+    standard deviation between ladders, as a share of the drop.
+
+    Larger runs are mostly trained better than small ones, and end below. A ladder that falls
+    steeply has small runs short of training (warm-up, learning rate), flattens, and ends above.
+    """
+    steeper = np.clip(np.log(slope / USUAL_SLOPE), -OTHER_SLOPES, OTHER_SLOPES)
+    mean = calibration.drift + calibration.steepness * steeper
+    return float(mean), float(np.hypot(calibration.spread, calibration.unsure * steeper))
+
+
+def unknown_share(ensemble: Ensemble, calibration: Calibration) -> float:
+    """Standard deviation of drift and misspecification together, as a share of the drop."""
+    _, sd = drift_of(ensemble.slope, calibration)
+    rough = calibration.roughness * min(ensemble.roughness, calibration.roughest)
+    return float(np.hypot(sd, rough))
+
+
+def _tuning_change(
     ensemble: Ensemble, log_inputs: FloatArray, log_compute: FloatArray
 ) -> FloatArray:
-    """Variance from bad tuning (targets,): checks of the learning rate see it in part only.
+    """The square of what was taken off for bad tuning (targets,): checks of the learning rate see
+    it in part only.
 
     It grows with what the checks changed in the forecast, and with what they say that the target
     itself would lose to the recipe's learning rate.
@@ -204,8 +262,7 @@ def _tuning_variance(
     if tuning is None or as_measured is None:
         return np.zeros(len(log_inputs))
     change = as_measured.log_loss(log_inputs) - ensemble.members[0].log_loss(log_inputs)
-    own = tuning.trend(log_compute)
-    return np.asarray(ensemble.calibration.tuning**2 * (change**2 + own**2))
+    return np.asarray(change**2 + tuning.trend(log_compute) ** 2)
 
 
 def noise_factor(ensemble: Ensemble, log_inputs: FloatArray) -> FloatArray:

@@ -7,10 +7,10 @@
         v
     Forecast               result
 
-The width of an interval has five parts: uncertain parameters, spread between laws, model
-misspecification that grows with the predicted fall in loss, what bad tuning was taken off for, and
-the noise of one more run. Its scale is what the ladder's own backtests ask for, shrunk to what
-published ladders needed where they are few.
+The width of an interval has six parts: uncertain parameters, spread between laws, the drift of
+ladders and model misspecification, which grow with the predicted fall in loss, what bad tuning was
+taken off for, and the noise of one more run. Its scale is what the ladder's own backtests ask for,
+shrunk to what published ladders needed where they are few.
 """
 
 from collections.abc import Mapping, Sequence
@@ -301,6 +301,7 @@ def _target_forecast(
         furthest_backtest=float(weighing.furthest[i]),
         draws=losses,
         centre=centre,
+        drift=float(100 * np.expm1(answer.spread.drifted[i])),
     )
 
 

@@ -58,6 +58,7 @@ class LogForecast:
         parts = {
             "parameters": scale * self.spread.parameters,
             "law choice": scale * self.spread.laws,
+            "drift of ladders": scale * self.spread.drift,
             "model misspecification": scale * self.spread.misfit,
             "tuning": scale * self.spread.tuning,
             "new-run noise": self.noise_variance,

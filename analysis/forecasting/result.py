@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+SMALLEST_DRIFT = 0.005  # percent of the loss, below which none is told
+
+
 @dataclass(frozen=True, kw_only=True)
 class WeightReason:
     """Why a law has its weight: what it had before, how well it fits, how it did in a backtest."""
@@ -64,7 +67,7 @@ class TargetForecast:
     intervals: Mapping[float, Interval]  # confidence level -> range for a new run's loss
     decades_beyond: float  # how far outside the data, 0 inside
     limits: tuple[Limit, ...]  # why its median is no number to read, where it is none
-    shares: Mapping[str, float]  # of the variance, by its part (misspecification, noise ...)
+    shares: Mapping[str, float]  # of the variance, by its part (drift of ladders, noise ...)
     weights: Mapping[str, float]  # candidate law -> its weight here
     weight_reasons: Mapping[str, WeightReason]
     skill_share: float  # of the weights that follows backtests; the rest stays as it was before
@@ -76,6 +79,9 @@ class TargetForecast:
     draws: FloatArray = field(repr=False, compare=False, default_factory=lambda: np.empty(0))
     centre: float = field(repr=False, compare=False, default=np.nan)
     """Of the draws, supported or not: what skill is scored by, and nothing shows."""
+    drift: float | None = None
+    """Percent of the loss by which the median lies below what the laws say, for the drift of
+    ladders; negative where it lies above, None in forecasts of earlier versions."""
     certificate: Certificate | None = None
     """What the runs alone allow here, whatever the law; None where nobody asked."""
 
@@ -92,6 +98,16 @@ class TargetForecast:
         ranges = {level: outwards(interval) for level, interval in self.intervals.items()}
         certificate = self.certificate and self.certificate.in_two_digits()
         return replace(self, intervals=ranges, certificate=certificate)
+
+    @property
+    def drift_because(self) -> str | None:
+        """Which way the median was moved for the drift of ladders; None where it was not."""
+        if self.drift is None or abs(self.drift) < SMALLEST_DRIFT:
+            return None
+        way = "below" if self.drift > 0 else "above"
+        return (
+            f"the median lies {abs(self.drift):.2f}% {way} the laws, as ladders like this one end"
+        )
 
     @property
     def certified(self) -> str | None:

@@ -10,10 +10,12 @@ from analysis.forecasting.calibration import Calibration
 from analysis.forecasting.ensemble import (
     NEAREST,
     Ensemble,
+    Said,
     Spread,
-    combine,
     fit_members,
     noise_factor,
+    said,
+    spread_of,
 )
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.members.candidates import Candidate
@@ -22,6 +24,7 @@ from scaling.arrays import DECADE, FloatArray
 
 ROUNDING_ERROR = 1e-9  # natural logs
 ALIKE = 0.1  # decades, below which distances are alike
+MOST_RATIO = 25.0  # one origin that missed by more widens no further
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,23 +42,32 @@ class OriginErrors:
         return self.ensemble.values(self.hidden.log_inputs) - self.hidden.log_loss[:, None]
 
     @cached_property
-    def _spread(self) -> Spread:
+    def said(self) -> Said:
         """What the laws together said of the hidden runs, by the weights that they had then."""
         ensemble, hidden = self.ensemble, self.hidden
-        return combine(ensemble, hidden.log_inputs, hidden.log_compute, ensemble.first_weights)
+        return said(ensemble, hidden.log_inputs, hidden.log_compute, ensemble.first_weights)
+
+    @cached_property
+    def _spread(self) -> Spread:
+        return spread_of(self.said, self.ensemble.calibration)
+
+    @cached_property
+    def noise(self) -> FloatArray:
+        """Standard deviation of each hidden run around the laws (hidden,)."""
+        ensemble = self.ensemble
+        factor = ensemble.calibration.noise * noise_factor(ensemble, self.hidden.log_inputs)
+        return np.asarray(factor * ensemble.noise.residual_scale)
 
     @property
     def relative_errors(self) -> FloatArray:
         """Predicted over measured loss, minus one, of the laws together (hidden,)."""
         return np.asarray(np.expm1(self._spread.centre - self.hidden.log_loss))
 
-    @property
-    def squared_ratio(self) -> FloatArray:
+    def squared_ratio(self, calibration: Calibration) -> FloatArray:
         """Squared error of the ensemble's centre over the variance it stated (hidden,)."""
-        ensemble, hidden, spread = self.ensemble, self.hidden, self._spread
-        factor = ensemble.calibration.noise * noise_factor(ensemble, hidden.log_inputs)
-        noise = factor * ensemble.noise.residual_scale
-        return np.asarray((spread.centre - hidden.log_loss) ** 2 / (spread.variance + noise**2))
+        spread = spread_of(self.said, calibration)
+        stated = spread.variance + self.noise**2
+        return np.asarray((spread.centre - self.hidden.log_loss) ** 2 / stated)
 
 
 def origin_errors(
@@ -100,6 +112,13 @@ class Weighing:
     furthest: FloatArray  # (targets,) decades that these backtests reach; 0 without any
 
 
+def scale_squared(ratios: FloatArray, evidence: FloatArray, calibration: Calibration) -> FloatArray:
+    """The square of a width over the default one (targets,): squared errors over stated variances,
+    summed over origins worth ``evidence``, beside what the default is worth."""
+    prior, worth = calibration.default_scale_origins, calibration.origin_worth
+    return np.asarray((prior + worth * ratios) / (prior + worth * evidence))
+
+
 def weigh(backtests: Sequence[OriginErrors], ensemble: Ensemble, distance: FloatArray) -> Weighing:
     """Weights and scale at target distances (targets,) in decades.
 
@@ -126,11 +145,9 @@ def weigh(backtests: Sequence[OriginErrors], ensemble: Ensemble, distance: Float
         evidence += worth
         squared_errors += worth[:, None] * (share @ origin.errors**2)
         absolute += worth * (share @ np.abs(origin.relative_errors))
-        ratios += worth * np.minimum(share @ origin.squared_ratio, 25.0)
-    prior = calibration.default_scale_origins
-    scale = (prior + calibration.origin_worth * ratios) / (
-        prior + calibration.origin_worth * evidence
-    )
+        ratio = share @ origin.squared_ratio(origin.ensemble.calibration)
+        ratios += worth * np.minimum(ratio, MOST_RATIO)
+    scale = scale_squared(ratios, evidence, calibration)
     weights = np.broadcast_to(first_weights, squared_errors.shape)
     trust = evidence / (evidence + 2)
     if backtests:

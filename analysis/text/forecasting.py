@@ -145,7 +145,8 @@ def _parts(targets: Sequence[TargetForecast]) -> list[Block]:
     for target, label in zip(targets[:MOST_WEIGHED], _labels(targets), strict=False):
         at = f" at {label}" if len(targets) > 1 else ""
         shares = f"parts of the width{at}:  {_shares(target.shares)}"
-        blocks += [*_weights(target, label), shares, *([""] if len(targets) > 1 else [])]
+        drift = [f"drift of ladders{at}:  {because}"] if (because := target.drift_because) else []
+        blocks += [*_weights(target, label), shares, *drift, *([""] if len(targets) > 1 else [])]
     if len(targets) > MOST_WEIGHED:
         blocks += [f"({MOST_WEIGHED} of {len(targets)} targets; to_json and --json have all)", ""]
     return blocks

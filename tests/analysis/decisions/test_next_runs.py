@@ -8,7 +8,7 @@ import pytest
 
 from analysis.decisions.next_runs import NextRuns, next_runs, to_train_now
 from analysis.decisions.proposal_check import check_proposal
-from analysis.decisions.run_design import Choices
+from analysis.decisions.run_design import MISFIT, Choices
 from analysis.decisions.runs_on_offer import RunOnOffer
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
@@ -75,7 +75,7 @@ def test_extremes_are_chosen_before_the_middle(records, proposal):
     assert max(run.train_flops for run in proposal.runs) > 2 * largest
     shares = proposal.now.parts, proposal.after.parts
     widths = (np.log(w.factor) ** 2 for w in (proposal.now, proposal.after))
-    misfit = [share["model misspecification"] * w for share, w in zip(shares, widths, strict=True)]
+    misfit = [share[MISFIT] * w for share, w in zip(shares, widths, strict=True)]
     assert misfit[1] < 0.6 * misfit[0]
 
 
