@@ -72,10 +72,13 @@ if TYPE_CHECKING:
     from analysis.studies.implicit_bias import study_implicit_bias as study_implicit_bias
     from analysis.tuning.rungs import LadderHealth as LadderHealth
     from analysis.tuning.rungs import ladder_health as ladder_health
+    from analysis.tuning.tuned_recipe import TunedRecipe as TunedRecipe
+    from analysis.tuning.tuned_recipe import tuned_recipe as tuned_recipe
 
 _HOMES = {
     "analysis.intervals": ("Interval",),
     "analysis.tuning.rungs": ("LadderHealth", "ladder_health"),
+    "analysis.tuning.tuned_recipe": ("TunedRecipe", "tuned_recipe"),
     "analysis.fitting.result": ("Fit", "FitStatus"),
     "analysis.fitting.policy": ("fit_law",),
     "analysis.fitting.checklist": ("checklist_card",),

@@ -29,6 +29,7 @@ TEXTS = {
     "IrreducibleLoss": "analysis.text.fitting:floor_blocks",
     "CrossCheck": "analysis.text.fitting:cross_check_blocks",
     "LadderHealth": "analysis.text.tuning:health_blocks",
+    "TunedRecipe": "analysis.text.tuning:tuned_blocks",
     "Forecast": "analysis.text.forecasting:forecast_blocks",
     "MetricForecast": "analysis.text.capabilities:metric_blocks",
     "Backtest": "analysis.text.evaluation:backtest_blocks",
@@ -52,6 +53,7 @@ FIGURES = {
     "MetricForecast": "analysis.plots.metric:plot_metric",
     "Backtest": "analysis.plots.backtest:plot_backtest_errors",
     "ArmComparison": "analysis.plots.compared:plot_comparison",
+    "TunedRecipe": "analysis.plots.tuned_recipe:plot_tuned_recipe",
     "ImplicitBias": "analysis.plots.implicit_bias:plot_implicit_bias",
 }
 

@@ -36,6 +36,7 @@ from analysis.plots.style import (  # noqa: E402
     figure_style,
     shades,
 )
+from analysis.plots.tuned_recipe import save_tuned_recipe_figure  # noqa: E402
 from analysis.studies.conditions import decide  # noqa: E402
 from analysis.studies.contexts import contexts_in_the_plane, random_contexts  # noqa: E402
 from analysis.studies.implicit_bias import (  # noqa: E402
@@ -43,6 +44,7 @@ from analysis.studies.implicit_bias import (  # noqa: E402
     Waypoint,
     study_implicit_bias,
 )
+from analysis.tuning.tuned_recipe import TunedConstant, TunedRecipe  # noqa: E402
 from benchmarks import recipe_tuning  # noqa: E402
 from benchmarks.known_entropy import BOUND, SEVERAL, scored, whole_ladders  # noqa: E402
 from benchmarks.recipe_tuning import fitted_to_comparable, paired_gap  # noqa: E402
@@ -60,6 +62,7 @@ KNOWN_ENTROPY = TABLE.with_name("known_entropy.csv")
 LONG_SENTENCES = TABLE.with_name("anbn_128.csv")
 TRANSLATIONS = TABLE.with_name("translate_pairs.csv")
 DECODER = TABLE.with_name("decoder_contexts.json")
+TUNED = TABLE.with_name("tuned_recipe.json")
 LONG_SWEEPS = {
     "anbn-128": "n up to 128",
     "anbn-128-long": "n up to 128\nfour times as long",
@@ -313,6 +316,17 @@ FIGURES: dict[str, Callable[[Axes], None]] = {
         metric_forecast,
     )
 }
+
+
+def tuned_recipe(path: Path) -> None:
+    """What each constant does to the loss, as the page on tuning found it."""
+    document = json.loads(TUNED.read_text())
+    constants = tuple(TunedConstant(**one) for one in document.pop("constants"))
+    told = {name: document[name] for name in ("gain", "gain_stderr", "noise", "arms", "seeds")}
+    found = TunedRecipe(constants=constants, rungs=tuple(document["rungs"]), **told)
+    save_tuned_recipe_figure(found, path)
+
+
 #: Figures of several axes, which save themselves.
 OF_SEVERAL_AXES: dict[str, Callable[[Path], None]] = {
     figure.__name__: figure
@@ -322,6 +336,7 @@ OF_SEVERAL_AXES: dict[str, Callable[[Path], None]] = {
         implicit_bias_plane_steps,
         decoder_contexts,
         translate_pairs,
+        tuned_recipe,
     )
 }
 

@@ -127,6 +127,10 @@ class LimitCode(StrEnum):
     """No backtest could be made."""
     NO_HEALTH = "no health"
     """The table says nothing of how well its runs are tuned."""
+    TUNING_AT_EDGE = "tuning at edge"
+    """The best value of a recipe's constant lies at the end of what was tried."""
+    NOT_JUDGED = "not judged"
+    """No rung that was not used bears out a tuned recipe."""
     NO_TREND = "no trend"
     """The learning-rate checks are too few to show a trend along the ladder."""
 

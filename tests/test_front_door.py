@@ -22,7 +22,7 @@ OFFERED = {
         IrreducibleLoss irreducible_loss
         fit_envelope fit_isoflop fit_law forecast forecast_held_out forecast_metric
         gather_findings ladder_health allocate Allocation profile_intervals
-        seal_forecast standing_of with_predictions write_report
+        seal_forecast standing_of TunedRecipe tuned_recipe with_predictions write_report
     """,
     "scaling": """
         CheckError ConfigError CorpusError FitError ForecastError Limit LimitCode Price RecordError

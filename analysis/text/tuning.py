@@ -3,8 +3,10 @@
 import math
 
 from analysis.tuning.rungs import LadderHealth, Rung
+from analysis.tuning.tuned_recipe import TunedRecipe
 from scaling.display import Block, Section, Table, answer_alone, as_text
 from scaling.limits import LimitCode, texts
+from scaling.recipe_arms import CALLED
 from scaling.words import counted
 
 
@@ -99,3 +101,36 @@ def trend_sentences(health: LadderHealth) -> list[str]:
         for stake in health.stakes
     ]
     return sentences
+
+
+def tuned_blocks(tuned: TunedRecipe) -> list[Block]:
+    """The constants that were found, what they are worth, and the judgement of another rung."""
+    rows = [
+        [
+            CALLED[one.name],
+            f"x {one.factor:.3g}",
+            f"{one.low:.2g} to {one.high:.2g}",
+            f"{one.tried_from:.2g} to {one.tried_to:.2g}",
+            f"{100 * one.worth:.2f}%",
+        ]
+        for one in tuned.constants
+    ]
+    judged = []
+    if (found := tuned.judgement) is not None:
+        judged = [
+            f"on {found.rung}, which was not used, the recipe as it was lies "
+            f"{100 * found.gap:+.2f} +- {100 * found.stderr:.2f}% from the tuned one "
+            f"({counted(found.seeds, 'seed')})"
+        ]
+    return [
+        f"{counted(tuned.arms, 'arm')}, {counted(tuned.seeds, 'seed')} each, on "
+        f"{' and '.join(tuned.rungs)}",
+        "",
+        Table(["constant", "best over the recipe's", "90%", "tried", "worth"], rows),
+        "",
+        f"the tuned recipe is expected {100 * tuned.gain:.2f} +- {100 * tuned.gain_stderr:.2f}% "
+        f"below the recipe as it was; a run scatters by {100 * tuned.noise:.2f}%",
+        *judged,
+        Section("not varied", [*tuned.not_varied]),
+        Section("limits", texts(tuned.limits)),
+    ]

@@ -57,6 +57,12 @@ class Surface:
         variance = np.einsum("pi,ij,pj->p", features, self.covariance, features)
         return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
+    def stderr_between(self, z: FloatArray, other: FloatArray) -> FloatArray:
+        """(points,) Standard error of the difference of these steps from one other place."""
+        features = _features(np.atleast_2d(z)) - _features(np.atleast_2d(other))
+        variance = np.einsum("pi,ij,pj->p", features, self.covariance, features)
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+
     @property
     def best(self) -> FloatArray:
         """(constants,) Where it is lowest, within what was tried."""

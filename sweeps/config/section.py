@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, replace
+from pathlib import Path
 from typing import Any, ClassVar, Self, get_type_hints
 
 from scaling.errors import ConfigError
@@ -61,6 +62,29 @@ class Section:
         """All its settings as a file would state them."""
         stated = {self.tag: getattr(self, self.tag)} if self.tag else {}
         return stated | {name: _plain(getattr(self, name)) for name in self.field_types()}
+
+    def stated(self) -> dict[str, Any]:
+        """The settings that differ from their defaults, as a file anywhere could state them: paths
+        are whole."""
+        found: dict[str, Any] = {self.tag: getattr(self, self.tag)} if self.tag else {}
+        for item in fields(_dataclass(self)):
+            value = getattr(self, item.name)
+            if (
+                item.default is MISSING
+                and item.default_factory is MISSING
+                or value != _default(item)
+            ):
+                found[item.name] = self._stated(item.name, value)
+        return found
+
+    def _stated(self, name: str, value: Any) -> Any:
+        if isinstance(value, Section):
+            return value.stated()
+        if isinstance(value, tuple):
+            return [self._stated(name, one) for one in value]
+        if isinstance(value, str) and not value.startswith("~") and self.is_path(name, value):
+            return str(Path(value).absolute())
+        return value
 
     def changed(self, **changes: Any) -> Self:
         """A copy with other values; a mapping changes single fields of a part.

@@ -15,6 +15,7 @@ import analysis
 from analysis import display
 from analysis.fitting.result import Fit
 from analysis.studies.contexts import contexts_in_the_plane
+from benchmarks.simulated_recipe_checks import arms_around
 from scaling import records_from
 from scaling.errors import FitError, ForecastError
 from scaling.limits import LimitCode
@@ -204,6 +205,8 @@ def test_every_result_is_one_json_document_without_what_no_page_shows(results, a
     offer = [analysis.RunOnOffer(**row[["params", "tokens", "train_flops"]].astype(float))]
     made["NextRuns"] = analysis.next_runs(part, 1e22, 1e21, offer=offer, least_gain=1e-6)
     made["ProposalCheck"] = analysis.check_proposal(made["NextRuns"], ladder)
+    arms = arms_around(np.zeros(4), 0.003, np.random.default_rng(0))
+    made["TunedRecipe"] = analysis.tuned_recipe([arms], rungs=["width 16"])
     assert set(made) == set(display.TEXTS)
     for name, result in made.items():
         document = json.loads(result.to_json(), parse_constant=pytest.fail)

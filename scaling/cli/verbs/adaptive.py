@@ -36,7 +36,8 @@ def asking(command: argparse.ArgumentParser) -> None:
         "--budget",
         metavar="B",
         type=given_number,
-        help="with --adaptive: FLOP of all runs that fits may use, CONFIG's own among them",
+        help="with --adaptive: FLOP of all runs that fits may use, CONFIG's own among them; of "
+        "`study tune`: FLOP of its runs (default: a quarter of the sweep's)",
     )
     command.add_argument(
         "--target-flops",

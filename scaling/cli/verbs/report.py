@@ -88,6 +88,8 @@ def study(arguments: Arguments) -> None:
     if arguments.config in STUDIES:
         STUDIES[arguments.config](arguments)
         return
+    if arguments.tuned is not None:
+        raise ConfigError("--config is for tuning: scaling study tune --config CONFIG")
     if arguments.a or arguments.b:
         raise ConfigError(f"--a and --b are of `scaling study ab`, not of {arguments.config}")
     from analysis.report import write_study

@@ -10,6 +10,7 @@ from scaling.cli.budgets import given_number
 from scaling.cli.outputs import put, say, write
 from scaling.cli.verbs.compare import ab
 from scaling.cli.verbs.sample import content
+from scaling.cli.verbs.tune import tune
 from scaling.errors import ConfigError
 from scaling.tables.notes import printable
 from scaling.words import counted
@@ -42,6 +43,8 @@ def implicit_bias(arguments: Arguments) -> None:
     from analysis.studies.conditions import decide
     from analysis.studies.implicit_bias import study_implicit_bias
 
+    if arguments.tuned is not None or arguments.budget is not None:
+        raise ConfigError("implicit-bias tunes no recipe; drop --config and --budget")
     if arguments.seal is not None or arguments.publish:
         raise ConfigError("implicit-bias forecasts no run, so nothing can be sealed; drop --seal")
     contexts, steps, beside = _asked(arguments.set)
@@ -109,20 +112,31 @@ def _contexts_read(named: Mapping[str, str], **settings: int) -> "tuple[Contexts
 
 
 #: The name after `scaling study`, and what runs it.
-STUDIES: dict[str, Callable[[Arguments], None]] = {"implicit-bias": implicit_bias, "ab": ab}
+STUDIES: dict[str, Callable[[Arguments], None]] = {
+    "implicit-bias": implicit_bias,
+    "ab": ab,
+    "tune": tune,
+}
 
 
 def subject(command: argparse.ArgumentParser) -> None:
-    """What is studied: a sweep, or a piece of theory."""
-    names = ", ".join(name for name in STUDIES if name != "ab")
+    """What is studied: a sweep, a piece of theory, or the recipe of a sweep."""
+    names = ", ".join(name for name in STUDIES if name not in ("ab", "tune"))
     options.config(
         command,
         f"a YAML file, a shipped config, or a study of theory: {names} (its --set are numbers of "
-        "its own, such as contexts=50; a wrong one lists them); or ab: two recipes, --a and --b",
+        "its own, such as contexts=50; a wrong one lists them); ab: two recipes, --a and --b; or "
+        "tune: the recipe of --config",
     )
     for arm, what in (("a", "the recipe that is there"), ("b", "the one that may replace it")):
         text = f"of `study ab`: the config of {what}"
         command.add_argument(f"--{arm}", metavar="CONFIG", help=text)
+    command.add_argument(
+        "--config",
+        dest="tuned",
+        metavar="CONFIG",
+        help="of `study tune`: whose recipe",
+    )
 
 
 def _named(overrides: list[str], *keys: str) -> tuple[dict[str, str], list[str]]:
