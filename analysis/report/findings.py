@@ -237,6 +237,13 @@ class _Refusals:
         self.limits: list[Limit] = []
         self.of_plan: list[Limit] = []  # told where the forecast of those budgets is not refused
 
+    def of_cost(self, asked: Asked, plan: BudgetPlan | None) -> None:
+        """That what budgets cost is not answered, where somebody gave a price or devices."""
+        refused = first_of(LimitCode.NO_SPLIT, self.limits)
+        if asked.hardware is not None and plan is None and refused is not None:
+            text = f"what budgets cost, which is told of their splits: {refused.text}"
+            self.limits.append(Limit(LimitCode.NO_ANSWER, text))
+
     def ask(self, call: Callable[[], Answer], code: LimitCode, about: str = "") -> Answer | None:
         """The answer; None where there is none, and then its reason is kept."""
         try:
@@ -334,9 +341,11 @@ def _decision(
     planned = partial(questions.plan, asked, laws)
     if not asked.budgets:
         plan = refusals.ask(planned, LimitCode.NO_SPLIT)
+        refusals.of_cost(asked, plan)
         return plan.splits if plan else (), plan
     splits = refusals.ask(questions.splits, LimitCode.NO_SPLIT)
     if splits is None:  # the page says so already
+        refusals.of_cost(asked, None)
         return (), None
     own = _Refusals(questions.records.source)
     plan = own.ask(planned, LimitCode.NO_ANSWER, "the split of the budgets asked for")

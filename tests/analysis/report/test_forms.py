@@ -127,3 +127,13 @@ def test_the_verb_writes_each_form(ladder, tmp_path, ending, capsys):
     assert "EUR" in text
     assert main(["report", str(runs), "--price", "2/h", "-o", str(file)]) == 2
     assert "no run was timed" in capsys.readouterr().err
+
+
+def test_a_price_for_runs_that_know_no_split_is_not_passed_over(tmp_path, capsys):
+    flops = [1e17 * 2**i for i in range(7)]
+    rows = [f"{c},{1.8 + 1000 * c**-0.15}" for c in flops]
+    runs = tmp_path / "curve.csv"
+    runs.write_text("\n".join(["flops,loss", *rows]))
+    flags = ["--flops", "1e20", "--price", "2/h", "--mfu", ".4", "-o", str(tmp_path / "r.md")]
+    assert main(["report", str(runs), *flags]) == 0
+    assert "not answered: what budgets cost" in capsys.readouterr().err
