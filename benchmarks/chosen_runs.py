@@ -224,7 +224,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("chosen_runs.jsonl"))
     arguments = parser.parse_args()
     if arguments.pool:
-        rows = pool(arguments.pool, range(arguments.repeats))
+        first = arguments.first
+        rows = pool(arguments.pool, range(first, first + arguments.repeats))
     else:
         numbers = range(arguments.first, arguments.first + arguments.seeds)
         rows = (

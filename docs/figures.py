@@ -19,6 +19,7 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 from analysis.capabilities.capability import forecast_metric  # noqa: E402
+from analysis.decisions.next_runs import next_runs  # noqa: E402
 from analysis.evaluation.backtest import backtest  # noqa: E402
 from analysis.evaluation.held_out import check_held_out, forecast_held_out  # noqa: E402
 from analysis.forecasting.forecast import forecast  # noqa: E402
@@ -110,6 +111,27 @@ def width_by_distance(axes: Axes) -> None:
     axes.set_xlabel("Distance beyond the runs (decades of compute)")
     axes.set_ylabel("Half width of the 90% interval (%)")
     axes.legend(loc="upper left")
+
+
+def next_runs_by_budget(axes: Axes) -> None:
+    """What is left of an interval's width, by its parts, with the runs that a budget would buy."""
+    records = _simulated()
+    largest = records.column("train_flops").max()
+    budgets = np.geomspace(0.25, 25, 9)
+    found = [next_runs(records, 100 * largest, budget * largest) for budget in budgets]
+    widths = [proposal.after or proposal.now for proposal in found]
+    half = np.array([50 * np.log(width.factor) for width in widths])
+    names = [name for name in sorted(widths[0].parts) if max(w.parts[name] for w in widths) > 0]
+    names = sorted(names, key=lambda name: name != "new-run noise")
+    parts = [[width.parts[name] for width in widths] for name in names]
+    axes.stackplot(budgets, np.array(parts) * half, labels=names, colors=shades(len(names)))
+    now = 50 * np.log(found[0].now.factor)
+    axes.axhline(now, color=MUTED, linestyle="--", label="now")
+    axes.set_xscale("log")
+    axes.set_ylim(0, 1.25 * now)
+    axes.set_xlabel("Budget of the next runs, times the largest run's FLOP")
+    axes.set_ylabel("Half width of the 90% interval (%)")
+    axes.legend(loc="upper right", ncols=2)
 
 
 def backtest_errors(axes: Axes) -> None:
@@ -307,6 +329,7 @@ FIGURES: dict[str, Callable[[Axes], None]] = {
         digits_grey,
         first_forecast,
         width_by_distance,
+        next_runs_by_budget,
         backtest_errors,
         schedules,
         anbn_seeds,
