@@ -18,7 +18,7 @@ import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,17 @@ def ladders() -> dict[str, Ladder]:
     for name, rules in (("arithmetic", ARITHMETIC), ("lists", LISTS), ("nested", NESTED)):
         found[f"grammar {name}"] = Ladder(GrammarData(rules=rules))
     return found
+
+
+def longer_ladders() -> dict[str, Ladder]:
+    """One run each of the largest width and four times the most tokens, on the sources whose
+    ladders end furthest above their entropy."""
+    grids = {
+        name: replace(one.grid, width=WIDTHS[-1:], tokens=(4 * TOKENS[-1],), seed=(1,))
+        for name, one in ladders().items()
+        if isinstance(one.data, MarkovData) and (one.data.order, one.data.symbols) == (2, 4)
+    }
+    return {name: Ladder(ladders()[name].data, grid) for name, grid in grids.items()}
 
 
 def held_back_entropy(corpus: Corpus) -> float:
@@ -242,10 +253,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--table", type=Path, default=TABLE, help="of runs; what it lacks is added")
     parser.add_argument("--score-only", action="store_true", help="train nothing")
+    parser.add_argument("--longer", type=Path, help="a table of four longer runs: train them alone")
     parser.add_argument("--every", type=int, default=1, help="score every so many ladders alone")
     parser.add_argument("--first", type=int, default=0, help="of them, from this one on")
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args(argv)
+    if arguments.longer:
+        train(arguments.longer, longer_ladders())
+        for run in pd.read_csv(arguments.longer).itertuples():
+            print(f"{run.ladder:32} {run.loss / run.held_back_entropy - 1:+.2%}")
+        return
     if not arguments.score_only:
         train(arguments.table, ladders())
     whole = whole_ladders(pd.read_csv(arguments.table))[arguments.first :: arguments.every]

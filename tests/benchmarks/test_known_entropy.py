@@ -72,3 +72,11 @@ def test_the_table_in_the_repository_is_whole():
     table = pd.read_csv(known_entropy.TABLE)
     assert [name for name, _ in whole_ladders(table)] == list(ladders())
     assert ((table["entropy"] - table["loss"]) / table["loss_stderr"]).max() < 3
+
+
+def test_longer_runs_come_within_a_hundredth_of_every_source():
+    longer = pd.read_csv(known_entropy.TABLE.with_name("known_entropy_longer.csv"))
+    assert set(longer["ladder"]) == set(known_entropy.longer_ladders())
+    every = pd.concat([pd.read_csv(known_entropy.TABLE), longer])
+    over = every["loss"] / every["held_back_entropy"] - 1
+    assert over.groupby(every["entropy"].round(6)).min().max() < 0.01
