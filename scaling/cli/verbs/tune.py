@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.cli.outputs import put, say, write
-from scaling.cli.verbs.sweep import may_spend, open_store, say_how_to_open, with_cost_left
+from scaling.cli.verbs.sweep import may_spend, say_how_to_open, with_cost_left
 from scaling.errors import ConfigError
 from scaling.recipe_arms import Arm, Factors
 from scaling.words import counted
@@ -75,12 +75,13 @@ def _trained(
     planned: "TuningPlan", arms: "list[tuple[Factors, RunPlan]]", arguments: Arguments
 ) -> dict[str, float]:
     """Train what the store lacks of these arms; the losses of those that finished, by run id."""
+    from scaling.store.run_store import RunStore
     from sweeps.running.runner import run_sweep
     from sweeps.status.live_display import SweepProgress
 
     sweep, cost = with_cost_left(planned.as_sweep(arms))
     may_spend(sweep, cost, arguments)
-    store = open_store(sweep)
+    store = RunStore.open(sweep.name)  # its other runs are those of later steps
     with SweepProgress(sweep) as progress:
         outcome = run_sweep(sweep, store, on_event=progress.show)
     outcome.require_stored()
