@@ -13,6 +13,7 @@ from analysis.forecasting.calibration import SURFACE, USUAL_SLOPE
 from analysis.forecasting.ensemble import drift_of, spread_of
 from benchmarks import population_learning as learning
 from benchmarks.forecast_skill import simulated_splits
+from benchmarks.population import print_summary
 from benchmarks.population_learning import Constants, case_of, crps_of_t, learn, objective, text_of
 
 
@@ -61,6 +62,24 @@ def test_the_file_has_the_constants_that_were_learned(tmp_path):
     assert written.SPREAD == 0.068
     assert written.DRIFT == -0.012
     assert written.STEEPNESS == -0.1
+
+
+def test_the_script_writes_the_constants_and_forecasts_every_study_by_the_others(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(learning, "WRITTEN", tmp_path / "population.py")
+    monkeypatch.setattr(learning, "MOST_STEPS", 8)
+    simulated = list(simulated_splits(1, 6, checked=False))
+    monkeypatch.setattr(learning, "simulated_splits", lambda *_, **__: simulated[:1])
+    made_up = list(simulated_splits(1, 5, checked=False))[:2]
+    studies = [("ab"[i], "one decade", split) for i, split in enumerate(made_up)]
+    rows = learning.learn_all(studies)
+    assert [row["study"] for row in rows if row["method"] == "learned without its study"] == [
+        "a",
+        "b",
+    ]
+    assert "DRIFT = " in (tmp_path / "population.py").read_text()
+    print_summary(rows)
 
 
 def test_the_constants_in_use_are_in_a_file_that_the_script_wrote():
