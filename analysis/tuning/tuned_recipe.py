@@ -17,6 +17,7 @@ from scaling.arrays import FloatArray
 from scaling.limits import Limit, LimitCode
 from scaling.recipe_arms import CALLED, STEPS, Arm, Factors
 
+FAR_BEYOND = 4.0  # times the FLOP of the rung that judged: no further was a gain borne out
 _DRAWS, _LEVEL = 400, 0.9
 
 
@@ -86,12 +87,14 @@ def tuned_recipe(
     rungs: Sequence[str],
     judged: tuple[str, Sequence[Arm]] | None = None,
     not_varied: Sequence[str] = (),
+    largest_over_judged: float = 1.0,
     seed: int = 0,
 ) -> TunedRecipe:
     """The constants that arms of some rungs find, with 90% intervals.
 
-    ``judged`` is a rung that was not used: the untuned and the tuned recipe on it. Raises FitError
-    where a rung lacks the recipe itself or two other arms.
+    ``judged`` is a rung that was not used: the untuned and the tuned recipe on it;
+    ``largest_over_judged`` says how many times its FLOP the sweep's largest run takes. Raises
+    FitError where a rung lacks the recipe itself or two other arms.
     """
     surface = common_surface(checks)
     best = _rounded(surface)
@@ -116,7 +119,7 @@ def tuned_recipe(
         seeds=max(len(arm.losses) for arms in checks for arm in arms),
         judgement=judgement,
         not_varied=tuple(not_varied),
-        limits=_limits(constants, judgement),
+        limits=_limits(constants, judgement, largest_over_judged),
     )
 
 
@@ -169,7 +172,9 @@ def _judgement(rung: str, arms: Sequence[Arm], noise: float) -> Judgement | None
     )
 
 
-def _limits(constants: Sequence[TunedConstant], judgement: Judgement | None) -> tuple[Limit, ...]:
+def _limits(
+    constants: Sequence[TunedConstant], judgement: Judgement | None, largest_over_judged: float
+) -> tuple[Limit, ...]:
     limits = []
     ends = [
         CALLED[one.name]
@@ -188,6 +193,13 @@ def _limits(constants: Sequence[TunedConstant], judgement: Judgement | None) -> 
     elif judgement.gap < -judgement.stderr:
         text = (
             f"on {judgement.rung}, which was not used, the tuned recipe is worse than the untuned"
+        )
+        limits.append(Limit(LimitCode.NOT_JUDGED, text))
+    elif largest_over_judged > FAR_BEYOND:
+        text = (
+            f"the largest run of the sweep takes {largest_over_judged:.2g} times the FLOP of "
+            f"{judgement.rung}, which judged: what suits small runs may harm it; train it with "
+            "both recipes before you rely on one"
         )
         limits.append(Limit(LimitCode.NOT_JUDGED, text))
     return tuple(limits)

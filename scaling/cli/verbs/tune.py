@@ -61,6 +61,7 @@ def tune(arguments: Arguments) -> None:
         rungs=[_rung(run) for run in planned.used],
         judged=None if last is None else (_rung(last), arms_of(judged, losses)),
         not_varied=_NOT_VARIED,
+        largest_over_judged=_largest(planned) / last.train_flops if last is not None else 1.0,
     )
     folder = Path(arguments.output or Path("results") / f"{planned.sweep.name}-tune")
     paths = _written(planned, found.best, found.to_json(), folder)
@@ -108,6 +109,11 @@ def _plan_text(planned: "TuningPlan") -> str:
         f"{counted(planned.seeds, 'seed')} each; {judge}; {planned.flops:.2g} FLOP of a budget of "
         f"{planned.budget:.2g}, {share:.0%} of the sweep's own"
     )
+
+
+def _largest(planned: "TuningPlan") -> float:
+    """The FLOP of the sweep's largest run, held out or not."""
+    return max(run.train_flops for run in planned.sweep.runs)
 
 
 def _rung(run: "RunPlan") -> str:

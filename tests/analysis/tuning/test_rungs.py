@@ -96,11 +96,12 @@ def test_a_fit_says_that_its_weights_follow_health_and_can_be_made_again():
 
 
 def test_a_soft_rung_does_not_mislead_a_forecast_that_knows_its_gap():
-    truth = float(TRUTH.loss(3e6, 6e8))
     unaware, aware = (
         predicted(a_ladder(*check)).targets[0].median for check in ((None,), ("soft", 0.05))
     )
-    assert abs(aware - truth) < abs(unaware - truth)
+    # what the same ladder would forecast if all its rungs were well trained
+    clean = predicted(a_ladder(loss_factor=1.0)).targets[0].median
+    assert abs(aware - clean) < abs(unaware - clean) / 2
     made = predicted(a_ladder("soft", 0.05))
     assert made.runs == 24
     assert any("checks of rungs: 0.0 to " in limit.text for limit in made.limits)

@@ -81,3 +81,9 @@ def test_text_table_document_and_figure_tell_the_same(tmp_path):
     assert (tmp_path / "tuned.svg").read_text().startswith("<?xml")
     with pytest.raises(ConfigError, match="a tuned recipe has rate, decay"):
         plot_tuned_recipe(found, of="betas")
+
+
+def test_runs_far_beyond_the_rung_that_judged_are_said_to_be_untried():
+    near, far = (tuned(judged=judged(0.01), largest_over_judged=times) for times in (3.0, 16.0))
+    assert first_of(LimitCode.NOT_JUDGED, near.limits) is None
+    assert "16 times the FLOP of width 64" in first_of(LimitCode.NOT_JUDGED, far.limits).text
