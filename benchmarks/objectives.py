@@ -33,6 +33,7 @@ from sweeps.training.plain_loop import train_plainly
 from sweeps.training.stack import build_model
 
 OBJECTIVES = ("causal", "masked")
+RECIPE = "recipe={name: cpt-adamw-tiny/1}"  # of what docs/how-to/train_other_families.md shows
 
 
 def cloze_places(blocks: int, length: int) -> Tensor:
@@ -100,7 +101,7 @@ def runs_of(flops: Sequence[float], width: int, questions: int) -> list[dict[str
     rows = []
     for objective in OBJECTIVES:
         config = dataclasses.replace(
-            load_config(config_file("quickstart")),
+            load_config(config_file("quickstart"), [RECIPE]),
             objective=objective,
             grid=Grid(width=(width,), flops=tuple(flops), seed=(1,)),
             cells=(),
