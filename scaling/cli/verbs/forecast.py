@@ -83,7 +83,7 @@ def fit(arguments: Arguments) -> None:
         (*fitted.limits, *(floor.limits if floor is not None else ())),
         held_against(arguments),
     )
-    if fitted.law.floor and fitted.floor_identified and floor is None:
+    if fitted.law.floor and fitted.floor_identified and floor is None and not arguments.json:
         say("hint: a fitted floor is as right as its law; --floor asks several laws")
     if fitted.columns == ("train_flops",) and (hint := sizes_hint(records)) is not None:
         say(f"hint: {hint}")
