@@ -20,6 +20,7 @@ from analysis.fitting.flops_per_param_token import FlopsPerParamToken, flops_per
 from analysis.fitting.policy import fit_law
 from analysis.fitting.result import Fit
 from analysis.intervals import Interval
+from analysis.tuning.screening import weighed
 from scaling.errors import FitError, ScalingError
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import Limit, LimitCode
@@ -73,6 +74,7 @@ def by_approach(
     bootstraps of the runs, and know nothing of the approaches' biases; the exponent of the weighted
     laws is the slope from the smallest to the largest budget, and has none.
     """
+    records = weighed(records)  # once, for all three
     how: dict[str, Any] = {
         "bootstrap": bootstrap,
         "confidence_level": confidence_level,

@@ -87,7 +87,7 @@ def test_checks_bring_forecasts_from_badly_tuned_ladders_nearer():
                 targets,
                 options=ForecastOptions(backtests=0),
             )
-            medians = np.array([t.median for t in made.targets])
-            found.append(np.abs(medians / ladder.hidden["loss"].to_numpy() - 1).mean())
+            centres = np.array([t.centre for t in made.targets])
+            found.append(np.abs(centres / ladder.hidden["loss"].to_numpy() - 1).mean())
     # 7 to 12% on other seeds
     assert np.mean(errors["checked"]) < np.mean(errors["seen"])
