@@ -75,11 +75,8 @@ def by_approach(
     laws is the slope from the smallest to the largest budget, and has none.
     """
     records = weighed(records)  # once, for all three
-    how: dict[str, Any] = {
-        "bootstrap": bootstrap,
-        "confidence_level": confidence_level,
-        "seed": seed,
-    }
+    how: dict[str, Any] = {"bootstrap": bootstrap, "seed": seed}
+    how |= {"confidence_level": confidence_level}
     flops = _flops(records)
 
     def simple(fit: Callable[..., EnvelopeFit | IsoflopFit]) -> _Found:
