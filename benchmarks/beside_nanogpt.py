@@ -122,9 +122,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     settle_process(threads=1)
     launch = LaunchConfig(device="cpu", workers=1)
+    config = load_config(ROOT / "configs" / "quickstart.yaml")
+    corpus = load_corpus(config.data, config.model.context)
     for flops in arguments.flops:
         run = our_run(flops, WIDTHS[flops], arguments.seed)
-        corpus = load_corpus(load_config(ROOT / "configs" / "quickstart.yaml").data, 64)
         asked = [(run.recipe, float("nan")), *(("nanoGPT", rate) for rate in arguments.rates)]
         for recipe, rate in asked:
             if _is_there(arguments.table, recipe, flops, arguments.seed, rate):

@@ -38,7 +38,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
-from scaling.laws.formula import FormulaLaw, law_for
+from scaling.laws.formula import FormulaLaw, law_for, require_own_column
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
@@ -96,7 +96,7 @@ def fit_law(
     the runs cannot answer; what limits a usable answer is in ``Fit.limits``.
     """
     records = records_from(records)
-    kind, told = law_for(law, records, bounds), records.told
+    kind, told = _law_asked(law, records, bounds, x), records.told
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
         records = screen(records, *([x] if x else kind.inputs))
     require_signal(records, kind.inputs if x is None else (x,))
@@ -119,6 +119,15 @@ def fit_law(
     choices = (*_names_read(kind), chosen_runs, chosen_objective, chosen_floor)
     fit = replace(fit, choices=choices, notes=told)
     return replace(fit, card=checklist_card(fit, runs).entries) if card else fit
+
+
+def _law_asked(
+    law: str | type[Law], records: Records, bounds: Bounds | None, x: str | None
+) -> type[Law]:
+    """The law on these runs, where it may run along the column that is asked."""
+    kind = law_for(law, records, bounds)
+    require_own_column(kind, x)
+    return kind
 
 
 def _names_read(kind: type[Law]) -> tuple[Choice, ...]:

@@ -17,6 +17,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
+from scaling.laws.formula import require_own_column
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.words import counted
@@ -137,6 +138,7 @@ def pose_again(fit: Fit, records: Records, tied: Mapping[str, Tie] | None = None
 
 
 def _columns(law: type[Law], x: str | None) -> tuple[str, ...]:
+    require_own_column(law, x)
     if x is None:
         return law.inputs
     if len(law.inputs) > 1:

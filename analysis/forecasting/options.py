@@ -13,6 +13,7 @@ from analysis.intervals import LEVEL
 from scaling.answerable import BACKTESTS
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
+from scaling.laws.formula import require_own_column
 from scaling.laws.registry import LAWS
 
 AUTO = "auto"
@@ -56,6 +57,7 @@ class ForecastOptions:
             )
         if self.one_law is not None:
             check_fixed(self.one_law, self.fix)
+            require_own_column(self.one_law, self.x)
         if self.draws < FEWEST_DRAWS:
             raise ForecastError(
                 f"{self.draws} draws cannot show the tails; take {FEWEST_DRAWS} or more"

@@ -159,6 +159,15 @@ def law_for(
     return law.on(records) if isinstance(law, Formula) else law_named(law)
 
 
+def require_own_column(law: type[Law], x: str | None) -> None:
+    """Refuse a column that stands for the input of a law where a formula names its own."""
+    if x is not None and issubclass(law, FormulaLaw) and law.inputs != (x,):
+        raise FitError(
+            f'--x {printable(x)}: "{printable(law.name)}" reads {", ".join(law.inputs)}; leave --x '
+            "out, or write the formula of that column"
+        )
+
+
 def _column(name: str, records: "Records") -> str | None:
     """The column of the table that a name of a formula is; None where it is none."""
     if name in LETTERS and name not in records:
@@ -171,7 +180,6 @@ class FormulaLaw(Law):
     """A formula on the columns of one table: what `Formula.on` makes a law of."""
 
     written: ClassVar[Formula]
-    tree: ClassVar[Arithmetic]
     columns_of: ClassVar[Mapping[str, str]]  # name in the formula -> column
     symbolic: ClassVar[Symbolic]
 
@@ -255,7 +263,6 @@ def _law(
             "own_bounds": own,
             "own_priors": dict.fromkeys(exponents, _EXPONENT_PRIOR),
             "written": formula,
-            "tree": formula.arithmetic,
             "columns_of": columns_of,
             "symbolic": symbolic,
             "formula": staticmethod(_evaluated(formula.arithmetic, columns_of, inputs, constants)),

@@ -149,3 +149,11 @@ def test_a_forecast_by_a_formula_of_size_and_tokens_answers(table, capsys):
 def test_a_forecast_by_a_formula_of_other_columns_says_what_is_asked_of_it(table, capsys):
     assert main(["forecast", str(table), "--law", VOCABULARY, "--flops", "3x"]) == 2
     assert "reads params, tokens, vocab_size" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["fit", "forecast --values 1e10", "backtest"])
+def test_another_column_than_the_formulas_own_is_refused(verb, table, capsys):
+    name, *more = verb.split()
+    asked = [name, str(table), "--law", "E + A*tokens^-a", "--x", "params", *more]
+    assert main(asked) == 2
+    assert '--x params: "E + A*tokens^-a" reads tokens' in capsys.readouterr().err
