@@ -204,8 +204,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ladders", type=int, default=40, help="simulated ladders of each kind")
     parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("-o", "--output", type=Path, default=Path("attainable.json"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/attainable.json"))
     arguments = parser.parse_args()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     splits = simulated_splits(arguments.ladders, arguments.seed, checked=False)
     for i, split in enumerate(splits):

@@ -221,8 +221,9 @@ def main() -> None:
     published = os.environ.get("SCALING_PUBLISHED_DATA")
     parser.add_argument("--pool", nargs="?", type=Path, const=published and Path(published))
     parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("-o", "--output", type=Path, default=Path("chosen_runs.jsonl"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/chosen_runs.jsonl"))
     arguments = parser.parse_args()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     if arguments.pool:
         first = arguments.first
         rows = pool(arguments.pool, range(first, first + arguments.repeats))

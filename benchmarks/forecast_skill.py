@@ -348,8 +348,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--quick", action="store_true", help="our forecast only, no baselines")
     parser.add_argument("--only", nargs="+", metavar="METHOD", choices=list(SURFACE_METHODS))
-    parser.add_argument("-o", "--output", type=Path, default=Path("forecast_skill.json"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/forecast_skill.json"))
     arguments = parser.parse_args()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     surface, curve = SURFACE_METHODS, CURVE_METHODS
     wanted = ["auto"] if arguments.quick else arguments.only
     if wanted:

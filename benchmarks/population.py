@@ -212,8 +212,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="METHOD", choices=METHODS, default=METHODS)
     parser.add_argument("--learn", action="store_true", help="write the constants of forecasts")
     parser.add_argument("--most", type=int, help="splits to score before it stops")
-    parser.add_argument("-o", "--output", type=Path, default=Path("population.json"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/population.json"))
     arguments = parser.parse_args()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     if not arguments.published.is_dir():
         parser.error(f"{arguments.published}: no such folder; set SCALING_PUBLISHED_DATA")
     if arguments.learn:

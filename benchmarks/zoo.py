@@ -210,8 +210,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--curves", type=Path, default=CURVES, help="of their training losses")
     parser.add_argument("--train", type=float, nargs="?", const=float("inf"), metavar="SECONDS")
     parser.add_argument("--only", nargs="+", metavar="METHOD", choices=METHODS, default=METHODS)
-    parser.add_argument("-o", "--output", type=Path, default=Path("zoo.json"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/zoo.json"))
     arguments = parser.parse_args(argv)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     if arguments.train is not None:
         train(arguments.table, arguments.curves, arguments.train)
         return
