@@ -143,22 +143,18 @@ def _verdict(table: Table, path: Path) -> str:
 
 
 def _dashboard(table: Table, path: Path) -> str:
-    """Whether the page of the dashboard tells what the table does not carry."""
+    """Whether the pages of the dashboard tell what the table does not carry."""
     from streamlit.testing.v1 import AppTest
 
     def script(source: str) -> None:
-        from analysis.dashboard import Feeds, show_dashboard
-        from scaling.records import read_records
+        from analysis.dashboard.app import draw_page
+        from analysis.dashboard.feeds import Feeds
+        from analysis.dashboard.registry import PAGES
+        from scaling.sources import records_from
 
-        show_dashboard(
-            Feeds(
-                sources=lambda: [source],
-                load=read_records,
-                curves=lambda source: None,
-                outlooks=lambda source: {},
-                seals=lambda: (),
-            )
-        )
+        feeds = Feeds(sources=lambda: [source], load=records_from, seals=lambda: ())
+        for row in PAGES:
+            draw_page(feeds, row)
 
     logging.disable(logging.WARNING)  # Streamlit warns of a page without a browser
     with warnings.catch_warnings(), contextlib.redirect_stderr(None):

@@ -1,35 +1,62 @@
-"""What Streamlit runs to draw the dashboard: it ties the page to files and to the run store.
+"""What Streamlit runs to draw the dashboard: it ties the pages to files and to the run store.
 
 `scaling dashboard` starts it, with one JSON document of what was asked for as its argument.
 """
 
 import json
+import os
 import sys
-from collections.abc import Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from scaling.cli.inputs import curves_of
-from scaling.cli.verbs.dashboard import outlooks_of, stored_sweeps
+from scaling.cli.verbs.dashboard import ledger_of, outlooks_of, stored_sweeps
 from scaling.cli.verbs.seals import seal_standings
+from scaling.sources import STORED, records_from
+from scaling.tables.reading import Reading
+
+if TYPE_CHECKING:
+    from analysis.dashboard.feeds import Feeds
+    from scaling.records import Records
+
+
+def feeds_of(request: Mapping[str, Any]) -> "Feeds":
+    """The data of these sources, or of all sweeps of the run store where none is named."""
+    from analysis.dashboard.feeds import Feeds
+
+    named, how = request["sources"], Reading(**request["reading"])
+
+    def load(source: str, *, columns: Mapping[str, str], where: Sequence[str]) -> "Records":
+        asked = (*request["where"], *where)
+        return records_from(source, where=asked, reading=how.with_columns(columns))
+
+    return Feeds(
+        sources=(lambda: named) if named else stored_sweeps,
+        load=load,
+        fingerprint=fingerprint_of,
+        curves=curves_of,
+        outlooks=outlooks_of,
+        seals=seal_standings,
+        ledger=ledger_of,
+    )
+
+
+def fingerprint_of(source: str) -> Hashable:
+    """What changes when a file does; None of a sweep, whose store has to be asked."""
+    if source.startswith(STORED):
+        return None
+    try:
+        found = os.stat(source)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def draw(request: Mapping[str, Any]) -> None:
-    """The page for these sources, or for all sweeps of the run store where none is named."""
-    from analysis.dashboard import Feeds, show_dashboard
-    from scaling.sources import records_from
-    from scaling.tables.reading import Reading
+    """The pages for these sources."""
+    from analysis.dashboard.app import show_dashboard
 
-    sources, where, how = request["sources"], request["where"], Reading(**request["reading"])
-    show_dashboard(
-        Feeds(
-            sources=(lambda: sources) if sources else stored_sweeps,
-            load=partial(records_from, where=where, reading=how),
-            curves=curves_of,
-            outlooks=outlooks_of,
-            seals=seal_standings,
-        )
-    )
+    show_dashboard(feeds_of(request))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from scaling.errors import ScalingError, StoreError
 from scaling.words import counted
 
 if TYPE_CHECKING:
+    from analysis.forecasting.unfinished_runs import RunningForecast
     from scaling.store.run_store import RunStore
     from scaling.store.settlement import Settlement
     from sweeps.planning.plan import SweepPlan
@@ -17,15 +18,18 @@ _AHEAD = 10.0  # times the largest run: the forecast that MLflow's pages show
 _LATEST_SHARE = 0.95  # of a run done: later than that, stopping saves nothing
 
 
-def outlook_lines(store: "RunStore") -> dict[str, str]:
-    """Where the runs that train at this moment are heading, a phrase by run id; none of a sweep
-    that nobody drives."""
+def running_forecasts(store: "RunStore") -> "dict[str, RunningForecast]":
+    """Where the runs that train at this moment are heading, by run id; none of a sweep that nobody
+    drives."""
     from analysis.forecasting.unfinished_runs import outlooks
     from sweeps.running.driver_lock import is_driven
 
-    if not is_driven(store):
-        return {}
-    return {run_id: found.line for run_id, found in outlooks(store).items()}
+    return outlooks(store) if is_driven(store) else {}
+
+
+def outlook_lines(store: "RunStore") -> dict[str, str]:
+    """The same, each as a phrase."""
+    return {run_id: found.line for run_id, found in running_forecasts(store).items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from scaling.store.cache import Try, read_tries
@@ -83,6 +84,18 @@ class SweepPage:
             for name, text in new.items():
                 client.log_text(self.parent_id, text, name)
         self._keep_tag(_FILES, kept | {name: _hash(text) for name, text in new.items()})
+
+    def read_file(self, name: str) -> str:
+        """A text that is kept with the sweep's own run; empty where none is kept by that name."""
+        if name not in self._kept():
+            return ""
+        client = connect(self.tracking_uri)
+        with (
+            artifact_errors(self.tracking_uri, f"{name} of the sweep cannot be read"),
+            TemporaryDirectory() as folder,
+        ):
+            path = client.download_artifacts(self.parent_id, name, folder)
+            return Path(path).read_text(encoding="utf-8")
 
     def keep_report(self, path: Path) -> None:
         """Keep the report with the sweep's own run, in place of an earlier one."""

@@ -8,21 +8,29 @@ import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from scaling.cli.inputs import reading
-from scaling.cli.outlooks import outlook_lines
+from scaling.cli.outlooks import running_forecasts
 from scaling.cli.outputs import say
 from scaling.errors import ConfigError
 
+if TYPE_CHECKING:
+    from analysis.forecasting.unfinished_runs import RunningForecast
+    from sweeps.planning.plan import SweepPlan
+
 Arguments = argparse.Namespace
+LARGEST_UPLOAD_MB = 50
 
 
 def dashboard(arguments: Arguments) -> None:
-    """Serve a live page on SOURCEs, or on every sweep of the run store, until Ctrl-C."""
-    if importlib.util.find_spec("streamlit") is None:
+    """Serve live pages on SOURCEs, or on every sweep of the run store, until Ctrl-C."""
+    missing = [name for name in ("streamlit", "plotly") if importlib.util.find_spec(name) is None]
+    if missing:
         raise ConfigError(
-            "the dashboard needs Streamlit; install it with: "
+            "the dashboard needs Streamlit and Plotly; install them with: "
             "pip install 'scaling-forecast[dashboard]'"
         )
     from scaling.sources import records_from
@@ -37,6 +45,7 @@ def dashboard(arguments: Arguments) -> None:
         "server.port": arguments.port,
         "server.headless": "true",
         "server.fileWatcherType": "none",
+        "server.maxUploadSize": LARGEST_UPLOAD_MB,
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
     }
@@ -68,13 +77,39 @@ def stored_sweeps() -> list[str]:
     return [f"mlflow:{name}" for name in sorted(found) if name not in kept_apart]
 
 
-def outlooks_of(source: str) -> Mapping[str, str]:
+def outlooks_of(source: str) -> "Mapping[str, RunningForecast]":
     """Where the running runs of a sweep are heading, by run id; nothing for a table."""
     from scaling.store.run_store import RunStore
 
     if not source.startswith("mlflow:"):
         return {}
-    return outlook_lines(RunStore.find(source.removeprefix("mlflow:")))
+    return running_forecasts(RunStore.find(source.removeprefix("mlflow:")))
+
+
+def ledger_of(source: str) -> "Mapping[str, Any] | None":
+    """Where a sweep stands against the plan that it keeps in the store, as `scaling status --json`
+    tells; None of a table, and of a sweep that keeps no plan."""
+    from scaling.cli.verbs.sweep import standing_of
+    from scaling.store.run_store import RunStore
+
+    if not source.startswith("mlflow:"):
+        return None
+    store = RunStore.find(source.removeprefix("mlflow:"))
+    page = store.page()
+    config = page.read_file("config.yaml") if page else ""
+    if not config:
+        return None
+    document: dict[str, Any] = json.loads(standing_of(_plan_of(config), store).to_json())
+    return document
+
+
+@lru_cache(maxsize=16)
+def _plan_of(config: str) -> "SweepPlan":
+    from scaling.bounded_yaml import load_yaml
+    from sweeps.config.yaml_file import config_from_mapping
+    from sweeps.planning.plan import plan_sweep
+
+    return plan_sweep(config_from_mapping(load_yaml(config), ()))
 
 
 def _require_free(host: str, port: int) -> None:

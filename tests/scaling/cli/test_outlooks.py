@@ -213,7 +213,7 @@ def test_status_dashboard_and_judge_give_one_outlook_that_sees_no_held_out_loss(
             text = capsys.readouterr().out
             assert main(["status", str(path), "--json"]) == 0
             document = json.loads(capsys.readouterr().out)
-            (shown,) = outlooks_of(f"mlflow:{plan.name}").values()
+            (shown,) = (one.line for one in outlooks_of(f"mlflow:{plan.name}").values())
             (judged,) = CurveJudge(relative_width=9.0)(store, [last.run_id]).values()
         (cell,) = [cell for cell in document["runs"] if cell["run_id"] == last.run_id]
         assert cell["outlook"].startswith("60% done, heading for ")

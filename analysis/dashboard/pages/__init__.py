@@ -1,0 +1,1 @@
+"""The pages, one module each: ``draw(page)`` and the fields of its own."""
