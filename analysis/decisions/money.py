@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HOUR = 3600.0  # seconds
+MOST_STEPS = 30  # until a budget and the speed of its best size agree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +211,37 @@ def plan_budgets(
         hardware=means,
         notes=records.told,
     )
+
+
+def budget_of_hours(
+    records: Source,
+    device_hours: float,
+    *,
+    hardware: Hardware | None = None,
+    options: ForecastOptions = DEFAULT,
+) -> float:
+    """The FLOP that so many device hours compute: the budget of which `plan_budgets` says that it
+    takes them.
+
+    Where the speed of a device follows the model size, that of the budget's own best size counts.
+    Raises ForecastError where nothing tells how fast a device is, and as `allocate` does there.
+    """
+    if not (math.isfinite(device_hours) and device_hours > 0):
+        raise ForecastError(f"{device_hours:g} device hours; give a finite number above zero")
+    records, means = records_from(records), hardware or Hardware()
+    speed = _speed(records, means)
+    if speed is None:
+        raise ForecastError(
+            f"{records.source}: no run was timed (device_seconds), so what an hour of a device "
+            "computes is not known; state the share of its peak that training reaches (--mfu .4)"
+        )
+    flops = speed.at(None) * device_hours * HOUR
+    for _ in range(MOST_STEPS if len(speed.rates) > 1 else 0):
+        (split,) = allocate(records, flops, max_params=means.max_params, options=options)
+        last, flops = flops, speed.at(split.params) * device_hours * HOUR
+        if math.isclose(flops, last, rel_tol=1e-9):
+            break
+    return flops
 
 
 def require_speed(records: Source, hardware: Hardware) -> None:

@@ -1,14 +1,14 @@
 """How to split a budget between size and tokens, with intervals from every candidate law."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.decisions.demand import Demand, demand_for, with_effective_data
-from analysis.decisions.flat_region import around_budget
+from analysis.decisions.flat_region import SizeCurve, around_budget, size_curve
 from analysis.display import Result, plain_values
 from analysis.fitting.flops_per_param_token import FlopsPerParamToken
 from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
@@ -34,6 +34,7 @@ _AROUND = (
     *("loss_at_half_size", "loss_at_twice_size"),
     *("wasted_at_half_size", "wasted_at_twice_size", "gain_of_doubling"),
 )
+_CURVE = ("flat_params", "size_curve")
 _BLANK_WHERE_UNSUPPORTED = ("params", "tokens", "loss", *_AROUND)
 
 
@@ -64,6 +65,9 @@ class OptimalSplit(Result):
     source: str  # of the runs that answered
     runs: int
     evidence: str  # what backtests say of forecasts that far
+    flat_params: Interval | None = None  # sizes that waste less than `LITTLE` of the budget
+    size_curve: SizeCurve | None = field(default=None, repr=False, compare=False)
+    """What other sizes reach, for a figure; in no document. None where no loss is told."""
     limits: tuple[Limit, ...] = ()
 
     @property
@@ -75,6 +79,10 @@ class OptimalSplit(Result):
     def shown(self, value: float) -> float:
         """``value``, a size or a number of tokens, to the digits that mean something."""
         return value if self.supported else float(f"{value:.1g}")
+
+    def _document(self) -> Any:
+        """All but the curve that a figure draws."""
+        return {k: v for k, v in super()._document().items() if k != "size_curve"}
 
     def to_frame(self) -> "DataFrame":
         """One row, as `Allocation.to_frame` has it."""
@@ -241,7 +249,7 @@ def _split(
         return split
     trained = split.shown(split.train_flops) if served else budget
     nothing: dict[str, Any] = dict.fromkeys(("params", "tokens", "flops_per_param_token"))
-    nothing |= dict.fromkeys(_AROUND)
+    nothing |= dict.fromkeys((*_AROUND, *_CURVE))
     return replace(split, **nothing, train_flops=trained)
 
 
@@ -346,6 +354,9 @@ def _losses(
             told["loss"] = float(np.exp(answer.centre[i]))
             around = around_budget(forecaster, demand, float(log_budgets[i]), weights[i])
             told["gain_of_doubling"] = float(told["loss"] * -np.expm1(around.of_doubling))
+            at_best = (float(log_budgets[i]), float(log_best[i]), float(answer.centre[i]))
+            curve, flat = size_curve(forecaster, demand, at_best, weights[i], around.of_little)
+            told |= {"size_curve": curve, "flat_params": flat}
             for name, at in zip(missed, others, strict=True):
                 if at[i, 1] <= 0 or at[i, 0] > demand.log_most:
                     continue  # serving such a model takes the whole budget, or it cannot be trained

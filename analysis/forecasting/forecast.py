@@ -21,7 +21,13 @@ import pandas as pd
 
 from analysis.forecasting.certificate import certificates
 from analysis.forecasting.ensemble import fit_members
-from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
+from analysis.forecasting.forecaster import (
+    Forecaster,
+    LogForecast,
+    laws_alone,
+    log_forecast,
+    prepare,
+)
 from analysis.forecasting.optimum import best_log_params
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import Forecast, NewRunNoise, TargetForecast, WeightReason
@@ -277,6 +283,8 @@ def _target_forecast(
         ranges[level] = holding(Interval(float(low), float(high)), centre)
     weighing, ensemble = answer.weighing, forecaster.ensemble
     names = [m.candidate.name for m in ensemble.members]
+    here = (points.log_inputs[i : i + 1], points.log_compute[i : i + 1])
+    alone = np.exp(laws_alone(forecaster, *here)[0])
     return TargetForecast(
         at=(points.asked if against else points.described)[i],
         median=None if against else centre,
@@ -302,6 +310,7 @@ def _target_forecast(
         draws=losses,
         centre=centre,
         drift=float(100 * np.expm1(answer.spread.drifted[i])),
+        law_losses={} if against else dict(zip(names, map(float, alone), strict=True)),
     )
 
 

@@ -176,6 +176,14 @@ def _answered(
     )
 
 
+def laws_alone(
+    forecaster: Forecaster, log_inputs: FloatArray, log_compute: FloatArray
+) -> FloatArray:
+    """Log loss that each law says by itself (targets, members), of runs tuned as the ladder's."""
+    values, tuning = forecaster.ensemble.values(log_inputs), forecaster.ladder.tuning
+    return values if tuning is None else values + tuning.trend(log_compute)[:, None]
+
+
 def _t_draws(draws: int, freedom: float, rng: np.random.Generator) -> FloatArray:
     """Stratified draws of Student's t: one in every slice of equal chance, in random order."""
     chances = (np.arange(draws) + 0.5) / draws

@@ -84,6 +84,9 @@ class TargetForecast:
     ladders; negative where it lies above, None in forecasts of earlier versions."""
     certificate: Certificate | None = None
     """What the runs alone allow here, whatever the law; None where nobody asked."""
+    law_losses: Mapping[str, float] = field(default_factory=dict)
+    """Candidate law -> the loss that it alone says (nats per token), before the drift of ladders;
+    nothing where the target is not supported, and in forecasts of earlier versions."""
 
     @property
     def supported(self) -> bool:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from analysis.decisions.by_approach import SHARED_BIAS
+from analysis.decisions.flat_region import LITTLE
 from analysis.decisions.money import BudgetPlan
+from analysis.decisions.optimal_split import OptimalSplit
 from analysis.intervals import interval_at
 from analysis.report.decision import told_loss
 from analysis.report.summary import NOT_SUPPORTED
@@ -63,10 +65,20 @@ def wrong_size_table(plan: BudgetPlan) -> Table:
             else percent_in_words(100 * (at / split.loss - 1), signed=True)
             for at in (split.loss_at_half_size, split.loss_at_twice_size)
         ]
-        rows.append((budget, rises[0], wasted[0], rises[1], wasted[1]))
+        rows.append((budget, rises[0], wasted[0], rises[1], wasted[1], _flat(split)))
     money = f" ({plan.currency})" if plan.currency else ""
-    head = ("Loss at half the size", f"Wasted{money}", "At twice the size", f"Wasted then{money}")
+    head = (
+        *("Loss at half the size", f"Wasted{money}", "At twice the size", f"Wasted then{money}"),
+        f"Sizes that waste less than {100 * LITTLE:g}%",
+    )
     return _without_empty(("Budget", *head), rows)
+
+
+def _flat(split: OptimalSplit) -> str:
+    """The sizes that are nearly as good as the best."""
+    return (
+        DASH if split.flat_params is None else " to ".join(map(count_in_words, split.flat_params))
+    )
 
 
 def built_table(plan: BudgetPlan) -> Table:

@@ -6,6 +6,7 @@ from analysis.approaches.side_by_side import power_text
 from analysis.decisions.budget_for_loss import BudgetForLoss
 from analysis.decisions.buildable import BuildableShape
 from analysis.decisions.by_approach import SHARED_BIAS
+from analysis.decisions.flat_region import LITTLE
 from analysis.decisions.money import BudgetPlan, PlannedBudget
 from analysis.decisions.optimal_split import Allocation, OptimalSplit
 from analysis.intervals import telling_digits
@@ -124,7 +125,17 @@ def _losses(splits: Sequence[OptimalSplit]) -> list[Block]:
         Table([*header, "at half the size", "at twice", "with twice the budget"], rows),
         "intervals are of the loss of a new run; the columns behind them are what a wrong size "
         "costs, and what a doubling gains",
+        *(f"{split.budget:.{digits}g} FLOP: {told}" for split in splits if (told := flat(split))),
     ]
+
+
+def flat(split: OptimalSplit) -> str:
+    """Which sizes are nearly as good as the best, in a phrase; nothing where that is not told."""
+    ends = split.flat_params
+    if ends is None or split.params is None:
+        return ""
+    low, high = (f"{count_in_words(end)} ({end / split.params:.2g} of the best)" for end in ends)
+    return f"models of {low} to {high} parameters waste less than {100 * LITTLE:g}% of it"
 
 
 def splits_blocks(splits: Sequence[OptimalSplit], beside: Sequence[Block] = ()) -> list[Block]:

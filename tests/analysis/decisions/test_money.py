@@ -10,6 +10,7 @@ import pytest
 
 from analysis import ForecastOptions, Hardware, allocate, plan_budgets
 from analysis.decisions.buildable import shape_rule
+from analysis.decisions.money import budget_of_hours
 from analysis.decisions.speed import measured_speed
 from scaling import Price, laws
 from scaling.errors import ForecastError
@@ -37,6 +38,45 @@ def test_hours_money_energy_and_days_follow_from_the_flop(ladder):
     assert planned.energy_kwh == pytest.approx(0.7 * hours, rel=1e-12)
     assert planned.wall_hours == pytest.approx(hours / 8, rel=1e-12)
     assert planned.wasted_cost_at_half_size == planned.cost * planned.split.wasted_at_half_size
+
+
+def test_the_budget_of_so_many_hours_takes_those_hours(ladder):
+    flops = budget_of_hours(ladder, 500, hardware=STATED, options=FEW)
+    (planned,) = plan_budgets(ladder, flops, hardware=STATED, options=FEW)
+    assert planned.device_hours == pytest.approx(500, rel=1e-9)
+    with pytest.raises(ForecastError, match="no run was timed"):
+        budget_of_hours(ladder, 500, options=FEW)
+    with pytest.raises(ForecastError, match="above zero"):
+        budget_of_hours(ladder, -1, hardware=STATED, options=FEW)
+
+
+def test_hours_of_measured_devices_count_the_speed_of_the_best_size(ladder):
+    """Small models keep a device less busy, so the speed depends on what the hours buy."""
+    n, c = ladder.column("params"), ladder.column("train_flops")
+    rate = 1e14 * (n / n.max()) ** 0.3
+    timed = records_from_table(ladder.table.assign(device_seconds=c / rate), source="timed")
+    hours = 0.2 * float(c.max()) / 1e14 / 3600  # of a budget inside the measured sizes
+    flops = budget_of_hours(timed, hours, options=FEW)
+    (planned,) = plan_budgets(timed, flops, options=FEW)
+    assert planned.split.params < n.max()
+    assert planned.device_hours == pytest.approx(hours, rel=1e-8)
+
+
+def test_sizes_in_the_flat_region_waste_less_than_a_twentieth_and_those_outside_more():
+    runs = isoflop_runs(np.geomspace(1e18, 1e20, 5), [0.25, 0.5, 1.0, 2.0, 4.0], LAW)
+    exact = simulate_records(LAW, runs)
+    (split,) = allocate(exact, 1e20, options=replace(FEW, law="chinchilla"))
+    assert split.flat_params.low < split.params < split.flat_params.high
+    n = LAW.optimal_params(0.95e20)
+    as_good = float(LAW.loss(n, 0.95e20 / 6 / n))  # of the best size with a twentieth less
+    for size in split.flat_params:
+        # the region's ends are told apart by a thirty-second of a doubling
+        assert float(LAW.loss(size, 1e20 / 6 / size)) == pytest.approx(as_good, rel=2e-4)
+    curve = split.size_curve
+    at = [np.interp(np.log(split.params * f), np.log(curve.params), curve.loss) for f in (0.5, 2)]
+    # a chord of so short a step lies by less than this above the curve
+    assert at == pytest.approx([split.loss_at_half_size, split.loss_at_twice_size], rel=1e-5)
+    assert "size_curve" not in json.loads(split.to_json())
 
 
 def test_a_plan_splits_budgets_as_allocate_does(ladder):

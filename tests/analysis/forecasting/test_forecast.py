@@ -418,3 +418,13 @@ def test_a_constant_that_cannot_be_held_is_refused(how, said):
     records = records_from_table(pd.DataFrame({"train_flops": x, "loss": 1.9 + 900 * x**-0.16}))
     with pytest.raises((ForecastError, FitError), match=said):
         forecast(records, Targets.flops(1e21), options=ForecastOptions(draws=200, **how))
+
+
+def test_the_median_is_what_the_laws_say_alone_by_their_weights_less_the_drift(ladder, answer):
+    assert all(target.supported for target in answer.targets)
+    for target in answer.targets:
+        together = sum(w * np.log(target.law_losses[k]) for k, w in target.weights.items())
+        # equal but for rounding
+        assert target.median * (1 + target.drift / 100) == pytest.approx(np.exp(together), rel=1e-9)
+    (far,) = forecast(ladder, Targets.flops(1e24)).targets
+    assert not far.supported and not far.law_losses
