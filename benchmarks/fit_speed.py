@@ -28,10 +28,10 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
 
-from analysis.fitting.bootstrap import bootstrap, cluster_counts  # noqa: E402
 from analysis.fitting.fit import fit_as_asked  # noqa: E402
-from analysis.fitting.law_on_runs import model_of  # noqa: E402
-from analysis.fitting.penalties import penalty_named  # noqa: E402
+from analysis.fitting.minimising.law_on_runs import model_of  # noqa: E402
+from analysis.fitting.minimising.penalties import penalty_named  # noqa: E402
+from analysis.fitting.refits.bootstrap import bootstrap, cluster_counts  # noqa: E402
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, read_records  # noqa: E402
 from scaling.simulate import simulate_records  # noqa: E402
@@ -135,7 +135,7 @@ def side_by_side(records: Records, loop_refits: int) -> dict:
 
 def replayed_counts(labels: np.ndarray, runs: int, rng: np.random.Generator) -> np.ndarray:
     """The counts of the batch's first draws: the bootstrap draws them chunk by chunk."""
-    from analysis.fitting import bootstrap
+    from analysis.fitting.refits import bootstrap
 
     chunk = max(1, bootstrap._CHUNK_ELEMENTS // runs)
     return cluster_counts(labels, runs, chunk, rng)

@@ -19,7 +19,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import load_config
 from sweeps.planning.plan import plan_sweep

@@ -8,7 +8,7 @@ import pandas as pd
 
 from scaling.errors import RecordError
 from scaling.records import Records, read_records, records_from_table
-from scaling.store.tracking_uri import without_credentials
+from scaling.store.connection.tracking_uri import without_credentials
 from scaling.tables.reading import Reading
 
 Source: TypeAlias = Records | pd.DataFrame | str | os.PathLike[str]

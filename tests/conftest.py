@@ -65,7 +65,7 @@ def eventually() -> Callable[[Callable[[], Any]], Any]:
 @pytest.fixture(scope="session")
 def _empty_database(tmp_path_factory) -> Path:
     """A database of MLflow without runs: making one takes seconds, copying it none."""
-    from scaling.store.mlflow_client import connect
+    from scaling.store.connection.mlflow_client import connect
 
     path = tmp_path_factory.mktemp("database") / "mlflow.db"
     connect(f"sqlite:///{path}").search_experiments()

@@ -49,10 +49,12 @@ MOST_ROOMS = {"analysis": 14, "sweeps": 13}
 LONGEST_FILE = 450  # lines
 LONGEST_FUNCTION = 60  # lines
 LONG_FOR_A_REASON = {
-    "analysis/fitting/newton.py:minimise": "one loop whose arrays shrink together as fits end",
+    "analysis/fitting/minimising/newton.py:minimise": (
+        "one loop whose arrays shrink together as fits end"
+    ),
 }
 ENGINES = {
-    "mlflow": "scaling/store/mlflow_client.py",
+    "mlflow": "scaling/store/connection/mlflow_client.py",
     "lmfit": "analysis/fitting/lmfit_bridge.py",
     "streamlit": "analysis/dashboard",  # a folder: pages are made of nothing else
     "plotly": "analysis/dashboard",

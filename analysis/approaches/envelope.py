@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.display import Result
-from analysis.fitting.signal import require_signal
+from analysis.fitting.measurements.signal import require_signal
 from analysis.intervals import LEVEL, Interval
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray, IntArray

@@ -16,10 +16,10 @@ import numpy as np
 from scipy.special import ndtri
 
 from analysis.display import Result
+from analysis.fitting.measurements.signal import require_signal
+from analysis.fitting.measurements.validation_luck import evaluation_stderr
 from analysis.fitting.policy import fit_with_free_floor
 from analysis.fitting.result import Fit, FitStatus
-from analysis.fitting.signal import require_signal
-from analysis.fitting.validation_luck import evaluation_stderr
 from analysis.intervals import LEVEL, Interval
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.display import DrawnResult
-from analysis.fitting.bootstrap import WEBB_POINTS
-from analysis.fitting.signal import require_signal
+from analysis.fitting.measurements.signal import require_signal
+from analysis.fitting.refits.bootstrap import WEBB_POINTS
 from analysis.intervals import LEVEL, Interval, interval_columns
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray

@@ -16,7 +16,10 @@ import numpy as np
 from analysis.approaches.envelope import EnvelopeFit, fit_envelope
 from analysis.approaches.isoflop import IsoflopFit, fit_isoflop
 from analysis.decisions.optimal_split import OptimalSplit
-from analysis.fitting.flops_per_param_token import FlopsPerParamToken, flops_per_param_token
+from analysis.fitting.measurements.flops_per_param_token import (
+    FlopsPerParamToken,
+    flops_per_param_token,
+)
 from analysis.fitting.policy import fit_law
 from analysis.fitting.result import Fit
 from analysis.intervals import Interval

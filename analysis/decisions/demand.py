@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.fitting.fit import fit_as_asked
-from analysis.fitting.flops_per_param_token import FlopsPerParamToken
+from analysis.fitting.measurements.flops_per_param_token import FlopsPerParamToken
 from analysis.forecasting.ensemble import Ensemble, MemberFit
 from analysis.forecasting.forecaster import Forecaster
 from analysis.forecasting.optimum import best_for_law, best_log_params

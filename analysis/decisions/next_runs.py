@@ -23,7 +23,7 @@ from analysis.decisions.run_design import (
 )
 from analysis.decisions.runs_on_offer import RunOnOffer, as_choices, offer_of_table
 from analysis.display import Result
-from analysis.fitting.reach import WIDEST, too_far
+from analysis.fitting.measurements.reach import WIDEST, too_far
 from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.optimum import best_log_params

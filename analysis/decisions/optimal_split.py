@@ -10,7 +10,7 @@ import numpy.typing as npt
 from analysis.decisions.demand import Demand, demand_for, with_effective_data
 from analysis.decisions.flat_region import SizeCurve, around_budget, size_curve
 from analysis.display import Result, plain_values
-from analysis.fitting.flops_per_param_token import FlopsPerParamToken
+from analysis.fitting.measurements.flops_per_param_token import FlopsPerParamToken
 from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.options import DEFAULT, ForecastOptions

@@ -4,13 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.fitting.bootstrap import Resampling
-from analysis.fitting.ceiling import floor_below, highest_floor
 from analysis.fitting.free import fit_free
 from analysis.fitting.lmfit_bridge import Bounds, checked_bounds
-from analysis.fitting.penalties import Penalty
+from analysis.fitting.minimising.penalties import Penalty
 from analysis.fitting.problem import Problem
-from analysis.fitting.replicas import Edges, bootstrap_limits, draw, of_converged, violated, within
+from analysis.fitting.refits.bootstrap import Resampling
+from analysis.fitting.refits.ceiling import floor_below, highest_floor
+from analysis.fitting.refits.replicas import (
+    Edges,
+    bootstrap_limits,
+    draw,
+    of_converged,
+    violated,
+    within,
+)
 from analysis.fitting.result import Fit, FitStatus
 from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode

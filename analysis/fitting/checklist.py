@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from analysis.fitting.lmfit_bridge import tied_constants
-from analysis.fitting.models.coordinates import Model
-from analysis.fitting.newton import minimise, whitening
-from analysis.fitting.penalties import Penalty
+from analysis.fitting.minimising.models.coordinates import Model
+from analysis.fitting.minimising.newton import minimise, whitening
+from analysis.fitting.minimising.penalties import Penalty
 from analysis.fitting.problem import Problem, pose_again
 from analysis.fitting.result import Fit
 from analysis.fitting.search import find_optimum, search_stages

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.fitting.bootstrap import Resampling
 from analysis.fitting.bounded import fit_bounded
-from analysis.fitting.ceiling import highest_floor
 from analysis.fitting.checklist import checklist_card
 from analysis.fitting.free import fit_free
 from analysis.fitting.lmfit_bridge import Bounds, tied_constants
-from analysis.fitting.penalties import Penalty, penalty_named
+from analysis.fitting.minimising.penalties import Penalty, penalty_named
 from analysis.fitting.prediction import checked_level
 from analysis.fitting.problem import Problem, pose, weights_in_words
-from analysis.fitting.replicas import FEWEST_RESAMPLES
+from analysis.fitting.refits.bootstrap import Resampling
+from analysis.fitting.refits.ceiling import highest_floor
+from analysis.fitting.refits.replicas import FEWEST_RESAMPLES
 from analysis.fitting.result import Fit
 from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray
@@ -53,10 +53,10 @@ def fit_as_asked(
     """The best fit, with bootstrap draws, by the caller's choices (`fit_law` makes them itself).
 
     ``objective``: huber, least_squares, absolute, raw_least_squares or asymmetric (see
-    `analysis.fitting.penalties`); ``fix`` holds constants at values, ``bounds`` keeps them between
-    two, ``expressions`` ties them to others ("beta": "alpha"). ``x`` names the column that stands
-    for the input of a one-input law. ``weights``: "stderr" (inverse squared relative loss_stderr),
-    "compute" (rising with train_flops), the name of a column, or one number a run.
+    `analysis.fitting.minimising.penalties`); ``fix`` holds constants at values, ``bounds`` keeps
+    them between two, ``expressions`` ties them to others ("beta": "alpha"). ``x`` names the
+    column that is a one-input law's input. ``weights``: "stderr" (inverse squared relative
+    loss_stderr), "compute" (rising with train_flops), the name of a column, or one number a run.
 
     ``bootstrap`` draws resample configurations (all seeds of equal inputs together), or the
     groups of the column ``cluster``, such as "trunk". ``confidence_level`` is the level of the

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.fitting.bootstrap import Draws, Resampling
-from analysis.fitting.ceiling import ABOVE_MEASURED, exceeds, floor_below
 from analysis.fitting.identifiability import judge
-from analysis.fitting.models.coordinates import Model
-from analysis.fitting.penalties import Penalty
+from analysis.fitting.measurements.reach import reach_of
+from analysis.fitting.minimising.models.coordinates import Model
+from analysis.fitting.minimising.penalties import Penalty
 from analysis.fitting.problem import Problem
-from analysis.fitting.reach import reach_of
-from analysis.fitting.replicas import bootstrap_limits, draw, of_converged, within
+from analysis.fitting.refits.bootstrap import Draws, Resampling
+from analysis.fitting.refits.ceiling import ABOVE_MEASURED, exceeds, floor_below
+from analysis.fitting.refits.replicas import bootstrap_limits, draw, of_converged, within
 from analysis.fitting.result import Fit, FitStatus
 from analysis.fitting.search import Optimum, find_optimum
 from scaling.arrays import FloatArray

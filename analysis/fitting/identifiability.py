@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.fitting.models.coordinates import Model
-from analysis.fitting.newton import minimise, whitening
-from analysis.fitting.penalties import Penalty
+from analysis.fitting.minimising.models.coordinates import Model
+from analysis.fitting.minimising.newton import minimise, whitening
+from analysis.fitting.minimising.penalties import Penalty
 from analysis.fitting.problem import Problem
 from analysis.fitting.result import FitStatus
 from analysis.fitting.search import Optimum, search_stages

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fitting.models.coordinates import Tie
-from analysis.fitting.penalties import Penalty
+from analysis.fitting.minimising.models.coordinates import Tie
+from analysis.fitting.minimising.penalties import Penalty
 from analysis.fitting.problem import pose_again
 from analysis.fitting.result import Fit
 from analysis.intervals import Interval

@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fitting.bootstrap import FEWEST_CLUSTERS_FOR_PAIRS
-from analysis.fitting.ceiling import ABOVE_MEASURED
 from analysis.fitting.checklist import checklist_card
 from analysis.fitting.fit import fit_as_asked
-from analysis.fitting.frontier import unbeaten_runs
 from analysis.fitting.lmfit_bridge import Bounds, tied_constants
+from analysis.fitting.measurements.frontier import unbeaten_runs
+from analysis.fitting.measurements.signal import require_signal
+from analysis.fitting.measurements.validation_luck import shared_luck
 from analysis.fitting.problem import pose
+from analysis.fitting.refits.bootstrap import FEWEST_CLUSTERS_FOR_PAIRS
+from analysis.fitting.refits.ceiling import ABOVE_MEASURED
 from analysis.fitting.result import Choice, Fit
-from analysis.fitting.signal import require_signal
-from analysis.fitting.validation_luck import shared_luck
 from analysis.intervals import LEVEL
 from analysis.tuning.screening import screen
 from scaling.answerable import (

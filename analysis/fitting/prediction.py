@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.display import Result
-from analysis.fitting.flops_per_param_token import USUAL
-from analysis.fitting.reach import WIDEST, Reach, too_far
+from analysis.fitting.measurements.flops_per_param_token import USUAL
+from analysis.fitting.measurements.reach import WIDEST, Reach, too_far
 from analysis.intervals import Interval, interval_columns
 from scaling.answerable import ROUNDING
 from scaling.arrays import FloatArray

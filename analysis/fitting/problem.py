@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.fitting.law_on_runs import model_of
-from analysis.fitting.models.coordinates import Model, Tie
+from analysis.fitting.minimising.law_on_runs import model_of
+from analysis.fitting.minimising.models.coordinates import Model, Tie
 from analysis.fitting.result import Fit
 from analysis.tuning.rungs import health_limits
 from analysis.tuning.screening import screen

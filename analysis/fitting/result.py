@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.display import DrawnResult
+from analysis.fitting.measurements.reach import Reach
 from analysis.fitting.prediction import LawPrediction, checked_level, intervals_of, predicted
-from analysis.fitting.reach import Reach
 from analysis.intervals import Interval, interval_columns
 from scaling.errors import FitError
 from scaling.laws.base import Law

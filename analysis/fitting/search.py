@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fitting.models.coordinates import Model
-from analysis.fitting.models.sum_of_powers import SumOfPowers
-from analysis.fitting.newton import Solution, minimise, whitening
-from analysis.fitting.penalties import Penalty
+from analysis.fitting.minimising.models.coordinates import Model
+from analysis.fitting.minimising.models.sum_of_powers import SumOfPowers
+from analysis.fitting.minimising.newton import Solution, minimise, whitening
+from analysis.fitting.minimising.penalties import Penalty
 from analysis.fitting.problem import Problem
 from analysis.fitting.result import Search
 from scaling.arrays import FloatArray

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fitting.flops_per_param_token import (
+from analysis.fitting.measurements.flops_per_param_token import (
     USUAL,
     FlopsPerParamToken,
     flops_per_param_token,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.display import DrawnResult
-from analysis.fitting.flops_per_param_token import FlopsPerParamToken
+from analysis.fitting.measurements.flops_per_param_token import FlopsPerParamToken
 from analysis.forecasting.certificate import Certificate
 from analysis.intervals import Interval, interval_columns, intervals_from, outwards
 from scaling.arrays import FloatArray

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from analysis.fitting.reach import WIDEST, too_far
-from analysis.fitting.signal import no_signal
+from analysis.fitting.measurements.reach import WIDEST, too_far
+from analysis.fitting.measurements.signal import no_signal
 from analysis.forecasting.ensemble import Ensemble
 from analysis.forecasting.forecaster import Forecaster, LogForecast
 from analysis.forecasting.ladder import Ladder
@@ -20,13 +20,13 @@ STEEP_EXPONENT = 0.6
 def supported(forecaster: Forecaster, answer: LogForecast) -> BoolArray:
     """Whether each target (targets,) has support enough for its median to be read as a number.
 
-    All five must hold: the losses follow the sizes of their runs (`analysis.fitting.signal`); the
-    target lies beyond the runs by at most one and a half times what they span (in decades of
-    compute, or of the one input); a backtest reached at least a quarter of that distance, or the
-    distance is at most half the span; backtests as far out missed by no more than half the width
-    that is allowed; the 90% interval is no wider than a factor of 1.5. Otherwise only the interval
-    should be read, as an order of magnitude. A split and a budget for a loss are held to the same
-    rule, at the run that they name, and to `too_wide`.
+    All five must hold: the losses follow the sizes of their runs
+    (`analysis.fitting.measurements.signal`); the target lies beyond the runs by at most one and a
+    half times what they span (in decades of compute, or of the one input); a backtest reached at
+    least a quarter of that distance, or the distance is at most half the span; backtests as far out
+    missed by no more than half the width that is allowed; the 90% interval is no wider than a
+    factor of 1.5. Otherwise only the interval should be read, as an order of magnitude. A split and
+    a budget for a loss are held to the same rule, at the run that they name, and to `too_wide`.
     """
     return np.array([not found for found in target_limits(forecaster, answer)], dtype=bool)
 

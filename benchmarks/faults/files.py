@@ -158,7 +158,7 @@ def tag(whole: Store, folder: Path, rng: np.random.Generator) -> tuple[str, str]
 
 def spool(whole: Store, folder: Path, rng: np.random.Generator) -> tuple[str, str]:
     """One of three spools: what is whole in it and the two others arrive, and nothing else."""
-    from scaling.store.spool import Spool, left_behind, ship
+    from scaling.store.connection.spool import Spool, left_behind, ship
 
     folder.mkdir()
     written = {}
@@ -201,7 +201,7 @@ def _is_cut(content: bytes) -> bool:
 
 def cache(whole: Store, folder: Path, rng: np.random.Generator) -> tuple[str, str]:
     """The cache of ended runs: it is believed where it is whole, and else made anew."""
-    from scaling.store import cache as store_cache
+    from scaling.store.tags import cache as store_cache
 
     store = whole.copy(folder)
     written, store_cache._WORTH_WRITING = store_cache._WORTH_WRITING, 1
@@ -217,7 +217,7 @@ def cache(whole: Store, folder: Path, rng: np.random.Generator) -> tuple[str, st
 
 def lock(whole: Store, folder: Path, rng: np.random.Generator) -> tuple[str, str]:
     """The lock of a driver, free or held, and what a driver elsewhere has said of itself."""
-    from scaling.store.state_folder import state_folder
+    from scaling.store.connection.state_folder import state_folder
     from sweeps.running.driver_lock import DriverLock, is_driven
 
     said = str(HOSTILE[int(rng.integers(len(HOSTILE)))])

@@ -152,7 +152,7 @@ class Case:
 
     def run_of(self, name: str) -> tuple[Any, str, str]:
         """MLflow's client, the id of the run that is a seal, and of its experiment."""
-        from scaling.store.mlflow_client import connect
+        from scaling.store.connection.mlflow_client import connect
 
         client = connect(os.environ["MLFLOW_TRACKING_URI"])
         found = client.get_experiment_by_name("sealed-forecasts").experiment_id

@@ -328,7 +328,7 @@ def _edited_run_before_anybody_verified_it(case: Case) -> Ending:
 
 def _edit_record(case: Case, *, metric: bool) -> None:
     """Another loss in the record of the run with the right digest; in its metric, too."""
-    from scaling.store.run_writer import record_json
+    from scaling.store.one_run.run_writer import record_json
 
     database, loss = case.folder / "mlflow.db", case.loss * 0.9
     with closing(sqlite3.connect(database)) as connection:

@@ -42,7 +42,7 @@ def _late_by_a_table_with_times(case: Case) -> Ending:
 
 @must("noticed")
 def _late_between_a_deleted_try_and_the_next(case: Case) -> Ending:
-    from scaling.store.mlflow_client import connect
+    from scaling.store.connection.mlflow_client import connect
     from scaling.store.run_store import RunStore
 
     case.land()

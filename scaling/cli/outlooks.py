@@ -10,8 +10,8 @@ from scaling.words import counted
 
 if TYPE_CHECKING:
     from analysis.forecasting.unfinished_runs import RunningForecast
+    from scaling.store.one_run.settlement import Settlement
     from scaling.store.run_store import RunStore
-    from scaling.store.settlement import Settlement
     from sweeps.planning.plan import SweepPlan
 
 _AHEAD = 10.0  # times the largest run: the forecast that MLflow's pages show
@@ -44,7 +44,7 @@ class CurveJudge:
     def __call__(self, store: "RunStore", run_ids: Sequence[str]) -> "Mapping[str, Settlement]":
         """By run id, those of the runs whose interval is narrower than that."""
         from analysis.forecasting.unfinished_runs import outlooks
-        from scaling.store.settlement import Settlement
+        from scaling.store.one_run.settlement import Settlement
 
         found = outlooks(store, run_ids, settled_width=self.relative_width / 2)
         return {

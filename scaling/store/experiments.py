@@ -6,11 +6,11 @@ from typing import Any
 
 from scaling.errors import NotStoredError, StoreError
 from scaling.names import SEALS
-from scaling.store.database import Content, content_of, sqlite_file
-from scaling.store.mlflow_client import connect, is_taken, no_answer, one_line_errors
-from scaling.store.run_state import EXPERIMENT_KIND, KIND
-from scaling.store.sql_reads import experiments, or_slowly, run_times, speaks_sql
-from scaling.store.tracking_uri import without_credentials
+from scaling.store.connection.database import Content, content_of, sqlite_file
+from scaling.store.connection.mlflow_client import connect, is_taken, no_answer, one_line_errors
+from scaling.store.connection.sql_reads import experiments, or_slowly, run_times, speaks_sql
+from scaling.store.connection.tracking_uri import without_credentials
+from scaling.store.one_run.run_state import EXPERIMENT_KIND, KIND
 from scaling.tables.notes import quoted
 
 _SHOWN = 12  # experiments that a sentence names

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scaling.store.mlflow_client import connect, one_line_errors, pages
+from scaling.store.connection.mlflow_client import connect, one_line_errors, pages
 
 
 def foreign_rows(tracking_uri: str, experiment_id: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import pandas as pd
 from scaling.columns import COLUMNS
 from scaling.errors import RecordError, StoreError
 from scaling.records import Records
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 from scaling.tables.notes import quoted
 from scaling.tables.statuses import unknown_words

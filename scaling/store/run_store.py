@@ -3,7 +3,8 @@
 Each run carries its whole record as one JSON tag beside the params and metrics that people look at
 in MLflow's own pages, so that thousands of runs are read by a paged query, without a call per run;
 what has ended is kept in a local cache. Runs are children of one parent run, the sweep's. What a
-run writes passes through a local spool (`scaling.store.spool`), so that training never waits.
+run writes passes through a local spool (`scaling.store.connection.spool`), so that
+training never waits.
 """
 
 import hashlib
@@ -17,18 +18,25 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.errors import StoreError
 from scaling.names import checked_name
-from scaling.store.cache import EXCLUDED, Try, read_tries
-from scaling.store.experiments import found_experiment, opened_experiment
-from scaling.store.foreign_runs import foreign_rows
-from scaling.store.mlflow_client import (
+from scaling.store.connection.mlflow_client import (
     connect,
     log_batches,
     no_answer,
     one_line_errors,
     sender,
 )
-from scaling.store.notices import tell
-from scaling.store.run_state import (
+from scaling.store.connection.notices import tell
+from scaling.store.connection.spool import Shipper, Spool, Unavailable, left_behind, ship
+from scaling.store.connection.sql_reads import curve_points, or_slowly, run_tags, speaks_sql
+from scaling.store.connection.state_folder import state_folder
+from scaling.store.connection.tracking_uri import (
+    resolve_tracking_uri,
+    without_credentials,
+    without_secrets,
+)
+from scaling.store.experiments import found_experiment, opened_experiment
+from scaling.store.foreign_runs import foreign_rows
+from scaling.store.one_run.run_state import (
     DRIVER,
     KIND,
     PARENT,
@@ -39,7 +47,7 @@ from scaling.store.run_state import (
     Fact,
     RunState,
 )
-from scaling.store.run_writer import (
+from scaling.store.one_run.run_writer import (
     MLFLOW_STATUS,
     RunWriter,
     as_params,
@@ -48,14 +56,11 @@ from scaling.store.run_writer import (
     origin_tags,
     record_tags,
 )
-from scaling.store.settlement import Settlement
-from scaling.store.spool import Shipper, Spool, Unavailable, left_behind, ship
-from scaling.store.sql_reads import curve_points, or_slowly, run_tags, speaks_sql
-from scaling.store.state_folder import state_folder
+from scaling.store.one_run.settlement import Settlement
+from scaling.store.one_run.tracebacks import PREFIX, traceback_of, traceback_tags
 from scaling.store.sweep_page import SweepPage
-from scaling.store.tracebacks import PREFIX, traceback_of, traceback_tags
-from scaling.store.tracking_uri import resolve_tracking_uri, without_credentials, without_secrets
-from scaling.store.tries import state_of, tries_by_run, try_that_counts
+from scaling.store.tags.cache import EXCLUDED, Try, read_tries
+from scaling.store.tags.tries import state_of, tries_by_run, try_that_counts
 
 if TYPE_CHECKING:
     import pandas as pd

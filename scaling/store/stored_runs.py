@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from scaling.records import Records
+from scaling.store.connection.mlflow_client import connect, one_line_errors, pages
 from scaling.store.import_runs import IMPORTED
-from scaling.store.mlflow_client import connect, one_line_errors, pages
-from scaling.store.readable import record_text
-from scaling.store.run_state import KIND, RUN_ID
+from scaling.store.one_run.run_state import KIND, RUN_ID
 from scaling.store.run_store import RunStore
+from scaling.store.tags.readable import record_text
 
 _LOSS = "final.loss"
 _YEAR_2001 = 1e9  # seconds since 1970; a number below is no time of a run

@@ -14,13 +14,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scaling.store.cache import Try, read_tries
-from scaling.store.digests import DamagedError, with_digest, without_digest
-from scaling.store.mlflow_client import artifact_errors, connect, log_batches, one_line_errors
-from scaling.store.run_state import EXPERIMENT_KIND, RunState
-from scaling.store.run_writer import now_ms
-from scaling.store.tracking_uri import without_credentials
-from scaling.store.tries import state_of, tries_by_run, try_that_counts
+from scaling.store.connection.digests import DamagedError, with_digest, without_digest
+from scaling.store.connection.mlflow_client import (
+    artifact_errors,
+    connect,
+    log_batches,
+    one_line_errors,
+)
+from scaling.store.connection.tracking_uri import without_credentials
+from scaling.store.one_run.run_state import EXPERIMENT_KIND, RunState
+from scaling.store.one_run.run_writer import now_ms
+from scaling.store.tags.cache import Try, read_tries
+from scaling.store.tags.tries import state_of, tries_by_run, try_that_counts
 
 DESCRIPTION = "mlflow.note.content"
 REPORT = "report.html"  # the name of the report among the files of the sweep's own run

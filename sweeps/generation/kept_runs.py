@@ -9,10 +9,10 @@ import torch
 
 from scaling.errors import ConfigError
 from scaling.sources import STORED
+from scaling.store.connection.tracking_uri import resolve_tracking_uri
 from scaling.store.experiments import sweep_ids
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
-from scaling.store.tracking_uri import resolve_tracking_uri
 from scaling.tables.notes import printable
 from scaling.words import counted
 from sweeps.data.documents.tensor_files import SUFFIX

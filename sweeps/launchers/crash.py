@@ -4,7 +4,7 @@ import traceback
 from dataclasses import dataclass
 
 from scaling.errors import ScalingError
-from scaling.store.tracking_uri import without_secrets
+from scaling.store.connection.tracking_uri import without_secrets
 
 _LONGEST = 300
 _ALLOCATION = "DefaultCPUAllocator"  # torch has no exception of its own for a host's memory

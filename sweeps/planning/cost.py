@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from scaling.errors import ConfigError
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from sweeps.config.sweep import BudgetConfig
 from sweeps.planning.exclusions import excluded_runs, final_states
 from sweeps.planning.packing import runs_with_states

@@ -1,7 +1,7 @@
 """Which planned runs are not trained: left out by the config, or ended for good."""
 
 from scaling.errors import ConfigError
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from sweeps.config.launch import LaunchConfig
 from sweeps.planning.plan import SweepPlan
 

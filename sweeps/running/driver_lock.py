@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO
 
 from scaling.errors import ScalingError, StoreError
-from scaling.store.notices import tell
+from scaling.store.connection.notices import tell
+from scaling.store.connection.state_folder import not_writable, state_folder
 from scaling.store.run_store import RunStore
-from scaling.store.state_folder import not_writable, state_folder
 
 _RENEWED_SECONDS = 30.0
 _STALE_SECONDS = 120.0

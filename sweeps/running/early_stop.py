@@ -15,9 +15,9 @@ from contextlib import suppress
 from typing import Protocol
 
 from scaling.errors import StoreError
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
+from scaling.store.one_run.settlement import Settlement
 from scaling.store.run_store import RunStore
-from scaling.store.settlement import Settlement
 from sweeps.launchers.base import Happening, TaskMessage
 from sweeps.launchers.crash import Crash
 from sweeps.running.task import Task

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from sweeps.planning.run_plan import RunPlan
 
 

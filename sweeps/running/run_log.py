@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from scaling.columns import NATS_PER_TOKEN
-from scaling.store.run_state import RunState
-from scaling.store.run_writer import RunWriter
-from scaling.store.settlement import Settlement
+from scaling.store.one_run.run_state import RunState
+from scaling.store.one_run.run_writer import RunWriter
+from scaling.store.one_run.settlement import Settlement
 from sweeps.launchers.crash import Crash
 from sweeps.planning.run_plan import RunPlan
 from sweeps.running.early_stop import OutcomeSettled, StopRequests

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from scaling.errors import StoreError
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 from scaling.words import counted
 from sweeps.config.launch import LaunchConfig

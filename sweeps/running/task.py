@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.errors import CorpusError
+from scaling.store.connection.state_folder import state_dir
 from scaling.store.run_store import RunStore
-from scaling.store.state_folder import state_dir
 from sweeps.config.data import DataConfig
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.probes import ProbesConfig

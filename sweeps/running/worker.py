@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from scaling.errors import CorpusError
-from scaling.store.state_folder import keep_state_in
+from scaling.store.connection.state_folder import keep_state_in
 from sweeps.launchers.crash import Crash
 from sweeps.multi_device.shared_training import SharedTraining, other_ranks
 from sweeps.planning.run_plan import RunPlan

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.words import counted
 from sweeps.planning.text import duration, table
 from sweeps.status.ledger import RunStanding, SweepStanding

@@ -1,6 +1,6 @@
 """A run store without MLflow, for tests of what writes to one; it keeps the contract of stores."""
 
-from scaling.store.run_state import RANK, RunState
+from scaling.store.one_run.run_state import RANK, RunState
 
 
 class MemoryStore:

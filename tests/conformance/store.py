@@ -1,8 +1,8 @@
 """What every run store keeps for a driver and its workers. Subclass StoreContract, and give a
 fixture `store`: one in which nothing is stored."""
 
-from scaling.store.run_state import RunState
-from scaling.store.settlement import Settlement
+from scaling.store.one_run.run_state import RunState
+from scaling.store.one_run.settlement import Settlement
 
 FACTS = {"width": 32, "depth": 1, "seed": 7, "recipe": "tiny/1"}
 RECORD = {"loss": 2.0 / 3.0, "params": 12_345, "tokens": 1e6, "train_flops": 7.5e10}

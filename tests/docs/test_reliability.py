@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.faults.__main__ import fault_classes
-from scaling.store import database, mlflow_client, patience
+from scaling.store.connection import database, mlflow_client, patience
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
 ROWS = re.findall(r"^\| `([\w-]+)`.* \| (\d+) \| (\d+)(?:, [^|]*)? \|$", PAGE, flags=re.MULTILINE)

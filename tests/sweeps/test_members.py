@@ -9,7 +9,7 @@ import pytest
 
 from scaling.errors import ConfigError, RecordError
 from scaling.records import Records
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from sweeps.checks.equality import (
     check_accumulation,
     check_packing,

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from scaling.compute import FlopConvention
 from scaling.errors import ConfigError
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.batch import Batch
 from sweeps.models.family import ModelOptions

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fitting.law_on_runs import general_model
-from analysis.fitting.models.any_law import AnyLaw
+from analysis.fitting.minimising.law_on_runs import general_model
+from analysis.fitting.minimising.models.any_law import AnyLaw
 from scaling.arrays import FloatArray
 from scaling.laws.base import Law
 

@@ -69,8 +69,8 @@ def dashboard(arguments: Arguments) -> None:
 def stored_sweeps() -> list[str]:
     """The sweeps of the run store, as sources."""
     from scaling.names import SEALS
+    from scaling.store.connection.tracking_uri import resolve_tracking_uri
     from scaling.store.experiments import sweep_ids
-    from scaling.store.tracking_uri import resolve_tracking_uri
 
     kept_apart = (SEALS, "Default")  # MLflow makes the latter by itself
     found = sweep_ids(resolve_tracking_uri())

@@ -30,15 +30,17 @@ from typing import Any
 from scaling.errors import StoreError
 from scaling.limits import Limit, LimitCode
 from scaling.names import SEALS, checked_name
-from scaling.store.cache import Try
-from scaling.store.experiments import opened_experiment, sweep_ids
-from scaling.store.mlflow_client import (
+from scaling.store.connection.mlflow_client import (
     all_experiments,
     artifact_errors,
     connect,
     log_batches,
     one_line_errors,
 )
+from scaling.store.connection.sql_reads import experiment_tags, or_slowly, speaks_sql
+from scaling.store.connection.state_folder import state_folder
+from scaling.store.connection.tracking_uri import resolve_tracking_uri, without_credentials
+from scaling.store.experiments import opened_experiment, sweep_ids
 from scaling.store.run_store import RunStore
 from scaling.store.seals.chain import (
     CLOCKS_DIFFER,
@@ -50,9 +52,7 @@ from scaling.store.seals.chain import (
     checked_chain,
     in_words,
 )
-from scaling.store.sql_reads import experiment_tags, or_slowly, speaks_sql
-from scaling.store.state_folder import state_folder
-from scaling.store.tracking_uri import resolve_tracking_uri, without_credentials
+from scaling.store.tags.cache import Try
 from scaling.words import counted
 
 _NAME = "scaling.seal"

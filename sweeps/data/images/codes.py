@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from scaling.errors import CorpusError
-from scaling.store.state_folder import state_folder
+from scaling.store.connection.state_folder import state_folder
 from sweeps.config.images import ImagesData
 from sweeps.data.documents.atomic import write_atomically
 from sweeps.data.documents.tensor_files import (

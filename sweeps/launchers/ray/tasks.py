@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling.errors import ConfigError, ScalingError
-from scaling.store.tracking_uri import tracking_environment, without_secrets
+from scaling.store.connection.tracking_uri import tracking_environment, without_secrets
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.base import (
     Again,

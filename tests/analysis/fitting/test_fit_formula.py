@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit_as_asked
-from analysis.fitting.law_on_runs import general_model
-from analysis.fitting.models.any_law import AnyLaw, ExactLaw
-from analysis.fitting.penalties import penalty_named
+from analysis.fitting.minimising.law_on_runs import general_model
+from analysis.fitting.minimising.models.any_law import AnyLaw, ExactLaw
+from analysis.fitting.minimising.penalties import penalty_named
 from analysis.fitting.policy import fit_law
 from analysis.fitting.result import Fit
 from scaling.cli import main

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from analysis.fitting.fit import fit_as_asked
-from analysis.fitting.law_on_runs import model_of
-from analysis.fitting.models.any_law import AnyLaw
-from analysis.fitting.penalties import PENALTIES, penalty_named
+from analysis.fitting.minimising.law_on_runs import model_of
+from analysis.fitting.minimising.models.any_law import AnyLaw
+from analysis.fitting.minimising.penalties import PENALTIES, penalty_named
 from scaling.laws.encoder_decoder import EncoderDecoderLaw
 from scaling.laws.registry import LAWS
 from scaling.laws.surfaces import Chinchilla

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from analysis.fitting.fit import fit_as_asked
-from analysis.fitting.law_on_runs import model_of
-from analysis.fitting.newton import minimise, whitening
-from analysis.fitting.penalties import penalty_named
+from analysis.fitting.minimising.law_on_runs import model_of
+from analysis.fitting.minimising.newton import minimise, whitening
+from analysis.fitting.minimising.penalties import penalty_named
 from scaling.laws.farseer import Farseer
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode

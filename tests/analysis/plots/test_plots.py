@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from analysis.evaluation.backtest import backtest
 from analysis.evaluation.held_out import check_held_out
 from analysis.fitting.fit import fit_as_asked
-from analysis.fitting.frontier import unbeaten_runs
+from analysis.fitting.measurements.frontier import unbeaten_runs
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets

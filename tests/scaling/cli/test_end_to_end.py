@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from benchmarks.faults.kills import is_running, processes
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.plan import plan_sweep

@@ -11,9 +11,9 @@ from scaling.cli import main
 from scaling.cli.outlooks import CurveJudge, judge_of
 from scaling.errors import ConfigError
 from scaling.records import records_from_table
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
+from scaling.store.one_run.settlement import Settlement
 from scaling.store.run_store import RunStore
-from scaling.store.settlement import Settlement
 from sweeps.config.sweep import HealthConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus

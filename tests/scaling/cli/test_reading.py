@@ -90,7 +90,7 @@ def test_an_import_refuses_unknown_status_words_before_it_stores(capsys, trackin
 
 
 def test_an_experiment_of_another_program_is_a_table(capsys, tracking_uri, tmp_path):
-    from scaling.store.mlflow_client import connect
+    from scaling.store.connection.mlflow_client import connect
 
     client = connect(tracking_uri)
     experiment = client.create_experiment("foreign")
@@ -121,7 +121,7 @@ def test_an_experiment_of_another_program_is_a_table(capsys, tracking_uri, tmp_p
 def test_a_run_of_another_program_without_a_metric_is_left_out_with_its_reason(
     capsys, tracking_uri
 ):
-    from scaling.store.mlflow_client import connect
+    from scaling.store.connection.mlflow_client import connect
 
     client = connect(tracking_uri)
     experiment = client.create_experiment("foreign")

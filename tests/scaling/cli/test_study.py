@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from scaling.cli import main
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 from scaling.store.seals.kept import read_seals
 

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from scaling.records import read_records
+from scaling.store.connection.mlflow_client import connect
 from scaling.store.import_runs import import_records
-from scaling.store.mlflow_client import connect
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 from scaling.store.stored_runs import StoredRuns
 

@@ -13,11 +13,11 @@ import pytest
 
 from scaling.errors import ConfigError, StoreError
 from scaling.names import SEALS
+from scaling.store.connection.mlflow_client import connect
+from scaling.store.connection.tracking_uri import resolve_tracking_uri
 from scaling.store.experiments import opened_experiment
-from scaling.store.mlflow_client import connect
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
-from scaling.store.tracking_uri import resolve_tracking_uri
 from tests.conformance.memory_store import MemoryStore
 from tests.conformance.store import StoreContract
 
@@ -65,7 +65,7 @@ def test_the_pages_of_mlflow_say_who_made_a_run_and_with_what(store, monkeypatch
 
 
 def test_facts_that_are_added_after_the_end_reach_every_reader(store, monkeypatch):
-    monkeypatch.setattr("scaling.store.cache._WORTH_WRITING", 1)
+    monkeypatch.setattr("scaling.store.tags.cache._WORTH_WRITING", 1)
     for name in ("abc", "other"):
         store.start_run(name, "d32", FACTS).finish(RECORD)
     assert "health" not in store.facts()["abc"]  # which is in the cache from here on
@@ -120,7 +120,7 @@ def test_sql_and_the_client_tell_the_same_of_a_sweep(store, monkeypatch):
     assert writer.flush()
     by_sql = (store.facts(), store.curves().to_dict())
     monkeypatch.setattr("scaling.store.run_store.speaks_sql", lambda uri: False)
-    monkeypatch.setattr("scaling.store.cache.speaks_sql", lambda uri: False)
+    monkeypatch.setattr("scaling.store.tags.cache.speaks_sql", lambda uri: False)
     assert (store.facts(), store.curves().to_dict()) == by_sql
 
 

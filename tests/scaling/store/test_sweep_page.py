@@ -5,8 +5,8 @@ import math
 import pytest
 
 from scaling.errors import StoreError
-from scaling.store.mlflow_client import connect
-from scaling.store.run_state import RunState
+from scaling.store.connection.mlflow_client import connect
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 from scaling.store.sweep_page import DESCRIPTION
 

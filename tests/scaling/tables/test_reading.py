@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis.fitting.fit import fit_as_asked
-from analysis.fitting.frontier import unbeaten_runs
+from analysis.fitting.measurements.frontier import unbeaten_runs
 from analysis.tuning.screening import screen
 from scaling.errors import RecordError
 from scaling.records import read_records, records_from_table

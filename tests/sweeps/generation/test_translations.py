@@ -7,7 +7,7 @@ import torch
 from sacrebleu.metrics import CHRF
 
 from scaling.errors import ConfigError
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from sweeps.config.data import MarkovData, PairsData
 from sweeps.config.probes import ProbesConfig
 from sweeps.config.yaml_file import config_from_mapping

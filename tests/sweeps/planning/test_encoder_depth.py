@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from scaling.errors import ConfigError
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.answerable import answerable
 from sweeps.planning.plan import plan_sweep

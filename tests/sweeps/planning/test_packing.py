@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.batch import Batch

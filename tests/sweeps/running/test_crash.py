@@ -6,7 +6,7 @@ import json
 import pytest
 
 from scaling.cli import main
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus

@@ -11,8 +11,8 @@ import pytest
 
 from scaling.cli.outlooks import CurveJudge
 from scaling.errors import StoreError
-from scaling.store.run_state import RunState
-from scaling.store.settlement import Settlement
+from scaling.store.one_run.run_state import RunState
+from scaling.store.one_run.settlement import Settlement
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.launchers.base import TaskEnded, TaskLost, TaskMessage
 from sweeps.planning.packing import Pack

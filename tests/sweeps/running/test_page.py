@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scaling.store.mlflow_client import connect
+from scaling.store.connection.mlflow_client import connect
 from scaling.store.run_store import RunStore
 from scaling.store.sweep_page import DESCRIPTION, SweepPage
 from sweeps.config.yaml_file import config_from_mapping

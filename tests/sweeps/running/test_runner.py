@@ -6,8 +6,8 @@ import os
 import pytest
 
 from scaling.errors import ConfigError, StoreError
-from scaling.store.run_state import RunState
-from scaling.store.state_folder import state_folder
+from scaling.store.connection.state_folder import state_folder
+from scaling.store.one_run.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.launchers.base import TaskLost, TaskMessage

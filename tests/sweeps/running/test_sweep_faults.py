@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.faults.kills import children, is_running, workers
 from benchmarks.tracking_server import TrackingServer
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import merged
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from scaling.errors import ConfigError
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.changed_config import earlier_runs
 from sweeps.planning.plan import plan_sweep

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scaling.errors import ConfigError
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.markov_chains import MarkovChain

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from analysis.fitting.models.any_law import AnyLaw
+from analysis.fitting.minimising.models.any_law import AnyLaw
 from analysis.forecasting.members import curve_forms as curve
 from analysis.forecasting.members import surface_forms as surface
 from analysis.forecasting.members.candidates import (

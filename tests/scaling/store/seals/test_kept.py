@@ -11,8 +11,8 @@ import pytest
 from scaling.errors import StoreError
 from scaling.limits import LimitCode
 from scaling.names import SEALS
+from scaling.store.connection.mlflow_client import connect
 from scaling.store.experiments import opened_experiment
-from scaling.store.mlflow_client import connect
 from scaling.store.run_store import RunStore
 from scaling.store.seals import kept as seals
 from scaling.store.seals.kept import keep_seal, keep_verified, read_seals, sealed_names

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ray_cluster import RayCluster
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 
 ROOT = Path(__file__).parents[4]

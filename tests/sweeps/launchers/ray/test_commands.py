@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 from tests.docs.blocks import blocks_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scaling.errors import ConfigError, CorpusError
-from scaling.store.run_state import RunState
+from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.yaml_file import config_from_mapping

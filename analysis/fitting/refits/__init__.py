@@ -1,0 +1,1 @@
+"""The refits behind intervals: drawn, kept within bounds and below the measured losses."""
