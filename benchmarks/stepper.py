@@ -17,6 +17,7 @@ from sweeps.models.transformer import Transformer
 from sweeps.objectives.registry import CAUSAL
 from sweeps.planning.recipe import settings_for
 from sweeps.training.adamw import PackedAdamW
+from sweeps.training.devices.device import add_up_exactly
 from sweeps.training.step import Step
 
 RECIPE = find_recipe("cpt-adamw/1")
@@ -54,6 +55,7 @@ def stepper_of(
     """With its first steps taken; bfloat16 on a GPU where nothing else is said."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
+        add_up_exactly()
         dtype = dtype or torch.bfloat16
     settings = settings_for(RECIPE, shape, 5_000 * sequences * shape.context)
     settings = dataclasses.replace(settings, steps=5_000)

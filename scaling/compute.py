@@ -40,7 +40,8 @@ PEAK_BF16_FLOPS = {
     "L4": 121e12,
 }
 """Dense bfloat16 matrix FLOP per second from the makers' data sheets, by a part of the device's
-name; the first match counts."""
+name; the first match counts. That of an H100 NVL, which is neither of the two H100s here, we do not
+know."""
 
 BOARD_POWER_WATTS = {
     "B200": 1000.0,
@@ -71,6 +72,8 @@ def board_power_watts(device_name: str) -> float | None:
 
 def _of_device(table: Mapping[str, float], device_name: str) -> float | None:
     words = device_name.upper().replace("-", " ").split()
+    if "NVL" in words:
+        return None
     return next(
         (value for part, value in table.items() if all(w in words for w in part.upper().split())),
         None,

@@ -63,6 +63,7 @@ ENGINES = {
     "sklearn": "sweeps/data/images/scikit.py",
     "sympy": "scaling/laws/symbolic.py",
     "safetensors": "sweeps/data/documents/tensor_files.py",
+    "triton": "sweeps/models/triton_kernels.py",
 }
 
 

@@ -283,13 +283,26 @@ def _gpus_each(launch: LaunchConfig) -> int:
 
 
 def _visible_gpus(slot: int, gpus: int) -> str:
-    """Which devices the worker in this slot sees, in turn; empty for whatever is there."""
+    """Which devices the worker in this slot sees, in turn, of those that this process sees; empty
+    for whatever is there."""
     if not gpus:
         return ""
+    seen = _gpus_seen()
+    return ",".join(seen[(slot * gpus + index) % len(seen)] for index in range(gpus))
+
+
+def _gpus_seen() -> list[str]:
+    """What CUDA calls the devices that this process sees: numbers, or names of GPUs or of parts of
+    them as the environment gives them. Of parts (MIG) a process sees one, and each worker another.
+    """
     import torch
 
-    have = torch.cuda.device_count()
-    return ",".join(str((slot * gpus + index) % have) for index in range(gpus))
+    have, stated = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if not stated:
+        return [str(number) for number in range(have)]
+    names = [name.strip() for name in stated.split(",")]
+    parts = [name for name in names if name.startswith("MIG-")]
+    return parts or names[:have]
 
 
 class _thread_limit:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scaling.shape import TransformerSizes
+from sweeps.models.fused import here
 from sweeps.models.key_value_cache import LayerCache
 from sweeps.models.operations import (
     add_product,
@@ -63,14 +64,14 @@ class Blocks(StackModel):
 
     def _first(self, tokens: Tensor, embedding: Tensor) -> Tensor:
         """The residual stream before the first block, (replicas, positions, width)."""
-        return rms_norm(embedded(embedding, tokens))
+        return rms_norm(embedded(embedding, tokens), self.fused)
 
     def _logits(self, x: Tensor, matrix: Tensor) -> Tensor:
         """Logits over the used vocabulary; the matrix is the head, or the embedding where tied."""
         if self.tied_divisor is not None:
-            logits = norm_project(x, matrix.transpose(1, 2))[1] / self.tied_divisor
+            logits = norm_project(x, matrix.transpose(1, 2), self.fused)[1] / self.tied_divisor
         else:
-            _, logits = norm_project(x, matrix)
+            _, logits = norm_project(x, matrix, self.fused)
         return logits[..., : self.used_vocab_size]
 
     def _add_attention(
@@ -88,7 +89,9 @@ class Blocks(StackModel):
         """x, (replicas, positions, width), and what its positions see of each other, and of the
         past; the matrices into the branch and out of it. `mask`: what they see where not all;
         `scale`: of the branch, where that is not the model's."""
-        x, query, key, value = project_heads(x, matrices[0], turns, sequences, self.heads)
+        x, query, key, value = project_heads(
+            x, matrices[0], turns, sequences, self.heads, self.fused
+        )
         if past is None:
             mixed = F.scaled_dot_product_attention(
                 query,
@@ -115,14 +118,16 @@ class Blocks(StackModel):
         """x and its MLP branch."""
         scale = scale or self.residual_scale
         if self.mlp == "relu2":
-            return add_squared_relu_mlp(x, mlp_in, mlp_out, scale)
-        x, hidden = norm_project(x, mlp_in)
+            return add_squared_relu_mlp(x, mlp_in, mlp_out, scale, self.fused)
+        x, hidden = norm_project(x, mlp_in, self.fused)
         gate, value = hidden.chunk(2, dim=-1)
         return add_product(x, F.silu(gate) * value, mlp_out, scale)
 
     def _turns(self, length: int, first: int = 0) -> Tensor:
         """The rotation of each position from `first` on, in the form that is fastest here."""
         turns = self.turns[first : first + length, None, None]
+        if here(self.fused.heads, turns):
+            return turns
         if turns.is_cpu and self.compute_dtype == torch.float32 and not self.is_compiled:
             return torch.view_as_complex(turns)  # a single pass; no other place has fast products
         return turns.to(self.compute_dtype)

@@ -105,12 +105,14 @@ class EncoderDecoder(StackedWeights, Blocks):
         sequences, turns = source.shape[1], self._turns(source.shape[-1])
         mask = None if is_source is None else is_source.flatten(0, 1)[:, None, None]
         x = self._first(source, weights["embedding"])
+        plain: Callable[..., Tensor] = self._encoder_block
+        run_block = self._run_encoder if torch.is_grad_enabled() else plain
         for matrices in self._layers(weights, "encoder"):
-            x = self._run_encoder(x, *matrices, sequences, mask)
+            x = run_block(x, *matrices, sequences, mask)
         found = []
         for layer in range(self.shape.depth):
             memory_in = weights[f"decoder{layer}.memory_in"]
-            x, key, value = project_memory(x, memory_in, turns, sequences, self.heads)
+            x, key, value = project_memory(x, memory_in, turns, sequences, self.heads, self.fused)
             found.append((key, value))
         return ReadSource(tuple(found), mask)
 
@@ -142,8 +144,10 @@ class EncoderDecoder(StackedWeights, Blocks):
         """The decoder's blocks and the head; the tokens follow those of the past."""
         x = self._first(tokens, weights["embedding"])
         layers = self._layers(weights, "decoder")
+        plain: Callable[..., Tensor] = self._decoder_block
+        run_block = self._run_decoder if torch.is_grad_enabled() else plain
         for matrices, past, memory in zip(layers, pasts, source.layers, strict=True):
-            x = self._run_decoder(x, *matrices, *memory, tokens.shape[1], source.mask, past)
+            x = run_block(x, *matrices, *memory, tokens.shape[1], source.mask, past)
         return self._logits(x, weights["embedding" if self.shape.tied_head else "head"])
 
     def _decoder_block(
@@ -166,7 +170,7 @@ class EncoderDecoder(StackedWeights, Blocks):
         first = self.source_tokens - 1 + (past.length if past else 0)
         turns, matrices = self._turns(x.shape[1] // sequences, first), (attention_in, attention_out)
         x = self._add_attention(x, matrices, turns, sequences, is_causal=True, past=past)
-        x, query = project_queries(x, query_in, turns, sequences, self.heads)
+        x, query = project_queries(x, query_in, turns, sequences, self.heads, self.fused)
         mixed = F.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, scale=self.attention_scale
         )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from sweeps.models.fused import PLAIN, Fused
+
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
@@ -38,6 +40,8 @@ class StackModel(nn.Module, ABC):
     """What its inputs begin with where it reads a source apart."""
     layout: Layout
     """The matrices in `whole_weights`, in their order."""
+    fused: Fused = PLAIN
+    """Which of its operations run as one kernel, where it computes on a device that has them."""
 
     @property
     @abstractmethod

@@ -86,7 +86,7 @@ class Transformer(StackedWeights, Decoder):
     def states(self, tokens: Tensor) -> Tensor:
         """What the head reads: tokens (replicas, sequences, length) -> (replicas,
         sequences * length, width); the logits are states times `head`."""
-        return rms_norm(self._stream(tokens, [()] * self.shape.depth))
+        return rms_norm(self._stream(tokens, self.matrices(), [()] * self.shape.depth), self.fused)
 
     @property
     def head(self) -> Tensor:
@@ -99,17 +99,22 @@ class Transformer(StackedWeights, Decoder):
         return matrix[..., : self.used_vocab_size]
 
     def _computed(self, tokens: Tensor, pasts: Sequence[tuple[LayerCache, ...]]) -> Tensor:
-        matrix = self.matrices()["embedding" if self.shape.tied_head else "head"]
-        return self._logits(self._stream(tokens, pasts), matrix)
-
-    def _stream(self, tokens: Tensor, pasts: Sequence[tuple[LayerCache, ...]]) -> Tensor:
-        """The residual stream behind the last block, (replicas, positions, width)."""
         weights = self.matrices()
+        matrix = weights["embedding" if self.shape.tied_head else "head"]
+        return self._logits(self._stream(tokens, weights, pasts), matrix)
+
+    def _stream(
+        self, tokens: Tensor, weights: dict[str, Tensor], pasts: Sequence[tuple[LayerCache, ...]]
+    ) -> Tensor:
+        """The residual stream behind the last block, (replicas, positions, width)."""
         x = self._first(tokens, weights["embedding"])
+        # Compiled are the sizes of a step; a measurement has others, and compiling takes longer.
+        plain: Callable[..., Tensor] = self._block
+        run_block = self._run_block if torch.is_grad_enabled() else plain
         for layer, past in enumerate(pasts):
             names = ("attention_in", "attention_out", "mlp_in", "mlp_out")
             matrices = (weights[f"block{layer}.{name}"] for name in names)
-            x = self._run_block(x, *matrices, tokens.shape[1], *past)
+            x = run_block(x, *matrices, tokens.shape[1], *past)
         return x
 
 

@@ -6,6 +6,7 @@ replicas of one stack they share every kernel launch, which is most of the cost 
 
 import hashlib
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ _CPU_ENTRIES = 65536  # of the residual stream in a step: more, and a core's cac
 _MOST_ON_CUDA = 64
 _CUDA_TOKENS = 65536  # a step of this many tokens keeps one GPU busy
 _CUDA_WIDEST = 320  # a single wider model fills it by itself
+_DRIVERS = ("/dev/nvidiactl", "/dev/dxg")  # of Linux, and of Linux inside Windows (WSL)
 
 
 #: The runs of one replica: a trunk with its branches, the shortest first.
@@ -145,4 +147,8 @@ def replicas_for(run: RunPlan, launch: LaunchConfig) -> int:
 
 def uses_cuda(launch: LaunchConfig) -> bool:
     """Whether the runs go to an NVIDIA GPU; told without importing torch."""
-    return launch.device == "cuda" or (launch.device == "auto" and Path("/dev/nvidiactl").exists())
+    if launch.device != "auto":
+        return launch.device == "cuda"
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1") and any(
+        Path(place).exists() for place in _DRIVERS
+    )

@@ -46,7 +46,9 @@ class PackedAdamW(torch.optim.Optimizer):
         self._rates = [_column(like, settings, name, "learning_rate") for name in names]
         self._decays = [_column(like, settings, name, "weight_decay") for name in names]
         self._epsilons = [_column(like, settings, name, "epsilon") for name in names]
-        self._group_decays = [bool(column.any()) for column in self._decays]
+        self._group_decays = [
+            any(getattr(item, name).weight_decay for item in settings) for name in names
+        ]
         self._max_norm = _constant(like, [item.max_gradient_norm for item in settings])
         self._beta2 = _constant(like, [item.beta2 for item in settings])
         self._beta1 = settings[0].beta1
@@ -123,30 +125,33 @@ class PackedAdamW(torch.optim.Optimizer):
                 )
 
     def _update_together(self, gradient: Tensor) -> None:
-        """By operations on all replicas at once, none of which waits for the device."""
+        """By operations on all replicas at once, none of which waits for the device.
+
+        All memory that it takes it takes before anything changes: a step that finds none can be
+        tried again.
+        """
+        root = torch.empty_like(gradient)
         norm = self.gradient_norm.unsqueeze(1)
         factor, correction1, root2 = self._table.index_select(0, self._step)[0]
         frozen = self.active.logical_not()
         gradient.mul_((self._max_norm / (norm + 1e-6)).clamp_(max=1.0))
         gradient.masked_fill_(frozen, 0.0)  # 0 x NaN would be NaN
         factor = factor.masked_fill(frozen, 0.0)
-        self.first.lerp_(gradient, 1 - self._beta1)
-        self.second.lerp_(gradient.square(), 1 - self._beta2)
         # lr (m / c1) / (sqrt(v / c2) + eps), with all that is one number a replica drawn together.
-        root = self.second.sqrt()
-        for columns, rate, decay, epsilon, decays in zip(
-            self._groups.values(),
-            self._rates,
-            self._decays,
-            self._epsilons,
-            self._group_decays,
-            strict=True,
-        ):
-            scheduled = rate * factor
+        scheduled = [rate * factor for rate in self._rates]
+        floors = [epsilon * root2 for epsilon in self._epsilons]
+        steps = [-correction1 / (rate * root2) for rate in scheduled]
+        kept = [1 - rate * decay for rate, decay in zip(scheduled, self._decays, strict=True)]
+        fresh = 1 - self._beta2
+        torch.mul(gradient, gradient, out=root)
+        self.first.lerp_(gradient, 1 - self._beta1)
+        self.second.lerp_(root, fresh)
+        torch.sqrt(self.second, out=root)
+        for place, columns in enumerate(self._groups.values()):
             part, below = self._weights[:, columns], root[:, columns]
-            if decays:
-                part.mul_(1 - scheduled * decay)
-            below.add_(epsilon * root2).mul_(-correction1 / (scheduled * root2))
+            if self._group_decays[place]:
+                part.mul_(kept[place])
+            below.add_(floors[place]).mul_(steps[place])
             part.addcdiv_(self.first[:, columns], below)
 
 

@@ -6,13 +6,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sweeps.data.batch import Batch
 from sweeps.data.sources.base import Corpus
 from sweeps.models.stacked import StackModel
 from sweeps.objectives.base import Objective
 from sweeps.planning.run_plan import RunPlan
 from sweeps.training.batches import validation_of
+from sweeps.training.devices.memory import free_memory, is_out_of_memory
 
-_EVALUATION_SEQUENCES = 64  # a batch of the validation set
+_EVALUATION_SEQUENCES = 64  # a batch of the validation set, at most
 
 
 @torch.no_grad()
@@ -23,6 +25,8 @@ def stack_losses(
     on_batch: Callable[[], None] = lambda: None,
     *,
     sequences: int | None = None,
+    at_once: int | None = None,
+    notes: list[str] | None = None,
 ) -> Tensor:
     """(replicas, validation sequences) The loss of each sequence, whose mean is the validation
     loss; `on_batch` is called after every batch.
@@ -30,12 +34,20 @@ def stack_losses(
     `sequences` measures about so many, evenly spaced. Where targets have weights, sequences count
     by theirs: the loss is a ratio of sums, and each gets what its share of both makes of it, so
     that the spread of these numbers is the spread of the ratio.
+
+    On a GPU no more than `at_once` sequences of each replica are measured together: as many as a
+    training step holds, which keeps more of each. Where memory does not suffice even so, half of
+    them, and half again; `notes` is told.
     """
     held = validation_of(corpus, objective, sequences)
-    parts = []
-    for batch in held.split(_EVALUATION_SEQUENCES):
-        there = batch.to(model.device).mapped(lambda part: part.expand(model.replicas, -1, -1))
-        parts.append(objective.sequence_losses(model, there))
+    size, parts, first = sequences_at_once(model.device, at_once), [], 0
+    while first < held.sequences:
+        found = _measured(model, objective, held, first, size)
+        if found is None:
+            size = _fewer(size, notes)
+            continue
+        parts.append(found)
+        first += size
         on_batch()
     losses = torch.cat(parts, dim=1).double().cpu()
     if held.weights is None:
@@ -44,17 +56,52 @@ def stack_losses(
     return mean + losses - mean * shares.cpu()
 
 
+def sequences_at_once(device: torch.device, most: int | None) -> int:
+    """Sequences of a replica that are measured together. On a CPU always as many: sums of other
+    sizes may be other sums."""
+    if device.type == "cpu" or most is None:
+        return _EVALUATION_SEQUENCES
+    return min(_EVALUATION_SEQUENCES, most)
+
+
+def _measured(
+    model: StackModel, objective: Objective, held: Batch, first: int, size: int
+) -> Tensor | None:
+    """(replicas, sequences) Losses of so many sequences; None where memory does not suffice."""
+    try:
+        part = held.mapped(lambda whole: whole[first : first + size]).to(model.device)
+        there = part.mapped(lambda one: one.expand(model.replicas, -1, -1))
+        return objective.sequence_losses(model, there)
+    except RuntimeError as error:
+        if not is_out_of_memory(error) or size == 1:
+            raise
+        return None
+
+
+def _fewer(size: int, notes: list[str] | None) -> int:
+    free_memory()
+    after = (size + 1) // 2
+    if notes is not None:
+        notes.append(f"out of memory: measured on {after} sequences at once after {size}")
+    return after
+
+
 def evaluate_stack(
     model: StackModel,
     corpus: Corpus,
     objective: Objective,
     on_batch: Callable[[], None] = lambda: None,
+    *,
+    at_once: int | None = None,
+    notes: list[str] | None = None,
 ) -> list[tuple[float, float]]:
     """Each replica's validation loss, and its standard error over sequences.
 
-    Tokens of one sequence are not independent, so sequences are what is counted.
+    Tokens of one sequence are not independent, so sequences are what is counted. `at_once`,
+    `notes`: as in `stack_losses`.
     """
-    return [_mean_and_error(losses) for losses in stack_losses(model, corpus, objective, on_batch)]
+    losses = stack_losses(model, corpus, objective, on_batch, at_once=at_once, notes=notes)
+    return [_mean_and_error(row) for row in losses]
 
 
 def evaluate(model: StackModel, corpus: Corpus, objective: Objective) -> tuple[float, float]:

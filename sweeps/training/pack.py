@@ -24,6 +24,7 @@ from sweeps.training.checkpoints.pack_states import PackStates, parts_alike
 from sweeps.training.checkpoints.stack_state import CurvePoint, StackState
 from sweeps.training.checkpoints.state_file import CheckpointClock
 from sweeps.training.devices.device import choose_device, device_name
+from sweeps.training.devices.memory import is_out_of_memory
 from sweeps.training.devices.process_group import agreed, gathered
 from sweeps.training.devices.strategy import is_sharded, resolve_strategy
 from sweeps.training.evaluation import evaluate, evaluate_stack, evaluation_flops
@@ -195,12 +196,17 @@ def train_pack(
         return trained
     columns = [column for column in pack.columns if any(run.run_id not in done for run in column)]
     training = _PackTraining(pack, corpus, launch, listener or Listener(), folder, notes)
+    fits = True
     try:
         for place, column in enumerate(columns):
             trained |= training.column(column, is_last=place == len(columns) - 1)
     except StackTooLargeError:
         if len(pack.replicas) == 1 or launch.world_size > 1:
             raise
+        fits = False  # the halves train below, when nothing holds on to the whole any more
+    finally:
+        training.free()
+    if not fits:
         ended = {run.run_id for run in trained} | set(done)
         halves = pack.halves()
         said = f"out of memory: {len(halves[1].replicas)} replicas at once after {len(wanted)}"
@@ -254,6 +260,10 @@ class _PackTraining:
         if not is_last and self._branches:
             self._branches.remove()
         return trained
+
+    def free(self) -> None:
+        """Leave nothing on the device."""
+        self._stack.close()
 
     def close(self) -> None:
         """Forget the states on disk: everything is trained."""
@@ -315,6 +325,10 @@ class _PackTraining:
             if self._launch.world_size == 1:
                 self._keep(self._stack.state, states)
             raise
+        except RuntimeError as error:
+            if self._launch.world_size == 1 and is_out_of_memory(error):
+                self._keep(self._stack.state, states)  # what is trained is measured another time
+            raise
         return trained
 
     def _measure(self, runs: Sequence[RunPlan]) -> dict[RunPlan, TrainedRun]:
@@ -322,9 +336,14 @@ class _PackTraining:
         start = time.perf_counter()
         measured = [(math.nan, math.nan)] * len(runs)
         if not stack.has_ended:
-            objective = runs[0].asks
+            stack.forget_step()
             measured = evaluate_stack(
-                stack.model.to(device), self._corpus, objective, self._listener.on_pulse
+                stack.model.to(device),
+                self._corpus,
+                runs[0].asks,
+                self._listener.on_pulse,
+                at_once=stack.micro_sequences,
+                notes=stack.notes,
             )
         seconds = time.perf_counter() - start
         weights = stack.model.whole_weights()

@@ -29,7 +29,8 @@ from sweeps.planning.run_plan import RunPlan
 from sweeps.training.adamw import PackedAdamW
 from sweeps.training.batches import batches_of
 from sweeps.training.checkpoints.stack_state import CurvePoint, StackState
-from sweeps.training.devices.device import choose_device
+from sweeps.training.devices.device import add_up_exactly, choose_device
+from sweeps.training.devices.memory import free_memory
 from sweeps.training.devices.strategy import is_sharded, lightning_strategy
 from sweeps.training.sharded_adamw import ShardedAdamW
 from sweeps.training.step import Step
@@ -49,6 +50,7 @@ class Stack(pl.LightningModule):
                 f"over {over}{nodes}; choose a divisor"
             )
         self.automatic_optimization = False
+        add_up_exactly()
         self.model, self.optimizer = _build(runs, launch)
         if launch.speed.compile:
             self.model.compile_blocks()
@@ -65,6 +67,7 @@ class Stack(pl.LightningModule):
         self._corpus = corpus
         self._launch = launch
         self._until = 0
+        self._take_step: Step | None = None
         self._on_chunk: Callable[[], None] = lambda: None
         self._on_step: Callable[[], None] = lambda: None
 
@@ -106,7 +109,33 @@ class Stack(pl.LightningModule):
                 deterministic=self._launch.speed.deterministic,
             )
             trainer.fit(self, train_dataloaders=range(chunks))
-        self.notes += self._take_step.notes
+        self.notes += self._step_taken.notes
+
+    def forget_step(self) -> None:
+        """Give back what a step keeps for the next one: its CUDA graph holds all of its memory."""
+        self._take_step = None
+        if self._is_on_gpu:
+            free_memory()
+
+    def close(self) -> None:
+        """Give back all memory of the device. Trainer and stack refer to each other: what they hold
+        would stay until Python looks for such circles."""
+        self._take_step = None
+        if isinstance(self.model, StackedWeights):
+            for tensor in (self.model.weights, self.optimizer.first, self.optimizer.second):
+                tensor.data = tensor.new_empty(0)
+            self.model.weights.grad = None
+        if self._is_on_gpu:
+            free_memory()
+
+    @property
+    def _is_on_gpu(self) -> bool:
+        return choose_device(self._launch.device).type == "cuda"
+
+    @property
+    def _step_taken(self) -> Step:
+        assert self._take_step is not None, "made as training starts"
+        return self._take_step
 
     def state(self) -> StackState:
         """A copy of where training stands, on the host."""
@@ -169,13 +198,14 @@ class Stack(pl.LightningModule):
         """Take the optimizer steps of one chunk; stop where no replica is left."""
         start = time.perf_counter()
         first, last = self.step, min(self.step + self._launch.speed.inner_steps, self._until)
+        take_step = self._step_taken
         losses = torch.empty(last - first, len(self._runs), device=self.device)
         norms = torch.empty_like(losses)
         for index, batch in enumerate(self._batches(first, last).unbind()):
-            losses[index] = self._take_step(batch)
+            losses[index] = take_step(batch)
             norms[index] = self.optimizer.gradient_norm
             self._on_step()
-        self.step, self.micro_sequences = last, self._take_step.micro_sequences
+        self.step, self.micro_sequences = last, take_step.micro_sequences
         if self._launch.world_size > 1:
             torch.distributed.all_reduce(losses)
             losses /= self._launch.world_size

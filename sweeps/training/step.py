@@ -2,7 +2,8 @@
 
 On a CPU the step is what it says. On a CUDA device its first calls run as they are and the next one
 is recorded as a CUDA graph, forward, backward and optimizer together; from then on a step is one
-launch. A batch may be taken in micro-batches: gradients add up to the same.
+launch. Where recording fails, steps go on as they began, and a note says so. A batch may be taken
+in micro-batches: gradients add up to the same.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from torch import Tensor
 from sweeps.data.batch import Batch
 from sweeps.models.stacked import StackModel
 from sweeps.objectives.base import Objective
+from sweeps.training.devices.memory import free_memory, is_out_of_memory
 
 _CALLS_BEFORE_CAPTURE = 3  # libraries choose kernels and allocate workspaces in their first calls
 
@@ -48,6 +50,8 @@ class Step:
         self._model, self._optimizer, self._objective = model, optimizer, objective
         self._z_loss, self._backward = z_loss, backward
         self._graph_wanted, self._calls = graph, 0
+        self._side_stream: torch.cuda.Stream | None = None
+        self._has_freed = False
         self._others_wait = others_wait
         self._graph: torch.cuda.CUDAGraph | None = None
         self._input: Batch | None = None
@@ -61,9 +65,14 @@ class Step:
         while True:
             try:
                 return self._take(batch)
-            except torch.OutOfMemoryError:
-                pass  # mended below, when the traceback no longer holds on to tensors
-            self._shrink(batch)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise  # else mended below, when the traceback no longer holds on to tensors
+            self._begin_again()
+            if self._has_freed:
+                self._shrink(batch)
+            else:  # what others have left behind may have been in the way
+                self._has_freed = True
 
     def _take(self, batch: Batch) -> Tensor:
         if self._graph is not None and self._input is not None:
@@ -75,7 +84,16 @@ class Step:
             return self._compute(batch)
         if self._calls <= _CALLS_BEFORE_CAPTURE:
             return self._on_side_stream(batch)
-        self._capture(batch)
+        try:
+            self._capture(batch)
+        except RuntimeError as error:
+            if is_out_of_memory(error) or is_out_of_memory(error.__context__):
+                raise torch.OutOfMemoryError(str(error)) from error
+            said = next(iter(str(error).splitlines()), type(error).__name__)
+            self.notes.append(f"not recorded as a CUDA graph ({said[:200]}): slower steps")
+            self._graph_wanted = False
+        if not self._graph_wanted:
+            self._begin_again()
         return self._take(batch)
 
     def _compute(self, batch: Batch) -> Tensor:
@@ -100,7 +118,9 @@ class Step:
 
     def _on_side_stream(self, batch: Batch) -> Tensor:
         """What capture demands of the calls before it."""
-        stream = torch.cuda.Stream()
+        if self._side_stream is None:  # one for all: each has an allocator's pool of its own
+            self._side_stream = torch.cuda.Stream()
+        stream = self._side_stream
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             loss = self._compute(batch)
@@ -114,12 +134,15 @@ class Step:
             self._losses = self._compute(self._input)
         self._graph = graph
 
+    def _begin_again(self) -> None:
+        """Forget what a step has begun, and give its memory back."""
+        self._model.zero_grad()
+        self._graph, self._input, self._calls = None, None, 0
+        self._losses = torch.empty(0)
+        free_memory()
+
     def _shrink(self, batch: Batch) -> None:
         """Make the next try need about half the memory."""
-        self._model.zero_grad()
-        self._graph, self._calls = None, 0
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
         replicas, sequences = batch.inputs.shape[:2]
         before = min(self.micro_sequences, sequences)
         if before == 1:

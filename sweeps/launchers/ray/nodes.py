@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sweeps.config.launch import LaunchConfig
-from sweeps.launchers.ray.resources import bundle, resources
+from sweeps.launchers.ray.resources import bundle, remote, resources
 from sweeps.launchers.versions import require_versions
 from sweeps.multi_device.rendezvous import Allocation, MeetingPoint, serve_node
 
@@ -69,7 +69,7 @@ def task_with_nodes(
     asked = place.launch.resources
     host = ray.util.get_node_ip_address()
     with Allocation(asked.nodes, host, secrets.token_bytes(32)) as allocation:
-        serve = ray.remote(_serve_node)
+        serve = remote(ray, place.launch, _serve_node)
         others = [
             serve.options(**place.options(node)).remote(
                 allocation.meeting_point, node, asked.devices, folder, versions

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import takewhile
 from typing import Any
 
 from scaling.errors import ConfigError
+from scaling.words import counted
 from sweeps.config.launch import LaunchConfig
 
 #: How long an autoscaler has to begin with a node: it looks at what is asked for every 5 s.
@@ -19,6 +21,16 @@ def resources(launch: LaunchConfig) -> dict[str, float]:
     if launch.resources.memory_gb is not None:
         asked["memory"] = launch.resources.memory_gb * 1e9
     return asked
+
+
+def remote(ray: Any, launch: LaunchConfig, function: Callable[..., Any]) -> Any:
+    """The function as a Ray task.
+
+    Where it is given GPUs, in a process of its own: Ray tells a process anew with each task which
+    GPUs it has, and CUDA listens once. (Ray does so by itself where the GPUs stand in the
+    decorator, and ours come with each call.)
+    """
+    return ray.remote(max_calls=1)(function) if launch.reserved_gpus else ray.remote(function)
 
 
 def bundle(launch: LaunchConfig) -> dict[str, float]:
@@ -39,6 +51,13 @@ def require_resources(ray: Any, launch: LaunchConfig) -> None:
     however long that takes. Raises ConfigError where nothing happens.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = sum(node.get("GPU", 0) for node in nodes)
+    if gpus and launch.device == "auto":
+        raise ConfigError(
+            f"launch.device is auto, and the Ray cluster has {counted(int(gpus), 'GPU')}: nobody "
+            "would reserve them, and all runs of a node would take its first; give launch.device "
+            "cuda, which reserves launch.resources.devices for each run, or cpu"
+        )
     asked = bundle(launch)
     fit = sum(all(node.get(name, 0) >= most for name, most in asked.items()) for node in nodes)
     if fit >= launch.resources.nodes:

@@ -25,7 +25,7 @@ from sweeps.launchers.base import (
     stopped_by,
 )
 from sweeps.launchers.ray.nodes import Place, enter, task_with_nodes
-from sweeps.launchers.ray.resources import require_resources
+from sweeps.launchers.ray.resources import remote, require_resources
 from sweeps.launchers.versions import require_versions, versions
 from sweeps.training.stop import Stopped
 
@@ -79,7 +79,7 @@ class _SubmittedTasks:
         self._ray, self._launch = ray, launch
         self._work = ray.put(work)
         self._mailbox = self._new_mailbox()
-        self._do = ray.remote(_do_task)
+        self._do = remote(ray, launch, _do_task)
         self._driver = _Driver(os.getcwd(), versions(), tracking_environment())
         self._running: dict[Any, _Submitted] = {}
         self._numbers = 0

@@ -22,6 +22,12 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cpu")
 
 
+def add_up_exactly() -> None:
+    """Have products in bfloat16 add up in float32 throughout: cuBLAS may else add up parts of a
+    weight's gradient, over many tokens, in bfloat16."""
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+
+
 def device_here(wanted: str) -> torch.device:
     """The device that is meant; ConfigError where this machine has none such."""
     if wanted == "cuda" and not torch.cuda.is_available():

@@ -65,4 +65,5 @@ def lightning_strategy(launch: LaunchConfig) -> Any:
         return ModelParallelStrategy(
             data_parallel_size=launch.world_size, tensor_parallel_size=1, timeout=PATIENCE
         )
-    return DDPStrategy(timeout=PATIENCE)
+    # The gradient is a view of what is summed: DDP would else hold all of it twice.
+    return DDPStrategy(timeout=PATIENCE, gradient_as_bucket_view=True)
