@@ -1,7 +1,5 @@
 """The pages as one application: menu, sidebar, and a mistake as a line in its place."""
 
-from functools import partial
-
 import streamlit as st
 
 from analysis.dashboard import uploads
@@ -9,7 +7,7 @@ from analysis.dashboard.feeds import Feeds
 from analysis.dashboard.page import SHARED, Page, refused
 from analysis.dashboard.pages.home import NO_RUNS
 from analysis.dashboard.registry import PAGES, Row
-from analysis.dashboard.state import Field, State, address, carry_over, choose, read_state
+from analysis.dashboard.state import Field, State, address, choice_field, choose, read_state
 from analysis.dashboard.words import STYLE, plain
 from analysis.forecasting.options import AUTO
 from analysis.intervals import LEVELS
@@ -17,44 +15,56 @@ from scaling.errors import ScalingError
 from scaling.laws.registry import LAWS
 from scaling.tables.notes import printable
 
+_BY_NAME = {row.name: row for row in PAGES}
+_PAGE = choice_field("page", _BY_NAME, PAGES[0].name)
+
 
 def show_dashboard(feeds: Feeds) -> None:
-    """Draw the page that the viewer is on; Streamlit calls it again at every touch."""
-    st.set_page_config(page_title="scaling", page_icon=":material/trending_down:", layout="wide")
-    pages = [
-        st.Page(
-            partial(draw_page, feeds, row),
-            title=row.title,
-            icon=row.icon,
-            url_path="" if number == 0 else row.name,
-            default=number == 0,
-        )
-        for number, row in enumerate(PAGES)
-    ]
-    st.navigation(pages, position="top").run()
+    """Draw the page that the viewer is on; Streamlit calls it again at every touch.
+
+    Which page that is stands in the address as `page=`, beside all else that is chosen. (Pages with
+    paths of their own make Streamlit forget the rest at each click, and look for its server below
+    them first, which a browser reports as an error.)
+    """
+    name = read_state((_PAGE,), address())["page"]
+    st.set_page_config(page_title=f"{_BY_NAME[name].title} - scaling", layout="wide")
+    draw_page(feeds, _BY_NAME[name], with_menu=True)
 
 
-def draw_page(feeds: Feeds, row: Row) -> None:
+def draw_page(feeds: Feeds, row: Row, *, with_menu: bool = False) -> None:
     """One page with its sidebar."""
     st.html(STYLE)
     st.session_state["told"] = set()
-    carry_over(row.name, [field for one in PAGES for field in _fields(one)])
     state = read_state(_fields(row), address())
-    for line in state.complaints:
-        st.warning(plain(line))
     try:
         page = _page(feeds, row, state)
+        if with_menu:
+            _menu(page)
+        for line in state.complaints:
+            st.warning(plain(line))
         _sidebar(page)
         if page.source or not row.needs_runs:
             row.draw(page)
         else:
+            st.title(row.title)
             st.info(NO_RUNS)
     except ScalingError as error:
         refused(error)
 
 
+def _menu(page: Page) -> None:
+    st.segmented_control(
+        "Page",
+        list(_BY_NAME),
+        format_func=lambda name: f"{_BY_NAME[name].icon} {_BY_NAME[name].title}",
+        required=True,
+        label_visibility="collapsed",
+        **page.bind("page"),
+    )
+
+
 def _fields(row: Row) -> tuple[Field, ...]:
-    return (*SHARED, *row.fields)
+    return (_PAGE, *SHARED, *row.fields)
 
 
 def _page(feeds: Feeds, row: Row, state: State) -> Page:
@@ -91,9 +101,9 @@ def _sidebar(page: Page) -> None:
         st.selectbox("Law", (AUTO, *LAWS), format_func=_law, **page.bind("law"))
         st.select_slider("Intervals hold", LEVELS, format_func=_percent, **page.bind("level"))
         if st.button("Forget what is chosen", type="tertiary"):
-            for field in page.state.fields.values():
-                choose(field, field.default)
-            st.session_state["kept"] = {}
+            page_name = page.state["page"]
+            st.query_params.clear()
+            choose(_PAGE, page_name)
             st.rerun()
         st.caption("The address of the page carries all of this: copy it to share what you see.")
 

@@ -1,6 +1,6 @@
 """Where the pages get their data. They know neither the run store nor the training."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +23,10 @@ def _none(source: str) -> None:
     return None
 
 
+def _no_curves(source: str, run_ids: Collection[str] | None = None) -> None:
+    return None
+
+
 def _no_outlooks(source: str) -> dict[str, RunningForecast]:
     return {}
 
@@ -39,8 +43,11 @@ class Feeds:
     fingerprint: Callable[[str], Hashable] = _none
     """What changes whenever a source does, at next to no cost; None where nothing tells, and then
     it is read again every few seconds."""
-    curves: Callable[[str], pd.DataFrame | None] = _none
-    """Training curves (run_id, step, train_loss) of a sweep; None for a table."""
+    changed: Callable[[str], float | None] = _none
+    """When a source changed last, seconds since 1970; None where nothing tells."""
+    curves: Callable[[str, Collection[str] | None], pd.DataFrame | None] = _no_curves
+    """Training curves (run_id, step, train_loss) of a sweep, of all runs or of those with these
+    ids; None for a table."""
     outlooks: Callable[[str], Mapping[str, RunningForecast]] = _no_outlooks
     """Where running cells are heading, by run id."""
     ledger: Callable[[str], Mapping[str, Any] | None] = _none

@@ -108,10 +108,15 @@ class State(Mapping[str, Any]):
     @property
     def query(self) -> str:
         """The part of an address after the question mark that carries all of it."""
+        return self.query_with()
+
+    def query_with(self, **changed: Any) -> str:
+        """The same with other values for some."""
+        chosen = {**self.chosen, **changed}
         pairs = [
             (name, text)
             for name, field in self.fields.items()
-            for text in field.texts_of(self.chosen[name])
+            for text in field.texts_of(chosen[name])
         ]
         return urlencode(pairs)
 
@@ -144,17 +149,3 @@ def choose(field: Field, value: Any) -> None:
         st.query_params[field.name] = texts if field.many else texts[0]
     elif field.name in st.query_params:
         del st.query_params[field.name]
-
-
-def carry_over(page: str, fields: Sequence[Field]) -> None:
-    """Keep what was chosen on another page, whose address the browser has left behind."""
-    kept, last = st.session_state.setdefault("kept", {}), st.session_state.get("page")
-    if last not in (None, page):
-        for name, texts in kept.items():
-            if name not in st.query_params:
-                st.query_params[name] = texts
-    st.session_state["page"] = page
-    names = {field.name for field in fields}
-    kept.update({name: texts for name, texts in address().items() if name in names})
-    for name in names - set(st.query_params):
-        kept.pop(name, None)

@@ -18,8 +18,22 @@ STYLE = """<style>
 .scaling-table td.wide { white-space: normal; min-width: 16rem; }
 .scaling-table thead th { border-bottom: 2px solid rgba(128, 128, 128, .7); }
 .scaling-table tr.marked td { background: rgba(255, 200, 60, .22); }
-[data-testid="stMainBlockContainer"] { padding-top: 3.6rem; }
-[data-testid="stMetricValue"] { font-size: 1.5rem; }
+[data-testid="stMainBlockContainer"] { padding-top: 3.4rem; padding-bottom: 3rem; }
+@media (max-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding-top: 4.4rem; }
+  .scaling-cards thead { display: none; }
+  .scaling-cards tr { display: block; border-bottom: 2px solid rgba(128, 128, 128, .5);
+    padding: .4rem 0; }
+  .scaling-cards td { display: flex; gap: .6rem; border: none; white-space: normal;
+    padding: .1rem 0; }
+  .scaling-cards td::before { content: attr(data-label); min-width: 7.5rem; opacity: .7; }
+  .scaling-cards td:empty { display: none; }
+}
+.scaling-facts { display: flex; flex-wrap: wrap; gap: .3rem 1.8rem; }
+.scaling-facts div div { font-size: .8rem; opacity: .7; }
+.scaling-facts strong { font-size: 1.15rem; font-weight: 600; }
+h1 { font-size: 1.9rem !important; overflow-wrap: anywhere; }
+h3 { font-size: 1.3rem !important; }
 </style>"""
 _LONG = 48  # characters of a cell that may be broken into lines
 
@@ -36,23 +50,44 @@ def sentence(text: str) -> str:
     return plain(said if said.endswith((".", "?", "!")) else f"{said}.")
 
 
-def table(shown: Table) -> None:
-    """A table of the report; wide ones scroll by themselves."""
+def table(shown: Table, *, cards: bool = False, links: Sequence[str] = ()) -> None:
+    """A table of the report; wide ones scroll by themselves, or are a card a row on a phone.
+
+    ``links`` are addresses to which the first cells of the rows lead.
+    """
     if not shown.rows:
         return
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in shown.head)
-    body = "".join(_row(row, marked=i in shown.marked) for i, row in enumerate(shown.rows))
+    body = "".join(
+        _row(row, shown.head, marked=i in shown.marked, link=links[i] if links else "")
+        for i, row in enumerate(shown.rows)
+    )
+    look = "scaling-table scaling-cards" if cards else "scaling-table"
     st.html(
-        f'<div class="scaling-table"><table><thead><tr>{head}</tr></thead>'
+        f'<div class="{look}"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
     if shown.note:
         st.caption(plain(shown.note))
 
 
-def _row(cells: Sequence[str], *, marked: bool) -> str:
+def facts(pairs: Iterable[tuple[str, str]]) -> None:
+    """A few facts in a line that breaks on a phone: what is told, and its value."""
     body = "".join(
-        f"<td{' class=wide' * (len(cell) > _LONG)}>{html.escape(cell)}</td>" for cell in cells
+        f"<div><div>{html.escape(name)}</div><strong>{html.escape(value)}</strong></div>"
+        for name, value in pairs
+    )
+    st.html(f'<div class="scaling-facts">{body}</div>')
+
+
+def _row(cells: Sequence[str], head: Sequence[str], *, marked: bool, link: str) -> str:
+    shown = [html.escape(cell) for cell in cells]
+    if link:
+        shown[0] = f'<a href="{html.escape(link)}" target="_self">{shown[0]}</a>'
+    wide = [' class="wide"' * (len(cell) > _LONG) for cell in cells]
+    body = "".join(
+        f'<td data-label="{html.escape(name)}"{look}>{text}</td>'
+        for name, look, text in zip(head, wide, shown, strict=False)
     )
     return f'<tr class="{"marked" if marked else "plain"}">{body}</tr>'
 

@@ -227,6 +227,26 @@ def verified_runs(standing: SealStanding) -> list[dict[str, Any]]:
     ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class CoverageSoFar:
+    """How many measured losses lay inside their sealed intervals of one confidence level."""
+
+    level: float
+    inside: int
+    verdicts: int
+
+
+def coverage_so_far(standings: Sequence[SealStanding]) -> tuple[CoverageSoFar, ...]:
+    """By confidence level, over all verdicts that count."""
+    verdicts = [one for standing in standings for one in standing.verdicts if one.counted]
+    levels = dict.fromkeys(level for verdict in verdicts for level in verdict.inside)
+    found = []
+    for level in levels:
+        own = [verdict.inside[level] for verdict in verdicts if level in verdict.inside]
+        found.append(CoverageSoFar(level=level, inside=sum(own), verdicts=len(own)))
+    return tuple(found)
+
+
 def record_line(standings: Sequence[SealStanding]) -> str:
     """The record of all sealed forecasts in a sentence: how many landed, error, hits."""
     all_verdicts = [verdict for standing in standings for verdict in standing.verdicts]
@@ -242,11 +262,10 @@ def record_line(standings: Sequence[SealStanding]) -> str:
     if not verdicts:
         return "; ".join([summary, *missing])
     errors = [abs(verdict.error) for verdict in verdicts if verdict.error is not None]
-    levels = dict.fromkeys(level for verdict in verdicts for level in verdict.inside)
-    hits = []
-    for level in levels:
-        own = [verdict.inside[level] for verdict in verdicts if level in verdict.inside]
-        hits.append(f"{sum(own)} of {len(own)} inside the {100 * level:g}% interval")
+    hits = [
+        f"{one.inside} of {one.verdicts} inside the {100 * one.level:g}% interval"
+        for one in coverage_so_far(standings)
+    ]
     mean = [f"mean error {np.mean(errors):.2%}"] if errors else []
     return "; ".join([summary, *mean, ", ".join(hits), *missing])
 

@@ -22,6 +22,7 @@ from analysis.report.tables import (
 )
 from analysis.text.numbers import MINUS, loss_in_words, percent_in_words
 from analysis.text.tuning import gap_text
+from analysis.tuning.rungs import LadderHealth
 from scaling.columns import COLUMNS
 from scaling.limits import LimitCode, texts
 from scaling.records import Records
@@ -131,11 +132,11 @@ def dropped_table(findings: Findings) -> Table:
     )
 
 
-def health_table(findings: Findings) -> Table:
+def health_table(health: LadderHealth | None) -> Table:
     """Every rung with what its check and its curves show, and what fits make of it."""
-    if findings.health is None:
+    if health is None:
         return Table(head=(), rows=())
-    rungs = findings.health.rungs
+    rungs = health.rungs
     rows = [
         (
             rung.name,
@@ -166,10 +167,10 @@ def health_table(findings: Findings) -> Table:
     return Table(head=head, rows=tuple(rows), marked=marked)
 
 
-def health_reasons(findings: Findings) -> tuple[str, ...]:
+def health_reasons(health: LadderHealth | None) -> tuple[str, ...]:
     """Why rungs count as they do, those with one reason together."""
     by_reason: dict[str, list[str]] = {}
-    for rung in findings.health.rungs if findings.health else ():
+    for rung in health.rungs if health else ():
         by_reason.setdefault(rung.reason, []).append(rung.name)
     return tuple(f"{'; '.join(names)}: {reason}" for reason, names in by_reason.items())
 
@@ -177,6 +178,20 @@ def health_reasons(findings: Findings) -> tuple[str, ...]:
 def state_counts(records: Records) -> Mapping[str, int]:
     """How many runs are in each state."""
     return dict(Counter(records.status))
+
+
+def best_run(records: Records) -> tuple[str, float] | None:
+    """The run of the lowest loss and that loss, of the finished runs that are not held out; None
+    where none has a loss."""
+    if "loss" not in records:
+        return None
+    shown = records.is_finished & np.isfinite(records.column("loss"))
+    if "held_out" in records:
+        shown = shown & ~records.table["held_out"].astype(bool).to_numpy()
+    if not shown.any():
+        return None
+    where = int(np.argmin(np.where(shown, records.column("loss"), np.inf)))
+    return records.row_names[where], float(records.column("loss")[where])
 
 
 def standing_table(records: Records, outlooks: Mapping[str, str]) -> Table:
@@ -188,6 +203,8 @@ def standing_table(records: Records, outlooks: Mapping[str, str]) -> Table:
         table = table.sort_values([*reversed(sizes)], kind="stable")
     order = {state: rank for rank, state in enumerate(_WORTH_A_LOOK)}
     table = table.sort_values("status", key=lambda s: s.map(order).fillna(9), kind="stable")
+    hidden = len(table) - MOST_RUNS
+    table = table.head(MOST_RUNS)
     rows = [_standing_row(row, sizes, outlooks) for row in table.to_dict("records")]
     head = (*(HEADS[c] for c in sizes), "Seed", "State", loss_head(records), "Remark")
     marked = tuple(np.flatnonzero(table["status"].isin(order)).tolist())
@@ -195,9 +212,9 @@ def standing_table(records: Records, outlooks: Mapping[str, str]) -> Table:
         head, rows = head[:-1], [row[:-1] for row in rows]
     return Table(
         head=head,
-        rows=tuple(rows[:MOST_RUNS]),
+        rows=tuple(rows),
         marked=marked,
-        note=f"{counted(len(rows) - MOST_RUNS, 'more run')}." if len(rows) > MOST_RUNS else "",
+        note=f"{counted(hidden, 'more run')}." if hidden > 0 else "",
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling.cli.inputs import curves_of
-from scaling.cli.verbs.dashboard import ledger_of, outlooks_of, stored_sweeps
+from scaling.cli.verbs.dashboard import ledger_of, outlooks_of, stored_sweeps, sweep_changed_at
 from scaling.cli.verbs.seals import seal_standings
 from scaling.sources import STORED, records_from
 from scaling.tables.reading import Reading
@@ -34,6 +34,7 @@ def feeds_of(request: Mapping[str, Any]) -> "Feeds":
         sources=(lambda: named) if named else stored_sweeps,
         load=load,
         fingerprint=fingerprint_of,
+        changed=changed_at,
         curves=curves_of,
         outlooks=outlooks_of,
         seals=seal_standings,
@@ -50,6 +51,16 @@ def fingerprint_of(source: str) -> Hashable:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def changed_at(source: str) -> float | None:
+    """When a table was written, or a run of a sweep began or ended, seconds since 1970."""
+    if source.startswith(STORED):
+        return sweep_changed_at(source.removeprefix(STORED))
+    try:
+        return os.stat(source).st_mtime
+    except OSError:
+        return None
 
 
 def draw(request: Mapping[str, Any]) -> None:

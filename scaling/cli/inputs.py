@@ -1,7 +1,7 @@
 """What a verb reads: runs from a file or the run store, curves, points, name=value pairs."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from scaling.cli.budgets import in_flops
@@ -174,13 +174,14 @@ def levels(arguments: Arguments) -> tuple[float, ...]:
     return tuple(arguments.level or (LEVEL,))
 
 
-def curves_of(source: str) -> "DataFrame | None":
-    """The training curves of a sweep in the run store; a table of runs has none."""
+def curves_of(source: str, run_ids: "Collection[str] | None" = None) -> "DataFrame | None":
+    """The training curves of a sweep in the run store, of all runs or of some; a table of runs has
+    none."""
     if not source.startswith("mlflow:"):
         return None
     from scaling.store.run_store import RunStore
 
-    return RunStore.find(source.removeprefix("mlflow:")).curves()
+    return RunStore.find(source.removeprefix("mlflow:")).curves(run_ids=run_ids)
 
 
 def points(path: str) -> "DataFrame":

@@ -44,6 +44,7 @@ class RunStanding:
     flops_left: int  # without what it shares with another run of the plan, or has spent by now
     loss: float | None  # validation loss, nats per token; None until finished
     wall_seconds: float | None
+    device_seconds: float | None  # of its latest try so far, its share where runs are stacked
     seconds_left: float  # of one process; estimated; 0 where nothing is left to do
     tries: int  # how often it was started
     reason: str  # why it diverged, failed, or is excluded
@@ -91,6 +92,18 @@ class SweepStanding:
         return money(self.device_hours_left, self.price_per_device_hour)
 
     @property
+    def device_hours_spent(self) -> float:
+        """Hours of one device that the latest try of each run has taken so far, as far as they were
+        timed."""
+        seconds = sum(run.device_seconds or 0.0 for run in self.runs)
+        return seconds * self.devices_per_worker / 3600
+
+    @property
+    def money_spent(self) -> float | None:
+        """What those cost; None without a price."""
+        return money(self.device_hours_spent, self.price_per_device_hour)
+
+    @property
     def running(self) -> tuple[RunStanding, ...]:
         """The runs that train at this moment."""
         return tuple(run for run in self.runs if run.state is RunState.RUNNING)
@@ -105,6 +118,10 @@ class SweepStanding:
         document = {
             "sweep": self.sweep,
             "counts": self.counts,
+            "workers": self.workers,
+            "currency": self.currency,
+            "device_hours_spent": self.device_hours_spent,
+            "money_spent": self.money_spent,
             "flops_left": self.flops_left,
             "device_hours_left": self.device_hours_left,
             "wall_seconds_left": self.wall_seconds_left,
@@ -171,6 +188,7 @@ def _standing(
         flops_left=left,
         loss=facts.get("loss"),
         wall_seconds=facts.get("wall_seconds"),
+        device_seconds=facts.get("device_seconds") or facts.get("wall_seconds"),
         seconds_left=throughput.seconds(run) * left / run.marginal_flops,
         tries=facts.get("tries", 0),
         reason=facts.get("reason", ""),

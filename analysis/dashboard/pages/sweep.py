@@ -1,25 +1,202 @@
-"""Where a sweep stands at this moment."""
+"""Where a sweep stands at this moment, drawn anew while it trains."""
 
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
 import streamlit as st
 
-from analysis.dashboard.page import Page
+from analysis.dashboard import cache, charts, downloads, uploads
+from analysis.dashboard.answers import ahead, ahead_sentence
+from analysis.dashboard.ladder import cells_of, map_figure
+from analysis.dashboard.live_curves import curves_figure, runs_to_draw
+from analysis.dashboard.page import Page, refused
 from analysis.dashboard.state import flag_field
-from analysis.dashboard.words import plain, table
+from analysis.dashboard.words import facts, plain, sentence, table
+from analysis.forecasting.unfinished_runs import RunningForecast
+from analysis.plots.loss_curves import plot_loss_curves
 from analysis.report import state_tables
+from analysis.report.tables import Table
+from analysis.text.numbers import amount_in_words, flops_in_words, hours_in_words, in_print
+from analysis.text.tuning import gap_sentences, trend_sentences
+from analysis.tuning.rungs import LadderHealth, ladder_health
+from scaling.errors import ScalingError
+from scaling.records import Records
+from scaling.words import counted
 
-FIELDS = (flag_field("live", default=True),)
+FIELDS = (flag_field("live", default=True), flag_field("health"))
+MOST_REASONS = 20
+OPEN = ("planned", "running", "interrupted", "failed")
 
 
 def draw(page: Page) -> None:
-    """The runs by state."""
-    st.title(plain(page.source))
-    counts = state_tables.state_counts(page.records)
-    for column, (state, count) in zip(
-        st.columns(max(len(counts), 6)), counts.items(), strict=False
-    ):
-        column.metric(state, count)
-    outlooks = page.known(
-        "outlooks", page.source, page.source, lambda: page.feeds.outlooks(page.source)
+    """The map of cells, the curves, what is left, and what went wrong."""
+    st.title(plain(uploads.name_of(page.source)))
+    live = bool(page.state["live"])
+    st.fragment(_standing, run_every=cache.REFRESH_SECONDS if live else None)(page)
+    st.toggle(f"Look again every {cache.REFRESH_SECONDS:g} s", **page.bind("live"))
+    st.toggle("Health of every rung", **page.bind("health"))
+    if page.state["health"]:
+        _health(page)
+
+
+def _standing(page: Page) -> None:
+    """What changes while a sweep trains."""
+    page = replace(page)  # with runs of this moment
+    st.session_state["told"] = set()
+    try:
+        ledger = _asked(page, "ledger", page.feeds.ledger)
+        records = _records(page, ledger)
+        outlooks = _asked(page, "outlooks", page.feeds.outlooks) or {}
+    except ScalingError as error:
+        refused(error)
+        return
+    cells = cells_of(ledger, records)
+    facts([*_counts(cells), *_left(ledger)])
+    _map(cells, {run_id: found.line for run_id, found in outlooks.items()})
+    _curves(page, cells, outlooks)
+    st.markdown(plain(what_next(dict(Counter(cells["state"])), planned=ledger is not None)))
+    if records is not None:
+        st.markdown(sentence(ahead_sentence(page, ahead(page, records))))
+    _reasons(cells)
+    if records is not None:
+        lines = {run_id: found.line for run_id, found in outlooks.items()}
+        with st.expander("Every run"):
+            table(state_tables.standing_table(records, lines))
+        downloads.offer("runs", table=records.table)
+
+
+def _asked(page: Page, what: str, feed: Callable[[str], Any]) -> Any:
+    return page.known(what, page.source, page.source, lambda: feed(page.source)).value
+
+
+def _records(page: Page, ledger: Mapping[str, Any] | None) -> Records | None:
+    """The runs that there are; none of a sweep that has a plan and has not begun."""
+    try:
+        return page.records
+    except ScalingError:
+        if ledger is None:
+            raise
+        return None
+
+
+def _counts(cells: pd.DataFrame) -> list[tuple[str, str]]:
+    return [(state, f"{count:,}") for state, count in Counter(cells["state"]).most_common()]
+
+
+def _left(ledger: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Time and cost so far and to come, as `scaling status` tells them."""
+    if ledger is None:
+        return []
+    spent, left = ledger["device_hours_spent"], ledger["device_hours_left"]
+    told = [("spent, device time", hours_in_words(spent))] if spent else []
+    if ledger["money_spent"]:
+        told.append((f"spent, {ledger['currency']}", amount_in_words(ledger["money_spent"])))
+    if ledger["flops_left"]:
+        told += [
+            ("left", hours_in_words(ledger["wall_seconds_left"] / 3600)),
+            ("left, device time", hours_in_words(left)),
+            ("left, FLOP", flops_in_words(ledger["flops_left"])),
+        ]
+        if ledger["money_left"] is not None:
+            told.append((f"left, {ledger['currency']}", amount_in_words(ledger["money_left"])))
+    return told
+
+
+def _map(cells: pd.DataFrame, lines: Mapping[str, str]) -> None:
+    drawn = map_figure(cells, lines)
+    if drawn is None:
+        st.caption("No map: no run has both a size (params) and tokens.")
+        return
+    charts.show(drawn, "ladder", "Every run by tokens and parameters, coloured by its state")
+
+
+def _curves(page: Page, cells: pd.DataFrame, outlooks: Mapping[str, RunningForecast]) -> None:
+    """The curves of some runs, the running ones first."""
+    chosen = runs_to_draw(cells)
+    ids = tuple(chosen["run_id"])
+    if not ids:
+        return
+    known = page.known(
+        "curves", page.source, (page.source, ids), lambda: page.feeds.curves(page.source, ids)
     )
-    lines = {run_id: found.line for run_id, found in outlooks.value.items()}
-    table(state_tables.standing_table(page.records, lines))
+    curves = known.value
+    if curves is None or not len(curves):
+        return
+    drawn = curves_figure(curves, chosen, outlooks)
+    charts.show(drawn, "curves", "Training loss against steps; dotted, where running runs head")
+    st.caption(
+        f"{counted(curves['run_id'].nunique(), 'curve')} of {counted(len(cells), 'run')}: those "
+        "that train, and ended ones to compare with; held-out runs are not drawn."
+    )
+    begun = curves[curves["step"] > 0]
+    downloads.offer("curves", draw=lambda ax: plot_loss_curves(begun, ax=ax), table=curves)
+
+
+def what_next(counts: Mapping[str, int], *, planned: bool) -> str:
+    """What these states ask a person to do."""
+    total, running = sum(counts.values()), counts.get("running", 0)
+    lost = counts.get("failed", 0) + counts.get("diverged", 0)
+    open_runs = sum(counts.get(state, 0) for state in OPEN)
+    if not total:
+        return "No run yet: `scaling run CONFIG` starts them."
+    if lost == total:
+        return (
+            "Every run failed or diverged, so nothing can be forecast. Read the reasons below, "
+            "mend the cause (`scaling status CONFIG --tracebacks`, `scaling check CONFIG`), and "
+            "`scaling run CONFIG` tries failed runs again."
+        )
+    if running:
+        return f"{counted(running, 'run')} of {total:,} train at this moment."
+    if open_runs and planned:
+        return (
+            f"Nothing trains at this moment, and {counted(open_runs, 'run')} of {total:,} are "
+            "left: `scaling run CONFIG` goes on with them."
+        )
+    if lost:
+        return f"{counted(lost, 'run')} of {total:,} failed or diverged; the reasons are below."
+    return "All runs are done: the page Forecast says what larger ones would reach."
+
+
+def _reasons(cells: pd.DataFrame) -> None:
+    """What went wrong, each reason once, with tracebacks where runs keep them."""
+    told = cells[(cells["reason"] != "") & (cells["state"] != "running")]
+    if told.empty:
+        return
+    groups = told.groupby(["state", "reason"], sort=False)["name"].agg(list)
+    ordered = sorted(groups.items(), key=lambda one: -len(one[1]))
+    rows = [
+        (str(len(runs)), state, reason, ", ".join(runs[:3]) + ", ..." * (len(runs) > 3))
+        for (state, reason), runs in ordered[:MOST_REASONS]
+    ]
+    hidden = len(ordered) - len(rows)
+    note = f"{counted(hidden, 'more reason')}." if hidden else ""
+    table(Table(head=("Runs", "State", "Reason", "For example"), rows=tuple(rows), note=note))
+    for text in dict.fromkeys(text for text in cells["traceback"] if text):
+        with st.expander("Traceback"):
+            st.code(text, language=None)
+
+
+def _health(page: Page) -> None:
+    """Is each rung trained equally well, and what do fits make of it?"""
+    found: LadderHealth | None = page.ask(
+        _ladder_health, page.records, page.source, page.feeds.curves
+    )
+    if found is None:
+        return
+    table(state_tables.health_table(found))
+    told = [
+        *state_tables.health_reasons(found),
+        *gap_sentences(found),
+        *trend_sentences(found),
+    ]
+    st.markdown("\n".join(f"- {sentence(in_print(text))}" for text in told))
+
+
+def _ladder_health(
+    records: Records, source: str, curves: Callable[[str, None], pd.DataFrame | None]
+) -> LadderHealth:
+    """As `scaling health` answers."""
+    return ladder_health(records, curves(source, None))

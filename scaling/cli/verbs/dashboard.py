@@ -48,6 +48,7 @@ def dashboard(arguments: Arguments) -> None:
         "server.maxUploadSize": LARGEST_UPLOAD_MB,
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
+        "theme.primaryColor": "#0072B2",
     }
     flags = [word for name, value in server.items() for word in (f"--{name}", str(value))]
     # A page of somewhere else that a browser takes for ours (DNS rebinding) sends another name.
@@ -59,11 +60,12 @@ def dashboard(arguments: Arguments) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(
         [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     )
+    needed = ["analysis.dashboard.app", "scaling.cli.dashboard_page"]
+    if not arguments.sources or any(one.startswith("mlflow:") for one in arguments.sources):
+        needed += ["sweeps.status.ledger", "mlflow"]
+    server_words = [",".join(needed), page, *flags, "--", json.dumps(request)]
     # in place of this process, so that every signal reaches the server
-    os.execv(
-        sys.executable,
-        [sys.executable, "-m", "streamlit", "run", page, *flags, "--", json.dumps(request)],
-    )
+    os.execv(sys.executable, [sys.executable, "-m", "analysis.dashboard.serve", *server_words])
 
 
 def stored_sweeps() -> list[str]:
@@ -101,6 +103,14 @@ def ledger_of(source: str) -> "Mapping[str, Any] | None":
         return None
     document: dict[str, Any] = json.loads(standing_of(_plan_of(config), store).to_json())
     return document
+
+
+def sweep_changed_at(sweep: str) -> float | None:
+    """When a run of a sweep began or ended last, seconds since 1970; None before the first."""
+    from scaling.store.run_store import RunStore
+
+    times = [one.end or one.start for one in RunStore.find(sweep).tries()]
+    return max(times) / 1000 if times else None
 
 
 @lru_cache(maxsize=16)

@@ -1,7 +1,9 @@
 """Pages drawn without a server or a browser, from files."""
 
+import html
 import importlib.util
 import json
+import re
 
 import pytest
 
@@ -70,7 +72,8 @@ def shown(test):
     kinds = ("title", "header", "subheader", "markdown", "info", "warning", "error", "caption")
     texts = [str(one.value) for kind in (*kinds, "success") for one in test.get(kind)]
     texts += [f"{one.label} {one.value}" for one in test.get("metric")]
-    texts += [one.proto.body for one in test.get("html")]
+    bodies = [one.proto.body for one in test.get("html") if "<style>" not in one.proto.body]
+    texts += [" ".join(html.unescape(re.sub("<[^>]*>", " ", body)).split()) for body in bodies]
     return "\n".join(texts).replace("\\", "")
 
 

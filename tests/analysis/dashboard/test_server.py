@@ -139,7 +139,7 @@ def test_the_server_takes_the_place_of_the_command(runs, monkeypatch, capsys):
     monkeypatch.setattr(verb.os, "execv", lambda program, words: started.append(words))
     assert main(["dashboard", runs, "--where", "params > 0", "--port", "0"]) == 0
     (words,) = started
-    assert words[1:4] == ["-m", "streamlit", "run"]
+    assert words[1:3] == ["-m", "analysis.dashboard.serve"]
     assert Path(words[4]).is_file()
     request = json.loads(words[-1])
     assert (request["sources"], request["where"]) == ([runs], ["params > 0"])
