@@ -1,22 +1,16 @@
-"""Start Streamlit's server with what the pages need already imported, so that nobody waits for it.
+"""Start Streamlit's server in this process, where what the pages need is imported already."""
 
-python -m analysis.dashboard.serve MODULE,MODULE... SCRIPT [FLAGS] -- ARGUMENTS
-"""
-
-import importlib
 import sys
+from collections.abc import Sequence
 
 from streamlit.web import cli
 
+from analysis.dashboard import app
 
-def main(words: list[str]) -> None:
-    """Import the modules, then do what `streamlit run` does with the rest."""
-    modules, *rest = words
-    for name in filter(None, modules.split(",")):
-        importlib.import_module(name)
-    sys.argv = ["streamlit", "run", *rest]
+__all__ = ["app", "serve"]  # the pages are imported here so that no viewer waits for it
+
+
+def serve(words: Sequence[str]) -> None:
+    """Do what `streamlit run` does with these words: a script, flags, and its arguments."""
+    sys.argv = ["streamlit", "run", *words]
     cli.main()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

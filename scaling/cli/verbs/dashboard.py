@@ -60,12 +60,9 @@ def dashboard(arguments: Arguments) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(
         [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     )
-    needed = ["analysis.dashboard.app", "scaling.cli.dashboard_page"]
-    if not arguments.sources or any(one.startswith("mlflow:") for one in arguments.sources):
-        needed += ["sweeps.status.ledger", "mlflow"]
-    server_words = [",".join(needed), page, *flags, "--", json.dumps(request)]
     # in place of this process, so that every signal reaches the server
-    os.execv(sys.executable, [sys.executable, "-m", "analysis.dashboard.serve", *server_words])
+    server_words = ["-m", "scaling.cli.dashboard_server", page, *flags, "--", json.dumps(request)]
+    os.execv(sys.executable, [sys.executable, *server_words])
 
 
 def stored_sweeps() -> list[str]:

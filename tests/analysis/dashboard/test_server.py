@@ -139,8 +139,8 @@ def test_the_server_takes_the_place_of_the_command(runs, monkeypatch, capsys):
     monkeypatch.setattr(verb.os, "execv", lambda program, words: started.append(words))
     assert main(["dashboard", runs, "--where", "params > 0", "--port", "0"]) == 0
     (words,) = started
-    assert words[1:3] == ["-m", "analysis.dashboard.serve"]
-    assert Path(words[4]).is_file()
+    assert words[1:3] == ["-m", "scaling.cli.dashboard_server"]
+    assert Path(words[3]).is_file()
     request = json.loads(words[-1])
     assert (request["sources"], request["where"]) == ([runs], ["params > 0"])
     assert Reading(**request["reading"]) == Reading()
