@@ -3,11 +3,10 @@
     python -m benchmarks.check_alarms                # from examples/coordinate_sizes.csv
     python -m benchmarks.check_alarms --measure      # trains 40 seeds anew, a core-minute
 
-The sizes of a quick coordinate check (widths 32 to 256 of configs/quickstart.yaml, with its recipe
-of then, cpt-adamw-tiny/1) were measured for 40 seeds. Reports are made of them by drawing seeds
-with replacement and having the check itself look at them, five, ten, twenty and forty at a time,
-until it has decided: as they were measured, and with every slope moved to its threshold, where
-alarms are likeliest and none is right.
+The sizes of a quick coordinate check (widths 32 to 256 of configs/quickstart.yaml) were measured
+for 40 seeds. Reports are made of them by drawing seeds with replacement and having the check itself
+look at them, five, ten, twenty and forty at a time, until it has decided: as they were measured,
+and with every slope moved to its threshold, where alarms are likeliest and none is right.
 """
 
 import argparse
@@ -34,7 +33,6 @@ from sweeps.config.yaml_file import load_config
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "examples" / "coordinate_sizes.csv"
 CONFIG = ROOT / "configs" / "quickstart.yaml"
-RECIPE = "recipe={name: cpt-adamw-tiny/1}"  # of the table
 DOUBLINGS, STACKED = 3, 5
 
 
@@ -56,7 +54,7 @@ class Alarms:
 
 def measured_sizes(seeds: Sequence[int]) -> pd.DataFrame:
     """Mean log size of each quantity after the settled step, a row a seed and width."""
-    bench = bench_for(load_config(CONFIG, [RECIPE]))
+    bench = bench_for(load_config(CONFIG))
     depth, rows = bench.depths[0], []
     for first in range(0, len(seeds), STACKED):
         stack = seeds[first : first + STACKED]

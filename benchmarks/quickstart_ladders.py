@@ -1,7 +1,8 @@
 """How good are the quick start's forecasts? Its ladder again and again, with fresh seeds.
 
     python -m benchmarks.quickstart_ladders [--train PAIRS --from SEED] [--far SEEDS]
-                                            [--recipe NAME] [--table CSV] [-o FILE]
+                                            [--recipe "NAME [CONSTANT=VALUE ...]"]
+                                            [--table CSV] [-o FILE]
 
 A ladder is the shipped config with a pair of seeds of its own, as `scaling study quickstart --set
 grid.seed=[a,b]` plans it: its fitted runs, and the held-out one. `--train` adds pairs to the table,
@@ -49,9 +50,16 @@ DIGITS = {"loss": 6, "loss_stderr": 5, "learning_rate": 6, "clipped_share": 4}
 
 
 def ladder(seeds: Sequence[int], recipe: str | None = None, *further: str) -> SweepConfig:
-    """The quick start with these seeds, and with another recipe."""
-    named = [f"recipe={{name: {recipe}}}"] if recipe else []
+    """The quick start with these seeds, and with another recipe: its name, and the constants that
+    replace its own, as the table's column has it."""
+    named = [f"recipe={_as_yaml(recipe)}"] if recipe else []
     return load_config(CONFIG, [f"grid.seed=[{','.join(map(str, seeds))}]", *named, *further])
+
+
+def _as_yaml(recipe: str) -> str:
+    name, *constants = recipe.split()
+    overrides = ", ".join(constant.replace("=", ": ") for constant in constants)
+    return f"{{name: {name}, overrides: {{{overrides}}}}}"
 
 
 def planned(pairs: Iterable[Sequence[int]], recipe: str | None = None) -> list[RunPlan]:
@@ -65,8 +73,9 @@ def far_runs(seeds: Iterable[int], recipe: str | None = None) -> list[RunPlan]:
     return [run for plan in plans for run in plan.runs if run.held_out]
 
 
-def train(table: Path, runs: Sequence[RunPlan]) -> None:
-    """Train what the table lacks, pack by pack, and append each pack's runs to it."""
+def train(table: Path, runs: Sequence[RunPlan], recipe: str | None = None) -> None:
+    """Train what the table lacks, pack by pack, and append each pack's runs to it, under this name
+    of their recipe."""
     done = set(pd.read_csv(table)["run_id"]) if table.exists() else set()
     missing = [run for run in runs if run.run_id not in done]
     if not missing:
@@ -78,6 +87,7 @@ def train(table: Path, runs: Sequence[RunPlan]) -> None:
         trained = train_pack(pack, corpus, launch)
         rows = [
             {"run_id": run.run_id, **run.facts(), **found.record(run)}
+            | ({"recipe": recipe} if recipe else {})
             for run, found in trained.items()
         ]
         kept = pd.DataFrame(rows)[list(COLUMNS)].round(DIGITS)
@@ -189,8 +199,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     firsts = range(arguments.first, arguments.first + 2 * arguments.train, 2)
     for place in range(0, len(firsts), TOGETHER):
         pairs = [(first, first + 1) for first in firsts[place : place + TOGETHER]]
-        train(arguments.table, planned(pairs, arguments.recipe))
-    train(arguments.table, far_runs(arguments.far, arguments.recipe))
+        train(arguments.table, planned(pairs, arguments.recipe), arguments.recipe)
+    train(arguments.table, far_runs(arguments.far, arguments.recipe), arguments.recipe)
     document: dict[str, Any] = {}
     for name, table in pd.read_csv(arguments.table).groupby("recipe"):
         if arguments.recipe not in (None, name):

@@ -7,23 +7,31 @@ a known surface around the best recipe and the noise of runs.
     python -m benchmarks.simulated_recipe_checks
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.targets import Targets
-from analysis.tuning.response import recipe_gaps
+from analysis.tuning.response import lowest, recipe_gaps
 from scaling.arrays import FloatArray
 from scaling.recipe_arms import Arm, Factors, arms_text
 from scaling.records import records_from_table
-from sweeps.planning.arms import CORNERS
+from scaling.words import counted
+from sweeps.planning.arms import CORNERS, FEW_CORNERS
 from sweeps.training.learning_rate_check import judge
 
 RATES = (0.56, 1.0, 1.8)
 WIDTHS = (32, 40, 48, 56, 64, 80)
 CURVATURE = np.array([0.04, 0.012, 0.006, 0.012])  # of rate, decay, warm-up, batch, in ln loss
+APART = np.zeros((4, 4))
 SEEDS, SEQUENCES, TIMES_BEYOND = 2, 16, 10.0
+#: Noise of a run, scatter of the curvatures in ln, bends of pairs of constants.
+_CHECKS = (("11 arms", CORNERS, 2), ("11 arms", CORNERS, 1), ("7 arms", FEW_CORNERS, 1))
+_WORLDS = ((0.004, 0.0, 0.0), (0.004, 0.5, 0.003), (0.01, 0.5, 0.003), (0.01, 0.9, 0.003))
 BADLY_TRAINED = 2  # widths, the smallest
 
 
@@ -34,12 +42,16 @@ def arms_around(
     *,
     curvature: FloatArray = CURVATURE,
     seeds: int = SEEDS,
+    corners: Sequence[Factors] = CORNERS,
+    together: FloatArray = APART,
 ) -> list[Arm]:
-    """The arms of a check whose best recipe lies at ``best`` (constants,), in steps."""
+    """The arms of a check whose best recipe lies at ``best`` (constants,), in steps; ``together``
+    (constants, constants) bends the loss along pairs of them."""
     levels = 0.7 + rng.normal(0, noise, seeds)
     arms = []
-    for factors in (*(Factors(rate=rate) for rate in RATES), *CORNERS):
-        excess = 0.5 * float(curvature @ (np.array(factors.steps) - best) ** 2)
+    for factors in (*(Factors(rate=rate) for rate in RATES), *corners):
+        away = np.array(factors.steps) - best
+        excess = 0.5 * float(curvature @ away**2 + away @ together @ away)
         losses = np.exp(levels + excess + rng.normal(0, noise, seeds))
         arms.append(Arm(factors=factors, losses=tuple(map(float, losses))))
     return arms
@@ -108,6 +120,71 @@ def biases(largest_gap: float, noise: float, ladders: int, seed: int) -> dict[st
     return {name: float(np.mean(found)) for name, found in errors.items()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How gaps that checks found compare with the true ones; percent of the loss."""
+
+    truth: float  # mean
+    bias: float
+    error: float  # root mean square
+    stated: float  # root mean square standard error
+    inside: float  # share of the 90% intervals that hold the truth
+
+
+def within_reach(hessian: FloatArray, best: FloatArray, corners: Sequence[Factors]) -> float:
+    """ln loss of the recipe over the lowest of what arms tried, of a surface around ``best``."""
+    tried = np.array([one.steps for one in (*corners, *(Factors(rate=rate) for rate in RATES))])
+    slope = -hessian @ best
+    pairs = hessian[np.triu_indices(len(best), 1)]
+    coefficients = np.concatenate([slope, np.diag(hessian), pairs])
+    lowest_at = lowest(coefficients, tried.min(axis=0), tried.max(axis=0))
+    return -float(lowest_at @ slope + lowest_at @ hessian @ lowest_at / 2)
+
+
+def calibration(
+    noise: float,
+    *,
+    scatter: float,
+    bend: float = 0.0,
+    checks: int = 150,
+    seeds: int = SEEDS,
+    corners: Sequence[Factors] = CORNERS,
+    seed: int = 0,
+) -> Calibration:
+    """Of checks of recipes whose best lies a step or so away in every constant (normal, one step;
+    half a step in the rate), with curvatures that differ from the usual ones by a factor
+    exp(scatter u), u normal, and bends of pairs of ``bend`` v, v normal, where that is a bowl."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(checks):
+        best = rng.normal(0, [0.5, 1, 1, 1]) * rng.uniform(0, 1.5)
+        curvature = CURVATURE * np.exp(scatter * rng.standard_normal(4))
+        together = np.triu(bend * rng.standard_normal((4, 4)), 1)
+        together = together + together.T
+        while np.linalg.eigvalsh(np.diag(curvature) + together)[0] <= 0:
+            together = together / 2
+        arms = arms_around(
+            best,
+            noise,
+            rng,
+            curvature=curvature,
+            seeds=seeds,
+            corners=corners,
+            together=together,
+        )
+        (found,) = recipe_gaps([arms])
+        truth = np.expm1(within_reach(np.diag(curvature) + together, best, corners))
+        rows.append((100 * truth, 100 * found.gap, 100 * found.stderr))
+    truth, gap, stderr = np.array(rows).T
+    return Calibration(
+        truth=float(truth.mean()),
+        bias=float((gap - truth).mean()),
+        error=float(np.sqrt(((gap - truth) ** 2).mean())),
+        stated=float(np.sqrt((stderr**2).mean())),
+        inside=float((np.abs(gap - truth) <= 1.645 * stderr).mean()),
+    )
+
+
 def main() -> None:
     """Print how far the gap is found, and what the forecasts make of it."""
     rng = np.random.default_rng(0)
@@ -123,6 +200,17 @@ def main() -> None:
             f"decay {decay:+.0f} steps, noise {100 * noise:.1f}%: {reach:.2f}  {found.mean():.2f} "
             f"({found.std():.2f})  {taken:.2f}"
         )
+    print(
+        "standard errors: truth, bias, root mean square error, stated, 90% intervals that hold it"
+    )
+    for name, corners, seeds in _CHECKS:
+        for noise, scatter, bend in _WORLDS:
+            one = calibration(noise, scatter=scatter, bend=bend, corners=corners, seeds=seeds)
+            print(
+                f"{name}, {counted(seeds, 'seed')}, noise {100 * noise:.1f}%, curvatures off by "
+                f"{scatter:.1f} in ln, pairs bent by {100 * bend:.1f}%: {one.truth:.2f}  "
+                f"{one.bias:+.2f}  {one.error:.2f}  {one.stated:.2f}  {one.inside:.2f}"
+            )
     for largest_gap in (0.0, 0.02, 0.05):
         found = biases(largest_gap, 0.003, 12, 1)
         told = ", ".join(f"{name} {error:+.2f}" for name, error in found.items())

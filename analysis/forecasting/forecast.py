@@ -285,6 +285,7 @@ def _target_forecast(
     names = [m.candidate.name for m in ensemble.members]
     here = (points.log_inputs[i : i + 1], points.log_compute[i : i + 1])
     alone = np.exp(laws_alone(forecaster, *here)[0])
+    tuning = ensemble.ladder.tuning
     return TargetForecast(
         at=(points.asked if against else points.described)[i],
         median=None if against else centre,
@@ -311,6 +312,8 @@ def _target_forecast(
         centre=centre,
         drift=float(100 * np.expm1(answer.spread.drifted[i])),
         law_losses={} if against else dict(zip(names, map(float, alone), strict=True)),
+        tuning=None if tuning is None else float(100 * np.expm1(tuning.trend(here[1])[0])),
+        tuning_stderr=None if tuning is None else float(100 * tuning.trend_stderr(here[1])[0]),
     )
 
 

@@ -82,6 +82,11 @@ class TargetForecast:
     drift: float | None = None
     """Percent of the loss by which the median lies below what the laws say, for the drift of
     ladders; negative where it lies above, None in forecasts of earlier versions."""
+    tuning: float | None = None
+    """Percent of the loss that the runs' own recipe is expected to cost here against the best found
+    on the checked rungs: the median includes it. None where no rung was checked."""
+    tuning_stderr: float | None = None
+    """Its standard error, percent."""
     certificate: Certificate | None = None
     """What the runs alone allow here, whatever the law; None where nobody asked."""
     law_losses: Mapping[str, float] = field(default_factory=dict)
@@ -110,6 +115,16 @@ class TargetForecast:
         way = "below" if self.drift > 0 else "above"
         return (
             f"the median lies {abs(self.drift):.2f}% {way} the laws, as ladders like this one end"
+        )
+
+    @property
+    def tuning_because(self) -> str | None:
+        """What the recipe is expected to cost here; None where nothing was checked or found."""
+        if self.tuning is None or max(self.tuning, self.tuning_stderr or 0.0) < SMALLEST_DRIFT:
+            return None
+        return (
+            f"the median includes {self.tuning:.2f} +- {self.tuning_stderr:.2f}% of the loss that "
+            "the recipe costs there against the best found, by the trend of the checked rungs"
         )
 
     @property

@@ -146,7 +146,14 @@ def _parts(targets: Sequence[TargetForecast]) -> list[Block]:
         at = f" at {label}" if len(targets) > 1 else ""
         shares = f"parts of the width{at}:  {_shares(target.shares)}"
         drift = [f"drift of ladders{at}:  {because}"] if (because := target.drift_because) else []
-        blocks += [*_weights(target, label), shares, *drift, *([""] if len(targets) > 1 else [])]
+        tuning = [f"tuning{at}:  {because}"] if (because := target.tuning_because) else []
+        blocks += [
+            *_weights(target, label),
+            shares,
+            *drift,
+            *tuning,
+            *([""] if len(targets) > 1 else []),
+        ]
     if len(targets) > MOST_WEIGHED:
         blocks += [f"({MOST_WEIGHED} of {len(targets)} targets; to_json and --json have all)", ""]
     return blocks

@@ -60,25 +60,43 @@ def gap_text(rung: Rung) -> str:
     """The predicted gap of a rung in percent of its loss, with its standard error."""
     if rung.gap is None:
         return "-"
-    error = "" if rung.gap_stderr is None else f" +- {100 * rung.gap_stderr:.2f}"
-    return f"{100 * rung.gap:.2f}{error}%"
+    if rung.gap_stderr is None:
+        return f"{100 * rung.gap:.2f}%"
+    return percent_with_error(rung.gap, rung.gap_stderr)
 
 
 def gap_sentences(health: LadderHealth) -> list[str]:
-    """Which recipe was the best found on each rung, and how what that is worth goes with compute;
-    none where nothing but a learning rate was checked on a rung or two."""
-    found = [f"{rung.name}: {rung.best}" for rung in health.rungs if rung.best is not None]
-    lines = [f"best recipe found, beside the rungs' own: {'; '.join(found)}"] if found else []
+    """Each checked rung's gap to the best found, with the best recipe found, and how it goes with
+    compute: the words of `scaling health` and `status`, the report and the dashboard."""
+    found = [
+        f"{rung.name} {gap_text(rung)}{f' ({rung.best})' if rung.best else ''}"
+        for rung in health.rungs
+        if rung.gap is not None
+    ]
+    lines = [f"gap to the best found: {'; '.join(found)}"] if found else []
     if (trend := health.gap_trend) is not None:
-        smallest, largest, beyond = (
-            f"{100 * part:.2g}%" for part in (trend.smallest, trend.largest, trend.beyond)
-        )
+        at = [
+            percent_with_error(gap, error)
+            for gap, error in (
+                (trend.smallest, trend.smallest_stderr),
+                (trend.largest, trend.largest_stderr),
+                (trend.beyond, trend.beyond_stderr),
+            )
+        ]
+        change = percent_with_error(abs(trend.change), trend.change_stderr)
+        way = "falls" if trend.change < 0 else "grows"
+        told = f"it {way} by {change}" if trend.is_told else "no trend that can be told from noise"
         lines.append(
-            f"over {counted(trend.rungs, 'checked rung')} the gap to the best found is {smallest} "
-            f"at the smallest run, {largest} at the largest and {beyond} ten times beyond: a "
-            "forecast by size takes it off the runs, and adds what is left of it to a target"
+            f"over {counted(trend.rungs, 'checked rung')} the gap is {at[0]} at the smallest run "
+            f"and {at[1]} at the largest ({told}), {at[2]} ten times beyond: a forecast by size "
+            "takes it off the runs, and adds what is left of it to a target"
         )
     return lines
+
+
+def percent_with_error(share: float, stderr: float) -> str:
+    """A share of the loss with its standard error, in percent."""
+    return f"{100 * share:.2f} +- {100 * stderr:.2f}%"
 
 
 def trend_sentences(health: LadderHealth) -> list[str]:

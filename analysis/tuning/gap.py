@@ -38,6 +38,7 @@ class TuningGap:
     variance: FloatArray  # (runs,)
     chances: FloatArray  # (grid,) of each pair of delta and tau
     amplitude: FloatArray  # (grid,) A under it
+    precision: FloatArray  # (grid,) of A, one over its variance
     decay: FloatArray  # (grid,) delta, per unit of ln compute
     log_smallest: float  # ln compute where the trend is A
 
@@ -48,6 +49,23 @@ class TuningGap:
     def trend(self, log_compute: FloatArray) -> FloatArray:
         """What a run at this compute (points,) of a shape that was not checked would carry."""
         return self.chances @ (self.amplitude[:, None] * self._shape(log_compute))
+
+    def trend_stderr(self, log_compute: FloatArray) -> FloatArray:
+        """(points,) Standard error of the trend there, without the scatter of shapes around it."""
+        return self._told(self._shape(log_compute))[1]
+
+    def change(self, log_from: float, log_to: float) -> tuple[float, float]:
+        """By how much the trend rises from one compute to another, with its standard error."""
+        low, high = self._shape(np.array([log_from, log_to])).T
+        rise, stderr = self._told((high - low)[:, None])
+        return float(rise[0]), float(stderr[0])
+
+    def _told(self, form: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(points,) Mean and standard error of A times this form (grid, points), over the grid."""
+        means = self.amplitude[:, None] * form
+        mean = self.chances @ means
+        variance = self.chances @ (form**2 / self.precision[:, None] + (means - mean) ** 2)
+        return mean, np.sqrt(variance)
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -125,6 +143,7 @@ def tuning_gap(
         variance=variance,
         chances=chances,
         amplitude=amplitude,
+        precision=precision,
         decay=decay,
         log_smallest=smallest,
     )

@@ -9,7 +9,9 @@ the best of many noisy arms looks better than it is. So its coefficients have no
 on no slope, whose common width the arms themselves decide (a grid of widths and of noise is
 averaged by its evidence). The best recipe is where the *expected* surface is lowest within what was
 tried, and its gain is the expected one: an expectation under a prior carries no reward for having
-been chosen. Where arms differ by noise alone the width, and with it the gain, goes to zero.
+been chosen. Where arms differ by noise alone the width, and with it the gain, goes to zero. Its
+standard error is how far the fall to the lowest place of surfaces as likely as this one lies from
+it: it tells what may have been missed too, also where the recipe itself is the best found.
 """
 
 from collections.abc import Sequence
@@ -27,12 +29,14 @@ _SIZE = len(STEPS)
 _PAIRS = tuple((i, j) for i in range(_SIZE) for j in range(i + 1, _SIZE))
 #: Prior of the coefficients, in ln loss a step: slopes about zero, curvatures as small ladders had
 #: them (docs/log.md: rate, decay, warm-up, batch), bends of two constants together.
-_SLOPE, _CURVATURE, _TOGETHER = 0.02, (0.04, 0.012, 0.006, 0.012), 0.006
+_SLOPE, _CURVATURE, _TOGETHER = 0.02, (0.04, 0.012, 0.006, 0.012), 0.003
+_CURVATURES_DIFFER = 0.6  # from those of small ladders, relative
 _OTHER_RECIPE = 0.03
 _WIDTHS = np.array([0.05, 0.125, 0.25, 0.5, 1.0, 2.0])  # of slopes and other recipes
 _NOISES = np.array([0.0005, 0.001, 0.002, 0.004, 0.007, 0.011, 0.018, 0.03])  # of a run, in ln loss
 _USUAL_NOISE, _NOISE_SPREAD = 0.005, 1.0  # ln normal
 _LEVEL = 10.0  # prior width of a seed's level: none to speak of
+_DRAWS, _SWEEPS = 400, 30
 _RUNGS_DIFFER = 0.5  # prior width of what a rung has for itself, over that of what all share
 
 
@@ -70,11 +74,23 @@ class Surface:
 
     def draws(self, count: int, seed: int) -> FloatArray:
         """(draws, constants) Where surfaces as likely as this one are lowest."""
+        return _lowest_of_many(self._drawn(count, seed), self.low, self.high)[0]
+
+    def drawn_falls(self, count: int, seed: int) -> FloatArray:
+        """(draws,) By how much ln loss falls from the recipe to the lowest place of surfaces as
+        likely as this one, or to another recipe."""
+        falls = -_lowest_of_many(self._drawn(count, seed), self.low, self.high)[1]
+        rng = np.random.default_rng(seed + 1)
+        for _, mean, error in self.others:
+            falls = np.maximum(falls, -mean - error * rng.standard_normal(count))
+        return falls
+
+    def _drawn(self, count: int, seed: int) -> FloatArray:
+        """(draws, coefficients)"""
         rng = np.random.default_rng(seed)
         values, vectors = np.linalg.eigh(self.covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
-        coefficients = self.mean + rng.standard_normal((count, len(self.mean))) @ root.T
-        return np.stack([lowest(one, self.low, self.high) for one in coefficients])
+        return np.asarray(self.mean + rng.standard_normal((count, len(self.mean))) @ root.T)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,17 +157,47 @@ def lowest(coefficients: FloatArray, low: FloatArray, high: FloatArray) -> Float
     return np.array(min(found)[1])
 
 
+def _lowest_of_many(
+    coefficients: FloatArray, low: FloatArray, high: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """(surfaces, constants) Where each of many surfaces (surfaces, coefficients) is lowest in a
+    box, and (surfaces,) how low: constant by constant, from the centre and from each corner."""
+    centre = np.clip(np.zeros(_SIZE), low, high)
+    corners = [np.where(corner, high, low) for corner in product((False, True), repeat=_SIZE)]
+    z = np.repeat(np.stack([centre, *corners])[:, None], len(coefficients), axis=1)
+    slope, half = coefficients[:, :_SIZE], coefficients[:, _SIZE : 2 * _SIZE] / 2
+    hessian = np.zeros((len(coefficients), _SIZE, _SIZE))
+    for place in range(_SIZE):
+        hessian[:, place, place] = coefficients[:, _SIZE + place]
+    for (i, j), value in zip(_PAIRS, coefficients[:, 2 * _SIZE :].T, strict=True):
+        hessian[:, i, j] = hessian[:, j, i] = value
+    for _ in range(_SWEEPS):
+        for i in range(_SIZE):
+            others = [j for j in range(_SIZE) if j != i]
+            along = slope[:, i] + np.einsum("snj,nj->sn", z[..., others], hessian[:, i, others])
+            bowl = np.where(half[:, i] > 0, 2 * half[:, i], 1.0)
+            inner = np.clip(-along / bowl, low[i], high[i])
+            at_low, at_high = (along * x + half[:, i] * x**2 for x in (low[i], high[i]))
+            end = np.where(at_low < at_high, low[i], high[i])
+            z[..., i] = np.where(half[:, i] > 0, inner, end)
+    values = np.einsum("snk,nk->sn", z, slope) + np.einsum("sni,nij,snj->sn", z, hessian, z) / 2
+    best = values.argmin(axis=0)
+    every = np.arange(len(coefficients))
+    return z[best, every], values[best, every]
+
+
 def _gap_of(surface: Surface) -> RecipeGap:
     best = surface.best
-    fall, stderr = -float(surface.at(best)[0]), float(surface.stderr(best)[0])
-    recipe, factors = "", Factors.at(best)
-    for name, mean, error in surface.others:
+    fall, recipe, factors = -float(surface.at(best)[0]), "", Factors.at(best)
+    for name, mean, _ in surface.others:
         if -mean > fall:
-            fall, stderr, recipe, factors = -mean, error, name, Factors()
+            fall, recipe, factors = -mean, name, Factors()
+    fall = max(fall, 0.0)
+    stderr = float(np.sqrt(np.mean((surface.drawn_falls(_DRAWS, 0) - fall) ** 2)))
     edge = (np.abs(best - surface.low) < 1e-6) | (np.abs(best - surface.high) < 1e-6)
     tried = surface.high > surface.low
     return RecipeGap(
-        gap=float(np.expm1(max(fall, 0.0))),
+        gap=float(np.expm1(fall)),
         stderr=stderr,
         best=factors,
         recipe=recipe,
@@ -191,7 +237,12 @@ def _block(arms: Sequence[Arm]) -> _Block:
         raise FitError("a recipe check needs two arms beside the recipe's own run")
     slopes, pairs, others = np.ones(_SIZE), np.ones(len(_PAIRS)), np.ones(len(names))
     curved = np.array(_CURVATURE)
-    deviations = [_SLOPE * slopes, curved, _TOGETHER * pairs, _OTHER_RECIPE * others]
+    deviations = [
+        _SLOPE * slopes,
+        _CURVATURES_DIFFER * curved,
+        _TOGETHER * pairs,
+        _OTHER_RECIPE * others,
+    ]
     kinds = [np.zeros(seeds), slopes, 0 * curved, 0 * pairs, others]
     centre = [np.zeros(seeds), 0 * slopes, curved, 0 * pairs, 0 * others]
     return _Block(

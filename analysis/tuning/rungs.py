@@ -86,6 +86,17 @@ class GapTrend:
     beyond: float
     """At ten times its compute: a forecast takes the gaps off its runs, and adds this to a target
     there."""
+    smallest_stderr: float
+    largest_stderr: float
+    beyond_stderr: float
+    change: float
+    """From the cheapest to the dearest: below zero the gap falls."""
+    change_stderr: float
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the change is more than two of its standard errors."""
+        return abs(self.change) > 2 * self.change_stderr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,10 +128,19 @@ class LadderHealth(Result):
         """One row per rung, smallest first, with the fields of `Rung`; blank: not recorded."""
         return pd.DataFrame([asdict(rung) for rung in self.rungs])
 
+    def gaps_document(self) -> dict[str, Any]:
+        """What JSON says of the gaps to the best found: those of `to_json`, without the rest."""
+        document = self._document()
+        told = ("name", "status", "gap", "gap_stderr", "best")
+        rungs = [{key: rung[key] for key in told} for rung in document["rungs"]]
+        return {"rungs": rungs, "gap_trend": document["gap_trend"]}
+
     def _document(self) -> Any:
         document = super()._document()
         if self.trend is not None:
             document["trend"]["is_real"] = self.trend.is_real
+        if self.gap_trend is not None:
+            document["gap_trend"]["is_told"] = self.gap_trend.is_told
         return document
 
 
@@ -276,7 +296,17 @@ def _gap_trend(records: Records, table: pd.DataFrame) -> GapTrend | None:
         return None
     ends = [log_compute.min(), log_compute.max(), log_compute.max() + np.log(10)]
     smallest, largest, beyond = (float(one) for one in np.expm1(gap.trend(np.array(ends))))
-    return GapTrend(rungs=checked, smallest=smallest, largest=largest, beyond=beyond)
+    errors = (float(one) for one in gap.trend_stderr(np.array(ends)))
+    change, change_stderr = gap.change(ends[0], ends[1])
+    return GapTrend(
+        rungs=checked,
+        smallest=smallest,
+        largest=largest,
+        beyond=beyond,
+        **dict(zip(("smallest_stderr", "largest_stderr", "beyond_stderr"), errors, strict=True)),
+        change=change,
+        change_stderr=change_stderr,
+    )
 
 
 def _stakes(table: pd.DataFrame, trend: LearningRateTrend | None) -> tuple[Stake, ...]:

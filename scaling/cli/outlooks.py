@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaling.cli.outputs import say
 from scaling.errors import ScalingError, StoreError
@@ -30,6 +30,19 @@ def running_forecasts(store: "RunStore") -> "dict[str, RunningForecast]":
 def outlook_lines(store: "RunStore") -> dict[str, str]:
     """The same, each as a phrase."""
     return {run_id: found.line for run_id, found in running_forecasts(store).items()}
+
+
+def rung_gaps(store: "RunStore") -> tuple[dict[str, Any], list[str]]:
+    """How far the rungs of a sweep lie above the best training found, as `scaling health` says it:
+    for a JSON document, and in sentences. What cannot be read is said in its place."""
+    from analysis.text.tuning import gap_sentences
+    from analysis.tuning.rungs import ladder_health
+
+    try:
+        health = ladder_health(store.read_records())
+    except ScalingError as error:
+        return {"error": str(error)}, [f"gap to the best found: not told: {error}"]
+    return health.gaps_document(), gap_sentences(health)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,9 @@ class Recipe:
     """Power of the batch, over its reference, by which the learning rate grows."""
     learning_rate_tokens_exponent: float = -0.27
     """Power of the training tokens, over their reference, by which it goes."""
+    learning_rate_depth_exponent: float | None = None
+    """Power of the depth, over 2, by which the learning rate of every group goes. None: it is free
+    of depth, as CompleteP has it (Dey et al. 2025, arXiv:2505.01618)."""
     max_hidden_learning_rate: float = 0.06
     """Cap on the learning rate of hidden matrices."""
     embedding_learning_rate_factor: float = 20.0
@@ -127,6 +130,9 @@ RECIPES = {
         Recipe(name="cpt-adamw/1"),
         # The same, with a rule for tied heads: where the head is not tied no loss differs.
         Recipe(name="cpt-adamw/2", tied_logit_factor=12.8),
+        # The same, with a learning rate that falls with the depth: from 2 to 8 blocks the best one
+        # fell by 18%, over 60 runs of 8e5 tokens at width 32. At depth 2 both are the same.
+        Recipe(name="cpt-adamw/3", tied_logit_factor=12.8, learning_rate_depth_exponent=-0.13),
         # Below about 1e5 parameters and 1e7 tokens, measured on the quick-start text: smaller
         # batches, twice the learning rate, a faster embedding and twice the weight decay take 2-5%
         # off the loss and most of the spread between seeds.

@@ -3,7 +3,9 @@
 A check of a rung takes eleven arms. Three learning rates on the rule tell the rate's curvature; the
 eight corners of a 2^(4-1) fractional factorial with batch = rate x decay x warm-up (resolution IV:
 no constant is confounded with a pair) tell the slopes, each by all eight. Arms of one batch are one
-stack, so a check takes three.
+stack, so a check takes three. Where a sweep cannot afford them, the short check has four corners
+in place of eight: decay and warm-up with batch = decay x warm-up, at the rule's learning rate, for
+which the three rates answer.
 """
 
 import dataclasses
@@ -29,15 +31,25 @@ CORNERS: tuple[Factors, ...] = tuple(
     Factors.at((_CORNER_RATE * rate, decay, warmup, rate * decay * warmup))
     for rate, decay, warmup in product((-1, 1), repeat=3)
 )
+#: Of the short check, a 2^(3-1): each slope is confounded with a pair, whose bends are small.
+FEW_CORNERS: tuple[Factors, ...] = tuple(
+    Factors.at((0, decay, warmup, decay * warmup)) for decay, warmup in product((-1, 1), repeat=2)
+)
 _LONGEST_WARMUP = 0.5  # of the steps
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedCheck:
-    """The check of one rung: the run that carries it, and how many seeds it averages."""
+    """The check of one rung: the run that carries it, what is tried, and how many seeds it
+    averages."""
 
     run: RunPlan
     seeds: int
+    arms: int
+    """A seed, with those of the learning rate and a second recipe."""
+    corners: tuple[Factors, ...]
+    """Arms in which several constants change at once; none where the learning rate alone is
+    varied."""
     flops: int
 
 
@@ -52,6 +64,8 @@ class PlannedChecks:
     of_recipe: bool
     """Whether more than the learning rate is varied."""
     sweep_flops: int
+    least_flops: int
+    """Of the least check of every rung: the short one, one seed."""
 
     @property
     def flops(self) -> int:
@@ -72,10 +86,11 @@ class PlannedChecks:
             "share": self.share,
             "rungs": [
                 {"run_id": check.run.run_id, "name": check.run.name, "seeds": check.seeds}
-                | {"flops": check.flops}
+                | {"arms": check.arms, "flops": check.flops}
                 for check in self.checks
             ],
             "left_out": [run.name for run in self.left_out],
+            "least_flops": self.least_flops,
         }
 
 
@@ -131,53 +146,66 @@ def rungs(runs: Iterable[RunPlan]) -> dict[Shape, RunPlan]:
 
 
 def planned_checks(plan: SweepPlan) -> PlannedChecks:
-    """Which rungs of a sweep are checked, each with how many seeds.
+    """Which rungs of a sweep are checked, each by which arms and with how many seeds.
 
     The check of learning rates alone takes every rung with `health.seeds`. That of recipes keeps to
-    `health.most_share` of the sweep's FLOP: first one seed a rung, from the cheapest on, then
-    another seed each, as long as it lasts.
+    `health.most_share` of the sweep's FLOP: first the short check of every rung, from the cheapest
+    on, then the whole one of each, then a further seed of each, as long as it lasts.
     """
     health, excluded = plan.config.health, excluded_runs(plan)
     if not (health.check_learning_rate or health.check_recipe):
         return PlannedChecks(
-            checks=(), left_out=(), of_recipe=False, sweep_flops=plan.marginal_flops
+            checks=(),
+            left_out=(),
+            of_recipe=False,
+            sweep_flops=plan.marginal_flops,
+            least_flops=0,
         )
     carriers = sorted(
         rungs(run for run in plan.runs if run.run_id not in excluded).values(),
         key=lambda run: run.train_flops,
     )
-    arms = len(health.factors)
+    sizes: list[tuple[int, tuple[Factors, ...]]] = [(health.seeds, ())]
+    budget = math.inf
     if health.check_recipe:
-        arms += len(CORNERS) + (other_recipe(health) is not None)
-        seeds = _seeds_within(
-            [arms * run.train_flops for run in carriers],
-            health.seeds,
-            health.most_share * plan.marginal_flops,
-        )
-    else:
-        seeds = [health.seeds] * len(carriers)
+        whole = [(seeds, CORNERS) for seeds in range(1, health.seeds + 1)]
+        sizes, budget = [(1, FEW_CORNERS), *whole], health.most_share * plan.marginal_flops
+    further = len(health.factors) + (health.check_recipe and other_recipe(health) is not None)
+    checks = [
+        [
+            PlannedCheck(
+                run=run,
+                seeds=seeds,
+                arms=further + len(corners),
+                corners=corners,
+                flops=seeds * (further + len(corners)) * run.train_flops,
+            )
+            for seeds, corners in sizes
+        ]
+        for run in carriers
+    ]
+    levels = _levels_within([[check.flops for check in of_run] for of_run in checks], budget)
     return PlannedChecks(
         checks=tuple(
-            PlannedCheck(run=run, seeds=count, flops=count * arms * run.train_flops)
-            for run, count in zip(carriers, seeds, strict=True)
-            if count
+            of_run[level - 1] for of_run, level in zip(checks, levels, strict=True) if level
         ),
-        left_out=tuple(run for run, count in zip(carriers, seeds, strict=True) if not count),
+        left_out=tuple(run for run, level in zip(carriers, levels, strict=True) if not level),
         of_recipe=health.check_recipe,
         sweep_flops=plan.marginal_flops,
+        least_flops=sum(of_run[0].flops for of_run in checks),
     )
 
 
-def _seeds_within(costs: Sequence[int], most_seeds: int, budget: float) -> list[int]:
-    """How many seeds of each (its cost a seed) a budget allows: one each before two of any."""
-    counts, spent = [0] * len(costs), 0
-    for _ in range(most_seeds):
-        before = list(counts)
-        for place, cost in enumerate(costs):
-            if before[place] == max(before) and spent + cost <= budget:
-                counts[place] += 1
-                spent += cost
-    return counts
+def _levels_within(costs: Sequence[Sequence[int]], budget: float) -> list[int]:
+    """Up to which level (0: none) each of several things is bought within a budget; costs are those
+    of each by level. All get a level before any has the next, the first ones first."""
+    levels, spent = [0] * len(costs), 0
+    for level in range(max(map(len, costs), default=0)):
+        for place, of_one in enumerate(costs):
+            more = of_one[level] - (of_one[level - 1] if level else 0)
+            if levels[place] == level and spent + more <= budget:
+                levels[place], spent = level + 1, spent + more
+    return levels
 
 
 def checks_text(planned: PlannedChecks, health: HealthConfig) -> str:
@@ -190,7 +218,7 @@ def checks_text(planned: PlannedChecks, health: HealthConfig) -> str:
         what += f", and {health.against.name}" if health.against.name else ""
     said = ", ".join(
         f"width {check.run.shape.width} ({check.run.train_flops:.2g} FLOP, "
-        f"{counted(check.seeds, 'seed')})"
+        f"{counted(check.arms, 'arm')}, {counted(check.seeds, 'seed')})"
         for check in planned.checks
     )
     lines = [
@@ -199,7 +227,11 @@ def checks_text(planned: PlannedChecks, health: HealthConfig) -> str:
     ]
     if planned.left_out:
         widths = ", ".join(f"width {run.shape.width}" for run in planned.left_out)
-        lines.append(f"  not checked, since health.most_share is {health.most_share:g}: {widths}")
+        least = planned.least_flops / planned.sweep_flops
+        lines.append(
+            f"  not checked, since health.most_share is {health.most_share:g}: {widths}; the least "
+            f"check of every rung would cost {_percent(least)}"
+        )
     return "\n".join(lines)
 
 

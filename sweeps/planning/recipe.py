@@ -2,8 +2,8 @@
 
 `cpt-adamw/1` transfers learning rates over width and depth by CompleteP (Dey et al. 2025,
 arXiv:2505.01618: hidden learning rate as 1/width, residual branches as 1/depth, no depth factor on
-the learning rate), and over the horizon by power laws in batch and tokens. The constants are in
-`sweeps.config.recipe`.
+the learning rate; `cpt-adamw/3` has one that was measured), and over the horizon by power laws in
+batch and tokens. The constants are in `sweeps.config.recipe`.
 """
 
 import dataclasses
@@ -67,7 +67,8 @@ def horizon_settings_for(recipe: Recipe, shape: Shape, tokens: float) -> Trainin
     warmup_steps = _warmup_steps(recipe, steps)
     decay_steps = _decay_steps(recipe, steps, warmup_steps)
     mean_ratio = _mean_ratio(recipe, steps, warmup_steps, decay_steps)
-    wanted = _rule(recipe, batch_tokens, tokens) / mean_ratio
+    of_depth = depth_ratio ** (recipe.learning_rate_depth_exponent or 0.0)
+    wanted = _rule(recipe, batch_tokens, tokens) * of_depth / mean_ratio
     eta = min(wanted, recipe.max_hidden_learning_rate * width_ratio)
     timescale = (
         recipe.decay_timescale

@@ -101,6 +101,7 @@ def recipe_text(plan: SweepPlan) -> str:
             f"{recipe.learning_rate_tokens_exponent:g}; stated where a run of "
             f"{recipe.anchor_tokens_per_param:g} tokens per parameter decays\n"
         )
+    rule += _over_depth(plan, recipe)
     if not plan.runs[0].shape.params_head:
         rule += _tied_head(recipe)
     family = find_family(plan.config.model.family)
@@ -116,6 +117,23 @@ def recipe_text(plan: SweepPlan) -> str:
         )
     rule += "\n"
     return table(columns, rows) + rule
+
+
+def _over_depth(plan: SweepPlan, recipe: Recipe) -> str:
+    """What the recipe does for models of several depths."""
+    depths = {run.shape.depth for run in plan.runs}
+    if len(depths) < 2:
+        return ""
+    if recipe.learning_rate_depth_exponent is not None:
+        return f"learning rate over depth: (depth / 2) ^ {recipe.learning_rate_depth_exponent:g}\n"
+    known = [n for n, r in RECIPES.items() if r.learning_rate_depth_exponent is not None]
+    exponent = RECIPES[known[0]].learning_rate_depth_exponent
+    assert exponent is not None
+    return (
+        f"depths {min(depths)} to {max(depths)}: {recipe.name} has one learning rate for all; with "
+        f"the constants of cpt-adamw/1 the best one goes as depth ^ {exponent:g} (width 32): "
+        f"recipe.name {' or '.join(known)}, or recipe.overrides.learning_rate_depth_exponent\n"
+    )
 
 
 def _tied_head(recipe: Recipe) -> str:

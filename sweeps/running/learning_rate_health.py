@@ -87,7 +87,7 @@ def _check(
 
     if launch.resources.strategy == "fsdp":
         raise ConfigError("the check trains on one device, and the model is shared among several")
-    health, seeds = task.health, task.checked[run.run_id]
+    health, planned = task.health, task.checked[run.run_id]
     device = choose_device(launch.device)
     if health.check_recipe:
         assert task.recipe is not None, "the runner gives the recipe to every task that checks it"
@@ -96,11 +96,12 @@ def _check(
             corpus,
             task.recipe,
             health.factors,
-            seeds=seeds,
+            planned.corners,
+            seeds=planned.seeds,
             against=other_recipe(health),
             device=device,
             on_step=pulse,
         )
     return check_learning_rate(
-        run, corpus, health.factors, seeds=seeds, device=device, on_step=pulse
+        run, corpus, health.factors, seeds=planned.seeds, device=device, on_step=pulse
     )

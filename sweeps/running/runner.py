@@ -202,7 +202,7 @@ class _Walk:
             probes=self._plan.config.probes,
             stops_settled=self._judge is not None,
         )
-        checked = {check.run.run_id: check.seeds for check in checks}
+        checked = {check.run.run_id: check for check in checks}
         column = "recipe_arms" if health.check_recipe else "health"
         unchecked = [  # they had finished before the check was asked for
             check.run

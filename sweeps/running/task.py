@@ -14,6 +14,7 @@ from sweeps.config.probes import ProbesConfig
 from sweeps.config.recipe import Recipe
 from sweeps.config.sweep import HealthConfig
 from sweeps.multi_device.rendezvous import Allocation
+from sweeps.planning.arms import PlannedCheck
 from sweeps.planning.packing import Pack
 from sweeps.planning.run_plan import RunPlan
 
@@ -31,9 +32,9 @@ class Task:
     data: DataConfig
     launch: LaunchConfig
     store: RunStore
-    checked: Mapping[str, int] = field(default_factory=dict)
-    """Run ids of those that carry the check of their shape, with its seeds; where nothing is to be
-    trained, those that finished without it."""
+    checked: Mapping[str, PlannedCheck] = field(default_factory=dict)
+    """By run id, the checks that runs carry for their shape; where nothing is to be trained, of
+    those that finished without it."""
     health: HealthConfig = HealthConfig()
     """How that check is done."""
     recipe: Recipe | None = None

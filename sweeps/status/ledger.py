@@ -5,6 +5,7 @@ It follows from the plan and the run store alone, so it cannot disagree with the
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -24,6 +25,8 @@ _TAKEN_UP = {
     True: "goes on from its state",
     False: "begins again: launch.checkpoints.folder holds no state of it",
 }
+#: Columns that the check of a shape adds to the record of the run that carries it.
+_CHECKED = {"health", "recipe_arms"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,12 @@ class SweepStanding:
     currency: str
     earlier: EarlierRuns | None = None
     """Runs in the store that the plan does not contain."""
+    checked: int = 0
+    """Runs that carry the check of their shape."""
+    gaps: Mapping[str, Any] | None = None
+    """What those checks found, as a JSON document; None where none was made."""
+    gap_lines: tuple[str, ...] = ()
+    """The same in sentences."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -113,6 +122,10 @@ class SweepStanding:
         runs = (replace(run, outlook=outlooks.get(run.run_id, "")) for run in self.runs)
         return replace(self, runs=tuple(runs))
 
+    def with_gaps(self, gaps: Mapping[str, Any], lines: Sequence[str]) -> "SweepStanding":
+        """The same standing, which tells what the checks of its rungs found."""
+        return replace(self, gaps=gaps, gap_lines=tuple(lines))
+
     def to_json(self) -> str:
         """The standing as one JSON document."""
         document = {
@@ -127,6 +140,7 @@ class SweepStanding:
             "wall_seconds_left": self.wall_seconds_left,
             "money_left": self.money_left,
             "earlier_runs": self.earlier and asdict(self.earlier),
+            "gaps": self.gaps,
             "runs": [vars(run) for run in self.runs],
         }
         return json.dumps(document, indent=2)
@@ -166,6 +180,7 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
         price_per_device_hour=budget.price_per_device_hour,
         currency=budget.currency,
         earlier=earlier_runs(plan, known),
+        checked=sum(not _CHECKED.isdisjoint(facts) for facts in known.values()),
     )
 
 

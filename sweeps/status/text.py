@@ -17,6 +17,7 @@ def standing_text(standing: SweepStanding, *, every_run: bool = False) -> str:
     A sweep of more than a screenful is told size by size, with its running runs and its reasons.
     """
     end = _summary(standing) + (f"\n{standing.earlier.line}" if standing.earlier else "")
+    end += "".join(f"\n{line}" for line in standing.gap_lines)
     if count := sum(bool(run.traceback) for run in standing.runs):
         which = (
             f"{counted(count, 'run')} {'keeps a traceback' if count == 1 else 'keep tracebacks'}"

@@ -44,13 +44,14 @@ def check_recipe(
     corpus: Corpus,
     recipe: Recipe,
     factors: Sequence[float],
+    corners: Sequence[Factors] = CORNERS,
     *,
     seeds: int = 1,
     against: Recipe | None = None,
     device: "torch.device | None" = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> RecipeCheck:
-    """Train the run at these factors of its learning rate, at the corners of rate, decay, warm-up
+    """Train the run at these factors of its learning rate, at these corners of rate, decay, warm-up
     and batch, and by the recipe ``against``.
 
     All are runs of their own, with the run's tokens; of a branch of a trunk, as it would be alone.
@@ -62,7 +63,7 @@ def check_recipe(
         for factor, losses in zip(rate.factors, rate.seed_losses, strict=True)
     ]
     others: list[tuple[Arm, RunPlan]] = []
-    for corner in CORNERS:
+    for corner in corners:
         run = with_recipe(plan, arm_recipe(recipe, corner))
         others.append((Arm(factors=realised(corner, run, own), losses=()), run))
     if against is not None:

@@ -6,7 +6,7 @@ import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from scaling.cli.outlooks import judge_of, log_forecast, outlook_lines
+from scaling.cli.outlooks import judge_of, log_forecast, outlook_lines, rung_gaps
 from scaling.cli.outputs import answer, put, say, show, write
 from scaling.errors import ConfigError, NotStoredError, StoreError
 from scaling.words import counted
@@ -216,8 +216,11 @@ def may_spend(planned: "SweepPlan", cost: "PlanCost", arguments: Arguments) -> N
 
 
 def standing_of(planned: "SweepPlan", store: "RunStore") -> "SweepStanding":
-    """The ledger of a sweep, with the outlook of every run that is training."""
+    """The ledger of a sweep, with the outlook of every run that is training and the gaps that
+    checks of its rungs found."""
     from sweeps.status.ledger import sweep_standing
 
     standing = sweep_standing(planned, store)
-    return standing.with_outlooks(outlook_lines(store)) if standing.running else standing
+    if standing.running:
+        standing = standing.with_outlooks(outlook_lines(store))
+    return standing.with_gaps(*rung_gaps(store)) if standing.checked else standing

@@ -5,6 +5,7 @@ import pytest
 
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.options import ForecastOptions
+from analysis.forecasting.result import Forecast
 from analysis.forecasting.targets import Targets
 from analysis.tuning.gap import checked_gap, tuning_gap
 from analysis.tuning.screening import screen, weighed, with_open_checks
@@ -91,3 +92,25 @@ def test_checks_bring_forecasts_from_badly_tuned_ladders_nearer():
             found.append(np.abs(centres / ladder.hidden["loss"].to_numpy() - 1).mean())
     # 7 to 12% on other seeds
     assert np.mean(errors["checked"]) < np.mean(errors["seen"])
+
+
+def test_the_trend_has_standard_errors_that_grow_away_from_the_checks():
+    excess = 0.04 * 0.5 ** ((COMPUTE - COMPUTE[0]) / (0.5 * DECADE))
+    sure, unsure = gaps(excess, 0.001), gaps(excess, 0.006)
+    ends = np.array([COMPUTE[0], COMPUTE[-1]])
+    assert np.all(sure.trend_stderr(ends) < unsure.trend_stderr(ends))
+    change, stderr = sure.change(*ends)
+    assert change == pytest.approx(np.diff(sure.trend(ends))[0])
+    assert change == pytest.approx(excess[-1] - excess[0], abs=3 * stderr)
+    flat, stderr = gaps(np.full(20, 0.02), 0.002).change(*ends)
+    assert abs(flat) < 2 * stderr
+
+
+def test_a_forecast_has_what_the_recipe_costs_its_target_as_a_value():
+    runs = checked("mistuned", 6)
+    answer = forecast(runs, Targets.flops(10 * runs.column("train_flops").max()))
+    (target,) = answer.targets
+    assert target.tuning > 0 and target.tuning_stderr > 0
+    assert f"includes {target.tuning:.2f} +- {target.tuning_stderr:.2f}%" in answer.to_text()
+    (read,) = Forecast.from_json(answer.to_json()).targets
+    assert (read.tuning, read.tuning_stderr) == (target.tuning, target.tuning_stderr)

@@ -6,8 +6,15 @@ import pytest
 from scaling.recipe_arms import Factors
 from sweeps.config.recipe import find_recipe
 from sweeps.config.sweep import HealthConfig
-from sweeps.config.yaml_file import config_from_mapping
-from sweeps.planning.arms import CORNERS, arm_recipe, checks_text, planned_checks, with_recipe
+from sweeps.config.yaml_file import config_from_mapping, load_config
+from sweeps.planning.arms import (
+    CORNERS,
+    FEW_CORNERS,
+    arm_recipe,
+    checks_text,
+    planned_checks,
+    with_recipe,
+)
 from sweeps.planning.packing import stack_key
 from sweeps.planning.plan import plan_sweep
 from sweeps.planning.settings import with_learning_rate_factor
@@ -61,12 +68,34 @@ def test_the_check_of_the_recipe_keeps_to_its_share_cheapest_rungs_first(tiny_ma
         plan = planned(tiny_mapping, check_recipe=True, most_share=share)
         checks = planned_checks(plan)
         assert checks.flops <= share * plan.marginal_flops
-        shares[share] = [check.seeds for check in checks.checks]
+        shares[share] = [(check.arms, check.seeds) for check in checks.checks]
         assert len(checks.checks) + len(checks.left_out) == 3
     assert shares[0.0001] == []
     assert shares[0.4]
-    assert shares[100.0] == [2, 2, 2]
+    assert shares[100.0] == [(11, 2)] * 3
     assert len(shares[0.4]) <= len(shares[1.0])
+
+
+def test_a_sweep_that_cannot_afford_eleven_arms_has_seven(tiny_mapping):
+    plan = planned(tiny_mapping, check_recipe=True, most_share=100.0)
+    least = planned_checks(plan).least_flops
+    for budget, arms in ((least, [7, 7, 7]), (least * 12 / 7, [11, 11, 11]), (least / 2, None)):
+        share = budget / plan.marginal_flops
+        checks = planned_checks(planned(tiny_mapping, check_recipe=True, most_share=share))
+        assert checks.flops <= budget
+        found = [check.arms for check in checks.checks]
+        assert found == arms if arms else 0 < len(found) < 3 and set(found) <= {7, 11}
+    # each constant but the rate, which three arms of its own tell, by all four corners
+    signs = np.sign(np.round([corner.steps for corner in FEW_CORNERS], 9))
+    assert np.all(signs[:, 1:].T @ signs[:, 1:] == 4 * np.eye(3))
+    assert not signs[:, 0].any()
+
+
+def test_the_check_of_the_quick_start_keeps_to_a_tenth():
+    config = load_config("quickstart", ["health.check_recipe=true"])
+    checks = planned_checks(plan_sweep(config))
+    assert [check.run.shape.width for check in checks.checks] == [32]
+    assert 0.05 < checks.share <= 0.1
 
 
 def test_a_plan_says_what_its_checks_cost_and_leave_out(tiny_mapping):

@@ -198,6 +198,20 @@ def test_a_plan_of_tied_heads_says_what_the_recipe_does_for_them(tiny_mapping, r
     assert "tied head" not in plan_text(planned(tiny_mapping, recipe={"name": recipe}))
 
 
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("cpt-adamw/1", "cpt-adamw/1 has one learning rate for all"),
+        ("cpt-adamw/3", "learning rate over depth: (depth / 2) ^ -0.13"),
+    ],
+)
+def test_a_plan_of_several_depths_says_what_the_recipe_does_for_them(tiny_mapping, recipe, said):
+    grid = {"width": [16], "depth": [1, 4], "tokens": [8000]}
+    deep = planned(tiny_mapping | {"held_out": []}, recipe={"name": recipe}, grid=grid)
+    assert said in plan_text(deep)
+    assert "depth)" not in plan_text(planned(tiny_mapping, recipe={"name": recipe}))
+
+
 def test_planning_imports_no_torch():
     modules = "sweeps.planning.plan, sweeps.config.sweep, sweeps.running.runner"
     probe = f"import {modules}, sys; sys.exit('torch' in sys.modules)"

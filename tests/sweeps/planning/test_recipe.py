@@ -197,6 +197,8 @@ def test_weight_decay_averages_over_the_same_share_of_every_run_of_equal_tokens_
         ("cpt-adamw/2", "f654b9fe3be540e9"),
         ("cpt-adamw-tiny/1", "e583bfaa00db4eb2"),
         ("cpt-adamw-tiny/2", "a4b6b6c514cac716"),
+        ("cpt-adamw-tiny/3", "435f64a22259e8cf"),
+        ("cpt-adamw/3", "2b881985b445307d"),
     ],
 )
 def test_a_published_recipe_keeps_its_hash(name, known):
@@ -226,9 +228,25 @@ def test_a_rule_for_tied_heads_changes_nothing_of_other_models():
         assert (before == after) is not is_tied
 
 
+def test_a_rule_for_depth_changes_nothing_at_depth_two_and_every_rate_at_eight():
+    for depth in (2, 8):
+        model = dataclasses.replace(shape(64), depth=depth)
+        before, after = (
+            settings_for(RECIPES[f"cpt-adamw/{version}"], model, 1e7) for version in "23"
+        )
+        for group in ("embedding", "hidden", "head"):
+            rates = [getattr(one, group).learning_rate for one in (before, after)]
+            assert rates[1] / rates[0] == pytest.approx((depth / 2) ** -0.13)
+        taken = [one.hidden.learning_rate * one.hidden.weight_decay for one in (before, after)]
+        assert taken[0] == pytest.approx(taken[1])
+
+
 def test_any_changed_constant_changes_the_recipes_hash():
-    recipe = dataclasses.replace(RECIPES["cpt-adamw-tiny/2"], tied_logit_factor=12.8)
-    assert find_recipe("cpt-adamw-tiny/2", {"tied_logit_factor": 12.8}).hash == recipe.hash
+    recipe = dataclasses.replace(
+        RECIPES["cpt-adamw-tiny/2"], tied_logit_factor=12.8, learning_rate_depth_exponent=-0.13
+    )
+    given = {"tied_logit_factor": 12.8, "learning_rate_depth_exponent": -0.13}
+    assert find_recipe("cpt-adamw-tiny/2", given).hash == recipe.hash
     hashes = {
         dataclasses.replace(recipe, **{item.name: getattr(recipe, item.name) * 2}).hash
         for item in dataclasses.fields(recipe)
