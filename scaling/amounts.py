@@ -1,5 +1,6 @@
-"""Prices, durations and memory as people write them: one reader for each.
+"""Budgets, prices, durations and memory as people write them: one reader for each.
 
+1e21  10x                                         FLOP, or times what the largest run took
 2.5/h  2.5USD/h  $2.50/h  EUR 3 per GPU hour     an hour of one device
 90min  36h  10d  2 weeks                          a duration; a bare number has no unit
 80GB  80GiB  141e9                                memory; a bare number is bytes
@@ -30,7 +31,19 @@ _BYTES = {
     **{"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12},
     **{"kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30, "tib": 2.0**40},
 }
+_TIMES = re.compile("(?P<factor>.+?)\\s*[xX\u00d7]")
 _MEASURED = re.compile(r"(?P<value>[\d.,_e+-]*\d)\s*(?P<unit>[a-z]*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Multiple:
+    """A budget as a multiple of the compute of the largest run that fits may use."""
+
+    factor: float
+
+    def __str__(self) -> str:
+        """As people write it."""
+        return f"{self.factor:.10g}x"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +57,12 @@ class Price:
     def __str__(self) -> str:
         """As people write it."""
         return f"{self.per_device_hour:g} {self.currency}".strip()
+
+
+def budget(text: str) -> float | Multiple:
+    """The budget that a person wrote. Raises ValueError for anything else."""
+    times = _TIMES.fullmatch(text.strip())
+    return Multiple(number(times["factor"])) if times else number(text)
 
 
 def price(text: str) -> Price:

@@ -20,8 +20,10 @@ def offer(
     draw: Callable[[Axes], object] | None = None,
     table: pd.DataFrame | None = None,
     document: Callable[[], str] | None = None,
+    report: Callable[[], str] | None = None,
 ) -> None:
-    """A row of buttons: the figure (PNG, SVG), the table (CSV), the answer (JSON).
+    """A row of buttons: the figure (PNG, SVG), the table (CSV), the answer (JSON), the report
+    (HTML).
 
     ``draw`` is a function of `analysis.plots` on Axes. A file is made when its button is pressed.
     """
@@ -33,6 +35,8 @@ def offer(
             _button(name, "csv", lambda: table.to_csv(index=False).encode())
         if document is not None:
             _button(name, "json", lambda: document().encode())
+        if report is not None:
+            _button("report", "html", lambda: report().encode(), label="Report")
 
 
 class _Drawn:
@@ -60,9 +64,9 @@ _MIME = {
 }
 
 
-def _button(name: str, ending: str, made: Callable[[], bytes]) -> None:
+def _button(name: str, ending: str, made: Callable[[], bytes], label: str = "") -> None:
     st.download_button(
-        ending.upper(),
+        label or ending.upper(),
         data=made,
         file_name=f"{name}.{ending}",
         mime=_MIME[ending],

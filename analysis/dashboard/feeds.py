@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from analysis.decisions.next_runs import NextRuns
+from analysis.decisions.runs_on_offer import RunOnOffer
 from analysis.evaluation.verdicts import SealStanding
 from analysis.forecasting.unfinished_runs import RunningForecast
 from scaling.records import Records
@@ -19,11 +21,50 @@ class Load(Protocol):
         ...
 
 
+class Offer(Protocol):
+    """What the recipe of a sweep can build within a budget, and how its config grows by it."""
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        ...
+
+    @property
+    def offer(self) -> tuple[RunOnOffer, ...]:
+        """The runs with what each costs."""
+        ...
+
+    @property
+    def checks_flops(self) -> float | None:
+        """What checks of learning rates cost; None where there are none to make."""
+        ...
+
+    def cells(self, found: NextRuns) -> str:
+        """The new cells as YAML."""
+        ...
+
+    def document(self, found: NextRuns) -> str:
+        """The proposal as JSON."""
+        ...
+
+    def text(self, found: NextRuns, document: str, path: str) -> str:
+        """The config that trains what was proposed."""
+        ...
+
+    def over_budget(self, found: NextRuns) -> str:
+        """That the runs together take more than the budget, if they do."""
+        ...
+
+
 def _none(source: str) -> None:
     return None
 
 
 def _no_curves(source: str, run_ids: Collection[str] | None = None) -> None:
+    return None
+
+
+def _no_offer(source: str, budget: float) -> None:
     return None
 
 
@@ -53,3 +94,5 @@ class Feeds:
     ledger: Callable[[str], Mapping[str, Any] | None] = _none
     """Where the sweep stands against its plan, as `scaling status --json` tells; None of a table,
     and of a sweep whose plan is not kept."""
+    offer: Callable[[str, float], Offer | None] = _no_offer
+    """The runs that a sweep's recipe builds within a budget, FLOP; None of a table."""

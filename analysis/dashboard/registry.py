@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from analysis.dashboard.page import Page
-from analysis.dashboard.pages import home, record, sweep
+from analysis.dashboard.pages import allocate, compare, forecast, home, next_runs, record, sweep
 from analysis.dashboard.state import Field
 
 
@@ -25,5 +25,9 @@ class Row:
 PAGES = (
     Row("home", "Home", ":material/home:", home.draw, home.FIELDS, needs_runs=False),
     Row("sweep", "Sweep", ":material/grid_on:", sweep.draw, sweep.FIELDS),
+    Row("forecast", "Forecast", ":material/trending_down:", forecast.draw, forecast.FIELDS),
+    Row("allocate", "Allocate", ":material/call_split:", allocate.draw, allocate.FIELDS),
+    Row("next", "Next", ":material/shopping_cart:", next_runs.draw, next_runs.FIELDS),
+    Row("compare", "Compare", ":material/compare_arrows:", compare.draw, compare.FIELDS),
     Row("record", "Record", ":material/fact_check:", record.draw, needs_runs=False),
 )

@@ -40,7 +40,7 @@ _LONG = 48  # characters of a cell that may be broken into lines
 
 def plain(text: str) -> str:
     """The text as it stands: what Markdown and Streamlit would read as signs is escaped."""
-    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    shown = "".join(c if c.isprintable() or c in "\n\u00a0" else repr(c)[1:-1] for c in text)
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!~|:$&^])", r"\\\1", shown)
 
 

@@ -40,7 +40,7 @@ def plot_isoflop(records: Records, *, fit: Fit | None = None, ax: Axes | None = 
         used.column(name) for name in ("params", "tokens", "train_flops", "loss")
     )
     budgets = budget_numbers(np.log(flops))
-    shown, others = _budgets_to_show(budgets, params)
+    shown, others = budgets_to_show(budgets, params)
     rest = np.isin(budgets, others)
     if rest.any():
         ax.scatter(params[rest], loss[rest], s=12, color=MUTED, alpha=0.35, lw=0, label="other")
@@ -58,7 +58,7 @@ def plot_isoflop(records: Records, *, fit: Fit | None = None, ax: Axes | None = 
             label=name,
         )
         if fit is not None:
-            n, d = _along_budget(params[own], tokens[own])
+            n, d = along_budget(params[own], tokens[own])
             ax.plot(n, fit.law.loss(n, d), color=colour, lw=1.6, zorder=2)
     loss_axis(ax)
     kept = np.isin(budgets, [*shown, *others])
@@ -109,7 +109,7 @@ def runs_by_budget(records: Records) -> pd.DataFrame:
     return runs[runs.groupby("budget")["params"].transform("nunique") >= FEWEST_SIZES]
 
 
-def _budgets_to_show(
+def budgets_to_show(
     budgets: npt.NDArray[np.int64], params: FloatArray
 ) -> tuple[list[int], list[int]]:
     """The budgets that get a colour, by rising compute, and those that become grey points."""
@@ -123,7 +123,7 @@ def _sizes(params: FloatArray) -> int:
     return len(np.unique(params))
 
 
-def _along_budget(params: FloatArray, tokens: FloatArray) -> tuple[FloatArray, FloatArray]:
+def along_budget(params: FloatArray, tokens: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Sizes and tokens along a budget: the straight line in logs that its runs were planned on."""
     log_n, log_d = np.log(params), np.log(tokens)
     slope = np.polyfit(log_n - log_n.mean(), log_d, 1)

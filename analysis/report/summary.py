@@ -12,6 +12,7 @@ from analysis.forecasting.result import TargetForecast
 from analysis.intervals import Interval, interval_at, telling_digits
 from analysis.report.decision import decision_sentences
 from analysis.report.findings import FACTORS, Findings
+from analysis.text.forecasting import forecast_sentence
 from analysis.text.numbers import (
     count_in_words,
     digits_apart,
@@ -290,22 +291,8 @@ def _reach(findings: Findings, factor: float, target: TargetForecast) -> str:
 
 def _forecast_of(findings: Findings, where: str, target: TargetForecast) -> str:
     """What a run would reach, in a sentence."""
-    beyond = target.decades_beyond
-    distance = f"that is {beyond:.1f} decades beyond the data" if beyond else "inside the data"
-    low, high = _interval_of(target, findings)
-    if target.median is None:
-        return (
-            f"{where} would end somewhere between {rough_in_words(low)} and "
-            f"{rough_in_words(high)} ({_level(findings)} interval); "
-            f"{distance}."
-        )
-    digits = telling_digits(target.median, [(low, high)], 4)
-    return (
-        f"{where} should reach a loss of "
-        f"{with_loss_unit(loss_in_words(target.median, digits), findings.used.loss_kind)}, "
-        f"{_level(findings)} interval {loss_in_words(low, digits)} to "
-        f"{loss_in_words(high, digits)}; {distance}."
-    )
+    kind = findings.used.loss_kind
+    return forecast_sentence(where, target, findings.confidence_level, kind)
 
 
 def _count_and_range(best: float, ends: Sequence[float], noun: str) -> str:

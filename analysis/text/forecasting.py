@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 from analysis.forecasting.result import Forecast, TargetForecast
-from analysis.intervals import Interval, telling_digits
-from analysis.text.numbers import digits_apart
+from analysis.intervals import Interval, interval_at, telling_digits
+from analysis.text.numbers import digits_apart, loss_in_words, rough_in_words
 from analysis.text.tables import FARTHEST, interval_text, target_label
+from scaling.columns import with_loss_unit
 from scaling.display import Block, Section, Table, answer_alone, as_text
 from scaling.laws import LAWS
 from scaling.limits import texts
@@ -66,6 +67,25 @@ def forecast_blocks(forecast: Forecast) -> list[Block]:
     limits = Section("limits", texts(forecast.limits))
     certified = Section("certificate", certified_lines(forecast.targets, labels))
     return [*blocks, certified, Section("evidence", forecast.evidence), limits]
+
+
+def forecast_sentence(where: str, target: TargetForecast, level: float, loss_kind: str) -> str:
+    """What a run would reach, in a sentence: ``where`` names it, ``loss_kind`` is the records'."""
+    beyond = target.decades_beyond
+    distance = f"that is {beyond:.1f} decades beyond the data" if beyond else "inside the data"
+    low, high = interval_at(target.in_meaningful_digits().intervals, level)
+    interval = f"{100 * level:g}% interval"
+    if target.median is None:
+        return (
+            f"{where} would end somewhere between {rough_in_words(low)} and "
+            f"{rough_in_words(high)} ({interval}); {distance}."
+        )
+    digits = telling_digits(target.median, [(low, high)], 4)
+    return (
+        f"{where} should reach a loss of "
+        f"{with_loss_unit(loss_in_words(target.median, digits), loss_kind)}, {interval} "
+        f"{loss_in_words(low, digits)} to {loss_in_words(high, digits)}; {distance}."
+    )
 
 
 def pinned_median(median: float | None, ends: Interval) -> str:

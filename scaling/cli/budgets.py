@@ -2,12 +2,11 @@
 what they are paid with."""
 
 import argparse
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from scaling.amounts import duration, memory, price
+from scaling import amounts
+from scaling.amounts import Multiple, duration, memory, price
 from scaling.cli.outputs import say
 from scaling.errors import ConfigError
 from scaling.tables.numbers import number
@@ -18,29 +17,23 @@ if TYPE_CHECKING:
 
 Amount = TypeVar("Amount")
 
-_TIMES = re.compile("(?P<factor>.+?)\\s*[xX\u00d7]")
-
-
-@dataclass(frozen=True)
-class Multiple:
-    """A budget as a multiple of the compute of the largest run that fits may use."""
-
-    factor: float
-
 
 def given_number(text: str) -> float:
     """The number that an option gives. Raises argparse.ArgumentTypeError for what is none."""
-    try:
-        return number(text)
-    except ValueError as error:
-        hint = "; separate several by blanks: 1e21 1e22" if "," in text else ""
-        raise argparse.ArgumentTypeError(f"{error}{hint}") from error
+    return _read(text, number)
 
 
 def budget(text: str) -> float | Multiple:
     """The budget that an option gives. Raises argparse.ArgumentTypeError for what is none."""
-    times = _TIMES.fullmatch(text.strip())
-    return Multiple(given_number(times["factor"])) if times else given_number(text)
+    return _read(text, amounts.budget)
+
+
+def _read(text: str, reader: Callable[[str], Amount]) -> Amount:
+    try:
+        return reader(text)
+    except ValueError as error:
+        hint = "; separate several by blanks: 1e21 1e22" if "," in text else ""
+        raise argparse.ArgumentTypeError(f"{error}{hint}") from error
 
 
 def in_flops(budgets: Sequence[float | Multiple], records: "Records") -> list[float]:

@@ -10,7 +10,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling.cli.inputs import curves_of
-from scaling.cli.verbs.dashboard import ledger_of, outlooks_of, stored_sweeps, sweep_changed_at
+from scaling.cli.verbs.dashboard import (
+    ledger_of,
+    offer_of,
+    outlooks_of,
+    stored_sweeps,
+    sweep_changed_at,
+)
 from scaling.cli.verbs.seals import seal_standings
 from scaling.sources import STORED, records_from
 from scaling.tables.reading import Reading
@@ -39,6 +45,7 @@ def feeds_of(request: Mapping[str, Any]) -> "Feeds":
         outlooks=outlooks_of,
         seals=seal_standings,
         ledger=ledger_of,
+        offer=offer_of,
     )
 
 

@@ -19,6 +19,7 @@ from scaling.errors import ConfigError
 
 if TYPE_CHECKING:
     from analysis.forecasting.unfinished_runs import RunningForecast
+    from scaling.cli.verbs.next_runs import Offer
     from sweeps.planning.plan import SweepPlan
 
 Arguments = argparse.Namespace
@@ -117,6 +118,25 @@ def _plan_of(config: str) -> "SweepPlan":
     from sweeps.planning.plan import plan_sweep
 
     return plan_sweep(config_from_mapping(load_yaml(config), ()))
+
+
+@lru_cache(maxsize=16)
+def _offer_from(config: str, budget: float) -> "Offer":
+    from scaling.cli.verbs.next_runs import Offer
+
+    return Offer(_plan_of(config).config, budget)
+
+
+def offer_of(source: str, budget: float) -> "Offer | None":
+    """What the recipe of a sweep builds for so many FLOP, as `scaling next --config` chooses among
+    it; None of a table, and of a sweep that keeps no config."""
+    from scaling.store.run_store import RunStore
+
+    if not source.startswith("mlflow:"):
+        return None
+    page = RunStore.find(source.removeprefix("mlflow:")).page()
+    config = page.read_file("config.yaml") if page else ""
+    return _offer_from(config, budget) if config else None
 
 
 def _require_free(host: str, port: int) -> None:

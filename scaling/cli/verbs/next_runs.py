@@ -83,16 +83,14 @@ def next_(arguments: Arguments) -> None:
         checks_flops=None if sweep is None else sweep.checks_flops,
         options=options,
     )
-    document = found.to_json()
-    cells = "" if sweep is None or found.after is None else sweep.cells(found)
-    if sweep is not None:
-        document = json.dumps(
-            json.loads(document) | {"sweep": sweep.name, "cells": cells}, indent=2
-        )
+    document = found.to_json() if sweep is None else sweep.document(found)
+    cells = "" if sweep is None else sweep.cells(found)
     if written and sweep is not None:
         if found.after is None:
             raise ConfigError(f"-o {arguments.output}: {found.limits[-1].text}")
         write(sweep.text(found, document, arguments.output), arguments.output)
+        if told := sweep.over_budget(found):
+            say(f"scaling: {told}")
     elif arguments.output:
         save(document, arguments)
     text = next_runs_text(found, alone=arguments.quiet)
@@ -179,12 +177,37 @@ class Offer:
         pairs = [(self.runs[run.place], run.times) for run in chosen]
         return with_runs(self.config, pairs, check_learning_rate=checks)
 
+    def document(self, found: "NextRuns") -> str:
+        """The proposal as JSON, with the cells of the config that train it."""
+        beside = {"sweep": self.name, "cells": self.cells(found)}
+        return json.dumps(json.loads(found.to_json()) | beside, indent=2)
+
     def cells(self, found: "NextRuns") -> str:
-        """The new cells as YAML."""
+        """The new cells as YAML; nothing where no run is proposed."""
         from sweeps.config.written import cells_text
 
+        if found.after is None:
+            return ""
         changed = self.with_runs(found.runs, checks=False)
         return cells_text(changed.cells[len(self.config.cells) :])
+
+    def cost(self, found: "NextRuns") -> float:
+        """FLOP that the config adds: branches of a trunk have other settings than runs of their
+        own, and may cost more."""
+        from sweeps.planning.buildable import added_runs
+
+        changed = self.with_runs(found.runs, checks=found.checks)
+        return sum(r.marginal_flops for r in added_runs(self.plan, changed)) + found.checks_flops
+
+    def over_budget(self, found: "NextRuns") -> str:
+        """That the config takes more than the budget, if it does."""
+        cost = self.cost(found)
+        if cost <= self.budget * 1.001:
+            return ""
+        return (
+            f"together they take {cost:.4g} FLOP, more than the {self.budget:.4g} of the budget, "
+            "as branches of a trunk have other settings than runs of their own"
+        )
 
     def text(self, found: "NextRuns", document: str, path: str) -> str:
         """The file of the config that trains what was proposed."""
@@ -193,17 +216,12 @@ class Offer:
 
         assert found.after is not None
         changed = self.with_runs(found.runs, checks=found.checks)
-        added = added_runs(self.plan, changed)
-        cost = sum(run.marginal_flops for run in added) + found.checks_flops
-        if cost > self.budget * 1.001:
-            say(
-                f"scaling: together they take {cost:.4g} FLOP, more than the {self.budget:.4g} of "
-                "the budget, as branches of a trunk have other settings than runs of their own"
-            )
+        count = len(added_runs(self.plan, changed))
         heading = [
-            f"{self.name} with {counted(len(added), 'further run')} that `scaling next` proposed:",
+            f"{self.name} with {counted(count, 'further run')} that `scaling next` proposed:",
             f"the 90% interval at {found.target_flops:.4g} FLOP goes from a factor of "
-            f"{found.now.factor:.4g} to {found.after.factor:.4g}, it says, for {cost:.4g} FLOP.",
+            f"{found.now.factor:.4g} to {found.after.factor:.4g}, it says, for "
+            f"{self.cost(found):.4g} FLOP.",
             f"`scaling next SOURCE --proposal {Path(path).name}` says afterwards whether it did.",
             _MARK.removeprefix("# ") + json.dumps(json.loads(document)),
         ]

@@ -4,6 +4,7 @@ import html
 import importlib.util
 import json
 import re
+from functools import partial
 
 import pytest
 
@@ -40,6 +41,14 @@ def runs(tmp_path_factory):
 def drawn():
     """``drawn(page, sources, feeds={}, **query)``: one page as Streamlit draws it."""
     return draw
+
+
+@pytest.fixture
+def asked(capsys):
+    """``asked(*words, code=0)``: what a verb prints with --json."""
+    from tests.analysis.dashboard.verbs import printed
+
+    return partial(printed, capsys)
 
 
 def draw(name, sources, feeds=None, **query):

@@ -1,0 +1,47 @@
+"""The tables of one forecast: where its width comes from, and which laws answer."""
+
+from analysis.forecasting.result import TargetForecast
+from analysis.report.tables import Table
+from analysis.text.numbers import loss_in_words, percent_in_words
+
+#: What each part of the width of an interval is, in words.
+PARTS = {
+    "parameters": "how well the runs pin down the constants of each law",
+    "law choice": "how far the laws differ there",
+    "drift of ladders": "larger runs are trained a little better or worse than small ones",
+    "model misspecification": "no law is quite true, and rough losses hide by how much",
+    "tuning": "what was taken off for bad tuning is known in part only",
+    "new-run noise": "equal runs do not end equal",
+}
+SMALLEST_SHARE = 0.005  # below which a part is none
+
+
+def parts_table(target: TargetForecast) -> Table:
+    """Where the width of the interval comes from, in words, the largest part first."""
+    rows = [
+        (name, f"{100 * share:.0f}%", PARTS[name])
+        for name, share in sorted(target.shares.items(), key=lambda item: -item[1])
+        if share >= SMALLEST_SHARE
+    ]
+    return Table(head=("Part of the width", "Share", "What it is"), rows=tuple(rows))
+
+
+def laws_table(target: TargetForecast) -> Table:
+    """The laws that answer together: what each says alone, its weight and why it has it."""
+    rows = []
+    for name, weight in sorted(target.weights.items(), key=lambda item: -item[1]):
+        reason, loss = target.weight_reasons[name], target.law_losses.get(name)
+        fitted, error = reason.fitted_weight, reason.backtest_error
+        rows.append(
+            (
+                name,
+                "\u2013" if loss is None else loss_in_words(loss, 5),
+                f"{100 * weight:.0f}%",
+                f"{100 * reason.first_weight:.0f}%",
+                "\u2013" if fitted is None else f"{100 * fitted:.0f}%",
+                "\u2013" if error is None else percent_in_words(error),
+            )
+        )
+    head = ("Law", "Loss alone", "Weight", "Before", "After the fit", "Error of backtests")
+    because = target.weights_because
+    return Table(head=head, rows=tuple(rows), note=f"Weights: {because}.")

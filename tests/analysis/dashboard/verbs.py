@@ -1,0 +1,26 @@
+"""What a page shows beside what a verb prints of the same question."""
+
+import base64
+import json
+
+import numpy as np
+
+from scaling.cli import main
+
+
+def printed(capsys, *words, code=0):
+    """What a verb prints with --json."""
+    assert main([*map(str, words), "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def numbers(values):
+    """Numbers of a trace; Plotly packs arrays."""
+    if isinstance(values, dict):
+        return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+    return np.array(values, dtype=float)
+
+
+def tiles(test):
+    """The large numbers of a page by their names."""
+    return {one.label.replace("\\", ""): one.value for one in test.metric}
