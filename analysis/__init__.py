@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from analysis.decisions.proposal_check import ProposalCheck as ProposalCheck
     from analysis.decisions.proposal_check import check_proposal as check_proposal
     from analysis.decisions.runs_on_offer import RunOnOffer as RunOnOffer
+    from analysis.discovery.discover import discover as discover
+    from analysis.discovery.discover import with_found_predictions as with_found_predictions
+    from analysis.discovery.result import Discovery as Discovery
     from analysis.evaluation.backtest import Backtest as Backtest
     from analysis.evaluation.backtest import backtest as backtest
     from analysis.evaluation.held_out import HeldOutCheck as HeldOutCheck
@@ -104,6 +107,8 @@ _HOMES = {
     "analysis.decisions.budget_for_loss": ("BudgetForLoss", "budget_for_loss"),
     "analysis.decisions.compared": ("ArmComparison", "compare"),
     "analysis.decisions.money": ("BudgetPlan", "Hardware", "plan_budgets"),
+    "analysis.discovery.discover": ("discover", "with_found_predictions"),
+    "analysis.discovery.result": ("Discovery",),
     "analysis.studies.contexts": ("Contexts", "random_contexts"),
     "analysis.studies.implicit_bias": ("ImplicitBias", "study_implicit_bias"),
     "analysis.report.findings": ("Asked", "Findings", "gather_findings"),

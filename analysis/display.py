@@ -35,6 +35,7 @@ TEXTS = {
     "Backtest": "analysis.text.evaluation:backtest_blocks",
     "HeldOutCheck": "analysis.text.evaluation:held_out_blocks",
     "SealStanding": "analysis.text.evaluation:standing_blocks",
+    "Discovery": "analysis.text.discovery:discovery_blocks",
     "OptimalSplit": "analysis.text.decisions:split_blocks",
     "Allocation": "analysis.text.decisions:allocation_blocks",
     "NextRuns": "analysis.text.next_runs:next_runs_blocks",

@@ -115,6 +115,10 @@ class LimitCode(StrEnum):
 
     NO_ANSWER = "no answer"
     """The runs cannot answer at all; the text is the reason."""
+    NO_LAW = "no law"
+    """Nothing shows that the values depend on the inputs, so no law is claimed."""
+    NO_WINNER = "no winner"
+    """Backtests cannot tell the best laws apart, so none is named the law."""
     NO_FIT = "no fit"
     """A law could not be fitted."""
     NO_FORECAST = "no forecast"

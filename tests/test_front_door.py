@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OFFERED = {
     "analysis": """
+        Discovery discover with_found_predictions
         Asked Backtest BudgetForLoss BudgetPlan Contexts CrossCheck EnvelopeFit Findings Fit
         FitStatus Forecast Hardware plan_budgets ArmComparison compare
         ForecastOptions HeldOutCheck ImplicitBias Interval IsoflopFit LadderHealth MetricForecast

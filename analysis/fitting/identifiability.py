@@ -91,7 +91,7 @@ def judge(problem: Problem, model: Model, penalty: Penalty, optimum: Optimum) ->
 def _runaway(model: Model, optimum: Optimum) -> list[str]:
     """The constants that ended at the limit of the search."""
     low, high = model.limits
-    inset = 0.0005 * (high - low)
+    inset = 0.0005 * np.where(np.isfinite(high - low), high - low, 0.0)  # no edge at infinity
     edge = (optimum.theta <= low + inset) | (optimum.theta >= high - inset)
     return [name for name, at in zip(model.free, edge, strict=True) if at]
 

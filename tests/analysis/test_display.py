@@ -19,6 +19,7 @@ from benchmarks.simulated_recipe_checks import arms_around
 from scaling import records_from
 from scaling.errors import FitError, ForecastError
 from scaling.limits import LimitCode
+from tests.analysis.discovery.made import two_powers
 
 BOOTSTRAP = 40
 
@@ -207,6 +208,8 @@ def test_every_result_is_one_json_document_without_what_no_page_shows(results, a
     made["ProposalCheck"] = analysis.check_proposal(made["NextRuns"], ladder)
     arms = arms_around(np.zeros(4), 0.003, np.random.default_rng(0))
     made["TunedRecipe"] = analysis.tuned_recipe([arms], rungs=["width 16"])
+    few_runs = two_powers().assign(loss=np.linspace(3, 2, 42))
+    made["Discovery"] = analysis.discover(few_runs.head(12), ["seen", "width_total"])
     assert set(made) == set(display.TEXTS)
     for name, result in made.items():
         document = json.loads(result.to_json(), parse_constant=pytest.fail)

@@ -1,0 +1,164 @@
+"""From records to the table of a search: which runs take part, and what is refused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.discovery.table import Role, Table, roles_of
+from scaling.arrays import FloatArray, IntArray
+from scaling.errors import FitError
+from scaling.limits import Limit, LimitCode
+from scaling.records import Records
+from scaling.tables.notes import printable
+from scaling.tables.numbers import read_numbers
+from scaling.words import counted
+
+LEAST_RUNS = 8  # of a group
+MOST_INPUTS = 8
+_WHOLE = 1e-6
+
+
+@dataclass(frozen=True)
+class Read:
+    """The runs that take part, as a table."""
+
+    table: Table
+    records: Records
+    by: str | None
+    groups: tuple[str, ...]
+    limits: tuple[Limit, ...]
+
+
+def read_table(records: Records, inputs: Sequence[str], by: str | None) -> Read:
+    """The finished runs with a value and all inputs. Raises FitError where a search cannot work."""
+    names = tuple(dict.fromkeys(records.name_of(name) for name in inputs))
+    if len(names) < len(inputs):
+        raise FitError(f"--inputs name a column twice ({', '.join(map(printable, inputs))})")
+    if len(names) > MOST_INPUTS:
+        raise FitError(f"{len(names)} inputs, and a search takes {MOST_INPUTS} at most")
+    if "loss" in names:
+        raise FitError("the loss is what is sought; name other columns with --inputs")
+    kept = _usable(records, names)
+    column = None if by is None else kept.name_of(by)
+    labels, group = _groups(kept, column)
+    x = np.column_stack([kept.column(name) for name in names])
+    y = kept.column("loss")
+    roles = roles_of(x)
+    _check(kept, names, x, roles)
+    _check_groups(kept, names, labels, group)
+    is_relative = bool((y > 0).all())
+    limits = [*kept.left_out()]
+    if not is_relative:
+        text = f"{printable(kept.names.get('loss', 'loss'))} has values at or below zero: errors "
+        text += "are of the value itself, not relative to it, and a floor may be negative"
+        limits.append(Limit(LimitCode.FALLBACK, text))
+    for name, role in zip(names, roles, strict=True):
+        if role == "offset":
+            text = f"{printable(name)} has zeros: its powers are of the input and a constant"
+            limits.append(Limit(LimitCode.FALLBACK, text))
+    table = Table(names, x, y, group, roles, is_relative)
+    return Read(table, kept, column, labels, tuple(limits))
+
+
+def _usable(records: Records, names: Sequence[str]) -> Records:
+    """Finished runs whose inputs and value are numbers, comparable with one another."""
+    records.require(*names, "loss")
+    kept = records.finished
+    if "held_out" in kept:
+        kept = kept.select(~kept.table["held_out"].astype(bool), "held out by the plan")
+    for name in (*names, "loss"):
+        kept = kept.select(np.isfinite(kept.column(name)), f"{name} is blank or not finite")
+    kept.require_comparable()
+    if not len(kept):
+        raise FitError(f"{records.source}: no run has {', '.join(names)} and a loss")
+    return kept
+
+
+def _groups(records: Records, by: str | None) -> tuple[tuple[str, ...], IntArray]:
+    if by is None:
+        return ("",), np.zeros(len(records), dtype=np.int64)
+    records.require(by)
+    values = records.table[by].astype(str)
+    labels = tuple(sorted(values.unique()))
+    return labels, np.array([labels.index(value) for value in values], dtype=np.int64)
+
+
+def _check(records: Records, names: Sequence[str], x: FloatArray, roles: Sequence[Role]) -> None:
+    rows = records.row_names
+    for name, values in zip(names, x.T, strict=True):
+        where = f"{records.source}: {printable(name)}"
+        if (values < 0).any():
+            row = int(np.flatnonzero(values < 0)[0])
+            raise FitError(
+                f"{where} is {values[row]:g} in {rows[row]}, and forms take powers of their "
+                "inputs; shift the column above zero, or leave it out of --inputs"
+            )
+        if len(np.unique(values)) < 2:
+            raise FitError(f"{where} never varies ({values[0]:g} in all runs); leave it out")
+    in_unit = [i for i, v in enumerate(x.T) if role_is_share(v)]
+    total = x[:, in_unit].sum(axis=1)
+    if len(in_unit) > 2 and "proportion" not in roles and np.median(np.abs(total - 1)) < _WHOLE:
+        row = int(np.abs(total - 1).argmax())
+        raise FitError(
+            f"{records.source}: proportions add up to {total[row]:.4g} in {rows[row]}, to 1 in "
+            "others; mend that row, or leave it out with --where"
+        )
+
+
+def role_is_share(values: FloatArray) -> bool:
+    """Whether values could be proportions."""
+    return bool((values >= 0).all() and (values <= 1).all())
+
+
+def _check_groups(
+    records: Records, names: Sequence[str], labels: Sequence[str], group: IntArray
+) -> None:
+    counts = np.bincount(group, minlength=len(labels))
+    least = max(LEAST_RUNS, len(names) + 3)
+    if counts.min() < least:
+        few = printable(labels[int(counts.argmin())])
+        of = f" of group {few}" if len(labels) > 1 else ""
+        raise FitError(
+            f"{records.source}: {counted(int(counts.min()), 'run')}{of}, and a search in "
+            f"{counted(len(names), 'input')} needs {least}; collect more, or name fewer inputs"
+        )
+
+
+def read_points(points: pd.DataFrame, read: Read) -> tuple[FloatArray, IntArray]:
+    """The inputs (points, inputs) and groups (points,) of a table of points. Raises FitError with
+    the row of what is missing."""
+    spelt = {str(name): str(name) for name in points.columns}
+    spelt |= {read.records.name_of(str(name)): str(name) for name in points.columns}
+    columns: list[FloatArray] = []
+    for name in read.table.names:
+        if name not in spelt:
+            has = ", ".join(printable(str(c)) for c in list(points.columns)[:12])
+            raise FitError(f'points: no column "{printable(name)}" (they have: {has})')
+        values = read_numbers(points[spelt[name]])[0].to_numpy(dtype=np.float64)
+        allowed = values > 0 if read.table.roles[len(columns)] == "scale" else values >= 0
+        if (bad := np.flatnonzero(~(np.isfinite(values) & allowed))).size:
+            cell = printable(str(points[spelt[name]].iloc[int(bad[0])]))
+            raise FitError(f'points: {printable(name)} is "{cell}" in row {int(bad[0]) + 2}')
+        columns.append(values)
+    if not len(points):
+        raise FitError("points: no rows; give one row a point to predict")
+    return np.column_stack(columns), _groups_of_points(points, read, spelt)
+
+
+def _groups_of_points(points: pd.DataFrame, read: Read, spelt: dict[str, str]) -> IntArray:
+    if read.by is None:
+        return np.zeros(len(points), dtype=np.int64)
+    if read.by not in spelt:
+        raise FitError(f'points: no column "{printable(read.by)}", by which the runs are grouped')
+    found = []
+    for row, value in enumerate(points[spelt[read.by]].astype(str)):
+        if value not in read.groups:
+            have = ", ".join(printable(label) for label in read.groups[:8])
+            raise FitError(
+                f'points: {printable(read.by)} is "{printable(value)}" in row {row + 2}, and no '
+                f"run is (there are: {have})"
+            )
+        found.append(read.groups.index(value))
+    return np.array(found, dtype=np.int64)

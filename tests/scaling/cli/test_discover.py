@@ -1,0 +1,68 @@
+"""Facts about `scaling discover`: its table of points, its document, and its mistakes."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.discovery import search
+from scaling.cli import main
+from tests.analysis.discovery.made import two_powers
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    monkeypatch.setattr(search, "DEPTH", 1)
+    monkeypatch.setattr(search, "WIDTH", 1)
+    path = tmp_path / "runs.csv"
+    two_powers().to_csv(path, index=False)
+    return str(path)
+
+
+def test_a_table_of_points_is_repeated_with_the_ensembles_predictions(table, tmp_path, capsys):
+    points, predicted = tmp_path / "points.csv", tmp_path / "predicted.csv"
+    points.write_text("note,width_total,seen\nfirst,2e9,3e10\n,1e9,6e10\n")
+    inputs = ["--inputs", "width_total", "seen"]
+    asked = ["--at", str(points), "--level", "0.9", "--level", "0.5", "-o", str(predicted)]
+    assert main(["discover", table, *inputs, *asked]) == 0
+    written = pd.read_csv(predicted)
+    added = ["median", "low_90", "high_90", "low_50", "high_50"]
+    assert list(written.columns) == ["note", "width_total", "seen", *added]
+    assert (written["low_90"] < written["low_50"]).all()
+    assert "forms fitted" in capsys.readouterr().out
+
+
+def test_json_is_one_document_with_the_forms_and_the_limits(table, capsys):
+    assert main(["discover", table, "--inputs", "width_total", "seen", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["claimed"] and document["forms"][0]["formula"].startswith("E + ")
+    assert sum(form["weight"] for form in document["forms"]) == pytest.approx(1)
+    assert all({"code", "text"} == set(limit) for limit in document["limits"])
+
+
+def test_no_law_is_claimed_of_random_values(table, tmp_path, capsys):
+    runs = two_powers().assign(loss=np.random.default_rng(2).normal(3, 0.1, 42))
+    runs.to_csv(tmp_path / "random.csv", index=False)
+    points = tmp_path / "points.csv"
+    points.write_text("width_total,seen\n2e9,3e10\n")
+    command = ["discover", str(tmp_path / "random.csv"), "--inputs", "width_total", "seen"]
+    assert main(command) == 0
+    assert "no law is claimed" in capsys.readouterr().out
+    assert main([*command, "--at", str(points), "-o", str(tmp_path / "out.csv")]) == 2
+    assert "no law is claimed" in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ([], "name columns with --inputs"),
+        (["--inputs", "seen", "-o", "out.csv"], "a table repeats the points of --at"),
+        (["--inputs", "seen", "colour"], 'no column "colour"'),
+    ],
+)
+def test_a_mistake_is_one_line(table, capsys, options, line):
+    assert main(["discover", table, *options]) == 2
+    said = capsys.readouterr().err
+    assert line in said and "Traceback" not in said
