@@ -7,7 +7,7 @@ import numpy as np
 from analysis.discovery.ensemble import Ensemble
 from analysis.discovery.reading import Read
 from analysis.discovery.result import PointPrediction
-from analysis.fitting.reach import WIDEST, too_far
+from analysis.fitting.measurements.reach import WIDEST, too_far
 from analysis.intervals import Interval
 from scaling.arrays import DECADE, FloatArray, IntArray
 from scaling.limits import Limit, LimitCode
@@ -42,7 +42,7 @@ def point_predictions(
 
 def _unsupported(read: Read, point: FloatArray) -> tuple[Limit, ...]:
     """That the point lies further out along an input than the runs span there, by the rule of
-    forecasts (`analysis.fitting.reach.too_far`)."""
+    forecasts (`analysis.fitting.measurements.reach.too_far`)."""
     table = read.table
     for i in table.scales:
         x = table.inputs[:, i]
