@@ -111,14 +111,21 @@ def _append(path: Path, rows: pd.DataFrame) -> None:
 
 
 def thinned(run: RunPlan, points: Sequence[CurvePoint]) -> pd.DataFrame:
-    """A training curve as at most MOST_POINTS means of as many steps each, but for the last."""
+    """A training curve as at most MOST_POINTS means of as many steps each, but for the last and
+    where the validation loss was measured; with the learning rate of the last of these steps."""
     steps = np.array([0, *(point.step for point in points)])
     sums = np.concatenate([[0.0], np.cumsum(np.diff(steps) * [point.loss for point in points])])
     every = -(-len(points) // MOST_POINTS)
-    kept = np.unique([*range(0, len(points) + 1, every), len(points)])
+    measured = [k + 1 for k, point in enumerate(points) if point.validation_loss is not None]
+    kept = np.unique([*range(0, len(points) + 1, every), *measured, len(points)])
     means = np.diff(sums[kept]) / np.diff(steps[kept])
     return pd.DataFrame(
-        {"run_id": run.run_id, "step": steps[kept[1:]], "train_loss": means.round(4)}
+        {
+            "run_id": run.run_id,
+            "step": steps[kept[1:]],
+            "train_loss": means.round(4),
+            "learning_rate": [float(f"{points[k - 1].learning_rate:.5g}") for k in kept[1:]],
+        }
     )
 
 

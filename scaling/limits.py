@@ -69,6 +69,11 @@ class LimitCode(StrEnum):
     """No backtest on these runs reached as far as was asked."""
     WIDENED = "widened"
     """Backtests missed by more than the default width, so the intervals were widened."""
+    ONE_RUN = "one run"
+    """The rows are points of one run's curve; what is known of its learning rate, which moves the
+    loss."""
+    STEPWISE = "stepwise"
+    """The losses of one run fall in a way that no law follows; the interval is what is left."""
     INTERPOLATED = "interpolated"
     """The answer lies inside the data."""
     EXTRAPOLATED = "extrapolated"

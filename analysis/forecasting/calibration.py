@@ -96,3 +96,8 @@ NEAR_CURVE = Calibration(
     origin_worth=1.0,
     drift=0.0,
 )
+# The curve of one run further out, whose learning rate nobody tells: it may be lowered or not, and
+# the loss may fall in steps.
+FAR_HISTORY = replace(NEAR_CURVE, spread=0.5, tail=4.0)
+# The same where the learning rate is known at every step.
+ANNEALED = replace(NEAR_CURVE, spread=0.4, tail=4.0)

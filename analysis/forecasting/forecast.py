@@ -28,6 +28,7 @@ from analysis.forecasting.forecaster import (
     log_forecast,
     prepare,
 )
+from analysis.forecasting.history import check_schedule
 from analysis.forecasting.optimum import best_log_params
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import Forecast, NewRunNoise, TargetForecast, WeightReason
@@ -240,6 +241,8 @@ def _answerable(
     )
     distance = ladder.distance(points.log_inputs, log_x)
     check_distance(distance)
+    if question.rates is not None:
+        check_schedule(question.rates, log_x, name, question.used.source)
     return prepare(question, options), points
 
 

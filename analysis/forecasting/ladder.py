@@ -44,6 +44,7 @@ class Ladder:
     health: FloatArray | None = None  # (runs,) 0 to 1, for the learning rate of a run's shape
     flops: FlopsPerParamToken = FlopsPerParamToken(limit=USUAL)  # of two inputs
     tuning: TuningGap | None = None  # what was taken off log_loss, and how surely
+    is_history: bool = False  # whether the rows are points of one run's curve, not runs
 
     def __len__(self) -> int:
         return len(self.log_loss)

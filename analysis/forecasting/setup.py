@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.forecasting.calibration import (
+    ANNEALED,
     CHECKED_SURFACE,
     FAR_CURVE,
+    FAR_HISTORY,
     NEAR_CURVE,
     SURFACE,
     Calibration,
 )
+from analysis.forecasting.history import History, history_of, is_history, past_the_rise
 from analysis.forecasting.ladder import (
     CURVE_POINTS,
     Ladder,
@@ -25,8 +28,10 @@ from analysis.forecasting.ladder import (
     log_flops,
     surface_ladder,
 )
+from analysis.forecasting.members.annealed_forms import LearningRates
 from analysis.forecasting.members.candidates import (
     Candidate,
+    annealed,
     candidate_of,
     curve_candidates,
     surface_candidates,
@@ -61,6 +66,7 @@ class Question:
     calibration: Calibration
     limits: tuple[Limit, ...]
     evaluation_noise: float | None  # relative standard error of a loss over its validation set
+    rates: LearningRates | None = None  # of one run, where they are known at every step
     nearby: "Question | None" = None
     """The same with the laws and the calibration of targets near the runs, along any column but
     compute; None where targets near and far are answered alike."""
@@ -127,7 +133,7 @@ def _posed(records: Records, wanted: tuple[str, ...], options: ForecastOptions) 
     law, x = options.one_law, options.x
     if x is not None:
         records.require(x)
-        return _curve(best_tuned(weighed(records), x), x, law)
+        return _along_column(records, x, law)
     ready = best_tuned(weighed(records))
     if wanted == ("train_flops",):
         if law is not None and not _of_surface(law):
@@ -147,7 +153,7 @@ def _posed(records: Records, wanted: tuple[str, ...], options: ForecastOptions) 
                 f"alone, without a split, needs none: scaling forecast {asked}"
             )
         return _surface(by_size, law)
-    return _curve(ready, wanted[0], law)
+    return _along_column(records, wanted[0], law)
 
 
 def check_distance(distance: FloatArray) -> None:
@@ -221,6 +227,35 @@ def _surface(usable: Records, law: type[Law] | None) -> Question:
         limits=limits + thinned,
         evaluation_noise=evaluation_noise(usable),
     )
+
+
+def _along_column(records: Records, x: str, law: type[Law] | None) -> Question:
+    """The question of one column that somebody names; of the history of one run what its learning
+    rate tells enters the laws, and a rising start is left out."""
+    usable = weighed(records)
+    found = usable.with_values(x)
+    if x == "train_flops" or not len(found) or not is_history(found, x):
+        return _curve(best_tuned(usable, x), x, law)
+    is_past = past_the_rise(found.column(x), np.log(found.column("loss")))
+    found = found.select(is_past, "the start of the run, where the loss rises")
+    return _of_history(_curve(found, x, law), history_of(records, found, x), law)
+
+
+def _of_history(question: Question, history: History, law: type[Law] | None) -> Question:
+    """The question of one run's curve, with what is known of its learning rate."""
+    ladder = replace(question.ladder, is_history=True)
+    limits = question.limits + history.limits
+    far, near = replace(question, ladder=ladder, limits=limits), question.nearby
+    if near is None:
+        return far
+    near = replace(near, ladder=ladder, limits=limits)
+    if (rates := history.rates) is None or law is not None:
+        return replace(far, calibration=FAR_HISTORY, nearby=replace(near, calibration=NEAR_CURVE))
+    far, near = (
+        replace(one, candidates=annealed(one.candidates, rates), calibration=ANNEALED)
+        for one in (far, near)
+    )
+    return replace(far, nearby=replace(near, rates=rates), rates=rates)
 
 
 def _curve(

@@ -3,9 +3,10 @@
 import numpy as np
 
 from analysis.fitting.measurements.reach import WIDEST, too_far
-from analysis.fitting.measurements.signal import no_signal
+from analysis.fitting.measurements.signal import no_signal, rises_again, unexplained
 from analysis.forecasting.ensemble import Ensemble
 from analysis.forecasting.forecaster import Forecaster, LogForecast
+from analysis.forecasting.history import falls, in_bins
 from analysis.forecasting.ladder import Ladder
 from scaling.arrays import DECADE, BoolArray, FloatArray
 from scaling.limits import Limit, LimitCode
@@ -38,10 +39,13 @@ def target_limits(forecaster: Forecaster, answer: LogForecast) -> tuple[tuple[Li
     spanned = span(forecaster)
     if nothing := signal_limits(forecaster.ladder):
         return (nothing,) * len(answer.distance)
+    widths = high - low
+    if forecaster.ladder.is_history:  # one more point of a noisy curve scatters; the curve does not
+        widths = widths * np.sqrt(1 - answer.shares["new-run noise"])
     missed, backtested = np.nan_to_num(answer.weighing.mean_error), answer.weighing.furthest
     found = []
     for distance, width, error, reached in zip(
-        answer.distance, high - low, missed, backtested, strict=True
+        answer.distance, widths, missed, backtested, strict=True
     ):
         against = too_far(float(distance), spanned, float(reached))
         where = f"{distance:.2f} decades beyond the data"
@@ -56,9 +60,31 @@ def target_limits(forecaster: Forecaster, answer: LogForecast) -> tuple[tuple[Li
 
 
 def signal_limits(ladder: Ladder) -> tuple[Limit, ...]:
-    """Why no number at all can be read from these runs; nothing where one may be."""
-    nothing = no_signal(ladder.log_inputs, ladder.log_loss)
+    """Why no number at all can be read from these runs; nothing where one may be.
+
+    The curve of one run may be noisy, or fall in steps that no law follows: backtests say what that
+    costs. It has to fall, and not to rise again.
+    """
+    if ladder.is_history and falls(ladder.log_compute, ladder.log_loss):
+        log_x, log_loss = in_bins(ladder.log_compute, ladder.log_loss)
+        nothing = rises_again(log_x[:, None], log_loss)
+    else:
+        nothing = no_signal(ladder.log_inputs, ladder.log_loss)
     return () if nothing is None else (nothing,)
+
+
+def stepwise(ladder: Ladder) -> tuple[Limit, ...]:
+    """That no law follows the curve of one run, noise aside; nothing of other runs."""
+    if not ladder.is_history or signal_limits(ladder):
+        return ()
+    log_x, log_loss = in_bins(ladder.log_compute, ladder.log_loss)
+    if (found := unexplained(log_x[:, None], log_loss)) is None:
+        return ()
+    text = (
+        f"no law that falls {found}: it falls in steps or waves, of which another may come; the "
+        "interval is of curves that backtests missed by as much"
+    )
+    return (Limit(LimitCode.STEPWISE, text),)
 
 
 def too_wide(logs: FloatArray, what: str) -> tuple[Limit, ...]:
@@ -99,6 +125,7 @@ def _runs(count: int) -> str:
 def limits(forecaster: Forecaster, answer: LogForecast) -> tuple[Limit, ...]:
     """What limits this forecast."""
     found = [*_support_limits(forecaster, answer), *_backtest_limits(forecaster, answer)]
+    found += stepwise(forecaster.ladder)
     if np.any(answer.distance == 0):
         text = "a target lies inside the data: that is interpolation"
         found.append(Limit(LimitCode.INTERPOLATED, text))

@@ -11,13 +11,15 @@ Universal Dynamics in Compute-Optimally Trained Neural Networks", arXiv:2507.021
 language models where tokens per parameter are fixed, Bergsma et al. 2025, "Scaling with Collapse",
 arXiv:2509.25087, who stop runs early by it. Here: the ratio is taken at
 equal shares of the run and nothing is subtracted, since the floor is seldom known. One batch is
-noisy, so a curve is read as its mean over a stretch of the run; and runs of other sizes and lengths
-fall otherwise, so the ratio may be a line in ln parameters and ln steps. Which stretch, and whether
-a line, is what would have forecast each finished run best from the others.
+noisy, so a curve is read as its mean over a stretch of the run, or, where runs were measured on
+part of the validation set while they trained (`launch.validation`), as the last of these losses;
+and runs of other sizes and lengths fall otherwise, so the ratio may be a line in ln parameters and
+ln steps. Which curve and stretch, and whether a line, is what would have forecast each finished run
+best from the others.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +108,10 @@ def outlooks(
     groups.pop((), None)
     if not groups:
         return {}
-    curves = store.curves(run_ids={r for peers, some in groups.items() for r in (*peers, *some)})
+    wanted = {r for peers, some in groups.items() for r in (*peers, *some)}
+    curves = store.curves(run_ids=wanted).merge(
+        store.curves("validation_loss", run_ids=wanted), "left", ["run_id", "step"]
+    )
     found: dict[str, RunningForecast] = {}
     for peers, some in groups.items():
         steps = {run_id: int(facts[run_id]["planned_steps"]) for run_id in some}
@@ -149,10 +154,11 @@ def forecast_running(
 ) -> dict[str, RunningForecast]:
     """Forecasts of the runs in ``curves`` that have no final loss yet, by run id.
 
-    ``curves`` has columns run_id, step, train_loss, the mean since the point before;
-    ``planned_steps`` is each run's length, and ``params`` its size, where that is known of all;
-    ``final_loss`` holds the finished runs. ``law_forecast`` is (log loss, its standard error)
-    from the sweep's law. A run appears only if it has a few points of curve and at least three
+    ``curves`` has columns run_id, step, train_loss, the mean since the point before, and may have
+    validation_loss, what was measured there, blank where nothing was; ``planned_steps`` is each
+    run's length, and ``params`` its size, where that is known of all; ``final_loss`` holds the
+    finished runs. ``law_forecast`` is (log loss, its standard error) from the sweep's law. A run
+    appears only if it has a few points of curve and at least three
     finished runs of the sweep were seen at the same share.
 
     The rule for ``outcome_settled``: the half width of the interval at ``confidence_level``, in log
@@ -206,6 +212,8 @@ class Curve:
     planned: int
     steps: FloatArray  # (points + 1,) from 0
     sums: FloatArray  # (points + 1,) of the loss of all steps so far
+    measured_at: FloatArray  # (measurements,) steps, rising
+    measured: FloatArray  # (measurements,) ln of the validation loss there
 
     @classmethod
     def of(cls, points: pd.DataFrame, planned: int) -> "Curve":
@@ -214,8 +222,16 @@ class Curve:
         steps = np.append(0.0, ordered["step"].to_numpy(dtype=np.float64))
         losses = ordered["train_loss"].to_numpy(dtype=np.float64)
         losses = np.where(losses > 0, losses, np.nan)
+        measured = np.full(len(losses), np.nan)
+        if "validation_loss" in ordered:
+            measured = ordered["validation_loss"].to_numpy(dtype=np.float64)
+        known = np.isfinite(measured) & (measured > 0)
         return cls(
-            planned=planned, steps=steps, sums=np.append(0, np.cumsum(np.diff(steps) * losses))
+            planned=planned,
+            steps=steps,
+            sums=np.append(0, np.cumsum(np.diff(steps) * losses)),
+            measured_at=steps[1:][known],
+            measured=np.log(measured[known]),
         )
 
     @property
@@ -237,6 +253,20 @@ class Curve:
         edges = np.linspace(share * (1 - window), share, parts + 1) * self.planned
         sums = np.interp(edges, self.steps, self.sums)
         return float(np.mean(np.log(np.diff(sums) / np.diff(edges))))
+
+    def last_measured(self, share: float) -> float | None:
+        """The latest share of its steps up to this one at which it was measured."""
+        done = self.measured_at[self.measured_at <= share * self.planned * (1 + 1e-9)]
+        return float(done[-1]) / self.planned if len(done) else None
+
+    def log_measured(self, share: float) -> float | None:
+        """ln of the validation loss at this share, between measurements by their line in ln steps;
+        None beyond them by more than a hundredth of the run."""
+        step, slack = share * self.planned, 0.01 * self.planned
+        at = self.measured_at
+        if not len(at) or not at[0] - slack <= step <= at[-1] + slack:
+            return None
+        return float(np.interp(math.log(step), np.log(at), self.measured))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,9 +299,7 @@ class Peers:
         (finished,), given the curves up to this share; its standard error, and the degrees of
         freedom of that. By the stretch and the rule that told the ends of the finished best."""
         best: tuple[float, float, float, int] | None = None
-        for window in WINDOWS:
-            heads = np.array([curve.log_mean(share, window) for curve in self.finished])
-            here = self.running.log_mean(share, window)
+        for heads, here in self._read(share):
             for rule in (_level, _line):
                 told = rule(ends - heads, self.unlike)
                 if told is None:
@@ -285,6 +313,20 @@ class Peers:
         # the best of several rules is flattered by its errors here, the more the fewer they are
         score *= 1 + CHOSEN / len(self.finished)
         return centre, max(score, LEAST_SPREAD) * farther, freedom
+
+    def _read(self, share: float) -> Iterator[tuple[FloatArray, float]]:
+        """The curves of the finished runs (finished,) and its own up to this share, in each of the
+        ways in which they can be read, as ln loss."""
+        for window in WINDOWS:
+            heads = [curve.log_mean(share, window) for curve in self.finished]
+            yield np.array(heads), self.running.log_mean(share, window)
+        measured = self.running.last_measured(share)
+        if measured is None:
+            return
+        found = [curve.log_measured(measured) for curve in (*self.finished, self.running)]
+        logs = [value for value in found if value is not None]
+        if len(logs) == len(found):
+            yield np.array(logs[:-1]), logs[-1]
 
     def off_curve(self, share: float) -> float | None:
         """How far above its own first half the loss lies now, judged by the finished runs, where

@@ -33,6 +33,7 @@ _STEP_NAMES = (
     *("checkpoint", "ckpt", "epoch", "trainerglobalstep", "checkpointstep", "steps", "update"),
     *("updates", "numupdates", "trainsteps", "optimizersteps", "schritt", "schritte"),
 )
+_SEEN_NAMES = ("seenexamples", "examplesseen", "seentokens", "tokensseen", "samplesseen")
 _CHECKPOINT = r"step|ckpt|checkpoint|iter|epoch|@"  # in the name of a row that is one of a run's
 _FEWEST_RUNS = 8
 _MOST_BAD = 0.1  # of the runs: with more of them at odds, a column is not what it was taken for
@@ -81,6 +82,16 @@ def histories(table: "pd.DataFrame", mode: Checkpoints | None = None) -> Histori
         "cluster, not independent runs; --checkpoints last takes the last of each"
     )
     return Histories(run.map(lambda _: ""), run, True, Note(NoteCode.CHOSEN, text))
+
+
+def is_of_one_run(table: "pd.DataFrame", column: str) -> bool:
+    """Whether rows along a column, by the table's name of it, are one run's: it counts steps or
+    examples, or a column that names runs has one name."""
+    flat = _flat(column)
+    if (flat in _STEP_NAMES and flat != "steps") or flat in _SEEN_NAMES:
+        return True
+    named = _column(table, _RUN_NAMES)
+    return named is not None and len(table) > 1 and table[named].nunique(dropna=False) == 1
 
 
 def without_blank_rows(frame: "pd.DataFrame") -> "pd.DataFrame":

@@ -81,6 +81,25 @@ class SpeedConfig(Section, place="launch.speed"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ValidationConfig(Section, place="launch.validation"):
+    """What runs are measured on while they train, beside the final measurement of the whole
+    validation set. It changes no result, and is the curve `validation_loss` in the store."""
+
+    evaluations: int = 10
+    """How often a run is measured, at equal shares of its steps; 0: never. Runs that share their
+    batches among devices are not."""
+    cost: float = 0.01
+    """Of the FLOP of its training, what this may take at most: so many of the validation sequences
+    are read, the same each time. Where that is fewer than eight, the run is not measured."""
+
+    def __post_init__(self) -> None:
+        """Refuse costs that are none."""
+        self.check_positive("cost")
+        if self.evaluations < 0:
+            raise ConfigError(f"{self.key('evaluations')} is {self.evaluations}; 0 is never")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointsConfig(Section, place="launch.checkpoints"):
     """What is kept of unfinished runs."""
 
@@ -150,6 +169,8 @@ class LaunchConfig(Section, place="launch"):
     """Where those files lie; on a cluster a folder that all its machines see."""
     speed: SpeedConfig = field(default_factory=SpeedConfig)
     """How fast a process trains."""
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    """What runs are measured on while they train."""
     checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
     """What is kept of unfinished runs."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)

@@ -241,14 +241,15 @@ class Curve:
         if point.step <= self._step:
             return  # told again: training has begun again from a state before it
         self._step = point.step
-        self._points.append(
-            {
-                "step": point.step,
-                "tokens": point.tokens,
-                "train_loss": point.loss,
-                "learning_rate": point.learning_rate,
-            }
-        )
+        values = {
+            "step": point.step,
+            "tokens": point.tokens,
+            "train_loss": point.loss,
+            "learning_rate": point.learning_rate,
+        }
+        if point.validation_loss is not None:
+            values["validation_loss"] = point.validation_loss
+        self._points.append(values)
         now = time.perf_counter()
         if now - self._shown > _SECONDS_BETWEEN_PROGRESS:
             self._shown = now

@@ -6,7 +6,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+<<<<<<< HEAD
 from sweeps.data.batch import Batch
+=======
+from sweeps.config.launch import ValidationConfig
+>>>>>>> 3b8c5d9 (Curves of one run: the learning rate enters the laws, rising starts and steps are answered; runs are measured while they train)
 from sweeps.data.sources.base import Corpus
 from sweeps.models.stacked import StackModel
 from sweeps.objectives.base import Objective
@@ -14,7 +18,12 @@ from sweeps.planning.run_plan import RunPlan
 from sweeps.training.batches import validation_of
 from sweeps.training.devices.memory import free_memory, is_out_of_memory
 
+<<<<<<< HEAD
 _EVALUATION_SEQUENCES = 64  # a batch of the validation set, at most
+=======
+_EVALUATION_SEQUENCES = 64  # a batch of the validation set
+_FEWEST_SEQUENCES = 8  # of a measurement while a run trains: fewer tell nothing
+>>>>>>> 3b8c5d9 (Curves of one run: the learning rate enters the laws, rising starts and steps are answered; runs are measured while they train)
 
 
 @torch.no_grad()
@@ -107,6 +116,16 @@ def evaluate_stack(
 def evaluate(model: StackModel, corpus: Corpus, objective: Objective) -> tuple[float, float]:
     """Validation loss and its standard error, for a stack of one."""
     return evaluate_stack(model, corpus, objective)[0]
+
+
+def sequences_while_training(plan: RunPlan, validation: ValidationConfig, held: int) -> int:
+    """How many of the ``held`` validation sequences a run is measured on each time while it trains,
+    for at most its share of the FLOP; 0: it is not measured."""
+    if not validation.evaluations:
+        return 0
+    trained = plan.settings.steps * plan.settings.batch_sequences
+    count = min(held, int(3 * validation.cost * trained / validation.evaluations))
+    return count if count >= min(_FEWEST_SEQUENCES, held) else 0
 
 
 def evaluation_flops(plan: RunPlan) -> int:

@@ -345,7 +345,8 @@ class _PackTraining:
                 at_once=stack.micro_sequences,
                 notes=stack.notes,
             )
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start + stack.validation_seconds
+        stack.validation_seconds = 0.0
         weights = stack.model.whole_weights()
         trained = {}
         for replica, run in enumerate(runs):

@@ -6,6 +6,7 @@ number; the loader delivers chunk numbers.
 """
 
 import contextlib
+import dataclasses
 import logging
 import math
 import signal
@@ -32,6 +33,7 @@ from sweeps.training.checkpoints.stack_state import CurvePoint, StackState
 from sweeps.training.devices.device import add_up_exactly, choose_device
 from sweeps.training.devices.memory import free_memory
 from sweeps.training.devices.strategy import is_sharded, lightning_strategy
+from sweeps.training.evaluation import sequences_while_training, stack_losses
 from sweeps.training.sharded_adamw import ShardedAdamW
 from sweeps.training.step import Step
 
@@ -59,7 +61,7 @@ class Stack(pl.LightningModule):
         self.clipped = [0] * len(runs)
         self.losses = torch.empty(len(runs), 0)
         self.step = 0
-        self.seconds = self.paid_seconds = 0.0
+        self.seconds = self.paid_seconds = self.validation_seconds = 0.0
         self.fork_hashes: tuple[str, ...] = ()
         self.micro_sequences = launch.speed.micro_sequences or runs[0].settings.batch_sequences
         self.notes: list[str] = []
@@ -211,9 +213,29 @@ class Stack(pl.LightningModule):
             losses /= self._launch.world_size
         self._account(first, losses.cpu(), norms.cpu())
         self.seconds += time.perf_counter() - start
+        self._validate(first)
         self._on_chunk()
         if self.has_ended:
             self.trainer.should_stop = True
+
+    def _validate(self, first: int) -> None:
+        """Measure the replicas on some of the validation sequences where a share of their steps was
+        passed since the step `first`; the curve's latest points say what it was."""
+        run, validation = self._runs[0], self._launch.validation
+        shares = [
+            step * validation.evaluations // run.settings.steps for step in (first, self.step)
+        ]
+        held = self._corpus.validation.sequences
+        count = sequences_while_training(run, validation, held)
+        if shares[0] == shares[1] or not count or self._launch.world_size > 1 or self.has_ended:
+            return
+        start = time.perf_counter()
+        losses = stack_losses(self.model, self._corpus, run.asks, self._on_step, sequences=count)
+        for replica, loss in enumerate(losses.mean(dim=1).tolist()):
+            if self.diverged_at[replica] < 0 and math.isfinite(loss):
+                latest = dataclasses.replace(self.points[replica][-1], validation_loss=loss)
+                self.points[replica][-1] = latest
+        self.validation_seconds += time.perf_counter() - start
 
     def _batches(self, first: int, last: int) -> Batch:
         """(steps, replicas, sequences, length) This device's part of those steps."""

@@ -80,26 +80,38 @@ def no_signal(log_inputs: FloatArray, log_loss: FloatArray) -> Limit | None:
     """
     if _points(log_inputs[:_MOST_RUNS]) < FEWEST_LAW_POINTS > _points(log_inputs):
         return None  # constants that are known from elsewhere may stand for the rest
-    explained, far_off = _explained(log_inputs, log_loss)
-    contradicted = _contradicted(log_inputs, log_loss)
-    if explained < LEAST_EXPLAINED:
-        found = f"explains {max(explained, 0):.0%} of how the losses of these runs differ"
-    elif far_off > MOST_FAR_OFF:
-        found = f"leaves {far_off:.0%} of these runs far from it"
-    elif contradicted > MOST_CONTRADICTED:
-        found = f"holds where {contradicted:.0%} of the runs contradict a larger or smaller one"
-    elif any(_rises_again(log_inputs, log_loss, k) for k in range(log_inputs.shape[1])):
-        text = (
-            "the loss falls, and rises again among the larger runs: what it does beyond them no "
-            "law that falls with size can tell; check how these were trained, or leave them out "
-            "with --where"
-        )
-        return Limit(LimitCode.UNSUPPORTED, text)
-    else:
-        return None
+    found = unexplained(log_inputs, log_loss)
+    if found is None:
+        return rises_again(log_inputs, log_loss)
     text = (
         f"no law that falls with size {found}: they are noise, or differ in what the law does not "
         "see (another size, unit, corpus or recipe); keep those that agree with --where"
+    )
+    return Limit(LimitCode.UNSUPPORTED, text)
+
+
+def unexplained(log_inputs: FloatArray, log_loss: FloatArray) -> str | None:
+    """What falling powers leave of these runs that is too much; None where they may be a law's."""
+    explained, far_off = _explained(log_inputs, log_loss)
+    contradicted = _contradicted(log_inputs, log_loss)
+    if explained < LEAST_EXPLAINED:
+        return f"explains {max(explained, 0):.0%} of how the losses of these runs differ"
+    if far_off > MOST_FAR_OFF:
+        return f"leaves {far_off:.0%} of these runs far from it"
+    if contradicted > MOST_CONTRADICTED:
+        return f"holds where {contradicted:.0%} of the runs contradict a larger or smaller one"
+    return None
+
+
+def rises_again(log_inputs: FloatArray, log_loss: FloatArray) -> Limit | None:
+    """That the losses rise again with an input, so that the runs carry no answer; None where they
+    do not."""
+    if not any(_rises_again(log_inputs, log_loss, k) for k in range(log_inputs.shape[1])):
+        return None
+    text = (
+        "the loss falls, and rises again among the larger runs: what it does beyond them no law "
+        "that falls with size can tell; check how these were trained, or leave them out with "
+        "--where"
     )
     return Limit(LimitCode.UNSUPPORTED, text)
 

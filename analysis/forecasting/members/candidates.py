@@ -1,15 +1,18 @@
 """The candidate laws of a forecast: a form, priors, how runs are weighted, a first weight."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analysis.forecasting.members import curve_forms as curve
 from analysis.forecasting.members import surface_forms as surface
+from analysis.forecasting.members.annealed_forms import AnnealedForm, LearningRates
+from analysis.forecasting.members.curve_forms import CurveForm
 from analysis.forecasting.members.form import Form, LawForm
 from analysis.forecasting.members.priors import (
     AMPLITUDE,
+    ANNEALING,
     BEND,
     COUPLING,
     EXCESS,
@@ -19,6 +22,7 @@ from analysis.forecasting.members.priors import (
     FLOOR,
 )
 from scaling.arrays import FloatArray
+from scaling.laws.annealing import LearningRateAnnealing
 from scaling.laws.base import Law, Prior
 from scaling.laws.curves import (
     M4,
@@ -113,6 +117,21 @@ FAR_WEIGHTS = {
     "power law without floor": 0.01,
     "bounded power law (M4)": 0.05,
 }
+
+
+def annealed(candidates: Iterable[Candidate], rates: LearningRates) -> tuple[Candidate, ...]:
+    """The same laws of a run whose learning rate is known at every step."""
+    return tuple(
+        replace(
+            one,
+            name=f"{one.name}, annealed",
+            law=LearningRateAnnealing,
+            form=AnnealedForm(base=one.form, rates=rates),
+            priors=(*one.priors, ANNEALING),
+        )
+        for one in candidates
+        if isinstance(one.form, CurveForm)
+    )
 
 
 def curve_candidates(typical_exponent: float = 0.35, *, far: bool = False) -> tuple[Candidate, ...]:

@@ -33,3 +33,7 @@ BEND: Prior = (0.0, 0.04)
 EXCESS: Prior = (-4.0, 1.0)
 
 EXCESS_RATE: Prior = (-0.4, 0.4)
+
+# What a fall of the learning rate to zero takes off ln L: the half of the ladders of
+# benchmarks.zoo that choose.
+ANNEALING: Prior = (0.1, 0.1)

@@ -12,12 +12,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
-    """The training loss of the steps since the point before."""
+    """The training loss of the steps since the point before, and what was measured there."""
 
     step: int
     tokens: int
     loss: float
     learning_rate: float
+    validation_loss: float | None = None
+    """On some of the validation sequences; None where it was not measured."""
 
 
 _BY_REPLICA = (
@@ -95,7 +97,7 @@ class StackState:
         """The state that `content` described."""
         names = [item.name for item in dataclasses.fields(CurvePoint)]
         points = tuple(
-            tuple(CurvePoint(**dict(zip(names, values, strict=True))) for values in curve)
+            tuple(CurvePoint(**dict(zip(names, values, strict=False))) for values in curve)
             for curve in content["points"]
         )
         return cls(**(content | {"points": points}))

@@ -201,10 +201,10 @@ class Sweep:
     def facts(self):
         return self.known
 
-    def curves(self, run_ids):
+    def curves(self, metric="train_loss", run_ids=None):
         self.asked.append(set(run_ids))
-        points = pd.concat(self.points)
-        return points[points["run_id"].isin(run_ids)]
+        points = pd.concat(self.points).reindex(columns=["run_id", "step", metric])
+        return points[points["run_id"].isin(run_ids) & points[metric].notna()]
 
 
 def test_the_outlook_of_a_running_run_is_the_forecast_from_the_finished_runs_alike():
@@ -247,4 +247,44 @@ def test_the_nearest_in_size_are_compared_by_the_ratio_of_sizes(monkeypatch):
     sweep = Sweep()
     sweep.known["r7"]["params"] = 12_000  # by difference r2 with its 4,000 would be nearer
     assert outlooks(sweep)["r7"].finished_runs == 3
-    assert sweep.asked == [{"r7", "r3", "r4", "r5"}]
+    assert sweep.asked == [{"r7", "r3", "r4", "r5"}] * 2  # of both metrics
+
+
+def measured(points, error=0.0):
+    """The curve with validation losses at tenths of the run, off by so much and without noise."""
+    planned = STEPS[points["run_id"].iloc[0]]
+    is_tenth = points["step"] % (planned // 10) == 0
+    return points.assign(validation_loss=(points["train_loss"] * (1 + error)).where(is_tenth))
+
+
+def noisy(points, seed):
+    """The curve with its training losses off by a tenth each."""
+    rng = np.random.default_rng(seed)
+    return points.assign(train_loss=points["train_loss"] * np.exp(0.1 * rng.standard_normal()))
+
+
+def test_validation_losses_of_running_runs_tell_their_end_where_training_losses_are_rough():
+    # a whole curve is off by its own factor, as where the training batches are of easier text
+    final = {f"r{i}": 3.0 - 0.2 * i for i in range(6)}
+    whole = [
+        noisy(measured(curve(r, loss, noise=0.0)), i) for i, (r, loss) in enumerate(final.items())
+    ]
+    running = noisy(measured(curve("r7", 1.7, upto=0.55, noise=0.0)), 9)
+    told = forecast_running(pd.concat([*whole, running]), STEPS, final)["r7"]
+    blind = pd.concat([*whole, running]).drop(columns="validation_loss")
+    assert told.predicted == pytest.approx(1.7, rel=0.005)  # read at half, on the line between
+    assert told.low < 1.7 < told.high
+    assert told.high / told.low < 1.02
+    rough = forecast_running(blind, STEPS, final)["r7"]
+    assert rough.high / rough.low > 1.2
+
+
+def test_runs_that_were_not_all_measured_are_read_by_their_training_losses():
+    final = {f"r{i}": 3.0 - 0.2 * i for i in range(6)}
+    whole = [measured(curve(r, loss)) for r, loss in final.items()]
+    whole[2] = whole[2].assign(validation_loss=np.nan)
+    running = measured(curve("r7", 1.7, upto=0.5), error=0.5)
+    with_it = pd.concat([*whole, running])
+    without = with_it.drop(columns="validation_loss")
+    found = (forecast_running(table, STEPS, final)["r7"].predicted for table in (with_it, without))
+    assert next(found) == next(found)
