@@ -130,8 +130,6 @@ COLUMNS: dict[str, Column] = {
     "warmup_tokens": Column("tokens of linear warm-up"),
     "decay_tokens": Column("tokens at the end over which the learning rate falls to zero"),
     "schedule": Column("shape of the learning rate over the run", "text"),
-    "rate_area": Column("sum of the learning rates of all steps so far"),
-    "annealing_area": Column("what the learning rate has fallen so far, summed with a memory"),
     "cooled_down": Column("whether the learning rate ended near zero", "flag"),
     "trunk": Column("the run that a decay branch shares its past with", "text"),
     "seed": Column(

@@ -32,10 +32,9 @@ OFFERED = {
         write_records
     """,
     "scaling.laws": """
-        BrokenPowerLaw Chinchilla DataConstrained EncoderDecoderLaw Farseer Formula LAWS Law
-        LearningRateAnnealing M4 Overtraining PowerLaw PurePowerLaw SaturatingPowerLaw ShapeLaw
-        ShiftedPowerLaw Skaling TwiceBrokenPowerLaw annealing_areas check_law law_for law_named
-        read_laws register_law
+        BrokenPowerLaw Chinchilla DataConstrained EncoderDecoderLaw Farseer Formula LAWS Law M4
+        Overtraining PowerLaw PurePowerLaw SaturatingPowerLaw ShapeLaw ShiftedPowerLaw Skaling
+        TwiceBrokenPowerLaw check_law law_for law_named read_laws register_law
     """,
     "sweeps": """
         CheckReport ContinuedPrompt KeptRun RunPlan SamplingRule ScoredText SweepConfig

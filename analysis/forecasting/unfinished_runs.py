@@ -158,16 +158,15 @@ def forecast_running(
     validation_loss, what was measured there, blank where nothing was; ``planned_steps`` is each
     run's length, and ``params`` its size, where that is known of all; ``final_loss`` holds the
     finished runs. ``law_forecast`` is (log loss, its standard error) from the sweep's law. A run
-    appears only if it has a few points of curve and at least three
-    finished runs of the sweep were seen at the same share.
+    appears only if it has a few points of curve and at least three finished runs of the sweep were
+    seen at the same share.
 
-    The rule for ``outcome_settled``: the half width of the interval at ``confidence_level``, in log
-    loss, is below ``settled_width`` (half a percent), and the run is on the curve of the others.
-    Then the rest of the run can move the final loss by less than one seed does, so a planner that
-    only wants the loss may stop the run. As the interval rests on t quantiles of how finished runs
-    of this sweep went on from the same share, three finished runs settle hardly anything: six or
-    more are needed in practice, and a schedule that falls late (a decay at the end) keeps a run
-    open until its decay has begun in the share of the run that the finished ones show.
+    The rule for ``outcome_settled``: the half width of the interval, in log loss, is below
+    ``settled_width`` (half a percent), and the run is on the curve of the others. Then the rest of
+    the run can move the final loss by less than one seed does, so a planner that only wants the
+    loss may stop the run. As the interval rests on t quantiles of how finished runs of this sweep
+    went on from the same share, three finished runs settle hardly anything: six or more are needed
+    in practice, and a schedule that falls late keeps a run open until its decay has begun.
     """
     by_run = {
         str(run_id): Curve.of(points, planned_steps[str(run_id)])

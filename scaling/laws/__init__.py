@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from scaling.lazy import offer
 
 if TYPE_CHECKING:
-    from scaling.laws.annealing import LearningRateAnnealing as LearningRateAnnealing
-    from scaling.laws.annealing import annealing_areas as annealing_areas
     from scaling.laws.base import Law as Law
     from scaling.laws.conformance import check_law as check_law
     from scaling.laws.curves import M4 as M4
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from scaling.laws.surfaces import Skaling as Skaling
 
 _HOMES = {
-    "scaling.laws.annealing": ("LearningRateAnnealing", "annealing_areas"),
     "scaling.laws.base": ("Law",),
     "scaling.laws.curves": (
         *("M4", "BrokenPowerLaw", "PowerLaw", "PurePowerLaw", "SaturatingPowerLaw"),

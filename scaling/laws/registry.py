@@ -18,7 +18,6 @@ it must fulfil is in `scaling.laws.conformance`.
 from difflib import get_close_matches
 
 from scaling.errors import FitError
-from scaling.laws.annealing import LearningRateAnnealing
 from scaling.laws.base import Law
 from scaling.laws.curves import (
     M4,
@@ -39,7 +38,7 @@ LAWS: dict[str, type[Law]] = {
         *(PowerLaw, PurePowerLaw, ShiftedPowerLaw, SaturatingPowerLaw, M4),
         *(BrokenPowerLaw, TwiceBrokenPowerLaw),
         *(Chinchilla, Skaling, Overtraining, Farseer, DataConstrained, ShapeLaw),
-        *(EncoderDecoderLaw, LearningRateAnnealing),
+        EncoderDecoderLaw,
     )
 }
 

@@ -198,6 +198,7 @@ class RunPlan:
             "weight_decay": settings.hidden.weight_decay,
             "beta2": settings.beta2,
             "warmup_tokens": settings.warmup_steps * self.batch_tokens,
+            "decay_tokens": settings.decay_steps * self.batch_tokens,
             "schedule": settings.schedule,
             **self._branch_facts(),
             "seed": self.seed,

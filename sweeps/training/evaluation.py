@@ -6,11 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-<<<<<<< HEAD
-from sweeps.data.batch import Batch
-=======
 from sweeps.config.launch import ValidationConfig
->>>>>>> 3b8c5d9 (Curves of one run: the learning rate enters the laws, rising starts and steps are answered; runs are measured while they train)
+from sweeps.data.batch import Batch
 from sweeps.data.sources.base import Corpus
 from sweeps.models.stacked import StackModel
 from sweeps.objectives.base import Objective
@@ -18,12 +15,8 @@ from sweeps.planning.run_plan import RunPlan
 from sweeps.training.batches import validation_of
 from sweeps.training.devices.memory import free_memory, is_out_of_memory
 
-<<<<<<< HEAD
 _EVALUATION_SEQUENCES = 64  # a batch of the validation set, at most
-=======
-_EVALUATION_SEQUENCES = 64  # a batch of the validation set
 _FEWEST_SEQUENCES = 8  # of a measurement while a run trains: fewer tell nothing
->>>>>>> 3b8c5d9 (Curves of one run: the learning rate enters the laws, rising starts and steps are answered; runs are measured while they train)
 
 
 @torch.no_grad()

@@ -230,7 +230,15 @@ class Stack(pl.LightningModule):
         if shares[0] == shares[1] or not count or self._launch.world_size > 1 or self.has_ended:
             return
         start = time.perf_counter()
-        losses = stack_losses(self.model, self._corpus, run.asks, self._on_step, sequences=count)
+        losses = stack_losses(
+            self.model,
+            self._corpus,
+            run.asks,
+            self._on_step,
+            sequences=count,
+            at_once=self.micro_sequences,
+            notes=self.notes,
+        )
         for replica, loss in enumerate(losses.mean(dim=1).tolist()):
             if self.diverged_at[replica] < 0 and math.isfinite(loss):
                 latest = dataclasses.replace(self.points[replica][-1], validation_loss=loss)

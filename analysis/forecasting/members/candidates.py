@@ -22,7 +22,6 @@ from analysis.forecasting.members.priors import (
     FLOOR,
 )
 from scaling.arrays import FloatArray
-from scaling.laws.annealing import LearningRateAnnealing
 from scaling.laws.base import Law, Prior
 from scaling.laws.curves import (
     M4,
@@ -125,7 +124,6 @@ def annealed(candidates: Iterable[Candidate], rates: LearningRates) -> tuple[Can
         replace(
             one,
             name=f"{one.name}, annealed",
-            law=LearningRateAnnealing,
             form=AnnealedForm(base=one.form, rates=rates),
             priors=(*one.priors, ANNEALING),
         )
