@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import math
 import statistics
 import time
@@ -13,6 +14,7 @@ import torch
 from scaling.shape import TransformerShape
 from sweeps.config.recipe import find_recipe
 from sweeps.data.batch import Batch
+from sweeps.models.fused import ALL, PLAIN, Fused, runs_on_cpu
 from sweeps.models.transformer import Transformer
 from sweeps.objectives.registry import CAUSAL
 from sweeps.planning.recipe import settings_for
@@ -26,9 +28,20 @@ RECIPE = find_recipe("cpt-adamw/1")
 class Stepper:
     """Our step on random tokens that lie on the device."""
 
-    def __init__(self, step: Step, batches: list[Batch]) -> None:
+    def __init__(self, model: Transformer, step: Step, batches: list[Batch]) -> None:
+        self.model = model
         self._step, self._batches, self._taken = step, batches, 0
         self.first_steps_seconds = timed(lambda: self.take(5))  # capture, compilation
+
+    @property
+    def batch(self) -> Batch:
+        """One of its batches."""
+        return self._batches[0]
+
+    @property
+    def notes(self) -> list[str]:
+        """What went otherwise than meant: memory that ran out, a graph that could not be had."""
+        return self._step.notes
 
     @property
     def micro_sequences(self) -> int:
@@ -51,8 +64,12 @@ def stepper_of(
     device: torch.device,
     compiled: bool,
     dtype: torch.dtype | None = None,
+    *,
+    fused: Fused | None = None,
+    graph: bool = True,
 ) -> Stepper:
-    """With its first steps taken; bfloat16 on a GPU where nothing else is said."""
+    """With its first steps taken; where nothing else is said, on a GPU in bfloat16, recorded as a
+    `graph`, and with all fused kernels, or those of the loss alone where blocks are compiled."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         add_up_exactly()
@@ -65,6 +82,8 @@ def stepper_of(
         residual_scale=settings.residual_scale,
         compute_dtype=dtype or torch.float32,
     ).to(device)
+    there_are = kernels_on(device)
+    model.fused = fused or (Fused(loss=there_are.loss) if compiled else there_are)
     if compiled:
         model.compile_blocks()
     optimizer = PackedAdamW(model.weights, model.groups, [settings] * replicas)
@@ -74,7 +93,7 @@ def stepper_of(
         CAUSAL,
         z_loss=settings.z_loss,
         micro_sequences=sequences,
-        graph=device.type == "cuda",
+        graph=graph and device.type == "cuda",
     )
     generator = torch.Generator().manual_seed(0)
     batches = [
@@ -85,7 +104,21 @@ def stepper_of(
         )
         for _ in range(8)
     ]
-    return Stepper(step, batches)
+    return Stepper(model, step, batches)
+
+
+def kernels_on(device: torch.device) -> Fused:
+    """The fused kernels that run on a device: all where Triton is, none on a CPU."""
+    if device.type == "cpu" and not runs_on_cpu():
+        return PLAIN
+    return ALL if importlib.util.find_spec("triton") else PLAIN
+
+
+def step_seconds(stepper: Stepper, *, rounds: int = 3, seconds: float = 0.4) -> float:
+    """Of one step: the median over rounds, each as many steps as fill it."""
+    one = timed(lambda: stepper.take(1))
+    steps = max(1, min(200, round(seconds / one)))
+    return statistics.median(timed(lambda: stepper.take(steps)) / steps for _ in range(rounds))
 
 
 class Paired(NamedTuple):

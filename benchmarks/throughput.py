@@ -9,8 +9,9 @@ parameters, packed against unpacked, and seconds of the first steps (kernel choi
 compilation). On both: what `launch.speed.deterministic` costs. `--compile` measures each model
 twice, as it is and with its blocks compiled.
 
-Needs torch and pytorch-lightning; MLflow is used where it is installed. `--quick` runs the same
-code on tiny sizes.
+Needs torch and pytorch-lightning; MLflow is used where it is installed. Each row is written as
+soon as it is known, and one that fails costs the others nothing. `--quick` runs the same code on
+tiny sizes.
 """
 
 import os
@@ -25,10 +26,12 @@ import contextlib  # noqa: E402
 import dataclasses  # noqa: E402
 import importlib.util  # noqa: E402
 import json  # noqa: E402
-import statistics  # noqa: E402
+import math  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
-from collections.abc import Callable, Iterator, Sequence  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable, Iterable, Iterator, Sequence  # noqa: E402
+from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -46,6 +49,7 @@ from benchmarks.stepper import (  # noqa: E402
     deterministic_algorithms,
     interleaved,
     shape_of,
+    step_seconds,
     stepper_of,
     timed,
 )
@@ -59,6 +63,10 @@ from sweeps.training.batches import batch_of  # noqa: E402
 from sweeps.training.devices.device import device_name  # noqa: E402
 from sweeps.training.pack import settle_process  # noqa: E402
 from sweeps.training.stack import CurvePoint, Stack, build_model, build_optimizer  # noqa: E402
+
+Row = dict[str, Any]
+#: What is measured, and how.
+Case = tuple[str, Callable[[], Row]]
 
 # width, depth, vocabulary, context, sequences a step
 CPU_MODELS = {"25k": (32, 2, 16, 64, 16), "200k": (64, 4, 16, 64, 16), "700k": (96, 6, 16, 64, 16)}
@@ -94,82 +102,104 @@ def main() -> None:
     parser.add_argument(
         "--compile", action="store_true", help="measure compiled blocks too, in the GPU's table"
     )
+    parser.add_argument(
+        "--budget-seconds", type=float, default=math.inf, help="begin no row after so long"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("results/throughput.json"))
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("no CUDA device here; leave out --device cuda, or run it where there is one")
     settle_process(threads=1)
     device = torch.device(arguments.device)
-    if arguments.device == "cuda" or arguments.gpu_table:
-        rows = gpu_rows(device, quick=arguments.quick, compiled=arguments.compile)
-    else:
-        rows = cpu_rows(quick=arguments.quick)
-    document = {
+    document: dict[str, Any] = {
         "device": device_name(device),
         "torch": torch.__version__,
         "quick": arguments.quick,
-        "rows": rows,
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(document, indent=2) + "\n")
+
+    def keep(rows: list[Row]) -> None:
+        arguments.output.write_text(json.dumps(document | {"rows": rows}, indent=2) + "\n")
+
+    if arguments.device == "cuda" or arguments.gpu_table:
+        cases = gpu_cases(device, quick=arguments.quick, compiled=arguments.compile)
+    else:
+        cases = cpu_cases(quick=arguments.quick)
+    rows = measured(cases, keep, arguments.budget_seconds)
     print(f"\n{document['device']}, torch {torch.__version__}; written to {arguments.output}")
+    if failed := sum("failed" in row for row in rows):
+        sys.exit(f"{failed} of {len(rows)} rows failed")
 
 
-def cpu_rows(*, quick: bool) -> list[dict[str, Any]]:
-    """The CPU's table."""
-    rows = []
-    rounds, steps = (3, 4) if quick else (7, 50)
-    models = {"tiny": (16, 1, 16, 16, 4)} if quick else CPU_MODELS
-    for name, sizes in models.items():
-        rows.append(_told(trainer_against_loop(name, sizes, rounds, steps)))
-    packed = (16, 1, 16, 16, 4) if quick else PACKED_MODEL
-    rows.append(_told(packed_against_single(packed, 8, rounds, steps, torch.device("cpu"))))
-    nano = (32, 1, 16, 16, 2) if quick else NANOGPT_MODEL
-    # Short rounds and more of them: the two sides should meet the same machine.
-    rows.append(_told(against_nanogpt_loop(nano, 3 * rounds, max(2, steps // 10))))
-    width, depth, vocab_size, context, sequences = nano
-    sizes = (width, depth, vocab_size, context, width // 4)
-    rows.append(
-        _told(cost_of_determinism(sizes, sequences, torch.device("cpu"), rounds, steps // 4))
-    )
+def measured(
+    cases: Iterable[Case],
+    keep: Callable[[list[Row]], None] = lambda rows: None,
+    budget_seconds: float = math.inf,
+) -> list[Row]:
+    """Row by row, each printed and kept as soon as it is known. One that fails says so, and the
+    next begins; none begins after the budget."""
+    rows: list[Row] = []
+    start = time.perf_counter()
+    for what, measure in cases:
+        if time.perf_counter() - start > budget_seconds:
+            rows.append({"what": what, "left_out": f"after {budget_seconds:g} s"})
+        else:
+            try:
+                rows.append(measure())
+            except Exception as error:  # out of memory, a kernel that is missing: the rest counts
+                rows.append({"what": what, "failed": f"{type(error).__name__}: {error}"[:500]})
+        _tell(rows[-1])
+        keep(rows)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
     return rows
 
 
-def gpu_rows(device: torch.device, *, quick: bool, compiled: bool) -> list[dict[str, Any]]:
+def cpu_cases(*, quick: bool) -> Iterator[Case]:
+    """The CPU's table."""
+    rounds, steps = (3, 4) if quick else (7, 50)
+    cpu = torch.device("cpu")
+    models = {"tiny": (16, 1, 16, 16, 4)} if quick else CPU_MODELS
+    for name, sizes in models.items():
+        yield f"Trainer, {name}", partial(trainer_against_loop, name, sizes, rounds, steps)
+    packed = (16, 1, 16, 16, 4) if quick else PACKED_MODEL
+    yield "pack", partial(packed_against_single, packed, 8, rounds, steps, cpu)
+    nano = (32, 1, 16, 16, 2) if quick else NANOGPT_MODEL
+    # Short rounds and more of them: the two sides should meet the same machine.
+    yield "nanoGPT", partial(against_nanogpt_loop, nano, 3 * rounds, max(2, steps // 10))
+    width, depth, vocab_size, context, sequences = nano
+    sizes = (width, depth, vocab_size, context, width // 4)
+    yield "determinism", partial(cost_of_determinism, sizes, sequences, cpu, rounds, steps // 4)
+
+
+def gpu_cases(device: torch.device, *, quick: bool, compiled: bool) -> Iterator[Case]:
     """The GPU's table; on a CPU with tiny sizes it is the same code without graphs."""
     models = {"tiny": ((32, 1, 64, 16, 16), 0.07)} if quick else GPU_MODELS
     packs = {"tiny": ((16, 1, 64, 16, 16), 4)} if quick else GPU_PACKS
     rounds, steps = (3, 3) if quick else (5, 50)
     forms = (False, True) if compiled else (False,)
-    rows = []
-    for name, (sizes, goal) in models.items():
-        rows += [_told(utilisation(name, sizes, goal, device, form, quick=quick)) for form in forms]
-    for name, ((*four, head_size), replicas) in packs.items():
-        sizes = (*four, 2 if quick else GPU_PACK_SEQUENCES)
-        for form in forms:
-            row = packed_against_single(
-                sizes,
-                replicas,
-                rounds,
-                steps,
-                device,
-                name=name,
-                head_size=head_size,
-                compiled=form,
-            )
-            rows.append(_told(row))
+    for form in forms:
+        for name, (sizes, goal) in models.items():
+            case = partial(utilisation, name, sizes, goal, device, form, quick=quick)
+            yield f"{name}, one run" + ", compiled" * form, case
+    for form in forms:
+        for name, ((*four, head_size), replicas) in packs.items():
+            each = (*four, 2 if quick else GPU_PACK_SEQUENCES)
+            options = {"name": name, "head_size": head_size, "compiled": form}
+            pack = partial(packed_against_single, each, replicas, rounds, steps, device, **options)
+            yield f"{name}, pack" + ", compiled" * form, pack
     for name in models if quick else GPU_DETERMINISTIC:
         sizes = models[name][0]
         sequences = 2 if quick else max(1, GPU_STEP_TOKENS // sizes[3])
-        rows.append(_told(cost_of_determinism(sizes, sequences, device, rounds, steps, name=name)))
-    return rows
+        cost = partial(cost_of_determinism, sizes, sequences, device, rounds, steps, name=name)
+        yield f"{name}, determinism", cost
 
 
 def trainer_against_loop(
     name: str, sizes: Sequence[int], rounds: int, steps: int
 ) -> dict[str, Any]:
     """Steps per second of the Trainer with MLflow logging, over those of a plain loop."""
-    plan, corpus = _plan_and_corpus(sizes)
+    plan, corpus = plan_and_corpus(sizes)
     launch = LaunchConfig(device="cpu")
     stack = Stack([plan], corpus, launch)
     model = build_model(plan)
@@ -322,9 +352,8 @@ def utilisation(
     shape = shape_of(width, depth, vocab_size, context, head_size)
     sequences = 2 if quick else max(1, GPU_STEP_TOKENS // context)
     stepper = stepper_of(shape, 1, sequences, device, compiled, dtype=torch.bfloat16)
-    steps = 2 if quick else 20
-    seconds = statistics.median(timed(lambda: stepper.take(steps)) for _ in range(5))
-    tokens_per_second = steps * sequences * context / seconds
+    seconds = step_seconds(stepper, seconds=0.01 if quick else 0.4)
+    tokens_per_second = sequences * context / seconds
     flops_per_second = tokens_per_second * shape.flops_per_token()
     peak = peak_flops_per_second(device_name(device))
     return {
@@ -336,14 +365,15 @@ def utilisation(
         "mfu": flops_per_second / peak if peak else None,
         "goal": goal,
         "compiled": compiled,
-        "step_seconds": seconds / steps,
+        "step_seconds": seconds,
         "first_steps_seconds": stepper.first_steps_seconds,
         "micro_sequences": stepper.micro_sequences,
         "peak_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
     }
 
 
-def _plan_and_corpus(sizes: Sequence[int]) -> tuple[RunPlan, Corpus]:
+def plan_and_corpus(sizes: Sequence[int]) -> tuple[RunPlan, Corpus]:
+    """A run of these sizes in float32, and random bytes to train it on."""
     width, depth, vocab_size, context, sequences = sizes
     tokens = np.random.default_rng(0).integers(vocab_size, size=500_000).astype(np.uint8)
     facts = CorpusFacts(
@@ -400,8 +430,11 @@ def _curve_writer(plan: RunPlan) -> Iterator[Callable[[Sequence[CurvePoint]], No
         writer.finish({})  # waits for the store, which goes with its folder
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
-    """The row, printed as soon as it is known."""
+def _tell(row: Row) -> None:
+    """Print the row."""
+    if "params" not in row:
+        print(f"{row['what']:33} {row.get('failed') or row['left_out']}", flush=True)
+        return
     parts = [f"{row['what']:33} {row['model']:>9} {row['params']:>13,}"]
     for key in ("ratio", "mfu"):
         if row.get(key) is not None:
@@ -417,7 +450,6 @@ def _told(row: dict[str, Any]) -> dict[str, Any]:
     if "first_steps_seconds" in row:
         parts.append(f"first steps {row['first_steps_seconds']:.1f} s")
     print("  ".join(parts), flush=True)
-    return row
 
 
 if __name__ == "__main__":

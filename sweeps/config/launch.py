@@ -9,6 +9,8 @@ DEVICES = ("auto", "cpu", "cuda")
 
 ENGINES = ("local", "ray", "slurm")
 
+KERNELS = ("auto", "fused", "plain")
+
 STRATEGIES = ("auto", "ddp", "fsdp")
 
 
@@ -52,6 +54,8 @@ class ResourcesConfig(Section, place="launch.resources"):
 class SpeedConfig(Section, place="launch.speed"):
     """How fast a process trains."""
 
+    choices = {"kernels": KERNELS}
+
     inner_steps: int = 25
     """Optimizer steps inside one Lightning training step: spreads the Trainer's overhead until it
     vanishes."""
@@ -61,9 +65,15 @@ class SpeedConfig(Section, place="launch.speed"):
     micro_sequences: int | None = None
     """Sequences of a replica that are in memory at once; gradients of the others add up. None: the
     whole batch, and less where memory runs out."""
-    compile: bool = False
-    """Have torch.compile fuse the blocks of the model: half a minute that pays in runs of many
-    minutes on a GPU. On a CPU it makes steps slower."""
+    kernels: str = "auto"
+    """On a GPU, norms, queries and keys, the squared ReLU and the cross-entropy as one kernel each
+    (`fused`, by Triton), or as PyTorch has them (`plain`); auto: each as it is faster, by a
+    measurement of a few seconds on the device. What cannot be fused stays plain, and `notes` say
+    so. A CPU has no such kernels."""
+    compile: bool | str = "auto"
+    """Have torch.compile fuse the blocks of the model instead: half a minute for each shape. auto:
+    on a GPU where they run without fused kernels, for runs of five minutes and more by the estimate
+    of `flops_per_second`. On a CPU it makes steps slower."""
     cuda_graph: bool = True
     """Record the step as a CUDA graph, where one GPU trains a run: launches cost nothing any
     more."""
@@ -78,6 +88,11 @@ class SpeedConfig(Section, place="launch.speed"):
     def __post_init__(self) -> None:
         """Refuse sizes that are none."""
         self.check_positive("inner_steps", "pack", "micro_sequences", "flops_per_second")
+        self.check_choice("kernels")
+        if self.compile not in (True, False, "auto"):
+            raise ConfigError(
+                f'{self.key("compile")} is "{self.compile}"; it must be true, false or auto'
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from scaling.words import counted
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.base import Again, Happening, TaskEnded, TaskLost, TaskMessage, Work
 from sweeps.launchers.crash import Crash
-from sweeps.planning.packing import uses_cuda
+from sweeps.planning.gpus import uses_cuda, workers_for
 from sweeps.training.stop import Stopped
 
 _GRACE_SECONDS = 5.0  # for a worker to save its state and leave
@@ -39,7 +39,7 @@ def launch_local(
     yield from work_through(
         tasks,
         work,
-        workers=launch.workers,
+        workers=workers_for(launch),
         threads=launch.resources.threads,
         gpus=_gpus_each(launch),
         hang_seconds=launch.policy.hang_seconds,

@@ -6,7 +6,7 @@ from scaling.compute import STATE_BYTES_PER_PARAM
 from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
 from sweeps.models.registry import find_family
-from sweeps.planning.packing import uses_cuda
+from sweeps.planning.gpus import uses_cuda
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
 

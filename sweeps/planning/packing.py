@@ -6,12 +6,12 @@ replicas of one stack they share every kernel launch, which is most of the cost 
 
 import hashlib
 import math
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.config.launch import LaunchConfig
+from sweeps.planning.gpus import uses_cuda, workers_for
 from sweeps.planning.run_plan import RunPlan
 
 _MOST_ON_CPU = 8
@@ -19,7 +19,6 @@ _CPU_ENTRIES = 65536  # of the residual stream in a step: more, and a core's cac
 _MOST_ON_CUDA = 64
 _CUDA_TOKENS = 65536  # a step of this many tokens keeps one GPU busy
 _CUDA_WIDEST = 320  # a single wider model fills it by itself
-_DRIVERS = ("/dev/nvidiactl", "/dev/dxg")  # of Linux, and of Linux inside Windows (WSL)
 
 
 #: The runs of one replica: a trunk with its branches, the shortest first.
@@ -76,7 +75,8 @@ def pack_runs(runs: Sequence[RunPlan], launch: LaunchConfig) -> tuple[Pack, ...]
         for size in [replicas_for(rows[0][-1], launch)]
         for first in range(0, len(rows), size)
     ]
-    while packs and len(packs) < launch.workers:
+    workers = workers_for(launch)
+    while packs and len(packs) < workers:
         largest = max(packs, key=lambda pack: (len(pack.replicas) > 1, pack.train_flops))
         if len(largest.replicas) == 1:
             break
@@ -143,12 +143,3 @@ def replicas_for(run: RunPlan, launch: LaunchConfig) -> int:
             return 1
         return min(_MOST_ON_CUDA, max(1, math.ceil(_CUDA_TOKENS / run.batch_tokens)))
     return min(_MOST_ON_CPU, max(1, _CPU_ENTRIES // (run.batch_tokens * run.shape.width)))
-
-
-def uses_cuda(launch: LaunchConfig) -> bool:
-    """Whether the runs go to an NVIDIA GPU; told without importing torch."""
-    if launch.device != "auto":
-        return launch.device == "cuda"
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1") and any(
-        Path(place).exists() for place in _DRIVERS
-    )

@@ -19,6 +19,7 @@ from sweeps.data.sources.base import CorpusFacts
 from sweeps.models.family import Shape, blocks_said
 from sweeps.models.registry import find_family
 from sweeps.objectives.registry import CONDITIONAL, find_objective
+from sweeps.planning.gpus import workers_for
 from sweeps.planning.recipe import horizon_settings_for, settings_for, trunk_settings_for
 from sweeps.planning.run_plan import Branch, RunPlan
 from sweeps.planning.schedule import split_horizons
@@ -57,7 +58,7 @@ class SweepPlan:
     @property
     def wall_seconds(self) -> float:
         """Estimated wall time with the config's workers, without start-up."""
-        workers = self.config.launch.workers
+        workers = workers_for(self.config.launch)
         longest = max(self.seconds(run) for run in self.runs)
         return max(longest, self.process_seconds / workers)
 
@@ -174,7 +175,7 @@ def _check_family(config: SweepConfig) -> None:
     blocks = (config.grid, *config.cells, *config.held_out)
     for asked, ability, option in (
         (any(block.encoder_depth for block in blocks), "encoder_depth", "encoder_depth"),
-        (config.launch.speed.compile, "compile", "launch.speed.compile"),
+        (config.launch.speed.compile is True, "compile", "launch.speed.compile"),
         (
             config.launch.resources.strategy == "fsdp",
             "shard",

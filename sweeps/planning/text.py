@@ -14,8 +14,8 @@ from sweeps.models.registry import find_family
 from sweeps.planning.answerable import Answerable
 from sweeps.planning.arms import checks_text, planned_checks
 from sweeps.planning.cost import PlanCost
+from sweeps.planning.gpus import uses_cuda, workers_for
 from sweeps.planning.memory import device_bytes, state_bytes, weights_bytes
-from sweeps.planning.packing import uses_cuda
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.training_text import TrainingText
 
@@ -52,7 +52,7 @@ def plan_text(plan: SweepPlan) -> str:
     total = (
         f"{plan.name}: {counted(len(plan.runs), 'run')}, {plan.train_flops:.3g} FLOP, about "
         f"{duration(plan.process_seconds)} of one process, {duration(plan.wall_seconds)} on "
-        f"{plan.config.launch.workers}; "
+        f"{workers_for(plan.config.launch)}; "
         f"data {plan.runs[0].data.data_hash}"
     )
     text = "".join(f"\n{line}" for line in TrainingText.of(plan).lines)

@@ -81,14 +81,12 @@ def _check(
     corpus: "Corpus",
     pulse: Callable[[], None],
 ) -> "LearningRateCheck | RecipeCheck":
-    from sweeps.training.devices.device import choose_device
     from sweeps.training.learning_rate_check import check_learning_rate
     from sweeps.training.recipe_check import check_recipe
 
     if launch.resources.strategy == "fsdp":
         raise ConfigError("the check trains on one device, and the model is shared among several")
     health, planned = task.health, task.checked[run.run_id]
-    device = choose_device(launch.device)
     if health.check_recipe:
         assert task.recipe is not None, "the runner gives the recipe to every task that checks it"
         return check_recipe(
@@ -99,9 +97,9 @@ def _check(
             planned.corners,
             seeds=planned.seeds,
             against=other_recipe(health),
-            device=device,
+            launch=launch,
             on_step=pulse,
         )
     return check_learning_rate(
-        run, corpus, health.factors, seeds=planned.seeds, device=device, on_step=pulse
+        run, corpus, health.factors, seeds=planned.seeds, launch=launch, on_step=pulse
     )

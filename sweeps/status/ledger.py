@@ -14,6 +14,7 @@ from scaling.store.run_store import RunStore
 from sweeps.planning.changed_config import EarlierRuns, earlier_runs
 from sweeps.planning.cost import flops_to_spend, money
 from sweeps.planning.exclusions import excluded_runs, final_states
+from sweeps.planning.gpus import workers_for
 from sweeps.planning.packing import runs_with_states
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
@@ -175,7 +176,7 @@ def sweep_standing(plan: SweepPlan, store: RunStore) -> SweepStanding:
     return SweepStanding(
         sweep=plan.name,
         runs=tuple(standings),
-        workers=plan.config.launch.workers,
+        workers=workers_for(plan.config.launch),
         devices_per_worker=plan.config.launch.world_size,
         price_per_device_hour=budget.price_per_device_hour,
         currency=budget.currency,

@@ -21,9 +21,10 @@ def batches_of(
 ) -> Batch:
     """(steps, runs, sequences, length) What the runs read in the steps first to last - 1."""
     objective, count = runs[0].asks, runs[0].settings.batch_sequences
+    seeds = [run.seed for run in runs]
+    found = corpus.batches_of_seeds(seeds, first, last, count, device)
     batches = [
-        objective.asked(corpus.batches(run.seed, first, last, count, device), run.seed, first)
-        for run in runs
+        objective.asked(batch, seed, first) for batch, seed in zip(found, seeds, strict=True)
     ]
     return Batch.stacked(batches, dim=1).normalised()
 

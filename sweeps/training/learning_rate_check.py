@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from scaling.arrays import FloatArray
 from scaling.rung_health import Health
+from sweeps.config.launch import LaunchConfig
 from sweeps.data.sources.base import Corpus
 from sweeps.planning.run_plan import RunPlan
 from sweeps.planning.settings import with_learning_rate_factor
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 #: A relative loss gap below this is none.
 OK_GAP = 0.001
+ON_CPU = LaunchConfig(device="cpu")
 SPIKE_WINDOW, SPIKE_DEVIATIONS = 50, 5.0
 
 
@@ -68,17 +70,18 @@ def check_learning_rate(
     factors: Sequence[float],
     *,
     seeds: int = 1,
-    device: "torch.device | None" = None,
+    launch: LaunchConfig = ON_CPU,
     on_step: Callable[[], None] = lambda: None,
 ) -> LearningRateCheck:
     """Train the run at these factors of its learning rate and find the best by a parabola.
 
     Its own seed and the `seeds` - 1 after it are averaged. Where the best lies outside, the factors
-    are extended once by a step each way. `on_step` is called after every step of the training.
+    are extended once by a step each way. `launch` says on which device, and how fast; `on_step` is
+    called after every step of the training.
     """
     factors = sorted(factors)
     runs = [dataclasses.replace(plan, seed=plan.seed + more) for more in range(seeds)]
-    train = functools.partial(_losses_at, runs, corpus, device=device, on_step=on_step)
+    train = functools.partial(_losses_at, runs, corpus, launch=launch, on_step=on_step)
     losses = train(factors)
     check = judge(factors, losses, capped=plan.settings.learning_rate_capped)
     if check.status is not Health.EDGE:
@@ -157,7 +160,7 @@ def _losses_at(
     corpus: Corpus,
     factors: Sequence[float],
     *,
-    device: "torch.device | None",
+    launch: LaunchConfig,
     on_step: Callable[[], None],
 ) -> FloatArray:
     """(factors, runs, sequences) Validation losses of the runs at these factors of their learning
@@ -167,7 +170,7 @@ def _losses_at(
         for factor in factors
         for run in runs
     ]
-    losses = sequence_losses(plans, corpus, device=device, on_step=on_step)
+    losses = sequence_losses(plans, corpus, launch=launch, on_step=on_step)
     return losses.reshape(len(factors), len(runs), -1)
 
 
@@ -175,25 +178,46 @@ def sequence_losses(
     plans: Sequence[RunPlan],
     corpus: Corpus,
     *,
-    device: "torch.device | None" = None,
+    launch: LaunchConfig = ON_CPU,
     on_step: Callable[[], None] = lambda: None,
 ) -> FloatArray:
-    """(runs, sequences) Validation losses of runs that are trained as one stack; fewer at once
-    where memory runs out."""
+    """(runs, sequences) Validation losses of runs that are trained as one stack, on one device;
+    fewer at once where memory runs out."""
     import torch
 
-    from sweeps.training.plain_loop import train_plainly
+    from sweeps.training.step import StackTooLargeError
+
+    alone = launch.changed(resources={"devices": 1, "nodes": 1, "strategy": "auto"})
 
     def train(plans: Sequence[RunPlan]) -> list[torch.Tensor]:
         try:
-            return [*train_plainly(plans, corpus, device=device, on_step=on_step).sequence_losses]
-        except torch.OutOfMemoryError:
+            return _trained_together(plans, corpus, alone, on_step)
+        except (torch.OutOfMemoryError, StackTooLargeError):
             if len(plans) == 1:
                 raise
         middle = len(plans) // 2
         return train(plans[:middle]) + train(plans[middle:])
 
     return np.asarray(torch.stack(train(plans)), dtype=np.float64)
+
+
+def _trained_together(
+    plans: Sequence[RunPlan], corpus: Corpus, launch: LaunchConfig, on_step: Callable[[], None]
+) -> "list[torch.Tensor]":
+    """The losses of each validation sequence, run by run, by the step that trains sweeps."""
+    from sweeps.training.devices.device import choose_device
+    from sweeps.training.evaluation import stack_losses
+    from sweeps.training.stack import Stack
+
+    stack = Stack(plans, corpus, launch)
+    try:
+        stack.advance(plans[0].settings.steps, on_step=on_step)
+        stack.forget_step()
+        model = stack.model.to(choose_device(launch.device))
+        found = stack_losses(model, corpus, plans[0].asks, at_once=stack.micro_sequences)
+    finally:
+        stack.close()
+    return [*found]
 
 
 def _parabolas(x: FloatArray, losses: FloatArray) -> FloatArray:

@@ -1,7 +1,7 @@
 """Training without a Trainer: a stack of runs in a loop that can be read at a glance.
 
-Checks compare the Trainer with it, and small experiments (rung health, learning-rate transfer) run
-on it: runs of one shape, batch and length, each with its own settings and seed, trained at once.
+Checks compare the Trainer with it, and small experiments (learning-rate transfer) run on it, on a
+CPU: runs of one shape, batch and length, each with its own settings and seed, trained at once.
 """
 
 from collections.abc import Callable, Sequence

@@ -6,24 +6,22 @@ What the losses say is the analysis's affair (`analysis.tuning.response`).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scaling.recipe_arms import Arm, Factors, arms_text
+from sweeps.config.launch import LaunchConfig
 from sweeps.config.recipe import Recipe
 from sweeps.data.sources.base import Corpus
 from sweeps.planning.arms import CORNERS, arm_recipe, realised, with_recipe
 from sweeps.planning.packing import stack_key
 from sweeps.planning.run_plan import RunPlan
 from sweeps.training.learning_rate_check import (
+    ON_CPU,
     LearningRateCheck,
     check_learning_rate,
     sequence_losses,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +46,7 @@ def check_recipe(
     *,
     seeds: int = 1,
     against: Recipe | None = None,
-    device: "torch.device | None" = None,
+    launch: LaunchConfig = ON_CPU,
     on_step: Callable[[], None] = lambda: None,
 ) -> RecipeCheck:
     """Train the run at these factors of its learning rate, at these corners of rate, decay, warm-up
@@ -57,7 +55,7 @@ def check_recipe(
     All are runs of their own, with the run's tokens; of a branch of a trunk, as it would be alone.
     """
     own = with_recipe(plan, recipe)
-    rate = check_learning_rate(own, corpus, factors, seeds=seeds, device=device, on_step=on_step)
+    rate = check_learning_rate(own, corpus, factors, seeds=seeds, launch=launch, on_step=on_step)
     arms = [
         Arm(factors=Factors(rate=factor), losses=losses)
         for factor, losses in zip(rate.factors, rate.seed_losses, strict=True)
@@ -74,7 +72,7 @@ def check_recipe(
         stacks.setdefault(stack_key(run), []).append((arm, run))
     for stack in stacks.values():
         seeded = [replace(run, seed=run.seed + more) for _, run in stack for more in range(seeds)]
-        losses = sequence_losses(seeded, corpus, device=device, on_step=on_step).mean(axis=1)
+        losses = sequence_losses(seeded, corpus, launch=launch, on_step=on_step).mean(axis=1)
         for (arm, _), found in zip(stack, np.split(losses, len(stack)), strict=True):
             arms.append(replace(arm, losses=tuple(map(float, found))))
     return RecipeCheck(learning_rate=rate, arms=tuple(arms))

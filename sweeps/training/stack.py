@@ -24,13 +24,16 @@ from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
 from sweeps.data.batch import Batch
 from sweeps.data.sources.base import Corpus
+from sweeps.models.fused import Fused
 from sweeps.models.registry import find_family
 from sweeps.models.stacked import ShardedModel, StackedWeights
 from sweeps.planning.run_plan import RunPlan
 from sweeps.training.adamw import PackedAdamW
+from sweeps.training.ahead import Ahead
 from sweeps.training.batches import batches_of
 from sweeps.training.checkpoints.stack_state import CurvePoint, StackState
 from sweeps.training.devices.device import add_up_exactly, choose_device
+from sweeps.training.devices.kernel_choice import choose_kernels, compiles
 from sweeps.training.devices.memory import free_memory
 from sweeps.training.devices.strategy import is_sharded, lightning_strategy
 from sweeps.training.evaluation import sequences_while_training, stack_losses
@@ -54,8 +57,9 @@ class Stack(pl.LightningModule):
         self.automatic_optimization = False
         add_up_exactly()
         self.model, self.optimizer = _build(runs, launch)
-        if launch.speed.compile:
-            self.model.compile_blocks()
+        device = choose_device(launch.device)
+        self.notes: list[str] = []
+        self._choose_kernels(runs, launch, device)
         self.diverged_at = [-1] * len(runs)
         self.points: list[list[CurvePoint]] = [[] for _ in runs]
         self.clipped = [0] * len(runs)
@@ -64,14 +68,26 @@ class Stack(pl.LightningModule):
         self.seconds = self.paid_seconds = self.validation_seconds = 0.0
         self.fork_hashes: tuple[str, ...] = ()
         self.micro_sequences = launch.speed.micro_sequences or runs[0].settings.batch_sequences
-        self.notes: list[str] = []
         self._runs = tuple(runs)
         self._corpus = corpus
         self._launch = launch
         self._until = 0
         self._take_step: Step | None = None
+        # Beside a CPU that trains, a thread would take a core that nobody has given it.
+        self._ahead = Ahead(corpus) if device.type == "cuda" else None
         self._on_chunk: Callable[[], None] = lambda: None
         self._on_step: Callable[[], None] = lambda: None
+
+    def _choose_kernels(
+        self, runs: Sequence[RunPlan], launch: LaunchConfig, device: torch.device
+    ) -> None:
+        """Which operations run as one kernel, or compiled, where the model will be."""
+        choice = choose_kernels(runs[0], launch, device)
+        self.model.fused = choice.fused
+        self.notes += choice.notes
+        if compiles(runs, launch, choice.fused, device.type == "cuda"):
+            self.model.fused = Fused(loss=choice.fused.loss)  # the compiler has its own for blocks
+            self.model.compile_blocks()
 
     def use(self, runs: Sequence[RunPlan]) -> None:
         """Go on as these runs: their schedules count from here on."""
@@ -123,6 +139,8 @@ class Stack(pl.LightningModule):
         """Give back all memory of the device. Trainer and stack refer to each other: what they hold
         would stay until Python looks for such circles."""
         self._take_step = None
+        if self._ahead is not None:
+            self._ahead.close()
         if isinstance(self.model, StackedWeights):
             for tensor in (self.model.weights, self.optimizer.first, self.optimizer.second):
                 tensor.data = tensor.new_empty(0)
@@ -247,7 +265,12 @@ class Stack(pl.LightningModule):
 
     def _batches(self, first: int, last: int) -> Batch:
         """(steps, replicas, sequences, length) This device's part of those steps."""
+        if self._ahead is not None:
+            self._ahead.wait()
         whole = batches_of(self._runs, self._corpus, first, last, self.device)
+        if self._ahead is not None:
+            further = min(last + self._launch.speed.inner_steps, self._until)
+            self._ahead.begin(self._runs, last, further)
         parts = whole.split(whole.sequences // self._launch.world_size)
         return parts[self.global_rank if self._launch.world_size > 1 else 0]
 

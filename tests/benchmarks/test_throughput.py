@@ -28,7 +28,7 @@ def without_mlflow(throughput, monkeypatch):
 
 
 def test_the_cpu_table_compares_both_sides(throughput):
-    rows = throughput.cpu_rows(quick=True)
+    rows = throughput.measured(throughput.cpu_cases(quick=True))
     assert [row.get("goal") for row in rows] == [0.97, 1.6, 1.0, None]
     for row in rows:
         assert row["ratio"] > 0
@@ -52,7 +52,9 @@ def test_ratios_are_medians_over_rounds_of_what_took_turns():
 
 
 def test_the_gpu_table_runs_on_a_cpu_with_tiny_sizes(throughput):
-    rows = throughput.gpu_rows(torch.device("cpu"), quick=True, compiled=False)
+    rows = throughput.measured(
+        throughput.gpu_cases(torch.device("cpu"), quick=True, compiled=False)
+    )
     one_run, packed, deterministic = rows
     assert deterministic["ratio"] > 0
     assert one_run["tokens_per_second"] > 0
@@ -79,6 +81,26 @@ def test_it_writes_json(throughput, monkeypatch, tmp_path, capsys):
     assert "packed x4 / single" in capsys.readouterr().out
 
 
+def test_a_row_that_fails_costs_the_others_nothing_and_each_is_kept_as_it_is_known(throughput):
+    kept, good = [], {"what": "a row", "model": "tiny", "params": 1, "ratio": 2.0}
+
+    def failing():
+        raise RuntimeError("CUDA error: misaligned address")
+
+    rows = throughput.measured(
+        [("first", lambda: good), ("second", failing), ("third", lambda: good)],
+        lambda rows: kept.append(len(rows)),
+    )
+    assert kept == [1, 2, 3]
+    assert rows[1] == {"what": "second", "failed": "RuntimeError: CUDA error: misaligned address"}
+    assert rows[0] == rows[2] == good
+
+
+def test_no_row_begins_after_the_budget(throughput):
+    rows = throughput.measured([("first", lambda: 1 / 0)], budget_seconds=-1)
+    assert rows == [{"what": "first", "left_out": "after -1 s"}]
+
+
 @pytest.mark.slow  # a new process imports all of it
 @pytest.mark.parametrize(
     ("options", "row"),
@@ -88,7 +110,7 @@ def test_it_writes_json(throughput, monkeypatch, tmp_path, capsys):
 def test_it_runs_with_torch_and_lightning_alone(tmp_path, options, row):
     absent = (
         *("mlflow", "pandas", "pyarrow", "lmfit", "tokenizers", "sqlalchemy"),
-        *("scipy", "matplotlib", "seaborn", "jinja2", "rich", "ray", "submitit"),
+        *("scipy", "matplotlib", "seaborn", "jinja2", "rich", "ray", "submitit", "jsonargparse"),
     )
     probe = (
         "import sys, runpy\n"

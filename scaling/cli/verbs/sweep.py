@@ -45,6 +45,7 @@ def plan(arguments: Arguments) -> None:
     from sweeps.planning.answerable import answerable
     from sweeps.planning.arms import planned_checks
     from sweeps.planning.cost import check_budget
+    from sweeps.planning.gpus import gpu_document, gpu_text
     from sweeps.planning.memory import check_memory, memory_document
     from sweeps.planning.plan import plan_sweep
     from sweeps.planning.text import answers_text, cost_text, memory_text, plan_text
@@ -55,13 +56,16 @@ def plan(arguments: Arguments) -> None:
     document = planned.to_json(
         cost=cost.document(),
         memory=memory_document(planned),
+        gpu=gpu_document(planned.config, planned.runs),
         text=TrainingText.of(planned).document(),
         answerable=can.document(),
         checks=planned_checks(planned).document(),
     )
 
     def text() -> str:
-        runs = f"{plan_text(planned)}\n{memory_text(planned)}"
+        runs = (
+            f"{plan_text(planned)}\n{memory_text(planned)}{gpu_text(planned.config, planned.runs)}"
+        )
         return f"{runs}\n\n{answers_text(can)}\n\n{cost_text(cost)}"
 
     answer(document, text, arguments)

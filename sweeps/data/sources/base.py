@@ -11,6 +11,7 @@ import functools
 import hashlib
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,9 @@ class Corpus(ABC):
     """Its sources and targets, counted; None where it has none."""
     vocabulary: Vocabulary | None = None
     """What its tokens stand for; None: they have numbers alone."""
+    _prepared: dict[tuple[int, int, int], np.ndarray | None] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def own_tokens(self) -> float | None:
@@ -138,6 +142,38 @@ class Corpus(ABC):
         The run's sequences are numbered through, and step s reads those from s * sequences on, so
         neither the cut into calls nor the device changes a token.
         """
+
+    def batches_of_seeds(
+        self,
+        seeds: Sequence[int],
+        first: int,
+        last: int,
+        sequences: int,
+        device: torch.device | str = "cpu",
+    ) -> list[Batch]:
+        """`batches` of several seeds, in their order."""
+        return [self.batches(seed, first, last, sequences, device) for seed in seeds]
+
+    def host_part(self, seed: int, first: int, last: int) -> np.ndarray | None:
+        """What the host computes of the run's sequences first to last - 1, whatever the device;
+        None: nothing."""
+        return None
+
+    def prepare(self, seed: int, first: int, last: int) -> None:
+        """Have that ready for whoever reads those sequences next."""
+        self._prepared[seed, first, last] = self.host_part(seed, first, last)
+
+    def forget_prepared(self) -> None:
+        """Drop what nobody has read."""
+        self._prepared.clear()
+
+    def _own_part(self, seed: int, first: int, last: int) -> np.ndarray:
+        """`host_part` of a source that has one, ready or computed now."""
+        found = self._prepared.pop((seed, first, last), None)
+        if found is None:
+            found = self.host_part(seed, first, last)
+        assert found is not None, "asked of sources of which the host computes something"
+        return found
 
     def batch(
         self, seed: int, step: int, sequences: int, device: torch.device | str = "cpu"
@@ -191,6 +227,10 @@ class StreamCorpus(WindowCorpus):
         """See Corpus."""
         return self.train[:most].astype(np.int64)
 
+    def host_part(self, seed: int, first: int, last: int) -> np.ndarray:
+        """See Corpus: which windows."""
+        return WindowOrder(self.windows, seed).positions(first, last)
+
     def windows_read(
         self, seed: int, first: int, last: int, device: torch.device | str
     ) -> torch.Tensor:
@@ -200,7 +240,7 @@ class StreamCorpus(WindowCorpus):
         key = str(device)
         if key not in self._resident:
             self._resident[key] = torch.from_numpy(signed(self.train)).to(device)
-        windows = WindowOrder(self.windows, seed).positions(first, last)
+        windows = self._own_part(seed, first, last)
         starts = torch.from_numpy(windows).to(device) * self.context
         index = starts[:, None] + torch.arange(self.context + 1, device=device)
         return widened(self._resident[key][index], self.train.dtype)
@@ -226,8 +266,12 @@ class BlockCorpus(Corpus):
         """See Corpus."""
         import torch
 
-        rows = torch.from_numpy(self.rows_read(seed, first * sequences, last * sequences))
+        rows = torch.from_numpy(self._own_part(seed, first * sequences, last * sequences))
         return self._asked(rows.view(last - first, sequences, self.context + 1)).to(device)
+
+    def host_part(self, seed: int, first: int, last: int) -> np.ndarray:
+        """See Corpus: all of it."""
+        return self.rows_read(seed, first, last)
 
     @abstractmethod
     def rows_read(self, seed: int, first: int, last: int) -> np.ndarray:

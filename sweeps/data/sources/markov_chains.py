@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,7 @@ class Chain(ABC):
     def sequences(self, numbers: np.ndarray, length: int, seed: int, domain: int) -> np.ndarray:
         """(sequences, length) int64: the seed's sequences of those numbers, computed by numpy."""
         blocks = np.arange(1 + -(-length // 4), dtype=np.int64)
-        words = _words(numbers.astype(np.int64), blocks, seed, domain)
+        words = _words(numbers.astype(np.int64), blocks, seed_key(seed), domain)
         search = functools.partial(np.searchsorted, side="right")
         return np.stack(self._walk(words, length, self.sums, search), axis=1)
 
@@ -108,17 +109,21 @@ class Chain(ABC):
         self,
         numbers: torch.Tensor,
         length: int,
-        seed: int,
+        seeds: Sequence[int],
         domain: int,
         sums: tuple[torch.Tensor, torch.Tensor],
     ) -> torch.Tensor:
-        """The same by torch, on the device of `numbers` and `sums`."""
+        """(seeds, sequences, length) The same by torch, on the device of `numbers` and `sums`, of
+        several seeds in one walk: each sequence has the key of its seed."""
         import torch
 
         blocks = torch.arange(1 + -(-length // 4), device=numbers.device)
-        words = _words(numbers, blocks, seed, domain)
+        keys = torch.tensor([seed_key(seed) for seed in seeds], device=numbers.device)
+        low, high = keys.repeat_interleave(len(numbers), dim=0).unbind(dim=1)
+        words = _words(numbers.repeat(len(seeds)), blocks, (low, high), domain)
         search = functools.partial(torch.searchsorted, right=True)
-        return torch.stack(self._walk(words, length, sums, search), dim=1)
+        tokens = torch.stack(self._walk(words, length, sums, search), dim=1)
+        return tokens.view(len(seeds), len(numbers), length)
 
     def next_tokens(self, rows: np.ndarray) -> np.ndarray:
         """(sequences, length, vocabulary) Probabilities of the token after each place of rows that
@@ -153,12 +158,15 @@ class Chain(ABC):
         return tokens[:length]
 
 
-def _words(numbers: Any, blocks: Any, seed: int, domain: int) -> tuple[Any, Any, Any, Any]:
-    """Four arrays (blocks, sequences) of 32-bit words, from the sequences' numbers alone."""
+def _words(
+    numbers: Any, blocks: Any, key: tuple[Any, Any], domain: int
+) -> tuple[Any, Any, Any, Any]:
+    """Four arrays (blocks, sequences) of 32-bit words, from the sequences' numbers and the key
+    alone, which may be one of each sequence."""
     mask = _ROW_TOTAL - 1
     numbers = numbers[None, :] + 0 * blocks[:, None]
     blocks = blocks[:, None] + 0 * numbers
-    return philox((numbers & mask, numbers >> 32, blocks, blocks * 0 + domain), seed_key(seed))
+    return philox((numbers & mask, numbers >> 32, blocks, blocks * 0 + domain), key)
 
 
 @dataclass(frozen=True, eq=False)

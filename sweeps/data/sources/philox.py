@@ -13,11 +13,12 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 
 
-def philox(counter: tuple[Any, Any, Any, Any], key: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
+def philox(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
     """Four random 32-bit words for each counter.
 
     The counter's four words are int64 arrays of numpy or torch (or ints beside such arrays) with
-    values below 2**32; so are the results. 64-bit products wrap around, which is what is wanted.
+    values below 2**32, the key's two are such arrays or ints; so are the results. 64-bit products
+    wrap around, which is what is wanted.
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key

@@ -76,8 +76,12 @@ class SparseContexts(Corpus):
         """See Corpus."""
         import torch
 
-        rows = self.rows(first * sequences, last * sequences, seed, _TRAINING)
+        rows = self._own_part(seed, first * sequences, last * sequences)
         return _asked(torch.from_numpy(rows).view(last - first, sequences, 3)).to(device)
+
+    def host_part(self, seed: int, first: int, last: int) -> np.ndarray:
+        """See Corpus: all of it."""
+        return self.rows(first, last, seed, _TRAINING)
 
     def rows(self, first: int, last: int, seed: int, domain: int) -> np.ndarray:
         """(sequences, 3) int64: context and symbol of the seed's sequences first to last - 1."""

@@ -103,13 +103,17 @@ class ShardCorpus(WindowCorpus):
                 break
         return np.concatenate(parts)
 
+    def host_part(self, seed: int, first: int, last: int) -> np.ndarray:
+        """See Corpus: which windows."""
+        return LongOrder(self.train.windows, seed).positions(first, last)
+
     def windows_read(
         self, seed: int, first: int, last: int, device: torch.device | str
     ) -> torch.Tensor:
         """See WindowCorpus; each epoch is a permutation of the windows."""
         import torch
 
-        numbers = LongOrder(self.train.windows, seed).positions(first, last)
+        numbers = self._own_part(seed, first, last)
         size = sum(shard.tokens.nbytes for shard in self.train.shards)
         if torch.device(device).type != "cpu" and size <= _RESIDENT_BYTES:
             tokens = self._read_resident(numbers, device)

@@ -6,10 +6,19 @@ import torch
 
 from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.launchers import local
 from sweeps.launchers.ray.resources import remote, require_resources
-from sweeps.planning import packing
-from sweeps.planning.packing import uses_cuda
+from sweeps.planning import gpus as planned_gpus
+from sweeps.planning.gpus import (
+    gpu_document,
+    gpu_text,
+    gpus_here,
+    has_mps,
+    uses_cuda,
+    workers_for,
+)
+from sweeps.planning.plan import plan_sweep
 
 
 @pytest.fixture
@@ -67,8 +76,75 @@ def test_a_gpu_is_seen_by_its_driver(monkeypatch, machine, drivers, stated, devi
         def exists(self):
             return self.name in drivers
 
-    monkeypatch.setattr(packing, "Path", Place)
+    monkeypatch.setattr(planned_gpus, "Path", Place)
     assert uses_cuda(LaunchConfig(device=device)) is found
+
+
+@pytest.fixture
+def one_gpu(monkeypatch, machine, tmp_path):
+    """A machine with one GPU, and the folder in which an MPS server would show itself."""
+    machine(1)
+    monkeypatch.setattr(planned_gpus, "_LISTED", str(tmp_path / "gpus"))
+    (tmp_path / "gpus" / "0000:01:00.0").mkdir(parents=True)
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("one_gpu")
+@pytest.mark.parametrize(
+    ("settings", "workers"),
+    [
+        ({"device": "cuda"}, 1),
+        ({"device": "cuda", "workers": 1}, 1),
+        ({"device": "cpu"}, 2),
+        ({"device": "cuda", "engine": "ray"}, 2),  # Ray reserves
+    ],
+)
+def test_without_mps_no_two_workers_take_turns_on_one_gpu(settings, workers):
+    assert workers_for(LaunchConfig(**settings)) == workers
+
+
+def test_an_mps_server_lets_workers_share_a_gpu(one_gpu):
+    (one_gpu / "control").touch()
+    assert has_mps()
+    assert workers_for(LaunchConfig(device="cuda", workers=3)) == 3
+
+
+@pytest.mark.parametrize(("stated", "have"), [("4,5", 2), ("6,-1,7", 1), ("MIG-a,MIG-b", 2)])
+def test_gpus_are_counted_as_the_environment_names_them(monkeypatch, one_gpu, stated, have):
+    assert gpus_here() == 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", stated)
+    assert gpus_here() == have
+
+
+def test_where_the_driver_lists_none_the_config_is_believed(monkeypatch, machine, tmp_path):
+    machine(1)
+    monkeypatch.setattr(planned_gpus, "_LISTED", str(tmp_path / "none"))
+    assert gpus_here() is None
+    assert workers_for(LaunchConfig(device="cuda", workers=5)) == 5
+
+
+def test_a_plan_says_what_it_makes_of_its_gpu(one_gpu, tiny_mapping):
+    def said(**launch):
+        plan = plan_sweep(config_from_mapping(tiny_mapping | {"launch": launch}))
+        document = gpu_document(plan.config, plan.runs)
+        return gpu_text(plan.config, plan.runs).splitlines()[1:], document, plan
+
+    lines, document, plan = said(device="cuda", workers=2)
+    assert lines[0].startswith("GPU: kernels are fused where a measurement on it finds that faster")
+    assert f"0 of {len(plan.runs)} runs (5 min and more" in lines[0]
+    assert "model.precision bf16" in lines[1]
+    assert lines[2].startswith(
+        "GPU: 1 of 2 workers at a time, as this machine has 1 GPU and no MPS"
+    )
+    assert document["workers"] == 1
+    assert (document["gpus_here"], document["mps"], document["precision"]) == (1, False, "fp32")
+    assert plan.wall_seconds == pytest.approx(plan.process_seconds)
+    (one_gpu / "control").touch()
+    lines, document, _ = said(device="cuda", workers=2, speed={"flops_per_second": 1.0})
+    assert lines[-1] == "GPU: 2 workers share 1 GPU by MPS"
+    assert document["runs_worth_compiling"] == len(plan.runs)
+    assert said(device="cpu")[:2] == ([], None)
 
 
 class PretendedRay:

@@ -115,7 +115,7 @@ def in_a_process(*program, **variables):
 @needs_triton
 def test_the_kernels_compute_what_their_twins_do():
     """In Triton's interpreter: the kernels' own text, on a CPU."""
-    program = ("-m", "tests.sweeps.models.kernels_beside_twins")
+    program = ("-m", "benchmarks.kernels_beside_twins")
     gaps = in_a_process(*program, TRITON_INTERPRET="1")
     assert len(gaps) > 15
     for name, gap in gaps.items():

@@ -11,9 +11,17 @@ from scaling.errors import ConfigError
 from scaling.rung_health import Health
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
+from sweeps.objectives.causal import Causal
 from sweeps.planning.arms import rungs
 from sweeps.planning.plan import plan_sweep
-from sweeps.training.learning_rate_check import check_learning_rate, count_spikes, judge
+from sweeps.planning.settings import with_learning_rate_factor
+from sweeps.training.learning_rate_check import (
+    check_learning_rate,
+    count_spikes,
+    judge,
+    sequence_losses,
+)
+from sweeps.training.plain_loop import train_plainly
 
 FACTORS = [1 / 1.8, 1.0, 1.8]
 
@@ -128,18 +136,30 @@ def test_factors_without_a_parabola_are_refused(tiny_mapping, factors):
 
 
 def test_a_check_whose_stack_is_too_large_trains_fewer_runs_at_once(tiny_config, monkeypatch):
-    from sweeps.training import plain_loop
-
     load_corpus.cache_clear()
     plan = plan_sweep(tiny_config).runs[0]
     corpus = load_corpus(tiny_config.data, plan.shape.context)
     whole = check_learning_rate(plan, corpus, (0.56, 1.0, 1.8))
-    original = plain_loop.train_plainly
+    original, sizes = Causal.training_loss, []
 
-    def hungry(plans, *arguments, **options):
-        if len(plans) > 2:
+    def hungry(self, model, batch, z_loss):
+        sizes.append(len(batch.inputs))
+        if len(batch.inputs) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
-        return original(plans, *arguments, **options)
+        return original(self, model, batch, z_loss)
 
-    monkeypatch.setattr(plain_loop, "train_plainly", hungry)
+    monkeypatch.setattr(Causal, "training_loss", hungry)
     assert check_learning_rate(plan, corpus, (0.56, 1.0, 1.8)) == whole
+    assert set(sizes) == {3, 1, 2}
+
+
+def test_a_check_trains_what_a_plain_loop_does_to_the_last_bit(tiny_config):
+    load_corpus.cache_clear()
+    plan = plan_sweep(tiny_config).runs[0]
+    corpus = load_corpus(tiny_config.data, plan.shape.context)
+    plans = [
+        dataclasses.replace(plan, settings=with_learning_rate_factor(plan.settings, factor))
+        for factor in (0.5, 1.0, 1e30)  # the last diverges
+    ]
+    plain = train_plainly(plans, corpus).sequence_losses.double().numpy()
+    np.testing.assert_array_equal(sequence_losses(plans, corpus), plain)
