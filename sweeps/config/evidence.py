@@ -323,7 +323,8 @@ EVIDENCE: tuple[Evidence, ...] = (
         interval=(6.4, 25.6),
         basis=f"{_TEXT}, one block, 32 : 3e10 and 64 : 1.2e11, three to four seeds: 1.0 +- .8% and "
         "1.5 +- .3% below a head of its own; at width 64 half of it is .9 +- .1% worse, twice .5 "
-        "+- .1%; 256 over embedding_learning_rate_factor, so not fitted",
+        "+- .1%; with the constants of cpt-adamw-tiny/3 1.6 +- 1.0% and 1.1 +- .7% below (half: "
+        "1.8, .6; twice: 1.3, .5); 256 over embedding_learning_rate_factor, so not fitted",
         where=_TIED,
     ),
     Evidence(

@@ -170,6 +170,19 @@ RECIPES = {
             reference_mean_rate=0.5,
             beta2_steps=92.0,
         ),
+        # The same, with a rule for tied heads: where the head is not tied no loss differs.
+        Recipe(
+            name="cpt-adamw-tiny/4",
+            base_learning_rate=0.0108,
+            base_batch_tokens=8192.0,
+            weight_decay_factor=0.9,
+            warmup_share=0.005,
+            schedule="wsd",
+            max_trunk_span=1.0,
+            reference_mean_rate=0.5,
+            tied_logit_factor=12.8,
+            beta2_steps=92.0,
+        ),
     )
 }
 
