@@ -1,16 +1,18 @@
 """What changed since a viewer began to look: runs that landed, and what they did to an answer."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import streamlit as st
 
+from analysis.dashboard import cache
 from analysis.dashboard.page import Page
 from analysis.dashboard.words import plain
 from analysis.forecasting.result import TargetForecast
 from analysis.intervals import interval_at, telling_digits
 from analysis.text.numbers import loss_in_words, percent_in_words
+from scaling.errors import ScalingError
 from scaling.records import Records
 from scaling.words import counted
 
@@ -44,6 +46,20 @@ def from_now_on(page: Page) -> None:
     """Compare with what there is now."""
     read_as = (page.source, page.where, tuple(page.columns.items()))
     st.session_state.setdefault("seen", {})[read_as] = Before(page.records, time.time())
+
+
+def watch(page: Page) -> None:
+    """Draw the page anew when the runs of its source have changed."""
+    st.fragment(_look, run_every=cache.REFRESH_SECONDS)(page)
+
+
+def _look(page: Page) -> None:
+    try:
+        now = replace(page).records.data_hash
+    except ScalingError:  # the page itself tells, when it is drawn again
+        return
+    if now != page.records.data_hash:
+        st.rerun()
 
 
 def landed(first: Records, now: Records) -> list[str]:

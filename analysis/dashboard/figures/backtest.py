@@ -4,20 +4,26 @@ import plotly.graph_objects as go
 
 from analysis.dashboard import charts
 from analysis.evaluation.backtest import Backtest
-from analysis.plots.backtest import DISTANCE
+
+# bars are many: pale enough to see the points
+_INSIDE, _OUTSIDE = "rgba(0, 114, 178, .25)", "rgba(213, 94, 0, .45)"
 
 
 def errors_figure(scored: Backtest, *, at: float | None = None) -> go.Figure:
     """The error of every hidden run with its 90% interval; ``at`` is the distance of a target."""
     table = scored.to_frame()
     drawn = charts.figure(
-        x=DISTANCE, y="Error of the prediction (%)", x_log=False, y_log=False, height=340
+        x="Decades beyond the runs kept",
+        y="Error of the prediction (%)",
+        x_log=False,
+        y_log=False,
+        height=340,
     )
     drawn.add_hline(0, line={"color": charts.MUTED, "width": 1})
     ends = {end: 100 * (table[f"{end}_90"] / table["measured"] - 1) for end in ("low", "high")}
-    for inside, colour, symbol, name in (
-        (True, charts.MEASURED, "circle", "measured loss inside the 90% interval"),
-        (False, charts.FORECAST, "x", "measured loss outside it"),
+    for inside, colour, bar, symbol, name in (
+        (True, charts.MEASURED, _INSIDE, "circle", "measured loss inside the 90% interval"),
+        (False, charts.FORECAST, _OUTSIDE, "x", "measured loss outside it"),
     ):
         own = table["inside"].astype(bool) == inside
         if not own.any():
@@ -29,13 +35,14 @@ def errors_figure(scored: Backtest, *, at: float | None = None) -> go.Figure:
                 y=error,
                 mode="markers",
                 name=name,
-                marker={"color": colour, "symbol": symbol, "size": 8},
+                marker={"color": colour, "symbol": symbol, "size": 7},
                 error_y={
                     "type": "data",
                     "symmetric": False,
                     "array": ends["high"][own] - error,
                     "arrayminus": error - ends["low"][own],
-                    "thickness": 1.2,
+                    "thickness": 1.6,
+                    "color": bar,
                     "width": 0,
                 },
                 customdata=table[["predicted", "measured"]][own].to_numpy(),

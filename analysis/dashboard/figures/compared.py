@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 
 from analysis.dashboard import charts
 from analysis.dashboard.figures.loss import about_runs
+from analysis.dashboard.figures.ticks import fit_ticks
 from analysis.decisions.compared import ArmComparison
 from analysis.intervals import interval_at
 from analysis.text.numbers import flops_in_words
@@ -33,6 +34,8 @@ def multiplier_figure(found: ArmComparison, *, least: float) -> go.Figure:
             hovertemplate="%{y:.3g} (%{text})<extra></extra>",
         )
     )
+    reached = [cell.flops_b for cell in found.cells]
+    fit_ticks(drawn, x=[*reached, *(target.train_flops for target in found.targets)])
     level = found.confidence_level
     rungs = [(r.train_flops, r.multiplier, r.intervals) for r in found.rungs]
     told = [
@@ -82,6 +85,7 @@ def arms_figure(a: Records, b: Records) -> go.Figure:
         (b, "B", charts.FORECAST, "diamond"),
     ):
         used = screen(records, "train_flops")
+        fit_ticks(drawn, x=used.column("train_flops"))
         drawn.add_trace(
             go.Scatter(
                 x=used.column("train_flops"),

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from analysis.dashboard import charts
 from analysis.dashboard.figures.loss import about_runs
+from analysis.dashboard.figures.ticks import fit_ticks
 from analysis.decisions.buildable import BuildableShape
 from analysis.decisions.flat_region import LITTLE, SizeCurve
 from analysis.decisions.optimal_split import OptimalSplit
@@ -43,6 +44,7 @@ def _runs(drawn: go.Figure, records: Records, fit: Fit | None) -> None:
     table = runs_by_budget(records)
     if table.empty:
         return
+    fit_ticks(drawn, x=table["params"])
     told = np.array(about_runs(screen(records, *SIZES)), dtype=object)[table.index]
     budgets, params, tokens = (table[c].to_numpy() for c in ("budget", "params", "tokens"))
     shown, others = budgets_to_show(budgets, params)

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.dashboard import charts
+from analysis.dashboard.figures.ticks import fit_ticks
 from analysis.evaluation.held_out import held_out_runs
 from analysis.forecasting.reach import Reach
 from analysis.forecasting.result import TargetForecast
@@ -39,6 +40,7 @@ def loss_figure(
     _band(drawn, reach, level)
     _laws(drawn, reach)
     used = screen(records, x)
+    fit_ticks(drawn, x=[*used.column(x), *(target.at[x] for target in reach.curve.targets)])
     _runs(drawn, used, x, "runs used by fits", charts.MEASURED, "circle")
     held = held_out_runs(records).with_values(x, "loss")
     if len(held):

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 
 from analysis.dashboard import charts
 from analysis.dashboard.figures.loss import about_runs
+from analysis.dashboard.figures.ticks import fit_ticks
 from analysis.decisions.next_runs import NextRuns
 from analysis.text.numbers import count_in_words, flops_in_words, percent_in_words
 from analysis.tuning.screening import screen
@@ -21,8 +22,10 @@ def proposal_figure(records: Records, found: NextRuns) -> go.Figure:
     used = screen(records, x, y)
     title = charts.axis_title("tokens") if by_size else charts.loss_title(records.loss_kind)
     drawn = charts.figure(x=charts.axis_title(x), y=title)
+    new = [(run.params, run.tokens) if by_size else (run.train_flops, None) for run in found.runs]
+    fit_ticks(drawn, x=[*used.column(x), *(one[0] or np.nan for one in new)])
     if by_size:
-        drawn.update_yaxes(exponentformat="power", dtick=1)
+        fit_ticks(drawn, y=[*used.column(y), *(one[1] or np.nan for one in new)])
     drawn.add_trace(
         go.Scatter(
             x=used.column(x),

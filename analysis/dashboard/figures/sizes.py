@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 
 from analysis.dashboard import charts
+from analysis.dashboard.figures.ticks import fit_ticks
 from analysis.decisions.optimal_split import OptimalSplit
 from analysis.intervals import interval_at
 
@@ -16,8 +18,9 @@ def sizes_figure(
     drawn = charts.figure(
         x=charts.axis_title("train_flops"), y="Best size N and tokens D", height=360
     )
-    drawn.update_yaxes(exponentformat="power", dtick=1)
     known = [split for split in splits if split.supported]
+    sizes = [value or np.nan for split in known for value in (split.params, split.tokens)]
+    fit_ticks(drawn, x=[split.budget for split in known], y=sizes)
     for column, colour, name in (
         ("params", charts.MEASURED, "parameters N"),
         ("tokens", charts.HELD_OUT, "training tokens D"),

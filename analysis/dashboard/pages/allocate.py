@@ -10,10 +10,10 @@ from analysis.dashboard.devices import FIELDS as DEVICES
 from analysis.dashboard.devices import amount_field, hardware, show_fields
 from analysis.dashboard.figures.isoflop import isoflop_figure
 from analysis.dashboard.figures.sizes import sizes_figure
+from analysis.dashboard.heading import heading
 from analysis.dashboard.page import Page
 from analysis.dashboard.state import flag_field
-from analysis.dashboard.tiles import heading, show_tiles
-from analysis.dashboard.words import plain, say_limits, sentence, table
+from analysis.dashboard.words import facts, plain, say_limits, sentence, table
 from analysis.decisions.money import BudgetPlan, Hardware, plan_budgets
 from analysis.decisions.optimal_split import allocate
 from analysis.fitting.policy import RESAMPLES, fit_law
@@ -130,7 +130,7 @@ def _answer(page: Page, surface: Fit | None, plan: BudgetPlan) -> None:
         tiles.append(("Cost", f"{amount_in_words(planned.cost)} {plan.currency}".rstrip()))
     if planned.device_hours is not None:
         tiles.append(("Device hours", amount_in_words(planned.device_hours)))
-    show_tiles(tiles)
+    facts(tiles)
     st.markdown(plain(" ".join(decision_sentences(plan, level, with_loss=True))))
     if told := flat(split):
         st.markdown(sentence(f"Of this budget {told}"))

@@ -8,11 +8,11 @@ import streamlit as st
 from analysis.dashboard import charts, downloads
 from analysis.dashboard.blocks import show_blocks
 from analysis.dashboard.figures.compared import arms_figure, multiplier_figure
+from analysis.dashboard.heading import heading
 from analysis.dashboard.page import Page
 from analysis.dashboard.state import Field, number_field, text_field
-from analysis.dashboard.tiles import heading, show_tiles
 from analysis.dashboard.uploads import name_of
-from analysis.dashboard.words import plain
+from analysis.dashboard.words import facts, plain
 from analysis.decisions.compared import ArmComparison, ComparedTarget, Verdict, compare
 from analysis.intervals import interval_at
 from analysis.plots.compared import plot_comparison
@@ -106,7 +106,7 @@ def _answer(found: ArmComparison, verdict: Verdict) -> None:
     tiles = [("Decision", WORDS[verdict.decision])]
     for target in found.targets:
         tiles += _tiles(found, target)
-    show_tiles(tiles)
+    facts(tiles)
     st.markdown(plain(f"{WORDS[verdict.decision]}: {verdict.because}."))
 
 

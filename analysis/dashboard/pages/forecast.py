@@ -19,11 +19,11 @@ from analysis.dashboard.budget import (
 from analysis.dashboard.devices import FIELDS as DEVICES
 from analysis.dashboard.devices import amount_field, hardware, show_fields
 from analysis.dashboard.figures.loss import loss_figure
+from analysis.dashboard.heading import heading
 from analysis.dashboard.page import Page
 from analysis.dashboard.pages import forecast_evidence
 from analysis.dashboard.state import choice_field, text_field
-from analysis.dashboard.tiles import heading, show_tiles
-from analysis.dashboard.words import plain, say_limits, sentence, table
+from analysis.dashboard.words import facts, plain, say_limits, sentence, table
 from analysis.decisions.budget_for_loss import BudgetForLoss, budget_for_loss
 from analysis.decisions.money import Hardware, plan_budgets
 from analysis.forecasting.forecast import forecast
@@ -85,6 +85,7 @@ class Answered:
 def draw(page: Page) -> None:
     """The figure, the question under it, the answer, and what it rests on."""
     heading("Forecast", page)
+    changes.watch(page)
     mode, options = _question(page)
     reach = page.ask(forecast_reach, page.records, options=options)
     if reach is None:
@@ -217,7 +218,7 @@ def _answer(page: Page, reach: Reach, answered: Answered, means: Hardware | None
         if planned.device_hours is not None:
             tiles.append(("Device hours", amount_in_words(planned.device_hours)))
     tiles.append(("Beyond the runs", f"{target.decades_beyond:.1f} decades"))
-    show_tiles(tiles)
+    facts(tiles)
     where = f"A run of {target_in_words(target.at)}"
     st.markdown(plain(forecast_sentence(where, target, page.level, kind)))
     st.caption(sentence(target.evidence))
@@ -242,7 +243,7 @@ def loss_tiles(target: TargetForecast, level: float) -> list[tuple[str, str]]:
 
 def _of_loss(page: Page, inverse: BudgetForLoss) -> None:
     median, span = budget_and_ranges(inverse.in_meaningful_digits(), page.level)
-    show_tiles([("Compute", median), (f"{100 * page.level:g}% interval", span)])
+    facts([("Compute", median), (f"{100 * page.level:g}% interval", span)])
     loss = with_loss_unit(f"{inverse.loss:g}", page.records.loss_kind)
     st.markdown(
         plain(

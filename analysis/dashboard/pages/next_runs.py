@@ -7,10 +7,10 @@ from analysis.dashboard.blocks import show_blocks
 from analysis.dashboard.budget import budget_field, in_flops
 from analysis.dashboard.feeds import Offer
 from analysis.dashboard.figures.proposal import proposal_figure
+from analysis.dashboard.heading import heading
 from analysis.dashboard.page import Page
 from analysis.dashboard.state import choice_field, choose, flag_field
-from analysis.dashboard.tiles import heading, show_tiles
-from analysis.dashboard.words import plain
+from analysis.dashboard.words import facts, plain
 from analysis.decisions.next_runs import NextRuns, next_runs
 from analysis.report.summary import x_in_words
 from analysis.text.next_runs import next_runs_blocks, width_in_words
@@ -81,7 +81,7 @@ def _answer(found: NextRuns, offer: Offer | None) -> None:
             ("Narrower by", percent_in_words(100 * found.narrowing)),
             ("They cost", f"{flops_in_words(found.spent, 3)} FLOP"),
         ]
-    show_tiles(tiles)
+    facts(tiles)
     show_blocks(next_runs_blocks(found)[1:])
     document = found.to_json() if offer is None else offer.document(found)
     downloads.offer("proposal", table=found.to_frame(), document=lambda: document)

@@ -13,7 +13,7 @@ QUICKSTART = "examples/quickstart_runs.csv"
 
 def test_nothing_is_chosen_before_the_button_is_pressed(drawn, asked):
     test = drawn("next", [QUICKSTART], at="2.4e12", spend="9e11")
-    assert not test.exception and not figures(test) and not test.metric
+    assert not test.exception and not figures(test) and not tiles(test)
     test.button(key="choose the runs").click().run()
     assert test.query_params["propose"] == "1"
     found = asked("next", QUICKSTART, "--target-flops", "2.4e12", "--budget", "9e11")

@@ -1,7 +1,9 @@
 """What a page shows beside what a verb prints of the same question."""
 
 import base64
+import html
 import json
+import re
 
 import numpy as np
 
@@ -22,5 +24,7 @@ def numbers(values):
 
 
 def tiles(test):
-    """The large numbers of a page by their names."""
-    return {one.label.replace("\\", ""): one.value for one in test.metric}
+    """The facts that stand side by side on a page, by their names."""
+    bodies = " ".join(one.proto.body for one in test.get("html"))
+    found = re.findall("<div><div>([^<]*)</div><strong>([^<]*)</strong></div>", bodies)
+    return {html.unescape(name): html.unescape(value) for name, value in found}
