@@ -38,7 +38,7 @@ class Block:
 def upwards(table: Table, inputs: Sequence[int] | None = None) -> list[Direction]:
     """Upwards along these inputs, or along every one that has three values or more."""
     found = []
-    for i in table.scales if inputs is None else inputs:
+    for i in _ordered(table) if inputs is None else inputs:
         x = _coordinate(table, table.inputs, i)
         if inputs is not None or len(np.unique(x)) > 2:
             found.append(Direction(table.names[i], x))
@@ -49,7 +49,7 @@ def towards(table: Table, points: FloatArray) -> list[Direction]:
     """The directions in which points (points, inputs) lie beyond the runs: along an input, or
     towards a corner that no run reaches though its inputs do; none for points among the runs."""
     found, to_points = [], []
-    for i in table.scales:
+    for i in _ordered(table):
         x, asked = _coordinate(table, table.inputs, i), _coordinate(table, points, i)
         margin = _BEYOND * (x.max() - x.min())
         if asked.max() > x.max() + margin:
@@ -76,6 +76,11 @@ def blocks(table: Table, along: Sequence[Direction], rng: np.random.Generator) -
     folds = _partition(table, rng)
     share = INSIDE_WEIGHT if beyond else 1.0
     return beyond + [Block(h, "", share / len(folds)) for h in folds]
+
+
+def _ordered(table: Table) -> tuple[int, ...]:
+    """The inputs that have a direction: all but proportions."""
+    return tuple(i for i, role in enumerate(table.roles) if role != "proportion")
 
 
 def _coordinate(table: Table, inputs: FloatArray, i: int) -> FloatArray:

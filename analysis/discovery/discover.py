@@ -1,6 +1,7 @@
 """A law found from runs in any variables: search, blocked backtests, ranking, ensemble."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +12,19 @@ from analysis.discovery.dependence import LEVEL as CHANCE_LEVEL
 from analysis.discovery.dependence import chance_of_no_law
 from analysis.discovery.ensemble import Ensemble, weigh
 from analysis.discovery.forms import Form
+from analysis.discovery.given import GivenForm, given_form
 from analysis.discovery.judged import Judged, judge
 from analysis.discovery.predicted import point_predictions
 from analysis.discovery.ranked import found_forms, separating_runs, undecided
 from analysis.discovery.reading import Read, read_points, read_table
 from analysis.discovery.result import Discovery
-from analysis.discovery.search import Candidate, Search, thinned
+from analysis.discovery.search import Candidate, Search, best_fit, thinned
 from analysis.discovery.table import Arranged, arrange
 from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import FitError
+from scaling.laws.base import Law
+from scaling.laws.formula import Formula, FormulaLaw, law_for
 from scaling.limits import Limit, LimitCode
 from scaling.sources import Source, records_from
 from scaling.tables.notes import printable
@@ -35,8 +39,9 @@ Progress = Callable[[str, int, int], None]
 
 def discover(
     source: Source,
-    inputs: Sequence[str],
+    inputs: Sequence[str] = (),
     *,
+    law: str | Formula | type[Law] | None = None,
     by: str | None = None,
     along: Sequence[str] = (),
     at: pd.DataFrame | None = None,
@@ -52,7 +57,8 @@ def discover(
     points ``at`` where these lie beyond the runs, or upwards in the columns ``along``, or upwards
     in every input. ``by`` is a column of groups: one form, constants of its own for each, of which
     the exponents may be shared where that extrapolates better. The best forms predict ``at``
-    together, weighted by their backtests.
+    together, weighted by their backtests. With ``law``, a formula of any columns, nothing is
+    searched: it is fitted, backtested and predicted with in the same way.
 
     No law is claimed where permuted targets do as well, or hidden runs are predicted no better than
     by their mean; no winner is named where backtests cannot tell forms apart. The same seed gives
@@ -60,7 +66,11 @@ def discover(
 
     Raises RecordError for a missing column and FitError for runs that no search can work with.
     """
-    read = read_table(records_from(source), inputs, by)
+    records = records_from(source)
+    written = None if law is None else law_for(law, records)
+    if written is not None and not issubclass(written, FormulaLaw):
+        raise FitError(f"{written.name} has forecasts of its own; write another law as a formula")
+    read = read_table(records, inputs if written is None else written.inputs, by)
     asked = None if at is None else read_points(at, read)
     directions = _directions(read, along, asked)
     table = read.table
@@ -73,7 +83,8 @@ def discover(
             "nothing shows that the values depend on these inputs"
         )
     with np.errstate(all="ignore"):
-        return _searched(start, directions, asked, confidence_levels, on_progress)
+        given = None if written is None else given_form(written, table.names)
+        return _searched(start, directions, asked, confidence_levels, on_progress, given)
 
 
 @dataclass(frozen=True)
@@ -135,21 +146,28 @@ def _searched(
     asked: tuple[FloatArray, IntArray] | None,
     levels: Sequence[float],
     on_progress: Progress | None,
+    given: GivenForm | None,
 ) -> Discovery:
     table = start.read.table
     centres = table.centres()
     arranged = arrange(table, centres)
-    candidates, fitted, interrupted = _candidates(start, centres, on_progress)
+    if given is None:
+        candidates, fitted, interrupted = _candidates(start, centres, on_progress)
+    else:
+        candidates, interrupted = _fits_of(given, start, centres), False
+        fitted = len(candidates)
     hidden = blocks(table, directions, np.random.default_rng(start.seed))
     judged: list[Judged] = []
     try:
         for number, candidate in enumerate(candidates):
-            judged.append(judge(candidate, table, arranged, hidden, PRICE))
+            with suppress(np.linalg.LinAlgError):  # a form that hidden runs leave undetermined
+                judged.append(judge(candidate, table, arranged, hidden, PRICE))
             _tell(on_progress, "backtesting", number + 1, len(candidates))
     except KeyboardInterrupt:
         interrupted = True
     if not judged:
-        return start.without_law("interrupted before any form was judged; run it again", fitted)
+        why = "interrupted before any form was judged" if interrupted else "no form could be judged"
+        return start.without_law(why, fitted)
     ensemble = weigh(judged, hidden, table, arranged, centres)
     mean = Candidate(Form(), False, np.zeros((table.groups, 0)), 0.0)
     skill = _skill(ensemble.members[0], judge(mean, table, arranged, hidden, PRICE), hidden)
@@ -221,6 +239,21 @@ def _candidates(
         if search.interrupted:
             return found, fitted, True
     return found, fitted, False
+
+
+def _fits_of(form: GivenForm, start: _Outcome, centres: tuple[float, ...]) -> list[Candidate]:
+    """The best fit of a written law, with constants of each group, and with shared ones."""
+    table = start.read.table
+    rng = np.random.default_rng(start.seed)
+    seen = arrange(thinned(table, rng), centres).seen
+    starts = form.starts(table.inputs, table.y, rng)
+    found = []
+    for shared in (False, True) if table.groups > 1 else (False,):
+        groups = 1 if shared else table.groups
+        each = np.repeat(starts[:, None], groups, axis=1)
+        theta, _ = best_fit(form, seen, each, shared, tried=32, polished=8)
+        found.append(Candidate(form, shared, theta, 0.0))
+    return found
 
 
 def _skill(best: Judged, mean: Judged, hidden: Sequence[Block]) -> float:

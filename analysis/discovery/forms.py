@@ -117,6 +117,11 @@ class Term:
         return k * square, [k * square * d for d in parts] + [k * d for d in by]
 
 
+Slope = tuple[int | None, FloatArray]
+"""A derivative by one constant: of one column, by its number, or (None) of all of them, which are
+its last axis."""
+
+
 @dataclass(frozen=True)
 class Form:
     """A floor and a sum of terms."""
@@ -133,10 +138,19 @@ class Form:
         """The constants in which the law is not linear."""
         return tuple(c for term in self.terms for c in term.constants)
 
+    def ends(self, name: str) -> tuple[float, float]:
+        """Between which values a constant within terms lies."""
+        return -np.inf, np.inf
+
+    @property
+    def coefficient_count(self) -> int:
+        """How many coefficients there are beside the floor."""
+        return len(self.terms)
+
     @cached_property
     def complexity(self) -> int:
         """How many constants it has, the floor and the coefficients among them."""
-        return 1 + len(self.terms) + len(self.constants)
+        return 1 + self.coefficient_count + len(self.constants)
 
     @cached_property
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -163,12 +177,12 @@ class Form:
 
     def columns(
         self, theta: FloatArray, at: Columns, *, slopes: bool = True
-    ) -> tuple[FloatArray, list[tuple[int, FloatArray]]]:
+    ) -> tuple[FloatArray, list[Slope]]:
         """The floor's and every term's column, (batch, groups, runs, terms + 1), and for each
         constant its term and that term's derivative; theta (batch, groups or 1, constants)."""
         shape = (theta.shape[0], *at.logs[0].shape)
         out = np.ones((*shape, 1 + len(self.terms)))
-        by: list[tuple[int, FloatArray]] = []
+        by: list[Slope] = []
         used = 0
         for t, term in enumerate(self.terms):
             count = len(term.constants)
@@ -178,3 +192,12 @@ class Form:
             by += [(1 + t, np.broadcast_to(one, shape)) for one in d]
             used += count
         return out, by
+
+
+def moved(slope: Slope, coefficients: FloatArray) -> FloatArray:
+    """How the law moves with a constant (batch, groups, runs), with these coefficients (batch,
+    groups, terms + 1)."""
+    t, derivative = slope
+    if t is None:
+        return np.asarray((derivative * coefficients[..., None, :]).sum(axis=-1))
+    return np.asarray(derivative * coefficients[..., t, None])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.discovery.blocks import Block
-from analysis.discovery.forms import Form
+from analysis.discovery.forms import Form, moved
 from analysis.discovery.search import Candidate
 from analysis.discovery.solver import Observed, Solved, predicted, solve
 from analysis.discovery.table import Arranged, Table
@@ -91,7 +91,7 @@ def _covariance(
 ) -> FloatArray:
     """Of the floor, the coefficients and the constants of each group (batch, groups, p, p)."""
     inside = _gradient(form, solved, seen) * weight[..., None]
-    linear = 1 + len(form.terms)
+    linear = 1 + form.coefficient_count
     prior = np.array([c.spread for c in form.constants])
     variance = solved.variance
     per_group = np.einsum("bgni,bgnj->bgij", inside, inside)
@@ -118,7 +118,7 @@ def _gradient(form: Form, solved: Solved, seen: Observed) -> FloatArray:
     columns, by = form.columns(solved.theta, seen.at)
     held = (solved.coefficients == 0)[..., None, :]
     parts = [np.where(held, 0.0, columns)]
-    parts += [(d * solved.coefficients[..., t, None])[..., None] for t, d in by]
+    parts += [moved(one, solved.coefficients)[..., None] for one in by]
     return np.concatenate(parts, axis=-1)
 
 

@@ -64,11 +64,15 @@ def _constants(one: Judged, ensemble: Ensemble, read: Read) -> dict[str, dict[st
         for name, value, sd, log in zip(
             (*outside, *inside), values, spread[g], is_log, strict=True
         ):
+            if not name:  # a written law without a floor
+                continue
             ends = value - _NORMAL_90 * sd, value + _NORMAL_90 * sd
-            if name in outside and not (name == "E" and not read.table.is_relative):
+            if name in outside and (read.table.is_relative or name != outside[0]):
                 ends = max(ends[0], 0.0), ends[1]
             if log:
                 value, ends = np.exp(value), (np.exp(ends[0]), np.exp(ends[1]))
+            if name in inside:
+                value, *ends = np.clip([value, *ends], *form.ends(name))
             told[name] = FoundConstant(
                 value=float(value), interval=Interval(float(ends[0]), float(ends[1]))
             )
@@ -84,6 +88,8 @@ def undecided(ensemble: Ensemble, blocks: Sequence[Block]) -> int:
     own = beyond if len(beyond) > 2 else list(range(len(blocks)))
     count = 0
     for other in rest:
+        if other.form.key == best.form.key:  # the same form, with other constants shared
+            continue
         gaps = np.log(other.block_errors[own] / best.block_errors[own])
         error = gaps.std(ddof=1) / np.sqrt(len(gaps)) if len(gaps) > 1 else np.inf
         count += not (gaps.mean() > _SURE * error)

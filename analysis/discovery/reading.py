@@ -1,7 +1,7 @@
 """From records to the table of a search: which runs take part, and what is refused."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,8 @@ def read_table(records: Records, inputs: Sequence[str], by: str | None) -> Read:
     kept = _usable(records, names)
     column = None if by is None else kept.name_of(by)
     labels, group = _groups(kept, column)
+    for g in range(len(labels)):  # groups may differ in their data; the runs of one may not
+        replace(kept, table=kept.table[group == g]).require_comparable()
     x = np.column_stack([kept.column(name) for name in names])
     y = kept.column("loss")
     roles = roles_of(x)
@@ -70,7 +72,6 @@ def _usable(records: Records, names: Sequence[str]) -> Records:
         kept = kept.select(~kept.table["held_out"].astype(bool), "held out by the plan")
     for name in (*names, "loss"):
         kept = kept.select(np.isfinite(kept.column(name)), f"{name} is blank or not finite")
-    kept.require_comparable()
     if not len(kept):
         raise FitError(f"{records.source}: no run has {', '.join(names)} and a loss")
     return kept

@@ -78,7 +78,7 @@ class Search:
 
     def _to_judge(self) -> list[Candidate]:
         ranked = sorted(self.met.values(), key=lambda c: c.criterion)
-        ranked = [c for c in ranked if c.form.terms]
+        ranked = [c for c in ranked if c.form.coefficient_count and np.isfinite(c.criterion)]
         chosen, met = ranked[:_BEST], dict.fromkeys(range(MOST_CONSTANTS + 1), 0)
         for one in ranked:
             met[one.form.complexity] += 1
@@ -89,7 +89,10 @@ class Search:
     def _fitted(self, form: Form, parent: Candidate | None) -> Candidate:
         groups = 1 if self.shared else self.table.groups
         starts = self._starts(form, parent, groups)
-        theta, worth = best_fit(form, self.arranged.seen, starts, self.shared)
+        try:
+            theta, worth = best_fit(form, self.arranged.seen, starts, self.shared)
+        except np.linalg.LinAlgError:  # constants that these inputs cannot tell apart at all
+            theta, worth = starts[0], np.inf
         made = Candidate(form, self.shared, theta, self._criterion(form, worth))
         self.met[form.key] = made
         return made
@@ -97,7 +100,7 @@ class Search:
     def _criterion(self, form: Form, worth: float) -> float:
         """Bayes' information criterion: misfit, and a price for each constant."""
         n, g = len(self.table.y), self.table.groups
-        count = (1 + len(form.terms)) * g + len(form.constants) * (1 if self.shared else g)
+        count = (1 + form.coefficient_count) * g + len(form.constants) * (1 if self.shared else g)
         return n * float(np.log(max(worth, 1e-12 * n) / n)) + count * float(np.log(n))
 
     def _starts(self, form: Form, parent: Candidate | None, groups: int) -> FloatArray:
@@ -117,19 +120,25 @@ class Search:
 
 
 def best_fit(
-    form: Form, seen: Observed, starts: FloatArray, shared: bool
+    form: Form,
+    seen: Observed,
+    starts: FloatArray,
+    shared: bool,
+    *,
+    tried: int = _TRIED,
+    polished: int = _POLISHED,
 ) -> tuple[FloatArray, float]:
-    """The constants (groups or 1, constants) of the best of several starts, and its objective."""
+    """The constants (groups or 1, constants) of the best of several starts, and its objective:
+    of all starts those of least misfit are ``tried``, and the best of these ``polished``."""
     groups = np.arange(starts.shape[1])
     theta = starts
     if form.constants:
         weight = np.broadcast_to(seen.weight, (len(starts), *seen.weight.shape))
         worth = misfit(form, seen, starts, weight, shared=shared)
-        theta = _least(starts, worth, _TRIED)
-        tried = solve(
-            form, seen, theta, weight[:_TRIED], shared=shared, rounds=1, steps=_TRIAL_STEPS
-        )
-        theta = _least(tried.theta, tried.objective, _POLISHED)
+        theta = _least(starts, worth, tried)
+        weight = weight[: len(theta)]
+        rough = solve(form, seen, theta, weight, shared=shared, rounds=1, steps=_TRIAL_STEPS)
+        theta = _least(rough.theta, rough.objective, polished)
     weight = np.broadcast_to(seen.weight, (len(theta), *seen.weight.shape))
     solved = solve(form, seen, theta, weight, shared=shared, rounds=1)
     objective = np.nan_to_num(solved.objective, nan=1e300)

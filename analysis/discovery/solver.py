@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.discovery.factors import Columns
-from analysis.discovery.forms import Form
+from analysis.discovery.forms import Form, moved
 from scaling.arrays import BoolArray, FloatArray
 
 _ROUNDS, _STEPS = 2, 14
@@ -143,7 +143,7 @@ class _State:
         runs = (weight > 0).sum(axis=-1).astype(float)
         q = len(form.constants)
         if q:
-            jac = np.stack([weight * d * coefficients[..., t, None] for t, d in by], axis=-1)
+            jac = np.stack([weight * moved(one, coefficients) for one in by], axis=-1)
             onto = _transposed(weighted) @ jac
             jac = jac - weighted @ (inverse @ onto)
             gradient = (_transposed(jac) @ residual[..., None])[..., 0]

@@ -128,6 +128,18 @@ def points_and_seals(command: argparse.ArgumentParser) -> None:
         "-o FILE.csv repeats the table with median, low_90 and high_90",
     )
     command.add_argument(
+        "--inputs",
+        metavar="COLUMN",
+        nargs="+",
+        help="with --at: predict by laws that are found in these columns, as `scaling discover` "
+        "does",
+    )
+    command.add_argument(
+        "--by",
+        metavar="COLUMN",
+        help="with --inputs, or a formula of any columns: groups, each with constants of its own",
+    )
+    command.add_argument(
         "--seal", metavar="NAME", help="keep the forecast for `scaling verify NAME`"
     )
     _publishing(command)

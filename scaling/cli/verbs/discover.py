@@ -3,12 +3,17 @@
 import argparse
 import sys
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import levels, load, points
 from scaling.cli.outputs import answer, put, save_table, say
 from scaling.cli.question_options import levels_of
 from scaling.errors import ConfigError
 from scaling.words import counted
+
+if TYPE_CHECKING:
+    from scaling.laws.base import Law
+    from scaling.records import Records
 
 Arguments = argparse.Namespace
 _EVERY = 2.0  # seconds between two lines of progress
@@ -41,23 +46,30 @@ def asking(command: argparse.ArgumentParser) -> None:
 
 def discover(arguments: Arguments) -> None:
     """Find which laws the runs in SOURCE follow in any columns, ranked by how they extrapolate."""
+    if not arguments.inputs:
+        raise ConfigError("nothing to search in; name columns with --inputs A B ...")
+    if (arguments.output or "").endswith(".csv") and not arguments.at:
+        raise ConfigError(f"-o {arguments.output}: a table repeats the points of --at; give these")
+    answer_in_any_inputs(arguments, load(arguments))
+
+
+def answer_in_any_inputs(
+    arguments: Arguments, records: "Records", law: "type[Law] | None" = None
+) -> None:
+    """Laws of --inputs, found; or one that was written: their forms, and predictions of --at."""
     from analysis.discovery.discover import discover as find
     from analysis.discovery.discover import with_found_predictions
     from analysis.text.discovery import discovery_text, unsupported_points
 
-    if not arguments.inputs:
-        raise ConfigError("nothing to search in; name columns with --inputs A B ...")
     as_table = (arguments.output or "").endswith(".csv")
-    if as_table and not arguments.at:
-        raise ConfigError(f"-o {arguments.output}: a table repeats the points of --at; give these")
-    records = load(arguments)
     table = points(arguments.at) if arguments.at else None
     progress = _Progress()
     found = find(
         records,
-        arguments.inputs,
+        arguments.inputs or (),
+        law=law,
         by=arguments.by,
-        along=arguments.along,
+        along=getattr(arguments, "along", ()),
         at=table,
         confidence_levels=levels(arguments),
         seed=arguments.seed,

@@ -22,6 +22,7 @@ from scaling.cli.inputs import (
 )
 from scaling.cli.outlooks import log_forecast
 from scaling.cli.outputs import answer, held_against, put, save, save_table, say, show
+from scaling.cli.verbs.discover import answer_in_any_inputs
 from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
 from scaling.limits import LimitCode
@@ -33,8 +34,10 @@ from scaling.words import counted
 if TYPE_CHECKING:
     from analysis.capabilities.result import MetricForecast
     from analysis.forecasting.result import Forecast
+    from scaling.laws.base import Law
 
 Arguments = argparse.Namespace
+_USUAL = {"params", "tokens", "train_flops"}
 
 
 def fit(arguments: Arguments) -> None:
@@ -97,6 +100,9 @@ def forecast(arguments: Arguments) -> None:
     _require_one_question(arguments)
     if _asks_for_a_range(arguments):
         _forecast_metrics(arguments)
+        return
+    if arguments.inputs:
+        _predict_by_found_laws(arguments)
         return
     if arguments.at:
         _predict_points(arguments)
@@ -282,7 +288,17 @@ def _predict_points(arguments: Arguments) -> None:
     from analysis.forecasting.forecast import forecast as forecast_runs
     from analysis.forecasting.forecast import with_predictions
 
-    (records, options), table = load_to_forecast(arguments), points(arguments.at)
+    records, options = load_to_forecast(arguments)
+    if _reads_other_columns(options.law):
+        assert isinstance(options.law, type)
+        answer_in_any_inputs(arguments, records, options.law)
+        return
+    if arguments.by:
+        raise ConfigError(
+            "--by groups runs of --inputs or of a formula of other columns than params, tokens "
+            "and train_flops; choose runs with --where"
+        )
+    table = points(arguments.at)
     answered = forecast_runs(records, table, options=options)
     predicted = with_predictions(table, answered)
     if arguments.output or not arguments.json:
@@ -299,6 +315,20 @@ def _predict_points(arguments: Arguments) -> None:
         are = "is" if len(unsupported) == 1 else "are"
         count = f"{len(unsupported)} of {counted(len(predicted), 'point')} {are} unsupported"
         say(f"{count}, for example {unsupported[0]}")
+
+
+def _reads_other_columns(law: "str | type[Law]") -> bool:
+    """Whether a formula reads several columns of which one is none that forecasts are made of."""
+    return not isinstance(law, str) and len(law.inputs) > 1 and not set(law.inputs) <= _USUAL
+
+
+def _predict_by_found_laws(arguments: Arguments) -> None:
+    """The points of --at, by laws that are found in --inputs."""
+    if not arguments.at:
+        raise ConfigError("--inputs predict the points of --at; give --at POINTS.csv")
+    if arguments.law != "auto" or arguments.fix:
+        raise ConfigError("--inputs search for laws, and --law or --fix names one; leave one out")
+    answer_in_any_inputs(arguments, load(arguments))
 
 
 def _budgets_for_losses(arguments: Arguments) -> None:

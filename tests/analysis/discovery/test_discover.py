@@ -165,3 +165,38 @@ def test_the_grammar_holds_published_laws_of_other_variables(law):
     median = np.array([one.median for one in found.predictions], dtype=float)
     error = np.mean((median - asked["loss"]) ** 2) / np.var(asked["loss"])
     assert 1 - error > 0.9  # R2 of points that lie beyond the runs
+
+
+def test_a_written_law_of_any_columns_is_backtested_and_predicts_with_intervals():
+    law = "E + A*width_total^-alpha + B*seen^-beta"
+    found = discover(two_powers(), law=law, at=BEYOND)
+    (form,) = found.forms
+    assert form.formula == law and found.winner == law
+    # three standard errors of a run of 0.2%, in units of the constants' own intervals
+    for name, truth in (("E", 1.7), ("alpha", 0.34), ("beta", 0.28)):
+        low, high = form.constants[""][name].interval
+        assert low < truth < high
+    table = with_found_predictions(BEYOND, found)
+    assert table["median"].to_numpy() == pytest.approx(TRUE.to_numpy(), rel=0.01)
+    assert ((table["low_90"] < TRUE) & (table["high_90"] > TRUE)).all()
+
+
+def test_a_written_law_has_constants_of_each_group_or_shared_ones():
+    runs = pd.concat([two_powers().assign(data=d) for d in ("web", "code")], ignore_index=True)
+    runs.loc[runs["data"] == "code", "loss"] -= 0.5
+    found = discover(runs, law="E + A*width_total^-alpha + B*seen^-beta", by="data")
+    assert {form.shares_exponents for form in found.forms} == {True, False}
+    floors = {label: own["E"].value for label, own in found.forms[0].constants.items()}
+    assert floors["web"] - floors["code"] == pytest.approx(0.5, abs=0.1)  # 0.2% of 3 nats
+
+
+@pytest.mark.parametrize(
+    ("law", "line"),
+    [
+        ("E + (A*width_total^-a + B*seen^-b)^k", "every term has a coefficient"),
+        ("chinchilla", "has forecasts of its own"),
+    ],
+)
+def test_a_law_that_is_no_sum_of_coefficients_is_refused(law, line):
+    with pytest.raises(FitError, match=line):
+        discover(two_powers(), law=law)

@@ -66,3 +66,32 @@ def test_a_mistake_is_one_line(table, capsys, options, line):
     assert main(["discover", table, *options]) == 2
     said = capsys.readouterr().err
     assert line in said and "Traceback" not in said
+
+
+def test_forecasts_at_points_are_by_found_laws_or_by_a_formula_in_their_columns(
+    table, tmp_path, capsys
+):
+    points = tmp_path / "points.csv"
+    points.write_text("width_total,seen\n2e9,3e10\n")
+    medians = []
+    for how in (
+        ["--inputs", "width_total", "seen"],
+        ["--law", "E + A*width_total^-alpha + B*seen^-beta"],
+    ):
+        out = tmp_path / "out.csv"
+        assert main(["forecast", table, *how, "--at", str(points), "-o", str(out)]) == 0
+        medians.append(pd.read_csv(out)["median"].item())
+    truth = 1.7 + 400 * 2e9**-0.34 + 410 * 3e10**-0.28
+    assert medians == pytest.approx([truth, truth], rel=0.005)  # runs scatter by 0.2%
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--inputs", "seen"], "--inputs predict the points of --at"),
+        (["--inputs", "seen", "--at", "x.csv", "--law", "chinchilla"], "leave one out"),
+    ],
+)
+def test_a_forecast_by_found_laws_names_what_it_needs(table, capsys, options, line):
+    assert main(["forecast", table, *options]) == 2
+    assert line in capsys.readouterr().err
