@@ -1,8 +1,10 @@
 """The tables of one forecast: where its width comes from, and which laws answer."""
 
-from analysis.forecasting.result import TargetForecast
+from analysis.forecasting.result import Forecast, TargetForecast
+from analysis.intervals import interval_at
 from analysis.report.tables import Table
-from analysis.text.numbers import loss_in_words, percent_in_words
+from analysis.text.forecasting import pinned_median, pinned_note
+from analysis.text.numbers import in_print, loss_in_words, percent_in_words
 
 #: What each part of the width of an interval is, in words.
 PARTS = {
@@ -24,6 +26,20 @@ def parts_table(target: TargetForecast) -> Table:
         if share >= SMALLEST_SHARE
     ]
     return Table(head=("Part of the width", "Share", "What it is"), rows=tuple(rows))
+
+
+def pinned_floors_table(made: Forecast, level: float) -> Table:
+    """What the first target would reach if the irreducible loss were known; no rows where the runs
+    tell it, or where no law of the forecast has one."""
+    if made.floor_identified or not made.pinned_floors:
+        return Table(head=(), rows=())
+    ends = interval_at(made.targets[0].intervals, level)
+    rows = [
+        (loss_in_words(floor), pinned_median(medians[0], ends))
+        for floor, medians in made.pinned_floors.items()
+    ]
+    note = in_print(f"{pinned_note(made)}.")
+    return Table(head=("If the irreducible loss were", "Loss"), rows=tuple(rows), note=note)
 
 
 def laws_table(target: TargetForecast) -> Table:

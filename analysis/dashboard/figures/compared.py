@@ -1,10 +1,12 @@
 """Two recipes: the multiplier of A's compute, and the losses of both."""
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 
 from analysis.dashboard import charts
-from analysis.dashboard.figures.loss import about_runs
+from analysis.dashboard.figures.loss import MANY_POINTS, about_runs
 from analysis.dashboard.figures.ticks import fit_ticks
 from analysis.decisions.compared import ArmComparison
 from analysis.intervals import interval_at
@@ -86,8 +88,9 @@ def arms_figure(a: Records, b: Records) -> go.Figure:
     ):
         used = screen(records, "train_flops")
         fit_ticks(drawn, x=used.column("train_flops"))
+        kind: Any = go.Scattergl if len(used) > MANY_POINTS else go.Scatter
         drawn.add_trace(
-            go.Scatter(
+            kind(
                 x=used.column("train_flops"),
                 y=used.column("loss"),
                 mode="markers",

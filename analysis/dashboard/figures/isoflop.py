@@ -1,12 +1,15 @@
 """Loss against model size: the runs of each budget, and what the asked budget would reach."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.dashboard import charts
-from analysis.dashboard.figures.loss import about_runs
+from analysis.dashboard.figures.loss import MANY_POINTS, about_runs
 from analysis.dashboard.figures.ticks import fit_ticks
 from analysis.decisions.buildable import BuildableShape
 from analysis.decisions.flat_region import LITTLE, SizeCurve
@@ -23,8 +26,28 @@ from scaling.records import Records
 SIZES = ("params", "tokens", "train_flops")
 
 
+@dataclass(frozen=True, kw_only=True)
+class BudgetRuns:
+    """The runs of budgets with several sizes, what a hover tells of each, and what losses are."""
+
+    table: pd.DataFrame  # as `analysis.plots.isoflop.runs_by_budget` has it
+    told: npt.NDArray[np.object_]
+    loss_kind: str
+
+
+def budget_runs(records: Records) -> BudgetRuns:
+    """The runs that `analysis.plots.isoflop.plot_isoflop` draws."""
+    table = runs_by_budget(records)
+    told = about_runs(screen(records, *SIZES)) if len(table) else []
+    return BudgetRuns(
+        table=table,
+        told=np.array(told, dtype=object)[table.index.to_numpy(dtype=np.intp)],
+        loss_kind=records.loss_kind,
+    )
+
+
 def isoflop_figure(
-    records: Records,
+    runs: BudgetRuns,
     fit: Fit | None,
     split: OptimalSplit | None,
     *,
@@ -33,19 +56,19 @@ def isoflop_figure(
 ) -> go.Figure:
     """One colour a budget of the runs with the law ``fit`` along it, and the curve of the asked
     budget with its flat region, its best size and the nearest shape."""
-    drawn = charts.figure(x=charts.axis_title("params"), y=charts.loss_title(records.loss_kind))
-    _runs(drawn, records, fit)
+    drawn = charts.figure(x=charts.axis_title("params"), y=charts.loss_title(runs.loss_kind))
+    _runs(drawn, runs, fit)
     if split is not None and split.params is not None:
         _asked(drawn, split, level, shape)
     return drawn
 
 
-def _runs(drawn: go.Figure, records: Records, fit: Fit | None) -> None:
-    table = runs_by_budget(records)
+def _runs(drawn: go.Figure, runs: BudgetRuns, fit: Fit | None) -> None:
+    table, told = runs.table, runs.told
     if table.empty:
         return
+    kind: Any = go.Scattergl if len(table) > MANY_POINTS else go.Scatter
     fit_ticks(drawn, x=table["params"])
-    told = np.array(about_runs(screen(records, *SIZES)), dtype=object)[table.index]
     budgets, params, tokens = (table[c].to_numpy() for c in ("budget", "params", "tokens"))
     shown, others = budgets_to_show(budgets, params)
     for colour, budget in zip([*shades(len(shown)), None], [*shown, None], strict=True):
@@ -56,7 +79,7 @@ def _runs(drawn: go.Figure, records: Records, fit: Fit | None) -> None:
         name = "other budgets" if budget is None else flops_in_words(flops)
         paint = charts.MUTED if colour is None else _rgb(colour)
         drawn.add_trace(
-            go.Scatter(
+            kind(
                 x=params[own],
                 y=table["loss"][own],
                 mode="markers",

@@ -2,6 +2,7 @@
 for."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from analysis.forecasting.result import TargetForecast
 from analysis.intervals import interval_at
 from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words
 from analysis.tuning.screening import screen
+from scaling.arrays import FloatArray
 from scaling.records import Records
 from scaling.references import references_of
 
@@ -24,8 +26,44 @@ LEAST_WEIGHT = 0.01  # of a law that gets a line
 _SIZES = {"params": "N", "tokens": "D"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """Runs as a figure marks them: where, at which loss, and what a hover tells."""
+
+    x: FloatArray
+    loss: FloatArray
+    told: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnRuns:
+    """The runs of a figure of losses, and what the losses are."""
+
+    used: Marks
+    held_out: Marks
+    references: tuple[tuple[str, float], ...]
+    loss_kind: str
+
+
+def drawn_runs(records: Records, x: str) -> DrawnRuns:
+    """The runs that fits may use, those that are held out, and what losses are held against."""
+    used = screen(records, x)
+    return DrawnRuns(
+        used=_marks(used, x),
+        held_out=_marks(held_out_runs(records).with_values(x, "loss"), x),
+        references=tuple(
+            (line.name, line.loss) for line in references_of(used).finite if line.loss is not None
+        ),
+        loss_kind=records.loss_kind,
+    )
+
+
+def _marks(runs: Records, x: str) -> Marks:
+    return Marks(x=runs.column(x), loss=runs.column("loss"), told=about_runs(runs))
+
+
 def loss_figure(
-    records: Records,
+    runs: DrawnRuns,
     reach: Reach,
     asked: Sequence[TargetForecast],
     *,
@@ -33,23 +71,21 @@ def loss_figure(
     before: Sequence[TargetForecast] = (),
     loss: float | None = None,
 ) -> go.Figure:
-    """The runs that fits may use, the curve of ``reach`` with its interval at ``level``, the laws
-    behind it, ``asked`` targets and what was said of them ``before``, and a target ``loss``."""
+    """The runs, the curve of ``reach`` with its interval at ``level``, its laws, ``asked``
+    targets and what was said of them ``before``, and a target ``loss``."""
     x = reach.column
-    drawn = charts.figure(x=charts.axis_title(x), y=charts.loss_title(records.loss_kind))
+    drawn = charts.figure(x=charts.axis_title(x), y=charts.loss_title(runs.loss_kind))
     _band(drawn, reach, level)
     _laws(drawn, reach)
-    used = screen(records, x)
-    fit_ticks(drawn, x=[*used.column(x), *(target.at[x] for target in reach.curve.targets)])
-    _runs(drawn, used, x, "runs used by fits", charts.MEASURED, "circle")
-    held = held_out_runs(records).with_values(x, "loss")
-    if len(held):
-        _runs(drawn, held, x, "held-out runs", charts.HELD_OUT, "diamond")
-    for line in references_of(used).finite:
+    fit_ticks(drawn, x=[*runs.used.x, *(target.at[x] for target in reach.curve.targets)])
+    _runs(drawn, runs.used, "runs used by fits", charts.MEASURED, "circle")
+    if len(runs.held_out.x):
+        _runs(drawn, runs.held_out, "held-out runs", charts.HELD_OUT, "diamond")
+    for name, value in runs.references:
         drawn.add_hline(
-            line.loss,
+            value,
             line={"dash": "dot", "color": charts.MUTED, "width": 1.2},
-            annotation={"text": charts.named(line.name), "font": {"size": 11}},
+            annotation={"text": charts.named(name), "font": {"size": 11}},
         )
     if loss is not None:
         drawn.add_hline(loss, line={"dash": "dash", "color": charts.ASKED, "width": 1.4})
@@ -58,16 +94,16 @@ def loss_figure(
     return drawn
 
 
-def _runs(drawn: go.Figure, runs: Records, x: str, name: str, colour: str, symbol: str) -> None:
-    kind: Any = go.Scattergl if len(runs) > MANY_POINTS else go.Scatter
+def _runs(drawn: go.Figure, runs: Marks, name: str, colour: str, symbol: str) -> None:
+    kind: Any = go.Scattergl if len(runs.x) > MANY_POINTS else go.Scatter
     drawn.add_trace(
         kind(
-            x=runs.column(x),
-            y=runs.column("loss"),
+            x=runs.x,
+            y=runs.loss,
             mode="markers",
             name=name,
             marker={"color": colour, "size": 7, "opacity": 0.75, "symbol": symbol},
-            text=about_runs(runs),
+            text=runs.told,
             hovertemplate="%{text}<extra></extra>",
         )
     )

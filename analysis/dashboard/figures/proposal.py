@@ -1,10 +1,12 @@
 """The runs that are proposed among those that there are."""
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 
 from analysis.dashboard import charts
-from analysis.dashboard.figures.loss import about_runs
+from analysis.dashboard.figures.loss import MANY_POINTS, about_runs
 from analysis.dashboard.figures.ticks import fit_ticks
 from analysis.decisions.next_runs import NextRuns
 from analysis.text.numbers import count_in_words, flops_in_words, percent_in_words
@@ -26,8 +28,9 @@ def proposal_figure(records: Records, found: NextRuns) -> go.Figure:
     fit_ticks(drawn, x=[*used.column(x), *(one[0] or np.nan for one in new)])
     if by_size:
         fit_ticks(drawn, y=[*used.column(y), *(one[1] or np.nan for one in new)])
+    kind: Any = go.Scattergl if len(used) > MANY_POINTS else go.Scatter
     drawn.add_trace(
-        go.Scatter(
+        kind(
             x=used.column(x),
             y=used.column(y),
             mode="markers",

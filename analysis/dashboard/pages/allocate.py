@@ -8,7 +8,7 @@ from analysis.dashboard.budget import FIELDS as BUDGET
 from analysis.dashboard.budget import asked_budget
 from analysis.dashboard.devices import FIELDS as DEVICES
 from analysis.dashboard.devices import amount_field, hardware, show_fields
-from analysis.dashboard.figures.isoflop import isoflop_figure
+from analysis.dashboard.figures.isoflop import budget_runs, isoflop_figure
 from analysis.dashboard.figures.sizes import sizes_figure
 from analysis.dashboard.heading import heading
 from analysis.dashboard.page import Page
@@ -107,7 +107,7 @@ def _figure(
 ) -> None:
     with place:
         drawn = isoflop_figure(
-            page.records,
+            page.ask(budget_runs, page.records),
             surface,
             None if plan is None else plan[0].split,
             level=page.level,

@@ -18,7 +18,7 @@ from analysis.dashboard.budget import (
 )
 from analysis.dashboard.devices import FIELDS as DEVICES
 from analysis.dashboard.devices import amount_field, hardware, show_fields
-from analysis.dashboard.figures.loss import loss_figure
+from analysis.dashboard.figures.loss import drawn_runs, loss_figure
 from analysis.dashboard.heading import heading
 from analysis.dashboard.page import Page
 from analysis.dashboard.pages import forecast_evidence
@@ -35,7 +35,7 @@ from analysis.intervals import interval_at
 from analysis.plots.loss_against import plot_loss_against
 from analysis.report.decision import told_loss
 from analysis.report.decision_tables import taken_table
-from analysis.report.one_target import laws_table, parts_table
+from analysis.report.one_target import laws_table, parts_table, pinned_floors_table
 from analysis.report.summary import NOT_SUPPORTED, budget_and_ranges, target_in_words
 from analysis.text.forecasting import forecast_sentence
 from analysis.text.numbers import amount_in_words, count_in_words, rough_in_words
@@ -185,8 +185,14 @@ def _figure(
 ) -> None:
     asked = [answered.target] if answered.target else []
     loss = answered.inverse.loss if answered.inverse else None
+    runs = page.ask(drawn_runs, page.records, reach.column)
     drawn = loss_figure(
-        page.records, reach, asked, level=page.level, before=[was] if was else [], loss=loss
+        runs,
+        reach,
+        asked,
+        level=page.level,
+        before=[was] if was else [],
+        loss=loss,
     )
     with place:
         charts.show(drawn, "forecast", "Loss of the runs and of the forecast against compute")
@@ -264,6 +270,7 @@ def _evidence(page: Page, reach: Reach, answered: Answered, options: ForecastOpt
         if len(answered.target.weights) > 1:
             st.subheader("The laws that answer", anchor=False)
             table(laws_table(answered.target))
+        table(pinned_floors_table(answered.made, page.level))
         say_limits(answered.made.limits)
     asked = [answered.target] if answered.target else []
     result = answered.result

@@ -41,6 +41,15 @@ def test_a_budget_is_forecast_as_the_verb_forecasts_it(runs, drawn, asked):
         assert f"{name} {loss:#.5g}" in text
 
 
+def test_what_a_known_floor_would_give_is_the_verbs(drawn, asked):
+    quickstart = "examples/quickstart_runs.csv"
+    text = shown(drawn("forecast", [quickstart], budget="8e11"))
+    made = asked("forecast", quickstart, "--flops", "8e11")
+    assert not made["floor_identified"]
+    for floor, (median,) in made["pinned_floors"].items():
+        assert f"{float(floor):#.4g} {median:.4f}" in text
+
+
 def test_the_slider_moves_the_answer_and_the_link(runs, drawn, asked):
     test = drawn("forecast", [runs])
     reach = forecast_reach(read_records(runs))

@@ -4,7 +4,14 @@ import json
 
 import pytest
 
+from analysis.decisions.next_runs import NextRuns
+from scaling.cli.verbs.dashboard import offer_of
 from scaling.cli.verbs.next_runs import Offer
+from scaling.errors import ConfigError
+from scaling.store.run_store import RunStore
+from sweeps.config.yaml_file import config_from_mapping
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.page import show_plan
 from tests.analysis.dashboard.conftest import figures, shown
 from tests.analysis.dashboard.verbs import numbers, tiles
 
@@ -34,7 +41,7 @@ def test_the_best_size_can_be_what_is_narrowed(runs, drawn, asked):
     assert tiles(test)["Width now"] == f"a factor of {found['now']['factor']:.3g}"
 
 
-def test_a_sweep_gets_the_config_that_trains_its_proposal(drawn, asked, tmp_path, capsys):
+def test_a_sweep_gets_the_config_that_trains_its_proposal(drawn, asked, tmp_path):
     spend = "9e11"
     offers = {}
 
@@ -50,10 +57,32 @@ def test_a_sweep_gets_the_config_that_trains_its_proposal(drawn, asked, tmp_path
     assert test.code[0].value == found["cells"].rstrip()
     ((budget, offer),) = offers.items()
     assert budget == float(spend)
-    from analysis.decisions.next_runs import NextRuns
-
     proposal = NextRuns.from_json(json.dumps(found))
     assert json.loads(offer.document(proposal))["cells"] == found["cells"]
+    path = tmp_path / "next.yaml"
+    asked(*words, "--config", "quickstart", "-o", path)
+    text = offer.text(proposal, offer.document(proposal), str(path))
+    ours, theirs = (one.split("# proposal: ") for one in (text, path.read_text()))
+    assert ours[0] == theirs[0] and ours[1].splitlines()[1:] == theirs[1].splitlines()[1:]
+
+
+def test_the_store_keeps_what_a_sweep_can_build(tracking_uri, tmp_path):
+    config = {
+        "name": "ladder",
+        "grid": {"width": [16, 24, 32], "tokens": [4000, 8000, 16000], "seed": [1]},
+        "model": {"context": 16, "head_size": 8},
+        "data": {"source": "markov", "symbols": 16, "validation_windows": 100},
+        "recipe": {"name": "cpt-adamw-tiny/1"},
+        "launch": {"device": "cpu", "checkpoints": {"folder": str(tmp_path)}},
+    }
+    plan = plan_sweep(config_from_mapping(config))
+    show_plan(plan, RunStore.open(plan.name, tracking_uri).with_parent({}))
+    budget = 2 * max(float(run.train_flops) for run in plan.runs)
+    kept, named = offer_of("mlflow:ladder", budget), Offer(plan.config, budget)
+    assert kept.name == "ladder" and kept.offer == named.offer
+    assert offer_of(QUICKSTART, budget) is None
+    with pytest.raises(ConfigError, match="buy no run"):
+        offer_of("mlflow:ladder", 1.0)
 
 
 def test_a_budget_below_the_cheapest_run_is_a_line(runs, drawn):
