@@ -9,7 +9,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.dashboard import charts
-from analysis.dashboard.figures.loss import MANY_POINTS, about_runs
+from analysis.dashboard.figures.loss import (
+    MANY_POINTS,
+    MOST_DRAWN,
+    about_runs,
+    drawn_of,
+    to_draw,
+)
 from analysis.dashboard.figures.ticks import fit_ticks
 from analysis.decisions.buildable import BuildableShape
 from analysis.decisions.flat_region import LITTLE, SizeCurve
@@ -21,6 +27,7 @@ from analysis.plots.style import shades
 from analysis.text.decisions import shape_in_words
 from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words
 from analysis.tuning.screening import screen
+from scaling.arrays import BoolArray
 from scaling.records import Records
 
 SIZES = ("params", "tokens", "train_flops")
@@ -33,17 +40,30 @@ class BudgetRuns:
     table: pd.DataFrame  # as `analysis.plots.isoflop.runs_by_budget` has it
     told: npt.NDArray[np.object_]
     loss_kind: str
+    of: int  # runs there are; of very many some are drawn
 
 
 def budget_runs(records: Records) -> BudgetRuns:
     """The runs that `analysis.plots.isoflop.plot_isoflop` draws."""
-    table = runs_by_budget(records)
+    whole = runs_by_budget(records)
+    table = whole[_to_draw(whole)] if len(whole) else whole
     told = about_runs(screen(records, *SIZES)) if len(table) else []
     return BudgetRuns(
         table=table,
         told=np.array(told, dtype=object)[table.index.to_numpy(dtype=np.intp)],
         loss_kind=records.loss_kind,
+        of=len(whole),
     )
+
+
+def _to_draw(table: pd.DataFrame) -> BoolArray:
+    """All runs, or of very many those of the budgets that get a colour and some of the others."""
+    if len(table) <= MOST_DRAWN:
+        return np.ones(len(table), dtype=bool)
+    budgets, params = table["budget"].to_numpy(), table["params"].to_numpy()
+    shown, _ = budgets_to_show(budgets, params)
+    some = to_draw(table["train_flops"].to_numpy(), table["loss"].to_numpy())
+    return np.asarray(some | np.isin(budgets, shown))
 
 
 def isoflop_figure(
@@ -83,7 +103,9 @@ def _runs(drawn: go.Figure, runs: BudgetRuns, fit: Fit | None) -> None:
                 x=params[own],
                 y=table["loss"][own],
                 mode="markers",
-                name="other runs" if budget is None else "runs, darker for more compute",
+                name=drawn_of("other runs", len(table), runs.of)
+                if budget is None
+                else "runs, darker for more compute",
                 showlegend=budget is None or budget == shown[-1],
                 legendgroup=name,
                 marker={"color": paint, "size": 7, "opacity": 0.4 if colour is None else 0.9},

@@ -17,11 +17,12 @@ from analysis.forecasting.result import TargetForecast
 from analysis.intervals import interval_at
 from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words
 from analysis.tuning.screening import screen
-from scaling.arrays import FloatArray
+from scaling.arrays import BoolArray, FloatArray
 from scaling.records import Records
 from scaling.references import references_of
 
 MANY_POINTS = 1500  # more are drawn by WebGL
+MOST_DRAWN = 3000  # of a table of runs; a browser takes seconds over more, at every touch
 LEAST_WEIGHT = 0.01  # of a law that gets a line
 _SIZES = {"params": "N", "tokens": "D"}
 
@@ -33,6 +34,7 @@ class Marks:
     x: FloatArray
     loss: FloatArray
     told: Sequence[str]
+    of: int  # runs there are; of very many some are drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,28 @@ def drawn_runs(records: Records, x: str) -> DrawnRuns:
 
 
 def _marks(runs: Records, x: str) -> Marks:
-    return Marks(x=runs.column(x), loss=runs.column("loss"), told=about_runs(runs))
+    kept = runs.select(to_draw(runs.column(x), runs.column("loss")), "not drawn")
+    told = about_runs(kept)
+    return Marks(x=kept.column(x), loss=kept.column("loss"), told=told, of=len(runs))
+
+
+def to_draw(x: FloatArray, loss: FloatArray) -> BoolArray:
+    """Which points a figure shows: all, or of very many the lowest of each step of ``x`` and the
+    rest evenly along it."""
+    keep = np.ones(len(x), dtype=bool)
+    if len(x) <= MOST_DRAWN:
+        return keep
+    order = np.lexsort((loss, x))
+    lowest = loss[order] <= np.minimum.accumulate(loss[order])
+    even = np.linspace(0, len(x) - 1, MOST_DRAWN).round().astype(np.intp)
+    keep[:] = False
+    keep[order[lowest]] = keep[order[even]] = True
+    return keep
+
+
+def drawn_of(name: str, drawn: int, of: int) -> str:
+    """The name of a trace, which says where not all of the runs are drawn."""
+    return name if drawn == of else f"{name}, {drawn:,} of {of:,} drawn"
 
 
 def loss_figure(
@@ -101,7 +124,7 @@ def _runs(drawn: go.Figure, runs: Marks, name: str, colour: str, symbol: str) ->
             x=runs.x,
             y=runs.loss,
             mode="markers",
-            name=name,
+            name=drawn_of(name, len(runs.x), runs.of),
             marker={"color": colour, "size": 7, "opacity": 0.75, "symbol": symbol},
             text=runs.told,
             hovertemplate="%{text}<extra></extra>",

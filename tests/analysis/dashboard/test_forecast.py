@@ -11,6 +11,7 @@ from analysis.forecasting.reach import forecast_reach
 from scaling.records import read_records
 from tests.analysis.dashboard.conftest import figures, shown
 from tests.analysis.dashboard.verbs import numbers, tiles
+from tests.grids import grid_of_runs
 
 MEANS = {"price": "2USD/h", "mfu": "0.4", "device": "H100"}
 
@@ -157,6 +158,20 @@ def test_the_constants_of_a_law_are_those_of_the_verb(runs, drawn, asked):
     fitted = asked(*words)
     alpha = fitted["constants"]["alpha"]["estimate"]
     assert f"\u03b1 {alpha:.4f}" in shown(test) or f"{alpha:.4g}" in shown(test)
+
+
+def test_of_very_many_runs_some_are_drawn_the_best_among_them_and_the_page_says_so(tmp_path, drawn):
+    path = tmp_path / "many.csv"
+    table = grid_of_runs(65)
+    table.to_csv(path, index=False)
+    test = drawn("forecast", [str(path)])
+    runs = next(t for t in figures(test)[0]["data"] if t.get("name", "").startswith("runs used"))
+    count = len(runs["text"])
+    assert 3000 <= count < len(table) and f"{count:,} of {len(table):,} drawn" in runs["name"]
+    assert numbers(runs["y"]).min() == table["loss"].min()
+    sizes = figures(drawn("allocate", [str(path)]))[0]["data"]
+    two = len(table) - 2  # the smallest and the largest budget have one size each
+    assert any(trace.get("name", "").endswith(f" of {two:,} drawn") for trace in sizes)
 
 
 HOSTILE = "<script>alert(1)</script>**b** %{x} $x$ \x1b[31m"
