@@ -101,9 +101,13 @@ def parity(stage: Stage) -> None:
             stage.row(what, gap=gap, most=most, ok=gap <= most)
 
     host = losses(device=torch.device("cpu"))
-    eager = losses()
+    eager = graphed = host
+    with stage.case("a step"):
+        eager = losses()
     compare("device as the CPU, fp32", losses, host, 1e-4)
-    graphed = losses(graph=True)
+    with stage.case("a step is recorded as a graph"):
+        graphed, step = trained(shape, 2, steps, device=device, graph=True)
+        stage.row("a step is recorded as a graph", ok=not step.notes, notes=step.notes)
     compare("recorded step as it is", lambda: graphed, eager, 1e-6)
     compare("one run as in its pack", lambda: losses(1, graph=True)[:, 0], graphed[:, 0], 1e-4)
     compare("micro-batches as the whole", lambda: losses(micro=3, graph=True), eager, 1e-4)

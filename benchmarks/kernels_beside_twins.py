@@ -33,7 +33,8 @@ Compute = Callable[..., Sequence[Tensor]]
 
 
 def gaps(device: torch.device) -> dict[str, float]:
-    """By name, of results and gradients, the largest difference over the largest value."""
+    """By name, of results and gradients, the largest difference over the largest value; and 1 where
+    gradients that overwrite what they are made from would be given twice."""
     found = {name: _gap(compute, inputs, device) for name, (compute, inputs) in _cases().items()}
     for name, options in {
         "model": {},
@@ -41,7 +42,22 @@ def gaps(device: torch.device) -> dict[str, float]:
         "model, swiglu, tied": {"mlp": "swiglu", "tied_head": True},
     }.items():
         found[name] = _gap_of_model(device, **options)
+    for name in ("squared relu", "cross-entropy 7 of 7"):
+        found[f"{name}, asked twice"] = float(_answers_twice(*_cases()[name], device))
     return found
+
+
+def _answers_twice(compute: Compute, inputs: Sequence[Tensor], device: torch.device) -> bool:
+    """Whether PyTorch would go backward a second time, over what the first has overwritten."""
+    leaves = [one.to(device, copy=True).requires_grad_() for one in inputs]
+    total = sum(one.float().sum() for one in compute(ALL, *leaves))
+    assert isinstance(total, Tensor), "there are results"
+    total.backward(retain_graph=True)
+    try:
+        total.backward()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _cases() -> dict[str, tuple[Compute, list[Tensor]]]:

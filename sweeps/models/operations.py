@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from sweeps.models.fused import PLAIN, Fused, here, ops
 
@@ -178,6 +179,7 @@ def _squared_relu_backward_(slope: Tensor, hidden: Tensor, fused: bool) -> None:
     in place of hidden."""
     if here(fused, hidden):
         ops.squared_relu_backward_(slope, hidden)
+        increment_version(hidden)  # who asks for these gradients again is refused
     else:
         slope.mul_(hidden)
         hidden.square_()

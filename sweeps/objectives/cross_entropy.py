@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from sweeps.data.batch import Batch
 from sweeps.models.fused import here, ops
@@ -57,6 +58,7 @@ class _TokenLosses(torch.autograd.Function):
         if ctx.fused:
             logits, targets, log_partition = ctx.saved_tensors
             ops.cross_entropy_backward_(logits, targets, log_partition, of_loss, of_partition)
+            increment_version(logits)  # who asks for these gradients again is refused
             return logits, None, None
         log_probabilities, places = ctx.saved_tensors
         gradient = log_probabilities.exp().mul_((of_loss + of_partition).unsqueeze(-1))

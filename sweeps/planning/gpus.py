@@ -123,8 +123,8 @@ def _compiling(runs: Sequence[RunPlan], launch: LaunchConfig) -> str:
         return "; every shape is compiled first (launch.speed.compile)"
     if speed.compile is False or speed.kernels == "fused":
         return ""
-    of_all = f"{_worth_compiling(runs, launch)} of {counted(len(runs), 'run')}"
     return (
-        f"; what has none is compiled where that pays, of {of_all} "
-        f"({COMPILE_SECONDS / 60:.0f} min and more by launch.speed.flops_per_second)"
+        f"; where none can be, blocks are compiled of the {_worth_compiling(runs, launch)} of "
+        f"{counted(len(runs), 'run')} that take {COMPILE_SECONDS / 60:.0f} min and more by "
+        "launch.speed.flops_per_second (launch.speed.compile)"
     )

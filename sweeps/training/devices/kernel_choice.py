@@ -15,9 +15,10 @@ from sweeps.models.registry import find_family
 from sweeps.objectives.cross_entropy import token_losses
 from sweeps.planning.gpus import is_worth_compiling
 from sweeps.planning.run_plan import RunPlan
+from sweeps.training.devices.memory import free_memory
 
-_ENTRIES = 1 << 24  # of the residual stream that is tried
-_LOGITS = 1 << 28
+_ENTRIES = 1 << 25  # of the residual stream that is tried: enough that kernels hide their launches
+_LOGITS = 1 << 27
 _LENGTH = 64  # of a sequence in what is tried
 _ROUNDS = 5
 _TOLERANCE = {torch.bfloat16: 2e-2, torch.float32: 1e-3}  # of the largest value
@@ -55,7 +56,9 @@ def choose_kernels(run: RunPlan, launch: LaunchConfig, device: torch.device) -> 
     squares = getattr(shape, "mlp", "") == "relu2"
     dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
     sizes = Sizes(shape.width, head_size, shape.vocab_size, squares)
-    return chosen(sizes, device, dtype, measured=launch.speed.kernels == "auto")
+    choice = chosen(sizes, device, dtype, measured=launch.speed.kernels == "auto")
+    free_memory()
+    return choice
 
 
 @functools.lru_cache(maxsize=64)  # a worker trains many packs of few shapes
@@ -107,11 +110,11 @@ def works(sizes: Sizes, device: torch.device, dtype: torch.dtype) -> dict[str, W
     if device.type == "cpu":
         sequences = 2  # Triton's interpreter
     positions = sequences * _LENGTH
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
 
     def drawn(*size: int, scale: float = 1.0) -> Tensor:
-        values = torch.randn(*size, generator=generator) * scale
-        return values.to(device=device, dtype=dtype).requires_grad_()
+        values = torch.randn(*size, generator=generator, device=device, dtype=dtype) * scale
+        return values.requires_grad_()
 
     x, of_x = drawn(1, positions, width), drawn(1, positions, width)
     found: dict[str, Work] = {}
@@ -135,7 +138,7 @@ def works(sizes: Sizes, device: torch.device, dtype: torch.dtype) -> dict[str, W
         )
     rows = max(1, min(positions, _LOGITS // symbols))
     logits = drawn(1, rows, symbols, scale=2.0)
-    targets = torch.randint(symbols, (1, rows), generator=generator).to(device)
+    targets = torch.randint(symbols, (1, rows), generator=generator, device=device)
     ones = torch.ones(1, rows, device=device)
 
     def losses(fused: Fused) -> Sequence[Tensor]:

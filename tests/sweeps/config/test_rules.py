@@ -135,8 +135,8 @@ UNREAD_BY_LAUNCH = {
 READ_BY_EVERY_LAUNCH = """
     engine workers device
     resources.devices resources.threads
-    speed.inner_steps speed.pack speed.micro_sequences speed.compile speed.cuda_graph
-    speed.deterministic speed.flops_per_second
+    speed.inner_steps speed.pack speed.micro_sequences speed.kernels speed.compile speed.cuda_graph
+    speed.deterministic speed.flops_per_second validation.evaluations validation.cost
     checkpoints.folder checkpoints.seconds
     policy.tries policy.hang_seconds
     keep_weights

@@ -132,7 +132,7 @@ def test_a_plan_says_what_it_makes_of_its_gpu(one_gpu, tiny_mapping):
 
     lines, document, plan = said(device="cuda", workers=2)
     assert lines[0].startswith("GPU: kernels are fused where a measurement on it finds that faster")
-    assert f"0 of {len(plan.runs)} runs (5 min and more" in lines[0]
+    assert f"of the 0 of {len(plan.runs)} runs that take 5 min and more" in lines[0]
     assert "model.precision bf16" in lines[1]
     assert lines[2].startswith(
         "GPU: 1 of 2 workers at a time, as this machine has 1 GPU and no MPS"
