@@ -63,6 +63,7 @@ ENGINES = {
     "PIL": "sweeps/data/images/pictures.py",
     "sklearn": "sweeps/data/images/scikit.py",
     "sympy": "scaling/laws/symbolic.py",
+    "weasyprint": "analysis/report/forms/pdf.py",
     "safetensors": "sweeps/data/documents/tensor_files.py",
     "triton": "sweeps/models/triton_kernels.py",
 }

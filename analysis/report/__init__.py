@@ -1,4 +1,4 @@
-"""The budget-planning report: one self-contained HTML file."""
+"""The budget-planning report: one self-contained file of HTML, or the same as PDF, Markdown, JSON."""
 
 from analysis.report.findings import Asked, Findings, gather_findings
 from analysis.report.study import Study, write_study

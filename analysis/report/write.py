@@ -1,4 +1,5 @@
-"""From findings to one HTML file that needs nothing else: no network, no script, no font."""
+"""From findings to one HTML file that needs nothing else: no network, no script, no font; or to
+another form of the same."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ from analysis.evaluation.verdicts import record_line, unproved
 from analysis.report import decision_tables, metrics, state_tables, tables
 from analysis.report.figures import draw_figures
 from analysis.report.findings import FACTORS, Findings
-from analysis.report.forms import report_json, report_markdown
+from analysis.report.forms.document import report_json
+from analysis.report.forms.markdown import report_markdown
+from analysis.report.forms.pdf import pdf_of
 from analysis.report.formula import formula_in_html
 from analysis.report.references import references_for
 from analysis.report.sampled import Verbatim, sampled
@@ -41,20 +44,22 @@ def write_report(
     samples: Sequence[Samples] = (),
 ) -> Path:
     """Write the budget-planning report as one file, in the form that its ending names: HTML, or the
-    same numbers as Markdown (.md) or JSON (.json); returns its path.
+    same numbers as PDF (.pdf), Markdown (.md) or JSON (.json); returns its path.
 
-    HTML shows ``samples`` of its models where some are given. Raises RecordError where the file
-    cannot be written.
+    HTML and PDF show ``samples`` of its models where some are given. Raises RecordError where the
+    file cannot be written, and ConfigError where .pdf needs what is not installed.
     """
     target = Path(path)
-    form = {".md": report_markdown, ".json": report_json}.get(target.suffix.lower())
+    ending = target.suffix.lower()
+    form = {".md": report_markdown, ".json": report_json}.get(ending)
     if form is not None:
         content = form(findings, title or _title(findings))
     else:
         content = render_report(findings, title=title, samples=samples)
+    written = pdf_of(content) if ending == ".pdf" else content.encode("utf-8")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(content, encoding="utf-8")
+        target.write_bytes(written)
     except OSError as error:
         raise RecordError(
             f"{target}: the report cannot be written ({error.strerror}); choose another path"

@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
 
 _JSON = options.output(".json")
 _TABLE = options.output(".csv", ".parquet", ".jsonl", required=True)
-_PAGE = options.output(".html", ".md", ".json", required=True)
+_PAGE = options.output(".html", ".pdf", ".md", ".json", required=True)
 _FOLDER = options.output_folder(required=True)
 
 #: Each verb with the groups of options that it takes.

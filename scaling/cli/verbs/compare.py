@@ -123,7 +123,8 @@ def _plans(arguments: Arguments) -> "list[SweepPlan]":
             f'both arms are sweeps named "{names[0]}", and a name has one place in the run store; '
             "give one of them another name"
         )
-    plans = [plan_sweep(replace(config, held_out=())) for config in configs]
+    whole = [plan_sweep(config) for config in configs]
+    plans = [replace(p, runs=tuple(run for run in p.runs if not run.held_out)) for p in whole]
     widths = [{run.shape.width for run in plan.runs} for plan in plans]
     if not widths[0] & widths[1]:
         raise ConfigError(f"{names[0]} and {names[1]} train no width in common: nothing to pair")

@@ -27,14 +27,18 @@ Arguments = argparse.Namespace
 
 
 def report(arguments: Arguments) -> None:
-    """Write the budget-planning report on SOURCE as one file: HTML, Markdown or JSON."""
+    """Write the budget-planning report on SOURCE as one file: HTML, PDF, Markdown or JSON."""
     from analysis.decisions.money import require_speed
     from analysis.report import Asked, gather_findings, write_report
+    from analysis.report.forms.pdf import require_pdf
     from scaling.samples import read_samples
 
     require_pairs(arguments)
-    if arguments.samples and not (arguments.output or "").lower().endswith((".html", ".htm")):
-        raise ConfigError(f"-o {arguments.output}: samples are shown by .html alone")
+    written = arguments.output.lower()
+    if arguments.samples and not written.endswith((".html", ".htm", ".pdf")):
+        raise ConfigError(f"-o {arguments.output}: samples are shown by .html and .pdf alone")
+    if written.endswith(".pdf"):
+        require_pdf()
     samples = [read_samples(path) for path in arguments.samples]
     metrics, by_loss = _metrics_beside_the_loss(arguments)
     records, options = load_to_forecast(by_loss)

@@ -9,7 +9,8 @@ import pytest
 from analysis import ForecastOptions, Hardware
 from analysis.forecasting.targets import Targets
 from analysis.report import Asked, gather_findings, render_report, write_report
-from analysis.report.forms import report_json, report_markdown, report_tables
+from analysis.report.forms.document import report_json
+from analysis.report.forms.markdown import report_markdown, report_tables
 from analysis.text.numbers import amount_in_words, count_in_words, loss_in_words
 from scaling import Price
 from scaling.cli import main

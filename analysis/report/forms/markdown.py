@@ -1,17 +1,8 @@
-"""The report in other forms than HTML: Markdown for a ticket, JSON for a program.
+"""The report as Markdown, for a ticket: the summary and the tables of the page, cell by cell."""
 
-Both are of the same findings: Markdown has the summary and the tables of the page, cell by cell,
-without its figures; JSON has the results that those were written from, in the digits that mean
-something.
-"""
-
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
-from analysis.display import plain_values
 from analysis.report import decision_tables, metrics, state_tables, tables
 from analysis.report.findings import Findings
 from analysis.report.references import references_for
@@ -76,36 +67,6 @@ def report_tables(findings: Findings) -> Iterator[tuple[str, Table]]:
     yield "Compute-optimal size and tokens", tables.splits_table(findings)
     yield "By simpler approaches", decision_tables.approaches_table(plan)
     yield "Rolling-origin backtest of this ladder", tables.backtest_table(findings)
-
-
-def report_json(findings: Findings, title: str) -> str:
-    """The findings as one JSON document: the summary's paragraphs, and each result by its name."""
-    records, answers = findings.records, findings.answers
-    document: dict[str, Any] = {
-        "title": title,
-        "source": records.source,
-        "data_hash": records.data_hash,
-        "runs": len(findings.used),
-        "x": findings.x,
-        "confidence_level": findings.confidence_level,
-        "summary": [asdict(statement) for statement in summarise(findings)],
-        "plan": plain_values(findings.plan),
-        "forecast": plain_values(findings.forecast),
-        "splits": plain_values(findings.splits),
-        "held_out": plain_values(findings.held_out),
-        "backtest": plain_values(findings.backtest),
-        "laws": [plain_values(law.to_dict()) for law in findings.laws],
-        "health": plain_values(findings.health),
-        "limits": plain_values(findings.limits),
-        "notes": [{"code": note.code.value, "text": note.text} for note in records.told],
-    }
-    if answers is not None:
-        document["asked"] = {
-            "forecasts": plain_values(answers.forecasts),
-            "budgets": plain_values(answers.budgets),
-            "metrics": plain_values(answers.metrics),
-        }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def escaped(text: str) -> str:

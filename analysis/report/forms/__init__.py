@@ -1,0 +1,1 @@
+"""The report in other forms than HTML, of the same findings: Markdown, JSON, PDF."""
