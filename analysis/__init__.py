@@ -31,17 +31,19 @@ if TYPE_CHECKING:
     from analysis.decisions.budget_for_loss import budget_for_loss as budget_for_loss
     from analysis.decisions.compared import ArmComparison as ArmComparison
     from analysis.decisions.compared import compare as compare
+    from analysis.decisions.further_runs.next_runs import NextRuns as NextRuns
+    from analysis.decisions.further_runs.next_runs import next_runs as next_runs
+    from analysis.decisions.further_runs.proposal_check import ProposalCheck as ProposalCheck
+    from analysis.decisions.further_runs.proposal_check import check_proposal as check_proposal
+    from analysis.decisions.further_runs.provisional import Provisional as Provisional
+    from analysis.decisions.further_runs.provisional import provisional as provisional
+    from analysis.decisions.further_runs.runs_on_offer import RunOnOffer as RunOnOffer
     from analysis.decisions.money import BudgetPlan as BudgetPlan
     from analysis.decisions.money import Hardware as Hardware
     from analysis.decisions.money import plan_budgets as plan_budgets
-    from analysis.decisions.next_runs import NextRuns as NextRuns
-    from analysis.decisions.next_runs import next_runs as next_runs
     from analysis.decisions.optimal_split import Allocation as Allocation
     from analysis.decisions.optimal_split import OptimalSplit as OptimalSplit
     from analysis.decisions.optimal_split import allocate as allocate
-    from analysis.decisions.proposal_check import ProposalCheck as ProposalCheck
-    from analysis.decisions.proposal_check import check_proposal as check_proposal
-    from analysis.decisions.runs_on_offer import RunOnOffer as RunOnOffer
     from analysis.discovery.discover import discover as discover
     from analysis.discovery.discover import with_found_predictions as with_found_predictions
     from analysis.discovery.result import Discovery as Discovery
@@ -65,7 +67,7 @@ if TYPE_CHECKING:
     from analysis.forecasting.result import Forecast as Forecast
     from analysis.forecasting.targets import Targets as Targets
     from analysis.intervals import Interval as Interval
-    from analysis.report.findings import Asked as Asked
+    from analysis.report.asked import Asked as Asked
     from analysis.report.findings import Findings as Findings
     from analysis.report.findings import gather_findings as gather_findings
     from analysis.report.write import write_report as write_report
@@ -73,6 +75,8 @@ if TYPE_CHECKING:
     from analysis.studies.contexts import random_contexts as random_contexts
     from analysis.studies.implicit_bias import ImplicitBias as ImplicitBias
     from analysis.studies.implicit_bias import study_implicit_bias as study_implicit_bias
+    from analysis.studies.published.check import published_findings as published_findings
+    from analysis.studies.published.finding import PublishedFindings as PublishedFindings
     from analysis.tuning.rungs import LadderHealth as LadderHealth
     from analysis.tuning.rungs import ladder_health as ladder_health
     from analysis.tuning.tuned_recipe import TunedRecipe as TunedRecipe
@@ -100,9 +104,9 @@ _HOMES = {
     "analysis.evaluation.verdicts": ("SealStanding", "standing_of"),
     "analysis.capabilities.capability": ("forecast_metric",),
     "analysis.capabilities.result": ("MetricForecast",),
-    "analysis.decisions.runs_on_offer": ("RunOnOffer",),
-    "analysis.decisions.next_runs": ("NextRuns", "next_runs"),
-    "analysis.decisions.proposal_check": ("ProposalCheck", "check_proposal"),
+    "analysis.decisions.further_runs.runs_on_offer": ("RunOnOffer",),
+    "analysis.decisions.further_runs.next_runs": ("NextRuns", "next_runs"),
+    "analysis.decisions.further_runs.proposal_check": ("ProposalCheck", "check_proposal"),
     "analysis.decisions.optimal_split": ("Allocation", "OptimalSplit", "allocate"),
     "analysis.decisions.budget_for_loss": ("BudgetForLoss", "budget_for_loss"),
     "analysis.decisions.compared": ("ArmComparison", "compare"),
@@ -111,7 +115,11 @@ _HOMES = {
     "analysis.discovery.result": ("Discovery",),
     "analysis.studies.contexts": ("Contexts", "random_contexts"),
     "analysis.studies.implicit_bias": ("ImplicitBias", "study_implicit_bias"),
-    "analysis.report.findings": ("Asked", "Findings", "gather_findings"),
+    "analysis.decisions.further_runs.provisional": ("Provisional", "provisional"),
+    "analysis.studies.published.check": ("published_findings",),
+    "analysis.studies.published.finding": ("PublishedFindings",),
+    "analysis.report.asked": ("Asked",),
+    "analysis.report.findings": ("Findings", "gather_findings"),
     "analysis.report.write": ("write_report",),
 }
 __all__, __getattr__, __dir__ = offer("analysis", _HOMES)

@@ -44,6 +44,8 @@ TEXTS = {
     "BudgetPlan": "analysis.text.decisions:plan_blocks",
     "ArmComparison": "analysis.text.compared:comparison_blocks",
     "ImplicitBias": "analysis.text.studies:implicit_bias_blocks",
+    "PublishedFindings": "analysis.text.published:published_blocks",
+    "Provisional": "analysis.text.next_runs:provisional_blocks",
 }
 #: The result, and the function that draws it: it takes the result and ``ax``.
 FIGURES = {

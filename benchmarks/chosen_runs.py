@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.decisions.next_runs import NextRuns, next_runs, to_train_now
-from analysis.decisions.runs_on_offer import RunOnOffer
+from analysis.decisions.further_runs.next_runs import NextRuns, next_runs, to_train_now
+from analysis.decisions.further_runs.runs_on_offer import RunOnOffer
 from analysis.evaluation.scores import interval_score
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 from analysis.capabilities.capability import forecast_metric  # noqa: E402
-from analysis.decisions.next_runs import next_runs  # noqa: E402
+from analysis.decisions.further_runs.next_runs import next_runs  # noqa: E402
 from analysis.evaluation.backtest import backtest  # noqa: E402
 from analysis.evaluation.held_out import check_held_out, forecast_held_out  # noqa: E402
 from analysis.forecasting.forecast import forecast  # noqa: E402

@@ -49,6 +49,7 @@ BOARD_POWER_WATTS = {
     "H100 PCIe": 350.0,
     "H100": 700.0,
     "A100": 400.0,
+    "L40S": 350.0,
     "L4": 72.0,
 }
 """Most watts that a board draws (its thermal design power), of the SXM board where there are

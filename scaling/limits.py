@@ -115,6 +115,8 @@ class LimitCode(StrEnum):
     NOT_PROVED = "not proved"
     """What a seal, as it is kept and published, does not show."""
 
+    PROVISIONAL = "provisional"
+    """Runs that are still training, failed or diverged would change the answer once measured."""
     NOTHING_TO_GAIN = "nothing to gain"
     """No further run would narrow the answer by enough to be bought."""
 
@@ -134,6 +136,8 @@ class LimitCode(StrEnum):
     """The held-out runs could not be compared with their forecast."""
     NO_BACKTEST = "no backtest"
     """No backtest could be made."""
+    NO_FINDINGS = "no findings"
+    """Findings of the literature could not be checked on these runs."""
     NO_HEALTH = "no health"
     """The table says nothing of how well its runs are tuned."""
     TUNING_AT_EDGE = "tuning at edge"

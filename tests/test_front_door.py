@@ -18,7 +18,7 @@ OFFERED = {
         FitStatus Forecast Hardware plan_budgets ArmComparison compare
         ForecastOptions HeldOutCheck ImplicitBias Interval IsoflopFit LadderHealth MetricForecast
         NextRuns OptimalSplit ProposalCheck RunOnOffer Seal SealStanding Targets random_contexts
-        study_implicit_bias
+        study_implicit_bias Provisional provisional PublishedFindings published_findings
         backtest budget_for_loss check_held_out check_proposal checklist_card cross_checks next_runs
         IrreducibleLoss irreducible_loss
         fit_envelope fit_isoflop fit_law forecast forecast_held_out forecast_metric

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from analysis.decisions.next_runs import NextRuns
-from analysis.decisions.runs_on_offer import RunOnOffer
+from analysis.decisions.further_runs.next_runs import NextRuns
+from analysis.decisions.further_runs.runs_on_offer import RunOnOffer
 from analysis.evaluation.verdicts import SealStanding
 from analysis.forecasting.unfinished_runs import RunningForecast
 from scaling.records import Records

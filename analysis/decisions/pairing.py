@@ -96,7 +96,7 @@ def _same_evaluation(a: Records, b: Records) -> tuple[Limit, ...]:
     not."""
     for arm in (a, b):
         arm.require_comparable()
-    if a.loss_kind != b.loss_kind:
+    if loss_unit(a.loss_kind) != loss_unit(b.loss_kind):
         kinds = [loss_unit(arm.loss_kind).strip("()") or "an unknown unit" for arm in (a, b)]
         raise ForecastError(
             f"{a.source} has its loss in {kinds[0]} and {b.source} in {kinds[1]}: no comparison "

@@ -17,6 +17,7 @@ from analysis.plots.style import (
     figure_style,
     legend_above,
     save_figure,
+    size_axis,
 )
 
 
@@ -49,7 +50,8 @@ def plot_comparison(found: ArmComparison, *, ax: Axes | None = None) -> Axes:
         ax.vlines(x, low, high, color=colour, alpha=0.45, lw=3, zorder=3)
         label = f"{name}, {100 * level:g}% interval"
         ax.plot(x, y, marker, color=colour, ms=6, label=label, zorder=4)
-    ax.set_xscale("log")
+    places = [cell.flops_b for cell in found.cells] + [each.train_flops for each in found.targets]
+    size_axis(ax, "train_flops", places)
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))

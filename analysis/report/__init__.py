@@ -1,6 +1,7 @@
-"""The budget-planning report: one self-contained file of HTML, or the same as PDF, Markdown, JSON."""
+"""The budget-planning report: one self-contained file of HTML, PDF, Markdown or JSON."""
 
-from analysis.report.findings import Asked, Findings, gather_findings
+from analysis.report.asked import Asked
+from analysis.report.findings import Findings, gather_findings
 from analysis.report.study import Study, write_study
 from analysis.report.write import render_report, write_report
 

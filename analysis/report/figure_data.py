@@ -49,6 +49,8 @@ def data_behind(findings: Findings) -> Mapping[str, pd.DataFrame]:
         tables["coverage"] = _coverage(findings.backtest)
     for i, made in enumerate(findings.answers.metrics if findings.answers else ()):
         tables[f"metric {i}"] = made.to_frame()
+    if findings.comparison is not None:
+        tables["comparison"] = findings.comparison.to_frame()
     if findings.curves is not None:
         tables["curves"] = findings.curves
     return tables

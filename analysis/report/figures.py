@@ -13,9 +13,11 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from analysis.capabilities.result import MetricForecast
+from analysis.decisions.compared import ArmComparison
 from analysis.evaluation.backtest import Backtest
 from analysis.fitting.result import Fit
 from analysis.plots.backtest import plot_backtest_coverage, plot_backtest_errors
+from analysis.plots.compared import plot_comparison
 from analysis.plots.isoflop import has_isoflop, plot_isoflop, runs_by_budget
 from analysis.plots.loss_against import plot_loss_against
 from analysis.plots.loss_curves import plot_loss_curves
@@ -93,12 +95,24 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
             "missed hidden runs by less; a bar without a mark has no median.",
             " ".join(f"{in_print(text)}." for text in metric_sentences(made)),
         )
+    if findings.comparison is not None:
+        pictures["comparison"] = _picture(
+            partial(_compared, findings.comparison),
+            "Multiplier of compute against compute",
+            "How much more compute the first recipe needs to do as well as the second: above 1 the "
+            "second is better. Points are cells, bars intervals of rungs and of the budgets asked.",
+            " ".join(f"{in_print(one.text)}." for one in findings.comparison.limits),
+        )
     tables = data_behind(findings)
     return {name: _with_data(picture, tables[name]) for name, picture in pictures.items()}
 
 
 def _drawn(made: MetricForecast, ax: Axes) -> Axes:
     return made.plot(ax)
+
+
+def _compared(found: ArmComparison, ax: Axes) -> Axes:
+    return plot_comparison(found, ax=ax)
 
 
 def _residuals_picture(findings: Findings, law: Fit) -> Picture | None:

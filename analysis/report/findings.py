@@ -4,18 +4,18 @@ A question that the runs cannot answer is not an error here: it becomes a limit 
 own, and the report prints its sentence.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.capabilities.capability import METRIC_TARGETS, forecast_metric
-from analysis.capabilities.result import MetricForecast
-from analysis.decisions.budget_for_loss import BudgetForLoss, budget_for_loss
-from analysis.decisions.money import BudgetPlan, Hardware, plan_budgets
+from analysis.decisions.compared import ArmComparison
+from analysis.decisions.further_runs.next_runs import NextRuns
+from analysis.decisions.further_runs.provisional import Provisional, provisional
+from analysis.decisions.money import BudgetPlan, plan_budgets
 from analysis.decisions.optimal_split import OptimalSplit, allocate
 from analysis.evaluation.backtest import Backtest, backtest
 from analysis.evaluation.held_out import (
@@ -32,10 +32,21 @@ from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import Forecast, TargetForecast
 from analysis.forecasting.targets import Targets
 from analysis.intervals import LEVEL
+from analysis.report.asked import (
+    FACTORS,
+    Answers,
+    Asked,
+    Refusals,
+    answers_to,
+    comparison_with,
+    proposal_for,
+)
+from analysis.studies.published.check import published_findings
+from analysis.studies.published.finding import PublishedFindings
 from analysis.tuning.rungs import LadderHealth, ladder_health
 from analysis.tuning.screening import screen
 from scaling.arrays import SAME_NUMBER
-from scaling.errors import RecordError, ScalingError
+from scaling.errors import RecordError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
@@ -43,63 +54,9 @@ from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
 from scaling.sources import Source, records_from
 
-FACTORS = (10.0, 100.0)  # times the largest fitted run: what a planner asks first
 NEARLY = 0.05  # relative: a factor so near to what was asked is the same question
 JUST_BEYOND = 1.03  # where the drawn forecast begins; at 1 it would be inside the data
 CURVE_POINTS = 12  # of the drawn forecast, up to the larger factor; every sixth is a factor of ten
-
-Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a person asks of the runs besides: each is answered as its own verb answers it."""
-
-    targets: tuple[Targets, ...] = ()
-    """Runs to forecast, one entry a kind of target; budgets are split too, as `allocate` does."""
-    losses: tuple[float, ...] = ()
-    """Losses whose budget is wanted, as `budget_for_loss` gives it."""
-    metrics: tuple[str, ...] = ()
-    """Accuracies, error rates and the like, forecast within their range as `forecast_metric` does,
-    at the budgets and sizes of ``targets``; without any at 10 and 100 times the largest run."""
-    better: str | None = None
-    """Whether "higher" or "lower" of the metrics is better; None goes by their names."""
-    hardware: Hardware | None = None
-    """What the budgets of ``targets`` are spent on; without any 10 and 100 times the largest."""
-    inference_tokens: float = 0.0
-    """Tokens that are served out of those budgets, as `allocate` counts them."""
-    unique_tokens: float | None = None
-    """Distinct tokens that there are to train on."""
-
-    def __bool__(self) -> bool:
-        """Whether any question is asked that has an answer of its own."""
-        return bool(self.targets or self.losses or self.metrics)
-
-    @property
-    def budgets(self) -> tuple[float, ...]:
-        """The training budgets among the targets, FLOP."""
-        return tuple(
-            float(budget)
-            for targets in self.targets
-            if [*targets.columns] == ["train_flops"]
-            for budget in targets.columns["train_flops"]
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answers:
-    """The answers to what was asked; one that is missing has its refusal among the limits."""
-
-    forecasts: tuple[Forecast, ...] = ()
-    splits: tuple[OptimalSplit, ...] = ()
-    budgets: tuple[BudgetForLoss, ...] = ()
-    along: tuple[float, ...] = ()  # the x of forecasts that were asked for by x alone
-    metrics: tuple[MetricForecast, ...] = ()
-
-    @property
-    def targets(self) -> tuple[TargetForecast, ...]:
-        """Every run that was asked for, forecast."""
-        return tuple(target for made in self.forecasts for target in made.targets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +80,11 @@ class Findings:
     confidence_level: float
     seals: tuple[SealStanding, ...] = ()  # the record of sealed forecasts, of all sources
     answers: Answers | None = None  # to questions of the reader's own; None where none was asked
+    provisional: Provisional | None = None  # what is still open; None where all is measured
+    comparison: ArmComparison | None = None  # with another recipe, where that was asked
+    proposal: NextRuns | None = None  # what to run next, where that was asked
+    published: PublishedFindings | None = None  # findings of the literature on these runs
+    links: Mapping[str, str] = field(default_factory=dict)  # where runs are shown, by what they are
 
     def refusal(self, code: LimitCode) -> str | None:
         """Why the runs cannot answer the question of this code; None where they do."""
@@ -178,36 +140,28 @@ def gather_findings(
     with_backtest: bool = True,
     seals: tuple[SealStanding, ...] = (),
     asked: Asked | None = None,
+    heading_for: Mapping[str, float] | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> Findings:
     """Fit, forecast, backtest and check these runs.
 
     ``options`` hold for every forecast; their law "auto" fits the Chinchilla law and the power law
     of compute. Intervals are shown at ``confidence_level``, which joins the options' levels.
     ``sealed`` is a forecast of the held-out runs that was made before they were measured;
-    ``asked`` are questions of the reader's own, answered as their verbs answer them. Raises
-    RecordError where no run is usable, ForecastError where ``options`` hold a floor above losses.
+    ``asked`` are questions of the reader's own, answered as their verbs answer them;
+    ``heading_for`` losses that running runs are heading for, as `provisional` takes them; ``links``
+    addresses where runs are shown, by what is shown there. Raises RecordError where no run is
+    usable, ForecastError where ``options`` hold a floor above losses.
     """
     records = records_from(records)
     options = replace(options, confidence_levels=(*options.confidence_levels, confidence_level))
     column = options.x or "train_flops"
-    records.require(column)
-    ready = screen(records)
-    used = ready.with_values(column)
-    if not len(used):
-        raise RecordError(f"{records.source}: no usable run with {column} and a loss to report on")
-    options.require_floor_below(float(used.column("loss").min()), records.source)
-    questions = _Questions(
-        records=records,
-        ready=ready,
-        options=options,
-        largest=float(used.column(column).max()),
-        confidence_level=confidence_level,
-        bootstrap=bootstrap,
-    )
-    ask = (refusals := _Refusals(records.source)).ask
+    questions, used = _asked_of(records, column, options, confidence_level, bootstrap)
+    ask = (refusals := Refusals(records.source)).ask
     check = _checked(questions, sealed, refusals)
     laws = _fits(questions, refusals)
     splits, plan = _decision(questions, asked or Asked(), laws, refusals)
+    beside = _beside(questions, asked or Asked(), laws, heading_for or {}, refusals)
     return Findings(
         records=records,
         used=used,
@@ -222,36 +176,13 @@ def gather_findings(
         backtest=ask(questions.backtest, LimitCode.NO_BACKTEST) if with_backtest else None,
         curves=curves,
         health=ask(partial(ladder_health, records, curves), LimitCode.NO_HEALTH),
-        answers=_answers(asked, plan, records, options, refusals) if asked else None,
+        answers=answers_to(asked, plan, records, options, refusals) if asked else None,
         limits=tuple(refusals.limits),
         confidence_level=confidence_level,
         seals=seals,
+        links=links or {},
+        **beside,
     )
-
-
-class _Refusals:
-    """What could not be answered, and why."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.limits: list[Limit] = []
-        self.of_plan: list[Limit] = []  # told where the forecast of those budgets is not refused
-
-    def of_cost(self, asked: Asked, plan: BudgetPlan | None) -> None:
-        """That what budgets cost is not answered, where somebody gave a price or devices."""
-        refused = first_of(LimitCode.NO_SPLIT, self.limits)
-        if asked.hardware is not None and plan is None and refused is not None:
-            text = f"what budgets cost, which is told of their splits: {refused.text}"
-            self.limits.append(Limit(LimitCode.NO_ANSWER, text))
-
-    def ask(self, call: Callable[[], Answer], code: LimitCode, about: str = "") -> Answer | None:
-        """The answer; None where there is none, and then its reason is kept."""
-        try:
-            return call()
-        except ScalingError as error:
-            reason = str(error).removeprefix(f"{self.source}: ")  # the page names it once
-            self.limits.append(Limit(code, f"{about}: {reason}" if about else reason))
-            return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,8 +256,33 @@ class _Questions:
         return backtest(self.records, options=self.options)
 
 
+def _asked_of(
+    records: Records,
+    column: str,
+    options: ForecastOptions,
+    confidence_level: float,
+    bootstrap: int,
+) -> tuple[_Questions, Records]:
+    """What is asked of the runs, and those of them that fits may use."""
+    records.require(column)
+    ready = screen(records)
+    used = ready.with_values(column)
+    if not len(used):
+        raise RecordError(f"{records.source}: no usable run with {column} and a loss to report on")
+    options.require_floor_below(float(used.column("loss").min()), records.source)
+    questions = _Questions(
+        records=records,
+        ready=ready,
+        options=options,
+        largest=float(used.column(column).max()),
+        confidence_level=confidence_level,
+        bootstrap=bootstrap,
+    )
+    return questions, used
+
+
 def _checked(
-    questions: _Questions, sealed: Forecast | None, refusals: _Refusals
+    questions: _Questions, sealed: Forecast | None, refusals: Refusals
 ) -> HeldOutCheck | None:
     """The held-out check, if a run is held out."""
     if not len(held_out_runs(questions.records)):
@@ -335,7 +291,7 @@ def _checked(
 
 
 def _decision(
-    questions: _Questions, asked: Asked, laws: tuple[Fit, ...], refusals: _Refusals
+    questions: _Questions, asked: Asked, laws: tuple[Fit, ...], refusals: Refusals
 ) -> tuple[tuple[OptimalSplit, ...], BudgetPlan | None]:
     """The split of each factor, and the plan of the budgets asked for, or else of each factor."""
     planned = partial(questions.plan, asked, laws)
@@ -347,13 +303,13 @@ def _decision(
     if splits is None:  # the page says so already
         refusals.of_cost(asked, None)
         return (), None
-    own = _Refusals(questions.records.source)
+    own = Refusals(questions.records.source)
     plan = own.ask(planned, LimitCode.NO_ANSWER, "the split of the budgets asked for")
     refusals.of_plan = own.limits
     return splits, plan
 
 
-def _fits(questions: _Questions, refusals: _Refusals) -> tuple[Fit, ...]:
+def _fits(questions: _Questions, refusals: Refusals) -> tuple[Fit, ...]:
     """The laws that can be fitted."""
     fits = (
         refusals.ask(partial(questions.fit, law), LimitCode.NO_FIT, f"the law {law.name}")
@@ -369,62 +325,31 @@ def _laws_to_fit(options: ForecastOptions) -> tuple[type[Law], ...]:
     return (PowerLaw,) if options.x is not None else (PowerLaw, Chinchilla)
 
 
-def _answers(
+def _beside(
+    questions: _Questions,
     asked: Asked,
-    plan: BudgetPlan | None,
-    records: Records,
-    options: ForecastOptions,
-    refusals: _Refusals,
-) -> Answers:
-    """What was asked, each by the call of its own verb; refusals join the limits. Budgets are split
-    as the plan has it."""
-    ask = refusals.ask
-    forecasts: list[Forecast] = []
-    along: list[float] = []
-    for targets in asked.targets:
-        names = [*targets.columns]
-        made = ask(
-            partial(forecast, records, targets, options=options),
-            LimitCode.NO_ANSWER,
-            f"the forecast at the {' and '.join(names)} asked for",
-        )
-        forecasts += [made] if made else []
-        if made and names == ["train_flops"]:
-            refusals.limits += refusals.of_plan
-        if made and names == [options.x or "train_flops"]:
-            along += map(float, targets.columns[names[0]])
-    budgets = [
-        ask(
-            partial(budget_for_loss, records, loss, options=options),
-            LimitCode.NO_ANSWER,
-            f"the budget for a loss of {loss:g}",
-        )
-        for loss in asked.losses
-    ]
-    return Answers(
-        metrics=_metrics(asked, records, options, refusals),
-        forecasts=tuple(forecasts),
-        splits=plan.splits if plan and asked.budgets else (),
-        along=tuple(along),
-        budgets=tuple(budget for budget in budgets if budget is not None),
+    laws: tuple[Fit, ...],
+    heading_for: Mapping[str, float],
+    refusals: Refusals,
+) -> dict[str, Any]:
+    """What is open, another recipe, further runs, and findings of the literature, as fields."""
+    records, options, ask = questions.records, questions.options, refusals.ask
+    along_compute = questions.options.x in (None, "train_flops")
+    open_cells: Provisional | None = None
+    if along_compute and not records.is_finished.all():
+        target = max(asked.budgets, default=FACTORS[0] * questions.largest)
+        open_cells = provisional(records, target, heading_for=heading_for, options=options)
+    surface = next((law for law in laws if isinstance(law.law, Chinchilla)), None)
+    checked = partial(
+        published_findings,
+        records,
+        law=surface,
+        confidence_level=questions.confidence_level,
+        seed=options.seed,
     )
-
-
-def _metrics(
-    asked: Asked, records: Records, options: ForecastOptions, refusals: _Refusals
-) -> tuple[MetricForecast, ...]:
-    """The metrics that were asked for, at each kind of target that they are forecast at."""
-    kinds = [one for one in asked.targets if set(one.columns) in METRIC_TARGETS]
-    if asked.metrics and not kinds and "train_flops" in records:
-        largest = float(np.nanmax(records.finished.column("train_flops")))
-        kinds = [Targets.flops(*(factor * largest for factor in FACTORS))]
-    found = [
-        refusals.ask(
-            partial(forecast_metric, records, name, targets, better=asked.better, options=options),
-            LimitCode.NO_ANSWER,
-            f"the forecast of {name}",
-        )
-        for name in asked.metrics
-        for targets in kinds
-    ]
-    return tuple(one for one in found if one is not None)
+    return {
+        "provisional": open_cells or None,
+        "comparison": comparison_with(asked, records, options, refusals),
+        "proposal": proposal_for(asked, records, questions.largest, options, refusals),
+        "published": ask(checked, LimitCode.NO_FINDINGS) if along_compute else None,
+    }

@@ -11,7 +11,8 @@ from analysis.evaluation.verdicts import SealStanding, record_line
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.result import TargetForecast
 from analysis.intervals import LEVEL, in_decimals, interval_at
-from analysis.report.findings import FACTORS, Findings, gather_findings
+from analysis.report.asked import FACTORS
+from analysis.report.findings import Findings, gather_findings
 from analysis.report.tables import NO_INTERVAL, constants_table
 from analysis.report.write import write_report
 from analysis.text.numbers import factor_in_words

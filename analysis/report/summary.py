@@ -10,8 +10,10 @@ from analysis.decisions.budget_for_loss import BudgetForLoss
 from analysis.evaluation.backtest import SCORED_LEVEL, Backtest
 from analysis.forecasting.result import TargetForecast
 from analysis.intervals import Interval, interval_at, telling_digits
+from analysis.report.asked import FACTORS
+from analysis.report.beside import told_beside
 from analysis.report.decision import decision_sentences
-from analysis.report.findings import FACTORS, Findings
+from analysis.report.findings import Findings
 from analysis.text.forecasting import forecast_sentence
 from analysis.text.numbers import (
     count_in_words,
@@ -45,8 +47,9 @@ class Statement:
 
 def summarise(findings: Findings) -> tuple[Statement, ...]:
     """What was run, what the law says, what more compute would reach, how far to trust it."""
-    told = [*_what_was_asked(findings), *_what_is_decided(findings), _what_was_run(findings)]
-    told += _what_the_law_says(findings)
+    told = [*_what_was_asked(findings), *_what_is_decided(findings)]
+    told += [Statement(heading=heading, text=text) for heading, text in told_beside(findings)]
+    told += [_what_was_run(findings), *_what_the_law_says(findings)]
     told += _what_more_would_reach(findings) + _how_to_split(findings) + _held_out(findings)
     return (*told, *_trust(findings))
 

@@ -11,7 +11,8 @@ from analysis.evaluation.backtest import SCORED_LEVEL
 from analysis.fitting.result import Fit
 from analysis.forecasting.result import TargetForecast
 from analysis.intervals import Interval, in_decimals, interval_at, telling_digits
-from analysis.report.findings import FACTORS, Findings
+from analysis.report.asked import FACTORS
+from analysis.report.findings import Findings
 from analysis.report.formula import constant_name
 from analysis.report.summary import (
     NOT_SUPPORTED,

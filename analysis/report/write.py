@@ -12,12 +12,14 @@ from markupsafe import Markup
 
 from analysis.evaluation.verdicts import record_line, unproved
 from analysis.report import decision_tables, metrics, state_tables, tables
+from analysis.report.asked import FACTORS
 from analysis.report.figures import draw_figures
-from analysis.report.findings import FACTORS, Findings
+from analysis.report.findings import Findings
 from analysis.report.forms.document import report_json
 from analysis.report.forms.markdown import report_markdown
 from analysis.report.forms.pdf import pdf_of
 from analysis.report.formula import formula_in_html
+from analysis.report.parts import parts_of
 from analysis.report.references import references_for
 from analysis.report.sampled import Verbatim, sampled
 from analysis.report.summary import summarise, x_noun
@@ -97,6 +99,7 @@ def render_report(
         state_tables=state_tables,
         decision_tables=decision_tables,
         metrics=metrics,
+        parts=parts_of(findings),
         pictures=draw_figures(findings),
         references=references_for(findings),
         factors=[f"{factor:g}\u00d7" for factor in FACTORS],

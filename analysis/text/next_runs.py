@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
-from analysis.decisions.next_runs import NextRuns, Width
-from analysis.decisions.proposal_check import ProposalCheck
+from analysis.decisions.further_runs.next_runs import NextRuns, Width
+from analysis.decisions.further_runs.proposal_check import ProposalCheck
+from analysis.decisions.further_runs.provisional import OpenCell, Provisional
+from analysis.intervals import in_decimals
 from analysis.text.numbers import percent_in_words
 from scaling.display import Block, Section, Table, answer_alone, as_text
 from scaling.limits import texts
@@ -120,4 +122,50 @@ def proposal_check_blocks(found: ProposalCheck) -> list[Block]:
         told,
         *held,
         Section("limits", texts(found.limits)),
+    ]
+
+
+def provisional_blocks(found: Provisional) -> list[Block]:
+    """The cells that would change an answer, and by how much."""
+    if not found:
+        return ["nothing is open: every run came to its end"]
+    sized = any(cell.params is not None for cell in found.cells)
+    is_heading = any(cell.heading_for is not None for cell in found.cells)
+    header = ["open cell FLOP", *(["params", "tokens"] if sized else []), "runs", "measured"]
+    header += ["loss expected", "90%", "moves it by"]
+    header += ["heading for", "then"] * is_heading
+    rows = [_open_cells(cell, found.aim, sized, is_heading) for cell in found.cells]
+    return [provisional_line(found), Table(header, rows), Section("limits", texts(found.limits))]
+
+
+def provisional_line(found: Provisional) -> str:
+    """What would move, and how far all open cells together would move it."""
+    what = "loss" if found.aim == "loss" else "best size"
+    if found.target_flops is None or found.together is None:
+        return f"provisional: the {what} may change with {counted(len(found.cells), 'open cell')}"
+    now = "" if found.now is None else f" of {found.now:.4g}"
+    return (
+        f"provisional: the {what}{now} at {found.target_flops:.3g} FLOP would move by up to "
+        f"{percent_in_words(100 * found.together)} with {counted(len(found.cells), 'open cell')} "
+        "measured (nine times in ten)"
+    )
+
+
+def _open_cells(cell: OpenCell, aim: str, sized: bool, is_heading: bool) -> list[str]:
+    sizes = ["-" if v is None else f"{v:.3g}" for v in (cell.params, cell.tokens)]
+    runs = ", ".join(f"{count} {state}" for state, count in cell.states.items())
+    expected = ["-", "-"]
+    if cell.predicted is not None and cell.interval is not None:
+        told = in_decimals(cell.predicted, cell.interval, 3)
+        expected = [told[0], f"[{told[1]}, {told[2]}]"]
+    moves = "-" if cell.moves is None else percent_in_words(100 * cell.moves)
+    ends = ["-" if v is None else f"{v:.4g}" for v in (cell.heading_for, cell.would_be)]
+    return [
+        f"{cell.train_flops:.3g}",
+        *(sizes if sized else []),
+        runs,
+        str(cell.measured),
+        *expected,
+        moves,
+        *(ends if is_heading else []),
     ]

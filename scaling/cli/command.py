@@ -195,6 +195,7 @@ VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[options.Options, .
         question_options.law("auto"),
         question_options.questions,
         question_options.paying,
+        question_options.beside,
         question_options.title,
         question_options.samples,
         _PAGE,

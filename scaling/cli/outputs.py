@@ -14,6 +14,7 @@ from scaling.tables.notes import notes_beside, plain
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from analysis.decisions.further_runs.provisional import Provisional
     from scaling.limits import Limit
     from scaling.references import References
     from scaling.tables.notes import Note
@@ -63,13 +64,24 @@ def _with_notes(document: str, arguments: Arguments) -> str:
     of a verb that reads several keep their own."""
     notes: Sequence[Note] = getattr(arguments, "notes", ())
     references: References | None = getattr(arguments, "references", None)
+    found: Provisional | None = getattr(arguments, "provisional", None)
     answered = json.loads(document)
     told = [{"code": note.code.value, "text": note.text} for note in notes]
     for one in answered if isinstance(answered, list) else [answered]:
         one["notes"] = told or one.get("notes", [])
         if references is not None and references.lines:
             one["reference_lines"] = [line.to_dict() for line in references.lines]
+        if found is not None:
+            one["provisional"] = json.loads(found.to_json())
+            first = one["provisional"]["limits"][:1]
+            one["limits"] = [*one.get("limits", []), *first]
     return indented(answered)
+
+
+def _provisional_text(arguments: Arguments) -> str:
+    """The cells that would change the answer, after a gap; nothing where all are measured."""
+    found: Provisional | None = getattr(arguments, "provisional", None)
+    return "" if found is None else f"\n\n{found.to_text()}"
 
 
 def indented(value: Any, depth: int = 1) -> str:
@@ -142,8 +154,9 @@ def show(
     if arguments.json:
         put(_with_notes(document if isinstance(document, str) else document(), arguments))
         return
+    open_ones = _provisional_text(arguments)
     if arguments.quiet:
-        put(text())
+        put(f"{text()}{open_ones}")
         return
     further = f"\n{as_text([beside])}" if beside and beside.sentences else ""
-    put(f"{text()}{further}{_notes_text(arguments, limits)}")
+    put(f"{text()}{further}{open_ones}{_notes_text(arguments, limits)}")

@@ -204,6 +204,24 @@ def figure(command: argparse.ArgumentParser) -> None:
     command.add_argument("--figure", metavar="FILE", type=file_ending(*endings), help=text)
 
 
+def beside(command: argparse.ArgumentParser) -> None:
+    """What else a report holds beside the forecast."""
+    command.add_argument(
+        "--against",
+        metavar="SOURCE",
+        help="runs of another recipe: which is better, by how much compute, how surely, as "
+        "`scaling compare` says",
+    )
+    command.add_argument(
+        "--next",
+        metavar="B",
+        type=budget,
+        help="FLOP, or times the largest run's (10x), for further runs: which would narrow the "
+        "forecast at the largest --flops (or ten times the largest run) most, as `scaling next` "
+        "says",
+    )
+
+
 def title(command: argparse.ArgumentParser) -> None:
     """What a page is called."""
     command.add_argument("--title", metavar="TEXT", help="the title of the page, if not ours")

@@ -8,10 +8,13 @@ from contextlib import suppress
 
 import yaml
 
+from scaling.bounded_yaml import load_yaml
 from scaling.errors import StoreError
 from scaling.store.run_store import RunStore
 from scaling.store.sweep_page import REPORT, SweepPage
 from scaling.words import counted
+from sweeps.config.sweep import SweepConfig
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.models.family import blocks_said
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
@@ -56,6 +59,14 @@ def show_plan(plan: SweepPlan, store: RunStore) -> None:
     except StoreError as error:
         warnings.warn(str(error), stacklevel=1)
     page.describe(description(plan, page), _ABOUT)
+
+
+def kept_config(store: RunStore) -> SweepConfig | None:
+    """The config that a sweep was last run with, as it is kept with the sweep's own run; None where
+    none is. Raises ConfigError for one that this version does not read."""
+    page = store.page()
+    text = "" if page is None else page.read_file(_CONFIG)
+    return config_from_mapping(load_yaml(text)) if text else None
 
 
 def description(plan: SweepPlan, page: SweepPage) -> str:

@@ -184,6 +184,8 @@ def answers(ladder):
         "HeldOutCheck": analysis.check_held_out(ladder, options=few),
         "Allocation": analysis.allocate(ladder, [3e20, 1e25], options=few),
         "ArmComparison": analysis.compare(ladder, ladder, 3e20, 1e25, options=few),
+        "PublishedFindings": analysis.published_findings(ladder),
+        "Provisional": analysis.provisional(ladder, 1e21, options=few),
         "BudgetPlan": analysis.plan_budgets(ladder, [3e20, 1e25], options=few),
         "BudgetForLoss": analysis.budget_for_loss(ladder, 2.2, options=few),
         "SealStanding": analysis.standing_of(analysis.seal_forecast(made, "bet", ladder), ladder),

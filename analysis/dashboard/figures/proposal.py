@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from analysis.dashboard import charts
 from analysis.dashboard.figures.loss import MANY_POINTS, about_runs
 from analysis.dashboard.figures.ticks import fit_ticks
-from analysis.decisions.next_runs import NextRuns
+from analysis.decisions.further_runs.next_runs import NextRuns
 from analysis.text.numbers import count_in_words, flops_in_words, percent_in_words
 from analysis.tuning.screening import screen
 from scaling.records import Records

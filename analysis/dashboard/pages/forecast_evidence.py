@@ -18,7 +18,8 @@ from analysis.forecasting.options import ForecastOptions
 from analysis.forecasting.result import TargetForecast
 from analysis.forecasting.targets import Targets
 from analysis.plots.backtest import plot_backtest_errors
-from analysis.report.findings import Asked, gather_findings
+from analysis.report.asked import Asked
+from analysis.report.findings import gather_findings
 from analysis.report.tables import constants_table
 from analysis.report.write import render_report
 from analysis.text.numbers import in_print

@@ -11,7 +11,7 @@ from analysis.dashboard.heading import heading
 from analysis.dashboard.page import Page
 from analysis.dashboard.state import choice_field, choose, flag_field
 from analysis.dashboard.words import facts, plain
-from analysis.decisions.next_runs import NextRuns, next_runs
+from analysis.decisions.further_runs.next_runs import NextRuns, next_runs
 from analysis.report.summary import x_in_words
 from analysis.text.next_runs import next_runs_blocks, width_in_words
 from analysis.text.numbers import flops_in_words, percent_in_words

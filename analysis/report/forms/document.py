@@ -28,6 +28,12 @@ def report_json(findings: Findings, title: str) -> str:
         "backtest": plain_values(findings.backtest),
         "laws": [plain_values(law.to_dict()) for law in findings.laws],
         "health": plain_values(findings.health),
+        "provisional": plain_values(findings.provisional),
+        "comparison": _comparison(findings),
+        "next": plain_values(findings.proposal),
+        "published_findings": plain_values(findings.published),
+        "seals": plain_values(findings.seals),
+        "links": plain_values(findings.links),
         "limits": plain_values(findings.limits),
         "notes": [{"code": note.code.value, "text": note.text} for note in records.told],
     }
@@ -38,3 +44,11 @@ def report_json(findings: Findings, title: str) -> str:
             "metrics": plain_values(answers.metrics),
         }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def _comparison(findings: Findings) -> Any:
+    """The other recipe, and whether to promote it, as `scaling compare --gate` writes it."""
+    found = findings.comparison
+    if found is None:
+        return None
+    return {**plain_values(found), "gate": plain_values(found.verdict())}

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from analysis.report import decision_tables, metrics, state_tables, tables
 from analysis.report.findings import Findings
+from analysis.report.parts import Part, parts_of
 from analysis.report.references import references_for
 from analysis.report.summary import summarise
 from analysis.report.tables import Table
@@ -33,6 +34,8 @@ def report_markdown(findings: Findings, title: str) -> str:
     for heading, table in report_tables(findings):
         if table.rows or table.note:
             lines += ["", f"## {escaped(heading)}", "", *_table_lines(table)]
+    for part in parts_of(findings):
+        lines += ["", f"## {escaped(part.heading)}", *_piece_lines(part)]
     told = [*texts(findings.limits), *(note.text for note in records.told)]
     if told:
         lines += ["", "## Limits", "", *(f"- {escaped(in_print(text))}." for text in told)]
@@ -67,6 +70,18 @@ def report_tables(findings: Findings) -> Iterator[tuple[str, Table]]:
     yield "Compute-optimal size and tokens", tables.splits_table(findings)
     yield "By simpler approaches", decision_tables.approaches_table(plan)
     yield "Rolling-origin backtest of this ladder", tables.backtest_table(findings)
+
+
+def _piece_lines(part: Part) -> Iterator[str]:
+    for piece in part.pieces:
+        yield ""
+        if isinstance(piece, str):
+            yield escaped(piece)
+        elif isinstance(piece, Table):
+            yield from _table_lines(piece)
+        else:
+            yield from (f"**{escaped(piece.title)}**", "") if piece.title else ()
+            yield from (f"- {escaped(sentence)}." for sentence in piece.sentences)
 
 
 def escaped(text: str) -> str:

@@ -1,8 +1,8 @@
 """The report as PDF, for the file that is kept: the page as its print style lays it out."""
 
 import logging
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from scaling.errors import ConfigError
 
@@ -39,7 +39,7 @@ def pdf_of(page: str) -> bytes:
 
 @contextmanager
 def _unheard(*names: str) -> Iterator[None]:
-    """Without what these libraries log: rules of the style that only screens know, fonts' tables."""
+    """Without what these libraries log: rules that only screens know, tables of fonts."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

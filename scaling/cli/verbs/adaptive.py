@@ -14,7 +14,7 @@ from scaling.errors import ConfigError, ForecastError
 from scaling.words import counted
 
 if TYPE_CHECKING:
-    from analysis.decisions.next_runs import NextRuns
+    from analysis.decisions.further_runs.next_runs import NextRuns
     from scaling.display import Block
     from scaling.records import Records
     from sweeps.config.sweep import SweepConfig
@@ -69,7 +69,7 @@ def grown(arguments: Arguments, config: "SweepConfig") -> Growth:
     A round trains the cheaper half of what is proposed, so that the dearest run is decided last. A
     call after a crash takes up the finished runs and chooses as the first did.
     """
-    from analysis.decisions.next_runs import answer_now, to_train_now
+    from analysis.decisions.further_runs.next_runs import answer_now, to_train_now
     from scaling.display import Table
 
     if arguments.budget is None:
@@ -147,7 +147,7 @@ def _chosen(
     config: "SweepConfig", records: "Records", target: float, left: float
 ) -> "tuple[Offer, NextRuns] | str":
     """What to train next; or why nothing."""
-    from analysis.decisions.next_runs import next_runs
+    from analysis.decisions.further_runs.next_runs import next_runs
 
     try:
         offer = Offer(config, left)

@@ -20,6 +20,7 @@ from scaling.cli.inputs import (
     targets_asked,
     unfiltered,
 )
+from scaling.cli.open_cells import open_cells
 from scaling.cli.outlooks import log_forecast
 from scaling.cli.outputs import answer, held_against, put, save, save_table, say, show
 from scaling.cli.verbs.discover import answer_in_any_inputs
@@ -67,6 +68,7 @@ def fit(arguments: Arguments) -> None:
         seed=arguments.seed,
         card=bool(arguments.card or arguments.json or arguments.output),
     )
+    open_cells(arguments, records)
     if arguments.output:  # with the bootstrap draws, so that it can be loaded again
         save(fitted.to_json(), arguments)
     checks = (
@@ -130,6 +132,8 @@ def forecast(arguments: Arguments) -> None:
             where=arguments.where,
         )
     beside = held_against(arguments)
+    compute = (target.at.get("train_flops") for target in answered.targets)
+    open_cells(arguments, records, options, at=[one for one in compute if one is not None])
     answer(
         answered.to_json(),
         lambda: forecast_text(answered, alone=arguments.quiet),
@@ -163,6 +167,7 @@ def allocate(arguments: Arguments) -> None:
         "unique_tokens": arguments.unique_tokens,
         "options": options,
     }
+    open_cells(arguments, records, options, at=arguments.flops or (), aim="allocation")
     if hardware is not None or arguments.approaches:
         besides |= {"hardware": hardware, "approaches": arguments.approaches}
         plan = plan_budgets(records, *(arguments.flops or ()), **besides)
@@ -339,6 +344,7 @@ def _budgets_for_losses(arguments: Arguments) -> None:
 
     records, options = load_to_forecast(arguments)
     budgets = [budget_for_loss(records, loss, options=options) for loss in arguments.target_loss]
+    open_cells(arguments, records, options)
     limits = [limit for budget in budgets for limit in budget.limits]
     answer(results_json(budgets), lambda: budgets_text(budgets), arguments, limits)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from scaling.cli.budgets import budget, in_flops
 from scaling.cli.inputs import load_to_forecast
 from scaling.cli.outputs import answer, save, say, show, write
-from scaling.errors import ConfigError
+from scaling.errors import ConfigError, StoreError
 from scaling.words import counted
 
 if TYPE_CHECKING:
-    from analysis.decisions.next_runs import NextRuns
-    from analysis.decisions.runs_on_offer import RunOnOffer
+    from analysis.decisions.further_runs.next_runs import NextRuns
+    from analysis.decisions.further_runs.runs_on_offer import RunOnOffer
     from sweeps.config.sweep import SweepConfig
     from sweeps.planning.buildable import BuildableRun
     from sweeps.planning.plan import SweepPlan
@@ -42,7 +42,7 @@ def asking(command: argparse.ArgumentParser) -> None:
         "--config",
         metavar="CONFIG",
         help="the sweep's YAML file: choose runs that its recipe builds, and with -o FILE.yaml "
-        "write the config that trains them",
+        "write the config that trains them (default: of mlflow: sources the one in the store)",
     )
     command.add_argument(
         "--proposal",
@@ -53,7 +53,7 @@ def asking(command: argparse.ArgumentParser) -> None:
 
 def next_(arguments: Arguments) -> None:
     """Say which runs would most narrow a forecast of SOURCE within a budget, and by how much."""
-    from analysis.decisions.next_runs import next_runs
+    from analysis.decisions.further_runs.next_runs import next_runs
     from analysis.text.next_runs import next_runs_text
 
     if arguments.proposal:
@@ -66,14 +66,15 @@ def next_(arguments: Arguments) -> None:
         if value is None:
             raise ConfigError(f"nothing to choose by; give {flag}")
     written = (arguments.output or "").endswith((".yaml", ".yml"))
-    if written and not arguments.config:
+    config = arguments.config or config_in_store(arguments.source)
+    if written and not config:
         raise ConfigError(
             f"-o {arguments.output}: a config is written from the sweep's own; name it with "
             "--config, or write the proposal as .json"
         )
     records, options = load_to_forecast(arguments)
     target, spend = in_flops([arguments.target_flops, arguments.budget], records)
-    sweep = Offer(arguments.config, spend) if arguments.config else None
+    sweep = Offer(config, spend) if config else None
     found = next_runs(
         records,
         target,
@@ -101,9 +102,27 @@ def next_(arguments: Arguments) -> None:
         say(f"config: {arguments.output}; next: scaling run {arguments.output}")
 
 
+def config_in_store(source: str) -> "SweepConfig | None":
+    """The config that an mlflow: source was last run with, which is said; None where the store has
+    none that can be read, and for tables."""
+    if not source.startswith("mlflow:"):
+        return None
+    from scaling.store.run_store import RunStore
+    from sweeps.running.page import kept_config
+
+    try:
+        found = kept_config(RunStore.find(source.removeprefix("mlflow:")))
+    except (ConfigError, StoreError) as error:
+        say(f"scaling: the sweep's own config is not used: {error}")
+        return None
+    if found is not None:
+        say(f"runs are chosen among those that the recipe of {source} builds, by its own config")
+    return found
+
+
 def _check(arguments: Arguments) -> None:
     """What came of a proposal."""
-    from analysis.decisions.proposal_check import check_proposal
+    from analysis.decisions.further_runs.proposal_check import check_proposal
     from analysis.text.next_runs import proposal_check_text
 
     for flag in ("target_flops", "budget", "config"):
@@ -123,7 +142,7 @@ def _check(arguments: Arguments) -> None:
 
 def read_proposal(path: str) -> "NextRuns":
     """The proposal in a JSON document, or in the config that was written of it."""
-    from analysis.decisions.next_runs import NextRuns
+    from analysis.decisions.further_runs.next_runs import NextRuns
 
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -157,7 +176,7 @@ class Offer:
     @property
     def offer(self) -> "tuple[RunOnOffer, ...]":
         """The runs with what each costs."""
-        from analysis.decisions.runs_on_offer import RunOnOffer
+        from analysis.decisions.further_runs.runs_on_offer import RunOnOffer
 
         return tuple(
             RunOnOffer(

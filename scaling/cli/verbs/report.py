@@ -3,13 +3,22 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from scaling.cli.budgets import asked_hardware
-from scaling.cli.inputs import curves_of, load, load_to_forecast, require_pairs, targets_asked
+from scaling.cli.budgets import asked_hardware, in_flops
+from scaling.cli.inputs import (
+    curves_of,
+    load,
+    load_to_forecast,
+    reading,
+    require_pairs,
+    targets_asked,
+)
+from scaling.cli.open_cells import heading_for
 from scaling.cli.outlooks import judge_of, log_forecast
 from scaling.cli.outputs import put, say, tell
 from scaling.cli.verbs import adaptive
+from scaling.cli.verbs.next_runs import Offer, config_in_store
 from scaling.cli.verbs.seals import seal, seals_to_report
 from scaling.cli.verbs.studies import STUDIES
 from scaling.cli.verbs.sweep import may_spend, open_store, say_how_to_open, with_cost_left
@@ -19,6 +28,7 @@ from scaling.limits import LimitCode, texts
 from scaling.names import checked_name
 
 if TYPE_CHECKING:
+    from scaling.records import Records
     from scaling.store.run_store import RunStore
     from sweeps.config.sweep import SweepConfig
     from sweeps.planning.plan import SweepPlan
@@ -46,6 +56,7 @@ def report(arguments: Arguments) -> None:
     if hardware is not None:
         require_speed(records, hardware)
     asked = Asked(
+        **_beside(arguments, records),
         hardware=hardware,
         inference_tokens=arguments.inference_tokens,
         unique_tokens=arguments.unique_tokens,
@@ -61,6 +72,8 @@ def report(arguments: Arguments) -> None:
         curves=curves_of(arguments.source),
         seals=seals_to_report(),
         asked=asked,
+        links=_links(arguments.source, arguments.against),
+        heading_for=heading_for(arguments.source) if not records.is_finished.all() else None,
     )
     path = write_report(findings, arguments.output, title=arguments.title, samples=samples)
     say(f"report: {path}")
@@ -71,6 +84,36 @@ def report(arguments: Arguments) -> None:
         say(f"not answered: {text}")
     tell(by_loss, left_out)
     log_forecast(arguments.source)
+
+
+def _links(*sources: str | None) -> dict[str, str]:
+    """Where MLflow shows the runs of each sweep among these."""
+    from scaling.store.run_store import RunStore
+
+    found = {}
+    for source in sources:
+        if source is not None and source.startswith("mlflow:"):
+            page = RunStore.find(source.removeprefix("mlflow:")).page()
+            if page is not None:
+                found[source] = page.how_to_open().splitlines()[-1]
+    return found
+
+
+def _beside(arguments: Arguments, records: "Records") -> dict[str, Any]:
+    """The other recipe's runs, read as these are, and what further runs may cost, with those that
+    the sweep's own recipe builds: questions of the report."""
+    from scaling.sources import records_from
+
+    asked: dict[str, Any] = {}
+    if arguments.against is not None:
+        how = reading(arguments)
+        asked["against"] = records_from(arguments.against, where=arguments.where, reading=how)
+    if arguments.next is not None:
+        (asked["next_budget"],) = in_flops([arguments.next], records)
+        if (config := config_in_store(arguments.source)) is not None:
+            sweep = Offer(config, asked["next_budget"])
+            asked |= {"offer": sweep.offer, "checks_flops": sweep.checks_flops}
+    return asked
 
 
 def _metrics_beside_the_loss(arguments: Arguments) -> tuple[tuple[str, ...], Arguments]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from analysis.decisions.next_runs import NextRuns
+from analysis.decisions.further_runs.next_runs import NextRuns
 from scaling.cli.verbs.dashboard import offer_of
 from scaling.cli.verbs.next_runs import Offer
 from scaling.errors import ConfigError

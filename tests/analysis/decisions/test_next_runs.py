@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.decisions.next_runs import NextRuns, next_runs, to_train_now
-from analysis.decisions.proposal_check import check_proposal
-from analysis.decisions.run_design import MISFIT, Choices
-from analysis.decisions.runs_on_offer import RunOnOffer
+from analysis.decisions.further_runs.next_runs import NextRuns, next_runs, to_train_now
+from analysis.decisions.further_runs.proposal_check import check_proposal
+from analysis.decisions.further_runs.run_design import MISFIT, Choices
+from analysis.decisions.further_runs.runs_on_offer import RunOnOffer
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.targets import Targets
 from scaling.errors import ForecastError

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -74,6 +75,7 @@ def config(tmp_path, name, recipe, **changed):
             "workers": 1,
             "device": "cpu",
             "checkpoints": {"folder": str(tmp_path / "checkpoints")},
+            "policy": {"held_out_first": "held_out" in changed},
         },
         **changed,
     }
@@ -85,8 +87,9 @@ def config(tmp_path, name, recipe, **changed):
 @pytest.mark.slow
 @pytest.mark.usefixtures("tracking_uri")
 def test_a_study_of_two_recipes_trains_both_and_compares_them(tmp_path, capsys):
-    one = config(tmp_path, "one", "cpt-adamw-tiny/1")
-    two = config(tmp_path, "two", "cpt-adamw-tiny/2")
+    hidden = {"held_out": [{"width": 24, "flops": 8e8}]}  # a config as it is shipped: left out
+    one = config(tmp_path, "one", "cpt-adamw-tiny/1", **hidden)
+    two = config(tmp_path, "two", "cpt-adamw-tiny/2", **hidden)
     folder = tmp_path / "ab"
     assert main(["study", "ab", "--a", one, "--b", two, "-o", str(folder)]) == 0
     out = capsys.readouterr().out
@@ -111,3 +114,12 @@ def test_a_study_of_two_recipes_refuses_what_it_cannot_compare(tmp_path, capsys)
         assert said in line
     assert main(["study", one, "--a", one]) == 2
     assert "study ab" in capsys.readouterr().err
+
+
+def test_a_unit_that_one_table_states_and_the_other_names_its_column_by_is_one_unit(arms, tmp_path):
+    stated = tmp_path / "stated.csv"
+    table = pd.read_csv(arms[1]).drop(columns="loss_kind", errors="ignore")
+    table.assign(loss_kind="nats_per_token").to_csv(stated, index=False)
+    assert main(["compare", arms[0], str(stated), "--flops", "1e19"]) == 0
+    table.assign(loss_kind="bits_per_byte").to_csv(stated, index=False)
+    assert main(["compare", arms[0], str(stated), "--flops", "1e19"]) == 2

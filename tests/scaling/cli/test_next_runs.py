@@ -89,3 +89,27 @@ def test_mistakes_are_one_line(refusal, tmp_path):
     assert "buy no run" in refusal(*few)
     assert "cannot be read" in refusal("next", TABLE, "--proposal", str(tmp_path / "none.json"))
     assert "has its own" in refusal("next", TABLE, "--proposal", "x.json", "--budget", "1e12")
+
+
+def test_a_law_of_another_column_is_refused_for_what_it_is(refusal):
+    said = refusal(*ASKED, "--law", "L = c + a*params^-b")
+    assert "asked along compute" in said and "reads params alone" in said
+
+
+@pytest.mark.usefixtures("tracking_uri")
+def test_of_a_sweep_in_the_store_its_own_config_is_taken(capsys, tmp_path):
+    from scaling.store.run_store import RunStore
+    from sweeps.running.page import kept_config, show_plan
+
+    plan = plan_sweep(load_config("quickstart"))
+    store = RunStore.open(plan.name).with_parent({"sweep": plan.name})
+    show_plan(plan, store)
+    kept = kept_config(store)
+    assert kept is not None and plan_sweep(kept).runs == plan.runs
+    assert main(["import", TABLE, "--sweep", plan.name]) == 0
+    path = tmp_path / "next.yaml"
+    asked = ["next", f"mlflow:{plan.name}", *ASKED[2:], "-o", str(path)]
+    assert main(asked) == 0
+    assert "by its own config" in capsys.readouterr().err
+    known = {run.run_id for run in plan.runs}
+    assert known < {run.run_id for run in plan_sweep(load_config(path)).runs}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.decisions.run_design import Choices
+from analysis.decisions.further_runs.run_design import Choices
 from analysis.forecasting.forecaster import Forecaster
 from analysis.forecasting.ladder import Ladder
 from scaling.arrays import FloatArray

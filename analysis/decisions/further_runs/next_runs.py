@@ -1,7 +1,6 @@
 """What to run next: the runs that most narrow a forecast, or the best split, within a budget.
 
-`analysis.decisions.run_design` says by how much which runs do; `proposal_check` afterwards whether
-they did.
+`run_design` says by how much which runs do; `proposal_check` afterwards whether they did.
 """
 
 import json
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from analysis.decisions.optimal_split import allocate
-from analysis.decisions.run_design import (
+from analysis.decisions.further_runs.run_design import (
     LAWS,
     LEAST_GAIN,
     MISFIT,
@@ -21,7 +19,8 @@ from analysis.decisions.run_design import (
     design,
     with_checks,
 )
-from analysis.decisions.runs_on_offer import RunOnOffer, as_choices, offer_of_table
+from analysis.decisions.further_runs.runs_on_offer import RunOnOffer, as_choices, offer_of_table
+from analysis.decisions.optimal_split import allocate
 from analysis.display import Result
 from analysis.fitting.measurements.reach import WIDEST, too_far
 from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
@@ -161,7 +160,7 @@ def next_runs(
     """
     _check_positive(target_flops, budget)
     records = records_from(records)
-    question, forecaster, inputs, answer = _posed(records, target_flops, options)
+    question, forecaster, inputs, answer = posed(records, target_flops, options)
     ladder, log_budget = forecaster.ladder, np.log([target_flops])
     if offer is None:
         offer = offer_of_table(forecaster, float(inputs[0, 0]), target_flops, budget)
@@ -227,10 +226,15 @@ def to_train_now(proposal: NextRuns, *, last: bool = False) -> tuple[NextRun, ..
     return tuple(runs[:count])
 
 
-def _posed(
+def posed(
     records: Records, target_flops: float, options: ForecastOptions
 ) -> tuple[Question, Forecaster, FloatArray, LogForecast]:
     """The question, its laws, the log inputs (1, inputs) of the target, and the forecast of it."""
+    if options.x not in (None, "train_flops"):
+        raise ForecastError(
+            f"{target_flops:.3g} FLOP are asked along compute, and the law {options.law_name} "
+            f"reads {options.x} alone; give a law of train_flops, or of params and tokens, or none"
+        )
     question = pose(records, ("train_flops",), options)
     forecaster, log_budget = prepare(question, options), np.log([target_flops])
     _check_above(forecaster.ladder, target_flops)
@@ -270,7 +274,7 @@ def answer_now(
     records: Records, target_flops: float, aim: Aim, *, options: ForecastOptions = DEFAULT
 ) -> tuple[Width, tuple[float, float], float]:
     """How wide the answer at a budget is by these runs, its 90% interval, and its centre."""
-    _, forecaster, inputs, answer = _posed(records, target_flops, options)
+    _, forecaster, inputs, answer = posed(records, target_flops, options)
     width, interval = _now(records, forecaster, answer, target_flops, aim, options)
     centre = inputs[0, 0] if aim == "allocation" else answer.centre[0]
     return width, interval, float(np.exp(centre))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.decisions.next_runs import Aim, NextRuns, Width, answer_now, runs_alike
+from analysis.decisions.further_runs.next_runs import Aim, NextRuns, Width, answer_now, runs_alike
 from analysis.display import Result
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from scaling.errors import ForecastError
