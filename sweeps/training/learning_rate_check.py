@@ -187,7 +187,9 @@ def sequence_losses(
 
     from sweeps.training.step import StackTooLargeError
 
-    alone = launch.changed(resources={"devices": 1, "nodes": 1, "strategy": "auto"})
+    alone = launch.changed(
+        resources={"devices": 1, "nodes": 1, "strategy": "auto"}, validation={"evaluations": 0}
+    )
 
     def train(plans: Sequence[RunPlan]) -> list[torch.Tensor]:
         try:

@@ -34,7 +34,7 @@ from sweeps.training.batches import batches_of
 from sweeps.training.checkpoints.stack_state import CurvePoint, StackState
 from sweeps.training.devices.device import add_up_exactly, choose_device
 from sweeps.training.devices.kernel_choice import choose_kernels, compiles
-from sweeps.training.devices.memory import free_memory
+from sweeps.training.devices.memory import free_memory, is_out_of_memory
 from sweeps.training.devices.strategy import is_sharded, lightning_strategy
 from sweeps.training.evaluation import sequences_while_training, stack_losses
 from sweeps.training.sharded_adamw import ShardedAdamW
@@ -248,15 +248,24 @@ class Stack(pl.LightningModule):
         if shares[0] == shares[1] or not count or self._launch.world_size > 1 or self.has_ended:
             return
         start = time.perf_counter()
-        losses = stack_losses(
-            self.model,
-            self._corpus,
-            run.asks,
-            self._on_step,
-            sequences=count,
-            at_once=self.micro_sequences,
-            notes=self.notes,
-        )
+        said: list[str] = []
+        try:
+            losses = stack_losses(
+                self.model,
+                self._corpus,
+                run.asks,
+                self._on_step,
+                sequences=count,
+                at_once=self.micro_sequences,
+                notes=said,
+            )
+        except RuntimeError as error:  # a recorded step keeps its memory: the run goes on without
+            if not is_out_of_memory(error):
+                raise
+            said, losses = ["out of memory: not measured while it trains"], None
+        self.notes += [note for note in said if note not in self.notes]
+        if losses is None:
+            return
         for replica, loss in enumerate(losses.mean(dim=1).tolist()):
             if self.diverged_at[replica] < 0 and math.isfinite(loss):
                 latest = dataclasses.replace(self.points[replica][-1], validation_loss=loss)

@@ -165,6 +165,33 @@ def test_a_measurement_without_any_memory_keeps_what_was_trained(setting, monkey
     assert trained[plan].loss == expected.loss
 
 
+def test_a_run_that_finds_no_memory_to_be_measured_while_it_trains_trains_on(setting, monkeypatch):
+    plan, corpus, launch = setting
+    launch = launch.changed(validation={"evaluations": 3, "cost": 1.0})
+    expected = train_run(plan, corpus, launch)
+    original, trains = Stack._validate, []
+
+    def noted(self, first):
+        trains.append(True)
+        original(self, first)
+        trains.clear()
+
+    def hungry(self, model, batch):
+        if trains:
+            raise out_of_memory()
+        return measured(self, model, batch)
+
+    measured = Causal.sequence_losses
+    monkeypatch.setattr(Stack, "_validate", noted)
+    monkeypatch.setattr(Causal, "sequence_losses", hungry)
+    trained = train_run(plan, corpus, launch)
+    assert trained.notes[-1] == "out of memory: not measured while it trains"
+    assert trained.loss == expected.loss
+    assert [point.validation_loss for point in expected.points] != [
+        point.validation_loss for point in trained.points
+    ]
+
+
 def test_on_a_gpu_no_more_is_measured_at_once_than_is_trained(setting):
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
     assert evaluation.sequences_at_once(gpu, 12) == 12
