@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.forecasting.calibration import ANNEALED, FAR_HISTORY, NEAR_HISTORY, Calibration
+from analysis.forecasting.calibration import ANNEALED, FAR_HISTORY, NEAR_CURVE, Calibration
 from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
 from analysis.forecasting.options import DEFAULT, ForecastOptions
 from analysis.forecasting.setup import pose
@@ -168,7 +168,7 @@ class Fitted:
         """Which of the constants answer it."""
         if self.curve.group == KNOWN:
             return "ANNEALED"
-        return "NEAR_HISTORY" if self.forecaster.nearby is None else "FAR_HISTORY"
+        return "NEAR_CURVE" if self.forecaster.nearby is None else "FAR_HISTORY"
 
     def row(self, calibration: Calibration | None = None) -> dict[str, object]:
         """What its forecast is worth, with the constants that it has or with these."""
@@ -207,7 +207,7 @@ def summary(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
 def choose(cases: Sequence[Fitted]) -> None:
     """Print, for each set of constants, what spreads and tails make of the choosing half: the
     interval score in percent and the share inside 90%, distances equal."""
-    for kind in ("NEAR_HISTORY", "FAR_HISTORY", "ANNEALED"):
+    for kind in ("NEAR_CURVE", "FAR_HISTORY", "ANNEALED"):
         own = [case for case in cases if case.kind == kind and case.curve.half == CHOOSING]
         for spread, tail in itertools.product(SPREADS, TAILS):
             constants = replace(BY_KIND[kind], spread=spread, tail=tail)
@@ -217,7 +217,7 @@ def choose(cases: Sequence[Fitted]) -> None:
             print(f"{kind} spread {spread:g} tail {tail:g}: score {total:.1f}, inside {inside}")
 
 
-BY_KIND = {"NEAR_HISTORY": NEAR_HISTORY, "FAR_HISTORY": FAR_HISTORY, "ANNEALED": ANNEALED}
+BY_KIND = {"NEAR_CURVE": NEAR_CURVE, "FAR_HISTORY": FAR_HISTORY, "ANNEALED": ANNEALED}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -29,8 +29,9 @@ from sweeps.training.pack import CurvePoint, settle_process, train_pack
 SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 FEWEST = 11  # runs of a ladder: nine fitted and two held out
 RATIO_TABLE, RATIO_CURVES = EXAMPLES / "one_ratio.csv", EXAMPLES / "one_ratio_curves.csv"
-RATIO, SEEDS, COST = 40.0, (1, 2), 0.02
-SHAPES = (((8, 16, 24, 32), (1,)), ((8, 16, 24), (2,)))  # widths, depths
+RATIO, SEEDS, COST = 40.0, (1, 2, 3), 0.02
+CHUNK = 4.0  # steps by which a chunk of five may end after a share of a run
+SHAPES = (((8, 16, 24), (1,)), ((8, 16), (2,)))  # widths, depths
 TUNED = "cpt-adamw-tiny/3"
 
 
@@ -68,8 +69,11 @@ def _measured(points: Sequence[CurvePoint]) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["step", "validation_loss"])
 
 
-def outcomes(runs: pd.DataFrame, curves: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """A row for every run and share at which it has a forecast."""
+def outcomes(
+    runs: pd.DataFrame, curves: pd.DataFrame, slack: float = 0.0
+) -> Iterator[dict[str, object]]:
+    """A row for every run and share at which it has a forecast; a run is looked at up to ``slack``
+    steps later, at the end of the chunk in which it reached the share."""
     facts = runs.set_index("run_id")
     steps, sizes = facts["steps"].astype(int).to_dict(), facts["params"].astype(float).to_dict()
     points = curves[curves["run_id"].isin(facts.index)]
@@ -77,7 +81,9 @@ def outcomes(runs: pd.DataFrame, curves: pd.DataFrame) -> Iterator[dict[str, obj
     for run_id, loss in facts["loss"].items():
         others = {other: float(v) for other, v in facts["loss"].items() if other != run_id}
         for share in SHARES:
-            seen = points[(points["run_id"] != run_id) | (points["step"] <= share * planned + 1e-9)]
+            seen = points[
+                (points["run_id"] != run_id) | (points["step"] <= share * planned + slack + 1e-9)
+            ]
             told = forecast_running(seen, steps, others, params=sizes).get(str(run_id))
             if told is None:
                 continue
@@ -109,10 +115,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         if len(runs) >= FEWEST
         for row in outcomes(runs, curves)
     ]
+    show("the zoo", rows)
+    if RATIO_TABLE.exists():
+        runs, measured = pd.read_csv(RATIO_TABLE), pd.read_csv(RATIO_CURVES)
+        trained = measured.drop(columns="validation_loss")
+        show("one ratio, training losses", list(outcomes(runs, trained, CHUNK)))
+        show("one ratio, validation losses too", list(outcomes(runs, measured, CHUNK)))
+
+
+def show(title: str, rows: Sequence[dict[str, object]]) -> None:
+    """Print means by the share that was done."""
     table = pd.DataFrame(rows).drop(columns="run_id").astype(float)
-    print(
-        table.groupby("share done").mean().join(table.groupby("share done").size().rename("runs"))
-    )
+    by = table.groupby("share done")
+    print(f"{title}\n{by.mean().join(by.size().rename('runs')).round(3).to_string()}\n")
 
 
 if __name__ == "__main__":

@@ -96,9 +96,8 @@ NEAR_CURVE = Calibration(
     origin_worth=1.0,
     drift=0.0,
 )
-# The curve of one run whose learning rate nobody tells, near and far: it may be lowered or not, and
+# The curve of one run further out, whose learning rate nobody tells: it may be lowered or not, and
 # the loss may fall in steps. Chosen on half of the curves of benchmarks.learning_curves.
-NEAR_HISTORY = replace(NEAR_CURVE, tail=5.0)
 FAR_HISTORY = replace(NEAR_CURVE, spread=0.8, roughness=2.0, tail=4.0)
 # The same where the learning rate is known at every step.
 ANNEALED = replace(NEAR_CURVE, spread=0.4, roughness=2.0, tail=3.0)

@@ -15,7 +15,6 @@ from analysis.forecasting.calibration import (
     FAR_CURVE,
     FAR_HISTORY,
     NEAR_CURVE,
-    NEAR_HISTORY,
     SURFACE,
     Calibration,
 )
@@ -251,7 +250,6 @@ def _of_history(question: Question, history: History, law: type[Law] | None) -> 
         return far
     near = replace(near, ladder=ladder, limits=limits)
     if (rates := history.rates) is None or law is not None:
-        near = replace(near, calibration=NEAR_HISTORY)
         return replace(far, calibration=FAR_HISTORY, nearby=near)
     far, near = (
         replace(one, candidates=annealed(one.candidates, rates), calibration=ANNEALED)
