@@ -10,6 +10,10 @@ step between the schedules; and a level for every seed of a rung, which pairs th
 speaks for every constant, where arms compared two by two would drown in the scatter of seeds. Rates
 count as means over a run. The gap of a recipe is its fitted loss over the best fitted one,
 with 90% of what the scatter allows.
+
+Beside it stand three rungs over a factor 27 in compute, each with arms of one constant of the quick
+start's recipe changed, on five seeds or more (`benchmarks.recipe_arms` trained them): their gaps to
+the best found are those that a check of a sweep would state (`analysis.tuning.response`).
 """
 
 import argparse
@@ -23,12 +27,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.tuning.response import RecipeGap, recipe_gaps
 from benchmarks.quickstart_ladders import planned
 from scaling.arrays import FloatArray
+from scaling.recipe_arms import Arm as ArmOfCheck
+from scaling.recipe_arms import Factors
+from scaling.words import counted
 from sweeps.config.recipe import find_recipe
 from sweeps.planning.run_plan import RunPlan
 
 TABLE = Path(__file__).parents[1] / "examples" / "quickstart_arms.csv"
+AROUND = TABLE.with_name("recipe_arms.csv")
 RUNGS = ((32, 3e10), (48, 2.4e11))
 LAST_RUNG = (64, 8e11)  # 27 times the FLOP of the first; too dear for a fit
 RATE, DECAY = 0.0108, 0.9  # where the parabolas are centred
@@ -210,6 +219,36 @@ def _batch_at_last_rung(recipe: str) -> int:
     return next(r.settings.batch_sequences for r in planned([(1, 2)], recipe) if r.held_out)
 
 
+def arms_around(
+    table: pd.DataFrame, recipe: str, width: int, flops: float
+) -> tuple[ArmOfCheck, ...]:
+    """The arms of one rung around a recipe, the recipe's own first, each with a loss a seed."""
+    own = find_recipe(recipe)
+    rung = table[(table.recipe == recipe) & (table.width == width) & (table.flops == flops)]
+    rung = rung.assign(
+        rate=rung.base_learning_rate / own.base_learning_rate,
+        decay=rung.weight_decay_factor / own.weight_decay_factor,
+    )
+    losses = rung.pivot(index=["rate", "decay", "warmup_steps"], columns="seed", values="loss")
+    shortest = losses.index.get_level_values("warmup_steps").min()
+    arms = [
+        ArmOfCheck(
+            factors=Factors(rate=rate, decay=decay, warmup=steps / shortest),
+            losses=tuple(map(float, of_arm)),
+        )
+        for (rate, decay, steps), of_arm in zip(losses.index, losses.to_numpy(), strict=True)
+    ]
+    return tuple(sorted(arms, key=lambda arm: sum(map(abs, arm.factors.steps)) > 1e-9))
+
+
+def checks_around(table: pd.DataFrame, recipe: str) -> dict[tuple[int, float], RecipeGap]:
+    """By width and FLOP, a recipe's gap to the best found on rungs that have arms around it."""
+    rungs = (*RUNGS, LAST_RUNG)
+    return dict(
+        zip(rungs, recipe_gaps([arms_around(table, recipe, *one) for one in rungs]), strict=True)
+    )
+
+
 def rung_plans(recipe: str) -> list[RunPlan]:
     """What a recipe plans at the two rungs."""
     return [
@@ -244,6 +283,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         rung = f"{width} : {flops:g}"
         document["gaps"][f"{name} {rung}"] = [gaps[0], *np.percentile(gaps[1:], LEVEL)]
         print(f"gap of {name} at {rung}: {interval(gaps)}%")
+    around = pd.read_csv(AROUND)
+    for (width, flops), gap in checks_around(around, RECIPES[-1]).items():
+        own, *others = arms_around(around, RECIPES[-1], width, flops)
+        seeds = int(np.isfinite(own.losses).sum())
+        rung = f"{width} : {flops:g}"
+        document["gaps"][f"around {RECIPES[-1]} {rung}"] = [gap.gap, gap.stderr]
+        print(
+            f"{RECIPES[-1]} at {rung}, {counted(seeds, 'seed')}: gap to the best found "
+            f"{100 * gap.gap:.2f} +- {100 * gap.stderr:.2f}% ({gap.words})"
+        )
+        for arm in others:
+            above = 100 * np.log(np.array(arm.losses) / np.array(own.losses))
+            above = above[np.isfinite(above)]
+            changed = {k: round(v, 2) for k, v in vars(arm.factors).items() if abs(v - 1) > 1e-9}
+            error = above.std(ddof=1) / len(above) ** 0.5 if len(above) > 1 else np.nan
+            print(f"  {changed}: {above.mean():+.2f} +- {error:.2f}% ({len(above)})")
     if arguments.output:
         arguments.output.write_text(json.dumps(document, indent=1) + "\n")
 

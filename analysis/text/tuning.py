@@ -126,13 +126,14 @@ def tuned_blocks(tuned: TunedRecipe) -> list[Block]:
     rows = [
         [
             CALLED[one.name],
-            f"x {one.factor:.3g}",
+            "as it was" if one.is_kept else f"x {one.factor:.3g}",
             f"{one.low:.2g} to {one.high:.2g}",
             f"{one.tried_from:.2g} to {one.tried_to:.2g}",
-            f"{100 * one.worth:.2f}%",
+            percent_with_error(one.worth, one.worth_stderr),
         ]
         for one in tuned.constants
     ]
+    kept = any(one.is_kept for one in tuned.constants)
     judged = []
     if (found := tuned.judgement) is not None:
         judged = [
@@ -149,6 +150,7 @@ def tuned_blocks(tuned: TunedRecipe) -> list[Block]:
         f"the tuned recipe is expected {100 * tuned.gain:.2f} +- {100 * tuned.gain_stderr:.2f}% "
         f"below the recipe as it was; a run scatters by {100 * tuned.noise:.2f}%",
         *judged,
+        *(["as it was: its worth is less than its standard error"] if kept else []),
         Section("not varied", [*tuned.not_varied]),
         Section("limits", texts(tuned.limits)),
     ]

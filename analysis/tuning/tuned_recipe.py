@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 from pandas import DataFrame
 
 from analysis.display import DrawnResult
-from analysis.tuning.response import Surface, common_surface
+from analysis.tuning.response import Surface, common_surface, lowest
 from scaling.arrays import FloatArray
 from scaling.limits import Limit, LimitCode
 from scaling.recipe_arms import CALLED, STEPS, Arm, Factors
@@ -32,8 +33,12 @@ class TunedConstant:
     tried_from: float
     tried_to: float
     worth: float
-    """Expected loss with this one left at the recipe's value and the others tuned, relative to that
-    with all tuned."""
+    """Expected loss with this one left at the recipe's value and the others at their best, relative
+    to that with all at their best."""
+    worth_stderr: float
+    is_kept: bool
+    """Whether it was left at the recipe's value, since its worth is less than its standard error:
+    what cannot be told on these rungs is not carried to others."""
     curve: tuple[tuple[float, float, float], ...]
     """(factor, loss over the tuned recipe's, its standard error), the others tuned; relative."""
 
@@ -78,7 +83,12 @@ class TunedRecipe(DrawnResult):
 
 def best_found(checks: Sequence[Sequence[Arm]]) -> Factors:
     """Where the surface that rungs have in common is lowest: the centre of the next round."""
-    return _rounded(common_surface(checks))
+    return _rounded(common_surface(checks).best)
+
+
+def tuned_factors(checks: Sequence[Sequence[Arm]]) -> Factors:
+    """The constants that are taken: nearer to the recipe's own, by what cannot be told."""
+    return _taken(common_surface(checks))[0]
 
 
 def tuned_recipe(
@@ -97,15 +107,15 @@ def tuned_recipe(
     FitError where a rung lacks the recipe itself or two other arms.
     """
     surface = common_surface(checks)
-    best = _rounded(surface)
-    z = np.array(best.steps)
+    taken, kept = _taken(surface)
+    z = np.array(taken.steps)
     draws = surface.draws(_DRAWS, seed)
     tails = 50 * (1 - _LEVEL)
     low, high = np.percentile(draws, (tails, 100 - tails), axis=0)
     own = np.zeros_like(z)
     gain = float(np.expm1(surface.at(own)[0] - surface.at(z)[0]))
     constants = tuple(
-        _constant(surface, place, z, float(low[place]), float(high[place]))
+        _constant(surface, place, z, float(low[place]), float(high[place]), bool(kept[place]))
         for place in range(len(STEPS))
     )
     judgement = None if judged is None else _judgement(*judged, surface.noise)
@@ -119,35 +129,71 @@ def tuned_recipe(
         seeds=max(len(arm.losses) for arms in checks for arm in arms),
         judgement=judgement,
         not_varied=tuple(not_varied),
-        limits=_limits(constants, judgement, largest_over_judged),
+        limits=_limits(_at_an_end(surface), judgement, largest_over_judged),
     )
 
 
-def _rounded(surface: Surface) -> Factors:
-    """The best place to the digits that mean something, so that a rerun plans the same runs."""
-    best = Factors.at(surface.best)
+def _taken(surface: Surface) -> tuple[Factors, npt.NDArray[np.bool_]]:
+    """The constants that are taken, and (constants,) which of them stay as the recipe has them.
+
+    Of recipes whose expected loss is within a standard error of the lowest, the one nearest to the
+    recipe as it is, in steps (the rule of one standard error, Breiman et al. 1984): what is not
+    told to be better on these rungs is not carried to others.
+    """
+    best = surface.best
+    worths = [_worth(surface, place, best) for place in range(len(best))]
+    kept = np.array([worth <= stderr for worth, stderr in worths])
+    low, high = (np.where(kept, 0.0, end) for end in (surface.low, surface.high))
+    nearest = lowest(surface.mean, low, high)
+    for pull in np.geomspace(1e-4, 1.0, 40):  # ln loss a squared step
+        z = lowest(_pulled(surface.mean, float(pull)), low, high)
+        if surface.at(z)[0] - surface.at(best)[0] > surface.stderr_between(z, best)[0]:
+            break
+        nearest = z
+    return _rounded(nearest), kept
+
+
+def _pulled(coefficients: FloatArray, pull: float) -> FloatArray:
+    """A surface on which every constant is drawn to the recipe's value."""
+    pulled = coefficients.copy()
+    pulled[len(STEPS) : 2 * len(STEPS)] += pull
+    return pulled
+
+
+def _worth(surface: Surface, place: int, best: FloatArray) -> tuple[float, float]:
+    """What leaving one constant at the recipe's value costs, with its standard error; relative."""
+    untuned = best.copy()
+    untuned[place] = 0.0
+    worth = float(np.expm1(surface.at(untuned)[0] - surface.at(best)[0]))
+    return worth, float(surface.stderr_between(untuned, best)[0])
+
+
+def _rounded(place: FloatArray) -> Factors:
+    """A place to the digits that mean something, so that a rerun plans the same runs."""
+    best = Factors.at(place)
     return Factors(**{name: float(f"{getattr(best, name):.3g}") for name in STEPS})
 
 
 def _constant(
-    surface: Surface, place: int, best: FloatArray, low: float, high: float
+    surface: Surface, place: int, taken: FloatArray, low: float, high: float, is_kept: bool
 ) -> TunedConstant:
     name, step = [*STEPS.items()][place]
     ends = surface.low[place], surface.high[place]
-    points = np.repeat(best[None], 25, axis=0)
+    points = np.repeat(taken[None], 25, axis=0)
     points[:, place] = np.linspace(*ends, 25)
-    over = np.expm1(surface.at(points) - surface.at(best))
-    error = surface.stderr_between(points, best)
-    untuned = best.copy()
-    untuned[place] = 0.0
+    over = np.expm1(surface.at(points) - surface.at(taken))
+    error = surface.stderr_between(points, taken)
+    worth, worth_stderr = _worth(surface, place, surface.best)
     return TunedConstant(
         name=name,
-        factor=float(step ** best[place]),
+        factor=float(step ** taken[place]),
         low=float(step**low),
         high=float(step**high),
         tried_from=float(step ** ends[0]),
         tried_to=float(step ** ends[1]),
-        worth=float(np.expm1(surface.at(untuned)[0] - surface.at(best)[0])),
+        worth=worth,
+        worth_stderr=worth_stderr,
+        is_kept=is_kept,
         curve=tuple(
             (float(step**z), float(loss), float(wide))
             for z, loss, wide in zip(points[:, place], over, error, strict=True)
@@ -172,15 +218,17 @@ def _judgement(rung: str, arms: Sequence[Arm], noise: float) -> Judgement | None
     )
 
 
+def _at_an_end(surface: Surface) -> list[str]:
+    """What the constants are called whose best value lies at the end of what was tried."""
+    best, tried = surface.best, surface.high > surface.low
+    ends = np.minimum(np.abs(best - surface.low), np.abs(best - surface.high)) < 1e-6
+    return [CALLED[name] for name, at_end in zip(STEPS, ends & tried, strict=True) if at_end]
+
+
 def _limits(
-    constants: Sequence[TunedConstant], judgement: Judgement | None, largest_over_judged: float
+    ends: Sequence[str], judgement: Judgement | None, largest_over_judged: float
 ) -> tuple[Limit, ...]:
     limits = []
-    ends = [
-        CALLED[one.name]
-        for one in constants
-        if min(one.factor / one.tried_from, one.tried_to / one.factor) < 1.01
-    ]
     if ends:
         text = (
             f"the best {' and '.join(ends)} lies at the end of what was tried: tune again from the "

@@ -108,7 +108,9 @@ class TuningPlan:
 
 
 def plan_tuning(sweep: SweepPlan, budget: float | None = None) -> TuningPlan:
-    """The smallest rung, one half-way up, and the next to judge, within a budget in FLOP.
+    """The smallest rung and one half-way up, and a run of another rung to judge, within a budget in
+    FLOP. What the arms leave of it goes to the judge: the dearest fitted run that it buys, as the
+    sweep's largest run lies beyond them all.
 
     Two rounds on two rungs where the budget allows it, else fewer rungs and rounds. Raises
     ConfigError where it does not reach for one round on the smallest rung.
@@ -118,26 +120,26 @@ def plan_tuning(sweep: SweepPlan, budget: float | None = None) -> TuningPlan:
     carriers = sorted(rungs(sweep.runs).values(), key=lambda run: run.train_flops)
     middle = (len(carriers) - 1) // 2
     used = carriers[:1] if middle == 0 else [carriers[0], carriers[middle]]
-    judged = carriers[middle + 1] if len(carriers) > middle + 1 else None
     if len(carriers) == 3:
-        used, judged = carriers[:2], carriers[2]
+        used = carriers[:2]
     for rungs_used in (used, used[:1]):
-        judge, seeds_to_judge = judged, _JUDGED_SEEDS
-        while judge and 2 * seeds_to_judge * judge.train_flops > _JUDGED_SHARE * budget:
-            seeds_to_judge -= 1
-            judge = judge if seeds_to_judge else None
-        left = budget - (2 * seeds_to_judge * judge.train_flops if judge else 0)
+        judges = _judges(sweep, used)
+        kept = min((2 * run.train_flops for run in judges), default=0)
+        if kept > _JUDGED_SHARE * budget:
+            judges, kept = [], 0
         of_arms = sum(run.train_flops for run in rungs_used)
         for rounds in (2, 1):
-            seeds = min(_MOST_SEEDS, int(left // (sum(ARMS[:rounds]) * of_arms)))
+            of_seed = sum(ARMS[:rounds]) * of_arms
+            seeds = min(_MOST_SEEDS, int((budget - kept) // of_seed))
             if seeds:
+                judge, judged_seeds = _judge(judges, budget - seeds * of_seed)
                 return TuningPlan(
                     sweep=sweep,
                     used=tuple(rungs_used),
                     judged=judge,
                     rounds=rounds,
                     seeds=seeds,
-                    judged_seeds=seeds_to_judge if judge else 0,
+                    judged_seeds=judged_seeds,
                     budget=budget,
                 )
     least = ARMS[0] * carriers[0].train_flops
@@ -145,6 +147,25 @@ def plan_tuning(sweep: SweepPlan, budget: float | None = None) -> TuningPlan:
         f"--budget: {budget:.3g} FLOP; one round of {counted(ARMS[0], 'arm')} on the smallest rung "
         f"takes {least:.3g}: give more, or add a cheaper cell to the sweep"
     )
+
+
+def _judges(sweep: SweepPlan, used: Sequence[RunPlan]) -> list[RunPlan]:
+    """Fitted runs of shapes that are not used, and no cheaper than those that are."""
+    shapes, least = {run.shape for run in used}, max(run.train_flops for run in used)
+    return [
+        run
+        for run in sweep.runs
+        if not run.held_out and run.shape not in shapes and run.train_flops >= least
+    ]
+
+
+def _judge(judges: Sequence[RunPlan], budget: float) -> tuple[RunPlan | None, int]:
+    """The dearest of them that a budget buys with two recipes, and with how many seeds."""
+    bought = [run for run in judges if 2 * run.train_flops <= budget]
+    if not bought:
+        return None, 0
+    judge = max(bought, key=lambda run: (run.train_flops, run.shape.params))
+    return judge, min(_JUDGED_SEEDS, int(budget // (2 * judge.train_flops)))
 
 
 def arms_of(

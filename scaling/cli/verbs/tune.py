@@ -25,7 +25,7 @@ def tune(arguments: Arguments) -> None:
     """Find the constants of a recipe on two rungs of --config, judge them on a third, and write
     the recipe, its numbers and a figure."""
     from analysis.plots.tuned_recipe import save_tuned_recipe_figure
-    from analysis.tuning.tuned_recipe import best_found, tuned_recipe
+    from analysis.tuning.tuned_recipe import best_found, tuned_factors, tuned_recipe
     from scaling.store.run_store import RunStore
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.plan import plan_sweep
@@ -52,7 +52,7 @@ def tune(arguments: Arguments) -> None:
         losses = _trained(planned, everything, arguments)
         checks = [arms_of(one, losses) for one in arms]
         centre = best_found(checks)
-    judged = planned.judgement(centre)
+    judged = planned.judgement(tuned_factors(checks))
     if judged:
         losses = _trained(planned, [*everything, *judged], arguments)
     last = planned.judged

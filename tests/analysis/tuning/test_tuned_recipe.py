@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.plots.tuned_recipe import plot_tuned_recipe, save_tuned_recipe_figure
-from analysis.tuning.tuned_recipe import best_found, tuned_recipe
+from analysis.tuning.tuned_recipe import best_found, tuned_factors, tuned_recipe
 from benchmarks.simulated_recipe_checks import CURVATURE, arms_around
 from scaling.errors import ConfigError
 from scaling.limits import LimitCode, first_of
@@ -39,7 +39,22 @@ def test_the_best_constants_come_back_with_intervals_that_hold_them():
     worth = {one.name: one.worth for one in found.constants}
     assert max(worth, key=worth.get) in ("rate", "decay")
     assert found.gain == pytest.approx(OWN_GAP, abs=0.004)
-    assert best_found(checks()).steps == pytest.approx(found.best.steps)
+    assert best_found(checks()).steps == pytest.approx(BEST, abs=0.4)
+
+
+def test_a_constant_whose_worth_cannot_be_told_stays_as_it_was():
+    found = tuned()
+    kept = {one.name for one in found.constants if one.is_kept}
+    assert "warmup" in kept and "rate" not in kept
+    for one in found.constants:
+        assert one.is_kept == (one.worth <= one.worth_stderr)
+        assert not one.is_kept or one.factor == 1
+    far, near = (np.abs(one.steps) for one in (best_found(checks()), found.best))
+    assert np.all(near <= far + 1e-3)  # what one standard error cannot tell is not taken
+    assert tuned_factors(checks()).steps == pytest.approx(found.best.steps)
+    assert found.to_text().count("as it was  ") == len(kept)
+    alike = [arms_around(np.zeros(4), 0.01, np.random.default_rng(seed)) for seed in range(2)]
+    assert tuned_factors(alike) == Factors()
 
 
 def test_the_same_arms_give_the_same_recipe():

@@ -30,6 +30,24 @@ def test_two_rungs_are_used_and_a_third_judges_within_the_budget(sweep):
         assert small.flops <= share * sweep.marginal_flops
 
 
+def test_what_the_arms_leave_of_the_budget_buys_the_dearest_run_to_judge(sweep):
+    judged = set()
+    for share in (1, 2, 4, 20):
+        planned = plan_tuning(sweep, share * sweep.marginal_flops)
+        shapes = {run.shape for run in planned.used}
+        arms = planned.flops - 2 * planned.judged_seeds * planned.judged.train_flops
+        bought = [
+            run.train_flops
+            for run in sweep.runs
+            if not run.held_out
+            and run.shape not in shapes
+            and 2 * run.train_flops <= planned.budget - arms
+        ]
+        assert planned.judged.train_flops == max(bought)
+        judged.add(planned.judged.train_flops)
+    assert len(judged) > 1  # more of a budget judges further out
+
+
 def test_a_budget_that_buys_no_round_is_refused_with_what_one_takes(sweep):
     with pytest.raises(ConfigError, match="one round of 11 arms on the smallest rung takes"):
         plan_tuning(sweep, 1e3)
