@@ -99,13 +99,14 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     """A row a budget: our loss, the best of theirs, and by how many percent ours is lower; the best
     peak should not be the first or the last that was tried."""
     rows = []
-    for flops, runs in table.groupby("flops"):
+    for (flops, seed), runs in table.groupby(["flops", "seed"]):
         theirs, ours = runs[runs.recipe == "nanoGPT"], runs[runs.recipe != "nanoGPT"]
         if theirs.empty or ours.empty:
             continue
         best = theirs.loc[theirs.loss.idxmin()]
         at_end = best.learning_rate in (theirs.learning_rate.min(), theirs.learning_rate.max())
-        row: dict[str, Any] = {"flops": flops, "recipe": ours.recipe.iloc[0]}
+        row: dict[str, Any] = {"flops": flops, "seed": seed, "recipe": ours.recipe.iloc[0]}
+        row |= {"rates tried": len(theirs)}
         row |= {"ours": ours.loss.mean(), "theirs": best.loss, "best rate": best.learning_rate}
         row |= {"lower by %": 100 * (1 - ours.loss.mean() / best.loss), "rate at an end": at_end}
         rows.append(row)

@@ -48,7 +48,7 @@ from analysis.studies.implicit_bias import (  # noqa: E402
 from analysis.tuning.tuned_recipe import TunedConstant, TunedRecipe  # noqa: E402
 from benchmarks import recipe_tuning  # noqa: E402
 from benchmarks.known_entropy import BOUND, SEVERAL, scored, whole_ladders  # noqa: E402
-from benchmarks.recipe_tuning import fitted_to_comparable, paired_gap  # noqa: E402
+from benchmarks.recipe_tuning import checks_around, fitted_to_comparable, paired_gap  # noqa: E402
 from benchmarks.recipe_tuning import rung_gaps as gaps_at_rungs  # noqa: E402
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, read_records  # noqa: E402
@@ -286,16 +286,24 @@ def rung_gaps(axes: Axes) -> None:
     """How far the rungs of the quick start lie above the best training that was found for each."""
     table = pd.read_csv(ARMS)
     tuned = fitted_to_comparable(table)
+    arms = pd.read_csv(recipe_tuning.AROUND)
+    around = checks_around(arms, recipe_tuning.RECIPES[-1])
     first, best = recipe_tuning.RECIPES
     for recipe, colour, mark, aside in ((first, FORECAST, "s", 0.96), (best, MEASURED, "o", 1.04)):
-        rows = [
-            (flops, gaps[0], *np.percentile(gaps[1:], ONE_ERROR))
-            for (_, flops), gaps in gaps_at_rungs(tuned, recipe)
-        ]
-        if recipe != best:
-            above = paired_gap(table, recipe, best)
-            middle, error = above.mean(), above.sem()
-            rows.append((recipe_tuning.LAST_RUNG[1], middle, middle - error, middle + error))
+        if recipe == best:
+            middle = [
+                (flops, 100 * gap.gap, 100 * gap.stderr) for (_, flops), gap in around.items()
+            ]
+            rows = [(flops, gap, gap - error, gap + error) for flops, gap, error in middle]
+        else:
+            rows = [
+                (flops, gaps[0], *np.percentile(gaps[1:], ONE_ERROR))
+                for (_, flops), gaps in gaps_at_rungs(tuned, recipe)
+            ]
+            (_, at), gap = recipe_tuning.LAST_RUNG, around[recipe_tuning.LAST_RUNG]
+            above = paired_gap(pd.concat([table, arms]), recipe, best)
+            total, error = above.mean() + 100 * gap.gap, np.hypot(above.sem(), 100 * gap.stderr)
+            rows.append((at, total, total - error, total + error))
         flops, middle, low, high = np.array(rows).T
         ends = np.clip([middle - low, high - middle], 0, None)
         look = {"color": colour, "marker": mark, "ms": 6, "lw": 1.2, "capsize": 3}

@@ -27,7 +27,10 @@ def test_their_model_has_the_shape_of_our_run_and_their_first_weights():
 def test_the_summary_takes_their_best_rate_and_says_where_it_lies_at_an_end():
     rows = [("ours/1", math.nan, 1.8), ("nanoGPT", 1e-3, 2.1), ("nanoGPT", 2e-3, 2.0)]
     table = pd.DataFrame(
-        [{"recipe": r, "learning_rate": v, "loss": loss, "flops": 1e11} for r, v, loss in rows]
+        [
+            {"recipe": r, "learning_rate": v, "loss": loss, "flops": 1e11, "seed": 1}
+            for r, v, loss in rows
+        ]
     )
     (row,) = summary(table).to_dict("records")
     assert row["lower by %"] == pytest.approx(10.0)

@@ -10,6 +10,7 @@ from benchmarks.quickstart_ladders import (
     TABLE,
     Scored,
     far_runs,
+    ladder,
     planned,
     scored,
     summary,
@@ -18,6 +19,7 @@ from benchmarks.quickstart_ladders import (
 )
 
 CELLS = [(32, 3e10), (32, 6e10), (48, 6e10), (32, 1.2e11), (48, 1.2e11), (48, 2.4e11), (64, 2.4e11)]
+OTHERS = ("cpt-adamw-tiny/1 weight_decay_factor=1", "cpt-adamw-tiny/2 schedule=wsd")
 SMALL = """
 name: quickstart
 cells: [{width: 16, flops: [2e8, 4e8]}]
@@ -100,10 +102,19 @@ def test_a_ladder_is_what_the_quick_start_plans_for_its_seeds():
 def test_the_table_in_the_repository_has_whole_ladders_that_the_config_would_train():
     table = pd.read_csv(TABLE)
     assert table.run_id.is_unique and np.isfinite(table.loss).all()
-    (recipe,) = table.recipe.unique()
-    ladders = list(whole_ladders(table))
-    assert len(ladders) >= 3
-    (pair, runs), *_ = ladders
-    plans = planned([pair], recipe)
-    assert len(runs) == len(plans) == 17
-    assert sorted(runs.train_flops) == sorted(run.train_flops for run in plans)
+    assert set(table.recipe) == {"cpt-adamw-tiny/3", *OTHERS}
+    for recipe, of_recipe in table.groupby("recipe"):
+        ladders = list(whole_ladders(of_recipe))
+        assert len(ladders) >= 10
+        (pair, runs), *_ = ladders
+        plans = planned([pair], recipe)
+        assert len(runs) == len(plans) == 17
+        assert sorted(runs.train_flops) == sorted(run.train_flops for run in plans)
+
+
+def test_a_recipe_with_constants_replaced_is_named_by_them():
+    (half,) = [name for name in OTHERS if "weight_decay" in name]
+    config = ladder([1, 2], half)
+    assert config.recipe.name == "cpt-adamw-tiny/1"
+    assert config.recipe.overrides == {"weight_decay_factor": 1}
+    assert {run.recipe for run in planned([(1, 2)], half)} == {"cpt-adamw-tiny/1"}
