@@ -48,8 +48,12 @@ def show_columns(page: Page) -> None:
 
 
 def _understood(records: Records) -> None:
-    """What the reader made of the table: the columns, and its notes."""
-    for block in records.blocks():
+    """What the reader made of the table: the columns, and its notes. Of held-out runs it tells no
+    loss, as no page does."""
+    seen = records
+    if "held_out" in records:
+        seen = records.select(~records.table["held_out"].astype(bool), "held out by the plan")
+    for block in seen.blocks():
         if isinstance(block, Table):
             rows = tuple(tuple(map(str, row)) for row in block.rows)
             table(tables.Table(head=tuple(map(str, block.header)), rows=rows))

@@ -37,10 +37,13 @@ def runs(tmp_path_factory):
     return str(path)
 
 
-@pytest.fixture
-def drawn():
-    """``drawn(page, sources, feeds={}, **query)``: one page as Streamlit draws it."""
-    return draw
+@pytest.fixture(autouse=True)
+def sources_asked_afresh():
+    """One process serves one run store; here each test has its own. Answers are kept by content."""
+    from analysis.dashboard import cache
+
+    for kept in (cache._asked_now_and_then, cache._asked_of, cache._last_known):
+        kept.clear()
 
 
 @pytest.fixture

@@ -26,14 +26,6 @@ from tests.analysis.dashboard.conftest import shown
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    """One process serves one run store; here each test has its own."""
-    import streamlit as st
-
-    st.cache_resource.clear()
-
-
 def test_without_sources_the_page_offers_the_sweeps_of_the_store(tracking_uri, monkeypatch):
     from streamlit.testing.v1 import AppTest
 

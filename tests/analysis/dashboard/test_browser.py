@@ -1,0 +1,253 @@
+"""Facts about the dashboard in a real browser: it opens, moves, downloads and keeps to itself."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+import pandas as pd
+import pytest
+
+from scaling.store.run_store import RunStore
+from sweeps.config.yaml_file import config_from_mapping
+from sweeps.planning.plan import plan_sweep
+from sweeps.running.driver_lock import DriverLock
+from sweeps.running.page import show_plan
+from tests.grids import true_loss
+
+ROOT = Path(__file__).parents[3]
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+HOSTILE = "<script>document.title='taken'</script>**b** [x](javascript:alert(1)) $x$ :red[r]"
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+SECONDS = 60_000  # milliseconds that anything may take on a slow machine
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("playwright") is None,
+        reason="needs the extra `browser` (Playwright)",
+    ),
+    pytest.mark.skipif(not BROWSER, reason="needs Chromium or Chrome on the PATH"),
+]
+
+
+@pytest.fixture(scope="module")
+def store(new_store, tmp_path_factory):
+    """A sweep with a plan: some runs finished, one that trains, one that failed, others to come."""
+    folder = tmp_path_factory.mktemp("store")
+    uri = new_store(folder)
+    config = {
+        "name": "ladder",
+        "grid": {"width": [16, 24, 32], "tokens": [4000, 8000, 16000], "seed": [1, 2]},
+        "model": {"context": 16, "head_size": 8},
+        "data": {"source": "markov", "symbols": 16, "validation_windows": 100},
+        "recipe": {"name": "cpt-adamw-tiny/1"},
+        "launch": {"device": "cpu", "checkpoints": {"folder": str(folder / "checkpoints")}},
+    }
+    plan = plan_sweep(config_from_mapping(config))
+    kept = RunStore.open(plan.name, uri).with_parent({})
+    show_plan(plan, kept)
+    for run in plan.runs[:12]:
+        log(kept, run)
+    log(kept, plan.runs[12], share=0.6)
+    return kept, plan
+
+
+def log(store, run, share=1.0):
+    """One run with its curve, finished or on its way."""
+    loss = float(true_loss(float(run.shape.params), float(run.tokens))) / 20
+    writer = store.start_run(run.run_id, run.name, run.facts())
+    steps = range(1, round(run.settings.steps * share) + 1)
+    writer.log_curve([{"step": step, "train_loss": loss + 2.0 / step} for step in steps])
+    writer.log_progress(run.progress(steps[-1]))
+    if share == 1.0:
+        timed = {"wall_seconds": 2.0, "device_seconds": 2.0}
+        writer.finish({"loss": loss} | run.progress(steps[-1]) | timed)
+    else:
+        writer.flush()
+
+
+@pytest.fixture(scope="module")
+def server(store, tmp_path_factory):
+    """The address of a dashboard on the sweep and on a table of hostile names."""
+    kept, _ = store
+    folder = tmp_path_factory.mktemp("tables")
+    runs = pd.DataFrame(
+        [(n, d) for n in (1e6, 4e6, 16e6, 64e6) for d in (1e8, 4e8, 16e8, 64e8)],
+        columns=["params", "tokens"],
+    )
+    runs["loss"] = true_loss(runs["params"], runs["tokens"])
+    runs["run_id"] = [f"{HOSTILE} {i}" for i in range(len(runs))]
+    table = folder / "runs<b>.csv"
+    runs.to_csv(table, index=False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"MLFLOW_TRACKING_URI": kept.tracking_uri}
+    words = ["-m", "scaling", "dashboard", "mlflow:ladder", str(table), "--port", str(port)]
+    with DriverLock(kept), open(folder / "log", "w") as log_file:
+        process = subprocess.Popen(
+            [sys.executable, *words], cwd=ROOT, env=environment, stdout=log_file, stderr=log_file
+        )
+        try:
+            yield f"http://127.0.0.1:{port}", str(table)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=120)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser, server):
+    """``visit(page, size, **query)``: the page as a browser has drawn it; afterwards, that nothing
+    left the machine and nothing was said on the console."""
+    address, _ = server
+    outside, said, contexts = [], [], []
+
+    def open_page(name, size=DESK, **query):
+        context = browser.new_context(viewport=size, accept_downloads=True)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(SECONDS)
+        page.on("request", lambda one: outside.append(one.url) if is_outside(one.url) else None)
+        page.on("console", lambda one: said.append(one.text) if one.type == "error" else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        wait_for_server(page, address)
+        page.goto(f"{address}/?{urlencode({'page': name, **query})}")
+        page.wait_for_selector("h1")
+        settled(page)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not outside and not said
+
+
+def is_outside(url):
+    parts = urlsplit(url)
+    return parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1"
+
+
+def wait_for_server(page, address):
+    for _ in range(240):
+        try:
+            if page.request.get(f"{address}/_stcore/health").ok:
+                return
+        except Exception:
+            page.wait_for_timeout(500)
+    pytest.fail("the server did not start")
+
+
+def settled(page):
+    """Wait until the page has been drawn whole."""
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_every_page_opens_and_fits_the_screen(visit, size):
+    from analysis.dashboard.registry import PAGES
+
+    for row in PAGES:
+        page = visit(row.name, size)
+        text = page.inner_text('[data-testid="stMain"]')
+        assert "Traceback" not in text and len(text) > 40
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+def test_the_menu_leads_to_a_page_and_keeps_what_was_chosen(visit):
+    page = visit("home", level="0.8")
+    page.get_by_role("radio", name="Sweep").or_(page.get_by_text("Sweep", exact=True)).first.click()
+    page.wait_for_url("**page=sweep**")
+    assert "level=0.8" in page.url
+
+
+def test_a_slider_of_the_sidebar_moves_the_numbers(visit):
+    page = visit("home")
+    page.get_by_text("(90%:").first.wait_for()
+    page.get_by_role("slider").focus()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_text("(80%:").first.wait_for()
+    assert "level=0.8" in page.url
+
+
+def test_a_figure_comes_before_the_words_on_a_phone(visit):
+    page = visit("sweep", PHONE)
+    figure = page.locator(".js-plotly-plot").first.bounding_box()
+    words = page.get_by_text("train at this moment").first.bounding_box()
+    assert figure["y"] < words["y"] and figure["y"] < PHONE["height"]
+
+
+def test_figures_tables_and_answers_can_be_taken_away(visit):
+    page = visit("sweep")
+    starts = {"PNG": b"\x89PNG", "SVG": b"<?xml", "CSV": b"run_id"}
+    for label, start in starts.items():
+        with page.expect_download() as arriving:
+            page.get_by_role("button", name=label).first.click()
+        path = arriving.value.path()
+        assert path.read_bytes().startswith(start)
+        assert arriving.value.suggested_filename.endswith(label.lower())
+
+
+def test_names_of_runs_stay_text(visit, server):
+    _, table = server
+    page = visit("sweep", source=table)
+    page.get_by_text("Every run").click()
+    assert page.title() != "taken" and "<b>" in page.inner_text("h1")
+    assert page.locator("h1 b").count() == 0
+    box = page.locator(".js-plotly-plot .points path").first
+    box.hover(force=True)
+    page.wait_for_selector(".hoverlayer text")
+    hover = page.inner_text(".hoverlayer") or page.text_content(".hoverlayer")
+    assert "<script>" in hover and page.title() != "taken"
+
+
+def test_a_table_that_is_pasted_is_answered(visit):
+    page = visit("home")
+    page.get_by_text("Add a table of runs").click()
+    rows = [f"{n:g},{d:g},{true_loss(n, d):.4f}" for n in (1e6, 4e6, 2e7) for d in (1e8, 1e9, 5e9)]
+    page.get_by_role("textbox", name="Or paste rows").fill("\n".join(["params,tokens,loss", *rows]))
+    page.get_by_role("button", name="Add these rows").click()
+    page.get_by_text("pasted.csv (uploaded)").first.wait_for()
+    page.wait_for_url("**upload=upload**")
+    page.get_by_text("9 finished").first.wait_for()
+
+
+def test_200_megabytes_are_refused_in_a_line(visit, tmp_path):
+    large = tmp_path / "large.csv"
+    with large.open("wb") as file:
+        file.truncate(200 << 20)
+    page = visit("home")
+    page.get_by_text("Add a table of runs").click()
+    page.locator('input[type="file"]').set_input_files(str(large))
+    page.get_by_text("50.0MB or smaller").or_(page.get_by_text("50MB or smaller")).first.wait_for()
+    assert "2 " not in page.locator("text=Traceback").all_inner_texts()
+
+
+def test_a_run_that_lands_appears_by_itself_and_other_viewers_are_not_disturbed(visit, store):
+    kept, plan = store
+    watching, other = visit("sweep", live="1"), visit("home", level="0.5")
+    facts = watching.locator(".scaling-facts").first
+    assert "12" in facts.inner_text()
+    log(kept, plan.runs[13])
+    watching.wait_for_function(
+        "document.querySelector('.scaling-facts').innerText.includes('13')", timeout=SECONDS
+    )
+    assert "level=0.5" in other.url and "(50%:" in other.inner_text('[data-testid="stMain"]')
+    assert "level" not in watching.url
