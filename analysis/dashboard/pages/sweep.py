@@ -90,19 +90,23 @@ def _left(ledger: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Time and cost so far and to come, as `scaling status` tells them."""
     if ledger is None:
         return []
-    spent, left = ledger["device_hours_spent"], ledger["device_hours_left"]
-    told = [("spent, device time", hours_in_words(spent))] if spent else []
-    if ledger["money_spent"]:
-        told.append((f"spent, {ledger['currency']}", amount_in_words(ledger["money_spent"])))
+    told = []
+    if ledger["device_hours_spent"]:
+        spent = _hours_and_money(ledger, "spent")
+        told.append(("spent, device time", spent))
     if ledger["flops_left"]:
         told += [
             ("left", hours_in_words(ledger["wall_seconds_left"] / 3600)),
-            ("left, device time", hours_in_words(left)),
+            ("left, device time", _hours_and_money(ledger, "left")),
             ("left, FLOP", flops_in_words(ledger["flops_left"])),
         ]
-        if ledger["money_left"] is not None:
-            told.append((f"left, {ledger['currency']}", amount_in_words(ledger["money_left"])))
     return told
+
+
+def _hours_and_money(ledger: Mapping[str, Any], which: str) -> str:
+    hours, paid = ledger[f"device_hours_{which}"], ledger[f"money_{which}"]
+    told = hours_in_words(hours)
+    return told if paid is None else f"{told}, {amount_in_words(paid)} {ledger['currency']}"
 
 
 def _map(cells: pd.DataFrame, lines: Mapping[str, str]) -> None:
