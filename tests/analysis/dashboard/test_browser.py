@@ -208,13 +208,13 @@ def test_figures_tables_and_answers_can_be_taken_away(visit):
 def test_names_of_runs_stay_text(visit, server):
     _, table = server
     page = visit("sweep", source=table)
-    page.get_by_text("Every run").click()
+    page.get_by_text("Every run", exact=True).click()
     assert page.title() != "taken" and "<b>" in page.inner_text("h1")
     assert page.locator("h1 b").count() == 0
     box = page.locator(".js-plotly-plot .points path").first
     box.hover(force=True)
     page.wait_for_selector(".hoverlayer text")
-    hover = page.inner_text(".hoverlayer") or page.text_content(".hoverlayer")
+    hover = page.text_content(".hoverlayer")
     assert "<script>" in hover and page.title() != "taken"
 
 

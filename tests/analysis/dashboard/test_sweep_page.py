@@ -4,8 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.dashboard.ladder import STATES, cells_of, map_figure
-from analysis.dashboard.live_curves import MOST_ENDED, MOST_RUNNING, curves_figure, runs_to_draw
+from analysis.dashboard.figures.ladder import STATES, cells_of, map_figure
+from analysis.dashboard.figures.live_curves import (
+    MOST_ENDED,
+    MOST_RUNNING,
+    curves_figure,
+    runs_to_draw,
+)
 from analysis.dashboard.pages.sweep import what_next
 from analysis.forecasting.unfinished_runs import RunningForecast
 from scaling.errors import StoreError
@@ -123,7 +128,7 @@ def test_the_page_tells_cost_so_far_and_to_come_and_each_reason_once(runs):
     test = draw("sweep", [runs], feeds=feeds)
     assert not test.exception and not test.error
     text = shown(test)
-    for told in ("spent, device time 120 min, 5 USD", "left 90 min", "left, device time 180 min, 7.5 USD"):
+    for told in ("spent, device time 2 h, 5 USD", "left 90 min", "left, device time 3 h, 7.5 USD"):
         assert told in text
     assert "2 failed out of memory run 1, run 2" in text
     assert "40% done, heading for 2.5000 [2.4000, 2.6000]" in text

@@ -1,5 +1,6 @@
 """The cells of a ladder: every planned run with its state, and the map of them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ STATES = {
     "excluded": charts.MUTED,
     "planned": "#d4d4d4",
 }
-MOST_TICKS = 12  # sizes that are named one by one
+MOST_TICKS = 7
 MANY = 2000  # cells beyond which the browser draws them as one picture
 _COLUMNS = ("run_id", "name", "state", "held_out", "params", "tokens", "steps", "planned_steps")
 _SPREAD = 0.7  # of the gap between neighbours that the runs of one cell may fill
@@ -64,11 +65,9 @@ def map_figure(cells: pd.DataFrame, outlooks: Mapping[str, str]) -> go.Figure | 
     if placed.empty:
         return None
     drawn = charts.figure(x=charts.axis_title("tokens"), y=charts.axis_title("params"), height=400)
-    drawn.update_yaxes(exponentformat="SI", dtick="D2")
-    sizes = sorted(set(placed["params"]))
-    if len(sizes) <= MOST_TICKS:
-        drawn.update_yaxes(tickvals=sizes, ticktext=[count_in_words(size) for size in sizes])
-    drawn.update_xaxes(exponentformat="SI", dtick="D2")
+    for update, column in ((drawn.update_yaxes, "params"), (drawn.update_xaxes, "tokens")):
+        ticks = _ticks(placed[column])
+        update(tickvals=ticks, ticktext=[count_in_words(tick) for tick in ticks])
     x, y = _spread(placed)
     kind = go.Scattergl if len(placed) > MANY else go.Scatter
     size = 11 if len(placed) <= 200 else 9 if len(placed) <= MANY else 5
@@ -94,6 +93,18 @@ def map_figure(cells: pd.DataFrame, outlooks: Mapping[str, str]) -> go.Figure | 
             )
         )
     return drawn
+
+
+def _ticks(values: pd.Series) -> list[float]:
+    """Round numbers over these values, few enough to be read on a phone."""
+    low, high = float(values.min()), float(values.max())
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [step * 10.0**power for power in decades for step in steps]
+        inside = [tick for tick in ticks if low / 1.2 <= tick <= high * 1.2]
+        if len(inside) <= MOST_TICKS:
+            return inside or [low]
+    return inside[:: math.ceil(len(inside) / MOST_TICKS)]
 
 
 def _spread(placed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
