@@ -119,8 +119,8 @@ def test_the_kernels_compute_what_their_twins_do():
     gaps = in_a_process(*program, TRITON_INTERPRET="1")
     assert len(gaps) > 15
     for name, gap in gaps.items():
-        # float32 sums in another order; of bfloat16 a rounding of the result, 2^-8
-        assert gap < (8e-3 if "bf16" in name else 1e-5), name
+        # float32 sums in another order; in bfloat16 roundings of 2^-8, of which the twin has more
+        assert gap < (2e-2 if "bf16" in name else 1e-5), name
 
 
 _COMPILE = """
