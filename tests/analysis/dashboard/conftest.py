@@ -47,6 +47,12 @@ def sources_asked_afresh():
 
 
 @pytest.fixture
+def drawn():
+    """``drawn(page, sources, feeds={}, **query)``: one page as Streamlit draws it."""
+    return draw
+
+
+@pytest.fixture
 def asked(capsys):
     """``asked(*words, code=0)``: what a verb prints with --json."""
     from tests.analysis.dashboard.verbs import printed
