@@ -129,7 +129,7 @@ def tuned_recipe(
         seeds=max(len(arm.losses) for arms in checks for arm in arms),
         judgement=judgement,
         not_varied=tuple(not_varied),
-        limits=_limits(_at_an_end(surface), judgement, largest_over_judged),
+        limits=_limits(_at_an_end(surface), judgement, largest_over_judged) if any(z) else _NONE,
     )
 
 
@@ -216,6 +216,15 @@ def _judgement(rung: str, arms: Sequence[Arm], noise: float) -> Judgement | None
         stderr=float(noise * np.sqrt(2 / len(ratio))),
         seeds=len(ratio),
     )
+
+
+#: Where nothing is taken, there is nothing to judge.
+_NONE = (
+    Limit(
+        LimitCode.NOT_JUDGED,
+        "no constant is worth more than its standard error: the recipe stays as it was",
+    ),
+)
 
 
 def _at_an_end(surface: Surface) -> list[str]:

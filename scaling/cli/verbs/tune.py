@@ -52,7 +52,8 @@ def tune(arguments: Arguments) -> None:
         losses = _trained(planned, everything, arguments)
         checks = [arms_of(one, losses) for one in arms]
         centre = best_found(checks)
-    judged = planned.judgement(tuned_factors(checks))
+    taken = tuned_factors(checks)
+    judged = planned.judgement(taken) if taken != Factors() else []
     if judged:
         losses = _trained(planned, [*everything, *judged], arguments)
     last = planned.judged

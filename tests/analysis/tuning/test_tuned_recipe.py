@@ -55,6 +55,8 @@ def test_a_constant_whose_worth_cannot_be_told_stays_as_it_was():
     assert found.to_text().count("as it was  ") == len(kept)
     alike = [arms_around(np.zeros(4), 0.01, np.random.default_rng(seed)) for seed in range(2)]
     assert tuned_factors(alike) == Factors()
+    (limit,) = tuned_recipe(alike, rungs=["a", "b"]).limits
+    assert "the recipe stays as it was" in limit.text
 
 
 def test_the_same_arms_give_the_same_recipe():
