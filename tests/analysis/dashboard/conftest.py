@@ -4,6 +4,7 @@ import html
 import importlib.util
 import json
 import re
+import sys
 from functools import partial
 
 import pytest
@@ -14,6 +15,7 @@ if any(importlib.util.find_spec(name) is None for name in ("streamlit", "plotly"
     collect_ignore_glob = ["test_*.py"]  # needs the extra `dashboard`
 
 SEALED = "<b>bold</b>"
+MAIN = sys.modules["__main__"]
 
 
 def pytest_collection_modifyitems(items):
@@ -35,6 +37,13 @@ def runs(tmp_path_factory):
     path = tmp_path_factory.mktemp("dashboard") / "runs.csv"
     table.to_csv(path, index=False)
     return str(path)
+
+
+@pytest.fixture(autouse=True)
+def main_module_given_back():
+    """Streamlit puts the page it draws in its place, and processes started later would run that."""
+    yield
+    sys.modules["__main__"] = MAIN
 
 
 @pytest.fixture(autouse=True)

@@ -115,6 +115,10 @@ def test_only_so_many_uploads_are_kept(monkeypatch):
     assert "no longer kept by this server" in shown(test)
 
 
+def two_hours_ago(source):
+    return time.time() - 7200
+
+
 def test_the_age_of_a_source_is_told(runs):
-    test = draw("home", [runs], feeds={"changed": lambda source: time.time() - 7200})
+    test = draw("home", [runs], feeds={"changed": two_hours_ago})
     assert "2 h ago" in shown(test)

@@ -33,7 +33,10 @@ def refusal(argv, capsys):
     ("argv", "said"),
     [
         (["fit", "runs.csv", "-o", "fit.png"], '"fit.png" ends in .png; write .json'),
-        (["report", "runs.csv", "-o", "report.csv"], "ends in .csv; write .html or .md or .json"),
+        (
+            ["report", "runs.csv", "-o", "report.csv"],
+            "ends in .csv; write .html or .pdf or .md or .json",
+        ),
         (["collect", "sweep", "-o", "runs.html"], "write .csv or .parquet or .jsonl"),
         (["study", "quickstart", "-o", "report.html"], "ends in .html; it is a folder"),
         (["backtest", "runs.csv", "--figure", "f.json"], "write .svg or .png or .pdf"),

@@ -17,6 +17,7 @@ from scaling.store.run_store import RunStore
 from sweeps.config.sweep import HealthConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
+from sweeps.planning.arms import PlannedCheck
 from sweeps.planning.exclusions import final_states
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.driver_lock import DriverLock
@@ -137,7 +138,8 @@ def test_runs_that_must_be_measured_are_never_stopped(tmp_path):
     assert trained(plan, asks=True, run=held_out)[0].state is RunState.FINISHED
     carrier = plan.runs[0]
     health = HealthConfig(check_learning_rate=True, seeds=1)
-    store, _ = trained(plan, asks=True, checked={carrier.run_id: 1}, health=health)
+    check = PlannedCheck(run=carrier, seeds=1, arms=len(health.factors), corners=(), flops=0)
+    store, _ = trained(plan, asks=True, checked={carrier.run_id: check}, health=health)
     assert store.state is RunState.FINISHED
     assert "health" in store.record
 

@@ -12,6 +12,7 @@ from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.launchers.base import TaskLost
 from sweeps.launchers.crash import Crash
+from sweeps.planning.arms import planned_checks
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.events import EventKind
 from sweeps.running.runner import run_sweep
@@ -82,6 +83,10 @@ def test_status_prints_tracebacks_on_request(one_run, monkeypatch, tiny_mapping,
     assert_whole(shown[shown.index("Traceback") :])
 
 
+def checks_of(plan):
+    return {check.run.run_id: check for check in planned_checks(plan).checks}
+
+
 def test_a_crash_in_a_learning_rate_check_keeps_its_traceback_and_the_measurement(
     one_run, monkeypatch
 ):
@@ -90,7 +95,7 @@ def test_a_crash_in_a_learning_rate_check_keeps_its_traceback_and_the_measuremen
     monkeypatch.setattr(
         "sweeps.training.learning_rate_check.check_learning_rate", crash_deep_inside
     )
-    train_task(dataclasses.replace(task, checked={run_id: 2}), lambda event: None)
+    train_task(dataclasses.replace(task, checked=checks_of(plan)), lambda event: None)
     facts = store.facts()[run_id]
     assert facts["status"] == RunState.FINISHED and facts["loss"] > 0
     assert facts["notes"].startswith("not checked: RuntimeError: cannot reach")
@@ -101,7 +106,7 @@ def test_a_later_check_that_crashes_keeps_its_traceback_until_one_succeeds(one_r
     plan, store, task = one_run(check_learning_rate=True, seeds=1)
     run_id = plan.runs[0].run_id
     train_task(task, lambda event: None)
-    later = dataclasses.replace(task, todo=frozenset(), checked={run_id: 2})
+    later = dataclasses.replace(task, todo=frozenset(), checked=checks_of(plan))
     with monkeypatch.context() as broken:
         broken.setattr("sweeps.training.learning_rate_check.check_learning_rate", crash_deep_inside)
         train_task(later, lambda event: None)

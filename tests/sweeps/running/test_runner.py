@@ -13,6 +13,7 @@ from sweeps.data.registry import load_corpus
 from sweeps.launchers.base import TaskLost, TaskMessage
 from sweeps.launchers.local import require_devices
 from sweeps.objectives.causal import Causal
+from sweeps.planning.arms import planned_checks
 from sweeps.planning.packing import Pack, state_name, trunk_rows
 from sweeps.planning.plan import plan_sweep
 from sweeps.running import run_log, runner, worker
@@ -229,12 +230,12 @@ def test_a_worker_that_is_stopped_while_it_measures_has_not_trained_in_vain(
     worker.train_task(Task.of_one(run, plan.config.data, launch, undisturbed), lambda message: None)
     task, begun, advance = Task.of_one(run, plan.config.data, launch, resumed), [], Stack.advance
 
-    def stop(*arguments):
+    def stop(*arguments, **options):
         raise Stopped
 
-    def note(stack, *arguments):
+    def note(stack, *arguments, **options):
         begun.append(stack.step)
-        advance(stack, *arguments)
+        advance(stack, *arguments, **options)
 
     monkeypatch.setattr(Stack, "advance", note)
     with monkeypatch.context() as patch:
@@ -346,7 +347,8 @@ def test_a_check_that_fails_loses_no_measurement(tiny_mapping, monkeypatch):
 @pytest.mark.parametrize("slow", ["evaluation", "learning-rate check"])
 def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow):
     """Time is made to pass a second a batch or step: no more than that lies between two signs."""
-    from sweeps.training import evaluation, plain_loop
+    from sweeps.training import evaluation
+    from sweeps.training.step import Step
 
     mapping = tiny_mapping | {
         "grid": {"width": [16], "tokens": 4000},
@@ -365,8 +367,8 @@ def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow)
 
         return slowly
 
-    where = Causal if slow == "evaluation" else plain_loop
-    name = "sequence_losses" if slow == "evaluation" else "batch_of"
+    where = Causal if slow == "evaluation" else Step
+    name = "sequence_losses" if slow == "evaluation" else "__call__"
     monkeypatch.setattr(where, name, take_a_second(getattr(where, name)))
     launch = plan.config.launch.changed(
         checkpoints={"folder": "unused"}, speed={"inner_steps": 1000}
@@ -375,7 +377,7 @@ def test_a_long_measurement_gives_signs_of_life(tiny_mapping, monkeypatch, slow)
     (run,) = plan.runs
     task = Task.of_one(run, plan.config.data, launch, MemoryStore())
     task = dataclasses.replace(
-        task, health=health, checked={run.run_id: 2} if health.check_learning_rate else {}
+        task, health=health, checked={one.run.run_id: one for one in planned_checks(plan).checks}
     )
     worker.train_task(task, lambda event: signs.append((now[0], event.kind)))
     assert now[0] >= 2
