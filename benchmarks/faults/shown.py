@@ -146,25 +146,30 @@ def _dashboard(table: Table, path: Path) -> str:
     """Whether the pages of the dashboard tell what the table does not carry."""
     from streamlit.testing.v1 import AppTest
 
-    def script(source: str) -> None:
+    from analysis.dashboard.registry import PAGES
+
+    def script(source: str, page: str) -> None:
         from analysis.dashboard.app import draw_page
         from analysis.dashboard.feeds import Feeds
         from analysis.dashboard.registry import PAGES
         from scaling.sources import records_from
 
         feeds = Feeds(sources=lambda: [source], load=records_from, seals=lambda: ())
-        for row in PAGES:
-            draw_page(feeds, row)
+        draw_page(feeds, next(row for row in PAGES if row.name == page))
 
-    logging.disable(logging.WARNING)  # Streamlit warns of a page without a browser
-    with warnings.catch_warnings(), contextlib.redirect_stderr(None):
-        warnings.simplefilter("ignore")
-        test = AppTest.from_function(script, args=(str(path),), default_timeout=300).run()
-    logging.disable(logging.NOTSET)
-    if test.exception:
-        return f"raised {test.exception[0].value}"
-    told = [str(one.value) for kind in ("markdown", "caption", "warning") for one in test.get(kind)]
-    told += [one.proto.body for one in test.get("html")]
+    told = []
+    for row in PAGES:
+        logging.disable(logging.WARNING)  # Streamlit warns of a page without a browser
+        with warnings.catch_warnings(), contextlib.redirect_stderr(None):
+            warnings.simplefilter("ignore")
+            drawn = AppTest.from_function(script, args=(str(path), row.name), default_timeout=300)
+            test = drawn.run()
+        logging.disable(logging.NOTSET)
+        if test.exception:
+            return f"{row.name} raised {test.exception[0].value}"
+        kinds = ("markdown", "caption", "warning")
+        told += [str(one.value) for kind in kinds for one in test.get(kind)]
+        told += [one.proto.body for one in test.get("html")]
     return told_by(in_words("\n".join(told)), table)
 
 
