@@ -67,6 +67,8 @@ FIELDS = (
 class Answered:
     """What was asked, and the results that answer it."""
 
+    mode: str
+    """One of `MODES`: the one that these runs allow, which the address need not say."""
     made: Forecast | None = None
     inverse: BudgetForLoss | None = None
     targets: Targets | None = None
@@ -139,15 +141,15 @@ def _asked(
     if mode == BY_LOSS:
         st.text_input("Loss to reach", placeholder="2.2", **page.bind("target"))
         if not page.state["target"]:
-            return Answered()
+            return Answered(mode=mode)
         loss = number(page.state["target"])
-        return Answered(inverse=page.ask(budget_for_loss, page.records, loss, options=options))
+        inverse = page.ask(budget_for_loss, page.records, loss, options=options)
+        return Answered(mode=mode, inverse=inverse)
     targets = _targets(page, mode, reach, means)
     if targets is None:
-        return Answered()
-    return Answered(
-        made=page.ask(forecast, page.records, targets, options=options), targets=targets
-    )
+        return Answered(mode=mode)
+    made = page.ask(forecast, page.records, targets, options=options)
+    return Answered(mode=mode, made=made, targets=targets)
 
 
 def _targets(page: Page, mode: str, reach: Reach, means: Hardware | None) -> Targets | None:
@@ -206,7 +208,7 @@ def _answer(page: Page, reach: Reach, answered: Answered, means: Hardware | None
         return
     target, kind = answered.target, page.records.loss_kind
     plan = None
-    if page.state["ask"] == BY_BUDGET and "params" in target.at:
+    if answered.mode == BY_BUDGET and "params" in target.at:
         plan = page.ask(
             plan_budgets,
             page.records,

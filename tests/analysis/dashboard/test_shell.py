@@ -1,5 +1,6 @@
 """Facts about every page: the address holds the state, a mistake is one line, names stay text."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,6 +15,7 @@ from analysis.dashboard.state import (
 )
 from scaling.errors import StoreError
 from tests.analysis.dashboard.conftest import draw, shown
+from tests.grids import grid_of_runs
 
 HOSTILE = "<script>alert(1)</script>**b** [x](javascript:alert(1)) $x$ :red[r] \x1b[31m"
 FIELDS = (
@@ -133,3 +135,29 @@ def test_a_store_that_is_lost_leaves_what_it_said_last_with_its_age():
     assert "does not answer" in str(known.lost)
     with pytest.raises(StoreError):
         cache.ask_source("test", "never asked", 1, ask)
+
+
+def flops_at_random(table):
+    """What is no FLOP of these runs, and is left out with a note."""
+    luck = np.random.default_rng(0)
+    flops = 6 * table["params"] * table["tokens"] * np.exp(luck.normal(0, 6, len(table)))
+    return table.assign(train_flops=flops)
+
+
+LACKING = {
+    "FLOP that are none": flops_at_random,
+    "sizes alone": lambda table: table[["params", "loss"]],
+    "tokens alone": lambda table: table[["tokens", "loss"]],
+    "FLOP alone": lambda table: table.assign(train_flops=6 * table["params"] * table["tokens"])[
+        ["train_flops", "loss"]
+    ],
+    "one run": lambda table: table[:1],
+}
+
+
+@pytest.mark.parametrize("page", [row.name for row in PAGES if row.needs_runs])
+@pytest.mark.parametrize("lacking", LACKING)
+def test_no_page_raises_whatever_a_table_lacks(lacking, page, drawn, tmp_path):
+    path = tmp_path / "runs.csv"
+    LACKING[lacking](grid_of_runs(4)).to_csv(path, index=False)
+    assert not drawn(page, [str(path)]).exception
