@@ -66,7 +66,8 @@ class Arithmetic:
         try:
             tree = ast.parse(_as_python(text), mode="eval").body
         except SyntaxError as error:
-            place = _place(text, (error.offset or 1) - 1)
+            last = f"character {len(text.rstrip())}"  # of what ends too early it names no place
+            place = _place(text, error.offset - 1) if error.offset else last
             raise ExpressionError(
                 f"not an expression of numbers, names and + - * / **, from {place} on"
             ) from error

@@ -64,9 +64,14 @@ def show_plan(plan: SweepPlan, store: RunStore) -> None:
 def kept_config(store: RunStore) -> SweepConfig | None:
     """The config that a sweep was last run with, as it is kept with the sweep's own run; None where
     none is. Raises ConfigError for one that this version does not read."""
-    page = store.page()
-    text = "" if page is None else page.read_file(_CONFIG)
+    text = kept_config_text(store)
     return config_from_mapping(load_yaml(text)) if text else None
+
+
+def kept_config_text(store: RunStore) -> str:
+    """That config as the YAML that is kept; empty where none is."""
+    page = store.page()
+    return "" if page is None else page.read_file(_CONFIG)
 
 
 def description(plan: SweepPlan, page: SweepPage) -> str:

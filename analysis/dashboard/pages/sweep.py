@@ -23,6 +23,7 @@ from analysis.text.numbers import amount_in_words, flops_in_words, hours_in_word
 from analysis.text.tuning import gap_sentences, trend_sentences
 from analysis.tuning.rungs import LadderHealth, ladder_health
 from scaling.errors import ScalingError
+from scaling.limits import LimitCode, texts
 from scaling.records import Records
 from scaling.words import counted
 
@@ -153,11 +154,13 @@ def what_next(counts: Mapping[str, int], *, planned: bool) -> str:
             "`scaling run CONFIG` tries failed runs again."
         )
     if running:
-        return f"{counted(running, 'run')} of {total:,} train at this moment."
+        verb = "trains" if running == 1 else "train"
+        return f"{counted(running, 'run')} of {total:,} {verb} at this moment."
     if open_runs and planned:
+        are = "is" if open_runs == 1 else "are"
         return (
-            f"Nothing trains at this moment, and {counted(open_runs, 'run')} of {total:,} are "
-            "left: `scaling run CONFIG` goes on with them."
+            f"Nothing trains at this moment, and {counted(open_runs, 'run')} of {total:,} {are} "
+            "left: `scaling run CONFIG` goes on."
         )
     if lost:
         return f"{counted(lost, 'run')} of {total:,} failed or diverged; the reasons are below."
@@ -196,6 +199,7 @@ def _health(page: Page) -> None:
         *gap_sentences(found),
         *trend_sentences(found),
     ]
+    told += texts(found.limits, without=(LimitCode.NO_TREND,))  # which the trend's sentence says
     st.markdown("\n".join(f"- {sentence(in_print(text))}" for text in told))
 
 

@@ -91,12 +91,12 @@ def ledger_of(source: str) -> "Mapping[str, Any] | None":
     tells; None of a table, and of a sweep that keeps no plan."""
     from scaling.cli.verbs.sweep import standing_of
     from scaling.store.run_store import RunStore
+    from sweeps.running.page import kept_config_text
 
     if not source.startswith("mlflow:"):
         return None
     store = RunStore.find(source.removeprefix("mlflow:"))
-    page = store.page()
-    config = page.read_file("config.yaml") if page else ""
+    config = kept_config_text(store)
     if not config:
         return None
     document: dict[str, Any] = json.loads(standing_of(_plan_of(config), store).to_json())
@@ -131,11 +131,11 @@ def offer_of(source: str, budget: float) -> "Offer | None":
     """What the recipe of a sweep builds for so many FLOP, as `scaling next --config` chooses among
     it; None of a table, and of a sweep that keeps no config."""
     from scaling.store.run_store import RunStore
+    from sweeps.running.page import kept_config_text
 
     if not source.startswith("mlflow:"):
         return None
-    page = RunStore.find(source.removeprefix("mlflow:")).page()
-    config = page.read_file("config.yaml") if page else ""
+    config = kept_config_text(RunStore.find(source.removeprefix("mlflow:")))
     return _offer_from(config, budget) if config else None
 
 

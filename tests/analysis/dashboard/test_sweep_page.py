@@ -1,5 +1,7 @@
 """Facts about the page Sweep: states, cost, curves and reasons, as `scaling status` tells them."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -169,7 +171,8 @@ def test_a_store_that_is_lost_leaves_the_last_state_and_its_age(runs):
         ({"failed": 3, "diverged": 1}, "Every run failed or diverged"),
         ({"running": 2, "planned": 5, "finished": 1}, "2 runs of 8 train"),
         ({"finished": 5, "interrupted": 3}, "3 runs of 8 are left"),
-        ({"finished": 5, "failed": 1}, "1 run of 6 are left"),
+        ({"finished": 5, "failed": 1}, "1 run of 6 is left"),
+        ({"running": 1, "finished": 5}, "1 run of 6 trains"),
         ({"finished": 5, "diverged": 1}, "1 run of 6 failed or diverged"),
         ({"finished": 6}, "All runs are done"),
     ],
@@ -181,13 +184,20 @@ def test_a_sweep_in_every_state_says_what_to_do_next(counts, told):
 def test_the_health_of_a_ladder_is_what_the_verb_tells(runs, tmp_path, capsys):
     from scaling.cli import main
 
-    table = pd.read_csv(runs).assign(health="passed")
+    checks = {"ok": 0.0004, "soft": 0.012, "edge": 0.03, "cap": 0.02}  # what each rung's rule costs
+    table = pd.read_csv(runs)
+    rung = table["params"].rank(method="dense").astype(int) - 1
+    table["health"] = rung.map(dict(enumerate(checks)))
+    table["lr_gap"] = rung.map(dict(enumerate(checks.values())))
+    table["lr_gap_stderr"], table["lr_offset"], table["lr_curvature"] = 0.001, 0.3, 0.5
     path = tmp_path / "checked.csv"
     table.to_csv(path, index=False)
-    assert main(["health", str(path)]) in (0, 2)
-    verb = capsys.readouterr()
+    assert main(["health", str(path), "--json"]) == 0
+    verb = json.loads(capsys.readouterr().out)
+    assert [one["status"] for one in verb["rungs"]] == [*checks]
     text = shown(draw("sweep", [str(path)], health="1"))
-    if verb.err.startswith("scaling: "):
-        assert verb.err.removeprefix("scaling: ").strip()[:60] in text
-    else:
-        assert "Weight in fits" in text
+    for one in verb["rungs"]:
+        assert f"{one['status']} +0.30 {100 * one['gap']:.2f} \u00b1 0.10%" in text
+    (limit,) = (one for one in verb["limits"] if one["code"] != "left out")  # the map shows those
+    assert limit["code"] == "no trend" and 'no column "width"' in limit["text"]
+    assert 'no column "width"' in text

@@ -63,3 +63,11 @@ def test_overflow_is_infinite_and_what_is_undefined_is_nan():
 def test_whatever_is_no_arithmetic_is_refused_and_not_executed(text):
     with pytest.raises(ExpressionError):
         expression(text, ("A", "alpha"))
+
+
+@pytest.mark.parametrize(
+    "text, place", [("A + alpha^2 +", 13), ("A + (alpha", 5), ("A + 2 alpha", 7), (" A^", 3)]
+)
+def test_a_refusal_names_the_character_at_which_the_arithmetic_ends(text, place):
+    with pytest.raises(ExpressionError, match=f"from character {place} on"):
+        expression(text, ("A", "alpha"))
