@@ -9,3 +9,5 @@ Streamlit and Plotly are imported in this package alone.
     page.py       what each page is given
     pages/        one module a page; registry.py lists them, app.py shows them
 """
+
+LARGEST_UPLOAD_MB = 50  # which the server refuses before it reads, and pages say

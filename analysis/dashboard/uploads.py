@@ -7,11 +7,11 @@ from pathlib import Path
 
 import streamlit as st
 
+from analysis.dashboard import LARGEST_UPLOAD_MB
 from scaling.errors import RecordError
 from scaling.tables.notes import printable
 
 PREFIX = "upload:"
-LARGEST_MB = 50
 MOST = 64
 """Tables that are kept; the oldest make room."""
 
@@ -30,9 +30,9 @@ def keep(name: str, content: bytes) -> str:
     Raises RecordError where it is empty or too large.
     """
     shown = printable(name)
-    if len(content) > LARGEST_MB << 20:
+    if len(content) > LARGEST_UPLOAD_MB << 20:
         raise RecordError(
-            f"{shown}: {len(content) >> 20} MB, and an upload has at most {LARGEST_MB} MB; "
+            f"{shown}: {len(content) >> 20} MB, and an upload has at most {LARGEST_UPLOAD_MB} MB; "
             f"name the file where the server runs: scaling dashboard FILE"
         )
     if not content.strip():

@@ -16,7 +16,8 @@ from scaling.sources import Source, records_from
 
 STEP = 0.05  # decades between the targets of a curve
 MOST_STEPS = 100  # of a longer curve the steps are longer
-SPANS = 1.5  # how far at most, in spans of the runs: `analysis.fitting.reach` supports no more
+#: How far at most, in spans of the runs: `analysis.fitting.measurements.reach` supports no more.
+SPANS = 1.5
 BEYOND = 0.3  # decades that a curve goes on where nothing is supported any more
 
 

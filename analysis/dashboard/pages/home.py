@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from analysis.dashboard import cache, uploads
+from analysis.dashboard import LARGEST_UPLOAD_MB, cache, uploads
 from analysis.dashboard.answers import AHEAD, ahead, ahead_in_words
 from analysis.dashboard.columns import show_columns
 from analysis.dashboard.page import Page, refused
@@ -122,11 +122,11 @@ def _add(page: Page) -> None:
     with st.expander("Add a table of runs", expanded=not page.sources):
         st.caption(
             plain(
-                f"CSV, TSV, JSON, Parquet or Excel, up to {uploads.LARGEST_MB} MB; it stays on the "
+                f"CSV, TSV, JSON, Parquet or Excel, up to {LARGEST_UPLOAD_MB} MB; it stays on the "
                 "machine that serves this page, until the server ends."
             )
         )
-        dropped = st.file_uploader("A file", max_upload_size=uploads.LARGEST_MB)
+        dropped = st.file_uploader("A file", max_upload_size=LARGEST_UPLOAD_MB)
         if dropped is not None and st.session_state.get("taken") != dropped.file_id:
             st.session_state["taken"] = dropped.file_id
             _take(page, dropped.name, dropped.getvalue())

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sweeps.planning.plan import SweepPlan
 
 Arguments = argparse.Namespace
-LARGEST_UPLOAD_MB = 50
 
 
 def dashboard(arguments: Arguments) -> None:
@@ -34,6 +33,7 @@ def dashboard(arguments: Arguments) -> None:
             "the dashboard needs Streamlit and Plotly; install them with: "
             "pip install 'scaling-forecast[dashboard]'"
         )
+    from analysis.dashboard import LARGEST_UPLOAD_MB
     from scaling.sources import records_from
 
     how = reading(arguments)

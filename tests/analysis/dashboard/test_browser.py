@@ -1,15 +1,5 @@
 """Facts about the dashboard in a real browser: it opens, moves, downloads and keeps to itself."""
 
-import importlib.util
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-from pathlib import Path
-from urllib.parse import urlencode, urlsplit
-
 import pandas as pd
 import pytest
 
@@ -18,24 +8,19 @@ from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.driver_lock import DriverLock
 from sweeps.running.page import show_plan
+from tests.analysis.dashboard.browsing import (
+    DESK,
+    NEEDS_BROWSER,
+    PHONE,
+    SECONDS,
+    served,
+    started_browser,
+    visits,
+)
 from tests.grids import true_loss
 
-ROOT = Path(__file__).parents[3]
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
 HOSTILE = "<script>document.title='taken'</script>**b** [x](javascript:alert(1)) $x$ :red[r]"
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-SECONDS = 300_000  # milliseconds that anything may take on a slow machine
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        importlib.util.find_spec("playwright") is None,
-        reason="needs the extra `browser` (Playwright)",
-    ),
-    pytest.mark.skipif(not BROWSER, reason="needs Chromium or Chrome on the PATH"),
-]
+pytestmark = NEEDS_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -87,77 +72,21 @@ def server(store, tmp_path_factory):
     runs["run_id"] = [f"{HOSTILE} {i}" for i in range(len(runs))]
     table = folder / "runs<b>.csv"
     runs.to_csv(table, index=False)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"MLFLOW_TRACKING_URI": kept.tracking_uri}
-    words = ["-m", "scaling", "dashboard", "mlflow:ladder", str(table), "--port", str(port)]
-    with DriverLock(kept), open(folder / "log", "w") as log_file:
-        process = subprocess.Popen(
-            [sys.executable, *words], cwd=ROOT, env=environment, stdout=log_file, stderr=log_file
-        )
-        try:
-            yield f"http://127.0.0.1:{port}", str(table)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=120)
+    sources = ["mlflow:ladder", table]
+    with DriverLock(kept), served(sources, folder, kept.tracking_uri) as address:
+        yield address, str(table)
 
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        started = play.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+    with started_browser() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
 def visit(browser, server):
-    """``visit(page, size, **query)``: the page as a browser has drawn it; afterwards, that nothing
-    left the machine and nothing was said on the console."""
-    address, _ = server
-    outside, said, contexts = [], [], []
-
-    def open_page(name, size=DESK, **query):
-        context = browser.new_context(viewport=size, accept_downloads=True)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(SECONDS)
-        page.on("request", lambda one: outside.append(one.url) if is_outside(one.url) else None)
-        page.on("console", lambda one: said.append(one.text) if one.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        wait_for_server(page, address)
-        page.goto(f"{address}/?{urlencode({'page': name, **query})}")
-        page.wait_for_selector("h1")
-        settled(page)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not outside and not said
-
-
-def is_outside(url):
-    parts = urlsplit(url)
-    return parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1"
-
-
-def wait_for_server(page, address):
-    for _ in range(240):
-        try:
-            if page.request.get(f"{address}/_stcore/health").ok:
-                return
-        except Exception:
-            page.wait_for_timeout(500)
-    pytest.fail("the server did not start")
-
-
-def settled(page):
-    """Wait until the page has been drawn whole."""
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    with visits(browser, server[0]) as visit:
+        yield visit
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
@@ -190,7 +119,7 @@ def test_a_slider_of_the_sidebar_moves_the_numbers(visit):
 def test_a_figure_comes_before_the_words_on_a_phone(visit):
     page = visit("sweep", PHONE)
     figure = page.locator(".js-plotly-plot").first.bounding_box()
-    words = page.get_by_text("train at this moment").first.bounding_box()
+    words = page.get_by_text("at this moment").first.bounding_box()
     assert figure["y"] < words["y"] and figure["y"] < PHONE["height"]
 
 

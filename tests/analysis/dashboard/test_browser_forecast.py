@@ -2,31 +2,21 @@
 appear by themselves."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-from urllib.parse import urlencode
 
 import pandas as pd
 import pytest
 
 from scaling.cli import main
-from tests.analysis.dashboard.test_browser import (  # noqa: F401
-    BROWSER,
-    DESK,
+from tests.analysis.dashboard.browsing import (
+    NEEDS_BROWSER,
     PHONE,
-    ROOT,
-    SECONDS,
-    browser,
-    is_outside,
-    pytestmark,
-    settled,
-    wait_for_server,
+    served,
+    started_browser,
+    visits,
 )
 from tests.grids import grid_of_runs
 
+pytestmark = NEEDS_BROWSER
 HOSTILE = "<img src=x onerror=document.title='taken'>"
 
 
@@ -47,44 +37,20 @@ def tables(tmp_path_factory):
 def address(tables, tmp_path_factory):
     """Where a dashboard on the tables answers."""
     folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [sys.executable, "-m", "scaling", "dashboard", *tables, "--port", str(port)]
-    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
-    with open(folder / "log", "w") as log:
-        process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=120)
+    with served(tables, folder, f"sqlite:///{folder}/mlflow.db") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with started_browser() as started:
+        yield started
 
 
 @pytest.fixture
-def visit(browser, address):  # noqa: F811
-    """``visit(page, size, **query)``: the page as a browser has drawn it; afterwards, that nothing
-    left the machine and nothing was said on the console."""
-    outside, said, contexts = [], [], []
-
-    def open_page(name, size=DESK, **query):
-        context = browser.new_context(viewport=size, accept_downloads=True)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(SECONDS)
-        page.on("request", lambda one: outside.append(one.url) if is_outside(one.url) else None)
-        page.on("console", lambda one: said.append(one.text) if one.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        wait_for_server(page, address)
-        page.goto(f"{address}/?{urlencode({'page': name, **query})}")
-        page.wait_for_selector(".js-plotly-plot .main-svg")
-        settled(page)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not outside and not said
+def visit(browser, address):
+    with visits(browser, address, drawn=".js-plotly-plot .main-svg") as visit:
+        yield visit
 
 
 def facts(page):

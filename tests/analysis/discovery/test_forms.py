@@ -1,5 +1,7 @@
 """Facts about forms: derivatives, what is written, and that fits find the constants."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,12 @@ def test_coefficients_stay_at_or_above_zero_unless_the_floor_is_free():
         found = solve(form, seen, start, seen.weight[None], shared=False)
         assert (found.coefficients[0, 0, 0] < -1) == is_free
         assert found.coefficients[0, 0, 1] >= 0
+
+
+def test_the_page_on_discovery_has_every_factor_as_it_is_written():
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "discover_a_law.md").read_text()
+    proportions = {"mixture": ("web", "code"), "share": ("web",)}
+    for name, kind in KINDS.items():
+        of = proportions.get(name, ("N", "D"))
+        constants = "abcd"[: len(kind.constants(len(of)))]
+        assert f"| {kind.meaning} | `{kind.written(of, of, constants)}` |" in page
