@@ -7,6 +7,7 @@ Streamlit and Plotly are imported in this package alone.
     state.py      what a viewer has chosen, all of it in the page's address
     cache.py      answers kept by the content of what they were made from
     page.py       what each page is given
+    parts/        what several pages are made of: budgets, devices, downloads, what changed
     pages/        one module a page; registry.py lists them, app.py shows them
 """
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.discovery.table import Table
+from analysis.discovery.forms.table import Table
 from scaling.arrays import BoolArray, FloatArray, IntArray
 
 MOST_CUTS = 4

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analysis.discovery.table import Table
+from analysis.discovery.forms.table import Table
 from scaling.arrays import FloatArray
 
 PERMUTATIONS = 199

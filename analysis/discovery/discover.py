@@ -11,7 +11,8 @@ from analysis.discovery.blocks import Block, Direction, blocks, towards, upwards
 from analysis.discovery.dependence import LEVEL as CHANCE_LEVEL
 from analysis.discovery.dependence import chance_of_no_law
 from analysis.discovery.ensemble import Ensemble, weigh
-from analysis.discovery.forms import Form
+from analysis.discovery.forms.forms import Form
+from analysis.discovery.forms.table import Arranged, arrange
 from analysis.discovery.given import GivenForm, given_form
 from analysis.discovery.judged import Judged, judge
 from analysis.discovery.predicted import point_predictions
@@ -19,7 +20,6 @@ from analysis.discovery.ranked import found_forms, separating_runs, undecided
 from analysis.discovery.reading import Read, read_points, read_table
 from analysis.discovery.result import Discovery
 from analysis.discovery.search import Candidate, Search, best_fit, thinned
-from analysis.discovery.table import Arranged, arrange
 from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import FitError
@@ -51,7 +51,7 @@ def discover(
 ) -> Discovery:
     """Find which laws the loss of runs follows in these input columns, and how sure that is.
 
-    Forms of a stated grammar (`analysis.discovery.factors`, `.grammar`) are fitted by variable
+    Forms of a stated grammar (`analysis.discovery.forms`) are fitted by variable
     projection and judged by blocked backtests: the end of the data in the direction asked for is
     hidden at several cuts, and so is each fifth of the points in turn. The direction is that of the
     points ``at`` where these lie beyond the runs, or upwards in the columns ``along``, or upwards

@@ -8,9 +8,9 @@ from scipy import stats
 from scipy.special import ndtr
 
 from analysis.discovery.blocks import Block
+from analysis.discovery.forms.solver import Solved, predicted
+from analysis.discovery.forms.table import Arranged, Table, arrange
 from analysis.discovery.judged import Judged, prediction_spread, scaled_errors
-from analysis.discovery.solver import Solved, predicted
-from analysis.discovery.table import Arranged, Table, arrange
 from scaling.arrays import FloatArray, IntArray
 
 SHARPNESS = 0.1  # of the score: a form so much worse counts e times less

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.discovery.factors import Columns, Constant
-from analysis.discovery.forms import Form, Slope
+from analysis.discovery.forms.factors import Columns, Constant
+from analysis.discovery.forms.forms import Form, Slope
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.formula import FormulaLaw

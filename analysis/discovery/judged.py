@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.discovery.blocks import Block
-from analysis.discovery.forms import Form, moved
+from analysis.discovery.forms.forms import Form, moved
+from analysis.discovery.forms.solver import Observed, Solved, predicted, solve
+from analysis.discovery.forms.table import Arranged, Table
 from analysis.discovery.search import Candidate
-from analysis.discovery.solver import Observed, Solved, predicted, solve
-from analysis.discovery.table import Arranged, Table
 from scaling.arrays import FloatArray
 
 _TINY = 1e-9

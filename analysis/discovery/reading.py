@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis.discovery.table import Role, Table, roles_of
+from analysis.discovery.forms.table import Role, Table, roles_of
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from analysis.discovery.forms import Form
-from analysis.discovery.grammar import grown, templates
-from analysis.discovery.solver import Observed, misfit, solve
-from analysis.discovery.table import Arranged, Table
+from analysis.discovery.forms.forms import Form
+from analysis.discovery.forms.grammar import grown, templates
+from analysis.discovery.forms.solver import Observed, misfit, solve
+from analysis.discovery.forms.table import Arranged, Table
 from scaling.arrays import FloatArray
 
 MOST_CONSTANTS = 16

@@ -3,15 +3,16 @@
 import numpy as np
 import streamlit as st
 
-from analysis.dashboard import charts, downloads
-from analysis.dashboard.budget import FIELDS as BUDGET
-from analysis.dashboard.budget import asked_budget
-from analysis.dashboard.devices import FIELDS as DEVICES
-from analysis.dashboard.devices import amount_field, hardware, show_fields
+from analysis.dashboard import charts
 from analysis.dashboard.figures.isoflop import budget_runs, isoflop_figure
 from analysis.dashboard.figures.sizes import sizes_figure
-from analysis.dashboard.heading import heading
 from analysis.dashboard.page import Page
+from analysis.dashboard.parts import downloads
+from analysis.dashboard.parts.budget import FIELDS as BUDGET
+from analysis.dashboard.parts.budget import asked_budget
+from analysis.dashboard.parts.devices import FIELDS as DEVICES
+from analysis.dashboard.parts.devices import amount_field, hardware, show_fields
+from analysis.dashboard.parts.heading import heading
 from analysis.dashboard.state import flag_field
 from analysis.dashboard.words import facts, plain, say_limits, sentence, table
 from analysis.decisions.money import BudgetPlan, Hardware, plan_budgets

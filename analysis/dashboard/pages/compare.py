@@ -5,11 +5,12 @@ from dataclasses import asdict
 
 import streamlit as st
 
-from analysis.dashboard import charts, downloads
-from analysis.dashboard.blocks import show_blocks
+from analysis.dashboard import charts
 from analysis.dashboard.figures.compared import arms_figure, multiplier_figure
-from analysis.dashboard.heading import heading
 from analysis.dashboard.page import Page
+from analysis.dashboard.parts import downloads
+from analysis.dashboard.parts.blocks import show_blocks
+from analysis.dashboard.parts.heading import heading
 from analysis.dashboard.state import Field, number_field, text_field
 from analysis.dashboard.uploads import name_of
 from analysis.dashboard.words import facts, plain

@@ -5,23 +5,24 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from analysis.dashboard import changes, charts, downloads
-from analysis.dashboard.budget import (
+from analysis.dashboard import charts
+from analysis.dashboard.figures.loss import drawn_runs, loss_figure
+from analysis.dashboard.page import Page
+from analysis.dashboard.pages import forecast_evidence
+from analysis.dashboard.parts import changes, downloads
+from analysis.dashboard.parts.budget import (
     FIELDS as BUDGET,
 )
-from analysis.dashboard.budget import (
+from analysis.dashboard.parts.budget import (
     TEN_TIMES,
     asked_budget,
     budget_field,
     in_flops,
     slide,
 )
-from analysis.dashboard.devices import FIELDS as DEVICES
-from analysis.dashboard.devices import amount_field, hardware, show_fields
-from analysis.dashboard.figures.loss import drawn_runs, loss_figure
-from analysis.dashboard.heading import heading
-from analysis.dashboard.page import Page
-from analysis.dashboard.pages import forecast_evidence
+from analysis.dashboard.parts.devices import FIELDS as DEVICES
+from analysis.dashboard.parts.devices import amount_field, hardware, show_fields
+from analysis.dashboard.parts.heading import heading
 from analysis.dashboard.state import choice_field, text_field
 from analysis.dashboard.words import facts, plain, say_limits, sentence, table
 from analysis.decisions.budget_for_loss import BudgetForLoss, budget_for_loss

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from analysis.dashboard import charts, downloads
+from analysis.dashboard import charts
 from analysis.dashboard.figures.backtest import errors_figure
 from analysis.dashboard.page import Page
+from analysis.dashboard.parts import downloads
 from analysis.dashboard.state import choice_field, flag_field
 from analysis.dashboard.words import plain, say_limits, sentence, table
 from analysis.evaluation.backtest import SCORED_LEVEL, backtest

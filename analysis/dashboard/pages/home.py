@@ -8,9 +8,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from analysis.dashboard import LARGEST_UPLOAD_MB, cache, uploads
-from analysis.dashboard.answers import AHEAD, ahead, ahead_in_words
-from analysis.dashboard.columns import show_columns
 from analysis.dashboard.page import Page, refused
+from analysis.dashboard.parts.answers import AHEAD, ahead, ahead_in_words
+from analysis.dashboard.parts.columns import show_columns
 from analysis.dashboard.state import choose, flag_field
 from analysis.dashboard.words import plain, table
 from analysis.evaluation.verdicts import SealStanding, coverage_so_far

@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from analysis.dashboard import charts, downloads
-from analysis.dashboard.blocks import show_blocks
-from analysis.dashboard.budget import budget_field, in_flops
+from analysis.dashboard import charts
 from analysis.dashboard.feeds import Offer
 from analysis.dashboard.figures.proposal import proposal_figure
-from analysis.dashboard.heading import heading
 from analysis.dashboard.page import Page
+from analysis.dashboard.parts import downloads
+from analysis.dashboard.parts.blocks import show_blocks
+from analysis.dashboard.parts.budget import budget_field, in_flops
+from analysis.dashboard.parts.heading import heading
 from analysis.dashboard.state import choice_field, choose, flag_field
 from analysis.dashboard.words import facts, plain
 from analysis.decisions.further_runs.next_runs import NextRuns, next_runs

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 import streamlit as st
 
-from analysis.dashboard import charts, downloads
+from analysis.dashboard import charts
 from analysis.dashboard.page import Page
+from analysis.dashboard.parts import downloads
 from analysis.dashboard.words import facts, sentence, table
 from analysis.display import results_json
 from analysis.evaluation.verdicts import SealStanding, coverage_so_far, record_line, unproved

@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from analysis.dashboard import cache, charts, downloads, uploads
-from analysis.dashboard.answers import ahead, ahead_sentence
+from analysis.dashboard import cache, charts, uploads
 from analysis.dashboard.figures.ladder import cells_of, map_figure
 from analysis.dashboard.figures.live_curves import curves_figure, runs_to_draw
 from analysis.dashboard.page import Page, refused
+from analysis.dashboard.parts import downloads
+from analysis.dashboard.parts.answers import ahead, ahead_sentence
 from analysis.dashboard.state import flag_field
 from analysis.dashboard.words import facts, plain, sentence, table
 from analysis.forecasting.unfinished_runs import RunningForecast

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.dashboard.budget import steps_between
+from analysis.dashboard.parts.budget import steps_between
 from analysis.forecasting.reach import forecast_reach
 from scaling.records import read_records
 from tests.analysis.dashboard.conftest import figures, shown

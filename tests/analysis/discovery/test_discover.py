@@ -9,7 +9,7 @@ import pytest
 from analysis import discover, fit_law, with_found_predictions
 from analysis.discovery import search
 from analysis.discovery.dependence import LEVEL, chance_of_no_law
-from analysis.discovery.table import Table, roles_of
+from analysis.discovery.forms.table import Table, roles_of
 from scaling.errors import FitError, RecordError
 from scaling.limits import LimitCode
 from scaling.records import records_from_table

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.discovery.factors import KINDS, Columns, Factor
-from analysis.discovery.forms import Bowl, Form, Term
-from analysis.discovery.solver import Observed, solve
+from analysis.discovery.forms.factors import KINDS, Columns, Factor
+from analysis.discovery.forms.forms import Bowl, Form, Term
+from analysis.discovery.forms.solver import Observed, solve
 from scaling.laws.expression import Arithmetic, numeric
 
 RUNS = np.random.default_rng(0)

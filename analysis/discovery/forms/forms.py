@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from analysis.discovery.factors import Columns, Constant, Factor
+from analysis.discovery.forms.factors import Columns, Constant, Factor
 from scaling.arrays import FloatArray
 
 _OPTIMUM = Constant("optimum", 0.0, 2.0, (0.0, 1.0, -1.0))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.discovery.factors import Columns
-from analysis.discovery.forms import Form, moved
+from analysis.discovery.forms.factors import Columns
+from analysis.discovery.forms.forms import Form, moved
 from scaling.arrays import BoolArray, FloatArray
 
 _ROUNDS, _STEPS = 2, 14

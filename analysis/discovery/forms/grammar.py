@@ -6,9 +6,9 @@ from itertools import permutations
 
 import numpy as np
 
-from analysis.discovery.factors import Factor
-from analysis.discovery.forms import Bowl, Form, Term
-from analysis.discovery.table import Table
+from analysis.discovery.forms.factors import Factor
+from analysis.discovery.forms.forms import Bowl, Form, Term
+from analysis.discovery.forms.table import Table
 
 MOST_TERMS = 6
 MOST_FACTORS = 4

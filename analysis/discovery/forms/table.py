@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.discovery.factors import Columns
-from analysis.discovery.solver import Observed
+from analysis.discovery.forms.factors import Columns
+from analysis.discovery.forms.solver import Observed
 from scaling.arrays import BoolArray, FloatArray, IntArray
 
 Role = Literal["scale", "proportion", "offset"]

@@ -1,0 +1,1 @@
+"""Forms of laws: their factors, how they grow, and how they are fitted to a table."""
