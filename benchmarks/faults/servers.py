@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -272,31 +273,39 @@ def fault_of(server: BadServer, verb: str, folder: Path) -> str:
         "SCALING_STATE_DIR": str(folder / "state"),
         "PYTHONPATH": str(ROOT),
     }
-    child = subprocess.Popen(
-        [sys.executable, "-m", "scaling", *words_of(verb, folder)],
-        env=environment,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    ended = threading.Timer(SECONDS, child.kill)
-    ended.start()
     said, first_word = b"", 0.0
-    assert child.stdout is not None and child.stderr is not None
-    for line in child.stderr:
-        first_word = first_word or time.monotonic()
-        said += line
-    out = child.stdout.read()
-    code = child.wait()
-    in_time = ended.is_alive()
-    ended.cancel()
+    with (
+        tempfile.TemporaryFile() as out,  # a pipe that nobody reads meanwhile would fill and block
+        subprocess.Popen(
+            [sys.executable, "-m", "scaling", *words_of(verb, folder)],
+            env=environment,
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as child,
+    ):
+        ended = threading.Timer(SECONDS, child.kill)
+        ended.start()
+        assert child.stderr is not None
+        for line in child.stderr:
+            first_word = first_word or time.monotonic()
+            said += line
+        code = child.wait()
+        in_time = ended.is_alive()
+        ended.cancel()
+        out.seek(0)
+        printed = out.read()
     first_word = first_word or time.monotonic()
     if not in_time:
         return f"no end within {SECONDS:.0f} s"
-    return _fault(code, (out + said).decode(errors="replace"), said.decode(errors="replace")) or (
-        f"no word for {first_word - server.first_asked:.0f} s"
-        if first_word - server.first_asked > WORD_SECONDS
+    words = said.decode(errors="replace")
+    if wrong := _fault(code, printed.decode(errors="replace") + words, words):
+        return wrong
+    waited = first_word - server.first_asked
+    return (
+        f"no word for {waited:.0f} s"
+        if waited > WORD_SECONDS
         else _lost(server, verb, code, folder)
     )
 
