@@ -61,11 +61,11 @@ if TYPE_CHECKING:
     from analysis.fitting.policy import fit_law as fit_law
     from analysis.fitting.result import Fit as Fit
     from analysis.fitting.result import FitStatus as FitStatus
+    from analysis.forecasting.answer.result import Forecast as Forecast
     from analysis.forecasting.forecast import forecast as forecast
     from analysis.forecasting.forecast import with_predictions as with_predictions
-    from analysis.forecasting.options import ForecastOptions as ForecastOptions
-    from analysis.forecasting.result import Forecast as Forecast
-    from analysis.forecasting.targets import Targets as Targets
+    from analysis.forecasting.question.options import ForecastOptions as ForecastOptions
+    from analysis.forecasting.question.targets import Targets as Targets
     from analysis.intervals import Interval as Interval
     from analysis.report.asked import Asked as Asked
     from analysis.report.findings import Findings as Findings
@@ -90,9 +90,9 @@ _HOMES = {
     "analysis.fitting.policy": ("fit_law",),
     "analysis.fitting.checklist": ("checklist_card",),
     "analysis.fitting.lmfit_bridge": ("profile_intervals",),
-    "analysis.forecasting.targets": ("Targets",),
-    "analysis.forecasting.options": ("ForecastOptions",),
-    "analysis.forecasting.result": ("Forecast",),
+    "analysis.forecasting.question.targets": ("Targets",),
+    "analysis.forecasting.question.options": ("ForecastOptions",),
+    "analysis.forecasting.answer.result": ("Forecast",),
     "analysis.forecasting.forecast": ("forecast", "with_predictions"),
     "analysis.approaches.envelope": ("EnvelopeFit", "fit_envelope"),
     "analysis.approaches.irreducible": ("IrreducibleLoss", "irreducible_loss"),

@@ -19,7 +19,7 @@ import pandas as pd
 from scipy.optimize import curve_fit, least_squares
 
 from analysis.capabilities.capability import forecast_metric
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.targets import Targets
 from scaling.errors import ForecastError
 from scaling.records import records_from_table
 

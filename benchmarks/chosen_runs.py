@@ -28,7 +28,7 @@ from analysis.decisions.further_runs.next_runs import NextRuns, next_runs, to_tr
 from analysis.decisions.further_runs.runs_on_offer import RunOnOffer
 from analysis.evaluation.scores import interval_score
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.targets import Targets
 from analysis.intervals import LEVEL
 from benchmarks.simulated_ladders import DECADE, KINDS, LOG_SIX, Truth, _draw_truth, _table
 from scaling.answerable import no_surface

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from analysis.decisions.compared import ArmComparison, compare
-from analysis.forecasting.options import ForecastOptions
+from analysis.forecasting.question.options import ForecastOptions
 from scaling.laws.surfaces import Chinchilla, Skaling
 from scaling.records import Records
 from scaling.simulate import isoflop_runs, simulate_records

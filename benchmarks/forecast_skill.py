@@ -22,13 +22,13 @@ import pandas as pd
 
 from analysis.evaluation.scores import covered, interval_score
 from analysis.fitting.fit import fit_as_asked
-from analysis.forecasting.calibration import SURFACE
+from analysis.forecasting.constants.calibration import SURFACE
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.forecaster import log_forecast, prepare
 from analysis.forecasting.members.candidates import surface_candidates
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.setup import pose
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.setup import pose
+from analysis.forecasting.question.targets import Targets
+from analysis.forecasting.weighing.forecaster import log_forecast, prepare
 from benchmarks.simulated_ladders import KINDS, simulated_ladders
 from scaling.arrays import FloatArray
 from scaling.errors import ScalingError
@@ -119,8 +119,8 @@ def constant_misfit(split: Split) -> Answer:
     """The method before its misspecification was learned from the ladder: always 8% of the drop.
 
     Four members with looser priors, wider shares of parameters and laws, t with 5 degrees of
-    freedom: what `analysis.forecasting.calibration` replaced. Kept to show what the replacement is
-    worth.
+    freedom: what `analysis.forecasting.constants.calibration` replaced. Kept to show what the
+    replacement is worth.
     """
     calibration = replace(
         SURFACE,

@@ -26,10 +26,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.forecasting import ladder
+from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.result import Forecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.intervals import LEVEL
 from scaling.records import Records, records_from_table
 

@@ -8,8 +8,8 @@ what lies below. Curves are those of `benchmarks.zoo`, half of them for choosing
 for scoring, each with its learning rate told and withheld; the 47 of Alabdulmohsin et al. 2022 at
 their own cut; and simulated ones that are noisy, rise before they fall, or fall in steps. Curves
 count equally within a ladder, ladders within a distance. `--choose` searches the constants of
-`analysis.forecasting.calibration` that curves have of their own, on the choosing half and every
-other of the published ones.
+`analysis.forecasting.constants.calibration` that curves have of their own, on the choosing half and
+every other of the published ones.
 """
 
 import argparse
@@ -23,11 +23,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.forecasting.calibration import ANNEALED, FAR_HISTORY, NEAR_CURVE, Calibration
-from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.setup import pose
-from analysis.forecasting.support import supported
+from analysis.forecasting.answer.support import supported
+from analysis.forecasting.constants.calibration import (
+    ANNEALED,
+    FAR_HISTORY,
+    NEAR_CURVE,
+    Calibration,
+)
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.setup import pose
+from analysis.forecasting.weighing.forecaster import Forecaster, log_forecast, prepare
 from benchmarks.forecast_skill import Split, learning_curves, score
 from benchmarks.population_learning import answer_of, recalibrated
 from benchmarks.zoo import CHOOSING, CURVES, SCORING, TABLE, half_of

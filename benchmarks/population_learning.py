@@ -11,7 +11,7 @@ So the constants maximise proper scores (Gneiting & Raftery 2007), and every stu
 however many ladders it has.
 
 Then every study is forecast with constants learned from the others alone: that table is what to
-believe. The file `analysis/forecasting/population.py` gets the constants of all studies.
+believe. The file `analysis/forecasting/constants/population.py` gets the constants of all studies.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,19 +25,19 @@ from scipy.special import beta
 from scipy.stats import t as student
 
 from analysis.evaluation.scores import interval_score
-from analysis.forecasting import population
-from analysis.forecasting.calibration import SURFACE, Calibration
-from analysis.forecasting.ensemble import NEAREST, Said, noise_factor, said, spread_of
-from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
-from analysis.forecasting.options import DEFAULT
-from analysis.forecasting.rolling_origin import (
+from analysis.forecasting.constants import population
+from analysis.forecasting.constants.calibration import SURFACE, Calibration
+from analysis.forecasting.question.options import DEFAULT
+from analysis.forecasting.question.setup import pose
+from analysis.forecasting.weighing.ensemble import NEAREST, Said, noise_factor, said, spread_of
+from analysis.forecasting.weighing.forecaster import Forecaster, log_forecast, prepare
+from analysis.forecasting.weighing.rolling_origin import (
     MOST_RATIO,
     OriginErrors,
     likeness,
     scale_squared,
     weigh,
 )
-from analysis.forecasting.setup import pose
 from benchmarks.forecast_skill import LEVELS, Answer, Split, score, simulated_splits
 from scaling.arrays import FloatArray
 from scaling.errors import ScalingError

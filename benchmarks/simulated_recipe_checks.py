@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.tuning.response import lowest, recipe_gaps
 from scaling.arrays import FloatArray
 from scaling.recipe_arms import Arm, Factors, arms_text

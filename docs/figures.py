@@ -23,7 +23,7 @@ from analysis.decisions.further_runs.next_runs import next_runs  # noqa: E402
 from analysis.evaluation.backtest import backtest  # noqa: E402
 from analysis.evaluation.held_out import check_held_out, forecast_held_out  # noqa: E402
 from analysis.forecasting.forecast import forecast  # noqa: E402
-from analysis.forecasting.targets import Targets  # noqa: E402
+from analysis.forecasting.question.targets import Targets  # noqa: E402
 from analysis.plots import plot_backtest_errors, plot_loss_against  # noqa: E402
 from analysis.plots.implicit_bias import (  # noqa: E402
     save_implicit_bias_figure,

@@ -27,9 +27,9 @@ from analysis.capabilities.scored_routes import (
     origins_of,
     rise_of,
 )
-from analysis.forecasting.options import AUTO, DEFAULT, ForecastOptions
-from analysis.forecasting.setup import check_distance
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import AUTO, DEFAULT, ForecastOptions
+from analysis.forecasting.question.setup import check_distance
+from analysis.forecasting.question.targets import Targets
 from analysis.intervals import LEVEL, Interval
 from analysis.tuning.screening import screen
 from scaling.answerable import FEWEST_RUNS, decades_outside, supported_reach

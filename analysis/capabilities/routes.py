@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.capabilities.response import Response, angles, fit_response
+from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.result import Forecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from scaling.arrays import BoolArray, FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit

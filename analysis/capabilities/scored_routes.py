@@ -12,8 +12,8 @@ import numpy as np
 
 from analysis.capabilities.response import angles, shares_at
 from analysis.capabilities.routes import MEMBERS, Prediction, Runs, asked_of, predictions
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.rolling_origin import likeness
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.weighing.rolling_origin import likeness
 from scaling.answerable import backtest_cuts, decades_outside
 from scaling.arrays import FloatArray
 

@@ -9,7 +9,7 @@ from analysis.dashboard.pages.home import NO_RUNS
 from analysis.dashboard.registry import PAGES, Row
 from analysis.dashboard.state import Field, State, address, choice_field, choose, read_state
 from analysis.dashboard.words import STYLE, plain
-from analysis.forecasting.options import AUTO
+from analysis.forecasting.question.options import AUTO
 from analysis.intervals import LEVELS
 from scaling.errors import ScalingError
 from scaling.laws.registry import LAWS

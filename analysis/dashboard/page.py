@@ -11,7 +11,7 @@ from analysis.dashboard import cache, uploads
 from analysis.dashboard.feeds import Feeds
 from analysis.dashboard.state import Field, State, choice_field, choose, several_field, text_field
 from analysis.dashboard.words import plain, sentence
-from analysis.forecasting.options import AUTO, ForecastOptions
+from analysis.forecasting.question.options import AUTO, ForecastOptions
 from analysis.intervals import LEVEL, LEVELS
 from analysis.text.numbers import hours_in_words
 from scaling.errors import RecordError, ScalingError

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.display import Result
-from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
-from analysis.forecasting.optimum import best_log_params
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.setup import FURTHEST_DECADES, pose
-from analysis.forecasting.support import WIDEST_PLAN, signal_limits, target_limits
+from analysis.forecasting.answer.support import WIDEST_PLAN, signal_limits, target_limits
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.setup import FURTHEST_DECADES, pose
+from analysis.forecasting.weighing.forecaster import Forecaster, log_forecast, prepare
+from analysis.forecasting.weighing.optimum import best_log_params
 from analysis.intervals import Interval, interval_columns
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
@@ -41,7 +41,7 @@ class BudgetForLoss(Result):
 
     @property
     def supported(self) -> bool:
-        """Whether a forecast at the median is, by the rule of `analysis.forecasting.support`."""
+        """Whether a forecast at the median is (`analysis.forecasting.answer.support`)."""
         return self.median is not None and np.isfinite(self.median)
 
     def in_meaningful_digits(self) -> "BudgetForLoss":

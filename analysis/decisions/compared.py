@@ -10,12 +10,12 @@ from scipy.stats import t as student
 from analysis.decisions.effective_compute import Advantage, Frontiers, advantage, frontiers
 from analysis.decisions.pairing import Pairs, pair
 from analysis.display import DrawnResult
-from analysis.forecasting.forecaster import Forecaster, log_forecast, prepare
-from analysis.forecasting.optimum import best_log_params
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.setup import check_distance, pose
-from analysis.forecasting.support import target_limits
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.answer.support import target_limits
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.setup import check_distance, pose
+from analysis.forecasting.question.targets import Targets
+from analysis.forecasting.weighing.forecaster import Forecaster, log_forecast, prepare
+from analysis.forecasting.weighing.optimum import best_log_params
 from analysis.intervals import Interval, interval_columns
 from scaling.arrays import DECADE, FloatArray
 from scaling.errors import ForecastError

@@ -16,10 +16,10 @@ import numpy as np
 
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.measurements.flops_per_param_token import FlopsPerParamToken
-from analysis.forecasting.ensemble import Ensemble, MemberFit
-from analysis.forecasting.forecaster import Forecaster
-from analysis.forecasting.optimum import best_for_law, best_log_params
-from analysis.forecasting.setup import Question
+from analysis.forecasting.question.setup import Question
+from analysis.forecasting.weighing.ensemble import Ensemble, MemberFit
+from analysis.forecasting.weighing.forecaster import Forecaster
+from analysis.forecasting.weighing.optimum import best_for_law, best_log_params
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.laws.surfaces import DataConstrained

@@ -19,9 +19,9 @@ import numpy as np
 from scipy.stats import t as student
 
 from analysis.decisions.pairing import Pairs
-from analysis.forecasting.forecaster import Forecaster
-from analysis.forecasting.optimum import best_for_law, best_log_params
-from analysis.forecasting.rolling_origin import weigh
+from analysis.forecasting.weighing.forecaster import Forecaster
+from analysis.forecasting.weighing.optimum import best_for_law, best_log_params
+from analysis.forecasting.weighing.rolling_origin import weigh
 from scaling.arrays import DECADE, FloatArray
 
 #: Standard deviations, before the cells are seen, of how ln m changes by a decade of compute, and

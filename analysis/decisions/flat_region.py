@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.decisions.demand import Demand
-from analysis.forecasting.forecaster import Forecaster
+from analysis.forecasting.weighing.forecaster import Forecaster
 from analysis.intervals import Interval
 from scaling.arrays import FloatArray
 

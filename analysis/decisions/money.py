@@ -20,7 +20,7 @@ from analysis.decisions.optimal_split import Allocation, OptimalSplit, allocate
 from analysis.decisions.speed import Assumption, Speed, measured_speed, power_of, stated_speed
 from analysis.display import Result
 from analysis.fitting.result import Fit
-from analysis.forecasting.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
 from scaling.amounts import Price
 from scaling.compute import STATE_BYTES_PER_PARAM
 from scaling.errors import ForecastError

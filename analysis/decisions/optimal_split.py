@@ -11,14 +11,14 @@ from analysis.decisions.demand import Demand, demand_for, with_effective_data
 from analysis.decisions.flat_region import SizeCurve, around_budget, size_curve
 from analysis.display import Result, plain_values
 from analysis.fitting.measurements.flops_per_param_token import FlopsPerParamToken
-from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
+from analysis.forecasting.answer.result import evidence_at
+from analysis.forecasting.answer.support import target_limits, too_wide
 from analysis.forecasting.ladder import Ladder
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.result import evidence_at
-from analysis.forecasting.rolling_origin import weigh
-from analysis.forecasting.setup import check_distance, pose
-from analysis.forecasting.support import target_limits, too_wide
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.setup import check_distance, pose
+from analysis.forecasting.question.targets import Targets
+from analysis.forecasting.weighing.forecaster import Forecaster, LogForecast, log_forecast, prepare
+from analysis.forecasting.weighing.rolling_origin import weigh
 from analysis.intervals import Interval, holding, interval_columns, outwards
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
@@ -73,7 +73,7 @@ class OptimalSplit(Result):
     @property
     def supported(self) -> bool:
         """Whether the digits of size and tokens mean something, by the rule of
-        `analysis.forecasting.support`."""
+        `analysis.forecasting.answer.support`."""
         return first_of(LimitCode.UNSUPPORTED, self.limits) is None
 
     def shown(self, value: float) -> float:

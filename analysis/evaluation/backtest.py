@@ -14,15 +14,15 @@ import numpy.typing as npt
 
 from analysis.display import DrawnResult
 from analysis.evaluation.scores import covered, interval_score
-from analysis.forecasting.forecaster import (
+from analysis.forecasting.answer.result import missed_by
+from analysis.forecasting.answer.support import signal_limits
+from analysis.forecasting.ladder import Ladder
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.setup import FURTHEST_DECADES, Question, pose
+from analysis.forecasting.weighing.forecaster import (
     log_forecast,
     prepare,
 )
-from analysis.forecasting.ladder import Ladder
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.result import missed_by
-from analysis.forecasting.setup import FURTHEST_DECADES, Question, pose
-from analysis.forecasting.support import signal_limits
 from analysis.intervals import LEVELS
 from scaling.answerable import backtest_cuts, no_backtest
 from scaling.arrays import FloatArray

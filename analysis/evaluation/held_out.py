@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.display import DrawnResult, plain_values
+from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.result import Forecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.intervals import LEVEL, Interval, in_decimals, interval_at, interval_columns
 from scaling.arrays import SAME_NUMBER, FloatArray
 from scaling.errors import ForecastError

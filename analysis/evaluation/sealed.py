@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.forecasting.result import Forecast, TargetForecast
+from analysis.forecasting.answer.result import Forecast, TargetForecast
 from analysis.intervals import Interval, intervals_from
 from analysis.tuning.screening import screen
 from scaling.answerable import AS_PLANNED

@@ -1,11 +1,11 @@
 """Forecasts of new runs, right as often as they say.
 
     records + targets
-        |  pose            setup       which runs, which laws
-        |  prepare         forecaster  fit the laws, backtest on the largest runs
-        |  log_forecast    forecaster  weights, centre, parts of the width, draws
+        |  pose            question/setup       which runs, which laws
+        |  prepare         weighing/forecaster  fit the laws, backtest on the largest runs
+        |  log_forecast    weighing/forecaster  weights, centre, parts of the width, draws
         v
-    Forecast               result
+    Forecast               answer/result
 
 The width of an interval has six parts: uncertain parameters, spread between laws, the drift of
 ladders and model misspecification, which grow with the predicted fall in loss, what bad tuning was
@@ -19,27 +19,27 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis.forecasting.certificate import certificates
-from analysis.forecasting.ensemble import fit_members
-from analysis.forecasting.forecaster import (
+from analysis.forecasting.answer.certificate import certificates
+from analysis.forecasting.answer.result import Forecast, NewRunNoise, TargetForecast, WeightReason
+from analysis.forecasting.answer.support import (
+    evidence,
+    floor_identified,
+    limits,
+    target_limits,
+)
+from analysis.forecasting.history import check_schedule
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.setup import Question, check_distance, pose
+from analysis.forecasting.question.targets import Targets
+from analysis.forecasting.weighing.ensemble import fit_members
+from analysis.forecasting.weighing.forecaster import (
     Forecaster,
     LogForecast,
     laws_alone,
     log_forecast,
     prepare,
 )
-from analysis.forecasting.history import check_schedule
-from analysis.forecasting.optimum import best_log_params
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.result import Forecast, NewRunNoise, TargetForecast, WeightReason
-from analysis.forecasting.setup import Question, check_distance, pose
-from analysis.forecasting.support import (
-    evidence,
-    floor_identified,
-    limits,
-    target_limits,
-)
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.weighing.optimum import best_log_params
 from analysis.intervals import Interval, holding, interval_columns
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray, IntArray

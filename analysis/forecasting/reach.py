@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.result import Forecast
-from analysis.forecasting.setup import FURTHEST_DECADES
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.setup import FURTHEST_DECADES
+from analysis.forecasting.question.targets import Targets
 from analysis.tuning.screening import screen
 from scaling.arrays import DECADE
 from scaling.errors import ForecastError
@@ -36,7 +36,7 @@ class Reach:
 
 def forecast_reach(records: Source, *, options: ForecastOptions = DEFAULT) -> Reach:
     """The forecast along compute (or ``options.x``) from the largest run that fits may use to where
-    the rule of `analysis.forecasting.support` gives no median any more.
+    the rule of `analysis.forecasting.answer.support` gives no median any more.
 
     Each target is answered as `forecast` answers it alone. Raises its errors.
     """

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from analysis.evaluation.held_out import HeldOutCheck
 from analysis.fitting.result import Fit
-from analysis.forecasting.result import Forecast, TargetForecast
+from analysis.forecasting.answer.result import Forecast, TargetForecast
 from analysis.intervals import LEVEL, Interval, interval_at, interval_columns
 from analysis.plots.reference_lines import draw_references
 from analysis.plots.style import (

@@ -15,10 +15,10 @@ from analysis.decisions.further_runs.next_runs import NextRuns, next_runs
 from analysis.decisions.further_runs.runs_on_offer import RunOnOffer
 from analysis.decisions.money import BudgetPlan, Hardware
 from analysis.decisions.optimal_split import OptimalSplit
+from analysis.forecasting.answer.result import Forecast, TargetForecast
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.result import Forecast, TargetForecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from scaling.errors import ScalingError
 from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records

@@ -27,10 +27,10 @@ from analysis.evaluation.held_out import (
 from analysis.evaluation.verdicts import SealStanding
 from analysis.fitting.policy import RESAMPLES, fit_law
 from analysis.fitting.result import Fit
+from analysis.forecasting.answer.result import Forecast, TargetForecast
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.result import Forecast, TargetForecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.intervals import LEVEL
 from analysis.report.asked import (
     FACTORS,

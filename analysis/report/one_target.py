@@ -1,6 +1,6 @@
 """The tables of one forecast: where its width comes from, and which laws answer."""
 
-from analysis.forecasting.result import Forecast, TargetForecast
+from analysis.forecasting.answer.result import Forecast, TargetForecast
 from analysis.intervals import interval_at
 from analysis.report.tables import Table
 from analysis.text.forecasting import pinned_median, pinned_note

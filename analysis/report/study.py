@@ -8,8 +8,8 @@ import pandas as pd
 
 from analysis.evaluation.held_out import forecast_held_out, held_out_runs
 from analysis.evaluation.verdicts import SealStanding, record_line
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.result import TargetForecast
+from analysis.forecasting.answer.result import TargetForecast
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
 from analysis.intervals import LEVEL, in_decimals, interval_at
 from analysis.report.asked import FACTORS
 from analysis.report.findings import Findings, gather_findings

@@ -8,7 +8,7 @@ import numpy as np
 from analysis.capabilities.result import MetricForecast, MetricTarget
 from analysis.decisions.budget_for_loss import BudgetForLoss
 from analysis.evaluation.backtest import SCORED_LEVEL, Backtest
-from analysis.forecasting.result import TargetForecast
+from analysis.forecasting.answer.result import TargetForecast
 from analysis.intervals import Interval, interval_at, telling_digits
 from analysis.report.asked import FACTORS
 from analysis.report.beside import told_beside

@@ -9,7 +9,7 @@ import numpy as np
 from analysis.decisions.optimal_split import OptimalSplit
 from analysis.evaluation.backtest import SCORED_LEVEL
 from analysis.fitting.result import Fit
-from analysis.forecasting.result import TargetForecast
+from analysis.forecasting.answer.result import TargetForecast
 from analysis.intervals import Interval, in_decimals, interval_at, telling_digits
 from analysis.report.asked import FACTORS
 from analysis.report.findings import Findings

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from analysis.capabilities.result import MetricForecast, MetricTarget
-from analysis.forecasting.result import Forecast
+from analysis.forecasting.answer.result import Forecast
 from analysis.text.forecasting import MOST_WEIGHED
 from analysis.text.tables import target_label
 from scaling.display import Block, Section, Table, answer_alone, as_text

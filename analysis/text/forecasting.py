@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from analysis.forecasting.result import Forecast, TargetForecast
+from analysis.forecasting.answer.result import Forecast, TargetForecast
 from analysis.intervals import Interval, interval_at, telling_digits
 from analysis.text.numbers import digits_apart, loss_in_words, rough_in_words
 from analysis.text.tables import FARTHEST, interval_text, target_label

@@ -13,8 +13,8 @@ from scaling.words import counted
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from analysis.forecasting.options import ForecastOptions
-    from analysis.forecasting.targets import Targets
+    from analysis.forecasting.question.options import ForecastOptions
+    from analysis.forecasting.question.targets import Targets
     from scaling.laws.base import Law
     from scaling.records import Records
     from scaling.tables.reading import Reading
@@ -74,7 +74,7 @@ def load_along(arguments: Arguments) -> "tuple[Records, str | None]":
 def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
     """The runs that SOURCE names, and how --law, --fix, --x, --draws, --seed and --level say that
     forecasts from them are made; what a verb has no flag for is as usual."""
-    from analysis.forecasting.options import ForecastOptions
+    from analysis.forecasting.question.options import ForecastOptions
 
     records, x = load_along(arguments) if "x" in arguments else (load(arguments), None)
     if getattr(arguments, "flops", None):
@@ -153,7 +153,7 @@ def require_pairs(arguments: Arguments) -> None:
 def targets_asked(arguments: Arguments, x: str | None) -> "tuple[Targets, ...]":
     """The points to predict that ``x`` with --values, --params with --tokens, and --flops name,
     one entry a kind."""
-    from analysis.forecasting.targets import Targets
+    from analysis.forecasting.question.targets import Targets
 
     asked = []
     if arguments.values and not x:

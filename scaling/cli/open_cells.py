@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from analysis.decisions.further_runs.next_runs import Aim
     from analysis.decisions.further_runs.provisional import Provisional
-    from analysis.forecasting.options import ForecastOptions
+    from analysis.forecasting.question.options import ForecastOptions
     from scaling.records import Records
 
 Arguments = argparse.Namespace
@@ -29,7 +29,7 @@ def open_cells(
     """The open cells, told at the largest of these FLOP; kept for what the verb prints, too. None
     where every run came to its end."""
     from analysis.decisions.further_runs.provisional import provisional
-    from analysis.forecasting.options import DEFAULT
+    from analysis.forecasting.question.options import DEFAULT
 
     if records.is_finished.all():
         return None

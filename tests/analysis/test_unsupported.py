@@ -16,10 +16,10 @@ from analysis.evaluation.held_out import check_held_out
 from analysis.evaluation.sealed import seal_forecast
 from analysis.evaluation.verdicts import standing_of
 from analysis.fitting.policy import fit_law
+from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast, with_predictions
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.result import Forecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.report.figures import draw_figures
 from analysis.report.findings import gather_findings
 from analysis.report.state_tables import seals_table

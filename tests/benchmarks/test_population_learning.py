@@ -8,9 +8,9 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import t as student
 
-from analysis.forecasting import population
-from analysis.forecasting.calibration import SURFACE, USUAL_SLOPE
-from analysis.forecasting.ensemble import drift_of, spread_of
+from analysis.forecasting.constants import population
+from analysis.forecasting.constants.calibration import SURFACE, USUAL_SLOPE
+from analysis.forecasting.weighing.ensemble import drift_of, spread_of
 from benchmarks import population_learning as learning
 from benchmarks.forecast_skill import simulated_splits
 from benchmarks.population import print_summary

@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from analysis.dashboard import charts
 from analysis.dashboard.figures.ticks import fit_ticks
 from analysis.evaluation.held_out import held_out_runs
+from analysis.forecasting.answer.result import TargetForecast
 from analysis.forecasting.reach import Reach
-from analysis.forecasting.result import TargetForecast
 from analysis.intervals import interval_at
 from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words
 from analysis.tuning.screening import screen

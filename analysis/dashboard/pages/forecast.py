@@ -27,11 +27,11 @@ from analysis.dashboard.state import choice_field, text_field
 from analysis.dashboard.words import facts, plain, say_limits, sentence, table
 from analysis.decisions.budget_for_loss import BudgetForLoss, budget_for_loss
 from analysis.decisions.money import Hardware, plan_budgets
+from analysis.forecasting.answer.result import Forecast, TargetForecast
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.forecasting.reach import Reach, forecast_reach
-from analysis.forecasting.result import Forecast, TargetForecast
-from analysis.forecasting.targets import Targets
 from analysis.intervals import interval_at
 from analysis.plots.loss_against import plot_loss_against
 from analysis.report.decision import told_loss

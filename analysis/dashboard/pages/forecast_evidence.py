@@ -15,9 +15,9 @@ from analysis.evaluation.backtest import SCORED_LEVEL, backtest
 from analysis.fitting.minimising.penalties import PENALTIES
 from analysis.fitting.policy import RESAMPLES, fit_law
 from analysis.fitting.result import Fit
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.result import TargetForecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.answer.result import TargetForecast
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.plots.backtest import plot_backtest_errors
 from analysis.report.asked import Asked
 from analysis.report.findings import gather_findings

@@ -2,8 +2,8 @@
 
 from analysis.dashboard import cache
 from analysis.dashboard.page import Page
+from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast_ahead
-from analysis.forecasting.result import Forecast
 from analysis.intervals import interval_at
 from analysis.report.tables import predicted_cells
 from analysis.text.numbers import flops_in_words, in_print, number_in_words

@@ -9,7 +9,7 @@ import streamlit as st
 from analysis.dashboard import cache
 from analysis.dashboard.page import Page
 from analysis.dashboard.words import plain
-from analysis.forecasting.result import TargetForecast
+from analysis.forecasting.answer.result import TargetForecast
 from analysis.intervals import interval_at, telling_digits
 from analysis.text.numbers import loss_in_words, percent_in_words
 from scaling.errors import ScalingError

@@ -23,12 +23,12 @@ from analysis.decisions.further_runs.runs_on_offer import RunOnOffer, as_choices
 from analysis.decisions.optimal_split import allocate
 from analysis.display import Result
 from analysis.fitting.measurements.reach import WIDEST, too_far
-from analysis.forecasting.forecaster import Forecaster, LogForecast, log_forecast, prepare
+from analysis.forecasting.answer.support import target_limits
 from analysis.forecasting.ladder import Ladder
-from analysis.forecasting.optimum import best_log_params
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.setup import Question, check_distance, pose
-from analysis.forecasting.support import target_limits
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.setup import Question, check_distance, pose
+from analysis.forecasting.weighing.forecaster import Forecaster, LogForecast, log_forecast, prepare
+from analysis.forecasting.weighing.optimum import best_log_params
 from analysis.intervals import LEVEL, interval_at
 from scaling.answerable import BACKTESTS, UNTESTED_REACH, curve_cuts, decades_outside, surface_cuts
 from scaling.arrays import DECADE, FloatArray
@@ -67,7 +67,7 @@ class Width:
 
     factor: float  # high over low end of the 90% interval
     parts: Mapping[str, float]  # part -> its share of the variance
-    supported: bool  # whether it is a number to read, by `analysis.forecasting.support`
+    supported: bool  # whether it is a number to read, by `analysis.forecasting.answer.support`
 
     @property
     def percent(self) -> float:

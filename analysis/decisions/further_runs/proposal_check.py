@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.decisions.further_runs.next_runs import Aim, NextRuns, Width, answer_now, runs_alike
 from analysis.display import Result
-from analysis.forecasting.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode
 from scaling.sources import Source, records_from

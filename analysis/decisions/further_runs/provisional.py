@@ -19,9 +19,9 @@ from analysis.decisions.further_runs.next_runs import Aim, posed
 from analysis.decisions.further_runs.run_design import Design, design
 from analysis.decisions.further_runs.runs_on_offer import RunOnOffer, as_choices
 from analysis.display import Result
-from analysis.forecasting.forecaster import log_forecast
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.support import target_limits
+from analysis.forecasting.answer.support import target_limits
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.weighing.forecaster import log_forecast
 from analysis.intervals import LEVEL, Interval
 from analysis.tuning.screening import screen
 from scaling.arrays import FloatArray

@@ -11,9 +11,10 @@ law from the mean of all. A run measures f with the scatter of one run, so that 
     Var(z | X) = Var(z) - K(z, X) (K(X, X) + R)^-1 K(X, z)
 
 (kriging; Bayesian design for linear models, Chaloner and Verdinelli 1995, Statistical Science 10).
-Ours beside it: drift and misspecification are what `analysis.forecasting.calibration` says of the
-fall in loss from the largest run on, so that a larger run leaves less of it; the scatter of one
-more run stays. Constants of the width are those of the forecast, read and not copied.
+Ours beside it: drift and misspecification are what `analysis.forecasting.constants.calibration`
+says of the fall in loss from the largest run on, so that a larger run leaves less of it; the
+scatter of one more run stays. Constants of the width are those of the forecast, read and not
+copied.
 """
 
 from collections.abc import Sequence
@@ -21,17 +22,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.forecasting.calibration import CHECKED_SURFACE
-from analysis.forecasting.ensemble import (
+from analysis.forecasting.constants.calibration import CHECKED_SURFACE
+from analysis.forecasting.members.surface_forms import BADLY_TUNED
+from analysis.forecasting.weighing.ensemble import (
     NEAREST,
     Ensemble,
     MemberFit,
     noise_factor,
     unknown_share,
 )
-from analysis.forecasting.forecaster import Forecaster, LogForecast
-from analysis.forecasting.members.surface_forms import BADLY_TUNED
-from analysis.forecasting.optimum import best_for_law
+from analysis.forecasting.weighing.forecaster import Forecaster, LogForecast
+from analysis.forecasting.weighing.optimum import best_for_law
 from scaling.arrays import DECADE, SAME_NUMBER, FloatArray
 from scaling.errors import ForecastError
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.decisions.further_runs.run_design import Choices
-from analysis.forecasting.forecaster import Forecaster
 from analysis.forecasting.ladder import Ladder
+from analysis.forecasting.weighing.forecaster import Forecaster
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 

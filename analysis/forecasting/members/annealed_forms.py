@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analysis.forecasting.constants.priors import ANNEALING
 from analysis.forecasting.members.curve_forms import CurveForm
 from analysis.forecasting.members.form import Form, ValueAndJacobian
-from analysis.forecasting.members.priors import ANNEALING
 from scaling.arrays import FloatArray
 from scaling.laws.annealing import annealing_areas
 

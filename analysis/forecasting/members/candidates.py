@@ -5,12 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.forecasting.members import curve_forms as curve
-from analysis.forecasting.members import surface_forms as surface
-from analysis.forecasting.members.annealed_forms import AnnealedForm, LearningRates
-from analysis.forecasting.members.curve_forms import CurveForm
-from analysis.forecasting.members.form import Form, LawForm
-from analysis.forecasting.members.priors import (
+from analysis.forecasting.constants.priors import (
     AMPLITUDE,
     ANNEALING,
     BEND,
@@ -21,6 +16,11 @@ from analysis.forecasting.members.priors import (
     EXPONENT_RATIO,
     FLOOR,
 )
+from analysis.forecasting.members import curve_forms as curve
+from analysis.forecasting.members import surface_forms as surface
+from analysis.forecasting.members.annealed_forms import AnnealedForm, LearningRates
+from analysis.forecasting.members.curve_forms import CurveForm
+from analysis.forecasting.members.form import Form, LawForm
 from scaling.arrays import FloatArray
 from scaling.laws.base import Law, Prior
 from scaling.laws.curves import (

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from analysis.display import Result
-from analysis.forecasting.noise import DEFAULT_NOISE, FEWEST_REPEATS
+from analysis.forecasting.weighing.noise import DEFAULT_NOISE, FEWEST_REPEATS
 from analysis.intervals import Interval
 from scaling.arrays import FloatArray, IntArray
 from scaling.limits import Limit, LimitCode, codes

@@ -48,7 +48,7 @@ def arms(command: argparse.ArgumentParser) -> None:
 def compare(arguments: Arguments) -> int:
     """Compare recipes A and B on common cells: how much compute B saves, how surely, to where."""
     from analysis.decisions.compared import compare as compare_arms
-    from analysis.forecasting.options import ForecastOptions
+    from analysis.forecasting.question.options import ForecastOptions
     from analysis.text.compared import comparison_text
     from scaling.answerable import require_direction
     from scaling.sources import records_from

@@ -34,7 +34,7 @@ from scaling.words import counted
 
 if TYPE_CHECKING:
     from analysis.capabilities.result import MetricForecast
-    from analysis.forecasting.result import Forecast
+    from analysis.forecasting.answer.result import Forecast
     from scaling.laws.base import Law
 
 Arguments = argparse.Namespace

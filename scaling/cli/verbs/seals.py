@@ -13,7 +13,7 @@ from scaling.errors import ConfigError, ScalingError, StoreError
 if TYPE_CHECKING:
     from analysis.evaluation.sealed import Seal
     from analysis.evaluation.verdicts import SealStanding
-    from analysis.forecasting.result import Forecast
+    from analysis.forecasting.answer.result import Forecast
     from scaling.records import Records
     from scaling.sources import Source
     from scaling.store.seals.chain import Link, SealChain

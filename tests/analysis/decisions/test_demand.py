@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.decisions.optimal_split import allocate
-from analysis.forecasting.options import ForecastOptions
+from analysis.forecasting.question.options import ForecastOptions
 from scaling.errors import ForecastError
 from scaling.laws.surfaces import Chinchilla, DataConstrained
 from scaling.limits import LimitCode

@@ -14,11 +14,11 @@ from analysis.decisions.demand import Demand
 from analysis.decisions.optimal_split import allocate
 from analysis.fitting.fit import fit_as_asked
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.forecaster import prepare
-from analysis.forecasting.optimum import best_for_law
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.setup import pose
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.setup import pose
+from analysis.forecasting.question.targets import Targets
+from analysis.forecasting.weighing.forecaster import prepare
+from analysis.forecasting.weighing.optimum import best_for_law
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode
 from scaling.records import read_records, records_from_table

@@ -11,7 +11,7 @@ from analysis.decisions.further_runs.proposal_check import check_proposal
 from analysis.decisions.further_runs.run_design import MISFIT, Choices
 from analysis.decisions.further_runs.runs_on_offer import RunOnOffer
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.targets import Targets
 from scaling.errors import ForecastError
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode

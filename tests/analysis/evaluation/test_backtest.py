@@ -10,11 +10,11 @@ import pytest
 from analysis.evaluation.backtest import BANDS, Backtest, backtest
 from analysis.evaluation.scores import covered, interval_score
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.forecaster import prepare
-from analysis.forecasting.options import DEFAULT, ForecastOptions
-from analysis.forecasting.rolling_origin import weigh
-from analysis.forecasting.setup import pose
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.setup import pose
+from analysis.forecasting.question.targets import Targets
+from analysis.forecasting.weighing.forecaster import prepare
+from analysis.forecasting.weighing.rolling_origin import weigh
 from analysis.text.evaluation import backtest_text
 from scaling.errors import ForecastError
 from scaling.laws.surfaces import Chinchilla

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.evaluation.held_out import check_held_out, forecast_held_out
-from analysis.forecasting.result import Forecast
+from analysis.forecasting.answer.result import Forecast
 from analysis.text.forecasting import forecast_text
 from scaling.errors import ForecastError
 from scaling.limits import LimitCode, first_of

@@ -11,8 +11,8 @@ import pytest
 from analysis.evaluation.sealed import Seal, runs_at, seal_forecast
 from analysis.evaluation.verdicts import record_line, standing_of, standings_of
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.intervals import Interval
 from analysis.text.evaluation import standing_text, standings_text
 from scaling.errors import ForecastError, RecordError

@@ -9,10 +9,10 @@ import pytest
 from analysis.decisions.budget_for_loss import budget_for_loss
 from analysis.decisions.optimal_split import allocate
 from analysis.evaluation.backtest import backtest
+from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast, with_predictions
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.result import Forecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.intervals import LEVELS
 from analysis.text.decisions import budgets_text, splits_text
 from analysis.text.forecasting import forecast_text

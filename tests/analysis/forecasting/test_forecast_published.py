@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.targets import Targets
 from benchmarks.forecast_skill import (
     learning_curves,
     ours,

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from scaling.errors import ForecastError
 from scaling.limits import LimitCode, first_of
 from scaling.records import records_from_table

@@ -9,14 +9,14 @@ import pytest
 from analysis.decisions.budget_for_loss import budget_for_loss
 from analysis.decisions.optimal_split import allocate
 from analysis.evaluation.backtest import backtest
-from analysis.forecasting.calibration import SURFACE
-from analysis.forecasting.ensemble import fit_members
+from analysis.forecasting.constants.calibration import SURFACE
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.ladder import CURVE_POINTS, MOST_RUNS, Ladder, lowest_nearby
 from analysis.forecasting.members.candidates import surface_candidates
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.setup import pose
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.setup import pose
+from analysis.forecasting.question.targets import Targets
+from analysis.forecasting.weighing.ensemble import fit_members
 from benchmarks.large_tables import KINDS
 from scaling.limits import LimitCode, first_of
 from scaling.records import records_from_table

@@ -4,7 +4,7 @@ import pytest
 
 from analysis.decisions.optimal_split import allocate
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.targets import Targets
 from scaling.arrays import SAME_NUMBER
 
 NEAR = 1e21

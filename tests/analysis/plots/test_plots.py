@@ -13,8 +13,8 @@ from analysis.evaluation.held_out import check_held_out
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.measurements.frontier import unbeaten_runs
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.plots import (
     plot_backtest_coverage,
     plot_backtest_errors,

@@ -6,7 +6,7 @@ from html import unescape
 
 import pytest
 
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.targets import Targets
 from analysis.report import Asked, gather_findings, render_report
 from analysis.report.summary import summarise
 from analysis.report.tables import (

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.forecasting.options import ForecastOptions
+from analysis.forecasting.question.options import ForecastOptions
 from analysis.plots import (
     plot_backtest_coverage,
     plot_backtest_errors,

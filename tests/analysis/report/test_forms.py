@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 
 from analysis import ForecastOptions, Hardware
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.targets import Targets
 from analysis.report import Asked, gather_findings, render_report, write_report
 from analysis.report.forms.document import report_json
 from analysis.report.forms.markdown import report_markdown, report_tables

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis import ForecastOptions, compare, next_runs
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.targets import Targets
 from analysis.report import Asked, gather_findings, render_report
 from analysis.report.forms.document import report_json
 from analysis.report.forms.markdown import report_markdown

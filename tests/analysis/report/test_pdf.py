@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 
 from analysis import ForecastOptions, Hardware
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.targets import Targets
 from analysis.report import Asked, gather_findings, write_report
 from analysis.report.forms.markdown import report_tables
 from analysis.report.forms.pdf import pdf_of, require_pdf

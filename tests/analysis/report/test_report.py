@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.intervals import Interval
 from analysis.report import gather_findings, render_report, write_report, write_study
 from analysis.report.figures import draw_figures

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.result import Forecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.tuning.gap import checked_gap, tuning_gap
 from analysis.tuning.screening import screen, weighed, with_open_checks
 from benchmarks.simulated_ladders import simulated_ladders

@@ -9,8 +9,8 @@ import pytest
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.problem import pose_again
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.text.forecasting import forecast_text
 from analysis.text.tuning import health_text
 from analysis.tuning.rungs import ladder_health

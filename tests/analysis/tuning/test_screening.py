@@ -11,8 +11,8 @@ from analysis.evaluation.held_out import check_held_out
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.report.figures import draw_figures
 from analysis.report.findings import gather_findings
 from analysis.report.write import render_report

@@ -8,8 +8,8 @@ from analysis.evaluation.backtest import backtest
 from analysis.evaluation.held_out import forecast_held_out
 from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from scaling.bounded_yaml import load_yaml
 from scaling.errors import FitError, ForecastError
 from scaling.laws.curves import PowerLaw

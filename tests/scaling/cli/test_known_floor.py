@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.forecasting.options import ForecastOptions
+from analysis.forecasting.question.options import ForecastOptions
 from analysis.report import gather_findings
 from scaling.cli import main
 from scaling.records import read_records

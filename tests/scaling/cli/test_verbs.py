@@ -11,8 +11,8 @@ import pytest
 import analysis
 from analysis.display import plain_values
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from scaling.cli import VERBS, main
 from scaling.records import read_records
 from scaling.version import installed_version

@@ -10,10 +10,10 @@ import pytest
 
 from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.result import Fit
+from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.result import Forecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.report import gather_findings, render_report
 from docs.generate import law_section
 from scaling.cli import main

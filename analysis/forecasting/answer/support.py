@@ -4,10 +4,10 @@ import numpy as np
 
 from analysis.fitting.measurements.reach import WIDEST, too_far
 from analysis.fitting.measurements.signal import no_signal, rises_again, unexplained
-from analysis.forecasting.ensemble import Ensemble
-from analysis.forecasting.forecaster import Forecaster, LogForecast
 from analysis.forecasting.history import falls, in_bins
 from analysis.forecasting.ladder import Ladder
+from analysis.forecasting.weighing.ensemble import Ensemble
+from analysis.forecasting.weighing.forecaster import Forecaster, LogForecast
 from scaling.arrays import DECADE, BoolArray, FloatArray
 from scaling.limits import Limit, LimitCode
 from scaling.words import counted

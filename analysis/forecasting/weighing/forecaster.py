@@ -11,12 +11,23 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from analysis.forecasting.ensemble import Ensemble, Spread, combine, fit_members, noise_factor
 from analysis.forecasting.ladder import Ladder
-from analysis.forecasting.noise import RunNoise
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.rolling_origin import OriginErrors, Weighing, origin_errors, weigh
-from analysis.forecasting.setup import FAR, Question, is_far
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.setup import FAR, Question, is_far
+from analysis.forecasting.weighing.ensemble import (
+    Ensemble,
+    Spread,
+    combine,
+    fit_members,
+    noise_factor,
+)
+from analysis.forecasting.weighing.noise import RunNoise
+from analysis.forecasting.weighing.rolling_origin import (
+    OriginErrors,
+    Weighing,
+    origin_errors,
+    weigh,
+)
 from scaling.answerable import curve_cuts, surface_cuts
 from scaling.arrays import DECADE, FloatArray, IntArray
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.display import DrawnResult
 from analysis.fitting.measurements.flops_per_param_token import FlopsPerParamToken
-from analysis.forecasting.certificate import Certificate
+from analysis.forecasting.answer.certificate import Certificate
 from analysis.intervals import Interval, interval_columns, intervals_from, outwards
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
@@ -95,7 +95,7 @@ class TargetForecast:
 
     @property
     def supported(self) -> bool:
-        """Whether its median may be read as a number, by `analysis.forecasting.support`."""
+        """Whether its median may be read as a number, by `analysis.forecasting.answer.support`."""
         return first_of(LimitCode.UNSUPPORTED, self.limits) is None
 
     def in_meaningful_digits(self) -> "TargetForecast":

@@ -1,13 +1,13 @@
 """The constants that turn fits into intervals: what each part of the width is multiplied by.
 
 They are the same for every table, and are chosen once a dimension. Those of surfaces that published
-ladders can tell are learned from them (`analysis.forecasting.population`); the others come from
-backtests on published tables and on simulated ladders (docs/log.md says how).
+ladders can tell are learned from them (`analysis.forecasting.constants.population`); the others
+come from backtests on published tables and on simulated ladders (docs/log.md says how).
 """
 
 from dataclasses import dataclass, replace
 
-from analysis.forecasting.population import (
+from analysis.forecasting.constants.population import (
     DEFAULT_ORIGINS,
     DRIFT,
     LAWS,

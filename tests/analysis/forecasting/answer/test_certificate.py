@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from analysis.forecasting.certificate import certificates, farthest_of, sum_of
+from analysis.forecasting.answer.certificate import certificates, farthest_of, sum_of
+from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.ladder import Ladder
-from analysis.forecasting.options import ForecastOptions
-from analysis.forecasting.result import Forecast
-from analysis.forecasting.targets import Targets
+from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.targets import Targets
 from analysis.intervals import Interval
 from analysis.text.forecasting import forecast_text
 from scaling.laws.surfaces import Chinchilla

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.forecasting.calibration import OTHER_SLOPES, USUAL_SLOPE, Calibration
+from analysis.forecasting.constants.calibration import OTHER_SLOPES, USUAL_SLOPE, Calibration
 from analysis.forecasting.ladder import FRONTIER_SCALE, Ladder
 from analysis.forecasting.members.candidates import Candidate
 from analysis.forecasting.members.form import Form
 from analysis.forecasting.members.map_fit import Problem, Solution, solve_once
-from analysis.forecasting.noise import RunNoise, run_noise
+from analysis.forecasting.weighing.noise import RunNoise, run_noise
 from scaling.arrays import DECADE, FloatArray
 from scaling.errors import ForecastError
 

@@ -6,8 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from analysis.forecasting.calibration import Calibration
-from analysis.forecasting.ensemble import (
+from analysis.forecasting.constants.calibration import Calibration
+from analysis.forecasting.ladder import Ladder
+from analysis.forecasting.members.candidates import Candidate
+from analysis.forecasting.weighing.ensemble import (
     NEAREST,
     Ensemble,
     Said,
@@ -17,8 +19,6 @@ from analysis.forecasting.ensemble import (
     said,
     spread_of,
 )
-from analysis.forecasting.ladder import Ladder
-from analysis.forecasting.members.candidates import Candidate
 from scaling.answerable import CURVE_REACH
 from scaling.arrays import DECADE, FloatArray
 

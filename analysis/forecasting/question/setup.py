@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.forecasting.calibration import (
+from analysis.forecasting.constants.calibration import (
     ANNEALED,
     CHECKED_SURFACE,
     FAR_CURVE,
@@ -36,7 +36,7 @@ from analysis.forecasting.members.candidates import (
     curve_candidates,
     surface_candidates,
 )
-from analysis.forecasting.options import ForecastOptions
+from analysis.forecasting.question.options import ForecastOptions
 from analysis.tuning.gap import TuningGap, checked_gap
 from analysis.tuning.rungs import health_limits
 from analysis.tuning.screening import best_tuned, weighed, with_open_checks, without_edges

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.decisions.optimal_split import allocate
 from analysis.evaluation.backtest import backtest
-from analysis.forecasting.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
 from scaling.errors import ForecastError
 from scaling.laws.registry import LAWS
 from scaling.laws.surfaces import Chinchilla

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.forecasting.calibration import Calibration
+from analysis.forecasting.constants.calibration import Calibration
 from analysis.forecasting.ladder import Ladder
 from scaling.arrays import FloatArray
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from analysis.forecasting.ensemble import Ensemble, MemberFit
-from analysis.forecasting.forecaster import Forecaster
-from analysis.forecasting.rolling_origin import weigh
+from analysis.forecasting.weighing.ensemble import Ensemble, MemberFit
+from analysis.forecasting.weighing.forecaster import Forecaster
+from analysis.forecasting.weighing.rolling_origin import weigh
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 

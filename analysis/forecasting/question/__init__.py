@@ -1,0 +1,1 @@
+"""What is asked: targets, how a forecast is made, and which runs and laws can answer."""
