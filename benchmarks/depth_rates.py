@@ -25,10 +25,10 @@ from benchmarks.quickstart_ladders import ROOT, ladder
 from scaling.arrays import FloatArray
 from sweeps.config.launch import LaunchConfig
 from sweeps.data.registry import load_corpus
+from sweeps.planning.hyper_parameters.settings import with_learning_rate_factor
 from sweeps.planning.packing import Pack
 from sweeps.planning.plan import plan_sweep
 from sweeps.planning.run_plan import RunPlan
-from sweeps.planning.settings import with_learning_rate_factor
 from sweeps.training.pack import settle_process, train_pack
 
 TABLE = ROOT / "examples" / "depth_rates.csv"

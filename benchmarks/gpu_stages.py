@@ -30,11 +30,11 @@ from scaling.compute import peak_flops_per_second
 from scaling.shape import TransformerShape
 from sweeps.config.launch import LaunchConfig
 from sweeps.data.batch import Batch
-from sweeps.models.fused import ALL, PLAIN, Fused
-from sweeps.models.transformer import Transformer
+from sweeps.models.decoder.stack import Transformer
+from sweeps.models.kernels.fused import ALL, PLAIN, Fused
 from sweeps.objectives.registry import CAUSAL
+from sweeps.planning.hyper_parameters.recipe import settings_for
 from sweeps.planning.packing import Pack
-from sweeps.planning.recipe import settings_for
 from sweeps.training.adamw import PackedAdamW
 from sweeps.training.devices.device import device_name
 from sweeps.training.devices.kernel_choice import Sizes, works

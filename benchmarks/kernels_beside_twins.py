@@ -17,8 +17,9 @@ from torch import Tensor
 
 from scaling.shape import TransformerShape
 from sweeps.data.batch import Batch
-from sweeps.models.fused import ALL, PLAIN, runs_on_cpu
-from sweeps.models.operations import (
+from sweeps.models.decoder.stack import Transformer
+from sweeps.models.kernels.fused import ALL, PLAIN, runs_on_cpu
+from sweeps.models.kernels.operations import (
     add_squared_relu_mlp,
     norm_project,
     project_heads,
@@ -26,7 +27,6 @@ from sweeps.models.operations import (
     project_queries,
     rms_norm,
 )
-from sweeps.models.transformer import Transformer
 from sweeps.objectives.cross_entropy import token_losses, training_loss
 
 Compute = Callable[..., Sequence[Tensor]]

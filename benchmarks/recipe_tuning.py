@@ -30,8 +30,8 @@ import pandas as pd
 from analysis.tuning.response import RecipeGap, recipe_gaps
 from benchmarks.quickstart_ladders import planned
 from scaling.arrays import FloatArray
-from scaling.recipe_arms import Arm as ArmOfCheck
-from scaling.recipe_arms import Factors
+from scaling.extra_columns.recipe_arms import Arm as ArmOfCheck
+from scaling.extra_columns.recipe_arms import Factors
 from scaling.words import counted
 from sweeps.config.recipe import find_recipe
 from sweeps.planning.run_plan import RunPlan

@@ -32,7 +32,7 @@ from sweeps.generation.sampling import (
     first_inputs,
     generate,
 )
-from sweeps.models.decoder import DecoderFamily
+from sweeps.models.decoder.family import DecoderFamily
 from sweeps.models.family import ModelOptions
 from sweeps.models.registry import find_family
 from sweeps.models.stacked import StackedWeights

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scaling.arrays import FloatArray
-from scaling.rung_health import Health
+from scaling.extra_columns.rung_health import Health
 from sweeps.training.learning_rate_check import judge
 
 FACTORS = (0.56, 1.0, 1.8)

@@ -18,10 +18,10 @@ from analysis.forecasting.question.options import ForecastOptions
 from analysis.forecasting.question.targets import Targets
 from analysis.tuning.response import lowest, recipe_gaps
 from scaling.arrays import FloatArray
-from scaling.recipe_arms import Arm, Factors, arms_text
+from scaling.extra_columns.recipe_arms import Arm, Factors, arms_text
 from scaling.records import records_from_table
 from scaling.words import counted
-from sweeps.planning.arms import CORNERS, FEW_CORNERS
+from sweeps.planning.variants.arms import CORNERS, FEW_CORNERS
 from sweeps.training.learning_rate_check import judge
 
 RATES = (0.56, 1.0, 1.8)

@@ -33,10 +33,10 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from benchmarks.stepper import RECIPE, shape_of  # noqa: E402
 from scaling.shape import TransformerShape  # noqa: E402
 from sweeps.data.batch import Batch  # noqa: E402
-from sweeps.models.fused import ALL, PLAIN, Fused  # noqa: E402
-from sweeps.models.transformer import Transformer  # noqa: E402
+from sweeps.models.decoder.stack import Transformer  # noqa: E402
+from sweeps.models.kernels.fused import ALL, PLAIN, Fused  # noqa: E402
 from sweeps.objectives.registry import CAUSAL  # noqa: E402
-from sweeps.planning.recipe import settings_for  # noqa: E402
+from sweeps.planning.hyper_parameters.recipe import settings_for  # noqa: E402
 from sweeps.training.adamw import PackedAdamW  # noqa: E402
 from sweeps.training.step import Step  # noqa: E402
 

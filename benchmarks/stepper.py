@@ -14,10 +14,10 @@ import torch
 from scaling.shape import TransformerShape
 from sweeps.config.recipe import find_recipe
 from sweeps.data.batch import Batch
-from sweeps.models.fused import ALL, PLAIN, Fused, runs_on_cpu
-from sweeps.models.transformer import Transformer
+from sweeps.models.decoder.stack import Transformer
+from sweeps.models.kernels.fused import ALL, PLAIN, Fused, runs_on_cpu
 from sweeps.objectives.registry import CAUSAL
-from sweeps.planning.recipe import settings_for
+from sweeps.planning.hyper_parameters.recipe import settings_for
 from sweeps.training.adamw import PackedAdamW
 from sweeps.training.devices.device import add_up_exactly
 from sweeps.training.step import Step

@@ -57,7 +57,7 @@ from scaling.compute import peak_flops_per_second  # noqa: E402
 from sweeps.config.launch import LaunchConfig  # noqa: E402
 from sweeps.data.sources.base import Corpus, CorpusFacts, StreamCorpus  # noqa: E402
 from sweeps.objectives.cross_entropy import training_loss  # noqa: E402
-from sweeps.planning.recipe import settings_for  # noqa: E402
+from sweeps.planning.hyper_parameters.recipe import settings_for  # noqa: E402
 from sweeps.planning.run_plan import RunPlan  # noqa: E402
 from sweeps.training.batches import batch_of  # noqa: E402
 from sweeps.training.devices.device import device_name  # noqa: E402

@@ -54,7 +54,7 @@ from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, read_records  # noqa: E402
 from scaling.simulate import isoflop_runs, simulate_records  # noqa: E402
 from sweeps.config.recipe import Schedule  # noqa: E402
-from sweeps.planning.schedule import schedule_factor  # noqa: E402
+from sweeps.planning.hyper_parameters.schedule import schedule_factor  # noqa: E402
 
 FOLDER = Path(__file__).parent / "figures"
 TABLE = Path(__file__).parents[1] / "examples" / "quickstart_runs.csv"

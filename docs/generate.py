@@ -19,15 +19,15 @@ from typing import Any, get_args
 
 from scaling.cli.command import parser
 from scaling.columns import COLUMNS
+from scaling.extra_columns.references import BASELINE, BASELINES, NEVER, UNSEEN
 from scaling.laws.base import Law
 from scaling.laws.registry import LAWS
 from scaling.limits import LimitCode
-from scaling.references import BASELINE, BASELINES, NEVER, UNSEEN
 from scaling.tables.numbers import number
 from scaling.tables.spellings import LOSS_WORDS, NO_LOSS, QUANTITIES, meaning_of
-from sweeps.config.describe import field_docstrings, settings_of
+from sweeps.config.description.describe import field_docstrings, settings_of
 from sweeps.config.recipe import Recipe
-from sweeps.config.section import Section
+from sweeps.config.rules.section import Section
 from sweeps.config.sweep import SweepConfig
 
 FOLDER = Path(__file__).parent / "reference"

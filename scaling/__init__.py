@@ -11,7 +11,6 @@ from scaling.lazy import offer
 
 if TYPE_CHECKING:
     from scaling import laws as laws
-    from scaling.amounts import Price as Price
     from scaling.errors import CheckError as CheckError
     from scaling.errors import ConfigError as ConfigError
     from scaling.errors import CorpusError as CorpusError
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from scaling.errors import RecordError as RecordError
     from scaling.errors import ScalingError as ScalingError
     from scaling.errors import StoreError as StoreError
+    from scaling.inputs.amounts import Price as Price
     from scaling.laws.registry import register_law as register_law
     from scaling.limits import Limit as Limit
     from scaling.limits import LimitCode as LimitCode
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "": ("laws",),
-    "scaling.amounts": ("Price",),
+    "scaling.inputs.amounts": ("Price",),
     "scaling.errors": (
         *("CheckError", "ConfigError", "CorpusError", "FitError", "ForecastError"),
         *("RecordError", "ScalingError", "StoreError"),

@@ -171,7 +171,7 @@ COLUMNS: dict[str, Column] = {
         "hash of the tokenizer", "text", aliases=("tokenizer", "tokenizer_name")
     ),
     "recipe": Column("named, versioned rules that set the hyper-parameters", "text"),
-    # health of the training; `scaling.rung_health` says what fits make of it
+    # health of the training; `scaling.extra_columns.rung_health` says what fits make of it
     "health": Column(
         "what the learning-rate check of the run's shape found: ok, soft, edge or cap", "text"
     ),

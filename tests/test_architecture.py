@@ -18,22 +18,8 @@ COMPOSITION_ROOT = ROOT / "scaling" / "cli"  # the one place that sees every pac
 FLOORS = {
     "scaling": (
         *("version", "lazy", "display", "arrays", "words", "errors", "columns", "limits"),
-        *(
-            "rung_health",
-            "recipe_arms",
-            "tables",
-            "amounts",
-            "bounded_yaml",
-            "names",
-            "samples",
-            "records",
-            "compute",
-            "shape",
-            "laws",
-            "answerable",
-            "references",
-            "simulate",
-        ),
+        *("tables", "inputs", "samples", "records", "compute", "shape", "laws", "answerable"),
+        *("extra_columns", "simulate"),
         *("store", "sources", "cli", "__main__"),
     ),
     "sweeps": (
@@ -65,7 +51,7 @@ ENGINES = {
     "sympy": "scaling/laws/symbolic.py",
     "weasyprint": "analysis/report/forms/pdf.py",
     "safetensors": "sweeps/data/documents/tensor_files.py",
-    "triton": "sweeps/models/triton_kernels.py",
+    "triton": "sweeps/models/kernels/triton_kernels.py",
 }
 
 

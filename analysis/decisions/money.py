@@ -21,9 +21,9 @@ from analysis.decisions.speed import Assumption, Speed, measured_speed, power_of
 from analysis.display import Result
 from analysis.fitting.result import Fit
 from analysis.forecasting.question.options import DEFAULT, ForecastOptions
-from scaling.amounts import Price
 from scaling.compute import STATE_BYTES_PER_PARAM
 from scaling.errors import ForecastError
+from scaling.inputs.amounts import Price
 from scaling.limits import Limit, LimitCode, codes
 from scaling.records import Records
 from scaling.sources import Source, records_from

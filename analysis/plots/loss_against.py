@@ -29,8 +29,8 @@ from analysis.plots.style import (
 )
 from analysis.tuning.screening import screen
 from scaling.errors import ForecastError
+from scaling.extra_columns.references import references_of
 from scaling.records import Records
-from scaling.references import references_of
 
 GRID_POINTS = 80
 FEWEST_FOR_A_LINE = 5  # fewer targets are drawn one by one
@@ -53,7 +53,7 @@ def plot_loss_against(
     ``forecast`` is for a new run. Both at ``confidence_level``. The line of the forecast ends at
     the last target that the runs support; beyond it a hatched range is an order of magnitude.
     ``asked`` are targets to be marked one by one, those that are supported. What the losses are
-    held against (`scaling.references`) is drawn as dotted lines where it is finite.
+    held against (`scaling.extra_columns.references`) is drawn as dotted lines where it is finite.
     """
     ax = axes_or_new(ax)
     used = screen(records, x)

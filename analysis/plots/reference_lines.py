@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from analysis.plots.style import MUTED
-from scaling.references import References
+from scaling.extra_columns.references import References
 
 LABEL_POINTS = 7.5  # height of a label
 _APART = 1.25 * LABEL_POINTS  # points between two labels at one end

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from analysis.plots.style import FITTED, FORECAST, MUTED, axes_or_new, figure_style, save_figure
 from analysis.tuning.tuned_recipe import TunedRecipe
 from scaling.errors import ConfigError
-from scaling.recipe_arms import CALLED
+from scaling.extra_columns.recipe_arms import CALLED
 
 
 def save_tuned_recipe_figure(tuned: TunedRecipe, path: str | Path) -> None:

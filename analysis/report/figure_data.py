@@ -13,7 +13,7 @@ from analysis.plots.loss_against import law_line
 from analysis.plots.residuals import residuals
 from analysis.plots.sizes import law_on_sizes
 from analysis.report.findings import Findings
-from scaling.references import references_of
+from scaling.extra_columns.references import references_of
 
 MOST_ROWS = 2000  # of a figure; more would make the page grow by megabytes
 

@@ -29,8 +29,8 @@ from analysis.report.findings import Findings
 from analysis.report.metrics import metric_sentences
 from analysis.report.summary import x_noun
 from analysis.text.numbers import in_print
+from scaling.extra_columns.references import references_of
 from scaling.limits import Limit, LimitCode
-from scaling.references import references_of
 from scaling.tables.notes import NoteCode, printable
 from scaling.words import counted
 

@@ -24,9 +24,9 @@ from analysis.text.numbers import MINUS, loss_in_words, percent_in_words
 from analysis.text.tuning import gap_text
 from analysis.tuning.rungs import LadderHealth
 from scaling.columns import COLUMNS
+from scaling.extra_columns.references import references_of
 from scaling.limits import LimitCode, texts
 from scaling.records import Records
-from scaling.references import references_of
 from scaling.words import counted
 
 MOST_ROWS = 40  # configurations

@@ -5,8 +5,8 @@ import math
 from analysis.tuning.rungs import LadderHealth, Rung
 from analysis.tuning.tuned_recipe import TunedRecipe
 from scaling.display import Block, Section, Table, answer_alone, as_text
+from scaling.extra_columns.recipe_arms import CALLED
 from scaling.limits import LimitCode, texts
-from scaling.recipe_arms import CALLED
 from scaling.words import counted
 
 

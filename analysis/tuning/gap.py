@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from scaling.arrays import FloatArray, IntArray
+from scaling.extra_columns.rung_health import rung_columns
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
-from scaling.rung_health import rung_columns
 
 DECADES_TO_HALVE = (0.2, 0.3, 0.5, 0.8, 1.3, 2.0, 4.0, np.inf, -3.0)  # the last grows
 SCATTER = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.03)  # of shapes around the trend, in ln loss

@@ -1,6 +1,7 @@
 """How the loss answers to a recipe's constants, and what the recipe costs against the best.
 
-Over the arms of a check (`scaling.recipe_arms`), with z the steps of each constant from the recipe,
+Over the arms of a check (`scaling.extra_columns.recipe_arms`), with z the steps of each constant
+from the recipe,
 
     ln loss(z, seed)  =  a_seed + g z + z H z / 2 + noise,      all zero at z = 0 but the first,
 
@@ -23,7 +24,7 @@ from scipy.optimize import minimize
 
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
-from scaling.recipe_arms import CALLED, STEPS, Arm, Factors
+from scaling.extra_columns.recipe_arms import CALLED, STEPS, Arm, Factors
 
 _SIZE = len(STEPS)
 _PAIRS = tuple((i, j) for i in range(_SIZE) for j in range(i + 1, _SIZE))

@@ -10,8 +10,8 @@ import pandas as pd
 
 from analysis.tuning.response import RecipeGap, recipe_gaps
 from scaling.errors import FitError, RecordError
-from scaling.recipe_arms import arms_from
-from scaling.rung_health import Health
+from scaling.extra_columns.recipe_arms import arms_from
+from scaling.extra_columns.rung_health import Health
 
 #: A relative gap from which a rung is `soft`, if it is more than its standard error.
 SOFT_GAP = 0.001

@@ -1,7 +1,7 @@
 """Every rung of a ladder: how its training looks, and what fits make of its runs.
 
-A rung is all runs of one shape. Its check (`scaling.rung_health`) decides what its runs count in
-fits and forecasts. Clipped steps, spikes and a curve that stands apart are signs to
+A rung is all runs of one shape. Its check (`scaling.extra_columns.rung_health`) decides what its
+runs count in fits and forecasts. Clipped steps, spikes and a curve that stands apart are signs to
 look at; they change no weight.
 """
 
@@ -24,9 +24,9 @@ from analysis.tuning.trends import (
     outlying,
 )
 from scaling.errors import FitError, RecordError
+from scaling.extra_columns.rung_health import Health, rung_columns
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
-from scaling.rung_health import Health, rung_columns
 from scaling.sources import Source, records_from
 from scaling.words import counted
 

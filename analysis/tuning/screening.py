@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.tuning.rung_gaps import with_tuning_gap
+from scaling.extra_columns.rung_health import Health, rung_columns
 from scaling.limits import LimitCode
 from scaling.records import Records
-from scaling.rung_health import Health, rung_columns
 from scaling.tables.configurations import settings_that_vary, size_groups
 
 EDGE_REASON = "edge: the best learning rate of its shape lies outside what was tried"

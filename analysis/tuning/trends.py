@@ -1,10 +1,11 @@
 """Do the learning-rate checks and the training curves of a ladder point to a mistuned rung?
 
-Two looks at all rungs together. The offsets that the packed checks measured (`scaling.rung_health`)
-may have a trend along size or horizon: then the rule is wrong at the target even where every rung
-is healthy. And curves of well-tuned rungs, each divided by its own end, fall on one another when
-drawn against the share of training done (Qiu et al. 2025, arXiv:2507.02119); a rung that stands
-apart is mistuned, and says so without a single further run.
+Two looks at all rungs together. The offsets that the packed checks measured
+(`scaling.extra_columns.rung_health`) may have a trend along size or horizon: then the rule is wrong
+at the target even where every rung is healthy. And curves of well-tuned rungs, each
+divided by its own end, fall on one another when drawn against the share of training done (Qiu et
+al. 2025, arXiv:2507.02119); a rung that stands apart is mistuned, and says so without a single
+further run.
 """
 
 from collections.abc import Mapping
@@ -15,8 +16,8 @@ import pandas as pd
 
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
+from scaling.extra_columns.rung_health import Health
 from scaling.records import Records
-from scaling.rung_health import Health
 from scaling.words import counted
 
 FEWEST_RUNGS = 4

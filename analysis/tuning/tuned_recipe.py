@@ -15,8 +15,8 @@ from pandas import DataFrame
 from analysis.display import DrawnResult
 from analysis.tuning.response import Surface, common_surface, lowest
 from scaling.arrays import FloatArray
+from scaling.extra_columns.recipe_arms import CALLED, STEPS, Arm, Factors
 from scaling.limits import Limit, LimitCode
-from scaling.recipe_arms import CALLED, STEPS, Arm, Factors
 
 FAR_BEYOND = 4.0  # times the FLOP of the rung that judged: no further was a gain borne out
 _DRAWS, _LEVEL = 400, 0.9

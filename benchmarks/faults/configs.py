@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.faults.trial import FaultClass, Trial
 from benchmarks.faults.verb import run_verb
-from sweeps.config.describe import all_settings
+from sweeps.config.description.describe import all_settings
 
 CPU_SECONDS = 60  # that one plan may take
 SPARE_BYTES = 4 << 30  # that one plan may ask for

@@ -5,10 +5,10 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from scaling import amounts
-from scaling.amounts import Multiple, duration, memory, price
 from scaling.cli.outputs import say
 from scaling.errors import ConfigError
+from scaling.inputs import amounts
+from scaling.inputs.amounts import Multiple, duration, memory, price
 from scaling.tables.numbers import number
 
 if TYPE_CHECKING:

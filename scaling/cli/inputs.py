@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 def load(arguments: Arguments) -> "Records":
     """The runs that SOURCE names: a file, or mlflow:EXPERIMENT."""
     from scaling.answerable import require_direction
-    from scaling.references import references_of
+    from scaling.extra_columns.references import references_of
     from scaling.sources import records_from
 
     how = reading(arguments)

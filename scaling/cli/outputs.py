@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from analysis.decisions.further_runs.provisional import Provisional
+    from scaling.extra_columns.references import References
     from scaling.limits import Limit
-    from scaling.references import References
     from scaling.tables.notes import Note
 
 Arguments = argparse.Namespace

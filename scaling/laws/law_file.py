@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scaling.bounded_yaml import MOST_BYTES, load_yaml
 from scaling.errors import ConfigError
+from scaling.inputs.bounded_yaml import MOST_BYTES, load_yaml
 from scaling.laws.base import Bounds
 from scaling.laws.formula import Formula
 from scaling.laws.reference import Reference

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scaling.errors import NotStoredError, StoreError
-from scaling.names import SEALS
+from scaling.inputs.names import SEALS
 from scaling.store.connection.database import Content, content_of, sqlite_file
 from scaling.store.connection.mlflow_client import connect, is_taken, no_answer, one_line_errors
 from scaling.store.connection.sql_reads import experiments, or_slowly, run_times, speaks_sql

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.errors import StoreError
-from scaling.names import checked_name
+from scaling.inputs.names import checked_name
 from scaling.store.connection.mlflow_client import (
     connect,
     log_batches,
@@ -83,8 +83,8 @@ class RunStore:
     def open(cls, sweep: str, tracking_uri: str | None = None) -> "RunStore":
         """The store of a sweep, made where it does not exist yet.
 
-        Raises ConfigError for what is no name of a sweep (`scaling.names`), StoreError where the
-        server does not answer, or the experiment of this name holds something else.
+        Raises ConfigError for what is no name of a sweep (`scaling.inputs.names`), StoreError where
+        the server does not answer, or the experiment of this name holds something else.
         """
         checked_name(sweep, "the name of the sweep")
         uri = resolve_tracking_uri(tracking_uri)

@@ -40,7 +40,7 @@ from sweeps.checks.finding import (
     stderr_of_mean,
     until_decided,
 )
-from sweeps.models.transformer import Transformer
+from sweeps.models.decoder.stack import Transformer
 from sweeps.training.batches import batch_of
 from sweeps.training.plain_loop import backward
 from sweeps.training.stack import build_model, build_optimizer

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps.checks.finding import Bench, Finding
+from sweeps.planning.hyper_parameters.settings import with_learning_rate_factor
 from sweeps.planning.run_plan import RunPlan
-from sweeps.planning.settings import with_learning_rate_factor
 from sweeps.training.plain_loop import train_plainly
 
 _STEPS = 40

@@ -12,7 +12,7 @@ import numpy as np
 
 from scaling.words import counted
 from sweeps.checks.finding import MOST_APART, Bench, Finding, until_decided
-from sweeps.planning.settings import with_learning_rate_factor
+from sweeps.planning.hyper_parameters.settings import with_learning_rate_factor
 from sweeps.training.plain_loop import train_plainly
 
 FACTORS = tuple(1.8**power for power in (-2, -1, 0, 1, 2))

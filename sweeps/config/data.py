@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 from scaling.errors import ConfigError
 from scaling.tables.notes import printable
-from sweeps.config.grammar import parsed_rules
-from sweeps.config.section import Section
+from sweeps.config.rules.grammar import parsed_rules
+from sweeps.config.rules.section import Section
 
 TOKEN_TYPES = ("auto", "uint16", "uint32")
 #: Tokenizers that need no file; `sweeps.data.tokens.tokenizer` has them.

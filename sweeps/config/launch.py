@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from scaling.errors import ConfigError
-from sweeps.config.section import Section
+from sweeps.config.rules.section import Section
 
 DEVICES = ("auto", "cpu", "cuda")
 

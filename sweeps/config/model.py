@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from scaling.errors import ConfigError
 from scaling.shape import MLPS
-from sweeps.config.section import Section
+from sweeps.config.rules.section import Section
 
 PRECISIONS = ("fp32", "bf16")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from scaling.errors import ConfigError
 from scaling.tables.notes import printable
-from sweeps.config.section import Section
+from sweeps.config.rules.section import Section
 
 GRAMMATICAL = "grammatical"
 _AS_MANY = re.compile(r"as many (\S+) as (\S+)")

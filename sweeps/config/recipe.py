@@ -1,7 +1,8 @@
 """Named, versioned recipes: the constants of the rules that turn a size and a horizon into
 hyper-parameters.
 
-`sweeps.planning.recipe` has the rules themselves. Constants are measured; docs/log.md says on what.
+`sweeps.planning.hyper_parameters.recipe` has the rules themselves. Constants are measured;
+docs/log.md says on what.
 """
 
 import dataclasses
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from scaling.errors import ConfigError
-from sweeps.config.unknown_key import nearest
+from sweeps.config.rules.unknown_key import nearest
 
-#: Learning rate over a run; `sweeps.planning.schedule` says what each does.
+#: Learning rate over a run; `sweeps.planning.hyper_parameters.schedule` says what each does.
 Schedule = Literal["linear", "wsd"]
 SCHEDULES: tuple[str, ...] = get_args(Schedule)
 

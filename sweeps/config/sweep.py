@@ -5,15 +5,15 @@ from math import prod
 
 import sweeps.config.images  # noqa: F401  it enters a source of data
 from scaling.errors import ConfigError
-from scaling.names import checked_name
+from scaling.inputs.names import checked_name
 from scaling.words import counted
 from sweeps.config.data import DataConfig, TextData
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.model import ModelConfig
 from sweeps.config.probes import ProbesConfig
 from sweeps.config.recipe import CONSTANTS, SCHEDULES, Recipe, find_recipe
-from sweeps.config.section import Section
-from sweeps.config.targets import TargetsConfig
+from sweeps.config.rules.section import Section
+from sweeps.config.rules.targets import TargetsConfig
 
 #: Far above what anybody has trained; a slip of the finger lies above, too.
 WIDEST = 1_000_000

@@ -9,14 +9,14 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from scaling.bounded_yaml import MOST_BYTES, load_yaml
 from scaling.errors import ConfigError
+from scaling.inputs.bounded_yaml import MOST_BYTES, load_yaml
 from scaling.tables.notes import printable
 from scaling.tables.numbers import number
-from sweeps.config.section import Section
+from sweeps.config.rules.section import Section
+from sweeps.config.rules.unknown_key import unknown_key
 from sweeps.config.shipped import config_file
 from sweeps.config.sweep import SweepConfig
-from sweeps.config.unknown_key import unknown_key
 
 #: Bounds of whole numbers and of all others, within which arithmetic stays finite.
 LARGEST_COUNT = 2**31 - 1

@@ -1,7 +1,7 @@
 """What counting the training text gives where a run's loss was measured: columns `baseline.NAME`.
 
 The same validation windows, the same targets, each given the tokens before it in its window; nats a
-target, as the run's loss. `scaling.references` says what each is.
+target, as the run's loss. `scaling.extra_columns.references` says what each is.
 """
 
 import functools
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from scaling.arrays import FloatArray, IntArray
-from scaling.references import BASELINE, COUNTED, NEVER, SCORED, UNSEEN
+from scaling.extra_columns.references import BASELINE, COUNTED, NEVER, SCORED, UNSEEN
 from sweeps.config.data import DataConfig
-from sweeps.config.targets import TargetsConfig
+from sweeps.config.rules.targets import TargetsConfig
 from sweeps.data.batch import Batch
 from sweeps.data.n_grams import Followed, interpolated_nats, n_grams, whole_prefixes
 from sweeps.data.registry import load_corpus

@@ -9,7 +9,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import ConfigError
 from scaling.words import counted
 from sweeps.generation.kept_runs import KeptRun, check_continues
-from sweeps.models.transformer import Transformer
+from sweeps.models.decoder.stack import Transformer
 
 _TOGETHER = 1024  # contexts that are computed at once
 

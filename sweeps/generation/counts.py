@@ -14,7 +14,7 @@ import numpy as np
 
 from scaling.arrays import IntArray
 from scaling.errors import ConfigError
-from scaling.references import lacking
+from scaling.extra_columns.references import lacking
 from scaling.words import counted
 from sweeps.data.n_grams import Followed, n_grams, whole_prefixes
 from sweeps.generation.kept_runs import KeptRun

@@ -15,9 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scaling.shape import TransformerSizes
-from sweeps.models.fused import here
-from sweeps.models.key_value_cache import LayerCache
-from sweeps.models.operations import (
+from sweeps.models.kernels.fused import here
+from sweeps.models.kernels.operations import (
     add_product,
     add_squared_relu_mlp,
     embedded,
@@ -25,6 +24,7 @@ from sweeps.models.operations import (
     project_heads,
     rms_norm,
 )
+from sweeps.models.key_value_cache import LayerCache
 from sweeps.models.stacked import Layout, StackModel
 
 #: Over sqrt(head size): normalised queries and keys cannot grow to sharpen attention.

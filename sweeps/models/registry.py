@@ -3,10 +3,10 @@
 import difflib
 
 from scaling.errors import ConfigError
-from sweeps.models.decoder import DecoderFamily
-from sweeps.models.encoder_decoder import EncoderDecoderFamily
+from sweeps.models.decoder.family import DecoderFamily
+from sweeps.models.encoder_decoder.family import EncoderDecoderFamily
 from sweeps.models.family import Family
-from sweeps.models.linear_lm import LinearFamily
+from sweeps.models.linear_lm.family import LinearFamily
 
 _OWN: tuple[Family, ...] = (DecoderFamily(), EncoderDecoderFamily(), LinearFamily())
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sweeps.models.fused import PLAIN, Fused
+from sweeps.models.kernels.fused import PLAIN, Fused
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor

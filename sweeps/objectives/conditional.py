@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scaling.errors import ConfigError
-from sweeps.config.targets import TargetsConfig
+from sweeps.config.rules.targets import TargetsConfig
 from sweeps.data.batch import Batch
 from sweeps.models.family import Family, View
 from sweeps.objectives.base import CrossEntropyObjective

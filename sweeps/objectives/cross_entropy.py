@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from sweeps.data.batch import Batch
-from sweeps.models.fused import here, ops
+from sweeps.models.kernels.fused import here, ops
 from sweeps.models.stacked import StackModel
 
 

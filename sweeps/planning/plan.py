@@ -11,8 +11,8 @@ from typing import Any
 from scaling.errors import ConfigError
 from sweeps.config.evidence import evidence_of
 from sweeps.config.recipe import Recipe
+from sweeps.config.rules.targets import TargetsConfig
 from sweeps.config.sweep import Grid, SweepConfig, recipe_of
-from sweeps.config.targets import TargetsConfig
 from sweeps.data.questions import questions
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.base import CorpusFacts
@@ -20,10 +20,14 @@ from sweeps.models.family import Shape, blocks_said
 from sweeps.models.registry import find_family
 from sweeps.objectives.registry import CONDITIONAL, find_objective
 from sweeps.planning.gpus import workers_for
-from sweeps.planning.recipe import horizon_settings_for, settings_for, trunk_settings_for
+from sweeps.planning.hyper_parameters.recipe import (
+    horizon_settings_for,
+    settings_for,
+    trunk_settings_for,
+)
+from sweeps.planning.hyper_parameters.schedule import split_horizons
+from sweeps.planning.hyper_parameters.settings import TrainingSettings
 from sweeps.planning.run_plan import Branch, RunPlan
-from sweeps.planning.schedule import split_horizons
-from sweeps.planning.settings import TrainingSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,13 @@ from typing import Any
 
 from scaling.columns import NATS_PER_TOKEN
 from scaling.compute import FlopConvention
-from sweeps.config.targets import TargetsConfig
+from sweeps.config.rules.targets import TargetsConfig
 from sweeps.data.sources.base import CorpusFacts
 from sweeps.models.family import ModelOptions, Shape, blocks_said
 from sweeps.models.registry import find_family
 from sweeps.objectives.base import Objective
 from sweeps.objectives.registry import find_objective
-from sweeps.planning.settings import TrainingSettings
+from sweeps.planning.hyper_parameters.settings import TrainingSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from scaling.errors import ConfigError, StoreError
 from scaling.words import counted
 from sweeps.config.launch import LaunchConfig
 from sweeps.launchers.crash import Crash
-from sweeps.planning.arms import other_recipe
 from sweeps.planning.run_plan import RunPlan
+from sweeps.planning.variants.arms import other_recipe
 from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.run_log import Pulse, TaskLog
 from sweeps.running.task import Task

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import yaml
 
-from scaling.bounded_yaml import load_yaml
 from scaling.errors import StoreError
+from scaling.inputs.bounded_yaml import load_yaml
 from scaling.store.run_store import RunStore
 from scaling.store.sweep_page import REPORT, SweepPage
 from scaling.words import counted

@@ -19,11 +19,11 @@ from sweeps.config.sweep import recipe_of
 from sweeps.launchers.base import TaskLost, TaskMessage
 from sweeps.launchers.local import require_devices
 from sweeps.launchers.registry import find_launcher
-from sweeps.planning.arms import planned_checks
 from sweeps.planning.exclusions import excluded_runs, final_states
 from sweeps.planning.packing import Pack, pack_runs, trunk_rows
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
+from sweeps.planning.variants.arms import planned_checks
 from sweeps.running.driver_lock import DriverLock
 from sweeps.running.early_stop import EarlyStop, Judge
 from sweeps.running.events import EventKind, RunEvent

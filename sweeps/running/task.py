@@ -14,9 +14,9 @@ from sweeps.config.probes import ProbesConfig
 from sweeps.config.recipe import Recipe
 from sweeps.config.sweep import HealthConfig
 from sweeps.multi_device.rendezvous import Allocation
-from sweeps.planning.arms import PlannedCheck
 from sweeps.planning.packing import Pack
 from sweeps.planning.run_plan import RunPlan
+from sweeps.planning.variants.arms import PlannedCheck
 
 if TYPE_CHECKING:
     from sweeps.data.sources.base import Corpus

@@ -12,13 +12,13 @@ from typing import Any
 from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
 from sweeps.planning.changed_config import EarlierRuns, earlier_runs
-from sweeps.planning.cost import flops_to_spend, money
+from sweeps.planning.costs.cost import flops_to_spend, money
+from sweeps.planning.costs.throughput import Throughput
 from sweeps.planning.exclusions import excluded_runs, final_states
 from sweeps.planning.gpus import workers_for
 from sweeps.planning.packing import runs_with_states
 from sweeps.planning.plan import SweepPlan
 from sweeps.planning.run_plan import RunPlan
-from sweeps.planning.throughput import Throughput
 from sweeps.running.driver_lock import is_driven
 
 #: What the next `scaling run` makes of an unfinished run, by whether a state of it is kept.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from scaling.store.one_run.run_state import RunState
 from scaling.words import counted
-from sweeps.planning.text import duration, table
+from sweeps.planning.review.text import duration, table
 from sweeps.status.ledger import RunStanding, SweepStanding
 
 _SCREENFUL = 60  # runs that are listed one by one

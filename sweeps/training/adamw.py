@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from sweeps.planning.settings import TrainingSettings
+from sweeps.planning.hyper_parameters.settings import TrainingSettings
 
 
 class PackedAdamW(torch.optim.Optimizer):

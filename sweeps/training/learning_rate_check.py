@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from scaling.arrays import FloatArray
-from scaling.rung_health import Health
+from scaling.extra_columns.rung_health import Health
 from sweeps.config.launch import LaunchConfig
 from sweeps.data.sources.base import Corpus
+from sweeps.planning.hyper_parameters.settings import with_learning_rate_factor
 from sweeps.planning.run_plan import RunPlan
-from sweeps.planning.settings import with_learning_rate_factor
 
 if TYPE_CHECKING:
     import torch

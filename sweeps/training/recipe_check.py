@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scaling.recipe_arms import Arm, Factors, arms_text
+from scaling.extra_columns.recipe_arms import Arm, Factors, arms_text
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.recipe import Recipe
 from sweeps.data.sources.base import Corpus
-from sweeps.planning.arms import CORNERS, arm_recipe, realised, with_recipe
 from sweeps.planning.packing import stack_key
 from sweeps.planning.run_plan import RunPlan
+from sweeps.planning.variants.arms import CORNERS, arm_recipe, realised, with_recipe
 from sweeps.training.learning_rate_check import (
     ON_CPU,
     LearningRateCheck,

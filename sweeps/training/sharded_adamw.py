@@ -7,9 +7,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from sweeps.models.sharded import share
+from sweeps.models.decoder.sharded import share
 from sweeps.models.stacked import group_of
-from sweeps.planning.settings import TrainingSettings
+from sweeps.planning.hyper_parameters.settings import TrainingSettings
 from sweeps.training.adamw import PackedAdamW
 
 

@@ -24,7 +24,7 @@ from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
 from sweeps.data.batch import Batch
 from sweeps.data.sources.base import Corpus
-from sweeps.models.fused import Fused
+from sweeps.models.kernels.fused import Fused
 from sweeps.models.registry import find_family
 from sweeps.models.stacked import ShardedModel, StackedWeights
 from sweeps.planning.run_plan import RunPlan

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.step_trace import listening, shares, step_on_meta, trace_step
 from benchmarks.stepper import shape_of
-from sweeps.models.fused import ALL, PLAIN
+from sweeps.models.kernels.fused import ALL, PLAIN
 from sweeps.objectives.registry import CAUSAL
 from sweeps.training.evaluation import sequences_at_once
 

@@ -26,7 +26,7 @@ from sweeps.multi_device.shared_training import SharedTraining, other_ranks
 from sweeps.objectives.registry import OBJECTIVES
 from sweeps.planning.packing import Pack
 from sweeps.planning.plan import plan_sweep
-from sweeps.planning.text import plan_text
+from sweeps.planning.review.text import plan_text
 from sweeps.running.runner import run_sweep
 from sweeps.training.evaluation import evaluate
 from sweeps.training.pack import train_pack, train_run

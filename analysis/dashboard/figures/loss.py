@@ -18,8 +18,8 @@ from analysis.intervals import interval_at
 from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words
 from analysis.tuning.screening import screen
 from scaling.arrays import BoolArray, FloatArray
+from scaling.extra_columns.references import references_of
 from scaling.records import Records
-from scaling.references import references_of
 
 MANY_POINTS = 1500  # more are drawn by WebGL
 MOST_DRAWN = 3000  # of a table of runs; a browser takes seconds over more, at every touch

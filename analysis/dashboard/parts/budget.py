@@ -13,8 +13,8 @@ from analysis.decisions.money import Hardware, budget_of_hours, plan_budgets
 from analysis.forecasting.reach import Reach
 from analysis.report.summary import x_in_words
 from analysis.text.numbers import amount_in_words
-from scaling.amounts import Multiple
-from scaling.amounts import budget as read_budget
+from scaling.inputs.amounts import Multiple
+from scaling.inputs.amounts import budget as read_budget
 
 FLOP, HOURS, MONEY = "FLOP", "device hours", "money"
 TEN_TIMES = "10x"

@@ -8,7 +8,7 @@ import streamlit as st
 from analysis.dashboard.page import Page
 from analysis.dashboard.state import Field, number_field, text_field
 from analysis.decisions.money import Hardware
-from scaling.amounts import duration, memory, price
+from scaling.inputs.amounts import duration, memory, price
 from scaling.tables.numbers import number
 
 

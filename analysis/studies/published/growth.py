@@ -23,8 +23,8 @@ from analysis.studies.published.finding import (
 from analysis.tuning.response import surfaces
 from scaling.arrays import FloatArray
 from scaling.errors import FitError, RecordError
+from scaling.extra_columns.recipe_arms import STEPS, arms_from
 from scaling.limits import Limit, LimitCode
-from scaling.recipe_arms import STEPS, arms_from
 from scaling.records import Records
 from scaling.words import counted
 

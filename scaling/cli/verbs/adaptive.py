@@ -100,7 +100,7 @@ def grown(arguments: Arguments, config: "SweepConfig") -> Growth:
 def keep_config(config: "SweepConfig", folder: Path) -> None:
     """Write the config that the study ended with beside its report."""
     from scaling.cli.outputs import write
-    from sweeps.config.written import config_text
+    from sweeps.config.description.written import config_text
 
     path = folder / "config.yaml"
     heading = [f"{config.name} with the runs that `scaling study --adaptive` chose"]

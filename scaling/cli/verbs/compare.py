@@ -135,7 +135,7 @@ def _trained(planned: "SweepPlan", arguments: Arguments) -> "Records":
     """The runs of a plan, those that are missing trained first."""
     from scaling.cli.outlooks import judge_of
     from scaling.cli.verbs.sweep import may_spend, open_store, with_cost_left
-    from sweeps.planning.text import plan_text
+    from sweeps.planning.review.text import plan_text
     from sweeps.running.runner import run_sweep
     from sweeps.status.live_display import SweepProgress
 

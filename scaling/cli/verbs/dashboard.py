@@ -68,7 +68,7 @@ def dashboard(arguments: Arguments) -> None:
 
 def stored_sweeps() -> list[str]:
     """The sweeps of the run store, as sources."""
-    from scaling.names import SEALS
+    from scaling.inputs.names import SEALS
     from scaling.store.connection.tracking_uri import resolve_tracking_uri
     from scaling.store.experiments import sweep_ids
 
@@ -113,7 +113,7 @@ def sweep_changed_at(sweep: str) -> float | None:
 
 @lru_cache(maxsize=16)
 def _plan_of(config: str) -> "SweepPlan":
-    from scaling.bounded_yaml import load_yaml
+    from scaling.inputs.bounded_yaml import load_yaml
     from sweeps.config.yaml_file import config_from_mapping
     from sweeps.planning.plan import plan_sweep
 

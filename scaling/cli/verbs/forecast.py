@@ -26,8 +26,8 @@ from scaling.cli.outputs import answer, held_against, put, save, save_table, say
 from scaling.cli.verbs.discover import answer_in_any_inputs
 from scaling.cli.verbs.seals import seal
 from scaling.errors import ConfigError
+from scaling.inputs.names import checked_name
 from scaling.limits import LimitCode
-from scaling.names import checked_name
 from scaling.tables.notes import printable
 from scaling.tables.numbers import number
 from scaling.words import counted

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from analysis.decisions.further_runs.next_runs import NextRuns
     from analysis.decisions.further_runs.runs_on_offer import RunOnOffer
     from sweeps.config.sweep import SweepConfig
-    from sweeps.planning.buildable import BuildableRun
     from sweeps.planning.plan import SweepPlan
+    from sweeps.planning.variants.buildable import BuildableRun
 
 Arguments = argparse.Namespace
 _MARK = "# proposal: "  # of the line of a config that holds what was proposed
@@ -157,8 +157,8 @@ class Offer:
 
     def __init__(self, config: "str | SweepConfig", budget: float) -> None:
         from sweeps.config.yaml_file import load_config
-        from sweeps.planning.buildable import buildable_runs, checks_flops
         from sweeps.planning.plan import plan_sweep
+        from sweeps.planning.variants.buildable import buildable_runs, checks_flops
 
         self.config = load_config(config) if isinstance(config, str) else config
         self.plan: SweepPlan = plan_sweep(self.config)
@@ -191,7 +191,7 @@ class Offer:
 
     def with_runs(self, chosen: "Any", *, checks: bool) -> "SweepConfig":
         """The sweep's config with the cells of some of the proposed runs."""
-        from sweeps.planning.buildable import with_runs
+        from sweeps.planning.variants.buildable import with_runs
 
         pairs = [(self.runs[run.place], run.times) for run in chosen]
         return with_runs(self.config, pairs, check_learning_rate=checks)
@@ -203,7 +203,7 @@ class Offer:
 
     def cells(self, found: "NextRuns") -> str:
         """The new cells as YAML; nothing where no run is proposed."""
-        from sweeps.config.written import cells_text
+        from sweeps.config.description.written import cells_text
 
         if found.after is None:
             return ""
@@ -213,7 +213,7 @@ class Offer:
     def cost(self, found: "NextRuns") -> float:
         """FLOP that the config adds: branches of a trunk have other settings than runs of their
         own, and may cost more."""
-        from sweeps.planning.buildable import added_runs
+        from sweeps.planning.variants.buildable import added_runs
 
         changed = self.with_runs(found.runs, checks=found.checks)
         return sum(r.marginal_flops for r in added_runs(self.plan, changed)) + found.checks_flops
@@ -230,8 +230,8 @@ class Offer:
 
     def text(self, found: "NextRuns", document: str, path: str) -> str:
         """The file of the config that trains what was proposed."""
-        from sweeps.config.written import config_text
-        from sweeps.planning.buildable import added_runs
+        from sweeps.config.description.written import config_text
+        from sweeps.planning.variants.buildable import added_runs
 
         assert found.after is not None
         changed = self.with_runs(found.runs, checks=found.checks)

@@ -24,8 +24,8 @@ from scaling.cli.verbs.studies import STUDIES
 from scaling.cli.verbs.sweep import may_spend, open_store, say_how_to_open, with_cost_left
 from scaling.display import Block, as_text
 from scaling.errors import ConfigError, StoreError
+from scaling.inputs.names import checked_name
 from scaling.limits import LimitCode, texts
-from scaling.names import checked_name
 
 if TYPE_CHECKING:
     from scaling.records import Records
@@ -141,7 +141,7 @@ def study(arguments: Arguments) -> None:
         raise ConfigError(f"--a and --b are of `scaling study ab`, not of {arguments.config}")
     from analysis.report import write_study
     from sweeps.planning.plan import plan_sweep
-    from sweeps.planning.text import plan_text
+    from sweeps.planning.review.text import plan_text
     from sweeps.running.runner import run_sweep
     from sweeps.status.live_display import SweepProgress
 

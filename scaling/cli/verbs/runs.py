@@ -4,7 +4,7 @@ import argparse
 
 from scaling.cli.inputs import load
 from scaling.cli.outputs import say, tell
-from scaling.names import checked_name
+from scaling.inputs.names import checked_name
 from scaling.words import counted
 
 Arguments = argparse.Namespace

@@ -13,7 +13,7 @@ from scaling.words import counted
 
 if TYPE_CHECKING:
     from scaling.store.run_store import RunStore
-    from sweeps.planning.cost import PlanCost
+    from sweeps.planning.costs.cost import PlanCost
     from sweeps.planning.plan import SweepPlan
     from sweeps.status.ledger import SweepStanding
 
@@ -24,8 +24,8 @@ def config(arguments: Arguments) -> None:
     """Print a config with every setting, its default and what it is; --schema for editors."""
     import json
 
-    from sweeps.config.commented import commented_config
-    from sweeps.config.schema import config_schema
+    from sweeps.config.description.commented import commented_config
+    from sweeps.config.description.schema import config_schema
 
     schema, file = arguments.schema, arguments.output
     text = commented_config(arguments.data)
@@ -42,14 +42,14 @@ def config(arguments: Arguments) -> None:
 def plan(arguments: Arguments) -> None:
     """Print what CONFIG would train, with FLOP and time, before anything is spent."""
     from sweeps.config.yaml_file import load_config
-    from sweeps.planning.answerable import answerable
-    from sweeps.planning.arms import planned_checks
-    from sweeps.planning.cost import check_budget
+    from sweeps.planning.costs.cost import check_budget
+    from sweeps.planning.costs.memory import check_memory, memory_document
     from sweeps.planning.gpus import gpu_document, gpu_text
-    from sweeps.planning.memory import check_memory, memory_document
     from sweeps.planning.plan import plan_sweep
-    from sweeps.planning.text import answers_text, cost_text, memory_text, plan_text
-    from sweeps.planning.training_text import TrainingText
+    from sweeps.planning.review.answerable import answerable
+    from sweeps.planning.review.text import answers_text, cost_text, memory_text, plan_text
+    from sweeps.planning.review.training_text import TrainingText
+    from sweeps.planning.variants.arms import planned_checks
 
     planned, cost = with_cost_left(plan_sweep(load_config(arguments.config, arguments.set)))
     can = answerable(planned)
@@ -168,7 +168,7 @@ def with_cost_left(planned: "SweepPlan") -> "tuple[SweepPlan, PlanCost]":
     """The plan with the times that finished runs tell, and what is still to be spent, by what the
     store says of the sweep, if it can be asked: the one estimate of every verb."""
     from scaling.store.run_store import RunStore
-    from sweeps.planning.cost import plan_cost, timed
+    from sweeps.planning.costs.cost import plan_cost, timed
     from sweeps.running.driver_lock import is_driven
 
     try:
@@ -202,8 +202,8 @@ def say_how_to_open(store: "RunStore") -> None:
 
 def may_spend(planned: "SweepPlan", cost: "PlanCost", arguments: Arguments) -> None:
     """Refuse what the budget forbids; ask a person about what is large."""
-    from sweeps.planning.cost import check_budget
-    from sweeps.planning.memory import check_memory
+    from sweeps.planning.costs.cost import check_budget
+    from sweeps.planning.costs.memory import check_memory
 
     check_memory(planned)
     budget = planned.config.budget

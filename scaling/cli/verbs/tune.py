@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from scaling.cli.outputs import put, say, write
 from scaling.cli.verbs.sweep import may_spend, say_how_to_open, with_cost_left
 from scaling.errors import ConfigError
-from scaling.recipe_arms import Arm, Factors
+from scaling.extra_columns.recipe_arms import Arm, Factors
 from scaling.words import counted
 
 if TYPE_CHECKING:
     from sweeps.planning.run_plan import RunPlan
-    from sweeps.planning.tuning import TuningPlan
+    from sweeps.planning.variants.tuning import TuningPlan
 
 Arguments = argparse.Namespace
 _NOT_VARIED = (
@@ -29,7 +29,7 @@ def tune(arguments: Arguments) -> None:
     from scaling.store.run_store import RunStore
     from sweeps.config.yaml_file import load_config
     from sweeps.planning.plan import plan_sweep
-    from sweeps.planning.tuning import arms_of, plan_tuning
+    from sweeps.planning.variants.tuning import arms_of, plan_tuning
 
     if arguments.seal is not None or arguments.publish:
         raise ConfigError("tune forecasts no run, so nothing can be sealed; drop --seal")
@@ -97,7 +97,7 @@ def _trained(
 
 def _plan_text(planned: "TuningPlan") -> str:
     """What will be trained, and for how much."""
-    from sweeps.planning.tuning import ARMS
+    from sweeps.planning.variants.tuning import ARMS
 
     rungs = " and ".join(map(_rung, planned.used))
     arms = " and then ".join(counted(count, "arm") for count in ARMS[: planned.rounds])
@@ -125,7 +125,7 @@ def _written(planned: "TuningPlan", best: Factors, document: str, folder: Path) 
     """The numbers, the recipe's block, and the sweep with it as a config of its own."""
     import yaml
 
-    from sweeps.planning.tuning import tuned_config
+    from sweeps.planning.variants.tuning import tuned_config
 
     config = planned.sweep.config
     where = ", ".join(_rung(run) for run in planned.used)

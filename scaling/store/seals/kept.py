@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import StoreError
+from scaling.inputs.names import SEALS, checked_name
 from scaling.limits import Limit, LimitCode
-from scaling.names import SEALS, checked_name
 from scaling.store.connection.mlflow_client import (
     all_experiments,
     artifact_errors,
@@ -69,9 +69,9 @@ def keep_seal(
     """Keep a sealed forecast under its name, for ever, as the next of its chain.
 
     ``document_at`` writes the document for its place in the chain. Raises ConfigError for what is
-    no name (`scaling.names`), StoreError if the name is taken, if another seal was made at the same
-    moment, if the clock of this machine is behind the store's last seal, or if the document does
-    not reach the store: then nothing is sealed.
+    no name (`scaling.inputs.names`), StoreError if the name is taken, if another seal was
+    made at the same moment, if the clock of this machine is behind the store's last seal, or if the
+    document does not reach the store: then nothing is sealed.
     """
     checked_name(name, "the name of the seal")
     uri = resolve_tracking_uri(tracking_uri)

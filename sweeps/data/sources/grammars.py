@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling.errors import CorpusError
-from sweeps.config.grammar import Rules
+from sweeps.config.rules.grammar import Rules
 
 #: The first tokens of every vocabulary of sentences; the grammar's symbols follow.
 START, END, PADDING = 0, 1, 2

@@ -12,7 +12,7 @@ import numpy as np
 
 from scaling.errors import CorpusError
 from sweeps.config.data import AnbnData, GrammarData
-from sweeps.config.grammar import Rule, Rules, parsed_rules
+from sweeps.config.rules.grammar import Rule, Rules, parsed_rules
 from sweeps.data.batch import Batch
 from sweeps.data.sources.base import (
     UNLIMITED_TOKENS,

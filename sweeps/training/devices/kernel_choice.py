@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from sweeps.config.launch import LaunchConfig
-from sweeps.models.fused import PLAIN, Fused
-from sweeps.models.operations import add_squared_relu_mlp, project_heads, rms_norm
+from sweeps.models.kernels.fused import PLAIN, Fused
+from sweeps.models.kernels.operations import add_squared_relu_mlp, project_heads, rms_norm
 from sweeps.models.registry import find_family
 from sweeps.objectives.cross_entropy import token_losses
 from sweeps.planning.gpus import is_worth_compiling

@@ -9,7 +9,7 @@ import torch
 from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig
 from sweeps.models.registry import find_family
-from sweeps.planning.memory import BYTES_PER_PARAM
+from sweeps.planning.costs.memory import BYTES_PER_PARAM
 from sweeps.planning.packing import Pack
 from sweeps.training.devices.device import choose_device
 

@@ -14,8 +14,8 @@ from analysis.studies.published.shape import DIFFERENCE, TREND
 from analysis.studies.published.steps import STEPS as STEPS_TO
 from analysis.studies.published.steps import TOKENS as TOKENS_TO
 from scaling import simulate_records
+from scaling.extra_columns.recipe_arms import Arm, Factors, arms_text
 from scaling.limits import LimitCode
-from scaling.recipe_arms import Arm, Factors, arms_text
 
 SHAPES = ((4, 1024), (8, 724), (16, 512))  # depth, width: of about one size
 

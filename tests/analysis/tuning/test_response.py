@@ -8,7 +8,7 @@ from analysis.tuning.response import common_surface, recipe_gaps
 from analysis.tuning.rung_gaps import with_tuning_gap
 from benchmarks.simulated_recipe_checks import CURVATURE, arms_around, calibration
 from scaling.errors import FitError, RecordError
-from scaling.recipe_arms import Arm, Factors, arms_from, arms_text
+from scaling.extra_columns.recipe_arms import Arm, Factors, arms_from, arms_text
 
 
 def found(best, noise, *, count=20, seed=0):

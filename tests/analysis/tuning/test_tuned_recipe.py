@@ -9,8 +9,8 @@ from analysis.plots.tuned_recipe import plot_tuned_recipe, save_tuned_recipe_fig
 from analysis.tuning.tuned_recipe import best_found, tuned_factors, tuned_recipe
 from benchmarks.simulated_recipe_checks import CURVATURE, arms_around
 from scaling.errors import ConfigError
+from scaling.extra_columns.recipe_arms import Arm, Factors
 from scaling.limits import LimitCode, first_of
-from scaling.recipe_arms import Arm, Factors
 
 BEST = np.array([0.4, -0.8, 0.0, 0.5])
 OWN_GAP = 0.5 * float(CURVATURE @ BEST**2)

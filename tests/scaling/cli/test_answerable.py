@@ -10,16 +10,16 @@ from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.question.options import ForecastOptions
 from analysis.forecasting.question.targets import Targets
-from scaling.bounded_yaml import load_yaml
 from scaling.errors import FitError, ForecastError
+from scaling.inputs.bounded_yaml import load_yaml
 from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode, first_of
 from scaling.simulate import simulate_records
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.planning.answerable import answerable
 from sweeps.planning.plan import plan_sweep
-from sweeps.planning.text import answers_text
+from sweeps.planning.review.answerable import answerable
+from sweeps.planning.review.text import answers_text
 
 QUICK = ForecastOptions(draws=200)
 GRIDS = {

@@ -17,9 +17,9 @@ from scaling.store.run_store import RunStore
 from sweeps.config.sweep import HealthConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
-from sweeps.planning.arms import PlannedCheck
 from sweeps.planning.exclusions import final_states
 from sweeps.planning.plan import plan_sweep
+from sweeps.planning.variants.arms import PlannedCheck
 from sweeps.running.driver_lock import DriverLock
 from sweeps.running.events import EventKind
 from sweeps.running.runner import run_sweep

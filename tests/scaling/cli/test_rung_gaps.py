@@ -10,11 +10,11 @@ import pytest
 from analysis.text.numbers import in_print
 from benchmarks.simulated_recipe_checks import arms_around
 from scaling.cli.command import main
-from scaling.recipe_arms import arms_text
+from scaling.extra_columns.recipe_arms import arms_text
 from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.planning.arms import rungs
 from sweeps.planning.plan import plan_sweep
+from sweeps.planning.variants.arms import rungs
 
 GRID = {"grid": {"width": [16, 32, 48], "tokens": [4000, 8000, 12000], "seed": [1]}}
 

@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from scaling.errors import ConfigError, StoreError
-from scaling.names import SEALS
+from scaling.inputs.names import SEALS
 from scaling.store.connection.mlflow_client import connect
 from scaling.store.connection.tracking_uri import resolve_tracking_uri
 from scaling.store.experiments import opened_experiment

@@ -37,7 +37,7 @@ from sweeps.checks.wider import check_wider
 from sweeps.config.shipped import shipped_configs
 from sweeps.config.yaml_file import config_from_mapping, load_config
 from sweeps.data.registry import load_corpus
-from sweeps.models.operations import rms_norm
+from sweeps.models.kernels.operations import rms_norm
 from sweeps.training.learning_rate_check import count_spikes
 from sweeps.training.pack import train_run
 from sweeps.training.plain_loop import batch_of, planned_for, train_plainly

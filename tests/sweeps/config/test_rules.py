@@ -10,7 +10,7 @@ from scaling.errors import ConfigError
 from sweeps.config.data import MarkovData, TextData
 from sweeps.config.launch import LaunchConfig, PolicyConfig, ResourcesConfig
 from sweeps.config.model import ModelConfig
-from sweeps.config.section import Section
+from sweeps.config.rules.section import Section
 from sweeps.config.sweep import BudgetConfig, Grid, HealthConfig, SweepConfig
 from sweeps.config.yaml_file import config_from_mapping
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from scaling.references import BASELINES
+from scaling.extra_columns.references import BASELINES
 from sweeps.config.data import AnbnData, MarkovData, ShardsData, TextData
-from sweeps.config.targets import TargetsConfig
+from sweeps.config.rules.targets import TargetsConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.data.tokens.tokenize import tokenize_corpus

@@ -17,7 +17,7 @@ from sweeps.generation.sampling import (
     next_tokens,
 )
 from sweeps.models.family import ModelOptions
-from sweeps.models.linear_lm import LinearFamily
+from sweeps.models.linear_lm.family import LinearFamily
 from sweeps.models.registry import FAMILIES, find_family
 
 #: Families whose models go on from a prompt.

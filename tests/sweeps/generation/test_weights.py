@@ -13,9 +13,9 @@ from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.generation.weights import read_weights, weights_path
 from sweeps.objectives.registry import find_objective
-from sweeps.planning.memory import memory_document
+from sweeps.planning.costs.memory import memory_document
 from sweeps.planning.plan import plan_sweep
-from sweeps.planning.text import memory_text
+from sweeps.planning.review.text import memory_text
 from sweeps.running.runner import run_sweep
 from sweeps.training.evaluation import evaluate
 from tests.conformance.memory_store import MemoryStore

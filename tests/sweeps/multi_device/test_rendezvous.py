@@ -19,7 +19,7 @@ from sweeps.launchers.slurm.job import JobFiles, SlurmJob
 from sweeps.multi_device import rendezvous
 from sweeps.multi_device.rendezvous import Allocation, serve_node
 from sweeps.multi_device.shared_training import SharedTraining, other_ranks
-from sweeps.planning.cost import plan_cost
+from sweeps.planning.costs.cost import plan_cost
 from sweeps.planning.packing import Pack
 from sweeps.planning.plan import plan_sweep
 from sweeps.training.devices.strategy import is_sharded

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from scaling.errors import ConfigError
-from sweeps.config.targets import TargetsConfig
+from sweeps.config.rules.targets import TargetsConfig
 from sweeps.data.batch import Batch
-from sweeps.models.encoder_decoder import EncoderDecoderFamily
+from sweeps.models.encoder_decoder.family import EncoderDecoderFamily
 from sweeps.objectives.causal import Causal
 from sweeps.objectives.conditional import Conditional
 from sweeps.objectives.masked import Masked

@@ -3,7 +3,7 @@
 import torch
 
 from sweeps.config.data import AnbnData
-from sweeps.config.targets import TargetsConfig
+from sweeps.config.rules.targets import TargetsConfig
 from sweeps.data.batch import Batch
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.grammars import PADDING, START

@@ -6,9 +6,9 @@ import pytest
 from scaling.errors import ConfigError
 from scaling.store.one_run.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
-from sweeps.planning.answerable import answerable
 from sweeps.planning.plan import plan_sweep
-from sweeps.planning.text import plan_text
+from sweeps.planning.review.answerable import answerable
+from sweeps.planning.review.text import plan_text
 from sweeps.running.runner import run_sweep
 from tests.conformance.memory_store import MemoryStore
 

@@ -12,8 +12,8 @@ from scaling.errors import ConfigError, CorpusError
 from sweeps.config.shipped import shipped_configs
 from sweeps.config.yaml_file import config_from_mapping, load_config
 from sweeps.planning.plan import plan_sweep
-from sweeps.planning.text import plan_text
-from sweeps.planning.training_text import TrainingText
+from sweeps.planning.review.text import plan_text
+from sweeps.planning.review.training_text import TrainingText
 
 ROOT = Path(__file__).parents[3]
 

@@ -12,8 +12,8 @@ from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.launchers.base import TaskLost
 from sweeps.launchers.crash import Crash
-from sweeps.planning.arms import planned_checks
 from sweeps.planning.plan import plan_sweep
+from sweeps.planning.variants.arms import planned_checks
 from sweeps.running.events import EventKind
 from sweeps.running.runner import run_sweep
 from sweeps.running.task import Task

@@ -13,9 +13,9 @@ from sweeps.data.registry import load_corpus
 from sweeps.launchers.base import TaskLost, TaskMessage
 from sweeps.launchers.local import require_devices
 from sweeps.objectives.causal import Causal
-from sweeps.planning.arms import planned_checks
 from sweeps.planning.packing import Pack, state_name, trunk_rows
 from sweeps.planning.plan import plan_sweep
+from sweeps.planning.variants.arms import planned_checks
 from sweeps.running import run_log, runner, worker
 from sweeps.running.events import EventKind, RunEvent
 from sweeps.running.leftovers import remove_leftovers

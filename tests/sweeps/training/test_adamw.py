@@ -7,7 +7,7 @@ from torch import nn
 
 from scaling.shape import TransformerShape
 from sweeps.config.recipe import RECIPES
-from sweeps.planning.recipe import settings_for
+from sweeps.planning.hyper_parameters.recipe import settings_for
 from sweeps.training.adamw import PackedAdamW
 
 SHAPE = TransformerShape(width=32, depth=1, head_size=16, context=64, vocab_size=16)

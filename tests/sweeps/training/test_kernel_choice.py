@@ -7,7 +7,7 @@ import torch
 
 from scaling.errors import ConfigError
 from sweeps.config.launch import LaunchConfig, SpeedConfig
-from sweeps.models.fused import ALL, PLAIN, Fused
+from sweeps.models.kernels.fused import ALL, PLAIN, Fused
 from sweeps.planning.plan import plan_sweep
 from sweeps.training.devices import kernel_choice
 from sweeps.training.devices.kernel_choice import Sizes, choose_kernels, chosen, compiles

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from scaling.errors import ConfigError
-from scaling.rung_health import Health
+from scaling.extra_columns.rung_health import Health
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.objectives.causal import Causal
-from sweeps.planning.arms import rungs
+from sweeps.planning.hyper_parameters.settings import with_learning_rate_factor
 from sweeps.planning.plan import plan_sweep
-from sweeps.planning.settings import with_learning_rate_factor
+from sweeps.planning.variants.arms import rungs
 from sweeps.training.learning_rate_check import (
     check_learning_rate,
     count_spikes,
@@ -124,7 +124,7 @@ def test_the_check_trains_around_the_rule_and_extends_where_it_must(tiny_config)
 
 def _slower(settings):
     """A hundredth of the learning rate: faster is better wherever one looks."""
-    from sweeps.planning.settings import with_learning_rate_factor
+    from sweeps.planning.hyper_parameters.settings import with_learning_rate_factor
 
     return with_learning_rate_factor(settings, 0.01)
 

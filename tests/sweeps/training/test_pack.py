@@ -10,7 +10,7 @@ import torch
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.base import WindowOrder
-from sweeps.models.transformer import Transformer
+from sweeps.models.decoder.stack import Transformer
 from sweeps.objectives.cross_entropy import token_losses
 from sweeps.objectives.registry import CAUSAL
 from sweeps.planning.plan import plan_sweep

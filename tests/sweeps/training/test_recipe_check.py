@@ -2,7 +2,7 @@
 
 import pytest
 
-from scaling.recipe_arms import arms_from
+from scaling.extra_columns.recipe_arms import arms_from
 from scaling.store.run_store import RunStore
 from sweeps.config.recipe import find_recipe
 from sweeps.config.yaml_file import config_from_mapping

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from scaling.errors import StoreError
+from scaling.inputs.names import SEALS
 from scaling.limits import LimitCode
-from scaling.names import SEALS
 from scaling.store.connection.mlflow_client import connect
 from scaling.store.experiments import opened_experiment
 from scaling.store.run_store import RunStore

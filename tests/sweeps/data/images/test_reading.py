@@ -13,7 +13,7 @@ from sweeps.data.images.reading import read_images
 from sweeps.data.registry import load_corpus
 from sweeps.data.tokens.vocabulary import vocabulary_from
 from sweeps.planning.plan import plan_sweep
-from sweeps.planning.training_text import TrainingText
+from sweeps.planning.review.training_text import TrainingText
 from sweeps.training.pack import train_run
 
 DIGITS = {"source": "images", "tokens": "grey", "max_epochs": 9}

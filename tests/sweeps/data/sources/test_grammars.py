@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scaling.errors import CorpusError
-from sweeps.config.grammar import parsed_rules
+from sweeps.config.rules.grammar import parsed_rules
 from sweeps.data.sources.grammars import END, Language
 from sweeps.data.sources.sentences import geometric_anbn, uniform_anbn
 

@@ -1,0 +1,1 @@
+"""What people write besides tables: amounts, names and YAML, each with one reader."""

@@ -1,0 +1,1 @@
+"""What sections of a config state their rules with."""

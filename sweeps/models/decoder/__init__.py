@@ -1,0 +1,1 @@
+"""The decoder-only family `slt-dec/1`."""

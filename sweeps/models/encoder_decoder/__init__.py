@@ -1,0 +1,1 @@
+"""The family `encoder_decoder/1`."""

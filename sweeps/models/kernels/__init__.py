@@ -1,0 +1,1 @@
+"""The operations of models: with gradients written out, and as one kernel each."""

@@ -1,0 +1,1 @@
+"""The linear language model `linear_lm/1`."""

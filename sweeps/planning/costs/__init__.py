@@ -1,0 +1,1 @@
+"""What a plan takes: time, money and memory."""

@@ -1,0 +1,1 @@
+"""The hyper-parameters of a run, by the constants of a recipe."""

@@ -1,0 +1,1 @@
+"""Plans made of a plan: other constants, other recipes, fewer sizes."""
