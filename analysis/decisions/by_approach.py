@@ -15,6 +15,7 @@ import numpy as np
 
 from analysis.approaches.envelope import EnvelopeFit, fit_envelope
 from analysis.approaches.isoflop import IsoflopFit, fit_isoflop
+from analysis.decisions.growth import growth_of_best_split
 from analysis.decisions.optimal_split import OptimalSplit
 from analysis.fitting.measurements.flops_per_param_token import (
     FlopsPerParamToken,
@@ -22,6 +23,7 @@ from analysis.fitting.measurements.flops_per_param_token import (
 )
 from analysis.fitting.policy import fit_law
 from analysis.fitting.result import Fit
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
 from analysis.intervals import Interval
 from analysis.tuning.screening import weighed
 from scaling.errors import FitError, ScalingError
@@ -54,7 +56,7 @@ class ApproachAnswer:
     """The best sizes by one approach, or why it gives none."""
 
     approach: str
-    exponent: float | None  # of the best size with compute; of the weighted laws, over the budgets
+    exponent: float | None  # of the best size with compute; of the weighted laws, over the runs
     interval: Interval | None  # of the exponent
     params: tuple[float | None, ...]  # at each budget; None where that is not supported
     tokens: tuple[float | None, ...]
@@ -67,19 +69,20 @@ def by_approach(
     splits: Sequence[OptimalSplit],
     *,
     surface: Fit | None = None,
-    confidence_level: float,
+    options: ForecastOptions = DEFAULT,
     bootstrap: int = 200,
-    seed: int = 0,
 ) -> tuple[ApproachAnswer, ...]:
     """Approaches 1, 2 and 3 beside the weighted laws, whose ``splits`` say at which budgets.
 
-    ``surface`` is the law of Approach 3 where it was fitted already. Intervals are of exponents, by
-    bootstraps of the runs, and know nothing of the approaches' biases; the exponent of the weighted
-    laws is the slope from the smallest to the largest budget, and has none.
+    ``surface`` is the law of Approach 3 where it was fitted already. Intervals are of exponents;
+    those of the three are by bootstraps of the runs and know nothing of the approaches' biases,
+    those of the weighted laws are `growth_of_best_split`'s, from the cheapest to the most expensive
+    run. All are of training alone, whatever else the splits' budgets pay for.
     """
+    weighted = _weighted(records, splits, options)
     records = weighed(records)  # once, for all three
-    how: dict[str, Any] = {"bootstrap": bootstrap, "seed": seed}
-    how |= {"confidence_level": confidence_level}
+    how: dict[str, Any] = {"bootstrap": bootstrap, "seed": options.seed}
+    how |= {"confidence_level": options.confidence_levels[0]}
     flops = _flops(records)
 
     def simple(fit: Callable[..., EnvelopeFit | IsoflopFit]) -> _Found:
@@ -119,7 +122,7 @@ def by_approach(
                 limits=limits,
             )
         )
-    return (*told, _weighted(splits))
+    return (*told, weighted)
 
 
 #: An exponent with its interval, the best size of a budget, and what limits them.
@@ -141,18 +144,23 @@ def _no_answer(
     )
 
 
-def _weighted(splits: Sequence[OptimalSplit]) -> ApproachAnswer:
-    known = [(s.budget, s.params) for s in splits if s.params is not None]
-    (low, n_low), (high, n_high) = (min(known), max(known)) if known else ((1.0, 1.0),) * 2
-    slope = math.log(n_high / n_low) / math.log(high / low) if high > low else None
+def _weighted(
+    records: Records, splits: Sequence[OptimalSplit], options: ForecastOptions
+) -> ApproachAnswer:
+    exponent, interval, limits = None, None, tuple[Limit, ...]()
+    try:
+        growth = growth_of_best_split(records, options=options)
+        exponent, interval = growth.params.estimate, growth.params.interval
+    except ScalingError as error:
+        limits = (Limit(LimitCode.NO_ANSWER, str(error).removeprefix(f"{records.source}: ")),)
     return ApproachAnswer(
         approach="weighted laws",
-        exponent=slope,
-        interval=None,
+        exponent=exponent,
+        interval=interval,
         params=tuple(split.params for split in splits),
         tokens=tuple(split.tokens for split in splits),
         known_bias=LAWS_BIAS,
-        limits=(),
+        limits=limits,
     )
 
 

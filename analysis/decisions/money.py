@@ -203,8 +203,7 @@ def plan_budgets(
             records,
             splits.splits,
             surface=surface,
-            confidence_level=options.confidence_levels[0],
-            seed=options.seed,
+            options=options,
         )
         if approaches
         else (),

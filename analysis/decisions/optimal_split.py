@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from analysis.decisions.demand import Demand, demand_for, with_effective_data
 from analysis.decisions.flat_region import SizeCurve, around_budget, size_curve
+from analysis.decisions.growth import drawn_laws
 from analysis.display import Result, plain_values
 from analysis.fitting.measurements.flops_per_param_token import FlopsPerParamToken
 from analysis.forecasting.answer.result import evidence_at
@@ -376,24 +377,21 @@ def _draws(
 ) -> FloatArray:
     """Optimal log params (budgets, draws): a law by its weight, then its parameters.
 
-    The backtests' scale widens the parameters as it widens the loss. Every budget draws from the
-    same stream, so that its range does not depend on what else is asked.
+    Every budget draws from the same stream, so that its range does not depend on what else is
+    asked.
     """
     ensemble = forecaster.ensemble
     weighing = weigh(forecaster.backtests, ensemble, beyond)
     best = np.empty((len(log_compute), options.draws))
     for i in range(len(log_compute)):
         rng = np.random.default_rng([options.seed, 2])
-        weights = weighing.weights[i] / weighing.weights[i].sum()
-        counts = rng.multinomial(options.draws, weights)
-        widen = max(1.0, float(weighing.scale_squared[i]))
-        parts = []
-        for member, count in zip(ensemble.members, counts, strict=True):
-            covariance = widen * member.solution.covariance
-            theta = rng.multivariate_normal(member.solution.theta, covariance, size=count)
-            best_of = demand.best_log_params(ensemble, member, theta, log_compute[i : i + 1])
-            parts.append(demand.at_most(best_of[:, 0]))
-        best[i] = np.concatenate(parts)
+        weights, scale = weighing.weights[i], float(weighing.scale_squared[i])
+        drawn = drawn_laws(ensemble, weights, scale, options.draws, rng)
+        parts = [
+            demand.best_log_params(ensemble, member, theta, log_compute[i : i + 1])[:, 0]
+            for member, theta in drawn
+        ]
+        best[i] = demand.at_most(np.concatenate(parts))
     return best
 
 

@@ -1,5 +1,7 @@
 """Findings that the field quotes, checked on one's own runs."""
 
+from contextlib import suppress
+
 import numpy as np
 import pandas as pd
 
@@ -32,23 +34,22 @@ def published_findings(
     equal compute, that larger models need fewer steps to a loss, and how fast the best size, tokens
     and batch grow with compute; each with its interval, beside the published value.
 
-    ``law`` is a fitted law of size and tokens; without one the Chinchilla law is fitted. A quantity
-    that the runs cannot tell says why. Raises RecordError where no run is usable.
+    ``law`` is a fitted law of size and tokens, which takes small differences of size off shapes;
+    without one the Chinchilla law is fitted. A quantity that the runs cannot tell says why.
+    Raises RecordError where no run is usable.
     """
     records = records_from(records)
     used = without_edges(weighed(records)).with_values(*_FACTS)
-    refused = ""
     if law is None:
-        try:
+        with suppress(ScalingError):  # without a law, sizes that differ are not compared
             law = fit_law(records, Chinchilla, confidence_level=confidence_level, seed=seed)
-        except ScalingError as error:
-            refused = str(error).removeprefix(f"{records.source}: ")
     cells = _cells(used)
     noise = scatter_of(np.log(used.column("loss")), used.configurations)
+    growth, limits = growth_with_compute(records, cells, noise, confidence_level, seed)
     findings = (
         *depth_and_width(cells, law, noise, confidence_level),
         *steps_to_a_loss(_best_batches(cells), noise, confidence_level, seed),
-        *growth_with_compute(records, cells, law, refused, noise, confidence_level, seed),
+        *growth,
     )
     return PublishedFindings(
         findings=findings,
@@ -57,7 +58,9 @@ def published_findings(
         noise_from=noise.from_where,
         source=records.source,
         data_hash=records.data_hash,
-        limits=tuple(Limit(one.code, one.text) for one in used.left_out()),
+        limits=tuple(
+            dict.fromkeys([*(Limit(one.code, one.text) for one in used.left_out()), *limits])
+        ),
         notes=records.told,
     )
 

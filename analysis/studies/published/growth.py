@@ -1,17 +1,16 @@
 """How fast the best size, the tokens and the best batch grow with compute.
 
-Sizes and tokens: exponents of the fitted law of size and tokens. Kaplan et al. 2020,
-arXiv:2001.08361, Eq. 1.8 and Fig. 14; Hoffmann et al. 2022, arXiv:2203.15556, Table 2. Batch:
+Sizes and tokens: by the weighted laws of a forecast, over the runs' own budgets. Kaplan et al.
+2020, arXiv:2001.08361, Eq. 1.8 and Fig. 14; Hoffmann et al. 2022, arXiv:2203.15556, Table 2. Batch:
 Kaplan et al. 2020, Eq. 1.8 (of the critical batch); Bi et al. 2024 (DeepSeek LLM),
 arXiv:2401.02954, Eq. 1 (of the best one). Here: where the recipe checks of each rung put the best
 batch, or where runs of one size and length in several batches do.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from analysis.fitting.result import Fit
+from analysis.decisions.growth import GrowthOfBestSplit, growth_of_best_split
+from analysis.forecasting.question.options import ForecastOptions
 from analysis.intervals import Interval
 from analysis.studies.published.finding import (
     Cells,
@@ -22,7 +21,7 @@ from analysis.studies.published.finding import (
 )
 from analysis.tuning.response import surfaces
 from scaling.arrays import FloatArray
-from scaling.errors import FitError, RecordError
+from scaling.errors import FitError, RecordError, ScalingError
 from scaling.extra_columns.recipe_arms import STEPS, arms_from
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
@@ -54,6 +53,7 @@ _LENGTHS = (
     _at(0.50, f"{_HOFFMANN}, Table 2, Approach 1"),
     _at(0.54, f"{_HOFFMANN}, Table 2, Approach 3"),
 )
+_PUBLISHED = ((SIZE, _SIZES), (TOKENS, _LENGTHS))
 _BATCHES = (
     _at(0.24, f"{_KAPLAN}, Eq. 1.8"),
     _at(0.33, "Bi et al. 2024, arXiv:2401.02954, Eq. 1"),
@@ -61,41 +61,37 @@ _BATCHES = (
 
 
 def growth_with_compute(
-    records: Records,
-    cells: Cells,
-    law: Fit | None,
-    refused: str,
-    noise: Scatter,
-    level: float,
-    seed: int,
-) -> tuple[Finding, ...]:
-    """Exponents of size and tokens, by the law, and of the batch."""
-    found = []
-    for quantity, name, values in (
-        (SIZE, "optimal_params_exponent", _SIZES),
-        (TOKENS, "optimal_tokens_exponent", _LENGTHS),
-    ):
-        found.append(_of_law(quantity, name, law, refused, values))
-    return (*found, _of_batch(records, cells, noise, level, seed))
+    records: Records, cells: Cells, noise: Scatter, level: float, seed: int
+) -> tuple[tuple[Finding, ...], tuple[Limit, ...]]:
+    """Exponents of size and tokens, by the weighted laws, and of the batch; and what limits those
+    laws."""
+    limits = tuple[Limit, ...]()
+    options = ForecastOptions(confidence_levels=(level,), seed=seed)
+    try:
+        growth = growth_of_best_split(records, options=options)
+    except ScalingError as error:
+        refused = str(error).removeprefix(f"{records.source}: ")
+        sizes = tuple(unanswered(NAME, name, refused, values) for name, values in _PUBLISHED)
+    else:
+        sizes, limits = _of_laws(growth), growth.limits
+    return (*sizes, _of_batch(records, cells, noise, level, seed)), limits
 
 
-def _of_law(
-    quantity: str, name: str, law: Fit | None, refused: str, values: Sequence[PublishedValue]
-) -> Finding:
-    if law is None:
-        return unanswered(NAME, quantity, refused, values)
-    if name not in law.derived or name in law.untold:
-        return unanswered(NAME, quantity, "these runs do not identify it", values)
-    one = law.derived[name]
-    about = f"the {law.law.name} law on {counted(law.n_configurations, 'configuration')}"
-    known = np.isfinite([one.low, one.high]).all()
-    return Finding(
-        name=NAME,
-        quantity=quantity,
-        estimate=float(one.estimate),
-        interval=Interval(float(one.low), float(one.high)) if known else None,
-        about=about,
-        published=tuple(values),
+def _of_laws(growth: GrowthOfBestSplit) -> tuple[Finding, ...]:
+    low, high = growth.budgets
+    about = f"{counted(growth.laws, 'weighted law')}, from {low:.3g} to {high:.3g} FLOP"
+    both = (growth.params, growth.tokens)
+    return tuple(
+        Finding(
+            name=NAME,
+            quantity=quantity,
+            estimate=one.estimate,
+            interval=one.interval,
+            about=about,
+            published=values,
+            limits=growth.endless,
+        )
+        for (quantity, values), one in zip(_PUBLISHED, both, strict=True)
     )
 
 
