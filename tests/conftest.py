@@ -94,12 +94,12 @@ def tracking_uri(new_store, tmp_path, monkeypatch) -> str:
 @pytest.fixture
 def undrawn(monkeypatch) -> None:
     """Reports have all their words and empty pictures: drawing takes most of their time."""
-    from analysis.report import figures
+    from analysis.report.figures import draw, picture
 
     def titled(draw, title, caption, notes=""):
-        return figures.Picture(uri="data:,", title=title, caption=caption, notes=notes)
+        return picture.Picture(uri="data:,", title=title, caption=caption, notes=notes)
 
-    monkeypatch.setattr(figures, "_picture", titled)
+    monkeypatch.setattr(draw, "picture_of", titled)
 
 
 @pytest.fixture

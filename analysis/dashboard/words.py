@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
-from analysis.report.tables import Table
+from analysis.report.tables.cells import Table
 from analysis.text.numbers import in_print
 from scaling.limits import Limit, texts
 

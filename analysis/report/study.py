@@ -13,7 +13,8 @@ from analysis.forecasting.question.options import DEFAULT, ForecastOptions
 from analysis.intervals import LEVEL, in_decimals, interval_at
 from analysis.report.asked import FACTORS
 from analysis.report.findings import Findings, gather_findings
-from analysis.report.tables import NO_INTERVAL, constants_table
+from analysis.report.tables.cells import NO_INTERVAL
+from analysis.report.tables.forecasts import constants_table
 from analysis.report.write import write_report
 from analysis.text.numbers import factor_in_words
 from scaling.limits import LimitCode, texts

@@ -1,41 +1,15 @@
-"""From findings to one HTML file that needs nothing else: no network, no script, no font; or to
-another form of the same."""
+"""From findings to one file, in the form that its ending names."""
 
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
-from analysis.evaluation.verdicts import record_line, unproved
-from analysis.report import decision_tables, metrics, state_tables, tables
-from analysis.report.asked import FACTORS
-from analysis.report.figures import draw_figures
 from analysis.report.findings import Findings
 from analysis.report.forms.document import report_json
 from analysis.report.forms.markdown import report_markdown
 from analysis.report.forms.pdf import pdf_of
-from analysis.report.formula import formula_in_html
-from analysis.report.parts import parts_of
-from analysis.report.references import references_for
-from analysis.report.sampled import Verbatim, sampled
-from analysis.report.summary import summarise, x_noun
-from analysis.text.numbers import TIMES, flops_in_words, in_print
-from analysis.text.tuning import gap_sentences, trend_sentences
-from scaling.columns import NATS_PER_TOKEN, loss_unit
+from analysis.report.page.render import render_report, title_of
 from scaling.errors import RecordError
-from scaling.limits import Limit, LimitCode, texts
-from scaling.records import Records
 from scaling.samples import Samples
-from scaling.tables.losses import kind_of
-from scaling.tables.notes import printable
-from scaling.words import counted
-
-FOLDER = Path(__file__).parent
-_RANGE = re.compile(r"[\d.]+[kMBT]? to [\d.]+[kMBT]?")
 
 
 def write_report(
@@ -55,7 +29,7 @@ def write_report(
     ending = target.suffix.lower()
     form = {".md": report_markdown, ".json": report_json}.get(ending)
     if form is not None:
-        content = form(findings, title or _title(findings))
+        content = form(findings, title or title_of(findings))
     else:
         content = render_report(findings, title=title, samples=samples)
     written = pdf_of(content) if ending == ".pdf" else content.encode("utf-8")
@@ -67,91 +41,3 @@ def write_report(
             f"{target}: the report cannot be written ({error.strerror}); choose another path"
         ) from error
     return target
-
-
-def render_report(
-    findings: Findings, *, title: str | None = None, samples: Sequence[Samples] = ()
-) -> str:
-    """The report as one HTML document."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_unbroken,
-    )
-    environment.filters["formula"] = formula_in_html
-    environment.filters["in_print"] = in_print
-    environment.filters["counted"] = counted
-    return environment.get_template("report.html").render(
-        title=title or _title(findings),
-        style=(FOLDER / "report.css").read_text(encoding="utf-8"),
-        findings=findings,
-        contents=[],
-        codes=LimitCode,
-        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        summary=summarise(findings),
-        trend=[*gap_sentences(findings.health), *trend_sentences(findings.health)]
-        if findings.health
-        else [],
-        tables=tables,
-        state_tables=state_tables,
-        decision_tables=decision_tables,
-        metrics=metrics,
-        parts=parts_of(findings),
-        pictures=draw_figures(findings),
-        references=references_for(findings),
-        factors=[f"{factor:g}\u00d7" for factor in FACTORS],
-        noun=x_noun(findings.x),
-        loss=what_losses_are(findings.records),
-        seal_record=record_line(findings.seals),
-        answered_limits=_limits_of_answers(findings),
-        seal_doubts=unproved(findings.seals),
-        sampled=sampled(samples, findings.records),
-        level=f"{100 * findings.confidence_level:g}%",
-    )
-
-
-def _title(findings: Findings) -> str:
-    """What the page is called where nobody says."""
-    name = Path(findings.records.source).name.removeprefix("mlflow:")
-    return f"What would more {x_noun(findings.x)} reach? A forecast from {name}"
-
-
-def what_losses_are(records: Records) -> str:
-    """What the losses are, and whether that was taken from the name of their column alone."""
-    theirs = printable(records.names.get("loss", "loss"))
-    if records.loss_kind not in NATS_PER_TOKEN:
-        return f"what the table calls {loss_unit(records.loss_kind).strip('()') or theirs}"
-    what = "validation cross-entropy in nats per token"
-    is_told = records.reading.loss_unit or "loss_kind" in records or "nats" in theirs.lower()
-    if is_told or kind_of(theirs) == "perplexity" or records.source.startswith("mlflow:"):
-        return what
-    return f'{what}, as "{theirs}" was taken to be (--loss-unit says another)'
-
-
-def _limits_of_answers(findings: Findings) -> list[str]:
-    """What limits the answers to the reader's own questions, each sentence once; what was left
-    out stands in a table of the report's own."""
-    if findings.answers is None:
-        return []
-    answers = findings.answers
-    found = [limit for made in answers.forecasts for limit in made.limits]
-    found += [limit for budget in answers.budgets for limit in budget.limits]
-    found += [
-        Limit(limit.code, f"the split of {flops_in_words(split.budget, 3)} FLOP: {limit.text}")
-        for split in answers.splits
-        for limit in split.limits
-        if limit.code is LimitCode.UNSUPPORTED
-    ]
-    return texts(found, without=(LimitCode.LEFT_OUT,))
-
-
-def _unbroken(shown: Any) -> Any:
-    """A text whose powers of ten are broken over no two lines, and a cell whose range is not."""
-    if not isinstance(shown, str) or isinstance(shown, Verbatim | Markup):  # done, or none of ours
-        return shown
-    if _RANGE.fullmatch(shown):
-        return shown.replace(" ", "\u00a0")
-    return shown.replace(f" {TIMES} ", f"\u00a0{TIMES}\u00a0")

@@ -8,26 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import NoReturn
 
-from scaling.cli import options, question_options
 from scaling.cli.completion import SHELLS, completion
+from scaling.cli.options import questions, shared
 from scaling.cli.outputs import put, say
-from scaling.cli.verbs import (
-    adaptive,
-    compare,
-    dashboard,
-    discover,
-    forecast,
-    next_runs,
-    pictures,
-    probe,
-    report,
-    runs,
-    sample,
-    score,
-    seals,
-    studies,
-    sweep,
-)
+from scaling.cli.verbs.answers import compare, discover, forecast, next_runs, runs, seals
+from scaling.cli.verbs.models import pictures, probe, sample, score
+from scaling.cli.verbs.pages import dashboard, report
+from scaling.cli.verbs.spending import adaptive, studies, sweep
 from scaling.errors import ScalingError
 from scaling.tables.notes import plain
 from scaling.version import installed_version
@@ -97,76 +84,76 @@ def parser() -> argparse.ArgumentParser:
         summary = (verb.__doc__ or "").splitlines()[0]
         command = verbs.add_parser(verb.__name__.rstrip("_"), help=summary, description=summary)
         command.set_defaults(verb=verb)
-        for add_options in (*groups, options.loudness):
+        for add_options in (*groups, shared.loudness):
             add_options(command)
     return command_line
 
 
-_JSON = options.output(".json")
-_TABLE = options.output(".csv", ".parquet", ".jsonl", required=True)
-_PAGE = options.output(".html", ".pdf", ".md", ".json", required=True)
-_FOLDER = options.output_folder(required=True)
+_JSON = shared.output(".json")
+_TABLE = shared.output(".csv", ".parquet", ".jsonl", required=True)
+_PAGE = shared.output(".html", ".pdf", ".md", ".json", required=True)
+_FOLDER = shared.output_folder(required=True)
 
 #: Each verb with the groups of options that it takes.
-VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[options.Options, ...]] = {
-    sweep.config: (options.describing, options.output(".yaml", ".yml", ".json")),
-    sweep.plan: (options.config, _JSON, options.json_output),
-    sweep.tokenize: (options.tokenizing, _FOLDER, options.json_output),
-    sweep.run: (options.config, options.spending, _JSON, options.json_output),
-    sweep.status: (options.config, options.watching, _JSON, options.json_output),
-    sweep.check: (options.config, options.quick, _JSON, options.json_output),
-    runs.collect: (options.experiment, options.table, _TABLE),
-    runs.import_: (options.importing,),
+VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[shared.Options, ...]] = {
+    sweep.config: (shared.describing, shared.output(".yaml", ".yml", ".json")),
+    sweep.plan: (shared.config, _JSON, shared.json_output),
+    sweep.tokenize: (shared.tokenizing, _FOLDER, shared.json_output),
+    sweep.run: (shared.config, shared.spending, _JSON, shared.json_output),
+    sweep.status: (shared.config, shared.watching, _JSON, shared.json_output),
+    sweep.check: (shared.config, shared.quick, _JSON, shared.json_output),
+    runs.collect: (shared.experiment, shared.table, _TABLE),
+    runs.import_: (shared.importing,),
     forecast.fit: (
-        options.source,
-        question_options.law(None),
-        question_options.fitting,
+        shared.source,
+        questions.law(None),
+        questions.fitting,
         _JSON,
-        options.json_output,
+        shared.json_output,
     ),
     forecast.forecast: (
-        options.source,
-        question_options.law("auto"),
-        question_options.questions,
-        question_options.points_and_seals,
-        options.output(".json", ".csv"),
-        options.json_output,
+        shared.source,
+        questions.law("auto"),
+        questions.questions,
+        questions.points_and_seals,
+        shared.output(".json", ".csv"),
+        shared.json_output,
     ),
     discover.discover: (
-        options.source,
+        shared.source,
         discover.asking,
-        options.output(".json", ".csv"),
-        options.json_output,
+        shared.output(".json", ".csv"),
+        shared.json_output,
     ),
     forecast.allocate: (
-        options.source,
-        question_options.law("auto", along=False),
-        question_options.allocation,
+        shared.source,
+        questions.law("auto", along=False),
+        questions.allocation,
         _JSON,
-        options.json_output,
+        shared.json_output,
     ),
     compare.compare: (
         compare.arms,
-        question_options.figure,
+        questions.figure,
         _JSON,
-        options.json_output,
+        shared.json_output,
     ),
     next_runs.next_: (
-        options.source,
-        question_options.law("auto", along=False),
+        shared.source,
+        questions.law("auto", along=False),
         next_runs.asking,
-        options.output(".json", ".yaml", ".yml"),
-        options.json_output,
+        shared.output(".json", ".yaml", ".yml"),
+        shared.json_output,
     ),
-    seals.verify: (question_options.seal_name, options.table, _JSON, options.json_output),
+    seals.verify: (questions.seal_name, shared.table, _JSON, shared.json_output),
     forecast.backtest: (
-        options.source,
-        question_options.law("auto"),
-        question_options.figure,
+        shared.source,
+        questions.law("auto"),
+        questions.figure,
         _JSON,
-        options.json_output,
+        shared.json_output,
     ),
-    forecast.health: (options.source, _JSON, options.json_output),
+    forecast.health: (shared.source, _JSON, shared.json_output),
     sample.sample: (
         sample.models,
         sample.prompt,
@@ -174,7 +161,7 @@ VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[options.Options, .
         sample.computing,
         pictures.options,
         _JSON,
-        options.json_output,
+        shared.json_output,
     ),
     score.score: (
         sample.models,
@@ -182,30 +169,30 @@ VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[options.Options, .
         sample.prompt,
         sample.computing,
         _JSON,
-        options.json_output,
+        shared.json_output,
     ),
     probe.probe: (
         sample.models,
         probe.source,
         _JSON,
-        options.json_output,
+        shared.json_output,
     ),
     report.report: (
-        options.source,
-        question_options.law("auto"),
-        question_options.questions,
-        question_options.paying,
-        question_options.beside,
-        question_options.title,
-        question_options.samples,
+        shared.source,
+        questions.law("auto"),
+        questions.questions,
+        questions.paying,
+        questions.beside,
+        questions.title,
+        questions.samples,
         _PAGE,
     ),
-    dashboard.dashboard: (options.sources, options.table, options.serving),
+    dashboard.dashboard: (shared.sources, shared.table, shared.serving),
     report.study: (
         studies.subject,
-        options.spending,
-        question_options.sealing,
+        shared.spending,
+        questions.sealing,
         adaptive.asking,
-        options.output_folder(required=False),
+        shared.output_folder(required=False),
     ),
 }

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from scaling.cli.budgets import in_flops
+from scaling.cli.options.budgets import in_flops
 from scaling.errors import ConfigError
 from scaling.tables.notes import printable
 from scaling.tables.numbers import number

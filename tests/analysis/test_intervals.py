@@ -7,7 +7,7 @@ import pytest
 
 from analysis.evaluation.sealed import Seal
 from analysis.intervals import LEVEL, Interval, interval_at, intervals_from, outwards
-from scaling.cli import question_options
+from scaling.cli.options import questions
 from scaling.errors import ForecastError
 
 
@@ -37,9 +37,9 @@ def test_every_verb_with_levels_has_the_default_of_the_library():
     import argparse
 
     for group, required in (
-        (question_options.fitting, []),
-        (question_options.questions, []),
-        (question_options.allocation, ["--flops", "1"]),
+        (questions.fitting, []),
+        (questions.questions, []),
+        (questions.allocation, ["--flops", "1"]),
     ):
         parser = argparse.ArgumentParser()
         group(parser)

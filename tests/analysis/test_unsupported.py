@@ -20,10 +20,10 @@ from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast, with_predictions
 from analysis.forecasting.question.options import ForecastOptions
 from analysis.forecasting.question.targets import Targets
-from analysis.report.figures import draw_figures
+from analysis.report.figures.draw import draw_figures
 from analysis.report.findings import gather_findings
-from analysis.report.state_tables import seals_table
 from analysis.report.study import Study
+from analysis.report.tables.state import seals_table
 from analysis.report.write import render_report
 from analysis.text.decisions import budgets_text, splits_text
 from analysis.text.evaluation import backtest_text, standing_text

@@ -22,15 +22,15 @@ from analysis.fitting.result import Fit
 from analysis.forecasting.reach import Reach, forecast_reach
 from analysis.intervals import interval_at
 from analysis.plots.isoflop import plot_isoflop
-from analysis.report.decision import decision_sentences, told_loss
-from analysis.report.decision_tables import (
+from analysis.report.tables.decision import (
     approach_notes,
     approaches_table,
     built_table,
     taken_table,
     wrong_size_table,
 )
-from analysis.report.summary import NOT_SUPPORTED
+from analysis.report.words.decision import decision_sentences, told_loss
+from analysis.report.words.summary import NOT_SUPPORTED
 from analysis.text.decisions import flat
 from analysis.text.numbers import amount_in_words, count_in_words
 from scaling.laws.surfaces import Chinchilla

@@ -17,7 +17,7 @@ from analysis.dashboard.words import facts, plain
 from analysis.decisions.compared import ArmComparison, ComparedTarget, Verdict, compare
 from analysis.intervals import interval_at
 from analysis.plots.compared import plot_comparison
-from analysis.report.summary import NOT_SUPPORTED
+from analysis.report.words.summary import NOT_SUPPORTED
 from analysis.text.compared import chance_in_words, comparison_blocks, spread
 from analysis.text.numbers import flops_in_words
 from scaling.tables.numbers import number

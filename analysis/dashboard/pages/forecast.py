@@ -34,10 +34,10 @@ from analysis.forecasting.question.targets import Targets
 from analysis.forecasting.reach import Reach, forecast_reach
 from analysis.intervals import interval_at
 from analysis.plots.loss_against import plot_loss_against
-from analysis.report.decision import told_loss
-from analysis.report.decision_tables import taken_table
-from analysis.report.one_target import laws_table, parts_table, pinned_floors_table
-from analysis.report.summary import NOT_SUPPORTED, budget_and_ranges, target_in_words
+from analysis.report.tables.decision import taken_table
+from analysis.report.tables.one_target import laws_table, parts_table, pinned_floors_table
+from analysis.report.words.decision import told_loss
+from analysis.report.words.summary import NOT_SUPPORTED, budget_and_ranges, target_in_words
 from analysis.text.forecasting import forecast_sentence
 from analysis.text.numbers import amount_in_words, count_in_words, rough_in_words
 from scaling.columns import COLUMNS, with_loss_unit

@@ -21,8 +21,8 @@ from analysis.forecasting.question.targets import Targets
 from analysis.plots.backtest import plot_backtest_errors
 from analysis.report.asked import Asked
 from analysis.report.findings import gather_findings
-from analysis.report.tables import constants_table
-from analysis.report.write import render_report
+from analysis.report.page.render import render_report
+from analysis.report.tables.forecasts import constants_table
 from analysis.text.numbers import in_print
 from scaling.laws.curves import PowerLaw
 from scaling.laws.registry import LAWS

@@ -14,8 +14,8 @@ from analysis.dashboard.parts.columns import show_columns
 from analysis.dashboard.state import choose, flag_field
 from analysis.dashboard.words import plain, table
 from analysis.evaluation.verdicts import SealStanding, coverage_so_far
-from analysis.report import state_tables
-from analysis.report.tables import NO_INTERVAL, Table
+from analysis.report.tables import state as state_tables
+from analysis.report.tables.cells import NO_INTERVAL, Table
 from analysis.text.numbers import hours_in_words, loss_in_words
 from scaling.errors import ScalingError
 from scaling.records import Records

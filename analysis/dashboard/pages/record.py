@@ -12,7 +12,7 @@ from analysis.dashboard.words import facts, sentence, table
 from analysis.display import results_json
 from analysis.evaluation.verdicts import SealStanding, coverage_so_far, record_line, unproved
 from analysis.intervals import interval_at
-from analysis.report import state_tables
+from analysis.report.tables import state as state_tables
 from scaling.errors import ForecastError
 
 NONE_YET = (

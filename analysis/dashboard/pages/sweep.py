@@ -18,8 +18,8 @@ from analysis.dashboard.state import flag_field
 from analysis.dashboard.words import facts, plain, sentence, table
 from analysis.forecasting.unfinished_runs import RunningForecast
 from analysis.plots.loss_curves import plot_loss_curves
-from analysis.report import state_tables
-from analysis.report.tables import Table
+from analysis.report.tables import state as state_tables
+from analysis.report.tables.cells import Table
 from analysis.text.numbers import amount_in_words, flops_in_words, hours_in_words, in_print
 from analysis.text.tuning import gap_sentences, trend_sentences
 from analysis.tuning.rungs import LadderHealth, ladder_health

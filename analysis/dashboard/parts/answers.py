@@ -5,7 +5,7 @@ from analysis.dashboard.page import Page
 from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast_ahead
 from analysis.intervals import interval_at
-from analysis.report.tables import predicted_cells
+from analysis.report.tables.cells import predicted_cells
 from analysis.text.numbers import flops_in_words, in_print, number_in_words
 from scaling.limits import texts
 from scaling.records import Records

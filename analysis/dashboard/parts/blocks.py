@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import streamlit as st
 
 from analysis.dashboard.words import sentence, table
-from analysis.report.tables import Table
+from analysis.report.tables.cells import Table
 from analysis.text.numbers import MINUS
 from scaling import display
 

@@ -9,7 +9,7 @@ from analysis.dashboard import uploads
 from analysis.dashboard.page import Page, refused
 from analysis.dashboard.state import choose
 from analysis.dashboard.words import sentence, table
-from analysis.report import tables
+from analysis.report.tables import cells as tables
 from scaling.display import Table
 from scaling.errors import ScalingError
 from scaling.records import Records

@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.display import plain_values
 from analysis.report.findings import Findings
-from analysis.report.summary import summarise
+from analysis.report.words.summary import summarise
 
 
 def report_json(findings: Findings, title: str) -> str:

@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from analysis.report import decision_tables, metrics, state_tables, tables
 from analysis.report.findings import Findings
-from analysis.report.parts import Part, parts_of
-from analysis.report.references import references_for
-from analysis.report.summary import summarise
-from analysis.report.tables import Table
+from analysis.report.page.parts import Part, parts_of
+from analysis.report.page.references import references_for
+from analysis.report.tables import decision as decision_tables
+from analysis.report.tables import forecasts as tables
+from analysis.report.tables import metrics
+from analysis.report.tables import state as state_tables
+from analysis.report.tables.cells import Table
+from analysis.report.words.summary import summarise
 from analysis.text.numbers import in_print
 from scaling.limits import texts
 from scaling.tables.notes import plain

@@ -77,7 +77,7 @@ def draw(name, sources, feeds=None, **query):
         from analysis.dashboard.app import draw_page
         from analysis.dashboard.feeds import Feeds
         from analysis.dashboard.registry import PAGES
-        from scaling.cli.dashboard_page import fingerprint_of
+        from scaling.cli.verbs.pages.dashboard_page import fingerprint_of
         from scaling.sources import records_from
 
         given = {

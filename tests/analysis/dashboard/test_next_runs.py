@@ -5,8 +5,8 @@ import json
 import pytest
 
 from analysis.decisions.further_runs.next_runs import NextRuns
-from scaling.cli.verbs.dashboard import offer_of
-from scaling.cli.verbs.next_runs import Offer
+from scaling.cli.verbs.answers.next_runs import Offer
+from scaling.cli.verbs.pages.dashboard import offer_of
 from scaling.errors import ConfigError
 from scaling.store.run_store import RunStore
 from sweeps.config.yaml_file import config_from_mapping

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.faults import files
 from benchmarks.faults.damage import DAMAGES
 from scaling.cli import main
-from scaling.cli.verbs import dashboard as verb
+from scaling.cli.verbs.pages import dashboard as verb
 from scaling.store.run_store import RunStore
 from scaling.store.seals.kept import keep_seal
 from scaling.tables.reading import Reading
@@ -47,12 +47,12 @@ def test_without_sources_the_page_offers_the_sweeps_of_the_store(tracking_uri, m
     def script():
         from analysis.dashboard.app import draw_page
         from analysis.dashboard.registry import PAGES
-        from scaling.cli.dashboard_page import feeds_of
+        from scaling.cli.verbs.pages.dashboard_page import feeds_of
 
         feeds = feeds_of({"sources": [], "reading": {}, "where": []})
         draw_page(feeds, next(row for row in PAGES if row.name == "sweep"))
 
-    monkeypatch.setattr("scaling.cli.dashboard_page.seal_standings", lambda: ())
+    monkeypatch.setattr("scaling.cli.verbs.pages.dashboard_page.seal_standings", lambda: ())
     with DriverLock(store.with_parent({})):
         outlooks = verb.outlooks_of("mlflow:ladder")
         assert outlooks["r4"].line.startswith("75% done, heading for 2.0")
@@ -88,7 +88,7 @@ def test_a_damaged_database_is_one_line_on_the_page(damage, whole, tmp_path):
     from streamlit.testing.v1 import AppTest
 
     def script():
-        from scaling.cli.dashboard_page import draw
+        from scaling.cli.verbs.pages.dashboard_page import draw
 
         draw({"sources": [], "reading": {}, "where": []})
 
@@ -132,7 +132,7 @@ def test_the_server_takes_the_place_of_the_command(runs, monkeypatch, capsys):
     monkeypatch.setattr(verb.os, "execv", lambda program, words: started.append(words))
     assert main(["dashboard", runs, "--where", "params > 0", "--port", "0"]) == 0
     (words,) = started
-    assert words[1:3] == ["-m", "scaling.cli.dashboard_server"]
+    assert words[1:3] == ["-m", "scaling.cli.verbs.pages.dashboard_server"]
     assert Path(words[3]).is_file()
     request = json.loads(words[-1])
     assert (request["sources"], request["where"]) == ([runs], ["params > 0"])

@@ -23,7 +23,7 @@ from analysis.fitting.result import Fit, FitStatus
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.question.targets import Targets
 from analysis.report import gather_findings, render_report
-from analysis.report.tables import NOT_IDENTIFIED, constants_table
+from analysis.report.tables.forecasts import NOT_IDENTIFIED, constants_table
 from analysis.text.numbers import number_in_words
 from scaling.cli import main
 from scaling.errors import FitError, ForecastError

@@ -8,8 +8,7 @@ import pytest
 
 from analysis.forecasting.question.targets import Targets
 from analysis.report import Asked, gather_findings, render_report
-from analysis.report.summary import summarise
-from analysis.report.tables import (
+from analysis.report.tables.forecasts import (
     NOT_SUPPORTED,
     asked_splits_table,
     asked_table,
@@ -17,6 +16,7 @@ from analysis.report.tables import (
     split_of_constants,
     splits_table,
 )
+from analysis.report.words.summary import summarise
 from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words, rough_in_words
 from scaling.cli import main
 from scaling.limits import LimitCode

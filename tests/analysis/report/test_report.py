@@ -14,11 +14,10 @@ from analysis.forecasting.question.options import ForecastOptions
 from analysis.forecasting.question.targets import Targets
 from analysis.intervals import Interval
 from analysis.report import gather_findings, render_report, write_report, write_study
-from analysis.report.figures import draw_figures
-from analysis.report.references import references_for
-from analysis.report.state_tables import runs_table
-from analysis.report.summary import summarise
-from analysis.report.tables import (
+from analysis.report.figures.draw import draw_figures
+from analysis.report.page.references import references_for
+from analysis.report.page.render import what_losses_are
+from analysis.report.tables.forecasts import (
     NOT_IDENTIFIED,
     card_rows,
     constants_table,
@@ -26,13 +25,14 @@ from analysis.report.tables import (
     from_all_table,
     pinned_table,
 )
-from analysis.report.write import what_losses_are
+from analysis.report.tables.state import runs_table
+from analysis.report.words.summary import summarise
 from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words
 from scaling.errors import RecordError
 from scaling.laws.registry import law_named
 from scaling.limits import Limit, LimitCode
 from scaling.records import records_from_table
-from tests.analysis.report.page import Page
+from tests.analysis.report.page.read import Page
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from analysis.approaches.side_by_side import CrossCheck
 from analysis.evaluation.held_out import HeldOutRun
 from analysis.forecasting.unfinished_runs import RunningForecast
 from analysis.intervals import Interval, telling_digits
-from analysis.report.tables import constants_table, predicted_cells
+from analysis.report.tables.cells import predicted_cells
+from analysis.report.tables.forecasts import constants_table
 from tests.grids import grid_of_runs
 
 NARROW = 2e-7  # half the width of an interval, relative

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.report.formula import formula_in_html
+from analysis.report.words.formula import formula_in_html
 from analysis.text.numbers import (
     count_in_words,
     digits_apart,

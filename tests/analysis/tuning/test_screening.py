@@ -13,7 +13,7 @@ from analysis.fitting.policy import fit_law
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.question.options import ForecastOptions
 from analysis.forecasting.question.targets import Targets
-from analysis.report.figures import draw_figures
+from analysis.report.figures.draw import draw_figures
 from analysis.report.findings import gather_findings
 from analysis.report.write import render_report
 from analysis.tuning.screening import EDGE_REASON, screen, spread_health

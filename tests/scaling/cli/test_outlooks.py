@@ -193,7 +193,7 @@ def test_status_dashboard_and_judge_give_one_outlook_that_sees_no_held_out_loss(
     tmp_path, tracking_uri, capsys
 ):
     """Beside three finished runs a held-out one has finished, with another loss in each store."""
-    from scaling.cli.verbs.dashboard import outlooks_of
+    from scaling.cli.verbs.pages.dashboard import outlooks_of
 
     answers = []
     for held_out_loss in (2.0, 9.0):

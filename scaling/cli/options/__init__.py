@@ -1,0 +1,1 @@
+"""What a person may type: options that verbs share, what is asked of runs, amounts."""

@@ -1,0 +1,1 @@
+"""Verbs that ask trained models: what they say, how likely a text is to them."""

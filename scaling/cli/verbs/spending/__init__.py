@@ -1,0 +1,1 @@
+"""Verbs that spend compute, or look at what it was spent on."""
