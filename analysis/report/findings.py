@@ -345,7 +345,7 @@ def _beside(
         records,
         law=surface,
         confidence_level=questions.confidence_level,
-        seed=options.seed,
+        options=options,
     )
     return {
         "provisional": open_cells or None,

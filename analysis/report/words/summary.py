@@ -14,6 +14,7 @@ from analysis.report.asked import FACTORS
 from analysis.report.findings import Findings
 from analysis.report.words.beside import told_beside
 from analysis.report.words.decision import decision_sentences
+from analysis.studies.published.growth import SIZE
 from analysis.text.forecasting import forecast_sentence
 from analysis.text.numbers import (
     count_in_words,
@@ -211,7 +212,6 @@ def _between(low: float, high: float) -> str:
 
 def _what_the_law_says(findings: Findings) -> list[Statement]:
     law = findings.law_of(findings.x)
-    surface = findings.law_of("params", "tokens")
     sentences = []
     if law is not None and law.records is not None:
         used = law.records.column(findings.x)
@@ -223,17 +223,14 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
             f"{with_loss_unit(loss_in_words(last), law.records.loss_kind)} as "
             f"{x_noun(findings.x)} grows {factor}."
         )
-    if surface is not None and surface.draws is not None:
-        exponent = surface.derived.get("optimal_params_exponent")
-        follows = surface.reach.flops_per_param_token.follows_size
-        counted = ", counted as 6 N D," if follows else ""
-        if exponent is not None and np.isfinite(exponent.estimate):
-            ends = exponent.low, exponent.high
-            digits = telling_digits(exponent.estimate, [ends], 2)
+    published = findings.published.findings if findings.published else ()
+    for one in published:
+        if one.quantity == SIZE and one.estimate is not None and one.interval is not None:
+            digits = telling_digits(one.estimate, [one.interval], 2)
             sentences.append(
-                f"The compute-optimal model size grows as compute{counted} to the power "
-                f"{number_in_words(exponent.estimate, digits)} ({_level(findings)} interval "
-                f"{' to '.join(number_in_words(end, digits) for end in ends)})."
+                "The compute-optimal model size grows as compute to the power "
+                f"{number_in_words(one.estimate, digits)} ({_level(findings)} interval "
+                f"{' to '.join(number_in_words(end, digits) for end in one.interval)})."
             )
     return [Statement(heading="What the law says", text=" ".join(sentences))] if sentences else []
 

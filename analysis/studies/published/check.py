@@ -1,12 +1,14 @@
 """Findings that the field quotes, checked on one's own runs."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.fitting.policy import fit_law
 from analysis.fitting.result import Fit
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
 from analysis.intervals import LEVEL
 from analysis.studies.published.finding import Cells, PublishedFindings, scatter_of
 from analysis.studies.published.growth import growth_with_compute
@@ -28,27 +30,30 @@ def published_findings(
     *,
     law: Fit | None = None,
     confidence_level: float = LEVEL,
-    seed: int = 0,
+    options: ForecastOptions = DEFAULT,
 ) -> PublishedFindings:
     """What these runs say of findings that the field quotes: that width and depth hardly matter at
     equal compute, that larger models need fewer steps to a loss, and how fast the best size, tokens
     and batch grow with compute; each with its interval, beside the published value.
 
     ``law`` is a fitted law of size and tokens, which takes small differences of size off shapes;
-    without one the Chinchilla law is fitted. A quantity that the runs cannot tell says why.
-    Raises RecordError where no run is usable.
+    without one the Chinchilla law is fitted. ``options`` are those of the forecast whose laws say
+    how size and tokens grow. A quantity that the runs cannot tell says why. Raises RecordError
+    where no run is usable.
     """
     records = records_from(records)
     used = without_edges(weighed(records)).with_values(*_FACTS)
     if law is None:
         with suppress(ScalingError):  # without a law, sizes that differ are not compared
-            law = fit_law(records, Chinchilla, confidence_level=confidence_level, seed=seed)
+            law = fit_law(records, Chinchilla, confidence_level=confidence_level, seed=options.seed)
     cells = _cells(used)
     noise = scatter_of(np.log(used.column("loss")), used.configurations)
-    growth, limits = growth_with_compute(records, cells, noise, confidence_level, seed)
+    growth, limits = growth_with_compute(
+        records, cells, noise, replace(options, confidence_levels=(confidence_level,))
+    )
     findings = (
         *depth_and_width(cells, law, noise, confidence_level),
-        *steps_to_a_loss(_best_batches(cells), noise, confidence_level, seed),
+        *steps_to_a_loss(_best_batches(cells), noise, confidence_level, options.seed),
         *growth,
     )
     return PublishedFindings(

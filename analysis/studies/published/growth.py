@@ -7,6 +7,8 @@ arXiv:2401.02954, Eq. 1 (of the best one). Here: where the recipe checks of each
 batch, or where runs of one size and length in several batches do.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from analysis.decisions.growth import GrowthOfBestSplit, growth_of_best_split
@@ -61,20 +63,19 @@ _BATCHES = (
 
 
 def growth_with_compute(
-    records: Records, cells: Cells, noise: Scatter, level: float, seed: int
+    records: Records, cells: Cells, noise: Scatter, options: ForecastOptions
 ) -> tuple[tuple[Finding, ...], tuple[Limit, ...]]:
     """Exponents of size and tokens, by the weighted laws, and of the batch; and what limits those
     laws."""
     limits = tuple[Limit, ...]()
-    options = ForecastOptions(confidence_levels=(level,), seed=seed)
     try:
-        growth = growth_of_best_split(records, options=options)
+        growth = growth_of_best_split(records, options=replace(options, x=None))
     except ScalingError as error:
         refused = str(error).removeprefix(f"{records.source}: ")
         sizes = tuple(unanswered(NAME, name, refused, values) for name, values in _PUBLISHED)
     else:
         sizes, limits = _of_laws(growth), growth.limits
-    return (*sizes, _of_batch(records, cells, noise, level, seed)), limits
+    return (*sizes, _of_batch(records, cells, noise, options)), limits
 
 
 def _of_laws(growth: GrowthOfBestSplit) -> tuple[Finding, ...]:
@@ -95,8 +96,9 @@ def _of_laws(growth: GrowthOfBestSplit) -> tuple[Finding, ...]:
     )
 
 
-def _of_batch(records: Records, cells: Cells, noise: Scatter, level: float, seed: int) -> Finding:
+def _of_batch(records: Records, cells: Cells, noise: Scatter, options: ForecastOptions) -> Finding:
     """The exponent of the best batch, from recipe checks or else from runs in several batches."""
+    level, seed = options.confidence_levels[0], options.seed
     by_checks = _from_checks(records, seed)
     places = by_checks if len(by_checks) > 1 else _from_cells(cells, noise, seed)
     what = "rungs whose check varied it" if len(by_checks) > 1 else "sizes trained in several"

@@ -26,11 +26,10 @@ from analysis.report.tables.forecasts import (
     pinned_table,
 )
 from analysis.report.tables.state import runs_table
-from analysis.report.words.summary import summarise
 from analysis.text.numbers import count_in_words, flops_in_words, loss_in_words
 from scaling.errors import RecordError
 from scaling.laws.registry import law_named
-from scaling.limits import Limit, LimitCode
+from scaling.limits import LimitCode
 from scaling.records import records_from_table
 from tests.analysis.report.page.read import Page
 
@@ -70,27 +69,6 @@ def test_the_figures_load_nothing_either(html):
 def test_the_page_says_utf8_before_anything_else(html):
     assert html.lstrip().startswith("<!DOCTYPE html>")
     assert html.index('<meta charset="utf-8">') < html.index("<title>")
-
-
-def test_the_summary_states_the_forecast_with_interval_and_distance(findings, html):
-    target = findings.target(10)
-    low, high = target.intervals[0.9]
-    text = " ".join(Page(html).text.split())
-    assert (
-        f"should reach a loss of {loss_in_words(target.median)} nats per token, 90% interval "
-        f"{loss_in_words(low)} to {loss_in_words(high)}; that is 1.0 decades beyond the data"
-    ) in text
-    assert findings.target(100).decades_beyond == pytest.approx(2.0, abs=1e-6)
-
-
-def test_far_targets_that_nobody_asked_for_cast_no_doubt_on_others(findings):
-    far = Limit(LimitCode.UNSUPPORTED, "unsupported: targets 2 to 3 decades beyond")
-    made = replace(findings.forecast, limits=(far,))
-    nothing = tuple(replace(target, limits=(far,)) for target in made.targets)
-    for targets, is_told in ((made.targets, False), (nothing, True)):
-        found = replace(findings, forecast=replace(made, targets=targets))
-        (trust,) = [one.text for one in summarise(found) if one.heading == "How far to trust it"]
-        assert ("Unsupported: targets" in trust) is is_told
 
 
 def test_the_summary_and_the_table_show_the_held_out_check(findings, html):
@@ -206,26 +184,6 @@ def test_a_pinned_floor_whose_loss_leaves_the_interval_is_explained(floorless):
     alone = replace(found.forecast, targets=(target,))
     alone = replace(alone, pinned_floors={k: (v[at],) for k, v in alone.pinned_floors.items()})
     assert str(alone).count(" (outside the interval)") == sum(marked)  # as the terminal has it
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_a_promise_that_backtests_did_not_keep_says_so_where_it_is_made(findings):
-    bands = list(findings.backtest.by_distance)
-    at = bands.index(findings.backtest.at_distance(1.0))
-    kept = dict(bands[at].score.coverage)
-    told = []
-    for share in (0.64, 0.85):
-        score = replace(bands[at].score, coverage=kept | {0.9: share})
-        bands[at] = replace(bands[at], score=score)
-        scored = replace(findings.backtest, by_distance=tuple(bands))
-        told += [
-            s.text for s in summarise(replace(findings, backtest=scored)) if "reach" in s.heading
-        ]
-    assert (
-        "end inside such an interval 90% of the time, but of the 90% intervals in backtests of "
-        "this ladder only 64% as far out as 10 times"
-    ) in told[0]
-    assert "as far out as 10 times" not in told[1]
 
 
 def cites_every_candidate(found, page):
