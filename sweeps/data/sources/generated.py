@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from sweeps.config.data import BigramTasksData, GeneratedData, MarkovData
 from sweeps.data.batch import Batch
 from sweeps.data.sources.base import UNLIMITED_TOKENS, CorpusFacts, WindowCorpus, hash_of
 from sweeps.data.sources.markov_chains import Chain, bigram_tasks, markov_chain
+from sweeps.data.sources.walks import Tables
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,7 @@ class GeneratedCorpus(WindowCorpus):
     """Sequences of a chain, each computed from its number and the run's seed."""
 
     chain: Chain
-    _sums: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _tables: dict[str, Tables] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def knows_truth(self) -> bool:
@@ -64,10 +65,11 @@ class GeneratedCorpus(WindowCorpus):
         import torch
 
         key = str(device)
-        if key not in self._sums:
-            self._sums[key] = tuple(torch.from_numpy(sums).to(device) for sums in self.chain.sums)
-        numbers = torch.arange(first, last, device=device)
-        return self.chain.sequences_on(numbers, self.context + 1, seeds, _TRAINING, self._sums[key])
+        if key not in self._tables:
+            there = (torch.from_numpy(table).to(device) for table in self.chain.tables)
+            self._tables[key] = Tables(*there)
+        numbers, tables = torch.arange(first, last, device=device), self._tables[key]
+        return self.chain.sequences_on(numbers, self.context + 1, seeds, _TRAINING, tables)
 
 
 def load_markov(config: MarkovData, context: int) -> GeneratedCorpus:

@@ -18,17 +18,21 @@ import numpy as np
 
 from scaling.errors import CorpusError
 from sweeps.data.sources.philox import philox, seed_key
+from sweeps.data.sources.walks import ROW_TOTAL, Tables, pays_in_blocks, walk, walk_in_blocks
 
 if TYPE_CHECKING:
     import torch
 
-_ROW_TOTAL = 1 << 32
 _START_TOTAL = 1 << 62
 #: Share of every row that is uniform: it makes each token possible after each, so the chain mixes.
 _UNIFORM_SHARE = 0.01
-#: Entries of a table, as 64-bit running sums: 128 MiB.
+#: Entries of a table: 256 MiB of running sums and of what follows, in 64 bits each.
 _MOST_ENTRIES = 1 << 24
 _TOLERANCE = 1e-14
+
+
+Words = tuple[Any, Any, Any, Any]
+"""Four arrays (blocks, sequences) of 32-bit words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,11 @@ class Chain(ABC):
     def next_state(self, state: Any, token: Any) -> Any:
         """The state after one more token."""
 
+    @abstractmethod
+    def states_of(self, start: Any) -> tuple[Any, int]:
+        """The states that a sequence of this start passes through: the first of them, and how many
+        follow one another."""
+
     def after_part(self, rows: np.ndarray) -> np.ndarray:
         """(sequences, vocabulary) Probabilities of the token after rows that show a part of the
         prefix, of one that has several tokens."""
@@ -87,23 +96,27 @@ class Chain(ABC):
     @functools.cached_property
     def row_entropies(self) -> np.ndarray:
         """(states,) Nats of the next symbol in each state."""
-        return entropy_of(self.rows / _ROW_TOTAL)
+        return entropy_of(self.rows / ROW_TOTAL)
 
     @functools.cached_property
-    def sums(self) -> tuple[np.ndarray, np.ndarray]:
-        """Running sums of the starts, and of all rows in one ascending array.
-
-        Row s is raised by s * 2**32, so that one binary search finds a token in its own row.
-        """
-        offsets = np.arange(len(self.rows), dtype=np.int64)[:, None] * _ROW_TOTAL
-        return np.cumsum(self.starts), (np.cumsum(self.rows, axis=1) + offsets).ravel()
+    def tables(self) -> Tables:
+        """The chain, to be looked up by numpy."""
+        states = np.arange(len(self.rows), dtype=np.int64)[:, None]
+        following = self.next_state(states, np.arange(self.symbols, dtype=np.int64))
+        sums = np.cumsum(self.rows, axis=1) + states * ROW_TOTAL
+        return Tables(np.cumsum(self.starts), sums.ravel(), (following * ROW_TOTAL).ravel())
 
     def sequences(self, numbers: np.ndarray, length: int, seed: int, domain: int) -> np.ndarray:
         """(sequences, length) int64: the seed's sequences of those numbers, computed by numpy."""
         blocks = np.arange(1 + -(-length // 4), dtype=np.int64)
         words = _words(numbers.astype(np.int64), blocks, seed_key(seed), domain)
         search = functools.partial(np.searchsorted, side="right")
-        return np.stack(self._walk(words, length, self.sums, search), axis=1)
+        start = search(self.tables.starts, _of_starts(words))
+        uniforms = np.stack(words, axis=1)[1:].reshape(-1, len(numbers))
+        places = uniforms[: max(0, length - self.prefix_length)]
+        raised = self.first_state(start) * ROW_TOTAL
+        entries = [entry % self.symbols for entry in walk(places, raised, self.tables, search)]
+        return np.stack([*self._prefix(start), *entries], axis=1)[:, :length]
 
     def sequences_on(
         self,
@@ -111,10 +124,15 @@ class Chain(ABC):
         length: int,
         seeds: Sequence[int],
         domain: int,
-        sums: tuple[torch.Tensor, torch.Tensor],
+        tables: Tables,
+        *,
+        in_blocks: bool | None = None,
     ) -> torch.Tensor:
-        """(seeds, sequences, length) The same by torch, on the device of `numbers` and `sums`, of
-        several seeds in one walk: each sequence has the key of its seed."""
+        """(seeds, sequences, length) The same by torch, on the device of `numbers` and `tables`, of
+        several seeds in one walk: each sequence has the key of its seed.
+
+        `in_blocks`: how they are walked, by default as pays on that device.
+        """
         import torch
 
         blocks = torch.arange(1 + -(-length // 4), device=numbers.device)
@@ -122,8 +140,21 @@ class Chain(ABC):
         low, high = keys.repeat_interleave(len(numbers), dim=0).unbind(dim=1)
         words = _words(numbers.repeat(len(seeds)), blocks, (low, high), domain)
         search = functools.partial(torch.searchsorted, right=True)
-        tokens = torch.stack(self._walk(words, length, sums, search), dim=1)
-        return tokens.view(len(seeds), len(numbers), length)
+        start = search(tables.starts, _of_starts(words))
+        uniforms = torch.stack(words, dim=1)[1:].flatten(0, 1)
+        places, state = uniforms[: max(0, length - self.prefix_length)], self.first_state(start)
+        first, ways = self.states_of(start)
+        if pays_in_blocks(places, ways) if in_blocks is None else in_blocks:
+            entries = walk_in_blocks(places, state, first, ways, tables, search)
+        else:
+            found = list(walk(places, state * ROW_TOTAL, tables, search))
+            entries = torch.stack(found) if found else places
+        tokens = torch.cat((torch.stack(self._prefix(start)), entries % self.symbols))[:length]
+        return tokens.T.contiguous().view(len(seeds), len(numbers), length)
+
+    def _prefix(self, start: Any) -> list[Any]:
+        """The tokens that the start decides."""
+        return [self.prefix_token(start, place) for place in range(self.prefix_length)]
 
     def next_tokens(self, rows: np.ndarray) -> np.ndarray:
         """(sequences, length, vocabulary) Probabilities of the token after each place of rows that
@@ -139,31 +170,19 @@ class Chain(ABC):
             if place >= first:
                 state = self.next_state(state, rows[:, place])
             known[:, place] = 0.0
-            known[:, place, : self.symbols] = self.rows[state] / _ROW_TOTAL
+            known[:, place, : self.symbols] = self.rows[state] / ROW_TOTAL
         return known
 
-    def _walk(
-        self, words: tuple[Any, Any, Any, Any], length: int, sums: tuple[Any, Any], search: Any
-    ) -> list[Any]:
-        """The tokens, place after place. The first block of words picks the start."""
-        start_sums, row_sums = sums
-        start = search(start_sums, (words[0][0] << 30) + (words[1][0] >> 2))
-        tokens = [self.prefix_token(start, place) for place in range(self.prefix_length)]
-        state = self.first_state(start)
-        for place in range(length - self.prefix_length):
-            uniform = words[place % 4][1 + place // 4]
-            token = search(row_sums, state * _ROW_TOTAL + uniform) - state * self.symbols
-            tokens.append(token)
-            state = self.next_state(state, token)
-        return tokens[:length]
+
+def _of_starts(words: Words) -> Any:
+    """(sequences,) What picks the starts: 62 bits of the first block."""
+    return (words[0][0] << 30) + (words[1][0] >> 2)
 
 
-def _words(
-    numbers: Any, blocks: Any, key: tuple[Any, Any], domain: int
-) -> tuple[Any, Any, Any, Any]:
+def _words(numbers: Any, blocks: Any, key: tuple[Any, Any], domain: int) -> Words:
     """Four arrays (blocks, sequences) of 32-bit words, from the sequences' numbers and the key
     alone, which may be one of each sequence."""
-    mask = _ROW_TOTAL - 1
+    mask = ROW_TOTAL - 1
     numbers = numbers[None, :] + 0 * blocks[:, None]
     blocks = blocks[:, None] + 0 * numbers
     return philox((numbers & mask, numbers >> 32, blocks, blocks * 0 + domain), key)
@@ -200,6 +219,10 @@ class MarkovChain(Chain):
     def next_state(self, state: Any, token: Any) -> Any:
         """The oldest token goes."""
         return (state * self.symbols + token) % len(self.rows)
+
+    def states_of(self, start: Any) -> tuple[Any, int]:
+        """All."""
+        return start * 0, len(self.rows)
 
     def after_part(self, rows: np.ndarray) -> np.ndarray:
         """Of the steady state, what the tokens seen leave of it."""
@@ -267,10 +290,14 @@ class BigramTasks(Chain):
         block = self.symbols + 1
         return state // block * block + 1 + token
 
+    def states_of(self, start: Any) -> tuple[Any, int]:
+        """The rows of the task."""
+        return self.first_state(start), self.symbols + 1
+
     def entropy(self, context: int) -> float:
         """Nats per target: sum over tasks of p_i (H(first symbol) + (T - 1) h_i) / T."""
         entropies = self.row_entropies.reshape(len(self.starts), -1)
-        steady = self.rows.reshape(len(self.starts), self.symbols + 1, -1)[:, 0] / _ROW_TOTAL
+        steady = self.rows.reshape(len(self.starts), self.symbols + 1, -1)[:, 0] / ROW_TOTAL
         rates = (steady * entropies[:, 1:]).sum(axis=1)
         totals = entropies[:, 0] + (context - 1) * rates
         return float(self.starts / _START_TOTAL @ totals) / context
@@ -283,7 +310,7 @@ def markov_chain(symbols: int, order: int, concentration: float, seed: int) -> M
     """
     _check_entries(symbols ** (order + 1), f"{symbols} symbols at order {order}")
     rows = _random_rows(symbols**order, symbols, concentration, seed)
-    steady = steady_state((rows / _ROW_TOTAL)[None])[0]
+    steady = steady_state((rows / ROW_TOTAL)[None])[0]
     starts = whole_weights(steady[None], _START_TOTAL)[0]
     return MarkovChain(symbols=symbols, starts=starts, rows=rows, order=order)
 
@@ -298,7 +325,7 @@ def bigram_tasks(
     _check_entries(tasks * symbols * (symbols + 1), f"{tasks} tasks of {symbols} symbols")
     tables = _random_rows(tasks * symbols, symbols, concentration, seed)
     tables = tables.reshape(tasks, symbols, symbols)
-    first = whole_weights(steady_state(tables / _ROW_TOTAL), _ROW_TOTAL)
+    first = whole_weights(steady_state(tables / ROW_TOTAL), ROW_TOTAL)
     rows = np.concatenate([first[:, None], tables], axis=1).reshape(-1, symbols)
     odds = np.arange(1, tasks + 1, dtype=np.float64) ** -zipf
     starts = whole_weights((odds / odds.sum())[None], _START_TOTAL)[0]
@@ -318,7 +345,7 @@ def _random_rows(rows: int, symbols: int, concentration: float, seed: int) -> np
     shares = np.random.default_rng(seed).gamma(concentration, size=(rows, symbols))
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     mixed = (1 - _UNIFORM_SHARE) * shares + _UNIFORM_SHARE / symbols
-    return whole_weights(mixed / mixed.sum(axis=1, keepdims=True), _ROW_TOTAL)
+    return whole_weights(mixed / mixed.sum(axis=1, keepdims=True), ROW_TOTAL)
 
 
 def whole_weights(probabilities: np.ndarray, total: int) -> np.ndarray:

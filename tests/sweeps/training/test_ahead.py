@@ -1,5 +1,6 @@
 """Facts about batches that are made before they are asked for."""
 
+import hashlib
 import threading
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.generated import GeneratedCorpus
 from sweeps.data.sources.markov_chains import bigram_tasks, markov_chain
+from sweeps.data.sources.walks import Tables, pays_in_blocks
 from sweeps.planning.plan import plan_sweep
 from sweeps.training.ahead import Ahead
 from sweeps.training.batches import batches_of
@@ -97,19 +99,68 @@ class Counted(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def walked(name, seeds, context=33, **options):
+    """(seeds, sequences, context + 1) Tokens of a chain, and the operations that made them."""
+    chain = CHAINS[name]
+    tables = Tables(*map(torch.from_numpy, chain.tables))
+    numbers = torch.arange(18, 30)
+    with Counted() as counted:
+        tokens = chain.sequences_on(numbers, context + 1, seeds, 0, tables, **options)
+    return tokens, counted.count
+
+
+SEEDS = [1, 5, 2**40 + 3, 0]
+
+
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_generated_source_makes_all_replicas_tokens_in_one_walk(name):
     chain = CHAINS[name]
     corpus = GeneratedCorpus(facts=None, held_back=np.empty((0, 0)), context=33, chain=chain)
-    seeds = [1, 5, 2**40 + 3, 0]
-    alone = [corpus.batches(seed, 3, 5, 6) for seed in seeds]
+    alone = [corpus.batches(seed, 3, 5, 6) for seed in SEEDS]
     with Counted() as of_one:
-        corpus.batches_of_seeds(seeds[:1], 3, 5, 6)
+        corpus.batches_of_seeds(SEEDS[:1], 3, 5, 6)
     with Counted() as of_all:
-        together = corpus.batches_of_seeds(seeds, 3, 5, 6)
-    for one, other, seed in zip(alone, together, seeds, strict=True):
+        together = corpus.batches_of_seeds(SEEDS, 3, 5, 6)
+    for one, other, seed in zip(alone, together, SEEDS, strict=True):
         assert torch.equal(one.inputs, other.inputs)
         assert torch.equal(one.targets, other.targets)
         by_numpy = chain.sequences(np.arange(18, 30), 34, seed, 0).reshape(2, 6, 34)
         np.testing.assert_array_equal(other.inputs.numpy(), by_numpy[..., :-1])
-    assert of_all.count <= of_one.count + 2 * len(seeds)  # views of each replica's part
+    assert of_all.count <= of_one.count + 2 * len(SEEDS)  # views of each replica's part
+
+
+@pytest.mark.parametrize("context", [3, 4, 5, 33, 150])
+@pytest.mark.parametrize("name", CHAINS)
+def test_walked_in_blocks_all_tokens_are_the_same(name, context):
+    in_turn, _ = walked(name, SEEDS, context, in_blocks=False)
+    in_blocks, _ = walked(name, SEEDS, context, in_blocks=True)
+    assert torch.equal(in_turn, in_blocks)
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_walk_in_blocks_launches_less_often_than_it_has_places(name):
+    """Of 512 tokens, with the random numbers; eight or nine a token, 4,800 in all, came before."""
+    _, in_turn = walked(name, SEEDS, 512, in_blocks=False)
+    _, in_blocks = walked(name, SEEDS, 512, in_blocks=True)
+    assert in_turn < 3 * 512 + 300
+    assert in_blocks < 400
+
+
+def test_a_walk_is_in_blocks_where_launches_cost_more_than_steps_in_vain():
+    here, there = torch.empty(512, 1000), torch.empty(512, 1000, device="meta")
+    assert [pays_in_blocks(there, ways) for ways in (16, 1000)] == [True, False]
+    assert not pays_in_blocks(here, 16)
+
+
+#: SHA-256 of the tokens of four seeds, as they were before there were walks in blocks.
+STORED = {
+    "Markov": "045b1b41aaa84f1ae044fad50b531d397b18e5be55b39374e38d80c84cd87dda",
+    "tasks": "4748bd0d0d11b0b036df43eeba54f7345c483655ca7f7b7a7adf48c1822aadbe",
+}
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+@pytest.mark.parametrize("name", CHAINS)
+def test_tokens_are_what_they_were(name, in_blocks):
+    tokens, _ = walked(name, SEEDS, 150, in_blocks=in_blocks)
+    assert hashlib.sha256(tokens.numpy().astype("<i8").tobytes()).hexdigest() == STORED[name]
