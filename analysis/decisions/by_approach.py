@@ -7,7 +7,7 @@ are a check: where they agree with the weighted laws, little rests on the choice
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -62,6 +62,9 @@ class ApproachAnswer:
     tokens: tuple[float | None, ...]
     known_bias: str  # what the literature says of it
     limits: tuple[Limit, ...]
+    agrees: bool | None = None
+    """Whether its interval overlaps that of the weighted laws; None where one of them has none, and
+    for those laws themselves."""
 
 
 def by_approach(
@@ -122,7 +125,7 @@ def by_approach(
                 limits=limits,
             )
         )
-    return (*told, weighted)
+    return (*(_beside(one, weighted) for one in told), weighted)
 
 
 #: An exponent with its interval, the best size of a budget, and what limits them.
@@ -164,11 +167,18 @@ def _weighted(
     )
 
 
+def _beside(one: ApproachAnswer, weighted: ApproachAnswer) -> ApproachAnswer:
+    ends, others = one.interval, weighted.interval
+    if ends is None or others is None:
+        return one
+    return replace(one, agrees=ends.low <= others.high and ends.high >= others.low)
+
+
 def _sizes(
     splits: Sequence[OptimalSplit],
     optimal_params: Callable[[float], object],
     flops: FlopsPerParamToken,
-) -> dict[str, tuple[float | None, ...]]:
+) -> dict[str, Any]:
     """Size and tokens at each budget, where a split is supported there at all."""
     params: list[float | None] = []
     tokens: list[float | None] = []

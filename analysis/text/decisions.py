@@ -272,6 +272,13 @@ def shape_in_words(shape: BuildableShape) -> str:
     return f"width {shape.width}, depth {shape.depth}, {counted(shape.heads, 'head')}"
 
 
+#: What is said of the runs themselves, wherever they are used.
+_OF_ROWS = (
+    *(LimitCode.LEFT_OUT, LimitCode.EDGE_LEFT_OUT, LimitCode.COUNTS_LESS),
+    *(LimitCode.TUNING_TAKEN_OFF, LimitCode.FILLED_IN),
+)
+
+
 def approach_cells(plan: BudgetPlan) -> tuple[list[str], list[list[str]]]:
     """The best sizes and tokens by each approach: a head and rows."""
     digits = digits_apart(planned.split.budget for planned in plan)
@@ -288,12 +295,29 @@ def approach_cells(plan: BudgetPlan) -> tuple[list[str], list[list[str]]]:
 
 
 def approach_lines(plan: BudgetPlan) -> list[str]:
-    """What is known of the approaches, and why one has no answer, in sentences."""
-    told = [f"{one.approach}: {one.known_bias}" for one in plan.approaches]
-    told += [
-        f"{one.approach}: no answer ({limit.text})"
-        for one in plan.approaches
-        for limit in one.limits
-        if limit.code is LimitCode.NO_ANSWER
-    ]
-    return [*told, SHARED_BIAS]
+    """What is known of the approaches, what limits them on these runs or leaves one without an
+    answer, and whether they agree, in sentences."""
+    told = []
+    for one in plan.approaches:
+        name = one.approach if one is plan.approaches[-1] else f"approach {one.approach}"
+        told.append(f"{name}: {one.known_bias}")
+        for limit in one.limits:
+            if limit.code is LimitCode.NO_ANSWER:
+                told.append(f"{name}, no answer: {limit.text}")
+            elif limit.code not in _OF_ROWS:
+                told.append(f"{name}, here: {limit.text}")
+    return [*told, SHARED_BIAS, *_agreement(plan)]
+
+
+def _agreement(plan: BudgetPlan) -> list[str]:
+    """Whether the exponents of the simpler approaches can be those of the weighted laws."""
+    apart = [one.approach for one in plan.approaches if one.agrees is False]
+    if apart:
+        return [
+            f"intervals of approach {' and of approach '.join(apart)}, lie apart from that of the "
+            "weighted laws: how the best size grows rests on the choice of a method here"
+        ]
+    alike = [one.approach for one in plan.approaches if one.agrees]
+    names = " and of approach ".join(alike)
+    told = f"intervals of approach {names}, overlap that of the weighted laws"
+    return [told] * bool(alike)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from analysis.decisions.by_approach import SHARED_BIAS
 from analysis.decisions.flat_region import LITTLE
 from analysis.decisions.money import BudgetPlan
 from analysis.decisions.optimal_split import OptimalSplit
@@ -10,9 +9,14 @@ from analysis.intervals import interval_at
 from analysis.report.tables.cells import Table
 from analysis.report.words.decision import told_loss
 from analysis.report.words.summary import NOT_SUPPORTED
-from analysis.text.decisions import approach_cells, built_cells, money_cells, money_heads
+from analysis.text.decisions import (
+    approach_cells,
+    approach_lines,
+    built_cells,
+    money_cells,
+    money_heads,
+)
 from analysis.text.numbers import count_in_words, digits_apart, flops_in_words, percent_in_words
-from scaling.limits import LimitCode
 
 DASH = "\u2013"
 
@@ -101,18 +105,8 @@ def approaches_table(plan: BudgetPlan | None) -> Table:
 
 
 def approach_notes(plan: BudgetPlan | None) -> list[str]:
-    """What is known of each approach, and why one has no answer."""
-    if plan is None or not plan.approaches:
-        return []
-    told = [f"Approach {one.approach}: {one.known_bias}" for one in plan.approaches[:-1]]
-    told += [f"{one.approach}: {one.known_bias}" for one in plan.approaches[-1:]]
-    told += [
-        f"Approach {one.approach}, no answer: {limit.text}"
-        for one in plan.approaches
-        for limit in one.limits
-        if limit.code is LimitCode.NO_ANSWER
-    ]
-    return [*told, SHARED_BIAS]
+    """What is said of the approaches, as the verb says it."""
+    return approach_lines(plan) if plan is not None and plan.approaches else []
 
 
 def _budgets(plan: BudgetPlan) -> list[str]:

@@ -1,6 +1,7 @@
 """Facts about the approaches of Hoffmann et al. beside the weighted laws."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,6 +45,22 @@ def test_each_approach_says_its_known_bias_in_text_and_json(plan):
     for one in json.loads(plan.to_json())["approaches"]:
         assert one["known_bias"] in text
     assert SHARED_BIAS in text
+
+
+def test_approaches_that_agree_and_those_that_do_not_are_told_apart(plan):
+    assert plan.approaches[-1].agrees is None and plan.approaches[-1].interval is not None
+    assert plan.approaches[2].agrees
+    alike = " and of approach ".join(one.approach for one in plan.approaches if one.agrees)
+    assert f"intervals of approach {alike}, overlap" in " ".join(plan.to_text().split())
+    away = replace(plan.approaches[2], agrees=False)
+    odd = replace(plan, approaches=(*plan.approaches[:2], away, plan.approaches[3]))
+    assert "rests on the choice of a method" in " ".join(odd.to_text().split())
+
+
+def test_what_limits_an_approach_on_these_runs_is_said_with_it(plan):
+    text = " ".join(plan.to_text().split())
+    told = [limit.text for one in plan.approaches for limit in one.limits]
+    assert told and all(limit in text for limit in told)
 
 
 def test_an_approach_that_cannot_answer_says_why():
