@@ -21,8 +21,15 @@ _MPS_FOLDER = "/tmp/nvidia-mps"  # noqa: S108 - NVIDIA's default
 
 def uses_cuda(launch: LaunchConfig) -> bool:
     """Whether the runs go to an NVIDIA GPU."""
-    if launch.device != "auto":
-        return launch.device == "cuda"
+    return _sees_driver() if launch.device == "auto" else launch.device == "cuda"
+
+
+def lacks_gpu(launch: LaunchConfig) -> bool:
+    """Whether the runs want a GPU of this machine, and it shows none: `scaling run` is refused."""
+    return launch.device == "cuda" and launch.on_one_machine and not _sees_driver()
+
+
+def _sees_driver() -> bool:
     return os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1") and any(
         Path(place).exists() for place in _DRIVERS
     )
@@ -68,6 +75,7 @@ def gpu_document(
     if not uses_cuda(launch):
         return None
     return {
+        "lacks_gpu": lacks_gpu(launch),
         "gpus_here": gpus_here(),
         "workers": workers_for(launch),
         "mps": has_mps(),
@@ -85,19 +93,30 @@ def gpu_text(config: SweepConfig, runs: Sequence[RunPlan]) -> str:
         return ""
     speed = launch.speed
     lines = [f"GPU: {_KERNELS[speed.kernels]}{_compiling(runs, launch)}"]
+    if lacks_gpu(launch):
+        lines.append(
+            "GPU: this machine shows none (no NVIDIA driver, or CUDA_VISIBLE_DEVICES hides it), so "
+            "`scaling run` here is refused; launch.device is cuda"
+        )
     if config.model.precision == "fp32":
         lines.append(
             "GPU: products in float32 leave its tensor cores idle, most of its speed; give "
             "model.precision bf16"
         )
-    workers, have = workers_for(launch), gpus_here()
-    if workers < launch.workers:
+    workers, have, each = workers_for(launch), gpus_here(), launch.resources.devices
+    if launch.engine == "local" and have is None and workers > 1:
+        lines.append(
+            f"GPU: {workers} workers where there are {workers * each} GPUs; where fewer are, as "
+            "many as have one each, unless an MPS server (nvidia-cuda-mps-control -d) lets them "
+            "share"
+        )
+    elif workers < launch.workers:
         lines.append(
             f"GPU: {workers} of {counted(launch.workers, 'worker')} at a time, as this machine has "
             f"{counted(have or 0, 'GPU')} and no MPS server (nvidia-cuda-mps-control -d) lets "
             "processes share one; runs of one shape share it as a pack"
         )
-    elif have is not None and launch.engine == "local" and workers * _each(launch) > have:
+    elif have is not None and launch.engine == "local" and workers * each > have:
         lines.append(f"GPU: {workers} workers share {counted(have, 'GPU')} by MPS")
     return "".join(f"\n{line}" for line in lines)
 
@@ -107,10 +126,6 @@ _KERNELS = {
     "fused": "kernels are fused (launch.speed.kernels)",
     "plain": "kernels are PyTorch's own (launch.speed.kernels)",
 }
-
-
-def _each(launch: LaunchConfig) -> int:
-    return launch.resources.devices
 
 
 def _worth_compiling(runs: Sequence[RunPlan], launch: LaunchConfig) -> int:

@@ -124,12 +124,37 @@ def test_where_the_driver_lists_none_the_config_is_believed(monkeypatch, machine
     assert workers_for(LaunchConfig(device="cuda", workers=5)) == 5
 
 
-def test_a_plan_says_what_it_makes_of_its_gpu(one_gpu, tiny_mapping):
-    def said(**launch):
+@pytest.fixture
+def said(tiny_mapping):
+    """What a plan says of GPUs: its lines, the document, and the plan."""
+
+    def ask(**launch):
         plan = plan_sweep(config_from_mapping(tiny_mapping | {"launch": launch}))
         document = gpu_document(plan.config, plan.runs)
         return gpu_text(plan.config, plan.runs).splitlines()[1:], document, plan
 
+    return ask
+
+
+def test_a_plan_says_that_its_gpu_is_not_here(machine, monkeypatch, tmp_path, said):
+    machine(0)
+    monkeypatch.setattr(planned_gpus, "_DRIVERS", (str(tmp_path / "driver"),))
+    monkeypatch.setattr(planned_gpus, "_LISTED", str(tmp_path / "none"))
+    lines, document, _ = said(device="cuda", workers=3)
+    assert lines[1].startswith("GPU: this machine shows none")
+    assert lines[3].startswith("GPU: 3 workers where there are 3 GPUs; where fewer are, as many as")
+    assert document["lacks_gpu"] is True
+    lines, document, _ = said(device="cuda", workers=1, engine="ray")  # of the cluster's nodes
+    assert len(lines) == 2
+    assert document["lacks_gpu"] is False
+    (tmp_path / "driver").touch()
+    assert said(device="cuda", workers=1)[1]["lacks_gpu"] is False
+    machine(0, stated="")
+    assert said(device="cuda", workers=1)[1]["lacks_gpu"] is True
+
+
+def test_a_plan_says_what_it_makes_of_its_gpu(one_gpu, monkeypatch, said):
+    monkeypatch.setattr(planned_gpus, "_DRIVERS", (str(one_gpu),))
     lines, document, plan = said(device="cuda", workers=2)
     assert lines[0].startswith("GPU: kernels are fused where a measurement on it finds that faster")
     assert f"of the 0 of {len(plan.runs)} runs that take 5 min and more" in lines[0]

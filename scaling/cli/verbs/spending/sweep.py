@@ -201,11 +201,14 @@ def say_how_to_open(store: "RunStore") -> None:
 
 
 def may_spend(planned: "SweepPlan", cost: "PlanCost", arguments: Arguments) -> None:
-    """Refuse what the budget forbids; ask a person about what is large."""
+    """Refuse what the budget or this machine forbids; ask a person about what is large."""
+    from sweeps.launchers.local import require_devices
     from sweeps.planning.costs.cost import check_budget
     from sweeps.planning.costs.memory import check_memory
 
     check_memory(planned)
+    if cost.flops:  # what is trained already is shown without a GPU
+        require_devices(planned.config.launch)
     budget = planned.config.budget
     check_budget(cost, budget)
     most = budget.ask_above_device_hours

@@ -113,6 +113,19 @@ def test_yes_starts_it(config, launches, answer, options, monkeypatch, capsys):
     assert ("Go on?" in capsys.readouterr().err) is not bool(options)
 
 
+def test_runs_for_a_gpu_that_is_not_here_are_refused_before_anything_is_made(
+    config, launches, monkeypatch, capsys
+):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    on_gpu = ["--set", "launch.device=cuda"]
+    assert main(["run", config, *on_gpu]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("scaling: launch.device is cuda, but this machine has no GPU that")
+    assert launches == []
+    with pytest.raises(StoreError, match="tiny"):
+        RunStore.find("tiny")
+
+
 def test_a_running_run_is_listed_with_where_it_is_heading(config, tiny_mapping, capsys):
     seeds = "grid.seed=[1,2]"
     plan = plan_sweep(config_from_mapping(tiny_mapping, [seeds]))
