@@ -29,6 +29,7 @@ from scaling.tables.configurations import (
     settings_that_vary,
     spread_told,
 )
+from scaling.tables.dropped import DroppedRun, limits_of
 from scaling.tables.files import BY_SEPARATOR, RawTable, flat_frame, read_file
 from scaling.tables.filling import fill_in
 from scaling.tables.losses import kind_of, metric_hint, stray_note
@@ -45,15 +46,6 @@ from scaling.tables.runs import histories
 from scaling.tables.summaries import runs_alone
 from scaling.tables.words import put_aside
 from scaling.words import counted
-
-
-@dataclass(frozen=True)
-class DroppedRun:
-    """A row that does not take part, and why."""
-
-    row: str
-    reason: str
-    code: LimitCode = LimitCode.LEFT_OUT
 
 
 @dataclass(frozen=True, repr=False)
@@ -206,7 +198,12 @@ class Records(Displayed):
         """The runs that came to their planned end; the others are left out by their status."""
         kept = self
         for state in sorted(set(self.status.unique()) - {"finished"}):
-            kept = kept.select(kept.status != state, state)
+            if "held_out" in kept:  # no answer waits for it, whatever its state
+                waits = (kept.status == state) & ~kept.table["held_out"].astype(bool)
+                kept = kept.select(~waits, state, LimitCode.PROVISIONAL)
+                kept = kept.select(kept.status != state, state)
+            else:
+                kept = kept.select(kept.status != state, state, LimitCode.PROVISIONAL)
         return kept
 
     @property
@@ -245,10 +242,9 @@ class Records(Displayed):
         return dict(Counter(run.reason for run in self.dropped))
 
     def left_out(self, *codes: LimitCode) -> tuple[Limit, ...]:
-        """That rows were left out, and why: for reasons of these codes, or for any."""
-        counts = Counter(run.reason for run in self.dropped if not codes or run.code in codes)
-        reasons = ", ".join(f"{why} ({count:,})" for why, count in counts.items())
-        return (Limit(LimitCode.LEFT_OUT, f"left out: {reasons}"),) if reasons else ()
+        """That rows were left out, and why: for reasons of these codes, or for any; and where runs
+        are among them that were not measured to their end, that an answer is provisional."""
+        return limits_of(self.dropped, codes)
 
     def dropped_for(self, code: LimitCode) -> int:
         """How many rows were left out for reasons of this code."""

@@ -31,6 +31,7 @@ AHEAD = (1.0, 10.0)  # times the largest common budget: where arms are compared 
 FEWEST_CELLS = 2
 FEWEST_RUNGS = 3  # that a promotion rests on
 _DRAWS = 1000
+_OF_ROWS = (LimitCode.LEFT_OUT, LimitCode.PROVISIONAL)
 _RUNG = 0.15  # budgets that differ by less are one rung
 _CROSSES = 0.5  # share of draws that cross within the cells and the targets
 
@@ -172,7 +173,11 @@ def compare(
         p_value=found.p_value,
         significant=found.p_value < 1 - levels[0],
         confidence_level=levels[0],
-        limits=(*pairs.limits, *question.limits, *_timing_limits(first, second, pairs)),
+        limits=(
+            *pairs.limits,
+            *(one for one in question.limits if one.code not in _OF_ROWS),  # said of each arm
+            *_timing_limits(first, second, pairs),
+        ),
         notes=(*first.told, *second.told),
     )
 

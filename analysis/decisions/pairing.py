@@ -82,9 +82,8 @@ def pair(a: Records, b: Records) -> Pairs:
         if common:
             cells = [_cell(one, found[0][one], found[1][other]) for one, other in common]
             cells.sort(key=lambda cell: (cell.log_flops[0], cell.key))
-            return Pairs(
-                by=names, cells=tuple(cells), limits=(*limits, *_left_out(found, len(cells)))
-            )
+            limits += (*_of_arms(ready), *_left_out(found, len(cells)))
+            return Pairs(by=names, cells=tuple(cells), limits=limits)
     raise ForecastError(
         f"{a.source} and {b.source} have no cell in common (tried: {'; '.join(tried)}): train both "
         "arms at the same sizes and tokens, or at the same budgets"
@@ -193,6 +192,15 @@ def _cell(key: tuple[float, ...], a: _Best, b: _Best) -> Cell:
         log_rate=(a.log_rate, b.log_rate),
         log_ratio=a.log_ratio,
         runs=(a.runs, b.runs),
+    )
+
+
+def _of_arms(arms: Sequence[Records]) -> tuple[Limit, ...]:
+    """Which rows of each arm take no part, and whether what is said of it is provisional."""
+    return tuple(
+        Limit(limit.code, f"{name}: {limit.text}")
+        for name, arm in zip("AB", arms, strict=True)
+        for limit in arm.left_out()
     )
 
 

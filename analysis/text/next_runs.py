@@ -8,7 +8,7 @@ from analysis.decisions.further_runs.provisional import OpenCell, Provisional
 from analysis.intervals import in_decimals
 from analysis.text.numbers import percent_in_words
 from scaling.display import Block, Section, Table, answer_alone, as_text
-from scaling.limits import texts
+from scaling.limits import LimitCode, texts
 from scaling.words import counted
 
 
@@ -135,7 +135,9 @@ def provisional_blocks(found: Provisional) -> list[Block]:
     header += ["loss expected", "90%", "moves it by"]
     header += ["heading for", "then"] * is_heading
     rows = [_open_cells(cell, found.aim, sized, is_heading) for cell in found.cells]
-    return [provisional_line(found), Table(header, rows), Section("limits", texts(found.limits))]
+    # the line says what that limit says
+    limits = texts(found.limits, without=(LimitCode.PROVISIONAL,))
+    return [provisional_line(found), Table(header, rows), Section("limits", limits)]
 
 
 def provisional_line(found: Provisional) -> str:

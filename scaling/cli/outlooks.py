@@ -102,7 +102,7 @@ def log_forecast(source: "RunStore | str") -> None:
 def _log_forecast(store: "RunStore") -> None:
     from analysis.forecasting.forecast import forecast_ahead
     from analysis.intervals import LEVEL, in_decimals
-    from scaling.limits import texts
+    from scaling.limits import LimitCode, texts
 
     page = store.page()
     if page is None:  # its runs are of no sweep
@@ -126,4 +126,5 @@ def _log_forecast(store: "RunStore") -> None:
                 f"{'{} [{}, {}]'.format(*in_decimals(target.median, interval))} at {flops:.3g} "
                 f"FLOP, from {counted(answered.runs, 'run')}"
             )
+        said = "; ".join([said, *texts(answered.limits, of=(LimitCode.PROVISIONAL,))])
     page.log_forecast(f"forecast_{_AHEAD:g}x", values, said=said, data_hash=records.data_hash)

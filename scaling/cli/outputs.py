@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.display import Section, as_text
 from scaling.errors import ConfigError
+from scaling.limits import texts
 from scaling.tables.notes import notes_beside, plain
 
 if TYPE_CHECKING:
@@ -73,8 +74,6 @@ def _with_notes(document: str, arguments: Arguments) -> str:
             one["reference_lines"] = [line.to_dict() for line in references.lines]
         if found is not None:
             one["provisional"] = json.loads(found.to_json())
-            first = one["provisional"]["limits"][:1]
-            one["limits"] = [*one.get("limits", []), *first]
     return indented(answered)
 
 
@@ -137,6 +136,13 @@ def save_table(table: "DataFrame", arguments: Arguments) -> None:
             put(table.to_csv(index=False), end="")
     except OSError as error:
         raise ConfigError(f"{arguments.output}: cannot be written ({error.strerror})") from error
+
+
+def say_beside(arguments: Arguments, limits: "Iterable[Limit]") -> None:
+    """Say on standard error what stands around an answer that is a table of values alone: what
+    limits it, the cells that would change it, and how the runs were read."""
+    told = as_text([Section("limits", texts(limits))])
+    say(f"{told}{_provisional_text(arguments)}{_notes_text(arguments, limits)}".strip())
 
 
 def show(

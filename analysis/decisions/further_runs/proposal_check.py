@@ -100,7 +100,7 @@ def check_proposal(
     width, interval, centre = answer_now(
         records, proposal.target_flops, proposal.aim, options=options
     )
-    limits = []
+    limits = [*records.usable().left_out(LimitCode.PROVISIONAL)]
     if landed < count:
         text = (
             f"{landed} of {counted(count, 'proposed run')} have landed: what was promised is of all"

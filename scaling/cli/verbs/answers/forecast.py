@@ -22,7 +22,7 @@ from scaling.cli.inputs import (
 from scaling.cli.open_cells import open_cells
 from scaling.cli.options.budgets import asked_hardware
 from scaling.cli.outlooks import log_forecast
-from scaling.cli.outputs import answer, held_against, put, save, save_table, say, show
+from scaling.cli.outputs import answer, held_against, save, save_table, say, say_beside, show
 from scaling.cli.verbs.answers.discover import answer_in_any_inputs
 from scaling.cli.verbs.answers.seals import seal
 from scaling.errors import ConfigError
@@ -306,10 +306,14 @@ def _predict_points(arguments: Arguments) -> None:
     table = points(arguments.at)
     answered = forecast_runs(records, table, options=options)
     predicted = with_predictions(table, answered)
+    compute = (target.at.get("train_flops") for target in answered.targets)
+    open_cells(arguments, records, options, at=[one for one in compute if one is not None])
     if arguments.output or not arguments.json:
         save_table(predicted, arguments)
     if arguments.json:
-        put(answered.to_json())
+        show(answered.to_json(), str, arguments)
+    else:
+        say_beside(arguments, answered.limits)
     unsupported = [
         f"point {number}: {limit.text}"
         for number, target in enumerate(answered.targets, start=1)

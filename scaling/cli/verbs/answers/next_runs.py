@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.cli.inputs import load_to_forecast
+from scaling.cli.open_cells import open_cells
 from scaling.cli.options.budgets import budget, in_flops
 from scaling.cli.outputs import answer, save, say, show, write
 from scaling.errors import ConfigError, StoreError
@@ -84,6 +85,7 @@ def next_(arguments: Arguments) -> None:
         checks_flops=None if sweep is None else sweep.checks_flops,
         options=options,
     )
+    open_cells(arguments, records, options, at=[target], aim=arguments.aim)
     document = found.to_json() if sweep is None else sweep.document(found)
     cells = "" if sweep is None else sweep.cells(found)
     if written and sweep is not None:
