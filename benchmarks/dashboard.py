@@ -4,7 +4,8 @@
 
 Tables of 1,000 and 10,000 simulated runs are served by `scaling dashboard`; Chromium (Playwright,
 extra `browser`) opens each page as the first viewer does and once more. "Useful" is the first text
-of the page that tells of the runs; "whole" is when nothing is being computed any more. A loop of
+of the page that tells of the runs; "whole" is when nothing is being computed any more. "CPU" is
+what the server itself computed for it, in seconds, which other processes do not lengthen. A loop of
 pure Python is timed beside them, so that machines, and busy ones, can be told apart.
 """
 
@@ -19,7 +20,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,8 @@ from scaling.simulate import simulate_records
 LAW = Chinchilla(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
 RUNS = (1000, 10_000)
 VIEWERS = 8
+LEVELS = (0.5, 0.8, 0.9, 0.95) * 2  # of the intervals that each viewer asks for
+WATCHED_SECONDS = 20.0
 WHOLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 USEFUL = {
     "home": "text=finished",
@@ -39,6 +44,9 @@ USEFUL = {
     "forecast": ".js-plotly-plot",
     "allocate": ".js-plotly-plot",
 }
+#: What has the answer in it, where a page shows the runs before it.
+ANSWERS = {"forecast": ".scaling-facts", "allocate": ".scaling-facts"}
+FACTS = "(document.querySelector('.scaling-facts')||{}).innerText"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -86,6 +94,12 @@ def memory_mb(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a process has computed so far, threads together."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def reference_seconds() -> float:
     """A loop of pure Python, about a tenth of a second on an idle machine of 2024."""
     start = time.perf_counter()
@@ -93,8 +107,9 @@ def reference_seconds() -> float:
     return time.perf_counter() - start
 
 
-def opened(browser: Any, address: str, page: str) -> dict[str, float]:
-    """Seconds until a page tells of the runs, and until it is whole."""
+def opened(browser: Any, address: str, pid: int, page: str) -> dict[str, float]:
+    """Seconds until a page tells of the runs, and until it is whole; what the server computed."""
+    spent = cpu_seconds(pid)
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
     tab.set_default_timeout(300_000)
@@ -102,35 +117,71 @@ def opened(browser: Any, address: str, page: str) -> dict[str, float]:
     tab.goto(f"{address}/?page={page}")
     tab.wait_for_selector(USEFUL.get(page, "h1"))
     useful = time.perf_counter() - start
+    if page in ANSWERS:
+        tab.wait_for_selector(ANSWERS[page])
+    answer = time.perf_counter() - start
     tab.wait_for_selector(WHOLE)
     whole = time.perf_counter() - start
     context.close()
-    return {"useful": round(useful, 2), "whole": round(whole, 2)}
+    spent = cpu_seconds(pid) - spent
+    found = {"useful": useful, "answer": answer, "whole": whole, "cpu": spent}
+    return {name: round(value, 2) for name, value in found.items()}
 
 
-def slider_seconds(browser: Any, address: str) -> list[float]:
-    """Seconds from a key on the budget's slider to a forecast of another budget, for six keys."""
+def slider_seconds(browser: Any, address: str, pid: int) -> dict[str, list[float]]:
+    """Seconds from a key on the budget's slider to the numbers of another budget, and to the whole
+    page, for six keys; and what the server computed for each."""
     tab = browser.new_page()
     tab.set_default_timeout(300_000)
     tab.goto(f"{address}/?page=forecast")
-    tab.wait_for_selector(USEFUL["forecast"])
+    tab.wait_for_selector(ANSWERS["forecast"])
     tab.wait_for_selector(WHOLE)
     slider = tab.get_by_test_id("stMain").get_by_role("slider").first
     slider.focus()
-    found = []
+    found: dict[str, list[float]] = {"seconds": [], "whole": [], "cpu": []}
     for _ in range(6):
-        before = tab.inner_text('[data-testid="stMain"]')
+        before, spent = tab.evaluate(FACTS), cpu_seconds(pid)
         start = time.perf_counter()
         tab.keyboard.press("ArrowRight")
         tab.wait_for_function(
-            "text => document.querySelector('[data-testid=stMain]').innerText !== text"
-            " && document.querySelector('[data-testid=stApp]')"
-            ".dataset.testScriptState === 'notRunning'",
-            arg=before,
+            f"text => {FACTS} !== text && {FACTS} !== undefined", arg=before, polling=20
         )
-        found.append(round(time.perf_counter() - start, 2))
+        moved = time.perf_counter() - start
+        tab.wait_for_selector(WHOLE)
+        found["seconds"].append(round(moved, 2))
+        found["whole"].append(round(time.perf_counter() - start, 2))
+        found["cpu"].append(round(cpu_seconds(pid) - spent, 2))
     tab.close()
     return found
+
+
+def visits_together(address: str, pid: int) -> dict[str, float]:
+    """Eight viewers on machines of their own, who open the page Sweep at once: seconds until each
+    has been sent all of it, by the messages that browsers exchange with the server."""
+    start, spent = time.perf_counter(), cpu_seconds(pid)
+    with ThreadPoolExecutor(VIEWERS) as pool:
+        ended = [*pool.map(partial(_visit, address), LEVELS)]
+    seconds = [end - start for end in ended]
+    return {
+        "first": round(min(seconds), 2),
+        "last": round(max(seconds), 2),
+        "cpu": round(cpu_seconds(pid) - spent, 2),
+    }
+
+
+def _visit(address: str, level: float) -> float:
+    from streamlit.proto.BackMsg_pb2 import BackMsg
+    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+    from websockets.sync.client import connect
+
+    asked, said = BackMsg(), ForwardMsg()
+    asked.rerun_script.query_string = f"page=sweep&level={level}"
+    stream = f"{address.replace('http', 'ws', 1)}/_stcore/stream"
+    with connect(stream, subprotocols=["streamlit"], max_size=None, origin=address) as line:
+        line.send(asked.SerializeToString())
+        while said.WhichOneof("type") != "script_finished":
+            said.ParseFromString(line.recv(timeout=300))
+    return time.perf_counter()
 
 
 def measured(browser: Any, path: Path) -> dict[str, Any]:
@@ -139,27 +190,33 @@ def measured(browser: Any, path: Path) -> dict[str, Any]:
         pages = {}
         for row in PAGES:
             pages[row.name] = {
-                "first": opened(browser, address, row.name),
-                "again": opened(browser, address, row.name),
+                "first": opened(browser, address, pid, row.name),
+                "again": opened(browser, address, pid, row.name),
             }
-        slider = slider_seconds(browser, address)
+        slider = slider_seconds(browser, address, pid)
+        visits = visits_together(address, pid)
         contexts = [browser.new_context() for _ in range(VIEWERS)]
-        start = time.perf_counter()
+        start, spent = time.perf_counter(), cpu_seconds(pid)
         tabs = [context.new_page() for context in contexts]
-        for tab, level in zip(tabs, (0.5, 0.8, 0.9, 0.95) * 2, strict=True):
+        for tab, level in zip(tabs, LEVELS, strict=True):
             tab.set_default_timeout(300_000)
             tab.goto(f"{address}/?page=sweep&level={level}", wait_until="commit")
         for tab in tabs:
             tab.wait_for_selector(".scaling-facts")
             tab.wait_for_selector(WHOLE)
-        together = time.perf_counter() - start
+        together, spent = time.perf_counter() - start, cpu_seconds(pid) - spent
+        watching = cpu_seconds(pid)
+        time.sleep(WATCHED_SECONDS)
+        watching = (cpu_seconds(pid) - watching) / WATCHED_SECONDS
         memory = memory_mb(pid)
         for context in contexts:
             context.close()
     return {
         "pages": pages,
         "slider": slider,
-        "viewers": {"count": VIEWERS, "seconds": round(together, 2)},
+        "viewers": {"count": VIEWERS, "seconds": round(together, 2), "cpu": round(spent, 2)},
+        "visits": visits,
+        "watching_cores": round(watching, 3),
         "memory_mb": round(memory),
     }
 
@@ -184,10 +241,21 @@ def main() -> None:
                 first, again = page["first"], page["again"]
                 print(
                     f"  {name:10} useful {first['useful']:6.2f} {again['useful']:6.2f}   "
-                    f"whole {first['whole']:6.2f} {again['whole']:6.2f}"
+                    f"answer {first['answer']:6.2f} {again['answer']:6.2f}   "
+                    f"whole {first['whole']:6.2f} {again['whole']:6.2f}   "
+                    f"CPU {first['cpu']:6.2f} {again['cpu']:6.2f}"
                 )
-            print(f"  a slider moved: {one['slider']}")
-            print(f"  {VIEWERS} viewers at once: {one['viewers']['seconds']} s")
+            slider = one["slider"]
+            print(f"  a slider moved: {slider['seconds']}, whole {slider['whole']}")
+            print(f"    CPU {slider['cpu']}")
+            together = one["viewers"]
+            print(f"  {VIEWERS} viewers at once: {together['seconds']} s, CPU {together['cpu']} s")
+            visits = one["visits"]
+            print(
+                f"  {VIEWERS} visits at once, without browsers: {visits['first']} to "
+                f"{visits['last']} s, CPU {visits['cpu']} s"
+            )
+            print(f"  {VIEWERS} viewers watching: {one['watching_cores']} cores")
             print(f"  memory: {one['memory_mb']} MB")
         browser.close()
     print(f"\nreference {found['reference_seconds']} s, load {found['load']}")

@@ -14,6 +14,8 @@ much less of the squares that chance does it once in 10,000 tables (an F test), 
 lowest point before the largest runs, these tell where the fall ended and not what comes after.
 """
 
+from hashlib import sha256
+
 import numpy as np
 
 from analysis.tuning.screening import screen
@@ -33,6 +35,7 @@ _EXPONENTS = (0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0, 1.5)
 _STEEPER = (2.0, 3.0, 5.0)  # so that no steep fall to a plateau is met by a rise
 _TRIMMINGS = 4
 _MOST_RUNS, _MOST_PAIRED = 2000, 500  # evenly spread ones of a longer table tell the same
+_MOST_KEPT = 256  # tables whose verdicts are kept
 
 
 def require_signal(records: Records, columns: tuple[str, ...]) -> None:
@@ -76,8 +79,25 @@ def no_signal(log_inputs: FloatArray, log_loss: FloatArray) -> Limit | None:
     """Why these runs carry no answer, whatever law is asked; None where they may.
 
     ``log_inputs`` (runs, inputs) and ``log_loss`` (runs,) are natural logs, all finite. Fewer runs
-    than `FEWEST_LAW_POINTS` say nothing here: `scaling.answerable` counts them.
+    than `FEWEST_LAW_POINTS` say nothing here: `scaling.answerable` counts them. Every answer of a
+    table asks it, and several times: the same runs are judged once.
     """
+    digest = sha256(repr(log_inputs.shape).encode())
+    for values in (log_inputs, log_loss):
+        digest.update(values.tobytes())
+    key = digest.digest()
+    (found,) = _kept.get(key) or (_judged(log_inputs, log_loss),)
+    if len(_kept) >= _MOST_KEPT:
+        _kept.clear()
+    _kept[key] = (found,)
+    return found
+
+
+_kept: dict[bytes, tuple[Limit | None]] = {}
+
+
+def _judged(log_inputs: FloatArray, log_loss: FloatArray) -> Limit | None:
+    """What `no_signal` says of these runs."""
     if _points(log_inputs[:_MOST_RUNS]) < FEWEST_LAW_POINTS > _points(log_inputs):
         return None  # constants that are known from elsewhere may stand for the rest
     found = unexplained(log_inputs, log_loss)
