@@ -4,15 +4,20 @@ import streamlit as st
 
 from analysis.dashboard import uploads
 from analysis.dashboard.feeds import Feeds
-from analysis.dashboard.page import SHARED, Page, refused
+from analysis.dashboard.page import (
+    FORMULA,
+    Page,
+    laws_to_choose,
+    refused,
+    shared_fields,
+)
 from analysis.dashboard.pages.home import NO_RUNS
 from analysis.dashboard.registry import PAGES, Row
-from analysis.dashboard.state import Field, State, address, choice_field, choose, read_state
+from analysis.dashboard.state import State, address, choice_field, choose, read_state
 from analysis.dashboard.words import STYLE, plain
 from analysis.forecasting.question.options import AUTO
 from analysis.intervals import LEVELS
 from scaling.errors import ScalingError
-from scaling.laws.registry import LAWS
 from scaling.tables.notes import printable
 
 _BY_NAME = {row.name: row for row in PAGES}
@@ -35,7 +40,7 @@ def draw_page(feeds: Feeds, row: Row, *, with_menu: bool = False) -> None:
     """One page with its sidebar."""
     st.html(STYLE)
     st.session_state["told"] = set()
-    state = read_state(_fields(row), address())
+    state = read_state((_PAGE, *shared_fields(feeds), *row.fields), address())
     try:
         page = _page(feeds, row, state)
         if with_menu:
@@ -61,10 +66,6 @@ def _menu(page: Page) -> None:
         label_visibility="collapsed",
         **page.bind("page"),
     )
-
-
-def _fields(row: Row) -> tuple[Field, ...]:
-    return (_PAGE, *SHARED, *row.fields)
 
 
 def _page(feeds: Feeds, row: Row, state: State) -> Page:
@@ -98,7 +99,15 @@ def _sidebar(page: Page) -> None:
             help="Conditions as `--where` takes them, several with ; between them",
             **page.bind("where"),
         )
-        st.selectbox("Law", (AUTO, *LAWS), format_func=_law, **page.bind("law"))
+        st.selectbox("Law", laws_to_choose(page.feeds), format_func=_law, **page.bind("law"))
+        if page.state["law"] == FORMULA:
+            st.text_input(
+                "Formula",
+                placeholder="E + A*N^-alpha + B*D^-beta",
+                help="Any arithmetic of the columns of the table, as `--law` takes it. Until one "
+                "is written, all laws answer",
+                **page.bind("formula"),
+            )
         st.select_slider("Intervals hold", LEVELS, format_func=_percent, **page.bind("level"))
         if st.button("Forget what is chosen", type="tertiary"):
             page_name = page.state["page"]
@@ -113,6 +122,8 @@ def _named(source: str) -> str:
 
 
 def _law(name: str) -> str:
+    if name == FORMULA:
+        return "a formula of your own"
     return "all, weighted by backtests" if name == AUTO else name.replace("_", " ")
 
 

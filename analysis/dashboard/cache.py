@@ -20,6 +20,7 @@ from scaling.records import Records
 
 REFRESH_SECONDS = 5.0
 MOST_ANSWERS = 512
+MOST_FIGURES = 96
 MOST_SOURCES = 64
 
 
@@ -56,7 +57,8 @@ def content_of(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"array {value.shape} {value.dtype} {hashlib.sha256(value.tobytes()).hexdigest()}"
     if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__} {getattr(value, 'form', '')}"
+        told = (getattr(value, name, "") for name in ("form", "inputs", "bounds"))
+        return " ".join([value.__module__, value.__qualname__, *map(str, told)])
     if is_dataclass(value):
         inside = ((item.name, getattr(value, item.name)) for item in fields(value))
         own = ", ".join(f"{name}={content_of(held)}" for name, held in inside)
@@ -77,8 +79,25 @@ def answer(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome:
 
     A store that does not answer raises StoreError, which is not kept.
     """
-    found: Outcome = _answered(content_of((call, args, kwargs)), call, args, kwargs)
+    key = content_of((call, args, kwargs))
+    found: Outcome = _answered(key, call, args, kwargs)
+    asked = _asked_before()
+    if len(asked) >= MOST_ANSWERS:
+        asked.clear()
+    asked.add(key)
     return found
+
+
+def answered(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome | None:
+    """What `answer` gives if it was asked before; None where it has yet to be computed, and a page
+    shows first what it has."""
+    asked_before = content_of((call, args, kwargs)) in _asked_before()
+    return answer(call, *args, **kwargs) if asked_before else None
+
+
+@st.cache_resource(show_spinner=False)
+def _asked_before() -> set[str]:
+    return set()
 
 
 @st.cache_resource(max_entries=MOST_ANSWERS, show_spinner="Computing ...")
@@ -91,6 +110,32 @@ def _answered(
         raise
     except ScalingError as error:
         return Outcome(refusal=error)
+
+
+def built(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What is drawn from answers (a figure, a table's text), built once while they are the same
+    objects, whoever looks. It must not be changed by whoever gets it."""
+    value, _ = _built(repr((content_of(call), _same((args, kwargs)))), call, args, kwargs)
+    return value
+
+
+@st.cache_resource(max_entries=MOST_FIGURES, show_spinner=False)
+def _built(
+    key: str, _call: Callable[..., Any], _args: Sequence[Any], _kwargs: Mapping[str, Any]
+) -> tuple[Any, object]:
+    # what it was built from is kept beside it, so that no other object gets the same id
+    return _call(*_args, **_kwargs), (_args, _kwargs)
+
+
+def _same(value: Any) -> Any:
+    """What tells an argument from another: values themselves, results by which object they are."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_same(one) for one in value]
+    if isinstance(value, Mapping):
+        return [(_same(name), _same(one)) for name, one in value.items()]
+    return id(value)
 
 
 def ask_source(what: str, asked: Hashable, fingerprint: Hashable, call: Callable[[], Any]) -> Known:

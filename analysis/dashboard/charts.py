@@ -47,7 +47,6 @@ def figure(
     *, x: str, y: str, x_log: bool = True, y_log: bool = True, height: int = 420
 ) -> go.Figure:
     """An empty figure with titled axes; traces are added to it."""
-    drawn = go.Figure()
     axis: dict[str, Any] = {
         "gridcolor": _GRID,
         "linecolor": "#444444",
@@ -56,21 +55,22 @@ def figure(
         "automargin": True,
     }
     power = {"exponentformat": "power"} | ({"dtick": 1} if x_log else {})
-    drawn.update_layout(
-        height=height,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        font={"color": "#222222", "size": 13, "family": "sans-serif"},
-        hoverlabel={"align": "left"},
-        hovermode="closest",
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
-        xaxis={**axis, "title": x, "type": "log" if x_log else "linear", **power},
-        yaxis={**axis, "title": y, "type": "log" if y_log else "linear"},
+    log_y = {"exponentformat": "none", "nticks": 8} if y_log else {}
+    return go.Figure(
+        layout={
+            "height": height,
+            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+            "paper_bgcolor": "white",
+            "plot_bgcolor": "white",
+            "font": {"color": "#222222", "size": 13, "family": "sans-serif"},
+            "hoverlabel": {"align": "left"},
+            "hovermode": "closest",
+            "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+            "uirevision": "kept",  # so that a zoom stays while data arrive
+            "xaxis": {**axis, "title": x, "type": "log" if x_log else "linear", **power},
+            "yaxis": {**axis, "title": y, "type": "log" if y_log else "linear", **log_y},
+        }
     )
-    if y_log:
-        drawn.update_yaxes(exponentformat="none", nticks=8)
-    return drawn
 
 
 def named(name: object) -> str:

@@ -1,7 +1,7 @@
 """Where the pages get their data. They know neither the run store nor the training."""
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pandas as pd
@@ -10,6 +10,7 @@ from analysis.decisions.further_runs.next_runs import NextRuns
 from analysis.decisions.further_runs.runs_on_offer import RunOnOffer
 from analysis.evaluation.verdicts import SealStanding
 from analysis.forecasting.unfinished_runs import RunningForecast
+from scaling.laws.formula import Formula
 from scaling.records import Records
 
 
@@ -94,5 +95,7 @@ class Feeds:
     ledger: Callable[[str], Mapping[str, Any] | None] = _none
     """Where the sweep stands against its plan, as `scaling status --json` tells; None of a table,
     and of a sweep whose plan is not kept."""
+    laws: Mapping[str, Formula] = field(default_factory=dict)
+    """Formulas that may be chosen as a law, by name."""
     offer: Callable[[str, float], Offer | None] = _no_offer
     """The runs that a sweep's recipe builds within a budget, FLOP; None of a table."""

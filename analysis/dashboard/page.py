@@ -15,18 +15,31 @@ from analysis.forecasting.question.options import AUTO, ForecastOptions
 from analysis.intervals import LEVEL, LEVELS
 from analysis.text.numbers import hours_in_words
 from scaling.errors import RecordError, ScalingError
+from scaling.laws.base import Law
+from scaling.laws.formula import law_for, own_input
 from scaling.laws.registry import LAWS
 from scaling.records import Records
 
-#: What every page has: the runs, how they are read, and how forecasts are made.
-SHARED = (
-    text_field("source"),
-    several_field("upload"),
-    several_field("map"),
-    text_field("where"),
-    choice_field("law", (AUTO, *LAWS), AUTO),
-    choice_field("level", LEVELS, LEVEL),
-)
+FORMULA = "formula"  # a law that the viewer writes
+
+
+def shared_fields(feeds: Feeds) -> tuple[Field, ...]:
+    """What every page has: the runs, how they are read, and how forecasts are made."""
+    return (
+        text_field("source"),
+        several_field("upload"),
+        several_field("map"),
+        text_field("where"),
+        choice_field("law", laws_to_choose(feeds), AUTO),
+        text_field("formula"),
+        choice_field("level", LEVELS, LEVEL),
+    )
+
+
+def laws_to_choose(feeds: Feeds) -> tuple[str, ...]:
+    """All laws together, ours, those of the file that `--laws` named, and one that is written."""
+    own = (name for name in feeds.laws if name not in LAWS)
+    return (AUTO, *LAWS, *own, FORMULA)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +67,23 @@ class Page:
 
     @cached_property
     def options(self) -> ForecastOptions:
-        """How forecasts are made: the law and the level that the viewer chose."""
-        return ForecastOptions(law=self.state["law"], confidence_levels=(self.level,))
+        """How forecasts are made: the law and the level that the viewer chose. Raises ScalingError
+        where these runs cannot carry a formula."""
+        law = self.law
+        levels = (self.level,)
+        return ForecastOptions(law=law, x=own_input(law), confidence_levels=levels)
+
+    @cached_property
+    def law(self) -> str | type[Law]:
+        """The chosen law, as `--law` takes it; a formula on the columns of the page's runs. Raises
+        ScalingError where these cannot carry it."""
+        chosen: str = self.state["law"]
+        if chosen == FORMULA:
+            written: str = self.state["formula"].strip()
+            return law_for(written, self.records) if written else AUTO
+        if chosen in self.feeds.laws:
+            return law_for(self.feeds.laws[chosen], self.records)
+        return chosen
 
     @property
     def where(self) -> tuple[str, ...]:

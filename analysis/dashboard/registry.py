@@ -4,7 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from analysis.dashboard.page import Page
-from analysis.dashboard.pages import allocate, compare, forecast, home, next_runs, record, sweep
+from analysis.dashboard.pages import (
+    allocate,
+    compare,
+    discover,
+    forecast,
+    home,
+    next_runs,
+    record,
+    sweep,
+)
 from analysis.dashboard.state import Field
 
 
@@ -27,6 +36,7 @@ PAGES = (
     Row("sweep", "Sweep", ":material/grid_on:", sweep.draw, sweep.FIELDS),
     Row("forecast", "Forecast", ":material/trending_down:", forecast.draw, forecast.FIELDS),
     Row("allocate", "Allocate", ":material/call_split:", allocate.draw, allocate.FIELDS),
+    Row("discover", "Discover", ":material/function:", discover.draw, discover.FIELDS),
     Row("next", "Next", ":material/shopping_cart:", next_runs.draw, next_runs.FIELDS),
     Row("compare", "Compare", ":material/compare_arrows:", compare.draw, compare.FIELDS),
     Row("record", "Record", ":material/fact_check:", record.draw, needs_runs=False),

@@ -187,7 +187,7 @@ VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[shared.Options, ..
         questions.samples,
         _PAGE,
     ),
-    dashboard.dashboard: (shared.sources, shared.table, shared.serving),
+    dashboard.dashboard: (shared.sources, shared.table, questions.laws_file, shared.serving),
     report.study: (
         studies.subject,
         shared.spending,

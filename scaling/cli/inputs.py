@@ -75,6 +75,7 @@ def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
     """The runs that SOURCE names, and how --law, --fix, --x, --draws, --seed and --level say that
     forecasts from them are made; what a verb has no flag for is as usual."""
     from analysis.forecasting.question.options import ForecastOptions
+    from scaling.laws.formula import own_input
 
     records, x = load_along(arguments) if "x" in arguments else (load(arguments), None)
     if getattr(arguments, "flops", None):
@@ -83,7 +84,7 @@ def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
     given = {name: getattr(arguments, name) for name in names if name in arguments}
     if "law" in given:
         given["law"] = law_asked(arguments, records)
-        x = x or _own_input(given["law"])
+        x = x or own_input(given["law"])
     if "fix" in arguments:
         given["fix"] = constants_held(arguments, records)
     if "level" in arguments:
@@ -109,13 +110,6 @@ def law_asked(
         have = ", ".join(formulas)
         raise ConfigError(f'{arguments.laws} has no law "{printable(named)}"; it has: {have}')
     return named
-
-
-def _own_input(law: "str | type[Law]") -> str | None:
-    """The one column that a formula reads, where a forecast would not ask for it by itself."""
-    if isinstance(law, str) or len(law.inputs) > 1 or law.inputs == ("train_flops",):
-        return None
-    return law.inputs[0]
 
 
 def constants_held(arguments: Arguments, records: "Records") -> dict[str, float]:

@@ -159,6 +159,13 @@ def law_for(
     return law.on(records) if isinstance(law, Formula) else law_named(law)
 
 
+def own_input(law: "str | type[Law]") -> str | None:
+    """The one column that a formula reads, where a forecast would not ask for it by itself."""
+    if isinstance(law, str) or len(law.inputs) > 1 or law.inputs == ("train_flops",):
+        return None
+    return law.inputs[0]
+
+
 def require_own_column(law: type[Law], x: str | None) -> None:
     """Refuse a column that stands for the input of a law where a formula names its own."""
     if x is not None and issubclass(law, FormulaLaw) and law.inputs != (x,):

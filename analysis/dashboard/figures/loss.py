@@ -101,9 +101,7 @@ def loss_figure(
     _band(drawn, reach, level)
     _laws(drawn, reach)
     fit_ticks(drawn, x=[*runs.used.x, *(target.at[x] for target in reach.curve.targets)])
-    _runs(drawn, runs.used, "runs used by fits", charts.MEASURED, "circle")
-    if len(runs.held_out.x):
-        _runs(drawn, runs.held_out, "held-out runs", charts.HELD_OUT, "diamond")
+    _all_runs(drawn, runs)
     for name, value in runs.references:
         drawn.add_hline(
             value,
@@ -115,6 +113,20 @@ def loss_figure(
     _targets(drawn, before, x, level, "before the new runs", hollow=True)
     _targets(drawn, asked, x, level, f"asked for, {100 * level:g}% interval", hollow=False)
     return drawn
+
+
+def runs_figure(runs: DrawnRuns, x: str) -> go.Figure:
+    """The runs alone, which are there before any forecast is."""
+    drawn = charts.figure(x=charts.axis_title(x), y=charts.loss_title(runs.loss_kind))
+    fit_ticks(drawn, x=[*runs.used.x, *runs.held_out.x])
+    _all_runs(drawn, runs)
+    return drawn
+
+
+def _all_runs(drawn: go.Figure, runs: DrawnRuns) -> None:
+    _runs(drawn, runs.used, "runs used by fits", charts.MEASURED, "circle")
+    if len(runs.held_out.x):
+        _runs(drawn, runs.held_out, "held-out runs", charts.HELD_OUT, "diamond")
 
 
 def _runs(drawn: go.Figure, runs: Marks, name: str, colour: str, symbol: str) -> None:

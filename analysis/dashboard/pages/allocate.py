@@ -1,10 +1,15 @@
 """How a budget is best split between model size and tokens, what it takes, what can be built."""
 
-import numpy as np
-import streamlit as st
+from functools import partial
 
-from analysis.dashboard import charts
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from analysis.dashboard import cache, charts
 from analysis.dashboard.figures.isoflop import budget_runs, isoflop_figure
+from analysis.dashboard.figures.on_paper import draw_on
 from analysis.dashboard.figures.sizes import sizes_figure
 from analysis.dashboard.page import Page
 from analysis.dashboard.parts import downloads
@@ -49,10 +54,13 @@ LADDER = 9  # budgets of the figure of best sizes
 def draw(page: Page) -> None:
     """The figure, the budget under it, what it buys and takes, and what it rests on."""
     heading("Allocate", page)
+    place = st.empty()
+    alone = _runs_alone(page, place)
     reach = page.ask(forecast_reach, page.records, options=page.options)
     if reach is None:
+        if alone is not None:
+            downloads.offer("runs", draw=partial(draw_on, alone))
         return
-    place = st.container()
     surface = _surface(page)
     means = hardware(page)
     budget = asked_budget(page, reach, means)
@@ -72,6 +80,20 @@ def draw(page: Page) -> None:
         table(approaches_table(plan))
         for note in approach_notes(plan):
             st.caption(sentence(note))
+
+
+def _runs_alone(page: Page, place: DeltaGenerator) -> go.Figure | None:
+    """The runs, until their answer is there and where there is none."""
+    known = cache.answered(forecast_reach, page.records, options=page.options)
+    if known is not None and known.value is not None:
+        return None
+    runs = cache.answer(budget_runs, page.records).value
+    if runs is None or not len(runs.table):
+        return None
+    drawn: go.Figure = cache.built(isoflop_figure, runs, None, None, level=page.level)
+    with place:
+        charts.show(drawn, "runs", "Losses of the runs against model size")
+    return drawn
 
 
 def _plan(
@@ -102,12 +124,13 @@ def _surface(page: Page) -> Fit | None:
 
 def _figure(
     page: Page,
-    place: "st.delta_generator.DeltaGenerator",
+    place: DeltaGenerator,
     surface: Fit | None,
     plan: BudgetPlan | None,
 ) -> None:
     with place:
-        drawn = isoflop_figure(
+        drawn = cache.built(
+            isoflop_figure,
             page.ask(budget_runs, page.records),
             surface,
             None if plan is None else plan[0].split,
@@ -162,7 +185,9 @@ def _along(page: Page, reach: Reach, plan: BudgetPlan) -> None:
     splits = page.ask(allocate, page.records, *map(float, budgets), options=page.options)
     if splits is None:
         return
-    drawn = sizes_figure(splits.splits, plan[0].split, level=page.level)
+    drawn = cache.built(sizes_figure, splits.splits, plan[0].split, level=page.level)
     charts.show(drawn, "sizes", "The best model size and tokens at each budget")
     st.caption("Of training alone, without what is served and without limits of data or memory.")
-    downloads.offer("sizes", table=splits.to_frame(), document=splits.to_json)
+    downloads.offer(
+        "sizes", draw=partial(draw_on, drawn), table=splits.to_frame(), document=splits.to_json
+    )

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import asdict
+from functools import partial
 
 import streamlit as st
 
-from analysis.dashboard import charts
+from analysis.dashboard import cache, charts
 from analysis.dashboard.figures.compared import arms_figure, multiplier_figure
+from analysis.dashboard.figures.on_paper import draw_on
 from analysis.dashboard.page import Page
 from analysis.dashboard.parts import downloads
 from analysis.dashboard.parts.blocks import show_blocks
@@ -20,6 +22,7 @@ from analysis.plots.compared import plot_comparison
 from analysis.report.words.summary import NOT_SUPPORTED
 from analysis.text.compared import chance_in_words, comparison_blocks, spread
 from analysis.text.numbers import flops_in_words
+from scaling.records import Records
 from scaling.tables.numbers import number
 
 
@@ -81,14 +84,14 @@ def draw(page: Page) -> None:
     )
     with place:
         if found is None:
-            charts.show(arms_figure(mine, other), "arms", "Losses of both arms")
+            _arms(mine, other)
             return
         gate = page.state["gate"]
-        drawn = multiplier_figure(found, least=gate)
+        drawn = cache.built(multiplier_figure, found, least=gate)
         charts.show(drawn, "compared", "The multiplier of A's compute against compute")
     verdict = found.verdict(gate)
     _answer(found, verdict)
-    charts.show(arms_figure(mine, other), "arms", "Losses of both arms against compute")
+    _arms(mine, other)
     show_blocks(comparison_blocks(found)[1:])
     downloads.offer(
         "comparison",
@@ -96,6 +99,12 @@ def draw(page: Page) -> None:
         table=found.to_frame(),
         document=lambda: document_of(found, verdict),
     )
+
+
+def _arms(mine: Records, other: Records) -> None:
+    drawn = cache.built(arms_figure, mine, other)
+    charts.show(drawn, "arms", "Losses of both arms against compute")
+    downloads.offer("arms", draw=partial(draw_on, drawn))
 
 
 def document_of(found: ArmComparison, verdict: Verdict) -> str:

@@ -2,11 +2,15 @@
 other."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
+import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from analysis.dashboard import charts
-from analysis.dashboard.figures.loss import drawn_runs, loss_figure
+from analysis.dashboard import cache, charts
+from analysis.dashboard.figures.loss import drawn_runs, loss_figure, runs_figure
+from analysis.dashboard.figures.on_paper import draw_on
 from analysis.dashboard.page import Page
 from analysis.dashboard.pages import forecast_evidence
 from analysis.dashboard.parts import changes, downloads
@@ -90,11 +94,14 @@ def draw(page: Page) -> None:
     heading("Forecast", page)
     changes.watch(page)
     mode, options = _question(page)
+    place = st.empty()
+    alone = _runs_alone(page, place, options)
     reach = page.ask(forecast_reach, page.records, options=options)
     if reach is None:
+        if alone is not None:
+            downloads.offer("runs", draw=partial(draw_on, alone))
         forecast_evidence.fitted_law(page)
         return
-    place = st.container()
     with st.container():
         means = hardware(page)
         answered = _asked(page, mode, reach, means, options)
@@ -106,6 +113,21 @@ def draw(page: Page) -> None:
     if first is not None:
         changes.show_change(page, first, was, answered.target)
     _evidence(page, reach, answered, options)
+
+
+def _runs_alone(page: Page, place: DeltaGenerator, options: ForecastOptions) -> go.Figure | None:
+    """The runs, until their forecast is there and where there is none."""
+    known = cache.answered(forecast_reach, page.records, options=options)
+    if known is not None and known.value is not None:
+        return None
+    column = options.x or "train_flops"
+    runs = cache.answer(drawn_runs, page.records, column).value
+    if runs is None or not len(runs.used.x):
+        return None
+    drawn: go.Figure = cache.built(runs_figure, runs, column)
+    with place:
+        charts.show(drawn, "runs", "Losses of the runs")
+    return drawn
 
 
 def _question(page: Page) -> tuple[str, ForecastOptions]:
@@ -181,7 +203,7 @@ def _before(
 
 def _figure(
     page: Page,
-    place: "st.delta_generator.DeltaGenerator",
+    place: DeltaGenerator,
     reach: Reach,
     answered: Answered,
     was: TargetForecast | None,
@@ -189,7 +211,8 @@ def _figure(
     asked = [answered.target] if answered.target else []
     loss = answered.inverse.loss if answered.inverse else None
     runs = page.ask(drawn_runs, page.records, reach.column)
-    drawn = loss_figure(
+    drawn = cache.built(
+        loss_figure,
         runs,
         reach,
         asked,

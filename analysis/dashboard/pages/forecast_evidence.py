@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from analysis.dashboard import charts
+from analysis.dashboard import cache, charts
 from analysis.dashboard.figures.backtest import errors_figure
 from analysis.dashboard.page import Page
 from analysis.dashboard.parts import downloads
@@ -16,7 +16,7 @@ from analysis.fitting.minimising.penalties import PENALTIES
 from analysis.fitting.policy import RESAMPLES, fit_law
 from analysis.fitting.result import Fit
 from analysis.forecasting.answer.result import TargetForecast
-from analysis.forecasting.question.options import ForecastOptions
+from analysis.forecasting.question.options import AUTO, ForecastOptions
 from analysis.forecasting.question.targets import Targets
 from analysis.plots.backtest import plot_backtest_errors
 from analysis.report.asked import Asked
@@ -24,12 +24,14 @@ from analysis.report.findings import gather_findings
 from analysis.report.page.render import render_report
 from analysis.report.tables.forecasts import constants_table
 from analysis.text.numbers import in_print
+from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
-from scaling.laws.registry import LAWS
+from scaling.laws.registry import LAWS, law_named
 
 CHOSEN = "chosen by the runs"
+CHOSEN_LAW = "the law of the forecasts"
 FIELDS = (
-    choice_field("fit", LAWS, PowerLaw.name),
+    choice_field("fit", (*LAWS, CHOSEN_LAW), PowerLaw.name),
     choice_field("objective", (CHOSEN, *PENALTIES), CHOSEN),
     flag_field("constants"),
 )
@@ -42,7 +44,8 @@ def backtests(page: Page, target: TargetForecast | None, options: ForecastOption
     if scored is None:
         return
     at = target.decades_beyond if target else None
-    charts.show(errors_figure(scored, at=at), "backtest", "Errors of backtests by distance")
+    drawn = cache.built(errors_figure, scored, at=at)
+    charts.show(drawn, "backtest", "Errors of backtests by distance")
     band = scored.at_distance(at) if at else None
     if band is not None:
         st.markdown(
@@ -74,7 +77,7 @@ def fitted_law(page: Page) -> None:
     if not st.toggle("The constants of one law", **page.bind("constants")):
         return
     left, right = st.columns(2)
-    left.selectbox("Law to fit", [*LAWS], format_func=_spaced, **page.bind("fit"))
+    left.selectbox("Law to fit", [*LAWS, CHOSEN_LAW], format_func=_spaced, **page.bind("fit"))
     right.selectbox(
         "Objective", (CHOSEN, *PENALTIES), format_func=_spaced, **page.bind("objective")
     )
@@ -82,7 +85,7 @@ def fitted_law(page: Page) -> None:
     fitted: Fit | None = page.ask(
         fit_law,
         page.records,
-        LAWS[page.state["fit"]],
+        _law_to_fit(page),
         objective=None if objective == CHOSEN else objective,
         bootstrap=RESAMPLES,
         confidence_level=page.level,
@@ -95,6 +98,13 @@ def fitted_law(page: Page) -> None:
         st.caption(sentence(f"{choice.about}: {choice.chosen} ({choice.because})"))
     say_limits(fitted.limits)
     downloads.offer("constants", document=fitted.to_json)
+
+
+def _law_to_fit(page: Page) -> type[Law]:
+    """What is fitted; where all laws forecast together, the one that `scaling fit` takes."""
+    if page.state["fit"] != CHOSEN_LAW:
+        return LAWS[page.state["fit"]]
+    return PowerLaw if page.law == AUTO else law_named(page.law)
 
 
 def _spaced(name: str) -> str:

@@ -1,9 +1,13 @@
 """Which runs to buy next, and what they would narrow."""
 
+from functools import partial
+
+import plotly.graph_objects as go
 import streamlit as st
 
-from analysis.dashboard import charts
+from analysis.dashboard import cache, charts
 from analysis.dashboard.feeds import Offer
+from analysis.dashboard.figures.on_paper import draw_on
 from analysis.dashboard.figures.proposal import proposal_figure
 from analysis.dashboard.page import Page
 from analysis.dashboard.parts import downloads
@@ -63,9 +67,9 @@ def draw(page: Page) -> None:
     if found is None:
         return
     with place:
-        drawn = proposal_figure(page.records, found)
+        drawn = cache.built(proposal_figure, page.records, found)
         charts.show(drawn, "proposal", "The runs there are and those that are proposed")
-    _answer(found, offer)
+    _answer(found, offer, drawn)
 
 
 def _propose(page: Page, key: str) -> None:
@@ -74,7 +78,7 @@ def _propose(page: Page, key: str) -> None:
     st.session_state[key] = True
 
 
-def _answer(found: NextRuns, offer: Offer | None) -> None:
+def _answer(found: NextRuns, offer: Offer | None, drawn: go.Figure) -> None:
     tiles = [("Width now", width_in_words(found.now, found.aim))]
     if found.after is not None:
         tiles += [
@@ -85,7 +89,12 @@ def _answer(found: NextRuns, offer: Offer | None) -> None:
     facts(tiles)
     show_blocks(next_runs_blocks(found)[1:])
     document = found.to_json() if offer is None else offer.document(found)
-    downloads.offer("proposal", table=found.to_frame(), document=lambda: document)
+    downloads.offer(
+        "proposal",
+        draw=partial(draw_on, drawn),
+        table=found.to_frame(),
+        document=lambda: document,
+    )
     if offer is None or found.after is None:
         st.caption(
             "A sweep of this toolkit also gets the config that trains them; for other tables "

@@ -1,11 +1,13 @@
 """Were the forecasts right? Every sealed one with its verdict, and how many held so far."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from analysis.dashboard import charts
+from analysis.dashboard.figures.on_paper import draw_on
 from analysis.dashboard.page import Page
 from analysis.dashboard.parts import downloads
 from analysis.dashboard.words import facts, sentence, table
@@ -39,7 +41,11 @@ def draw(page: Page) -> None:
     table(state_tables.seals_table(standings, page.level))
     for text in unproved(standings):
         st.caption(sentence(text))
-    downloads.offer("record", document=lambda: results_json(standings))
+    downloads.offer(
+        "record",
+        draw=None if drawn is None else partial(draw_on, drawn),
+        document=lambda: results_json(standings),
+    )
 
 
 def _figure(standings: Sequence[SealStanding], level: float) -> go.Figure | None:

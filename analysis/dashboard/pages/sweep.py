@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ import streamlit as st
 from analysis.dashboard import cache, charts, uploads
 from analysis.dashboard.figures.ladder import cells_of, map_figure
 from analysis.dashboard.figures.live_curves import curves_figure, runs_to_draw
+from analysis.dashboard.figures.on_paper import draw_on
 from analysis.dashboard.page import Page, refused
 from analysis.dashboard.parts import downloads
 from analysis.dashboard.parts.answers import ahead, ahead_sentence
@@ -37,36 +39,85 @@ def draw(page: Page) -> None:
     """The map of cells, the curves, what is left, and what went wrong."""
     st.title(plain(uploads.name_of(page.source)))
     live = bool(page.state["live"])
-    st.fragment(_standing, run_every=cache.REFRESH_SECONDS if live else None)(page)
+    looks: list[Standing | None] = []
+    st.fragment(_watched, run_every=cache.REFRESH_SECONDS if live else None)(page, looks)
+    for look in filter(None, looks):
+        _standing(page, look)
     st.toggle(f"Look again every {cache.REFRESH_SECONDS:g} s", **page.bind("live"))
     st.toggle("Health of every rung", **page.bind("health"))
     if page.state["health"]:
         _health(page)
 
 
-def _standing(page: Page) -> None:
-    """What changes while a sweep trains."""
-    page = replace(page)  # with runs of this moment
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """One look at a sweep, which all of its viewers share."""
+
+    ledger: Mapping[str, Any] | None
+    records: Records | None
+    outlooks: Mapping[str, RunningForecast]
+    cells: pd.DataFrame
+    content: str
+    """What it holds: a look that holds the same is not drawn again."""
+
+    @property
+    def lines(self) -> dict[str, str]:
+        """Where running runs are heading, by run id."""
+        return {run_id: found.line for run_id, found in self.outlooks.items()}
+
+
+def _watched(page: Page, looks: list[Standing | None]) -> None:
+    """Look at the sweep; once there is a first look, draw the page anew where a later one differs:
+    viewers share one look, and nobody draws again what is on his page."""
     st.session_state["told"] = set()
+    look: Standing | None = None
     try:
-        ledger = _asked(page, "ledger", page.feeds.ledger)
-        records = _records(page, ledger)
-        outlooks = _asked(page, "outlooks", page.feeds.outlooks) or {}
+        look = _look(replace(page))  # with runs of this moment
     except ScalingError as error:
         refused(error)
-        return
+    if not looks:
+        looks.append(look)
+    elif _content(look) != _content(looks[0]):
+        st.rerun()
+
+
+def _content(look: Standing | None) -> str:
+    return "" if look is None else look.content
+
+
+def _look(page: Page) -> Standing:
+    ledger = _asked(page, "ledger", page.feeds.ledger)
+    records = _records(page, ledger)
+    outlooks = _asked(page, "outlooks", page.feeds.outlooks) or {}
+    seen: Standing = cache.built(_seen, ledger, records, outlooks)
+    return seen
+
+
+def _seen(
+    ledger: Mapping[str, Any] | None,
+    records: Records | None,
+    outlooks: Mapping[str, RunningForecast],
+) -> Standing:
     cells = cells_of(ledger, records)
-    facts([*_counts(cells), *_left(ledger)])
-    _map(cells, {run_id: found.line for run_id, found in outlooks.items()})
-    _curves(page, cells, outlooks)
-    st.markdown(plain(what_next(dict(Counter(cells["state"])), planned=ledger is not None)))
+    held = (cells, records, [found.line for found in outlooks.values()], _left(ledger))
+    content = cache.content_of(held)
+    return Standing(ledger=ledger, records=records, outlooks=outlooks, cells=cells, content=content)
+
+
+def _standing(page: Page, look: Standing) -> None:
+    """What changes while a sweep trains."""
+    cells, records = look.cells, look.records
+    facts([*_counts(cells), *_left(look.ledger)])
+    _map(look)
+    _curves(page, look)
+    planned = look.ledger is not None
+    st.markdown(plain(what_next(dict(Counter(cells["state"])), planned=planned)))
     if records is not None:
         st.markdown(sentence(ahead_sentence(page, ahead(page, records))))
     _reasons(cells)
     if records is not None:
-        lines = {run_id: found.line for run_id, found in outlooks.items()}
         with st.expander("Every run"):
-            table(state_tables.standing_table(records, lines))
+            table(cache.built(state_tables.standing_table, records, look.lines))
         downloads.offer("runs", table=records.table)
 
 
@@ -111,17 +162,19 @@ def _hours_and_money(ledger: Mapping[str, Any], which: str) -> str:
     return told if paid is None else f"{told}, {amount_in_words(paid)} {ledger['currency']}"
 
 
-def _map(cells: pd.DataFrame, lines: Mapping[str, str]) -> None:
-    drawn = map_figure(cells, lines)
+def _map(look: Standing) -> None:
+    drawn = cache.built(map_figure, look.cells, look.lines)
     if drawn is None:
         st.caption("No map: no run has both a size (params) and tokens.")
         return
     charts.show(drawn, "ladder", "Every run by tokens and parameters, coloured by its state")
+    downloads.offer("ladder", draw=partial(draw_on, drawn))
 
 
-def _curves(page: Page, cells: pd.DataFrame, outlooks: Mapping[str, RunningForecast]) -> None:
+def _curves(page: Page, look: Standing) -> None:
     """The curves of some runs, the running ones first."""
-    chosen = runs_to_draw(cells)
+    cells = look.cells
+    chosen = cache.built(runs_to_draw, cells)
     ids = tuple(chosen["run_id"])
     if not ids:
         return
@@ -131,7 +184,7 @@ def _curves(page: Page, cells: pd.DataFrame, outlooks: Mapping[str, RunningForec
     curves = known.value
     if curves is None or not len(curves):
         return
-    drawn = curves_figure(curves, chosen, outlooks)
+    drawn = cache.built(curves_figure, curves, chosen, look.outlooks)
     charts.show(drawn, "curves", "Training loss against steps; dotted, where running runs head")
     st.caption(
         f"{counted(curves['run_id'].nunique(), 'curve')} of {counted(len(cells), 'run')}: those "

@@ -7,6 +7,7 @@ from analysis.forecasting.forecast import forecast_ahead
 from analysis.intervals import interval_at
 from analysis.report.tables.cells import predicted_cells
 from analysis.text.numbers import flops_in_words, in_print, number_in_words
+from scaling.errors import ScalingError
 from scaling.limits import texts
 from scaling.records import Records
 
@@ -16,7 +17,15 @@ AHEAD = 10.0  # times the largest run, as MLflow's pages show
 def ahead(page: Page, records: Records) -> cache.Outcome:
     """The forecast at ten times the largest of these runs, as `scaling forecast --flops 10x` makes
     it. Of runs that still train nothing is read, so their progress asks no new forecast."""
-    return cache.answer(forecast_ahead, records.finished, AHEAD, options=page.options)
+    try:
+        options = page.options
+    except ScalingError as error:  # a formula that the page's runs cannot carry
+        return cache.Outcome(refusal=error)
+    return cache.answer(forecast_ahead, cache.built(_finished, records), AHEAD, options=options)
+
+
+def _finished(records: Records) -> Records:
+    return records.finished
 
 
 def ahead_in_words(page: Page, found: cache.Outcome) -> str:

@@ -17,9 +17,7 @@ def law(default: str | None, along: bool = True) -> Options:
             help="which law, by name (an unknown one lists all) or as a formula of any columns, "
             f"such as 'E + A*N^-alpha' ({default or 'the power law of compute'})",
         )
-        command.add_argument(
-            "--laws", metavar="FILE.yaml", help="a file of formulas by name, for --law NAME"
-        )
+        laws_file(command, "for --law NAME")
         if default is not None:  # a fit has its own
             _fix(command, ", of the law that --law names")
         if along:
@@ -28,6 +26,13 @@ def law(default: str | None, along: bool = True) -> Options:
             )
 
     return add
+
+
+def laws_file(command: argparse.ArgumentParser, what_for: str = "to choose from") -> None:
+    """Laws that people wrote."""
+    command.add_argument(
+        "--laws", metavar="FILE.yaml", help=f"a file of formulas by name, {what_for}"
+    )
 
 
 def _fix(command: argparse.ArgumentParser, of_what: str = "") -> None:

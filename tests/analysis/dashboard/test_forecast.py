@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.dashboard.pages.forecast_evidence import CHOSEN_LAW as OF_PAGE
 from analysis.dashboard.parts.budget import steps_between
 from analysis.forecasting.reach import forecast_reach
+from scaling.laws.law_file import read_laws
 from scaling.records import read_records
 from tests.analysis.dashboard.conftest import figures, shown
 from tests.analysis.dashboard.verbs import numbers, tiles
@@ -114,6 +116,44 @@ def test_a_link_carries_law_level_and_filter(runs, drawn, asked):
     assert spread(test) == [target["intervals"]["0.5"]]
 
 
+FORMULA = "E + A*N^-alpha + B*D^-beta"
+
+
+def test_a_formula_of_the_sidebar_is_a_law_as_the_verb_takes_it(runs, drawn, asked):
+    test = drawn("forecast", [runs], law="formula", formula=FORMULA, constants="1", fit=OF_PAGE)
+    assert not test.exception and not test.error
+    (target,) = asked("forecast", runs, "--flops", "10x", "--law", FORMULA)["targets"]
+    assert marked(test) == [target["median"]] and spread(test) == [target["intervals"]["0.9"]]
+    fitted = asked("fit", runs, "--law", FORMULA)
+    assert f"`{fitted['form']}`" in shown(test)
+    alpha = fitted["constants"]["alpha"]["estimate"]
+    assert f"{alpha:.4f}" in shown(test) or f"{alpha:.4g}" in shown(test)
+
+
+def test_laws_of_a_file_may_be_chosen(runs, drawn, asked, tmp_path):
+    path = tmp_path / "laws.yaml"
+    path.write_text(f"words: {{formula: '{FORMULA}', bounds: {{alpha: [0.1, 1]}}}}\n")
+    test = drawn("forecast", [runs], {"laws": read_laws(path)}, law="words")
+    assert not test.exception and not test.error
+    words = ("--laws", path, "--law", "words")
+    (target,) = asked("forecast", runs, "--flops", "10x", *words)["targets"]
+    assert marked(test) == [target["median"]]
+
+
+@pytest.mark.parametrize("page", ["home", "sweep", "forecast", "allocate"])
+@pytest.mark.parametrize(
+    ("formula", "reason"),
+    [
+        ("E + A*N^", "not an expression"),
+        ("E + A*nosuch^-a + B", "reads no column"),
+        ("<b>", "unknown law"),
+    ],
+)
+def test_a_formula_that_cannot_be_is_a_line(page, formula, reason, runs, drawn):
+    test = drawn(page, [runs], law="formula", formula=formula)
+    assert not test.exception and reason in shown(test)
+
+
 def test_an_amount_of_money_is_the_budget_that_costs_it(runs, drawn, asked):
     test = drawn("forecast", [runs], budget="50", unit="money", **MEANS)
     assert not test.exception and not test.error
@@ -198,4 +238,6 @@ def test_runs_that_carry_no_forecast_are_told_in_a_line(loss, tmp_path, drawn):
     pd.DataFrame({"train_flops": flops, "loss": loss}).to_csv(path, index=False)
     test = drawn("forecast", [str(path)])
     assert not test.exception
-    assert len(test.info) == 1 and not figures(test)
+    assert len(test.info) == 1
+    (figure,) = figures(test)  # the runs, and nothing that was forecast
+    assert [trace["name"] for trace in figure["data"]] == ["runs used by fits"]

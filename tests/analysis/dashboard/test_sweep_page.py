@@ -13,7 +13,7 @@ from analysis.dashboard.figures.live_curves import (
     curves_figure,
     runs_to_draw,
 )
-from analysis.dashboard.pages.sweep import what_next
+from analysis.dashboard.pages.sweep import _seen, what_next
 from analysis.forecasting.unfinished_runs import RunningForecast
 from scaling.errors import StoreError
 from scaling.records import read_records
@@ -201,3 +201,11 @@ def test_the_health_of_a_ladder_is_what_the_verb_tells(runs, tmp_path, capsys):
     (limit,) = (one for one in verb["limits"] if one["code"] != "left out")  # the map shows those
     assert limit["code"] == "no trend" and 'no column "width"' in limit["text"]
     assert 'no column "width"' in text
+
+
+def test_a_look_that_finds_what_there_was_is_not_drawn_again():
+    first, again = (
+        _seen(ledger([run(0), run(1, state="running")]), None, {"r1": HEADING}) for _ in range(2)
+    )
+    later = _seen(ledger([run(0), run(1)]), None, {})
+    assert first.content == again.content != later.content

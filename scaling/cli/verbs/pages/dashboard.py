@@ -36,13 +36,21 @@ def dashboard(arguments: Arguments) -> None:
             "pip install 'scaling-forecast[dashboard]'"
         )
     from analysis.dashboard import LARGEST_UPLOAD_MB
+    from scaling.laws.law_file import read_laws
     from scaling.sources import records_from
 
     how = reading(arguments)
     for source in arguments.sources:  # a mistake is told here, in one line
         records_from(source, where=arguments.where, reading=how)
+    if arguments.laws:
+        read_laws(arguments.laws)
     _require_free(arguments.host, arguments.port)
-    request = {"sources": arguments.sources, "where": arguments.where, "reading": asdict(how)}
+    request = {
+        "sources": arguments.sources,
+        "where": arguments.where,
+        "reading": asdict(how),
+        "laws": arguments.laws,
+    }
     server = {
         "server.address": arguments.host,
         "server.port": arguments.port,

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from scaling.cli.inputs import curves_of
@@ -18,11 +19,13 @@ from scaling.cli.verbs.pages.dashboard import (
     stored_sweeps,
     sweep_changed_at,
 )
+from scaling.laws.law_file import read_laws
 from scaling.sources import STORED, records_from
 from scaling.tables.reading import Reading
 
 if TYPE_CHECKING:
     from analysis.dashboard.feeds import Feeds
+    from scaling.laws.formula import Formula
     from scaling.records import Records
 
 
@@ -46,7 +49,14 @@ def feeds_of(request: Mapping[str, Any]) -> "Feeds":
         seals=seal_standings,
         ledger=ledger_of,
         offer=offer_of,
+        laws=_laws_of(request["laws"]) if request.get("laws") else {},
     )
+
+
+@lru_cache(maxsize=1)
+def _laws_of(path: str) -> "Mapping[str, Formula]":
+    """The laws of a file, as they were when the server began."""
+    return read_laws(path)
 
 
 def fingerprint_of(source: str) -> Hashable:
