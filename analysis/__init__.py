@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from analysis.decisions.budget_for_loss import budget_for_loss as budget_for_loss
     from analysis.decisions.compared import ArmComparison as ArmComparison
     from analysis.decisions.compared import compare as compare
+    from analysis.decisions.further_runs.in_any_inputs import RunsToBuy as RunsToBuy
+    from analysis.decisions.further_runs.in_any_inputs import runs_to_buy as runs_to_buy
     from analysis.decisions.further_runs.next_runs import NextRuns as NextRuns
     from analysis.decisions.further_runs.next_runs import next_runs as next_runs
     from analysis.decisions.further_runs.proposal_check import ProposalCheck as ProposalCheck
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
     from analysis.evaluation.verdicts import SealStanding as SealStanding
     from analysis.evaluation.verdicts import standing_of as standing_of
     from analysis.fitting.checklist import checklist_card as checklist_card
+    from analysis.fitting.groups.fit import fit_groups as fit_groups
+    from analysis.fitting.groups.result import GroupedFit as GroupedFit
     from analysis.fitting.lmfit_bridge import profile_intervals as profile_intervals
     from analysis.fitting.policy import fit_law as fit_law
     from analysis.fitting.result import Fit as Fit
@@ -89,6 +93,8 @@ _HOMES = {
     "analysis.fitting.result": ("Fit", "FitStatus"),
     "analysis.fitting.policy": ("fit_law",),
     "analysis.fitting.checklist": ("checklist_card",),
+    "analysis.fitting.groups.fit": ("fit_groups",),
+    "analysis.fitting.groups.result": ("GroupedFit",),
     "analysis.fitting.lmfit_bridge": ("profile_intervals",),
     "analysis.forecasting.question.targets": ("Targets",),
     "analysis.forecasting.question.options": ("ForecastOptions",),
@@ -105,6 +111,7 @@ _HOMES = {
     "analysis.capabilities.capability": ("forecast_metric",),
     "analysis.capabilities.result": ("MetricForecast",),
     "analysis.decisions.further_runs.runs_on_offer": ("RunOnOffer",),
+    "analysis.decisions.further_runs.in_any_inputs": ("RunsToBuy", "runs_to_buy"),
     "analysis.decisions.further_runs.next_runs": ("NextRuns", "next_runs"),
     "analysis.decisions.further_runs.proposal_check": ("ProposalCheck", "check_proposal"),
     "analysis.decisions.optimal_split": ("Allocation", "OptimalSplit", "allocate"),

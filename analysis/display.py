@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 #: The result, and the function of its blocks.
 TEXTS = {
     "Fit": "analysis.text.fitting:fit_blocks",
+    "GroupedFit": "analysis.text.fitting:grouped_blocks",
     "LawPrediction": "analysis.text.fitting:prediction_blocks",
     "EnvelopeFit": "analysis.text.fitting:envelope_blocks",
     "IsoflopFit": "analysis.text.fitting:isoflop_blocks",
@@ -38,6 +39,7 @@ TEXTS = {
     "Discovery": "analysis.text.discovery:discovery_blocks",
     "OptimalSplit": "analysis.text.decisions:split_blocks",
     "Allocation": "analysis.text.decisions:allocation_blocks",
+    "RunsToBuy": "analysis.text.next_runs:runs_to_buy_blocks",
     "NextRuns": "analysis.text.next_runs:next_runs_blocks",
     "ProposalCheck": "analysis.text.next_runs:proposal_check_blocks",
     "BudgetForLoss": "analysis.text.decisions:budget_blocks",

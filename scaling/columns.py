@@ -102,6 +102,17 @@ COLUMNS: dict[str, Column] = {
         "size",
         "parameters of the decoder's blocks",
     ),
+    "params_active": Column(
+        "parameters that a token uses, of a model with experts",
+        label="parameters that a token uses",
+        aliases=("active_params", "active_parameters"),
+    ),
+    "params_non_vocab": Column("parameters without those of the vocabulary"),
+    "params_vocab": Column("parameters of the vocabulary: of embedding and head"),
+    "experts": Column("experts of a layer, one where there are none", aliases=("num_experts",)),
+    "granularity": Column("width of the feed-forward layer over that of one expert"),
+    "copies": Column("copies of the model that work side by side on shared parameters"),
+    "density": Column("share of the weights that are not zero, 1 - sparsity"),
     "unique_tokens": Column(
         "distinct training tokens; tokens / unique_tokens = epochs",
         "size",

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OFFERED = {
     "analysis": """
-        Discovery discover with_found_predictions
+        Discovery discover fit_groups GroupedFit RunsToBuy runs_to_buy with_found_predictions
         Asked Backtest BudgetForLoss BudgetPlan Contexts CrossCheck EnvelopeFit Findings Fit
         FitStatus Forecast Hardware plan_budgets ArmComparison compare
         ForecastOptions HeldOutCheck ImplicitBias Interval IsoflopFit LadderHealth MetricForecast
@@ -32,9 +32,11 @@ OFFERED = {
         write_records
     """,
     "scaling.laws": """
-        BrokenPowerLaw Chinchilla DataConstrained EncoderDecoderLaw Farseer Formula LAWS Law M4
-        Overtraining PowerLaw PurePowerLaw SaturatingPowerLaw ShapeLaw ShiftedPowerLaw Skaling
-        TwiceBrokenPowerLaw check_law law_for law_named read_laws register_law
+        BrokenPowerLaw Chinchilla DataConstrained EncoderDecoderLaw Experts Farseer
+        FineGrainedExperts Formula LAWS Law LearningRateAndBatch M4 Mixture ParallelCopies
+        SparseWeights Vocabulary Overtraining PowerLaw PurePowerLaw SaturatingPowerLaw ShapeLaw
+        ShiftedPowerLaw Skaling TwiceBrokenPowerLaw check_law law_for law_named read_laws
+        register_law
     """,
     "sweeps": """
         CheckReport ContinuedPrompt KeptRun RunPlan SamplingRule ScoredText SweepConfig

@@ -121,6 +121,7 @@ class _Outcome:
             chance=self.chance,
             seed=self.seed,
             notes=records.notes,
+            read=self.read,
             **{**usual, **found},  # type: ignore[arg-type]
         )
 

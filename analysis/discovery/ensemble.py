@@ -31,21 +31,18 @@ class Ensemble:
     arranged: Arranged
     centres: tuple[float, ...]
 
+    def arrange(self, inputs: FloatArray, group: IntArray) -> Arranged:
+        """New points (points, inputs) of these groups (points,) as a table, with losses of one."""
+        like, ones = self.table, np.ones(len(inputs))
+        asked = Table(like.names, inputs, ones, group, like.roles, like.is_relative)
+        return arrange(asked, self.centres, like.groups)
+
     def predict(self, inputs: FloatArray, group: IntArray) -> "Predicted":
         """Every member at new points (points, inputs) of these groups (points,)."""
-        like = self.table
-        asked = Table(
-            like.names,
-            inputs,
-            np.ones(len(inputs)),
-            group,
-            like.roles,
-            like.is_relative,
-        )
-        spread = arrange(asked, self.centres, like.groups)
+        like, spread = self.table, self.arrange(inputs, group)
         medians, deviations = [], []
         for one in self.members:
-            last = _last(one.solved)
+            last = last_fit(one.solved)
             form, shared = one.form, one.candidate.shared
             found = predicted(form, spread.seen.at, last.theta, last.coefficients)
             weight = self.arranged.seen.weight[None]
@@ -83,7 +80,7 @@ class Predicted:
         return np.asarray(np.exp(found) if self.is_relative else found)
 
 
-def _last(solved: Solved) -> Solved:
+def last_fit(solved: Solved) -> Solved:
     """The fit to all runs."""
     return Solved(*(getattr(solved, name)[-1:] for name in solved.__dataclass_fields__))
 

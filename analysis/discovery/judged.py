@@ -71,7 +71,7 @@ def prediction_spread(
 ) -> FloatArray:
     """Standard deviation of what is predicted at ``at`` (batch, groups, runs), in the scale of
     errors, by the curvature of the fit."""
-    outside = _gradient(form, solved, at)  # (batch, groups, points, constants)
+    outside = gradients(form, solved, at)  # (batch, groups, points, constants)
     covariance = _covariance(form, seen, weight, solved, shared)
     variance = np.einsum("bgni,bgij,bgnj->bgn", outside, covariance, outside)
     found = predicted(form, at.at, solved.theta, solved.coefficients)
@@ -90,7 +90,7 @@ def _covariance(
     form: Form, seen: Observed, weight: FloatArray, solved: Solved, shared: bool
 ) -> FloatArray:
     """Of the floor, the coefficients and the constants of each group (batch, groups, p, p)."""
-    inside = _gradient(form, solved, seen) * weight[..., None]
+    inside = gradients(form, solved, seen) * weight[..., None]
     linear = 1 + form.coefficient_count
     prior = np.array([c.spread for c in form.constants])
     variance = solved.variance
@@ -113,7 +113,7 @@ def _scale(seen: Observed) -> float:
     return float(seen.weight.max())
 
 
-def _gradient(form: Form, solved: Solved, seen: Observed) -> FloatArray:
+def gradients(form: Form, solved: Solved, seen: Observed) -> FloatArray:
     """Derivatives of the law by the floor, the coefficients and the constants."""
     columns, by = form.columns(solved.theta, seen.at)
     held = (solved.coefficients == 0)[..., None, :]

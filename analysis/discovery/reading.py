@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.discovery.forms.table import Role, Table, roles_of
+from analysis.fitting.groups.split import Groups, split
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode
@@ -41,8 +42,10 @@ def read_table(records: Records, inputs: Sequence[str], by: str | None) -> Read:
     if "loss" in names:
         raise FitError("the loss is what is sought; name other columns with --inputs")
     kept = _usable(records, names)
-    column = None if by is None else kept.name_of(by)
-    labels, group = _groups(kept, column)
+    groups = Groups(None, ("",), kept, np.zeros(len(kept), dtype=np.int64))
+    if by is not None:
+        groups = split(kept, by)
+    kept, column, labels, group = groups.records, groups.by, groups.labels, groups.number
     for g in range(len(labels)):  # groups may differ in their data; the runs of one may not
         replace(kept, table=kept.table[group == g]).require_comparable()
     x = np.column_stack([kept.column(name) for name in names])
@@ -75,15 +78,6 @@ def _usable(records: Records, names: Sequence[str]) -> Records:
     if not len(kept):
         raise FitError(f"{records.source}: no run has {', '.join(names)} and a loss")
     return kept
-
-
-def _groups(records: Records, by: str | None) -> tuple[tuple[str, ...], IntArray]:
-    if by is None:
-        return ("",), np.zeros(len(records), dtype=np.int64)
-    records.require(by)
-    values = records.table[by].astype(str)
-    labels = tuple(sorted(values.unique()))
-    return labels, np.array([labels.index(value) for value in values], dtype=np.int64)
 
 
 def _check(records: Records, names: Sequence[str], x: FloatArray, roles: Sequence[Role]) -> None:

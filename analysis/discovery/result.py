@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from analysis.discovery.ensemble import Ensemble
+from analysis.discovery.reading import Read
 from analysis.display import Result, plain_values
 from analysis.intervals import Interval
 from scaling.laws.formula import Formula
@@ -89,6 +90,7 @@ class Discovery(Result):
     seed: int
     limits: tuple[Limit, ...]
     ensemble: Ensemble | None = field(default=None, repr=False, compare=False)
+    read: Read | None = field(default=None, repr=False, compare=False)  # the runs, as searched
 
     def to_frame(self) -> "DataFrame":
         """One row a form: formula, weight, constants_count, shares_exponents, score, fit_error,
@@ -104,5 +106,5 @@ class Discovery(Result):
         return pd.DataFrame(rows)
 
     def _document(self) -> Any:
-        names = (f.name for f in fields(self) if f.name != "ensemble")
+        names = (f.name for f in fields(self) if f.name not in ("ensemble", "read"))
         return {name: plain_values(getattr(self, name)) for name in names}

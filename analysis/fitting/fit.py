@@ -88,10 +88,15 @@ def fit_as_asked(
         top, how = highest_floor(problem), (bootstrap, resampling, seed, confidence_level)
         fit = fit_free(problem, penalty, *how, ceiling=top)
     fit = replace(fit, tied=dict(expressions or {}), weights=weights_in_words(weights, problem))
-    fit = _with_direction(_without_endless(fit), problem)
+    fit = as_told(fit, problem)
     if card:
         fit = replace(fit, card=checklist_card(fit, problem.records).entries)
     return fit
+
+
+def as_told(fit: Fit, problem: Problem) -> Fit:
+    """The fit with what its runs do not tell, and what is to say of its direction."""
+    return _with_direction(_without_endless(fit), problem)
 
 
 def _without_endless(fit: Fit) -> Fit:

@@ -81,41 +81,41 @@ def fit_law(
 
     Which runs take part (``frontier``: those that no cheaper run beats, or all), what is minimised
     (``objective``, ``huber_delta``) and what becomes of a floor that the runs do not tell are
-    decided here where they are None, and said in ``Fit.choices``. A floor that ``fix``, ``bounds``
+    decided here where they are None, and said in ``Fit.choices``; a floor that ``fix``, ``bounds``
     or ``expressions`` name is the caller's.
 
-    ``law`` is a law or its name (`scaling.laws.LAWS`); ``fix`` holds constants, ``bounds``
-    keeps them between two (None for an open end), ``expressions`` ties them to others
-    ({"beta": "alpha"}). ``x`` names the column that stands for the input of a one-input law.
-    ``weights``: "stderr" (inverse squared relative loss_stderr), "compute" (rising with
-    train_flops), a column, or one number per run. ``bootstrap`` draws, behind every interval,
-    resample configurations, or the groups of the column ``cluster``; 0 for none. ``card`` fits
-    again under other objectives and countings, for ``Fit.card``.
+    ``law`` is a law or its name (`scaling.laws.LAWS`); ``fix`` holds constants, ``bounds`` keeps
+    them between two (None for an open end), ``expressions`` ties them ({"beta": "alpha"}). ``x``
+    names the column that stands for the input of a one-input law. ``weights``: "stderr" (inverse
+    squared relative loss_stderr), "compute" (rising with train_flops), a column, or one number per
+    run. ``bootstrap`` draws, behind every interval, resample configurations, or the groups of the
+    column ``cluster``; 0 for none. ``card`` fits again under other objectives and countings.
 
-    Losses are nats per token, sizes counts, compute FLOP. Raises FitError or RecordError where
-    the runs cannot answer; what limits a usable answer is in ``Fit.limits``.
+    Raises FitError or RecordError where the runs cannot answer; `Fit.limits` limit a usable answer.
     """
     records = records_from(records)
     kind, told = _law_asked(law, records, bounds, x), records.told
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
         records = screen(records, *([x] if x else kind.inputs))
     require_signal(records, kind.inputs if x is None else (x,))
-    runs, chosen_runs = _runs(records, kind, x, frontier)
+    runs, chosen_runs = runs_taken(records, kind, x, frontier)
     how: dict[str, Any] = {"x": x, "weights": weights, "cluster": cluster}
     asked = {"tied": tied_constants(kind, expressions or {}), "fixed": dict(fix or {}), **how}
     more = records if chosen_runs.chosen == UNBEATEN_RUNS and not frontier else None
-    chosen_objective = _objective(objective, huber_delta, _configurations(runs, kind, asked, more))
+    chosen_objective = objective_of(
+        objective, huber_delta, _configurations(runs, kind, asked, more)
+    )
     how |= {"objective": chosen_objective.chosen, "bounds": bounds, "expressions": expressions}
     how |= {"bootstrap": bootstrap, "confidence_level": confidence_level, "seed": seed}
-    how |= {"fix": asked["fixed"]} | ({} if huber_delta is None else {"huber_delta": huber_delta})
+    how |= {"fix": asked["fixed"], "huber_delta": 1e-3 if huber_delta is None else huber_delta}
     fit = fit_as_asked(runs, kind, **how, card=False)
     chosen_floor = _floor(fit, (*how["fix"], *(bounds or {}), *(expressions or {})))
     if chosen_floor.chosen == HELD_AT_ZERO and (floor := kind.floor) is not None:
         fit = fit_as_asked(runs, kind, **{**how, "fix": {**how["fix"], floor: 0.0}}, card=False)
         fit = _with_floor_untold(fit, floor)
         chosen_floor = replace(chosen_floor, because=fit.unidentified[floor])
-    if chosen_floor.chosen == FITTED and kind.floor is not None:
-        fit = replace(fit, limits=(*fit.limits, *shared_luck(runs, kind.floor)))
+    if chosen_floor.chosen == FITTED:
+        fit = replace(fit, limits=(*fit.limits, *shared_luck(runs, str(kind.floor))))
     choices = (*_names_read(kind), chosen_runs, chosen_objective, chosen_floor)
     fit = replace(fit, choices=choices, notes=told)
     return replace(fit, card=checklist_card(fit, runs).entries) if card else fit
@@ -147,9 +147,9 @@ def fit_with_free_floor(
 
     Whether the losses follow any law is asked of all runs by the caller, not of some of them here.
     """
-    runs, _ = _runs(screen(records, *([x] if x else law.inputs)), law, x, None)
+    runs, _ = runs_taken(screen(records, *([x] if x else law.inputs)), law, x, None)
     asked: dict[str, Any] = {"tied": {}, "fixed": {}, "x": x, "weights": None, "cluster": None}
-    objective = _objective(None, None, pose(runs, law, **asked).configurations).chosen
+    objective = objective_of(None, None, pose(runs, law, **asked).configurations).chosen
     how: dict[str, Any] = {"objective": objective, "bootstrap": RESAMPLES, "seed": seed}
     return fit_as_asked(runs, law, x=x, confidence_level=confidence_level, card=False, **how)
 
@@ -205,9 +205,10 @@ def _can_be_posed(runs: Records, kind: type[Law], asked: Mapping[str, Any]) -> b
     return True
 
 
-def _runs(
+def runs_taken(
     records: Records, kind: type[Law], x: str | None, frontier: bool | None
 ) -> tuple[Records, Choice]:
+    """The runs that a law is fitted to, and why these."""
     of_compute = (x or kind.inputs[0]) == "train_flops"
     if frontier is None:
         because = "a law of compute speaks of its best use" if of_compute else "the law reads them"
@@ -218,7 +219,8 @@ def _runs(
     return records, Choice(about="runs", chosen=ALL_RUNS, because=because)
 
 
-def _objective(asked: str | None, huber_delta: float | None, configurations: int) -> Choice:
+def objective_of(asked: str | None, huber_delta: float | None, configurations: int) -> Choice:
+    """What is minimised, and why."""
     if asked is not None or huber_delta is not None:
         return Choice(about="objective", chosen=asked or "huber", because=BY_THE_CALLER)
     if configurations < FEWEST_CLUSTERS_FOR_PAIRS:

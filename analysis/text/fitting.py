@@ -11,6 +11,7 @@ from analysis.approaches.isoflop import IsoflopFit
 from analysis.approaches.side_by_side import CrossCheck, power_text
 from analysis.display import plain_values
 from analysis.fitting.checklist import Card
+from analysis.fitting.groups.result import GroupedFit
 from analysis.fitting.prediction import LawPrediction
 from analysis.fitting.result import Estimate, Fit
 from analysis.intervals import telling_digits
@@ -58,6 +59,66 @@ def fit_blocks(fit: Fit, confidence_levels: Sequence[float] = ()) -> list[Block]
         *([f"intervals are of {fit.intervals_of}"] if levels else []),
         Section("limits", texts(fit.limits)),
     ]
+
+
+def grouped_text(grouped: GroupedFit, confidence_levels: Sequence[float] = ()) -> str:
+    """The fits of groups as text."""
+    return as_text(grouped_blocks(grouped, confidence_levels))
+
+
+def grouped_blocks(grouped: GroupedFit, confidence_levels: Sequence[float] = ()) -> list[Block]:
+    """The constants of every group, those that all share first, and what limits each."""
+    fits = grouped.fits
+    first = next(iter(fits.values()))
+    levels = tuple(confidence_levels) or (first.confidence_level,)
+    told = levels if any(fit.draws is not None for fit in fits.values()) else ()
+    header = [grouped.by, "constant", "estimate", *(f"{100 * v:g}% interval" for v in told)]
+    of_all = [name for name in first.constants if name in grouped.shared]
+    rows = _group_rows("all groups", first, of_all, told)
+    for label, fit in fits.items():
+        own = [name for name in fit.constants | fit.derived if name not in grouped.shared]
+        rows += _group_rows(label, fit, own, told)
+    alike = [c for c in first.choices if all(c in fit.choices for fit in fits.values())]
+    of_each = [
+        f"{label}: {choice.line}"
+        for label, fit in fits.items()
+        for choice in fit.choices
+        if choice not in alike
+    ]
+    limits = [f"{label}: {text}" for label, fit in fits.items() for text in texts(fit.limits)]
+    return [
+        f"{grouped.law}: {counted(grouped.n_runs, 'run')} in "
+        f"{counted(len(fits), 'group')} by {grouped.by}",
+        *(
+            f"{label}: {counted(fit.n_runs, 'run')}, {fit.objective}, status: {fit.status}"
+            for label, fit in fits.items()
+        ),
+        *(choice.line for choice in alike),
+        *of_each,
+        "",
+        Table(header, rows),
+        *([f"intervals are of {first.intervals_of}"] if told else []),
+        Section("limits", [*texts(grouped.limits), *limits]),
+    ]
+
+
+def _group_rows(
+    label: str, fit: Fit, names: Sequence[str], levels: Sequence[float]
+) -> list[list[str]]:
+    """A row a constant; the group stands in the first."""
+    numbers = fit.constants | fit.derived
+    rows: list[list[str]] = []
+    own = levels if fit.draws is not None else ()
+    for name in names:
+        cells = _constant_cells(fit, name, numbers[name], own)
+        blank = [""] * (1 + len(levels) - len(cells))
+        rows.append(["" if rows else label, name, *cells, *blank])
+    return rows
+
+
+def grouped_json(grouped: GroupedFit, confidence_levels: Sequence[float] = ()) -> str:
+    """What the fits of groups may be read for, as one JSON document."""
+    return json.dumps(plain_values(grouped.to_dict(confidence_levels)), allow_nan=False)
 
 
 def _constant_cells(fit: Fit, name: str, value: Estimate, levels: Sequence[float]) -> list[str]:

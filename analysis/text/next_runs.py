@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 
+from analysis.decisions.further_runs.in_any_inputs import RunsToBuy
 from analysis.decisions.further_runs.next_runs import NextRuns, Width
 from analysis.decisions.further_runs.proposal_check import ProposalCheck
 from analysis.decisions.further_runs.provisional import OpenCell, Provisional
 from analysis.intervals import in_decimals
-from analysis.text.numbers import percent_in_words
+from analysis.text.numbers import count_in_words, percent_in_words
 from scaling.display import Block, Section, Table, answer_alone, as_text
 from scaling.limits import LimitCode, texts
 from scaling.words import counted
+
+_MOST_ROWS = 40  # of runs that are printed
 
 
 def next_runs_text(found: NextRuns, *, alone: bool = False) -> str:
@@ -44,6 +47,52 @@ def next_runs_blocks(found: NextRuns) -> list[Block]:
             "the laws as they are fitted now",
         ]
     return [*blocks, Section("limits", texts(found.limits))]
+
+
+def runs_to_buy_text(found: RunsToBuy, *, alone: bool = False) -> str:
+    """Runs chosen of an offer as text; ``alone``: without what the choice rests on."""
+    blocks = runs_to_buy_blocks(found)
+    return as_text(answer_alone(blocks) if alone else blocks)
+
+
+def runs_to_buy_blocks(found: RunsToBuy) -> list[Block]:
+    """The runs in the order of the choice, what they take off, and by which laws."""
+    percent, unit = (100, "%") if found.errors_are == "relative" else (1, " sd")
+    now, after = (f"{percent * v:.2g}{unit}" for v in (found.width_now, found.width_after))
+    blocks: list[Block] = [
+        f"what to buy of {counted(found.on_offer, 'run')} on offer for "
+        f"{counted(found.points, 'point')}, from {found.source}",
+        "",
+    ]
+    if found.runs:
+        blocks += [_bought_table(found), ""]
+    if (more := len(found.runs) - _MOST_ROWS) > 0:
+        blocks.append(f"and {counted(more, 'more run', 'more runs')}, in the JSON")
+    return [
+        *blocks,
+        f"{counted(len(found.runs), 'run')} for {found.spent:.4g} of {found.budget:.4g}: the 90% "
+        f"interval of the law at the points goes from {now} to {after} wide, if the law is right",
+        "",
+        *(f"{n}. L = {formula}" for n, formula in enumerate(found.formulas, start=1)),
+        "rows are those of the offer (the header is row 1), in the order of the choice",
+        Section("limits", texts(found.limits)),
+    ]
+
+
+def _bought_table(found: RunsToBuy) -> Table:
+    """A row a run that is to be bought."""
+    by = [found.by] if found.by else []
+    rows = [
+        [
+            str(run.row + 2),
+            *([run.group] if by else []),
+            *(count_in_words(value) for value in run.at.values()),
+            f"{run.cost:.3g}",
+            percent_in_words(100 * run.takes_off),
+        ]
+        for run in found.runs[:_MOST_ROWS]
+    ]
+    return Table(["row", *by, *found.inputs, "cost", "takes off"], rows)
 
 
 def _runs_table(found: NextRuns) -> Table:

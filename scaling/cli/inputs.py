@@ -112,6 +112,16 @@ def law_asked(
     return named
 
 
+def is_by_groups(arguments: Arguments) -> bool:
+    """Whether --by names groups; --share without it would be passed over in silence."""
+    if arguments.share and not arguments.by:
+        raise ConfigError(
+            f"--share {' '.join(map(printable, arguments.share))} is of groups; name their column "
+            "with --by"
+        )
+    return bool(arguments.by)
+
+
 def constants_held(arguments: Arguments, records: "Records") -> dict[str, float]:
     """What --fix holds: each at a number, or at the one value that a column of the runs has, such
     as the entropy of their source."""

@@ -75,6 +75,8 @@ class Law:
     floor: ClassVar[str | None]
     #: for a law that is its floor plus powers of the inputs: the powers, for fast derivatives
     powers: ClassVar[tuple[Power, ...]] = ()
+    #: inputs of which more does not always help: a share of a mixture, or one with a best value
+    not_falling: ClassVar[tuple[str, ...]] = ()
     #: bounds other than zero to infinity (positive ones) and -10 to 10 (all others)
     own_bounds: ClassVar[Mapping[str, Bounds]] = {}
     #: what a forecast may assume of a constant before it sees the runs; see `prior`

@@ -21,6 +21,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import LARGEST_EXPONENT, Bounds, Constant, Law, Prior, Symbol
 from scaling.laws.expression import Arithmetic, ExpressionError, numeric
+from scaling.laws.mixtures import MixtureLaw, mixture_law, mixture_of
 from scaling.laws.reference import Reference
 from scaling.laws.registry import law_named
 from scaling.laws.starts import Grid, guesses_within
@@ -140,7 +141,7 @@ def _end(value: float | None, side: float) -> float:
 
 def is_formula(text: str) -> bool:
     """Whether this is arithmetic rather than the name of a law."""
-    return any(sign in text for sign in "+*/^(=")
+    return mixture_of(text) is None and any(sign in text for sign in "+*/^(=")
 
 
 def law_for(
@@ -156,7 +157,12 @@ def law_for(
     if isinstance(law, str) and is_formula(law):
         ends = {k: (_end(low, -1), _end(high, 1)) for k, (low, high) in (bounds or {}).items()}
         law = Formula(law, bounds={k: b for k, b in ends.items() if -np.inf < b[0] < 0})
-    return law.on(records) if isinstance(law, Formula) else law_named(law)
+    if isinstance(law, Formula):
+        return law.on(records)
+    named = law_named(law)
+    if issubclass(named, MixtureLaw) and any(name not in records for name in named.inputs):
+        named = mixture_law(tuple(records.name_of(name) for name in named.inputs))
+    return named
 
 
 def own_input(law: "str | type[Law]") -> str | None:

@@ -29,7 +29,11 @@ from scaling.laws.curves import (
     TwiceBrokenPowerLaw,
 )
 from scaling.laws.encoder_decoder import EncoderDecoderLaw
+from scaling.laws.experts import Experts, FineGrainedExperts
 from scaling.laws.farseer import Farseer
+from scaling.laws.learning_rate import LearningRateAndBatch
+from scaling.laws.mixtures import Mixture, mixture_of
+from scaling.laws.parts_of_models import ParallelCopies, SparseWeights, Vocabulary
 from scaling.laws.surfaces import Chinchilla, DataConstrained, Overtraining, ShapeLaw, Skaling
 
 LAWS: dict[str, type[Law]] = {
@@ -38,15 +42,19 @@ LAWS: dict[str, type[Law]] = {
         *(PowerLaw, PurePowerLaw, ShiftedPowerLaw, SaturatingPowerLaw, M4),
         *(BrokenPowerLaw, TwiceBrokenPowerLaw),
         *(Chinchilla, Skaling, Overtraining, Farseer, DataConstrained, ShapeLaw),
-        EncoderDecoderLaw,
+        *(EncoderDecoderLaw, Vocabulary, ParallelCopies, SparseWeights),
+        *(Experts, FineGrainedExperts, Mixture, LearningRateAndBatch),
     )
 }
 
 
 def law_named(name: "str | type[Law]") -> type[Law]:
-    """The law of this name (or the class itself). Raises FitError naming the known ones."""
+    """The law of this name (or the class itself); ``data_mixture(A, B, ...)`` is that of columns A,
+    B and so on. Raises FitError naming the known ones."""
     if isinstance(name, type):
         return name
+    if (of_columns := mixture_of(name)) is not None:
+        return of_columns
     if name not in LAWS:
         near = get_close_matches(name.lower().replace("-", "_"), LAWS, n=1)
         meant = f"did you mean {near[0]}? " if near else ""

@@ -212,6 +212,17 @@ def test_every_result_is_one_json_document_without_what_no_page_shows(results, a
     made["TunedRecipe"] = analysis.tuned_recipe([arms], rungs=["width 16"])
     few_runs = two_powers().assign(loss=np.linspace(3, 2, 42))
     made["Discovery"] = analysis.discover(few_runs.head(12), ["seen", "width_total"])
+    halves = np.where(np.arange(len(ladder)) % 2, "odd", "even")
+    made["GroupedFit"] = analysis.fit_groups(
+        replace(ladder, table=ladder.table.assign(half=halves)),
+        "chinchilla",
+        by="half",
+        bootstrap=0,
+    )
+    points = two_powers().assign(cost=1.0)
+    made["RunsToBuy"] = analysis.runs_to_buy(
+        two_powers(), offer=points, at=points, budget=2.0, law="E + A*seen^-a + B*width_total^-b"
+    )
     assert set(made) == set(display.TEXTS)
     for name, result in made.items():
         document = json.loads(result.to_json(), parse_constant=pytest.fail)

@@ -23,7 +23,8 @@ Resampling = Literal["pairs", "wild", "normal"]
 
 #: with fewer clusters than this, a resample often lacks what identifies a constant
 FEWEST_CLUSTERS_FOR_PAIRS = 20
-#: beyond this many (runs times draws) refits would take minutes; the estimate is then normal
+#: beyond this (runs times draws times `Model.work`) refits would take minutes; the estimate is
+#: then normal
 LARGEST_REFIT_WORK = 3e7
 #: elements (replicas times runs) handled together: a few arrays of it fit in the cache
 _CHUNK_ELEMENTS = 60_000
@@ -72,7 +73,7 @@ def bootstrap(
     clusters = int(labels.max()) + 1
     if resampling is None:
         resampling = usual_resampling(clusters)
-        if len(log_loss) * draws > LARGEST_REFIT_WORK:
+        if len(log_loss) * draws * model.work > LARGEST_REFIT_WORK:
             resampling = "normal"
     if resampling == "normal":
         spread = normal_draws(model, penalty, theta, weights, log_loss, labels, draws, rng)

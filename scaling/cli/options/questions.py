@@ -85,6 +85,7 @@ def fitting(command: argparse.ArgumentParser) -> None:
         runs.add_argument(
             flag, dest="frontier", action="store_const", const=is_frontier, help=f"fit {text}"
         )
+    groups(command)
     command.add_argument("--card", action="store_true", help="print the checklist card too")
     command.add_argument(
         "--cross-checks",
@@ -97,6 +98,20 @@ def fitting(command: argparse.ArgumentParser) -> None:
         help="print the irreducible loss by several laws, over all runs and the larger ones, too",
     )
     levels_of(command, "of the fitted law")
+
+
+def groups(
+    command: argparse.ArgumentParser, of_what: str = "fit the law to each of its groups"
+) -> None:
+    """By which groups, and what these have in common."""
+    command.add_argument("--by", metavar="COLUMN", help=f"a column of groups: {of_what}")
+    command.add_argument(
+        "--share",
+        metavar="CONSTANT",
+        nargs="+",
+        default=[],
+        help="with --by: constants of the law that all groups have in common",
+    )
 
 
 def _budgets(command: argparse.ArgumentParser) -> None:
@@ -139,11 +154,7 @@ def points_and_seals(command: argparse.ArgumentParser) -> None:
         help="with --at: predict by laws that are found in these columns, as `scaling discover` "
         "does",
     )
-    command.add_argument(
-        "--by",
-        metavar="COLUMN",
-        help="with --inputs, or a formula of any columns: groups, each with constants of its own",
-    )
+    groups(command, "with --at and --inputs or one law, constants of their own for its groups")
     command.add_argument(
         "--seal", metavar="NAME", help="keep the forecast for `scaling verify NAME`"
     )

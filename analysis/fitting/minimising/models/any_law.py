@@ -35,6 +35,7 @@ class AnyLaw(Coordinates):
     ) -> None:
         super().__init__(law, fixed, tied)
         self._inputs = inputs
+        self.work = float(len(self.free) ** 2)
 
     def _log_loss(self, theta: npt.NDArray) -> npt.NDArray:
         values: dict[str, Any] = dict(self.fixed)

@@ -33,6 +33,7 @@ class Model(Protocol):
     law: type[Law]
     free: tuple[str, ...]
     limits: FloatArray  # (2, p) the search keeps every coordinate between the two
+    work: float  # about how long an evaluation takes, over that of a sum of powers
 
     def log_prediction(self, theta: FloatArray) -> FloatArray:
         """Predicted log loss, (batch, p) -> (batch, runs)."""
@@ -72,6 +73,7 @@ class Coordinates:
         self.free = tuple(name for name in law.constant_names() if name not in given)
         self.is_log = np.array([name in law.positive for name in self.free], dtype=bool)
         self.limits = self._limits()
+        self.work = 1.0
 
     def to_constants(self, theta: FloatArray) -> dict[str, FloatArray]:
         """All constants, fixed ones included."""

@@ -63,7 +63,7 @@ def answer_in_any_inputs(
 
     as_table = (arguments.output or "").endswith(".csv")
     table = points(arguments.at) if arguments.at else None
-    progress = _Progress()
+    progress = Progress()
     found = find(
         records,
         arguments.inputs or (),
@@ -92,7 +92,7 @@ def answer_in_any_inputs(
         say(f"{count} unsupported, for example {unsupported[0]}")
 
 
-class _Progress:
+class Progress:
     """What is being done and how long it may take, on one line of a terminal's standard error."""
 
     def __init__(self) -> None:

@@ -1,14 +1,16 @@
 """Verbs that read runs: one call into `analysis` each."""
 
 import argparse
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaling.cli.inputs import (
     assignments,
     constants_held,
     curves_of,
+    is_by_groups,
     law_asked,
     levels,
     load,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from analysis.capabilities.result import MetricForecast
     from analysis.forecasting.answer.result import Forecast
     from scaling.laws.base import Law
+    from scaling.records import Records
 
 Arguments = argparse.Namespace
 _USUAL = {"params", "tokens", "train_flops"}
@@ -51,23 +54,26 @@ def fit(arguments: Arguments) -> None:
 
     (records, x), shares = load_along(arguments), levels(arguments)
     bounds = assignments(arguments.bound, "--bound", _bounds)
-    fitted = fit_law(
-        records,
-        law_asked(arguments, records, bounds) or PowerLaw,
-        frontier=arguments.frontier,
-        objective=arguments.objective,
-        huber_delta=arguments.huber_delta,
-        fix=constants_held(arguments, records),
-        bounds=bounds,
-        expressions=assignments(arguments.tie, "--tie", str),
-        x=x,
-        bootstrap=arguments.bootstrap,
-        cluster=arguments.cluster,
-        weights=arguments.weights,
-        confidence_level=shares[0],
-        seed=arguments.seed,
-        card=bool(arguments.card or arguments.json or arguments.output),
-    )
+    law = law_asked(arguments, records, bounds) or PowerLaw
+    how: dict[str, Any] = {
+        "frontier": arguments.frontier,
+        "objective": arguments.objective,
+        "huber_delta": arguments.huber_delta,
+        "fix": constants_held(arguments, records),
+        "bounds": bounds,
+        "expressions": assignments(arguments.tie, "--tie", str),
+        "x": x,
+        "bootstrap": arguments.bootstrap,
+        "cluster": arguments.cluster,
+        "weights": arguments.weights,
+        "confidence_level": shares[0],
+        "seed": arguments.seed,
+        "card": bool(arguments.card or arguments.json or arguments.output),
+    }
+    if is_by_groups(arguments):
+        _fit_groups(arguments, records, law, how)
+        return
+    fitted = fit_law(records, law, **how)
     open_cells(arguments, records)
     if arguments.output:  # with the bootstrap draws, so that it can be loaded again
         save(fitted.to_json(), arguments)
@@ -92,6 +98,30 @@ def fit(arguments: Arguments) -> None:
         say("hint: a fitted floor is as right as its law; --floor asks several laws")
     if fitted.columns == ("train_flops",) and (hint := sizes_hint(records)) is not None:
         say(f"hint: {hint}")
+
+
+def _fit_groups(
+    arguments: Arguments, records: "Records", law: "str | type[Law]", how: Mapping[str, Any]
+) -> None:
+    """The same law for each group of --by, with the constants of --share in common."""
+    from analysis.fitting.groups.fit import fit_groups
+    from analysis.text.fitting import grouped_json, grouped_text
+
+    for flag in ("card", "cross_checks", "floor"):
+        if getattr(arguments, flag):
+            raise ConfigError(
+                f"--{flag.replace('_', '-')} is of one fit; choose a group with --where "
+                f"'{printable(arguments.by)} == ...' in the place of --by"
+            )
+    fitted = fit_groups(
+        records, law, by=arguments.by, share=arguments.share, **{**how, "card": False}
+    )
+    if arguments.output:
+        save(fitted.to_json(), arguments)
+    shares = levels(arguments)
+    limits = [limit for fit in fitted.fits.values() for limit in fit.limits]
+    text = partial(grouped_text, fitted, shares)
+    show(grouped_json(fitted, shares), text, arguments, (*fitted.limits, *limits))
 
 
 def forecast(arguments: Arguments) -> None:

@@ -2,14 +2,17 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.cli.inputs import load_to_forecast
+from scaling.cli.inputs import law_asked, load, load_to_forecast, points
 from scaling.cli.open_cells import open_cells
 from scaling.cli.options.budgets import budget, in_flops
 from scaling.cli.outputs import answer, save, say, show, write
+from scaling.cli.verbs.answers.discover import Progress
 from scaling.errors import ConfigError, StoreError
+from scaling.inputs.amounts import Multiple
 from scaling.words import counted
 
 if TYPE_CHECKING:
@@ -46,6 +49,21 @@ def asking(command: argparse.ArgumentParser) -> None:
         "write the config that trains them (default: of mlflow: sources the one in the store)",
     )
     command.add_argument(
+        "--offer",
+        metavar="RUNS.csv",
+        help="choose among these runs for the points of --at, by laws of --inputs or a formula of "
+        "any columns; a column `cost` in the unit of --budget (without it each costs one)",
+    )
+    command.add_argument(
+        "--at", metavar="POINTS.csv", help="with --offer: the points whose predictions matter"
+    )
+    command.add_argument(
+        "--inputs", metavar="COLUMN", nargs="+", help="with --offer: columns to find laws in"
+    )
+    command.add_argument(
+        "--by", metavar="COLUMN", help="with --offer: groups, each with constants of its own"
+    )
+    command.add_argument(
         "--proposal",
         metavar="FILE",
         help="what -o wrote earlier: say whether its runs narrowed the answer as it promised",
@@ -60,6 +78,12 @@ def next_(arguments: Arguments) -> None:
     if arguments.proposal:
         _check(arguments)
         return
+    if arguments.offer:
+        _choose_of_offer(arguments)
+        return
+    for flag in ("at", "inputs", "by"):
+        if getattr(arguments, flag):
+            raise ConfigError(f"--{flag} is of runs on offer; give them with --offer RUNS.csv")
     for flag, value in (
         ("--target-flops C", arguments.target_flops),
         ("--budget B", arguments.budget),
@@ -102,6 +126,42 @@ def next_(arguments: Arguments) -> None:
     show(document, lambda: text, arguments, found.limits)
     if written:
         say(f"config: {arguments.output}; next: scaling run {arguments.output}")
+
+
+def _choose_of_offer(arguments: Arguments) -> None:
+    """Runs of a table on offer, for predictions in any inputs."""
+    from analysis.decisions.further_runs.in_any_inputs import runs_to_buy
+    from analysis.text.next_runs import runs_to_buy_text
+
+    for flag in ("target_flops", "config"):
+        if getattr(arguments, flag) is not None:
+            name = flag.replace("_", "-")
+            raise ConfigError(f"--offer is for the points of --at; leave --{name} out")
+    if not arguments.at or arguments.budget is None:
+        raise ConfigError("--offer needs the points that matter and a budget: --at and --budget")
+    if isinstance(arguments.budget, Multiple):
+        raise ConfigError("--budget is in the unit of the offer's costs here; give a number")
+    written = arguments.law != "auto"
+    if written == bool(arguments.inputs):
+        raise ConfigError("--offer needs laws: --inputs to find them in, or one by --law")
+    if (arguments.output or "").endswith((".yaml", ".yml")):
+        raise ConfigError(f"-o {arguments.output}: what is chosen of an offer is written as .json")
+    records, progress = load(arguments), Progress()
+    found = runs_to_buy(
+        records,
+        arguments.inputs or (),
+        offer=points(arguments.offer),
+        at=points(arguments.at),
+        budget=arguments.budget,
+        law=law_asked(arguments, records) if written else None,
+        by=arguments.by,
+        seed=arguments.seed,
+        on_progress=progress.show,
+    )
+    progress.end()
+    arguments.notes = ()  # the result has its own
+    text = partial(runs_to_buy_text, found, alone=arguments.quiet)
+    answer(found.to_json(), text, arguments, found.limits)
 
 
 def config_in_store(source: str) -> "SweepConfig | None":

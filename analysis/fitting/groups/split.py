@@ -1,0 +1,56 @@
+"""Runs by the values of a column: the one way in which all answers by groups come by them."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scaling.arrays import IntArray
+from scaling.errors import FitError
+from scaling.limits import Limit, LimitCode
+from scaling.records import Records
+from scaling.tables.notes import printable
+from scaling.words import counted
+
+MOST_GROUPS = 60
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The runs that have a group, and which."""
+
+    by: str | None  # our name of the column; None where all runs are one group
+    labels: tuple[str, ...]  # sorted
+    records: Records  # without the runs whose group is blank
+    number: IntArray  # (runs,): place of each run's group in ``labels``
+
+    @property
+    def blank(self) -> tuple[Limit, ...]:
+        """That runs without a group took no part."""
+        gone = [run.row for run in self.records.dropped if run.reason == f"{self.by} is blank"]
+        text = f"left out: {self.by} is blank ({len(gone):,})"
+        return (Limit(LimitCode.LEFT_OUT, text),) if gone else ()
+
+    def of(self, place: int) -> Records:
+        """The runs of one group; no other run counts as left out."""
+        table = self.records.table[self.number == place]
+        return replace(self.records, table=table, dropped=())
+
+
+def split(records: Records, by: str) -> Groups:
+    """The groups that a column makes. Raises RecordError for a missing column, and FitError for one
+    that is blank, or has so many values that it names runs."""
+    column = records.name_of(by)
+    records.require(column)
+    kept = records.select(records.table[column].notna(), f"{column} is blank")
+    values = kept.table[column].astype(str)
+    labels = tuple(sorted(values.unique()))
+    where = f"{records.source}: --by {printable(by)}"
+    if not labels:
+        raise FitError(f"{where}: the column is blank in all runs")
+    if len(labels) > MOST_GROUPS:
+        raise FitError(
+            f"{where} has {counted(len(labels), 'value')}, and groups are {MOST_GROUPS} at most; "
+            "name a column that many runs share"
+        )
+    place = {label: number for number, label in enumerate(labels)}
+    return Groups(column, labels, kept, np.array([place[v] for v in values], dtype=np.int64))
