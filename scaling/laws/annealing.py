@@ -13,6 +13,15 @@ curves.
 import numpy as np
 
 from scaling.arrays import FloatArray
+from scaling.laws.reference import Reference
+
+REFERENCE = Reference(
+    "tissue2024annealing",
+    ("Howe Tissue", "Venus Wang", "Lu Wang"),
+    "Scaling Law with Learning Rate Annealing",
+    2024,
+    "2408.11029",
+)
 
 
 def annealing_areas(rates: FloatArray, memory: float = 0.999) -> tuple[FloatArray, FloatArray]:

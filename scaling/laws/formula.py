@@ -130,7 +130,7 @@ class Formula:
         """The inverse of `to_dict`."""
         source = document["reference"]
         if source is not None:
-            source = Reference(**{**source, "authors": tuple(source["authors"])})
+            source = Reference.from_dict(source)
         ends = {k: (_end(low, -1), _end(high, 1)) for k, (low, high) in document["bounds"].items()}
         return cls(**{**document, "bounds": ends, "reference": source})
 

@@ -1,6 +1,8 @@
 """Where a law comes from: one source, as a sentence for people and as BibTeX for papers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -12,6 +14,11 @@ class Reference:
     title: str
     year: int
     arxiv: str = ""
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Reference":
+        """The reference whose fields a JSON document holds."""
+        return cls(**{**document, "authors": tuple(document["authors"])})
 
     @property
     def citation(self) -> str:

@@ -13,6 +13,7 @@ from analysis.forecasting.answer.certificate import Certificate
 from analysis.intervals import Interval, interval_columns, intervals_from, outwards
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
+from scaling.laws.reference import Reference
 from scaling.limits import Limit, LimitCode, codes, first_of, limits_from
 from scaling.records import Records
 from scaling.tables.notes import notes_from
@@ -219,6 +220,8 @@ class Forecast(DrawnResult):
     flops_per_param_token: FlopsPerParamToken | None = None
     #: the runs that it was made from; None of a forecast that was read from a file
     records: Records | None = field(default=None, compare=False)
+    #: candidates that add something published to their law -> where that comes from
+    references: Mapping[str, Reference] = field(default_factory=dict)
 
     def to_frame(self) -> "DataFrame":
         """One row per target: where it is, median (blank where it is not supported), low_90 and
@@ -283,5 +286,7 @@ class Forecast(DrawnResult):
         noise = NewRunNoise(**document["noise"])
         if (flops := document.get("flops_per_param_token")) is not None:
             lists["flops_per_param_token"] = FlopsPerParamToken.from_dict(flops)
+        added = document.get("references", {})  # forecasts of earlier versions have none
+        lists["references"] = {name: Reference.from_dict(v) for name, v in added.items()}
         changed = {"targets": tuple(targets), "noise": noise, "pinned_floors": floors, **lists}
         return cls(**{**document, **changed})

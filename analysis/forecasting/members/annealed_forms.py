@@ -9,6 +9,7 @@ to. Their law is the one whose f is a power with a floor; S2 is taken off ln L h
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from analysis.forecasting.constants.priors import ANNEALING
 from analysis.forecasting.members.curve_forms import CurveForm
 from analysis.forecasting.members.form import Form, ValueAndJacobian
 from scaling.arrays import FloatArray
-from scaling.laws.annealing import annealing_areas
+from scaling.laws.annealing import REFERENCE, annealing_areas
+from scaling.laws.reference import Reference
 
 _STEPS = 4000  # of equal length, in which a schedule is summed
 _MEMORY = 0.05  # of the schedule, over which a fall of the rate takes effect
@@ -60,6 +62,7 @@ class LearningRates:
 class AnnealedForm(Form):
     """A law of one input along a schedule that is known."""
 
+    reference: ClassVar[Reference] = REFERENCE
     base: CurveForm
     rates: LearningRates
     centre: float = 0.0  # ln of the column

@@ -1,6 +1,7 @@
 """What every form of a law in a forecast can do, and the form that any law has of itself."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ from analysis.fitting.minimising.law_on_runs import general_model
 from analysis.fitting.minimising.models.any_law import AnyLaw
 from scaling.arrays import FloatArray
 from scaling.laws.base import Law
+from scaling.laws.reference import Reference
 
 ValueAndJacobian = tuple[FloatArray, FloatArray]
 
@@ -34,6 +36,8 @@ class Form:
 
     name: str
     parameters: tuple[str, ...]
+    #: where comes from what the form adds to its law; None: it adds nothing, or nothing published
+    reference: ClassVar[Reference | None] = None
 
     def evaluate(self, theta: FloatArray, x: FloatArray) -> ValueAndJacobian:
         """Relative log loss (batch, runs) of ``theta`` (batch, p) at ``x`` (runs, inputs), and

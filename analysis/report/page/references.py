@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from analysis.report.findings import Findings
-from scaling.laws.base import Law
 from scaling.laws.reference import Reference
 from scaling.laws.registry import LAWS
 
@@ -49,10 +48,12 @@ def references_for(findings: Findings) -> tuple[Cited, ...]:
     """The source of every law fitted or forecast with, then of the steps taken."""
     uses: dict[Reference, list[str]] = {}
     for fitted in findings.laws:
-        _use(uses, type(fitted.law), f"the law {fitted.law.name}")
+        _use(uses, type(fitted.law).reference, f"the law {fitted.law.name}")
     for candidate, law in (findings.forecast.laws if findings.forecast else {}).items():
         if law in LAWS:  # a written formula stands with its own source, or none
-            _use(uses, LAWS[law], f'"{candidate}" in the forecast')
+            _use(uses, LAWS[law].reference, f'"{candidate}" in the forecast')
+    for candidate, added in (findings.forecast.references if findings.forecast else {}).items():
+        _use(uses, added, f'what "{candidate}" adds to its law')
     cited = [Cited(reference, tuple(for_what)) for reference, for_what in uses.items()]
     if findings.laws:
         how = "Huber loss of log residuals, summed, with bootstrap intervals"
@@ -64,9 +65,9 @@ def references_for(findings: Findings) -> tuple[Cited, ...]:
     return tuple(cited)
 
 
-def _use(uses: dict[Reference, list[str]], law: type[Law], what: str) -> None:
-    if law.reference is None:
+def _use(uses: dict[Reference, list[str]], reference: Reference | None, what: str) -> None:
+    if reference is None:
         return
-    uses.setdefault(law.reference, [])
-    if what not in uses[law.reference]:
-        uses[law.reference].append(what)
+    uses.setdefault(reference, [])
+    if what not in uses[reference]:
+        uses[reference].append(what)

@@ -1,12 +1,17 @@
 """Facts about forecasts along the curve of one run."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.question.options import ForecastOptions
 from analysis.forecasting.question.targets import Targets
+from analysis.report import gather_findings
+from analysis.report.page.references import references_for
 from scaling.errors import ForecastError
 from scaling.limits import LimitCode, first_of
 from scaling.records import records_from_table
@@ -42,6 +47,20 @@ def with_rates(loss):
 
 def text(result, code):
     return next(limit.text for limit in result.limits if limit.code is code)
+
+
+def test_the_source_of_an_annealed_law_stands_on_the_page_beside_that_of_its_law():
+    known = told(with_rates(curve_of()))
+    assert Forecast.from_json(known.to_json()) == known
+    assert set(known.references) == set(known.laws)
+    records = records_from_table(pd.DataFrame({"step": STEPS, "loss": curve_of()}), source="curve")
+    bare = gather_findings(records, options=OPTIONS, bootstrap=0, with_backtest=False)
+    tissue = {"2408.11029"}
+    assert not tissue & {one.reference.arxiv for one in references_for(bare)}
+    cited = {one.reference.arxiv: one for one in references_for(replace(bare, forecast=known))}
+    assert (
+        tissue < set(cited) and 'what "power law with floor, annealed"' in cited["2408.11029"].line
+    )
 
 
 def test_a_known_decay_lowers_the_forecast_of_a_run_that_has_not_begun_it():
