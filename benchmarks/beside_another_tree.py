@@ -61,12 +61,18 @@ def main() -> None:
     """Measure, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("tree", type=Path, help="the other checkout")
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--steps", type=int, default=50, help="of each turn")
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=10,
+        help="of each turn: few, so that both sides meet the same machine",
+    )
+    parser.add_argument("--only", choices=MODELS, help="one of the models")
     parser.add_argument("-o", "--output", type=Path, default=Path("beside_another_tree.json"))
     arguments = parser.parse_args()
     rows = []
-    for name in MODELS:
+    for name in [arguments.only] if arguments.only else MODELS:
         rows.append(beside(name, arguments.tree, arguments.rounds, arguments.steps))
         print(told(rows[-1]), flush=True)
         arguments.output.write_text(json.dumps(rows, indent=1) + "\n")

@@ -42,6 +42,7 @@ LIMITS = {
     "kernels": 50,
     "memory": 45,
 }
+_LAST_WAIT = 2
 _SHARE = 0.85  # of its limit: later a stage begins nothing new
 _CPU_PATIENCE = 10  # times as long on a CPU, which somebody else may be using
 
@@ -137,12 +138,14 @@ def _run(name: str, arguments: argparse.Namespace) -> None:
     stage = Stage(name, arguments.output, arguments.device, arguments.tiny, start)
     command = [sys.executable, str(Path(__file__).resolve()), "--stage", name]
     command += ["-o", str(arguments.output), "--device", arguments.device]
+    process = subprocess.Popen(command + ["--tiny"] * arguments.tiny)
     try:
-        code: int | str = subprocess.run(
-            command + ["--tiny"] * arguments.tiny, timeout=stage.limit, check=False
-        ).returncode
+        code: int | str = process.wait(timeout=stage.limit)
     except subprocess.TimeoutExpired:
         code = "ended at its limit"
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_LAST_WAIT)  # a driver that hangs lets nobody be killed
     stage.row("stage", code=code, seconds=round(time.perf_counter() - start, 1))
 
 
@@ -160,9 +163,13 @@ def table(rows: list[dict[str, Any]]) -> str:
     """What was measured beside what was hoped for, as lines of text."""
     machine = next((row for row in rows if row["what"] == "machine"), {})
     lines = [f"{machine.get('name', 'no device')}, torch {machine.get('torch', '?')}", ""]
+    lines += _section("stages that did not end well", rows, _has_ended_badly, _stage_line)
     lines += _section("right?", rows, _is_check, _check_line)
     lines += _section("model FLOP utilisation", rows, lambda row: "mfu" in row, _speed_line)
     lines += _section("packs", rows, lambda row: row["what"] == "pack", _pack_line)
+    lines += _section("seams", rows, lambda row: "plain_ms" in row, _seam_line)
+    lines += _section("data", rows, lambda row: "in_turn_ms" in row, _data_line)
+    lines += _section("ceilings", rows, _is_ceiling, _ceiling_line)
     lines += _section("memory", rows, lambda row: "peak_bytes" in row, _memory_line)
     lines += _section("failed", rows, lambda row: "failed" in row, lambda row: row["failed"][:90])
     lines += _section("left out", rows, lambda row: "left_out" in row, lambda row: row["left_out"])
@@ -177,6 +184,34 @@ def _section(
 ) -> list[str]:
     found = [f"  {row['stage']:9} {row['what']:44} {said(row)}" for row in rows if belongs(row)]
     return [title, *found, ""] if found else []
+
+
+def _has_ended_badly(row: dict[str, Any]) -> bool:
+    return bool(row.get("code"))
+
+
+def _stage_line(row: dict[str, Any]) -> str:
+    return f"{row['code']} after {row['seconds']:.0f} s"
+
+
+def _is_ceiling(row: dict[str, Any]) -> bool:
+    return row["what"] in ("copy", "product") and "failed" not in row
+
+
+def _ceiling_line(row: dict[str, Any]) -> str:
+    if "bytes_per_second" in row:
+        return f"{row['bytes_per_second'] / 1e12:.2f} TB/s"
+    return f"{row['flops_per_second'] / 1e12:.0f} TFLOP/s"
+
+
+def _seam_line(row: dict[str, Any]) -> str:
+    gain = row["plain_ms"] / row["fused_ms"]
+    return f"{row['fused_ms']:.2f} ms as one kernel, {gain:.2f}x as fast as its twin"
+
+
+def _data_line(row: dict[str, Any]) -> str:
+    gain = row["in_turn_ms"] / row["in_blocks_ms"]
+    return f"{row['in_blocks_ms']:.1f} ms a chunk in blocks, {gain:.1f}x as fast as in turn"
 
 
 def _is_check(row: dict[str, Any]) -> bool:

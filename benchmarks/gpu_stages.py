@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.gpu_once import Stage
 from benchmarks.kernels_beside_twins import gaps
 from benchmarks.stepper import (
-    RECIPE,
     Stepper,
     deterministic_algorithms,
     kernels_on,
     shape_of,
+    step_of,
     step_seconds,
     stepper_of,
     timed,
@@ -30,12 +31,11 @@ from scaling.compute import peak_flops_per_second
 from scaling.shape import TransformerShape
 from sweeps.config.launch import LaunchConfig
 from sweeps.data.batch import Batch
-from sweeps.models.decoder.stack import Transformer
+from sweeps.data.sources.markov_chains import markov_chain
+from sweeps.data.sources.walks import Tables
 from sweeps.models.kernels.fused import ALL, PLAIN, Fused
 from sweeps.objectives.registry import CAUSAL
-from sweeps.planning.hyper_parameters.recipe import settings_for
 from sweeps.planning.packing import Pack
-from sweeps.training.adamw import PackedAdamW
 from sweeps.training.devices.device import device_name
 from sweeps.training.devices.kernel_choice import Sizes, works
 from sweeps.training.evaluation import sequences_at_once
@@ -53,7 +53,6 @@ LADDER_BATCHES = {
 }
 LARGE = ("350M", "1B")
 _TINY_SIZES = (32, 1, 64, 16, 16)
-_STEPS = 5000  # of the schedule, of which a few are taken
 
 
 def facts(stage: Stage) -> None:
@@ -155,21 +154,17 @@ def trained(
 ) -> tuple[Tensor, Step]:
     """(steps, replicas) Losses of our step on tokens that are the same on every device; in the step
     `spoil` the first replica is ruined."""
-    settings = settings_for(RECIPE, shape, _STEPS * sequences * shape.context)
-    settings = dataclasses.replace(settings, steps=_STEPS, warmup_steps=2)
-    model = Transformer(
-        shape, range(replicas), residual_scale=settings.residual_scale, compute_dtype=dtype
-    ).to(device)
-    model.fused = fused
-    if compiled:
-        model.compile_blocks()
-    step = Step(
-        model,
-        PackedAdamW(model.weights, model.groups, [settings] * replicas),
-        CAUSAL,
-        z_loss=settings.z_loss,
-        micro_sequences=micro or sequences,
-        graph=graph and device.type == "cuda",
+    model, step = step_of(
+        shape,
+        replicas,
+        sequences,
+        device,
+        dtype,
+        fused=fused,
+        compiled=compiled,
+        graph=graph,
+        micro_sequences=micro,
+        warmup_steps=2,
     )
     generator = torch.Generator().manual_seed(0)
     line = torch.randint(shape.vocab_size, (1, sequences, 33), generator=generator)  # learnable
@@ -227,6 +222,24 @@ def training(stage: Stage) -> None:
     if stage.on_gpu:
         left = torch.cuda.memory_allocated()
         stage.row("a finished pack leaves nothing", bytes=left, ok=left < 64e6)
+    _walks(stage)
+
+
+def _walks(stage: Stage) -> None:
+    """A chunk of a generated source for eight replicas, in both ways; numpy's tokens beside it."""
+    chain = markov_chain(symbols=16, order=1, concentration=0.5, seed=1)
+    device, seeds = torch.device(stage.device), range(8)
+    length, sequences = (33, 4) if stage.tiny else (513, 300)
+    tables = Tables(*(torch.from_numpy(table).to(device) for table in chain.tables))
+    numbers = torch.arange(sequences, device=device)
+    walk = functools.partial(chain.sequences_on, numbers, length, seeds, 0, tables)
+    what = "tokens of a generated source"
+    with stage.case(what):
+        both = [walk(in_blocks=ways) for ways in (True, False)]
+        by_numpy = torch.from_numpy(chain.sequences(np.arange(sequences), length, 7, 0))
+        stage.row(what, ok=torch.equal(*both) and torch.equal(both[0][7].cpu(), by_numpy))
+        ways = [_best(functools.partial(walk, in_blocks=way), 5) for way in (True, False)]
+        stage.row("chunk of 8 runs", in_blocks_ms=ways[0] * 1e3, in_turn_ms=ways[1] * 1e3)
 
 
 def _stop_at(stage: Stage, step: int) -> Listener:

@@ -8,6 +8,7 @@ Prints JSON: by name, the largest difference over the largest value.
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,8 +35,9 @@ Compute = Callable[..., Sequence[Tensor]]
 
 def gaps(device: torch.device) -> dict[str, float]:
     """By name, of results and gradients, the largest difference over the largest value; and 1 where
-    gradients that overwrite what they are made from would be given twice."""
-    found = {name: _gap(compute, inputs, device) for name, (compute, inputs) in _cases().items()}
+    gradients that overwrite what they are made from would be given twice, or what is no number
+    would be hidden."""
+    found = {name: _gap(compute, inputs, device) for name, (compute, inputs) in cases().items()}
     for name, options in {
         "model": {},
         "model, both sides": {"bidirectional": True},
@@ -43,8 +45,17 @@ def gaps(device: torch.device) -> dict[str, float]:
     }.items():
         found[name] = _gap_of_model(device, **options)
     for name in ("squared relu", "cross-entropy 7 of 7"):
-        found[f"{name}, asked twice"] = float(_answers_twice(*_cases()[name], device))
+        found[f"{name}, asked twice"] = float(_answers_twice(*cases()[name], device))
+    for name in ("norm 64", "heads of 8", "squared relu", "cross-entropy 7 of 7"):
+        found[f"{name}, of no number"] = float(_hides(*cases()[name], device))
     return found
+
+
+def _hides(compute: Compute, inputs: Sequence[Tensor], device: torch.device) -> bool:
+    """Whether results are numbers where an input is none: a run that diverges would not be seen."""
+    spoilt = [one.to(device, copy=True) for one in inputs]
+    spoilt[min(1, len(spoilt) - 1)][..., 0] = math.nan  # a matrix: the stream would go past it
+    return all(bool(one.isfinite().all()) for one in compute(ALL, *spoilt))
 
 
 def _answers_twice(compute: Compute, inputs: Sequence[Tensor], device: torch.device) -> bool:
@@ -60,39 +71,39 @@ def _answers_twice(compute: Compute, inputs: Sequence[Tensor], device: torch.dev
     return True
 
 
-def _cases() -> dict[str, tuple[Compute, list[Tensor]]]:
-    """What is computed, given which operations are fused, and from what."""
-    cases: dict[str, tuple[Compute, list[Tensor]]] = {}
+def cases() -> dict[str, tuple[Compute, list[Tensor]]]:
+    """What is computed, given which operations are fused, and from what, by name."""
+    found: dict[str, tuple[Compute, list[Tensor]]] = {}
     for width in (8, 48, 64, 5000):
-        cases[f"norm {width}"] = (lambda f, x: [rms_norm(x, f)], [_drawn(2, 9, width)])
+        found[f"norm {width}"] = (lambda f, x: [rms_norm(x, f)], [_drawn(2, 9, width)])
     low = _drawn(2, 9, 64).to(torch.bfloat16)
-    cases["norm bf16"] = (lambda f, x: [rms_norm(x, f)], [low])
+    found["norm bf16"] = (lambda f, x: [rms_norm(x, f)], [low])
     x, matrix = _drawn(2, 14, 32), _drawn(2, 32, 96, scale=0.3)
-    cases["norm and product"] = (lambda f, x, m: norm_project(x, m, f), [x, matrix])
+    found["norm and product"] = (lambda f, x, m: norm_project(x, m, f), [x, matrix])
     for size in (2, 8, 16):
-        cases[f"heads of {size}"] = (_heads(size), [x, matrix])
+        found[f"heads of {size}"] = (_heads(size), [x, matrix])
     for name, project, parts in (("queries", project_queries, 1), ("memory", project_memory, 2)):
         one = _drawn(2, 32, 32 * parts, scale=0.3)
-        cases[name] = (_part(project), [x, one])
+        found[name] = (_part(project), [x, one])
     inner, outer = _drawn(2, 32, 128, scale=0.3), _drawn(2, 128, 32, scale=0.3)
-    cases["squared relu"] = (
+    found["squared relu"] = (
         lambda f, x, i, o: [add_squared_relu_mlp(x, i, o, 0.3, f)],
         [x, inner, outer],
     )
     for symbols, used in ((7, 7), (256, 256), (5001, 5001), (64, 50)):
         logits = _drawn(2, 9, symbols, scale=3)
-        cases[f"cross-entropy {used} of {symbols}"] = (_losses(used), [logits])
-    return cases
+        found[f"cross-entropy {used} of {symbols}"] = (_losses(used), [logits])
+    return found
 
 
 def _heads(size: int) -> Compute:
     turns, heads = _angles(7, size), 32 // size
-    return lambda f, x, m: project_heads(x, m, turns.to(x.device), 2, heads, f)
+    return lambda f, x, m: project_heads(x, m, turns.to(x), 2, heads, f)
 
 
 def _part(project: Any) -> Compute:
     turns = _angles(7, 8)
-    return lambda f, x, m: project(x, m, turns.to(x.device), 2, 4, f)
+    return lambda f, x, m: project(x, m, turns.to(x), 2, 4, f)
 
 
 def _losses(used: int) -> Compute:

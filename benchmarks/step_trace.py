@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import os
 import sys
 from collections import Counter
@@ -30,14 +29,11 @@ from torch import Tensor  # noqa: E402
 from torch.multiprocessing.reductions import StorageWeakRef  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from benchmarks.stepper import RECIPE, shape_of  # noqa: E402
+from benchmarks.stepper import shape_of, step_of  # noqa: E402
 from scaling.shape import TransformerShape  # noqa: E402
 from sweeps.data.batch import Batch  # noqa: E402
 from sweeps.models.decoder.stack import Transformer  # noqa: E402
 from sweeps.models.kernels.fused import ALL, PLAIN, Fused  # noqa: E402
-from sweeps.objectives.registry import CAUSAL  # noqa: E402
-from sweeps.planning.hyper_parameters.recipe import settings_for  # noqa: E402
-from sweeps.training.adamw import PackedAdamW  # noqa: E402
 from sweeps.training.step import Step  # noqa: E402
 
 #: Operations that give a tensor without a kernel, beside those whose result is a view.
@@ -191,19 +187,15 @@ def step_on_meta(
     fused: Fused = ALL,
 ) -> tuple[Step, Batch, Transformer]:
     """A step that runs on meta tensors, and a batch for it."""
-    settings = settings_for(RECIPE, shape, 100 * sequences * shape.context)
-    settings = dataclasses.replace(settings, steps=100)
-    model = Transformer(
-        shape, range(replicas), residual_scale=settings.residual_scale, compute_dtype=dtype
-    ).to("meta")
-    model.fused = fused
-    optimizer = PackedAdamW(model.weights, model.groups, [settings] * replicas)
-    step = Step(
-        model,
-        optimizer,
-        CAUSAL,
-        z_loss=settings.z_loss,
-        micro_sequences=micro_sequences or sequences,
+    model, step = step_of(
+        shape,
+        replicas,
+        sequences,
+        torch.device("meta"),
+        dtype,
+        fused=fused,
+        micro_sequences=micro_sequences,
+        steps=100,
     )
     windows = torch.empty(replicas, sequences, shape.context + 1, dtype=torch.int64, device="meta")
     return step, Batch.of_windows(windows), model

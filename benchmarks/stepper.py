@@ -57,6 +57,41 @@ class Stepper:
             raise RuntimeError("the benchmark's loss is not finite: its speed means nothing")
 
 
+def step_of(
+    shape: TransformerShape,
+    replicas: int,
+    sequences: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    fused: Fused,
+    compiled: bool = False,
+    graph: bool = False,
+    micro_sequences: int | None = None,
+    steps: int = 5_000,
+    **constants: float,
+) -> tuple[Transformer, Step]:
+    """A stack at its start and the step that trains it; `constants` replace those of the recipe for
+    so many steps. Recorded as a `graph` on a CUDA device alone."""
+    settings = settings_for(RECIPE, shape, steps * sequences * shape.context)
+    settings = dataclasses.replace(settings, steps=steps, **constants)
+    model = Transformer(
+        shape, range(replicas), residual_scale=settings.residual_scale, compute_dtype=dtype
+    ).to(device)
+    model.fused = fused
+    if compiled:
+        model.compile_blocks()
+    step = Step(
+        model,
+        PackedAdamW(model.weights, model.groups, [settings] * replicas),
+        CAUSAL,
+        z_loss=settings.z_loss,
+        micro_sequences=micro_sequences or sequences,
+        graph=graph and device.type == "cuda",
+    )
+    return model, step
+
+
 def stepper_of(
     shape: TransformerShape,
     replicas: int,
@@ -74,26 +109,16 @@ def stepper_of(
         torch.cuda.reset_peak_memory_stats()
         add_up_exactly()
         dtype = dtype or torch.bfloat16
-    settings = settings_for(RECIPE, shape, 5_000 * sequences * shape.context)
-    settings = dataclasses.replace(settings, steps=5_000)
-    model = Transformer(
-        shape,
-        range(replicas),
-        residual_scale=settings.residual_scale,
-        compute_dtype=dtype or torch.float32,
-    ).to(device)
     there_are = kernels_on(device)
-    model.fused = fused or (Fused(loss=there_are.loss) if compiled else there_are)
-    if compiled:
-        model.compile_blocks()
-    optimizer = PackedAdamW(model.weights, model.groups, [settings] * replicas)
-    step = Step(
-        model,
-        optimizer,
-        CAUSAL,
-        z_loss=settings.z_loss,
-        micro_sequences=sequences,
-        graph=graph and device.type == "cuda",
+    model, step = step_of(
+        shape,
+        replicas,
+        sequences,
+        device,
+        dtype or torch.float32,
+        fused=fused or (Fused(loss=there_are.loss) if compiled else there_are),
+        compiled=compiled,
+        graph=graph,
     )
     generator = torch.Generator().manual_seed(0)
     batches = [

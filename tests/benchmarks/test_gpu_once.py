@@ -1,33 +1,67 @@
 """Facts about the one call on a GPU: all of it runs, each row is kept, no stage costs another."""
 
+import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from benchmarks import gpu_once
 from benchmarks.gpu_once import LIMITS, Stage, read_rows, table
 
 ROOT = Path(__file__).parents[2]
-ABSENT = (
-    *("mlflow", "lmfit", "jsonargparse", "pandas", "pyarrow", "scipy", "matplotlib", "seaborn"),
-    *("jinja2", "rich", "ray", "submitit", "tokenizers", "safetensors", "sqlalchemy"),
-)
+
+
+def needed(*names):
+    """The distributions that these require, and those that they require: what is installed with
+    them on a machine that has nothing else."""
+    found, asked = set(), [canonicalize_name(name) for name in names]
+    while asked:
+        name = asked.pop()
+        if name in found:
+            continue
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            asked += [
+                canonicalize_name(requirement.name)
+                for requirement in map(Requirement, metadata.requires(name) or ())
+                if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            ]
+            found.add(name)
+    return found
+
+
+def absent():
+    """Top-level names of all that is installed beside PyTorch and Lightning (and Triton, which
+    comes with a PyTorch for GPUs)."""
+    there = needed("torch", "pytorch-lightning") | {"triton"}
+    owners = {canonicalize_name(one.name) for one in metadata.distributions()} - there
+    names = {owner.replace("-", "_") for owner in owners}  # some tell no more than that
+    for name, makers in metadata.packages_distributions().items():
+        if {canonicalize_name(maker) for maker in makers} <= owners and name.isidentifier():
+            names.add(name)
+    return sorted(names - {"scaling", "sweeps", "analysis", "benchmarks", "scaling_forecast"})
+
 
 #: Run by every Python process that finds it: nothing says any more that those are installed.
-HIDING = f"""
+HIDING = """
 import sys, importlib.metadata as metadata, importlib.util as util
-for name in {ABSENT}:
+absent = {absent}
+for name in absent:
     sys.modules[name] = None
 distribution, find = metadata.distribution, util.find_spec
 def present(name):
-    if name in {ABSENT}:
+    if name in absent:
         raise metadata.PackageNotFoundError(name)
     return distribution(name)
 metadata.distribution = present
-util.find_spec = lambda name, *rest: None if name in {ABSENT} else find(name, *rest)
+util.find_spec = lambda name, *rest: None if name in absent else find(name, *rest)
 """
 
 
@@ -65,6 +99,35 @@ def test_what_there_is_no_time_for_is_said(tmp_path):
     assert read_rows(tmp_path)[0]["left_out"] == "no time is left in this stage"
 
 
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [("exec sleep 600", "ended at its limit"), ("kill -9 $$", -9), ("exit 3", 3)],
+    ids=["hangs", "is killed", "fails"],
+)
+def test_a_stage_that_ends_badly_costs_no_other_its_rows(tmp_path, monkeypatch, program, code):
+    Stage("facts", tmp_path, "cuda", False, 0.0).row("product", flops_per_second=7e14)
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{program}\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(gpu_once.sys, "executable", str(python))
+    monkeypatch.setattr(gpu_once, "LIMITS", LIMITS | {"parity": 0.5})
+    asked = argparse.Namespace(output=tmp_path, device="cuda", tiny=False)
+    gpu_once._run("parity", asked)
+    known, ended = read_rows(tmp_path)
+    assert known["what"] == "product"
+    assert (ended["stage"], ended["code"]) == ("parity", code)
+    shown = table([known, ended])
+    assert "stages that did not end well" in shown
+    assert f"{code} after" in shown
+    assert "700 TFLOP/s" in shown
+
+
+def test_what_has_to_be_installed_is_what_pytorch_and_lightning_require():
+    hidden, there = set(absent()), needed("torch", "pytorch-lightning")
+    assert {"mlflow", "scipy", "pandas", "matplotlib", "rich"} <= hidden
+    assert {"torch", "pytorch-lightning", "torchmetrics", "numpy", "pyyaml"} <= there
+
+
 def test_the_table_holds_measurements_beside_their_goals():
     rows = [
         {"stage": "facts", "what": "machine", "name": "NVIDIA H200", "torch": "2.13"},
@@ -82,6 +145,10 @@ def test_the_table_holds_measurements_beside_their_goals():
             "goal_graphed": 3,
             "goal_ungraphed": 5,
         },
+        {"stage": "kernels", "what": "seam norm", "fused_ms": 0.5, "plain_ms": 1.0},
+        {"stage": "training", "what": "chunk", "in_blocks_ms": 0.5, "in_turn_ms": 8.0},
+        {"stage": "facts", "what": "copy", "bytes_per_second": 4.3e12},
+        {"stage": "speed", "what": "stage", "code": 0, "seconds": 9.0},
     ]
     text = table(rows)
     assert text.startswith("NVIDIA H200, torch 2.13\n")
@@ -91,15 +158,19 @@ def test_the_table_holds_measurements_beside_their_goals():
         "13.1% (goal 12%)  5.00 ms a step",
         "8 of 0.1M: 3.2x a recorded single run (goal 3), 9.0x one that is not (goal 5)",
         "OutOfMemoryError: none",
+        "0.50 ms as one kernel, 2.00x as fast as its twin",
+        "0.5 ms a chunk in blocks, 16.0x as fast as in turn",
+        "4.30 TB/s",
     ):
         assert line in text
+    assert "did not end well" not in text
 
 
 @pytest.mark.slow  # eight processes that import all of it
 def test_all_stages_run_on_a_cpu_with_torch_and_lightning_alone(tmp_path):
     hidden = tmp_path / "hidden"
     hidden.mkdir()
-    (hidden / "sitecustomize.py").write_text(HIDING)
+    (hidden / "sitecustomize.py").write_text(HIDING.format(absent=absent()))
     done = subprocess.run(
         [sys.executable, "benchmarks/gpu_once.py", "--device", "cpu", "--tiny", "-o", tmp_path],
         cwd=ROOT,

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.step_trace import listening, shares, step_on_meta, trace_step
 from benchmarks.stepper import shape_of
-from sweeps.models.kernels.fused import ALL, PLAIN
+from sweeps.models.kernels.fused import ALL, PLAIN, Fused
 from sweeps.objectives.registry import CAUSAL
 from sweeps.training.evaluation import sequences_at_once
 
@@ -21,6 +21,22 @@ def test_a_layer_and_a_logit_ask_for_no_more_than_they_did(fused):
     assert found.launches_per_layer <= launches
     assert found.bytes_per_layer_and_token <= moved
     assert found.bytes_per_logit <= of_logit
+
+
+def test_the_bars_of_fused_kernels_are_within_the_goals_and_too_low_for_plain_operations():
+    launches, moved, of_logit = BARS[ALL]
+    assert (launches <= 26, moved <= 280, of_logit <= 16) == (True, True, True)
+    without = shares(PLAIN)
+    assert without.launches_per_layer > launches
+    assert without.bytes_per_layer_and_token > moved
+    assert without.bytes_per_logit > of_logit
+    for name in Fused._fields:  # each seam alone: without it a bar is missed
+        found = shares(ALL._replace(**{name: False}))
+        assert (
+            found.launches_per_layer > launches
+            or found.bytes_per_layer_and_token > moved
+            or found.bytes_per_logit > of_logit
+        ), name
 
 
 @pytest.mark.parametrize("fused", [ALL, PLAIN])

@@ -146,10 +146,17 @@ def _heads_back(
 
 
 @triton.jit
+def _positive(hidden, place, inside):
+    # No maximum: of 0 and what is no number that is 0, and a run that diverges would be hidden.
+    value = tl.load(hidden + place, mask=inside, other=0.0).to(tl.float32)
+    return tl.where(value < 0.0, 0.0, value)
+
+
+@triton.jit
 def _square(hidden, found, entries, BLOCK: tl.constexpr):
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = place < entries
-    positive = tl.maximum(tl.load(hidden + place, mask=inside, other=0.0).to(tl.float32), 0.0)
+    positive = _positive(hidden, place, inside)
     tl.store(found + place, (positive * positive).to(found.dtype.element_ty), mask=inside)
 
 
@@ -157,7 +164,7 @@ def _square(hidden, found, entries, BLOCK: tl.constexpr):
 def _square_back(slope, hidden, entries, BLOCK: tl.constexpr):
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = place < entries
-    positive = tl.maximum(tl.load(hidden + place, mask=inside, other=0.0).to(tl.float32), 0.0)
+    positive = _positive(hidden, place, inside)
     given = tl.load(slope + place, mask=inside, other=0.0).to(tl.float32)
     tl.store(slope + place, (given * positive).to(slope.dtype.element_ty), mask=inside)
     tl.store(hidden + place, (positive * positive).to(hidden.dtype.element_ty), mask=inside)
