@@ -1,68 +1,18 @@
 """Facts about the one call on a GPU: all of it runs, each row is kept, no stage costs another."""
 
 import argparse
-import contextlib
 import json
-import os
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from benchmarks import gpu_once
 from benchmarks.gpu_once import LIMITS, Stage, read_rows, table
+from tests.benchmarks.bare_machine import absent, bare_machine, needed
 
 ROOT = Path(__file__).parents[2]
-
-
-def needed(*names):
-    """The distributions that these require, and those that they require: what is installed with
-    them on a machine that has nothing else."""
-    found, asked = set(), [canonicalize_name(name) for name in names]
-    while asked:
-        name = asked.pop()
-        if name in found:
-            continue
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            asked += [
-                canonicalize_name(requirement.name)
-                for requirement in map(Requirement, metadata.requires(name) or ())
-                if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-            ]
-            found.add(name)
-    return found
-
-
-def absent():
-    """Top-level names of all that is installed beside PyTorch and Lightning (and Triton, which
-    comes with a PyTorch for GPUs)."""
-    there = needed("torch", "pytorch-lightning") | {"triton"}
-    owners = {canonicalize_name(one.name) for one in metadata.distributions()} - there
-    names = {owner.replace("-", "_") for owner in owners}  # some tell no more than that
-    for name, makers in metadata.packages_distributions().items():
-        if {canonicalize_name(maker) for maker in makers} <= owners and name.isidentifier():
-            names.add(name)
-    return sorted(names - {"scaling", "sweeps", "analysis", "benchmarks", "scaling_forecast"})
-
-
-#: Run by every Python process that finds it: nothing says any more that those are installed.
-HIDING = """
-import sys, importlib.metadata as metadata, importlib.util as util
-absent = {absent}
-for name in absent:
-    sys.modules[name] = None
-distribution, find = metadata.distribution, util.find_spec
-def present(name):
-    if name in absent:
-        raise metadata.PackageNotFoundError(name)
-    return distribution(name)
-metadata.distribution = present
-util.find_spec = lambda name, *rest: None if name in absent else find(name, *rest)
-"""
 
 
 @pytest.fixture
@@ -168,13 +118,10 @@ def test_the_table_holds_measurements_beside_their_goals():
 
 @pytest.mark.slow  # eight processes that import all of it
 def test_all_stages_run_on_a_cpu_with_torch_and_lightning_alone(tmp_path):
-    hidden = tmp_path / "hidden"
-    hidden.mkdir()
-    (hidden / "sitecustomize.py").write_text(HIDING.format(absent=absent()))
     done = subprocess.run(
         [sys.executable, "benchmarks/gpu_once.py", "--device", "cpu", "--tiny", "-o", tmp_path],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(hidden)},
+        env=bare_machine(tmp_path),
         capture_output=True,
         text=True,
         check=False,

@@ -217,7 +217,7 @@ def _losses_back(
 
 
 def rms_norm(x: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
-    """See `fused`."""
+    """x over the root of the mean square of its last dimension, and the factor, in float32."""
     x = x.contiguous()
     width = x.shape[-1]
     rows, y = x.numel() // width, torch.empty_like(x)
@@ -228,7 +228,7 @@ def rms_norm(x: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
 
 
 def rms_norm_backward(of_y: Tensor, y: Tensor, scale: Tensor, of_stream: Tensor | None) -> Tensor:
-    """See `fused`."""
+    """The gradient of x from that of y; with what came past the norm (`of_stream`) added."""
     of_y, width, found = of_y.contiguous(), y.shape[-1], torch.empty_like(y)
     stream = of_y if of_stream is None else of_stream.contiguous()
     rows = y.numel() // width
@@ -240,7 +240,8 @@ def rms_norm_backward(of_y: Tensor, y: Tensor, scale: Tensor, of_stream: Tensor 
 
 
 def turn_heads_(heads: Tensor, turns: Tensor, turned: int, epsilon: float) -> Tensor:
-    """See `fused`."""
+    """Normalise the first `turned` parts of heads (sequences, length, parts, heads, size) and turn
+    them by their places' angles, in place; the norms' factors, in float32."""
     sequences, length, parts, count, size = heads.shape
     rows = sequences * length * turned * count
     scale = heads.new_empty((sequences, length, turned, count, 1), dtype=torch.float32)
@@ -255,7 +256,8 @@ def turn_heads_(heads: Tensor, turns: Tensor, turned: int, epsilon: float) -> Te
 def turn_heads_backward(
     of_parts: list[Tensor], heads: Tensor, scale: Tensor, turns: Tensor, turned: int
 ) -> Tensor:
-    """See `fused`."""
+    """The gradient of heads before that, from those of the parts, (sequences, heads, length, size)
+    each."""
     sequences, length, parts, count, size = heads.shape
     rows, found = sequences * length * count, torch.empty_like(heads)
     dense = [part if part.stride(3) == 1 else part.contiguous() for part in of_parts]
@@ -271,20 +273,21 @@ def turn_heads_backward(
 
 
 def squared_relu(hidden: Tensor) -> Tensor:
-    """See `fused`."""
+    """relu(hidden)^2."""
     found = torch.empty_like(hidden)
     _square[(triton.cdiv(hidden.numel(), _FLAT),)](hidden, found, hidden.numel(), BLOCK=_FLAT)
     return found
 
 
 def squared_relu_backward_(slope: Tensor, hidden: Tensor) -> None:
-    """See `fused`."""
+    """Half the gradient of hidden in place of `slope`, that of its squared ReLU; and relu(hidden)^2
+    in place of hidden."""
     grid = (triton.cdiv(hidden.numel(), _FLAT),)
     _square_back[grid](slope, hidden, hidden.numel(), BLOCK=_FLAT)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """See `fused`."""
+    """Of each row of logits: the loss of its target in nats, and the log-partition; in float32."""
     loss = torch.empty(targets.shape, dtype=torch.float32, device=logits.device)
     partition = torch.empty_like(loss)
     rows, symbols = targets.numel(), logits.shape[-1]
@@ -298,7 +301,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 def cross_entropy_backward_(
     logits: Tensor, targets: Tensor, partition: Tensor, of_loss: Tensor, of_partition: Tensor
 ) -> None:
-    """See `fused`."""
+    """The gradient of the logits in their place, from those of losses and log-partitions."""
     rows, symbols = targets.numel(), logits.shape[-1]
     grid, sizes = _by_blocks(rows, symbols)
     _losses_back[grid](
