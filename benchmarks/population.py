@@ -1,14 +1,15 @@
 """How good are the forecasts of other people's ladders? Every published study, by distance.
 
     python -m benchmarks.population [--published FOLDER] [--only METHOD ...] [--most N] [-o FILE]
-    python -m benchmarks.population --learn
+    python -m benchmarks.population --learn | --learn-priors
 
 From each ladder its most expensive runs are hidden, and with them all runs within a distance below
 them: one budget, half a decade, one decade, and as far as runs enough are left to fit. Ladders
 count equally within a study, studies equally within a distance, and distances equally: errors are
 shared within a study, so that a study of ten ladders is no ten facts. Baselines are those of
 `forecast_skill`. Rows are written as they come, and a run that was stopped goes on. `--learn`
-learns from these splits what ladders have in common (`benchmarks.population_learning`).
+learns from these splits what ladders have in common (`benchmarks.population_learning`), and
+`--learn-priors` asks what priors of the laws would (`benchmarks.prior_learning`).
 """
 
 import argparse
@@ -32,6 +33,7 @@ from benchmarks.forecast_skill import (
     score,
 )
 from benchmarks.population_learning import learn_all
+from benchmarks.prior_learning import learn_priors
 from scaling.arrays import FloatArray
 from scaling.errors import ScalingError
 from scaling.records import records_from_table
@@ -211,19 +213,20 @@ def main() -> None:
     parser.add_argument("--published", type=Path, default=Path(default))
     parser.add_argument("--only", nargs="+", metavar="METHOD", choices=METHODS, default=METHODS)
     parser.add_argument("--learn", action="store_true", help="write the constants of forecasts")
+    parser.add_argument("--learn-priors", action="store_true", help="print priors of the laws")
     parser.add_argument("--most", type=int, help="splits to score before it stops")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/population.json"))
     arguments = parser.parse_args()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     if not arguments.published.is_dir():
         parser.error(f"{arguments.published}: no such folder; set SCALING_PUBLISHED_DATA")
-    if arguments.learn:
+    if arguments.learn or arguments.learn_priors:
         found = (
             (ladder.study, distance, split)
             for ladder in ladders(arguments.published)
             for distance, split in splits(ladder)
         )
-        print_summary(learn_all(found))
+        print_summary((learn_priors if arguments.learn_priors else learn_all)(found))
         return
     rows: list[dict[str, object]] = []
     if arguments.output.exists():

@@ -14,9 +14,10 @@ Then every study is forecast with constants learned from the others alone: that 
 believe. The file `analysis/forecasting/constants/population.py` gets the constants of all studies.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from scipy.stats import t as student
 from analysis.evaluation.scores import interval_score
 from analysis.forecasting.constants import population
 from analysis.forecasting.constants.calibration import SURFACE, Calibration
+from analysis.forecasting.members.candidates import Candidate
 from analysis.forecasting.question.options import DEFAULT
 from analysis.forecasting.question.setup import pose
 from analysis.forecasting.weighing.ensemble import NEAREST, Said, noise_factor, said, spread_of
@@ -36,6 +38,7 @@ from analysis.forecasting.weighing.rolling_origin import (
     OriginErrors,
     likeness,
     scale_squared,
+    squared_ratio,
     weigh,
 )
 from benchmarks.forecast_skill import LEVELS, Answer, Split, score, simulated_splits
@@ -98,6 +101,21 @@ class Constants:
         )
 
 
+class Scored(Protocol):
+    """What the search reads of a split."""
+
+    @property
+    def study(self) -> str:
+        """Whose it is."""
+
+    @property
+    def distance(self) -> str:
+        """How far beyond the runs."""
+
+    def scores(self, calibration: Calibration) -> tuple[float, float]:
+        """Mean interval score of 90% and mean ranked probability score, in log loss."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """One split with its laws fitted and backtested: all that does not depend on `Constants`."""
@@ -113,23 +131,22 @@ class Case:
     noise: FloatArray  # (hidden,) standard deviation of a new run
     alike: tuple[FloatArray, ...]  # of each origin (hidden, runs that it hid)
 
-    def scores(self, calibration: Calibration) -> tuple[float, float]:
-        """Mean interval score of 90% and mean ranked probability score, in log loss.
+    @property
+    def stated(self) -> "Stated":
+        """What its scores are made of."""
+        return Stated(
+            measured=self.measured,
+            said=self.said,
+            noise=self.noise,
+            alike=self.alike,
+            origins=tuple(
+                (one.said, one.noise, one.hidden.log_loss) for one in self.forecaster.backtests
+            ),
+        )
 
-        The centre's t distribution and the noise of a new run are taken for one t distribution.
-        """
-        evidence, ratios = np.zeros(len(self.measured)), np.zeros(len(self.measured))
-        for origin, alike in zip(self.forecaster.backtests, self.alike, strict=True):
-            worth, share = alike.max(axis=1), alike / alike.sum(axis=1, keepdims=True)
-            ratio = share @ origin.squared_ratio(calibration)
-            evidence, ratios = evidence + worth, ratios + worth * np.minimum(ratio, MOST_RATIO)
-        scale = scale_squared(ratios, evidence, calibration)
-        spread = spread_of(self.said, calibration)
-        sd = np.sqrt(scale * spread.variance + np.maximum(1.0, scale) * self.noise**2)
-        half = sd * student.isf(0.05, calibration.tail)
-        low, high = spread.centre - half, spread.centre + half
-        ranked = sd * crps_of_t((self.measured - spread.centre) / sd, calibration.tail)
-        return float(np.mean(interval_score(low, high, self.measured, 0.9))), float(ranked.mean())
+    def scores(self, calibration: Calibration) -> tuple[float, float]:
+        """Mean interval score of 90% and mean ranked probability score, in log loss."""
+        return scores_of(self.stated, calibration)
 
     def row(self, calibration: Calibration) -> dict[str, object]:
         """What a forecast with these constants is worth, from its draws."""
@@ -137,6 +154,37 @@ class Case:
         answer = answer_of(forecaster, self.log_inputs, self.log_compute)
         names = {"study": self.study, "distance": self.distance, "split": self.split.name}
         return names | score(self.split, answer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stated:
+    """What the laws said of some targets and of the runs that origins hid."""
+
+    measured: FloatArray  # (hidden,) log loss
+    said: Said
+    noise: FloatArray  # (hidden,) standard deviation of a new run
+    alike: tuple[FloatArray, ...]  # of each origin (hidden, runs that it hid)
+    origins: tuple[tuple[Said, FloatArray, FloatArray], ...]  # said, noise and measured of each
+
+
+def scores_of(stated: Stated, calibration: Calibration) -> tuple[float, float]:
+    """Mean interval score of 90% and mean ranked probability score, in log loss.
+
+    The centre's t distribution and the noise of a new run are taken for one t distribution.
+    """
+    measured = stated.measured
+    evidence, ratios = np.zeros(len(measured)), np.zeros(len(measured))
+    for (of, noise, loss), alike in zip(stated.origins, stated.alike, strict=True):
+        worth, share = alike.max(axis=1), alike / alike.sum(axis=1, keepdims=True)
+        ratio = share @ squared_ratio(spread_of(of, calibration), noise, loss)
+        evidence, ratios = evidence + worth, ratios + worth * np.minimum(ratio, MOST_RATIO)
+    scale = scale_squared(ratios, evidence, calibration)
+    spread = spread_of(stated.said, calibration)
+    sd = np.sqrt(scale * spread.variance + np.maximum(1.0, scale) * stated.noise**2)
+    half = sd * student.isf(0.05, calibration.tail)
+    low, high = spread.centre - half, spread.centre + half
+    ranked = sd * crps_of_t((measured - spread.centre) / sd, calibration.tail)
+    return float(np.mean(interval_score(low, high, measured, 0.9))), float(ranked.mean())
 
 
 def crps_of_t(z: FloatArray, freedom: float) -> FloatArray:
@@ -171,9 +219,16 @@ def answer_of(forecaster: Forecaster, log_inputs: FloatArray, log_compute: Float
     )
 
 
-def case_of(study: str, distance: str, split: Split) -> Case:
-    """The split fitted and backtested."""
+def case_of(
+    study: str,
+    distance: str,
+    split: Split,
+    *,
+    under: Callable[[Candidate], Candidate] = lambda candidate: candidate,
+) -> Case:
+    """The split fitted and backtested; ``under`` may give the laws other priors."""
     posed = pose(split.seen, split.inputs, DEFAULT)
+    posed = replace(posed, candidates=tuple(map(under, posed.candidates)))
     forecaster = prepare(posed, DEFAULT)
     ensemble, ladder = forecaster.ensemble, forecaster.ladder
     log_inputs = np.log(split.hidden[list(split.inputs)].to_numpy(float))
@@ -206,7 +261,7 @@ def simulated_cases(each: int = SIMULATED_LADDERS, seed: int = SIMULATED_SEED) -
 
 
 def objective(
-    constants: Constants, cases: Sequence[Case], weights: Mapping[str, float] | None = None
+    constants: Constants, cases: Sequence[Scored], weights: Mapping[str, float] | None = None
 ) -> float:
     """The mean over distances of the logs of both scores, studies equal within a distance;
     ``weights`` of distances (1 where it has none)."""
@@ -219,7 +274,7 @@ def objective(
     return float(np.sum(counts * logs))
 
 
-def learn(cases: Iterable[Case], without: str | None = None) -> Constants:
+def learn(cases: Iterable[Scored], without: str | None = None) -> Constants:
     """The constants that forecast these cases best, none of the study ``without`` among them."""
     kept = [case for case in cases if case.study != without]
     published = len({case.distance for case in kept} - {SIMULATED})

@@ -65,9 +65,14 @@ class OriginErrors:
 
     def squared_ratio(self, calibration: Calibration) -> FloatArray:
         """Squared error of the ensemble's centre over the variance it stated (hidden,)."""
-        spread = spread_of(self.said, calibration)
-        stated = spread.variance + self.noise**2
-        return np.asarray((spread.centre - self.hidden.log_loss) ** 2 / stated)
+        return squared_ratio(spread_of(self.said, calibration), self.noise, self.hidden.log_loss)
+
+
+def squared_ratio(spread: Spread, noise: FloatArray, log_loss: FloatArray) -> FloatArray:
+    """Squared error of a centre over the variance that was stated, with that of a new run
+    (hidden,)."""
+    stated = spread.variance + noise**2
+    return np.asarray((spread.centre - log_loss) ** 2 / stated)
 
 
 def origin_errors(
