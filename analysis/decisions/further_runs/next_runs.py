@@ -31,7 +31,7 @@ from analysis.forecasting.weighing.forecaster import Forecaster, LogForecast, lo
 from analysis.forecasting.weighing.optimum import best_log_params
 from analysis.intervals import LEVEL, interval_at
 from scaling.answerable import BACKTESTS, UNTESTED_REACH, curve_cuts, decades_outside, surface_cuts
-from scaling.arrays import DECADE, FloatArray
+from scaling.arrays import DECADE, SAME_NUMBER, FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode, limits_from
 from scaling.records import Records
@@ -165,7 +165,7 @@ def next_runs(
     if offer is None:
         offer = offer_of_table(forecaster, float(inputs[0, 0]), target_flops, budget)
     choices = as_choices(offer, ladder)
-    if (cheapest := float(choices.price.min())) > budget:
+    if (cheapest := float(choices.price.min())) > budget * (1 + SAME_NUMBER):
         raise ForecastError(
             f"{budget:.3g} FLOP buy no run: the cheapest on offer takes {cheapest:.3g}; raise the "
             "budget"

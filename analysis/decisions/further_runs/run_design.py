@@ -349,6 +349,7 @@ def choose(question: Design, budget: float, *, least: float = LEAST_GAIN) -> tup
     until nothing narrows the width by ``least`` of what it was; then each run is exchanged for a
     better one. The best of all of these. Deterministic.
     """
+    budget *= 1 + SAME_NUMBER  # what takes all of it is affordable, however it is rounded
     empty = question.begin()
     affordable = question.choices.price <= budget
     if not affordable.any():

@@ -172,8 +172,13 @@ def _fit(ladder: Ladder, candidate: Candidate) -> MemberFit:
 
 
 def _slope(ladder: Ladder, first: MemberFit) -> float:
-    """Mean predicted fall in log loss over one more decade, at the sixth of runs furthest up."""
-    here = ladder.log_inputs[ladder.top(6)]
+    """Mean predicted fall in log loss over one more decade, at the sixth of runs furthest up.
+
+    Of those less than a decade below the largest: further down losses fall faster, and a few small
+    runs beside a large one would say that of the large one too.
+    """
+    near = ladder.log_compute > ladder.log_compute.max() - DECADE
+    here = ladder.log_inputs[ladder.top(6) & near]
     further = here + DECADE / len(ladder.inputs)
     return float(np.mean(first.log_loss(here) - first.log_loss(further)))
 
