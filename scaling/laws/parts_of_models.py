@@ -211,7 +211,7 @@ class SparseWeights(Law):
     def example_runs(cls) -> dict[str, FloatArray]:
         """Sizes and tokens, dense to seven weights of eight at zero."""
         return runs_at_all(
-            params=np.geomspace(1e6, 1e8, 5),
+            params=np.geomspace(1e6, 1e8, 6),
             tokens=np.geomspace(1e10, 3e11, 5),
             density=[1.0, 0.5, 0.25, 0.125],
         )
