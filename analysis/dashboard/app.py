@@ -12,6 +12,8 @@ from analysis.dashboard.page import (
     shared_fields,
 )
 from analysis.dashboard.pages.home import NO_RUNS
+from analysis.dashboard.parts import downloads
+from analysis.dashboard.parts.report import report
 from analysis.dashboard.registry import PAGES, Row
 from analysis.dashboard.state import State, address, choice_field, choose, read_state
 from analysis.dashboard.words import STYLE, plain
@@ -109,6 +111,8 @@ def _sidebar(page: Page) -> None:
                 **page.bind("formula"),
             )
         st.select_slider("Intervals hold", LEVELS, format_func=_percent, **page.bind("level"))
+        if page.source and page.name != "forecast":  # which has one with what is asked there
+            downloads.offer("report", report=report(page))
         if st.button("Forget what is chosen", type="tertiary"):
             page_name = page.state["page"]
             st.query_params.clear()

@@ -15,12 +15,12 @@ STYLE = """<style>
 .scaling-table table { border-collapse: collapse; font-size: .9rem; }
 .scaling-table th, .scaling-table td { text-align: left; vertical-align: top; white-space: nowrap;
   padding: .3rem 1rem .3rem 0; border-bottom: 1px solid rgba(128, 128, 128, .3); }
-.scaling-table td.wide { white-space: normal; min-width: 16rem; }
+.scaling-table td.wide { white-space: normal; min-width: 10rem; overflow-wrap: anywhere; }
 .scaling-table thead th { border-bottom: 2px solid rgba(128, 128, 128, .7); }
 .scaling-table tr.marked td { background: rgba(255, 200, 60, .22); }
-[data-testid="stMainBlockContainer"] { padding-top: 3.4rem; padding-bottom: 3rem; }
+[data-testid="stMainBlockContainer"] { padding: 3.4rem 2.5rem 3rem; }
 @media (max-width: 640px) {
-  [data-testid="stMainBlockContainer"] { padding-top: 4.4rem; }
+  [data-testid="stMainBlockContainer"] { padding: 4.4rem 1rem 3rem; }
   .scaling-cards thead { display: none; }
   .scaling-cards tr { display: block; border-bottom: 2px solid rgba(128, 128, 128, .5);
     padding: .4rem 0; }
@@ -35,7 +35,7 @@ STYLE = """<style>
 h1 { font-size: 1.9rem !important; overflow-wrap: anywhere; }
 h3 { font-size: 1.3rem !important; }
 </style>"""
-_LONG = 48  # characters of a cell that may be broken into lines
+_LONG = 32  # characters of a cell that may be broken into lines
 
 
 def plain(text: str) -> str:

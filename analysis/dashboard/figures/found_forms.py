@@ -16,10 +16,11 @@ def forms_figure(found: Discovery) -> go.Figure:
     scale = 100.0 if as_percent else 1.0
     title = "Error where runs were hidden " + ("(%)" if as_percent else "(standard deviations)")
     rows = len(found.forms)
-    drawn = charts.figure(x=title, y="Form", y_log=False, height=180 + 34 * rows)
+    height = 180 + 34 * rows
+    drawn = charts.figure(x=title, y="Form", x_log=False, y_log=False, height=height)
     names = [str(number) for number in range(1, rows + 1)]
     drawn.update_yaxes(type="category", autorange="reversed")
-    drawn.update_xaxes(dtick=None, exponentformat="none", nticks=8)
+    drawn.update_xaxes(rangemode="tozero", exponentformat="none")
     told = [charts.named(form.formula) for form in found.forms]
     hover = "%{text}<br>%{x:.3g}<extra></extra>"
     drawn.add_trace(

@@ -13,6 +13,7 @@ from analysis.dashboard.figures.on_paper import draw_on
 from analysis.dashboard.figures.sizes import sizes_figure
 from analysis.dashboard.page import Page
 from analysis.dashboard.parts import downloads
+from analysis.dashboard.parts.answers import SEE_SWEEP
 from analysis.dashboard.parts.budget import FIELDS as BUDGET
 from analysis.dashboard.parts.budget import asked_budget
 from analysis.dashboard.parts.devices import FIELDS as DEVICES
@@ -60,6 +61,7 @@ def draw(page: Page) -> None:
     if reach is None:
         if alone is not None:
             downloads.offer("runs", draw=partial(draw_on, alone))
+        st.caption(SEE_SWEEP)
         return
     surface = _surface(page)
     means = hardware(page)

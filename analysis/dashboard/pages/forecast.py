@@ -14,6 +14,7 @@ from analysis.dashboard.figures.on_paper import draw_on
 from analysis.dashboard.page import Page
 from analysis.dashboard.pages import forecast_evidence
 from analysis.dashboard.parts import changes, downloads
+from analysis.dashboard.parts.answers import SEE_SWEEP
 from analysis.dashboard.parts.budget import (
     FIELDS as BUDGET,
 )
@@ -27,6 +28,7 @@ from analysis.dashboard.parts.budget import (
 from analysis.dashboard.parts.devices import FIELDS as DEVICES
 from analysis.dashboard.parts.devices import amount_field, hardware, show_fields
 from analysis.dashboard.parts.heading import heading
+from analysis.dashboard.parts.report import report
 from analysis.dashboard.state import choice_field, text_field
 from analysis.dashboard.words import facts, plain, say_limits, sentence, table
 from analysis.decisions.budget_for_loss import BudgetForLoss, budget_for_loss
@@ -100,6 +102,7 @@ def draw(page: Page) -> None:
     if reach is None:
         if alone is not None:
             downloads.offer("runs", draw=partial(draw_on, alone))
+        st.caption(SEE_SWEEP)
         forecast_evidence.fitted_law(page)
         return
     with st.container():
@@ -312,9 +315,7 @@ def _evidence(page: Page, reach: Reach, answered: Answered, options: ForecastOpt
         ),
         table=None if result is None else result.to_frame(),
         document=None if result is None else result.to_json,
-        report=forecast_evidence.report(
-            page, answered.targets, answered.inverse.loss if answered.inverse else None
-        ),
+        report=report(page, answered.targets, answered.inverse.loss if answered.inverse else None),
     )
     forecast_evidence.backtests(page, answered.target, options)
     forecast_evidence.fitted_law(page)

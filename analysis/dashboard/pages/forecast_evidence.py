@@ -1,7 +1,4 @@
-"""What stands beside a forecast: backtests of the whole ladder, the constants of one law, and the
-report."""
-
-from collections.abc import Callable
+"""What stands beside a forecast: backtests of the whole ladder, and the constants of one law."""
 
 import streamlit as st
 
@@ -17,11 +14,7 @@ from analysis.fitting.policy import RESAMPLES, fit_law
 from analysis.fitting.result import Fit
 from analysis.forecasting.answer.result import TargetForecast
 from analysis.forecasting.question.options import AUTO, ForecastOptions
-from analysis.forecasting.question.targets import Targets
 from analysis.plots.backtest import plot_backtest_errors
-from analysis.report.asked import Asked
-from analysis.report.findings import gather_findings
-from analysis.report.page.render import render_report
 from analysis.report.tables.forecasts import constants_table
 from analysis.text.numbers import in_print
 from scaling.laws.base import Law
@@ -109,24 +102,3 @@ def _law_to_fit(page: Page) -> type[Law]:
 
 def _spaced(name: str) -> str:
     return in_print(name.replace("_", " "))
-
-
-def report(page: Page, targets: Targets | None, loss: float | None) -> Callable[[], str]:
-    """The report of `scaling report`, with what was asked here; made when it is wanted."""
-    asked = Asked(
-        targets=(targets,) if targets is not None else (),
-        losses=(loss,) if loss is not None else (),
-    )
-
-    def made() -> str:
-        findings = gather_findings(
-            page.records,
-            options=page.options,
-            confidence_level=page.level,
-            curves=page.feeds.curves(page.source, None),
-            seals=page.feeds.seals(),
-            asked=asked,
-        )
-        return render_report(findings)
-
-    return made

@@ -58,7 +58,11 @@ def _answers(page: Page) -> None:
     for number, source in enumerate(page.sources):
         if rows[number][3] == WAITING:
             found = ahead(page, _records(page, source))
-            rows[number] = (*rows[number][:3], ahead_in_words(page, found), *rows[number][4:])
+            rows[number] = (
+                *rows[number][:3],
+                ahead_in_words(page, found, source),
+                *rows[number][4:],
+            )
             _put(page, place, rows)
 
 

@@ -11,6 +11,7 @@ from analysis.dashboard.figures.on_paper import draw_on
 from analysis.dashboard.figures.proposal import proposal_figure
 from analysis.dashboard.page import Page
 from analysis.dashboard.parts import downloads
+from analysis.dashboard.parts.answers import SEE_SWEEP
 from analysis.dashboard.parts.blocks import show_blocks
 from analysis.dashboard.parts.budget import budget_field, in_flops
 from analysis.dashboard.parts.heading import heading
@@ -38,6 +39,7 @@ def draw(page: Page) -> None:
     used = screen(page.records).with_values("train_flops")
     if not len(used):
         st.info("No usable run with a compute: train some first, or name its column.")
+        st.caption(SEE_SWEEP)
         return
     largest = float(used.column("train_flops").max())
     target, spend = (in_flops(page.state[name], largest) for name in ("at", "spend"))

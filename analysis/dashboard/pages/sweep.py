@@ -111,7 +111,7 @@ def _standing(page: Page, look: Standing) -> None:
     _map(look)
     _curves(page, look)
     planned = look.ledger is not None
-    st.markdown(plain(what_next(dict(Counter(cells["state"])), planned=planned)))
+    st.markdown(what_next(dict(Counter(cells["state"])), planned=planned))
     if records is not None:
         st.markdown(sentence(ahead_sentence(page, ahead(page, records))))
     _reasons(cells)

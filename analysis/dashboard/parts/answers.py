@@ -11,6 +11,7 @@ from scaling.errors import ScalingError
 from scaling.limits import texts
 from scaling.records import Records
 
+SEE_SWEEP = "The page Sweep says where each run stands, why runs failed, and what to do next."
 AHEAD = 10.0  # times the largest run, as MLflow's pages show
 
 
@@ -28,16 +29,17 @@ def _finished(records: Records) -> Records:
     return records.finished
 
 
-def ahead_in_words(page: Page, found: cache.Outcome) -> str:
-    """That forecast with its interval, or why there is none."""
+def ahead_in_words(page: Page, found: cache.Outcome, source: str = "") -> str:
+    """That forecast with its interval, or why there is none, beside the name of its ``source``."""
     if found.refusal is not None:
-        return str(found.refusal)
+        return str(found.refusal).removeprefix(f"{source or page.source}: ")
     made: Forecast = found.value
     (target,) = made.in_meaningful_digits().targets
     interval = interval_at(target.intervals, page.level)
     predicted, ends = predicted_cells(target.median, interval)
     if target.median is None:
-        return f"between {ends}; {'; '.join(texts(target.limits))}"
+        why = "; ".join(texts(target.limits))
+        return f"between {ends.replace(' to ', ' and ')}; {why}"
     return f"{predicted} ({100 * page.level:g}%: {ends})"
 
 
@@ -60,4 +62,5 @@ def ahead_sentence(page: Page, found: cache.Outcome) -> str:
     said = ahead_in_words(page, found)
     if found.value is None:
         return f"No forecast yet: {said}"
-    return in_print(f"a run of {ahead_where(found)}, ten times the largest, ends at {said}")
+    at = "" if said.startswith("between") else "at "
+    return in_print(f"a run of {ahead_where(found)}, ten times the largest, ends {at}{said}")

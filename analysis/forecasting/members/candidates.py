@@ -90,8 +90,22 @@ def surface_candidates() -> tuple[Candidate, ...]:
     bending, badly_tuned = (*coupled, BEND), (*coupled, EXCESS, EXCESS_RATE)
     return _candidates(
         ("coupled", Skaling, surface.COUPLED, coupled, 0.25, 0.20),
-        ("bending, large runs", Skaling, surface.BENDING, bending, 0.6, 0.20),
-        ("bending, all runs alike", Skaling, surface.BENDING, bending, 0.0, 0.20),
+        (
+            "coupled with a break, large runs count more",
+            Skaling,
+            surface.BENDING,
+            bending,
+            0.6,
+            0.20,
+        ),
+        (
+            "coupled with a break, all runs count alike",
+            Skaling,
+            surface.BENDING,
+            bending,
+            0.0,
+            0.20,
+        ),
         ("badly tuned small runs", Skaling, surface.BADLY_TUNED, badly_tuned, 0.0, 0.10),
         ("additive", Chinchilla, surface.ADDITIVE, additive, 0.25, 0.15),
         ("shared exponent", Overtraining, surface.SHARED, additive[:4], 0.25, 0.15),

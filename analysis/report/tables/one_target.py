@@ -1,5 +1,7 @@
 """The tables of one forecast: where its width comes from, and which laws answer."""
 
+from collections.abc import Iterable
+
 from analysis.forecasting.answer.result import Forecast, TargetForecast
 from analysis.intervals import interval_at
 from analysis.report.tables.cells import Table
@@ -14,6 +16,14 @@ PARTS = {
     "model misspecification": "no law is quite true, and rough losses hide by how much",
     "tuning": "what was taken off for bad tuning is known in part only",
     "new-run noise": "equal runs do not end equal",
+}
+#: What the word of a law's name means, where it is one of size and tokens.
+WORDS = {
+    "additive": "additive: Chinchilla's law, E + A/N^a + B/D^b",
+    "coupled": "coupled: size and tokens under one power, E + (A/N^a + B/D^b)^k",
+    "break": "break: the slope changes near the largest runs",
+    "badly tuned": "badly tuned small runs: the smaller a run, the further it lies above the law",
+    "shared exponent": "shared exponent: additive with a = b",
 }
 SMALLEST_SHARE = 0.005  # below which a part is none
 
@@ -59,5 +69,11 @@ def laws_table(target: TargetForecast) -> Table:
             )
         )
     head = ("Law", "Loss alone", "Weight", "Before", "After the fit", "Error of backtests")
-    because = target.weights_because
-    return Table(head=head, rows=tuple(rows), note=f"Weights: {because}.")
+    notes = [target.weights_because, *meant(target.weights)]
+    return Table(head=head, rows=tuple(rows), note=f"Weights: {'; '.join(notes)}.")
+
+
+def meant(laws: Iterable[str]) -> list[str]:
+    """What the words of these laws' names mean, each once."""
+    names = " ".join(laws)
+    return [told for word, told in WORDS.items() if word in names]

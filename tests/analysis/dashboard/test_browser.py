@@ -102,6 +102,21 @@ def test_figures_tables_and_answers_can_be_taken_away(visit):
         assert arriving.value.suggested_filename.endswith(label.lower())
 
 
+def test_every_page_of_runs_gives_the_report(visit, server):
+    page = visit("sweep", source=server[1])
+    with page.expect_download() as arriving:
+        page.get_by_role("button", name="Report").first.click()
+    text = arriving.value.path().read_text()
+    assert text.startswith("<!DOCTYPE html>") and "<script>document.title" not in text
+
+
+def test_no_column_of_home_is_cut_off(visit):
+    page = visit("home")
+    cut = "[...document.querySelectorAll('.scaling-table')].map(e => e.scrollWidth - e.clientWidth)"
+    page.get_by_text("Sealed").first.wait_for()
+    assert max(page.evaluate(cut)[:1]) <= 0
+
+
 def test_names_of_runs_stay_text(visit, server):
     _, table = server
     page = visit("sweep", source=table)

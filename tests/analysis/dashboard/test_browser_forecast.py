@@ -104,9 +104,9 @@ def test_runs_that_land_appear_by_themselves_with_what_they_changed(visit, table
     assert "The forecast went from" in told.inner_text()
 
 
-@pytest.mark.parametrize("name", ["forecast", "allocate", "next", "compare"])
+@pytest.mark.parametrize("name", ["forecast", "allocate", "discover", "next", "compare"])
 def test_on_a_phone_the_figure_comes_before_the_words(name, visit, tables):
-    query = {"source": tables[0], "b": tables[1], "propose": "1"}
+    query = {"source": tables[0], "b": tables[1], "propose": "1", "input": "params", "search": "1"}
     page = visit(name, PHONE, **query)
     figure = page.locator(".js-plotly-plot").first.bounding_box()
     words = page.locator(".scaling-facts").first.bounding_box()
