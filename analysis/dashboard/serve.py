@@ -15,7 +15,7 @@ def serve(words: Sequence[str]) -> None:
     """Do what `streamlit run` does with these words: a script, flags, and its arguments.
 
     Streamlit collects garbage after each time it draws, through every object that the process
-    holds. The half million of the libraries that are imported here never go: they are left out.
+    holds. Those of the libraries that are imported here never go: they are left out.
     """
     gc.collect()
     gc.freeze()
