@@ -13,6 +13,7 @@ from analysis.discovery.forms.table import Table
 MOST_TERMS = 6
 MOST_FACTORS = 4
 _LEAST_SLICES = 3
+_DISTINCT = ("unique", "distinct")  # in the name of what counts each token once
 
 
 def templates(table: Table) -> Iterator[Form]:
@@ -58,6 +59,13 @@ def grown(form: Form, table: Table) -> Iterator[Form]:
             terms[place] = richer
             yield Form(tuple(terms))
     yield from _coupled(form)
+
+
+def counts_distinct(table: Table, j: int, i: int) -> bool:
+    """Whether an input counts the distinct ones of what another counts: by its name, and nowhere
+    more than the other. Without a name a model smaller than its data would look so."""
+    named = any(word in table.names[j].lower() for word in _DISTINCT)
+    return named and bool((table.inputs[:, j] <= table.inputs[:, i] * (1 + 1e-9)).all())
 
 
 def _power(i: int) -> Factor:
@@ -109,7 +117,7 @@ def _richer(term: Term, table: Table) -> Iterator[Term]:
             if (table.inputs[:, j] >= 1).all():
                 yield replace(term, factors=(*rest, Factor("effective", (i, j))))
             yield replace(term, factors=(*rest, Factor("varying", (i, j))))
-            if (table.inputs[:, j] <= table.inputs[:, i] * (1 + 1e-9)).all():
+            if counts_distinct(table, j, i):
                 yield replace(term, factors=(*rest, Factor("repeated", (i, j))))
     if term.bowl is not None:
         for j in table.scales:

@@ -7,7 +7,9 @@ import pytest
 
 from analysis.discovery.forms.factors import KINDS, Columns, Factor
 from analysis.discovery.forms.forms import Bowl, Form, Term
+from analysis.discovery.forms.grammar import grown
 from analysis.discovery.forms.solver import Observed, solve
+from analysis.discovery.forms.table import Table
 from scaling.laws.expression import Arithmetic, numeric
 
 RUNS = np.random.default_rng(0)
@@ -104,3 +106,16 @@ def test_the_page_on_discovery_has_every_factor_as_it_is_written():
         of = proportions.get(name, ("N", "D"))
         constants = "abcd"[: len(kind.constants(len(of)))]
         assert f"| {kind.meaning} | `{kind.written(of, of, constants)}` |" in page
+
+
+def test_repeats_are_offered_where_an_input_counts_distinct_tokens_and_nowhere_else():
+    """A model is smaller than its data in any ladder: that is no repeat."""
+    x = np.array([[1e9, 1e7], [2e9, 3e7], [4e9, 1e8]])
+
+    def table(names):
+        return Table(names, x, np.ones(3), np.zeros(3, np.int64), ("scale", "scale"), True)
+
+    plain, repeated = table(("tokens", "params")), table(("tokens", "unique_tokens"))
+    begun = Form((Term((Factor("power", (0,)),)),))
+    assert not any("repeated" in form.key for form in grown(begun, plain))
+    assert any("repeated" in form.key for form in grown(begun, repeated))
