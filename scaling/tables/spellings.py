@@ -49,6 +49,8 @@ QUANTITIES = {
         _COUNT | any_of("budget achieved actual cost spent"),
     ),
 }
+#: Columns of ours that a table may mean by another's name: the parameters that a token uses.
+COUNTS_A_PART = {"params_active": "params"}
 #: Words of a loss, at the beginning or the end of a heading, and those of what is none.
 LOSS_WORDS = any_of(
     "loss bpb bpc bpt ppl perplexity nll ce crossentropy xent logloss bits "
@@ -222,6 +224,7 @@ def name_columns(table: "pd.DataFrame", asked: Mapping[str, str], source: str) -
         if meaning is None or meaning.ours in ("status", *asked) or heading in asked.values():
             continue  # the column of statuses is known by its words
         offers.setdefault(meaning.ours, []).append((heading, meaning))
+    _offer_for_wholes(offers, asked, headings)
     chosen, factors = dict(asked), {ours: _factor_of(theirs) for ours, theirs in asked.items()}
     unclear: dict[str, str] = {}
     notes: list[Note] = []
@@ -232,10 +235,27 @@ def name_columns(table: "pd.DataFrame", asked: Mapping[str, str], source: str) -
             unclear[ours] = said or ""
         else:
             chosen[ours], factors[ours] = best[0], best[1].factor
+    for part, whole in COUNTS_A_PART.items():
+        if part in chosen and part not in asked and chosen[part] == chosen.get(whole):
+            del chosen[part], factors[part]
     if "loss" not in chosen and "loss" not in unclear and "bits_per_byte" in chosen:
         chosen["loss"] = chosen.pop("bits_per_byte")
         factors["loss"] = 1.0
     return Names(chosen, factors, unclear, (*_said(chosen, factors), *notes))
+
+
+def _offer_for_wholes(
+    offers: dict[str, list[tuple[str, Meaning]]], asked: Mapping[str, str], headings: Sequence[str]
+) -> None:
+    """A part of a size is offered for the size too, unless a column bears its own name: which of a
+    model's parameters are meant, nobody knows."""
+    for part, whole in COUNTS_A_PART.items():
+        if whole in asked or any(heading == whole for heading, _ in offers.get(whole, ())):
+            continue
+        for heading, meaning in offers.get(part, ()):
+            also = Meaning(whole, meaning.factor, is_plain=False)
+            offers.setdefault(whole, []).append((heading, also))
+            offers[whole].sort(key=lambda one: headings.index(one[0]))
 
 
 def _factor_of(theirs: str) -> float:

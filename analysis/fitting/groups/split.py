@@ -22,13 +22,13 @@ class Groups:
     labels: tuple[str, ...]  # sorted
     records: Records  # without the runs whose group is blank
     number: IntArray  # (runs,): place of each run's group in ``labels``
+    n_blank: int = 0  # runs whose group is blank
 
     @property
     def blank(self) -> tuple[Limit, ...]:
         """That runs without a group took no part."""
-        gone = [run.row for run in self.records.dropped if run.reason == f"{self.by} is blank"]
-        text = f"left out: {self.by} is blank ({len(gone):,})"
-        return (Limit(LimitCode.LEFT_OUT, text),) if gone else ()
+        text = f"left out: {self.by} is blank ({self.n_blank:,})"
+        return (Limit(LimitCode.LEFT_OUT, text),) if self.n_blank else ()
 
     def of(self, place: int) -> Records:
         """The runs of one group; no other run counts as left out."""
@@ -53,4 +53,5 @@ def split(records: Records, by: str) -> Groups:
             "name a column that many runs share"
         )
     place = {label: number for number, label in enumerate(labels)}
-    return Groups(column, labels, kept, np.array([place[v] for v in values], dtype=np.int64))
+    number = np.array([place[v] for v in values], dtype=np.int64)
+    return Groups(column, labels, kept, number, len(records) - len(kept))

@@ -347,6 +347,23 @@ def test_competing_columns_are_refused_with_both_named_and_the_flag():
     assert len(unbeaten_runs(records)) > 0  # a law of compute needs no size
 
 
+@pytest.mark.parametrize("active", ["active_params", "params_active", "active parameters (M)"])
+def test_active_parameters_are_the_size_where_no_other_is_told_and_compete_where_one_is(active):
+    factor = 1e6 if active.endswith("(M)") else 1.0
+    table = grid().rename(columns={"N": active})
+    table[active] /= factor
+    alone = records_from_table(table)
+    assert law_of(alone).alpha == pytest.approx(0.34, abs=1e-3)
+    with pytest.raises(RecordError, match="total_params.*--columns"):
+        records_from_table(table.assign(total_params=8e9)).require("params")
+    with_own = records_from_table(table.assign(params=grid().N * 8))
+    assert with_own.column("params").tolist() == (grid().N * 8).tolist()
+    how = {"params": "total_params", "params_active": active}
+    both = records_from_table(table.assign(total_params=grid().N * 8), columns=how)
+    assert both.column("params_active").tolist() == pytest.approx(grid().N.tolist())
+    assert both.column("params").tolist() == (grid().N * 8).tolist()
+
+
 def test_columns_that_agree_do_not_compete():
     table = grid().assign(params_label=lambda t: t.N.map(lambda n: f"{n / 1e6:g}M"))
     records = records_from_table(table.assign(n_params=table["N"]))

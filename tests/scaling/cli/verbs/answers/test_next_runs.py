@@ -43,7 +43,8 @@ def test_json_is_one_document_with_the_runs_and_the_widths(out):
     document = json.loads(out(*ASKED, "--json"))
     assert document["kind"] == "next runs"
     assert document["after"]["factor"] < document["now"]["factor"]
-    assert document["spent"] <= document["budget"] == 5e11
+    assert document["budget"] == 5e11
+    assert document["spent"] <= document["budget"] * (1 + 1e-9)  # all of it, however it is rounded
 
 
 def test_the_config_that_is_written_plans_what_is_proposed(out, tmp_path):
