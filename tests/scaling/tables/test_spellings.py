@@ -5,9 +5,10 @@ import json
 import pandas as pd
 import pytest
 
+from scaling.columns import COLUMNS
 from scaling.errors import RecordError
 from scaling.records import read_records, records_from_table
-from scaling.tables.spellings import meaning_of
+from scaling.tables.spellings import COUNTS_A_PART, QUANTITIES, meaning_of
 
 
 @pytest.mark.parametrize(
@@ -129,3 +130,13 @@ def test_what_is_measured_beside_a_loss_is_no_loss_of_the_run(heading):
     records = records_from_table(table.assign(**{heading: [1.0, 0.9, 0.8]}))
     assert not any(heading in note.text for note in records.notes)
     assert meaning_of(heading) is None
+
+
+def test_no_column_of_ours_takes_what_would_else_be_read_as_a_size_tokens_or_compute():
+    """But those that are offered for it too: a table of one of them alone would lose it."""
+    for name, column in COLUMNS.items():
+        if name in QUANTITIES or name in COUNTS_A_PART:
+            continue
+        for heading in (name, *column.aliases):
+            read = meaning_of(f"train {heading}")  # by its words: no name of ours begins so
+            assert read is None or read.ours not in QUANTITIES or read.ours == name, heading
