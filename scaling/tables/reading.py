@@ -126,6 +126,9 @@ def understand(
         ours_to_theirs["status"] = status
     table, unclear, said = _with_numbers(table, names, how, source, decimal_by_separator)
     notes += said
+    for part, whole in names.same.items():
+        if whole in table:
+            table[part] = table[whole]
     if wide := _one_column_a_run(raw):
         unclear = {name: wide for name in FOUR if name not in table} | unclear
     if "loss" in table:

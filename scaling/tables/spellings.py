@@ -98,6 +98,7 @@ class Names:
     factors: Mapping[str, float]  # ours -> what its numbers are multiplied by
     unclear: Mapping[str, str] = field(default_factory=dict)  # ours -> why none was chosen
     notes: tuple[Note, ...] = ()
+    same: Mapping[str, str] = field(default_factory=dict)  # ours -> ours that is the same column
 
 
 def meaning_of(heading: str) -> Meaning | None:
@@ -235,13 +236,15 @@ def name_columns(table: "pd.DataFrame", asked: Mapping[str, str], source: str) -
             unclear[ours] = said or ""
         else:
             chosen[ours], factors[ours] = best[0], best[1].factor
+    same: dict[str, str] = {}
     for part, whole in COUNTS_A_PART.items():
         if part in chosen and part not in asked and chosen[part] == chosen.get(whole):
+            same[part] = whole
             del chosen[part], factors[part]
     if "loss" not in chosen and "loss" not in unclear and "bits_per_byte" in chosen:
         chosen["loss"] = chosen.pop("bits_per_byte")
         factors["loss"] = 1.0
-    return Names(chosen, factors, unclear, (*_said(chosen, factors), *notes))
+    return Names(chosen, factors, unclear, (*_said(chosen, factors), *notes), same)
 
 
 def _offer_for_wholes(

@@ -354,6 +354,7 @@ def test_active_parameters_are_the_size_where_no_other_is_told_and_compete_where
     table[active] /= factor
     alone = records_from_table(table)
     assert law_of(alone).alpha == pytest.approx(0.34, abs=1e-3)
+    assert alone.column("params_active").tolist() == alone.column("params").tolist()
     with pytest.raises(RecordError, match="total_params.*--columns"):
         records_from_table(table.assign(total_params=8e9)).require("params")
     with_own = records_from_table(table.assign(params=grid().N * 8))
