@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from analysis.discovery.result import Discovery as Discovery
     from analysis.evaluation.backtest import Backtest as Backtest
     from analysis.evaluation.backtest import backtest as backtest
+    from analysis.evaluation.by_groups import GroupedBacktest as GroupedBacktest
+    from analysis.evaluation.by_groups import backtest_groups as backtest_groups
     from analysis.evaluation.held_out import HeldOutCheck as HeldOutCheck
     from analysis.evaluation.held_out import check_held_out as check_held_out
     from analysis.evaluation.held_out import forecast_held_out as forecast_held_out
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from analysis.evaluation.verdicts import standing_of as standing_of
     from analysis.fitting.checklist import checklist_card as checklist_card
     from analysis.fitting.groups.fit import fit_groups as fit_groups
+    from analysis.fitting.groups.predicted import GroupedPrediction as GroupedPrediction
+    from analysis.fitting.groups.predicted import predict_groups as predict_groups
     from analysis.fitting.groups.result import GroupedFit as GroupedFit
     from analysis.fitting.lmfit_bridge import profile_intervals as profile_intervals
     from analysis.fitting.policy import fit_law as fit_law
@@ -94,6 +98,7 @@ _HOMES = {
     "analysis.fitting.policy": ("fit_law",),
     "analysis.fitting.checklist": ("checklist_card",),
     "analysis.fitting.groups.fit": ("fit_groups",),
+    "analysis.fitting.groups.predicted": ("GroupedPrediction", "predict_groups"),
     "analysis.fitting.groups.result": ("GroupedFit",),
     "analysis.fitting.lmfit_bridge": ("profile_intervals",),
     "analysis.forecasting.question.targets": ("Targets",),
@@ -105,6 +110,7 @@ _HOMES = {
     "analysis.approaches.isoflop": ("IsoflopFit", "fit_isoflop"),
     "analysis.approaches.side_by_side": ("CrossCheck", "cross_checks"),
     "analysis.evaluation.backtest": ("Backtest", "backtest"),
+    "analysis.evaluation.by_groups": ("GroupedBacktest", "backtest_groups"),
     "analysis.evaluation.held_out": ("HeldOutCheck", "check_held_out", "forecast_held_out"),
     "analysis.evaluation.sealed": ("Seal", "seal_forecast"),
     "analysis.evaluation.verdicts": ("SealStanding", "standing_of"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TEXTS = {
     "Fit": "analysis.text.fitting:fit_blocks",
     "GroupedFit": "analysis.text.fitting:grouped_blocks",
+    "GroupedPrediction": "analysis.text.fitting:grouped_prediction_blocks",
     "LawPrediction": "analysis.text.fitting:prediction_blocks",
     "EnvelopeFit": "analysis.text.fitting:envelope_blocks",
     "IsoflopFit": "analysis.text.fitting:isoflop_blocks",
@@ -34,6 +35,7 @@ TEXTS = {
     "Forecast": "analysis.text.forecasting:forecast_blocks",
     "MetricForecast": "analysis.text.capabilities:metric_blocks",
     "Backtest": "analysis.text.evaluation:backtest_blocks",
+    "GroupedBacktest": "analysis.text.evaluation:grouped_backtest_blocks",
     "HeldOutCheck": "analysis.text.evaluation:held_out_blocks",
     "SealStanding": "analysis.text.evaluation:standing_blocks",
     "Discovery": "analysis.text.discovery:discovery_blocks",

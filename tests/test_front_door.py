@@ -13,12 +13,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OFFERED = {
     "analysis": """
-        Discovery discover fit_groups GroupedFit RunsToBuy runs_to_buy with_found_predictions
+        Discovery discover fit_groups GroupedFit GroupedPrediction predict_groups RunsToBuy
+        runs_to_buy with_found_predictions
         Asked Backtest BudgetForLoss BudgetPlan Contexts CrossCheck EnvelopeFit Findings Fit
         FitStatus Forecast Hardware plan_budgets ArmComparison compare
         ForecastOptions HeldOutCheck ImplicitBias Interval IsoflopFit LadderHealth MetricForecast
         NextRuns OptimalSplit ProposalCheck RunOnOffer Seal SealStanding Targets random_contexts
         study_implicit_bias Provisional provisional PublishedFindings published_findings
+        GroupedBacktest backtest_groups
         backtest budget_for_loss check_held_out check_proposal checklist_card cross_checks next_runs
         IrreducibleLoss irreducible_loss
         fit_envelope fit_isoflop fit_law forecast forecast_held_out forecast_metric

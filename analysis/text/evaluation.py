@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from analysis.evaluation.backtest import Backtest, Score
+from analysis.evaluation.by_groups import GroupedBacktest
 from analysis.evaluation.held_out import HeldOutCheck
 from analysis.evaluation.verdicts import SealStanding, record_line
 from analysis.text.tables import target_label
@@ -38,6 +39,27 @@ def backtest_blocks(backtest: Backtest) -> list[Block]:
         "however many runs it hides; bias is predicted above measured",
         Section("limits", texts(backtest.limits)),
     ]
+
+
+def grouped_backtest_text(found: GroupedBacktest) -> str:
+    """The backtests of groups as text."""
+    return as_text(grouped_backtest_blocks(found))
+
+
+def grouped_backtest_blocks(found: GroupedBacktest) -> list[Block]:
+    """The overall score of each group beside those of the others, then each group's backtest."""
+    first = next(iter(found.groups.values())).overall
+    scores = ["predictions", "error %", "bias %", *(f"in {level:.0%}" for level in first.coverage)]
+    rows = [[label, *_score_cells(one.overall)] for label, one in found.groups.items()]
+    blocks: list[Block] = [
+        f"backtests of {found.source} by {found.by}, law {found.law}: each group from its own runs",
+        "",
+        Table([found.by, *scores, "width %", "score %"], rows),
+        Section("limits", texts(found.limits)),
+    ]
+    for label, one in found.groups.items():
+        blocks += ["", f"{found.by} {label}", *backtest_blocks(one)]
+    return blocks
 
 
 def _score_cells(score: Score) -> list[str]:

@@ -11,6 +11,7 @@ from analysis.approaches.isoflop import IsoflopFit
 from analysis.approaches.side_by_side import CrossCheck, power_text
 from analysis.display import plain_values
 from analysis.fitting.checklist import Card
+from analysis.fitting.groups.predicted import GroupedPrediction
 from analysis.fitting.groups.result import GroupedFit
 from analysis.fitting.prediction import LawPrediction
 from analysis.fitting.result import Estimate, Fit
@@ -114,6 +115,32 @@ def _group_rows(
         blank = [""] * (1 + len(levels) - len(cells))
         rows.append(["" if rows else label, name, *cells, *blank])
     return rows
+
+
+def grouped_prediction_blocks(found: GroupedPrediction) -> list[Block]:
+    """One row a point of the groups, and what limits each."""
+    levels = list(dict.fromkeys(level for one in found.points for level in one.intervals))
+    header = [found.by, "point", "median", *(f"{100 * v:.10g}% interval" for v in levels)]
+    rows = [
+        [
+            one.group,
+            target_label(one.at),
+            "unsupported" if one.median is None else f"{one.median:.4f}",
+            *(interval_text(one.intervals[v]) if v in one.intervals else "" for v in levels),
+        ]
+        for one in found.points
+    ]
+    limits = [
+        f"point {number}: {text}"
+        for number, one in enumerate(found.points, start=1)
+        for text in texts(one.limits)
+    ]
+    return [
+        f"{found.law} by {found.by}, shared by all groups: {', '.join(found.shared) or 'nothing'}",
+        "",
+        Table(header, rows),
+        Section("limits", [*texts(found.limits), *limits]),
+    ]
 
 
 def grouped_json(grouped: GroupedFit, confidence_levels: Sequence[float] = ()) -> str:

@@ -149,6 +149,7 @@ VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[shared.Options, ..
     forecast.backtest: (
         shared.source,
         questions.law("auto"),
+        questions.groups_alone,
         questions.figure,
         _JSON,
         shared.json_output,

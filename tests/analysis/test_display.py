@@ -217,8 +217,12 @@ def test_every_result_is_one_json_document_without_what_no_page_shows(results, a
         replace(ladder, table=ladder.table.assign(half=halves)),
         "chinchilla",
         by="half",
-        bootstrap=0,
+        bootstrap=20,
     )
+    asked = pd.DataFrame({"params": [1e9], "tokens": [2e10], "half": ["odd"]})
+    made["GroupedPrediction"] = analysis.predict_groups(made["GroupedFit"], asked)
+    of_half = replace(ladder, table=ladder.table.assign(half=halves))
+    made["GroupedBacktest"] = analysis.backtest_groups(of_half, by="half")
     points = two_powers().assign(cost=1.0)
     made["RunsToBuy"] = analysis.runs_to_buy(
         two_powers(), offer=points, at=points, budget=2.0, law="E + A*seen^-a + B*width_total^-b"

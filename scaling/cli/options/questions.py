@@ -114,6 +114,13 @@ def groups(
     )
 
 
+def groups_alone(command: argparse.ArgumentParser) -> None:
+    """By which groups, each from its own runs."""
+    command.add_argument(
+        "--by", metavar="COLUMN", help="a column of groups: each is answered from its own runs"
+    )
+
+
 def _budgets(command: argparse.ArgumentParser) -> None:
     text = "training budgets, FLOP, or times the largest run's (10x)"
     command.add_argument("--flops", metavar="C", type=budget, nargs="+", help=text)

@@ -26,6 +26,11 @@ from scaling.cli.options.budgets import asked_hardware
 from scaling.cli.outlooks import log_forecast
 from scaling.cli.outputs import answer, held_against, save, save_table, say, say_beside, show
 from scaling.cli.verbs.answers.discover import answer_in_any_inputs
+from scaling.cli.verbs.answers.groups import (
+    backtest_by_groups,
+    predict_by_shared_law,
+    require_groups_are_asked_for,
+)
 from scaling.cli.verbs.answers.seals import seal
 from scaling.errors import ConfigError
 from scaling.inputs.names import checked_name
@@ -130,6 +135,10 @@ def forecast(arguments: Arguments) -> None:
     from analysis.text.forecasting import forecast_text
 
     _require_one_question(arguments)
+    require_groups_are_asked_for(arguments)
+    if arguments.share:
+        predict_by_shared_law(arguments)
+        return
     if _asks_for_a_range(arguments):
         _forecast_metrics(arguments)
         return
@@ -215,6 +224,9 @@ def backtest(arguments: Arguments) -> None:
     from analysis.evaluation.backtest import backtest as run_backtest
     from analysis.text.evaluation import backtest_text
 
+    if arguments.by:
+        backtest_by_groups(arguments)
+        return
     records, options = load_to_forecast(arguments)
     scored = run_backtest(records, options=options)
     if arguments.figure:
@@ -330,8 +342,9 @@ def _predict_points(arguments: Arguments) -> None:
         return
     if arguments.by:
         raise ConfigError(
-            "--by groups runs of --inputs or of a formula of other columns than params, tokens "
-            "and train_flops; choose runs with --where"
+            f"--by {printable(arguments.by)} groups runs of --inputs, of a formula of columns "
+            "other than params, tokens and train_flops, or of a law with --share; choose one by "
+            f"--where '{printable(arguments.by)} == ...'"
         )
     table = points(arguments.at)
     answered = forecast_runs(records, table, options=options)
