@@ -29,7 +29,7 @@ from scaling.tables.configurations import (
     settings_that_vary,
     spread_told,
 )
-from scaling.tables.dropped import DroppedRun, limits_of
+from scaling.tables.dropped import DroppedRun, limits_of, rows_left_out
 from scaling.tables.files import BY_SEPARATOR, RawTable, flat_frame, read_file
 from scaling.tables.filling import fill_in
 from scaling.tables.losses import kind_of, metric_hint, stray_note
@@ -134,12 +134,13 @@ class Records(Displayed):
         return aside if found not in self and aside in self else found
 
     def select(
-        self, mask: npt.ArrayLike, reason: str, code: LimitCode = LimitCode.LEFT_OUT
+        self, mask: npt.ArrayLike, reason: str, code: LimitCode = LimitCode.LEFT_OUT, of: str = ""
     ) -> "Records":
-        """The runs where ``mask`` (runs,) holds; the others join ``dropped`` with the reason."""
+        """The runs where ``mask`` (runs,) holds; the others join ``dropped`` with the reason, and
+        with their value in the column ``of`` where that is it."""
         keep = np.asarray(mask, dtype=bool)
-        left_out = replace(self, table=self.table[~keep]).row_names
-        gone = tuple(DroppedRun(name, reason, code) for name in left_out)
+        names = replace(self, table=self.table[~keep]).row_names
+        gone = rows_left_out(names, reason, code, () if not of else self.column(of)[~keep])
         return replace(self, table=self.table[keep], dropped=self.dropped + gone)
 
     def where(self, conditions: str | Sequence[str]) -> "Records":
@@ -233,7 +234,7 @@ class Records(Displayed):
         for name in dict.fromkeys(columns):
             values = kept.column(name)
             kept = kept.select(np.isfinite(values), f"{name} is blank or not finite")
-            kept = kept.select(kept.column(name) > 0, f"{name} is not above zero")
+            kept = kept.select(kept.column(name) > 0, f"{name} is not above zero", of=name)
         return kept
 
     @property

@@ -17,7 +17,7 @@ from analysis.discovery.given import GivenForm, given_form
 from analysis.discovery.judged import Judged, judge
 from analysis.discovery.predicted import point_predictions
 from analysis.discovery.ranked import found_forms, separating_runs, undecided
-from analysis.discovery.reading import Read, read_points, read_table
+from analysis.discovery.reading import Read, read_points, read_table, require_defined
 from analysis.discovery.result import Discovery
 from analysis.discovery.search import Candidate, Search, best_fit, thinned
 from analysis.intervals import LEVEL
@@ -72,6 +72,8 @@ def discover(
         raise FitError(f"{written.name} has forecasts of its own; write another law as a formula")
     read = read_table(records, inputs if written is None else written.inputs, by)
     asked = None if at is None else read_points(at, read)
+    if written is not None:
+        require_defined(written, read, asked)
     directions = _directions(read, along, asked)
     table = read.table
     rng = np.random.default_rng(seed)

@@ -6,19 +6,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis.discovery.forms.table import Role, Table, roles_of
+from analysis.discovery.forms.table import Table, roles_of
 from analysis.fitting.groups.split import Groups, split
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import FitError
+from scaling.laws.base import Law
+from scaling.laws.formula import undefined_at
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.tables.notes import printable
 from scaling.tables.numbers import read_numbers
+from scaling.tables.proportions import columns_of_shares, odd_sum
 from scaling.words import counted
 
 LEAST_RUNS = 8  # of a group
 MOST_INPUTS = 8
-_WHOLE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def read_table(records: Records, inputs: Sequence[str], by: str | None) -> Read:
     x = np.column_stack([kept.column(name) for name in names])
     y = kept.column("loss")
     roles = roles_of(x)
-    _check(kept, names, x, roles)
+    _check(kept, names, x)
     _check_groups(kept, names, labels, group)
     is_relative = bool((y > 0).all())
     limits = [*kept.left_out()]
@@ -80,7 +82,7 @@ def _usable(records: Records, names: Sequence[str]) -> Records:
     return kept
 
 
-def _check(records: Records, names: Sequence[str], x: FloatArray, roles: Sequence[Role]) -> None:
+def _check(records: Records, names: Sequence[str], x: FloatArray) -> None:
     rows = records.row_names
     for name, values in zip(names, x.T, strict=True):
         where = f"{records.source}: {printable(name)}"
@@ -92,19 +94,13 @@ def _check(records: Records, names: Sequence[str], x: FloatArray, roles: Sequenc
             )
         if len(np.unique(values)) < 2:
             raise FitError(f"{where} never varies ({values[0]:g} in all runs); leave it out")
-    in_unit = [i for i, v in enumerate(x.T) if role_is_share(v)]
-    total = x[:, in_unit].sum(axis=1)
-    if len(in_unit) > 2 and "proportion" not in roles and np.median(np.abs(total - 1)) < _WHOLE:
-        row = int(np.abs(total - 1).argmax())
+    shares = columns_of_shares(x)
+    if (odd := odd_sum(x[:, shares])) is not None and shares:
+        named = ", ".join(printable(names[i]) for i in shares)
         raise FitError(
-            f"{records.source}: proportions add up to {total[row]:.4g} in {rows[row]}, to 1 in "
-            "others; mend that row, or leave it out with --where"
+            f"{records.source}: proportions ({named}) add up to {odd[1]:.4g} in {rows[odd[0]]}, to "
+            "1 in others; mend that row, or leave it out with --where"
         )
-
-
-def role_is_share(values: FloatArray) -> bool:
-    """Whether values could be proportions."""
-    return bool((values >= 0).all() and (values <= 1).all())
 
 
 def _check_groups(
@@ -135,11 +131,48 @@ def read_points(points: pd.DataFrame, read: Read) -> tuple[FloatArray, IntArray]
         allowed = values > 0 if read.table.roles[len(columns)] == "scale" else values >= 0
         if (bad := np.flatnonzero(~(np.isfinite(values) & allowed))).size:
             cell = printable(str(points[spelt[name]].iloc[int(bad[0])]))
-            raise FitError(f'points: {printable(name)} is "{cell}" in row {int(bad[0]) + 2}')
+            least = "above" if read.table.roles[len(columns)] == "scale" else "at or above"
+            raise FitError(
+                f'points: {printable(name)} is "{cell}" in row {int(bad[0]) + 2}; give a number '
+                f"{least} zero"
+            )
         columns.append(values)
     if not len(points):
         raise FitError("points: no rows; give one row a point to predict")
+    shares = [columns[i] for i in read.table.of_role("proportion")]
+    if shares and (odd := odd_sum(np.column_stack(shares))) is not None:
+        named = ", ".join(printable(read.table.names[i]) for i in read.table.of_role("proportion"))
+        raise FitError(
+            f"points: proportions ({named}) add up to {odd[1]:.4g} in row {odd[0] + 2}, to 1 in "
+            "the runs"
+        )
     return np.column_stack(columns), _groups_of_points(points, read, spelt)
+
+
+def require_defined(law: type[Law], read: Read, asked: tuple[FloatArray, IntArray] | None) -> None:
+    """Refuse a formula of more constants than there are different runs, or that has no value at a
+    run, or at a point that is asked for; FitError."""
+    constants, runs = law.constant_names(), len(np.unique(read.table.inputs, axis=0))
+    if len(constants) > runs:
+        raise FitError(
+            f'{read.records.source}: "{printable(law.name)}" has {len(constants)} constants '
+            f"({', '.join(constants)}), but the usable runs have only "
+            f"{counted(runs, 'different configuration')}; add runs or write a simpler law"
+        )
+    tables = [(read.records.source, read.table.inputs, read.records.row_names)]
+    if asked is not None:
+        tables.append(("points", asked[0], [f"row {i + 2}" for i in range(len(asked[0]))]))
+    places = [read.table.names.index(name) for name in law.inputs]
+    for source, inputs, rows in tables:
+        columns = tuple(inputs[:, i] for i in places)
+        row = undefined_at(law, columns, read.table.y)
+        if row is not None:
+            at = ", ".join(
+                f"{printable(n)} = {x[row]:g}" for n, x in zip(law.inputs, columns, strict=True)
+            )
+            raise FitError(
+                f'{source}: "{printable(law.name)}" has no finite value in {rows[row]} ({at})'
+            )
 
 
 def _groups_of_points(points: pd.DataFrame, read: Read, spelt: dict[str, str]) -> IntArray:

@@ -17,9 +17,12 @@ from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
-from scaling.laws.formula import require_own_column
+from scaling.laws.formula import require_own_column, undefined_at
+from scaling.laws.mixtures import MixtureLaw
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
+from scaling.tables.notes import printable
+from scaling.tables.proportions import columns_of_shares, odd_sum
 from scaling.words import counted
 
 #: how fast weights fall with compute in `weights="compute"`: 2 decades lower counts a third
@@ -82,6 +85,7 @@ def pose(
     if reason is not None:
         raise FitError(f"{used.source}: {reason}")
     _check_floor(used, law, loss, fixed)
+    _check_defined(used, law, columns, inputs)
     limits = []
     if configurations == len(free):
         text = (
@@ -245,6 +249,30 @@ def _check_floor(
         raise FitError(
             f"{used.source}: {below} of {len(loss)} losses are not above the fixed floor "
             f"{law.floor} = {floor:g} (lowest {loss.min():.4g}); fix it lower or leave it free"
+        )
+
+
+def _check_defined(
+    used: Records, law: type[Law], columns: tuple[str, ...], inputs: tuple[FloatArray, ...]
+) -> None:
+    """Refuse runs where a formula has no value, and shares of a mixture that make no whole."""
+    row = undefined_at(law, inputs, used.column("loss"))
+    if row is not None:
+        at = ", ".join(f"{printable(n)} = {v[row]:g}" for n, v in zip(columns, inputs, strict=True))
+        raise FitError(
+            f'{used.source}: "{printable(law.name)}" has no finite value in {used.row_names[row]} '
+            f"({at}); choose another form, or leave such rows out with --where"
+        )
+    x, is_mixture = np.column_stack(inputs), issubclass(law, MixtureLaw)
+    shares = tuple(range(x.shape[1])) if is_mixture else columns_of_shares(x)
+    odd = odd_sum(x[:, shares]) if shares else None
+    if odd is not None:
+        named = ", ".join(printable(columns[i]) for i in shares)
+        whole = f"{printable(law.name)} is of shares that add up" if is_mixture else "they add up"
+        raise FitError(
+            f"{used.source}: proportions ({named}) add up to {odd[1]:.4g} in "
+            f"{used.row_names[odd[0]]}, and {whole} to 1{'' if is_mixture else ' in others'}; mend "
+            "that row, or leave it out with --where"
         )
 
 

@@ -103,6 +103,8 @@ def law_asked(
     from scaling.laws.law_file import read_laws
 
     named: str = arguments.law or ""
+    if arguments.law is not None and not named.strip():
+        raise ConfigError("--law is empty; name a law, or write a formula such as E + A*N^-alpha")
     formulas = read_laws(arguments.laws) if arguments.laws else {}
     if named in formulas or is_formula(named):
         return law_for(formulas.get(named, named), records, bounds)

@@ -84,6 +84,20 @@ class Arithmetic:
         for node in sorted(nodes, key=lambda n: n.col_offset):
             yield node.id, self._at(node)
 
+    def infinite_part(self) -> str:
+        """Where the innermost part of numbers alone stands that overflows or divides by zero, as
+        " at character 5"; "" where none does."""
+        place = ""
+        for node in ast.walk(self.tree):
+            parts = list(ast.walk(node))
+            if isinstance(node, ast.BinOp | ast.Call) and not any(
+                isinstance(part, ast.Name) and part.id not in _FUNCTIONS for part in parts
+            ):
+                with np.errstate(all="ignore"):
+                    value = Arithmetic(self.text, node).fold(np.float64, numeric)
+                place = place if np.isfinite(value) else f" at {self._at(node)}"
+        return place
+
     def fold(
         self,
         leaf: Callable[[str | float], Any],
@@ -110,7 +124,7 @@ class Arithmetic:
 
     def _check(self, node: ast.AST, depth: int, functions: tuple[str, ...]) -> None:
         if depth == 0:
-            raise ExpressionError(f"nested more than {MOST_NESTING} deep")
+            raise ExpressionError(f"nested more than {MOST_NESTING} deep at {self._at(node)}")
         check = partial(self._check, depth=depth - 1, functions=functions)
         match node:
             case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):

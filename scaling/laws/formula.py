@@ -38,6 +38,7 @@ _SHARE_OF_A_NAME = 0.8  # a constant that is so like a column is taken for a sli
 _SHORTEST_SLIP = 4  # letters; shorter names are alike by chance
 _EXPONENT_GUESSES = (0.05, 0.15, 0.3, 0.5, 0.8)
 _EXPONENT_PRIOR: Prior = (0.3, 0.5)
+_PROBES = 40  # of the guesses: where none has a value, the formula has none
 _MOST_SOLVED = 6  # constants that least squares gives at once: every subset of them is tried
 
 
@@ -79,6 +80,7 @@ class Formula:
         """The law on the columns of this table. Raises FitError where it is none there."""
         columns: dict[str, str] = {}
         constants: list[str] = []
+        where = f'"{printable(self.expression)}"'
         for name, place in self.arithmetic.names():
             column = _column(name, records)
             if column is not None:
@@ -89,13 +91,19 @@ class Formula:
                     f"{LETTERS[name]}, and the table has none; map it with --columns "
                     f"{LETTERS[name]}=THEIR_NAME"
                 )
+            elif records.name_of(name) == "loss":
+                raise FitError(
+                    f'{where}: "{printable(name)}" ({place} of the formula) is the loss itself, '
+                    "which the formula gives; name other columns"
+                )
             elif name not in constants:
                 self._check_slip(name, place, records)
                 constants.append(name)
-        where = f'"{printable(self.expression)}"'
         if not columns:
             has = ", ".join(printable(c) for c in list(records.table.columns)[:12])
-            raise FitError(f"{where} reads no column of {records.source} (it has: {has})")
+            names = ", ".join(f"{printable(n)} ({at})" for n, at in self.arithmetic.names())
+            names = f"; it names {names}" if names else ""
+            raise FitError(f"{where} reads no column of {records.source} (it has: {has}){names}")
         if not constants:
             raise FitError(f"{where} has no constants, so there is nothing to fit")
         if unknown := sorted({*self.bounds, *self.units} - {*constants}):
@@ -163,6 +171,28 @@ def law_for(
     if issubclass(named, MixtureLaw) and any(name not in records for name in named.inputs):
         named = mixture_law(tuple(records.name_of(name) for name in named.inputs))
     return named
+
+
+def undefined_at(law: type[Law], inputs: tuple[FloatArray, ...], values: FloatArray) -> int | None:
+    """The first row of ``inputs``, each (rows,), where a formula has no finite value for any of
+    its usual constants, such as a logarithm of what is below zero; None where there is none.
+
+    ``values`` are those of the loss (runs,), whose size the guesses have. Laws that are no
+    formulas are defined wherever their inputs are above zero.
+    """
+    if not issubclass(law, FormulaLaw):
+        return None
+    grid = law.guesses(inputs, np.abs(values) + np.finfo(np.float64).tiny)
+    most = max((len(v) for v in grid.values()), default=1)
+    some = np.unique(np.linspace(0, most - 1, _PROBES).astype(np.int64))
+    constants = [
+        np.asarray(grid[name])[some, None] if name in grid else np.ones((1, 1))
+        for name in law.constant_names()
+    ]
+    with np.errstate(all="ignore"):
+        found = np.asarray(law.formula(*inputs, *constants))
+    has_none = ~np.isfinite(np.broadcast_to(found, (len(some), len(inputs[0])))).any(axis=0)
+    return int(has_none.argmax()) if has_none.any() else None
 
 
 def own_input(law: "str | type[Law]") -> str | None:

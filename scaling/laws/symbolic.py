@@ -36,15 +36,17 @@ class Symbolic:
         }
         symbols = self.constants | {k: self.inputs[v] for k, v in columns_of.items()}
         self._where = f'"{printable(arithmetic.text.strip())}"'
+        overflows = f"{self._where}: a number in it overflows or divides by zero"
+        overflows += arithmetic.infinite_part()
         try:
             found = arithmetic.fold(
                 lambda of: symbols[of] if isinstance(of, str) else float(of), _symbolic
             )
         except (OverflowError, ZeroDivisionError, ValueError, TypeError) as error:
-            raise FitError(f"{self._where}: a number in it overflows or divides by zero") from error
+            raise FitError(overflows) from error
         self.loss = sympy.sympify(found)
         if self.loss.has(sympy.zoo, sympy.nan, sympy.oo):
-            raise FitError(f"{self._where}: a number in it overflows or divides by zero")
+            raise FitError(overflows)
         for name, symbol in self.constants.items():
             if not self.loss.has(symbol):
                 raise FitError(f"{self._where}: {name} cancels out; leave it away")

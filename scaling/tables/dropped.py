@@ -1,7 +1,7 @@
 """Rows that take no part in an answer, and what that makes of it."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from scaling.limits import Limit, LimitCode
@@ -15,6 +15,18 @@ class DroppedRun:
     row: str
     reason: str
     code: LimitCode = LimitCode.LEFT_OUT
+    value: str = ""
+    """What the row holds where that is the reason, as people read it."""
+
+
+def rows_left_out(
+    names: Sequence[str], reason: str, code: LimitCode, values: Iterable[float] = ()
+) -> tuple[DroppedRun, ...]:
+    """Rows of these names that one reason leaves out, each with its value where that is it."""
+    told = [f"{value:g}" for value in values] or [""] * len(names)
+    return tuple(
+        DroppedRun(name, reason, code, value) for name, value in zip(names, told, strict=True)
+    )
 
 
 def limits_of(dropped: Collection[DroppedRun], codes: Collection[LimitCode]) -> tuple[Limit, ...]:
@@ -36,5 +48,9 @@ def _left_out(dropped: Collection[DroppedRun]) -> tuple[Limit, ...]:
     reasons = Counter(one.reason for one in dropped)
     if not reasons:
         return ()
-    text = ", ".join(f"{why} ({count:,})" for why, count in reasons.items())
+    first: dict[str, str] = {}
+    for one in dropped:
+        if one.value:
+            first.setdefault(one.reason, f", first {one.value} in {one.row}")
+    text = ", ".join(f"{why} ({count:,}{first.get(why, '')})" for why, count in reasons.items())
     return (Limit(LimitCode.LEFT_OUT, f"left out: {text}"),)

@@ -9,10 +9,9 @@ import numpy as np
 from analysis.discovery.forms.factors import Columns
 from analysis.discovery.forms.solver import Observed
 from scaling.arrays import BoolArray, FloatArray, IntArray
+from scaling.tables.proportions import SUM_TOLERANCE
 
 Role = Literal["scale", "proportion", "offset"]
-
-_SUM_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def roles_of(inputs: FloatArray) -> tuple[Role, ...]:
     """What each input is: proportions lie between 0 and 1, are two at least, and add up to one."""
     inside = [bool((x >= 0).all() and (x <= 1).all()) for x in inputs.T]
     total = inputs[:, inside].sum(axis=1) if sum(inside) > 1 else np.zeros(0)
-    is_whole = len(total) > 0 and bool(np.abs(total - 1).max() < _SUM_TOLERANCE)
+    is_whole = len(total) > 0 and bool(np.abs(total - 1).max() < SUM_TOLERANCE)
     return tuple(
         "proportion" if p and is_whole else "scale" if (x > 0).all() else "offset"
         for p, x in zip(inside, inputs.T, strict=True)
