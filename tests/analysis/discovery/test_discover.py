@@ -133,7 +133,7 @@ def test_a_column_that_is_missing_and_too_few_runs_are_named():
 def test_proportions_that_do_not_add_up_are_named_with_their_row():
     runs = of_domains()
     runs.loc[4, "web"] = 0.9
-    with pytest.raises(FitError, match="proportions add up to .* in row 6"):
+    with pytest.raises(FitError, match=r"proportions \(web, code, books\) add up to .* in row 6"):
         discover(runs, ["web", "code", "books"], by="size")
 
 
