@@ -153,12 +153,22 @@ def _boosted(theta: Sequence[FloatArray], at: Columns, of: tuple[int, ...]) -> V
 
 
 def _repeated(theta: Sequence[FloatArray], at: Columns, of: tuple[int, ...]) -> Values:
-    seen, distinct = at.values[of[0]], at.values[of[1]]
+    return _worth(theta, at.values[of[0]], at.values[of[1]], at.centres[of[0]])
+
+
+def _passed(theta: Sequence[FloatArray], at: Columns, of: tuple[int, ...]) -> Values:
+    seen, passes = at.values[of[0]], at.values[of[1]]
+    return _worth(theta, seen, seen / np.maximum(passes, 1.0), at.centres[of[0]])
+
+
+def _worth(
+    theta: Sequence[FloatArray], seen: FloatArray, distinct: FloatArray, centre: float
+) -> Values:
     a, r = theta
     star = np.exp(np.clip(r, -5.0, 12.0))
     again = np.maximum(seen / np.maximum(distinct, 1e-300) - 1, 0.0)
     decay = np.exp(-again / star)
-    fresh = np.log(np.minimum(seen, distinct) / at.centres[of[0]])
+    fresh = np.log(np.minimum(seen, distinct) / centre)
     worth = 1 + star * (1 - decay)
     h = fresh + np.log(worth)
     slope = star * (1 - decay) - again * decay
@@ -234,6 +244,14 @@ KINDS: dict[str, Kind] = {
         lambda r, x, c: (
             f"({x[0]}*min(1, {r[1]}/{r[0]})"
             f"*(1 + {c[1]}*(1 - exp(-max({r[0]}/{r[1]} - 1, 0)/{c[1]}))))^-{c[0]}"
+        ),
+    ),
+    "passed": Kind(
+        "a power of an input whose passes after the first are worth less and less",
+        lambda n: (EXPONENT, _LOG_REPEATS),
+        _passed,
+        lambda r, x, c: (
+            f"({x[0]}/max({r[1]}, 1)*(1 + {c[1]}*(1 - exp(-max({r[1]} - 1, 0)/{c[1]}))))^-{c[0]}"
         ),
     ),
 }

@@ -13,6 +13,7 @@ from analysis.discovery.forms.table import Table
 MOST_TERMS = 6
 MOST_FACTORS = 4
 _LEAST_SLICES = 3
+_PASSES = "epoch"  # in the name of what counts how often data were seen
 _DISTINCT = ("unique", "distinct")  # in the name of what counts each token once
 
 
@@ -119,6 +120,8 @@ def _richer(term: Term, table: Table) -> Iterator[Term]:
             yield replace(term, factors=(*rest, Factor("varying", (i, j))))
             if counts_distinct(table, j, i):
                 yield replace(term, factors=(*rest, Factor("repeated", (i, j))))
+            if _PASSES in table.names[j].lower():
+                yield replace(term, factors=(*rest, Factor("passed", (i, j))))
     if term.bowl is not None:
         for j in table.scales:
             if j != term.bowl.of and j not in term.bowl.moved_by:

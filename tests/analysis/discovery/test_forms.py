@@ -119,3 +119,6 @@ def test_repeats_are_offered_where_an_input_counts_distinct_tokens_and_nowhere_e
     begun = Form((Term((Factor("power", (0,)),)),))
     assert not any("repeated" in form.key for form in grown(begun, plain))
     assert any("repeated" in form.key for form in grown(begun, repeated))
+    passed = table(("tokens", "epochs"))
+    assert any("passed" in form.key for form in grown(begun, passed))
+    assert not any("passed" in form.key for form in grown(begun, repeated))
