@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.discovery.forms.table import Table, roles_of
-from analysis.fitting.groups.split import Groups, split
+from analysis.fitting.groups.split import Groups, group_named, split
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
@@ -181,12 +181,13 @@ def _groups_of_points(points: pd.DataFrame, read: Read, spelt: dict[str, str]) -
     if read.by not in spelt:
         raise FitError(f'points: no column "{printable(read.by)}", by which the runs are grouped')
     found = []
-    for row, value in enumerate(points[spelt[read.by]].astype(str)):
-        if value not in read.groups:
+    for row, value in enumerate(points[spelt[read.by]]):
+        label = group_named(value, read.groups)
+        if label is None:
             have = ", ".join(printable(label) for label in read.groups[:8])
             raise FitError(
-                f'points: {printable(read.by)} is "{printable(value)}" in row {row + 2}, and no '
-                f"run is (there are: {have})"
+                f'points: {printable(read.by)} is "{printable(str(value))}" in row {row + 2}, '
+                f"and no run is (there are: {have})"
             )
-        found.append(read.groups.index(value))
+        found.append(read.groups.index(label))
     return np.array(found, dtype=np.int64)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.display import Result, plain_values
 from analysis.fitting.groups.result import GroupedFit
+from analysis.fitting.groups.split import group_named
 from analysis.fitting.prediction import checked_level
 from analysis.fitting.result import Fit
 from analysis.intervals import LEVEL, Interval, interval_columns
@@ -219,15 +220,17 @@ def _labels(grouped: GroupedFit, points: pd.DataFrame) -> list[str]:
         raise FitError(
             f'points: no column "{printable(grouped.by)}", by which the runs are grouped'
         )
-    labels = [str(value) for value in points[spelt[grouped.by]]]
+    labels = []
     have = [*grouped.fits, *grouped.left_out]
-    for row, label in enumerate(labels):
-        if label not in have:
+    for row, value in enumerate(points[spelt[grouped.by]]):
+        label = group_named(value, have)
+        if label is None:
             some = ", ".join(map(printable, have[:8]))
             raise FitError(
-                f'points: {printable(grouped.by)} is "{printable(label)}" in row {row + 2}, and no '
-                f"run is (there are: {some})"
+                f'points: {printable(grouped.by)} is "{printable(str(value))}" in row {row + 2}, '
+                f"and no run is (there are: {some})"
             )
+        labels.append(label)
     return labels
 
 

@@ -1,6 +1,8 @@
 """Runs by the values of a column: the one way in which all answers by groups come by them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 
@@ -42,7 +44,7 @@ def split(records: Records, by: str) -> Groups:
     column = records.name_of(by)
     records.require(column)
     kept = records.select(records.table[column].notna(), f"{column} is blank")
-    values = kept.table[column].astype(str)
+    values = kept.table[column].map(label_of)
     labels = tuple(sorted(values.unique()))
     where = f"{records.source}: --by {printable(by)}"
     if not labels:
@@ -55,3 +57,21 @@ def split(records: Records, by: str) -> Groups:
     place = {label: number for number, label in enumerate(labels)}
     number = np.array([place[v] for v in values], dtype=np.int64)
     return Groups(column, labels, kept, number, len(records) - len(kept))
+
+
+def label_of(value: object) -> str:
+    """What a group is called that has this value: a whole number has no decimals, however its
+    column is stored."""
+    whole = isinstance(value, Real) and not isinstance(value, bool) and float(value).is_integer()
+    return f"{float(value):.0f}" if whole else str(value)  # type: ignore[arg-type]
+
+
+def group_named(value: object, labels: Sequence[str]) -> str | None:
+    """Which of the groups a cell of a table of points names; None for no group of theirs."""
+    if (label := label_of(value)) in labels:
+        return label
+    try:
+        label = label_of(float(str(value)))
+    except ValueError:
+        return None
+    return label if label in labels else None

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit_groups, predict_groups
+from analysis.fitting.groups.split import label_of
 from scaling.errors import FitError
 from scaling.laws.base import runs_at_all
 from scaling.records import records_from_table
@@ -55,6 +56,25 @@ def test_far_beyond_the_runs_there_is_no_number(grouped):
     assert found.points[0].median is None and found.points[0].intervals == {}
     table = found.beside(point)
     assert list(table)[:3] == ["params", "tokens", "arch"] and table["median"].isna().all()
+
+
+@pytest.mark.parametrize("cell", ["2", "2.0", 2, 2.0])
+def test_groups_that_are_numbers_are_named_as_people_write_them(cell):
+    """A column of a table is stored as 2.0 where it has a blank, and points are text."""
+    parts = [runs_of(truth, 1 + i, seed=i) for i, truth in enumerate(TRUTHS.values())]
+    parts.append(runs_of(TRUTHS["big"], np.nan, [0]))
+    records = records_from_table(pd.concat(parts, ignore_index=True))
+    fitted = fit_groups(
+        records, "chinchilla", by="arch", share=["alpha"], bootstrap=20, fix={"beta": 0.28}
+    )
+    assert set(fitted.fits) == {"1", "2"}
+    found = predict_groups(fitted, pd.DataFrame({"N": [1e8], "D": [1e10], "arch": [cell]}))
+    assert found.points[0].group == "2"
+
+
+@pytest.mark.parametrize(("value", "label"), [(True, "True"), (0.5, "0.5"), ("007", "007")])
+def test_other_values_are_called_what_they_are(value, label):
+    assert label_of(value) == label
 
 
 def test_what_cannot_be_predicted_is_refused(grouped):
