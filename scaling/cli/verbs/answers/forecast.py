@@ -342,9 +342,9 @@ def _predict_points(arguments: Arguments) -> None:
         return
     if arguments.by:
         raise ConfigError(
-            f"--by {printable(arguments.by)} groups runs of --inputs, of a formula of columns "
-            "other than params, tokens and train_flops, or of a law with --share; choose one by "
-            f"--where '{printable(arguments.by)} == ...'"
+            f"--by {printable(arguments.by)} is answered with --inputs, for a formula of columns "
+            "other than params, tokens and train_flops, and for a law with --share; choose one "
+            f"group by --where '{printable(arguments.by)} == ...'"
         )
     table = points(arguments.at)
     answered = forecast_runs(records, table, options=options)
