@@ -26,7 +26,7 @@ from analysis.discovery.discover import discover
 from analysis.discovery.reading import LEAST_RUNS
 from benchmarks.law_discovery import TASKS
 from scaling.errors import ScalingError
-from scaling.laws.formula import Formula
+from scaling.laws.written.formula import Formula
 from scaling.records import Records, records_from_table
 
 ROUNDS = 3

@@ -48,7 +48,7 @@ ENGINES = {
     "tokenizers": "sweeps/data/tokens/bpe.py",
     "PIL": "sweeps/data/images/pictures.py",
     "sklearn": "sweeps/data/images/scikit.py",
-    "sympy": "scaling/laws/symbolic.py",
+    "sympy": "scaling/laws/written/symbolic.py",
     "weasyprint": "analysis/report/forms/pdf.py",
     "safetensors": "sweeps/data/documents/tensor_files.py",
     "triton": "sweeps/models/kernels/triton_kernels.py",

@@ -10,7 +10,7 @@ from analysis.decisions.further_runs.next_runs import NextRuns
 from analysis.decisions.further_runs.runs_on_offer import RunOnOffer
 from analysis.evaluation.verdicts import SealStanding
 from analysis.forecasting.unfinished_runs import RunningForecast
-from scaling.laws.formula import Formula
+from scaling.laws.written.formula import Formula
 from scaling.records import Records
 
 

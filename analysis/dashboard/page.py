@@ -16,8 +16,8 @@ from analysis.intervals import LEVEL, LEVELS
 from analysis.text.numbers import hours_in_words
 from scaling.errors import RecordError, ScalingError
 from scaling.laws.base import Law
-from scaling.laws.formula import law_for, own_input
 from scaling.laws.registry import LAWS
+from scaling.laws.written.formula import law_for, own_input
 from scaling.records import Records
 
 FORMULA = "formula"  # a law that the viewer writes

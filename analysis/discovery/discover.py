@@ -24,7 +24,7 @@ from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
-from scaling.laws.formula import Formula, FormulaLaw, law_for
+from scaling.laws.written.formula import Formula, FormulaLaw, law_for
 from scaling.limits import Limit, LimitCode
 from scaling.sources import Source, records_from
 from scaling.tables.notes import printable

@@ -11,7 +11,7 @@ from analysis.discovery.forms.factors import Columns, Constant
 from analysis.discovery.forms.forms import Form, Slope
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
-from scaling.laws.formula import FormulaLaw
+from scaling.laws.written.formula import FormulaLaw
 from scaling.tables.notes import printable
 
 _LARGEST_LOG = 200.0

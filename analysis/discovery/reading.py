@@ -11,7 +11,7 @@ from analysis.fitting.groups.split import Groups, group_named, split
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
-from scaling.laws.formula import undefined_at
+from scaling.laws.written.formula import undefined_at
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.tables.notes import printable

@@ -8,7 +8,7 @@ from analysis.discovery.ensemble import Ensemble
 from analysis.discovery.reading import Read
 from analysis.display import Result, plain_values
 from analysis.intervals import Interval
-from scaling.laws.formula import Formula
+from scaling.laws.written.formula import Formula
 from scaling.limits import Limit
 
 if TYPE_CHECKING:

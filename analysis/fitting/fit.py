@@ -21,7 +21,7 @@ from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
-from scaling.laws.formula import law_for
+from scaling.laws.written.formula import law_for
 from scaling.limits import Limit, LimitCode
 from scaling.sources import Source, records_from
 from scaling.words import counted

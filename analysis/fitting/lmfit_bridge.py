@@ -1,9 +1,9 @@
 """What lmfit does for a fit: demands on constants, its own minimiser, profile intervals.
 
 Bounds are checked by lmfit's Parameters and solved by our search, since lmfit's own stalls on a
-Huber threshold of 1e-3. Ties are arithmetic of `scaling.laws.expression`, since lmfit's interpreter
-of them also opens files and addresses, and loops. lmfit takes two seconds to import, so only calls
-that need it pay.
+Huber threshold of 1e-3. Ties are arithmetic of `scaling.laws.written.expression`, since lmfit's
+interpreter of them also opens files and addresses, and loops. lmfit takes two seconds to import, so
+only calls that need it pay.
 """
 
 import warnings
@@ -20,7 +20,7 @@ from analysis.intervals import Interval
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
-from scaling.laws.expression import ExpressionError, expression
+from scaling.laws.written.expression import ExpressionError, expression
 from scaling.records import Records
 from scaling.tables.notes import printable
 

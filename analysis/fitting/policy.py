@@ -38,8 +38,8 @@ from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
-from scaling.laws.formula import FormulaLaw, law_for, require_own_column
 from scaling.laws.surfaces import Chinchilla
+from scaling.laws.written.formula import FormulaLaw, law_for, require_own_column
 from scaling.limits import Limit, LimitCode, first_of
 from scaling.records import Records
 from scaling.sources import Source, records_from

@@ -17,8 +17,8 @@ from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
-from scaling.laws.formula import require_own_column, undefined_at
-from scaling.laws.mixtures import MixtureLaw
+from scaling.laws.of_other_inputs.mixtures import MixtureLaw
+from scaling.laws.written.formula import require_own_column, undefined_at
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.tables.notes import printable

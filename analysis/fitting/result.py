@@ -16,7 +16,7 @@ from analysis.fitting.prediction import LawPrediction, checked_level, intervals_
 from analysis.intervals import Interval, interval_columns
 from scaling.errors import FitError
 from scaling.laws.base import Law
-from scaling.laws.formula import law_from, law_to_dict
+from scaling.laws.written.formula import law_from, law_to_dict
 from scaling.limits import Limit, LimitCode, limits_from
 from scaling.records import Records
 from scaling.tables.notes import notes_from

@@ -75,7 +75,7 @@ def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
     """The runs that SOURCE names, and how --law, --fix, --x, --draws, --seed and --level say that
     forecasts from them are made; what a verb has no flag for is as usual."""
     from analysis.forecasting.question.options import ForecastOptions
-    from scaling.laws.formula import own_input
+    from scaling.laws.written.formula import own_input
 
     records, x = load_along(arguments) if "x" in arguments else (load(arguments), None)
     if getattr(arguments, "flops", None):
@@ -99,8 +99,8 @@ def law_asked(
 ) -> "str | type[Law]":
     """What --law names: a law of ours by its name, or a formula on the columns of these runs, from
     the file that --laws names or written out."""
-    from scaling.laws.formula import is_formula, law_for
-    from scaling.laws.law_file import read_laws
+    from scaling.laws.written.formula import is_formula, law_for
+    from scaling.laws.written.law_file import read_laws
 
     named: str = arguments.law or ""
     if arguments.law is not None and not named.strip():

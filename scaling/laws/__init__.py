@@ -19,18 +19,17 @@ if TYPE_CHECKING:
     from scaling.laws.curves import SaturatingPowerLaw as SaturatingPowerLaw
     from scaling.laws.curves import ShiftedPowerLaw as ShiftedPowerLaw
     from scaling.laws.curves import TwiceBrokenPowerLaw as TwiceBrokenPowerLaw
-    from scaling.laws.encoder_decoder import EncoderDecoderLaw as EncoderDecoderLaw
-    from scaling.laws.experts import Experts as Experts
-    from scaling.laws.experts import FineGrainedExperts as FineGrainedExperts
     from scaling.laws.farseer import Farseer as Farseer
-    from scaling.laws.formula import Formula as Formula
-    from scaling.laws.formula import law_for as law_for
-    from scaling.laws.law_file import read_laws as read_laws
-    from scaling.laws.learning_rate import LearningRateAndBatch as LearningRateAndBatch
-    from scaling.laws.mixtures import Mixture as Mixture
-    from scaling.laws.parts_of_models import ParallelCopies as ParallelCopies
-    from scaling.laws.parts_of_models import SparseWeights as SparseWeights
-    from scaling.laws.parts_of_models import Vocabulary as Vocabulary
+    from scaling.laws.of_other_inputs.encoder_decoder import EncoderDecoderLaw as EncoderDecoderLaw
+    from scaling.laws.of_other_inputs.experts import Experts as Experts
+    from scaling.laws.of_other_inputs.experts import FineGrainedExperts as FineGrainedExperts
+    from scaling.laws.of_other_inputs.learning_rate import (
+        LearningRateAndBatch as LearningRateAndBatch,
+    )
+    from scaling.laws.of_other_inputs.mixtures import Mixture as Mixture
+    from scaling.laws.of_other_inputs.parts_of_models import ParallelCopies as ParallelCopies
+    from scaling.laws.of_other_inputs.parts_of_models import SparseWeights as SparseWeights
+    from scaling.laws.of_other_inputs.parts_of_models import Vocabulary as Vocabulary
     from scaling.laws.registry import LAWS as LAWS
     from scaling.laws.registry import law_named as law_named
     from scaling.laws.registry import register_law as register_law
@@ -39,6 +38,9 @@ if TYPE_CHECKING:
     from scaling.laws.surfaces import Overtraining as Overtraining
     from scaling.laws.surfaces import ShapeLaw as ShapeLaw
     from scaling.laws.surfaces import Skaling as Skaling
+    from scaling.laws.written.formula import Formula as Formula
+    from scaling.laws.written.formula import law_for as law_for
+    from scaling.laws.written.law_file import read_laws as read_laws
 
 _HOMES = {
     "scaling.laws.base": ("Law",),
@@ -46,14 +48,16 @@ _HOMES = {
         *("M4", "BrokenPowerLaw", "PowerLaw", "PurePowerLaw", "SaturatingPowerLaw"),
         *("ShiftedPowerLaw", "TwiceBrokenPowerLaw"),
     ),
-    "scaling.laws.encoder_decoder": ("EncoderDecoderLaw",),
-    "scaling.laws.experts": ("Experts", "FineGrainedExperts"),
+    "scaling.laws.of_other_inputs.encoder_decoder": ("EncoderDecoderLaw",),
+    "scaling.laws.of_other_inputs.experts": ("Experts", "FineGrainedExperts"),
     "scaling.laws.farseer": ("Farseer",),
-    "scaling.laws.learning_rate": ("LearningRateAndBatch",),
-    "scaling.laws.mixtures": ("Mixture",),
-    "scaling.laws.parts_of_models": ("ParallelCopies", "SparseWeights", "Vocabulary"),
-    "scaling.laws.formula": ("Formula", "law_for"),
-    "scaling.laws.law_file": ("read_laws",),
+    "scaling.laws.of_other_inputs.learning_rate": ("LearningRateAndBatch",),
+    "scaling.laws.of_other_inputs.mixtures": ("Mixture",),
+    "scaling.laws.of_other_inputs.parts_of_models": (
+        *("ParallelCopies", "SparseWeights", "Vocabulary"),
+    ),
+    "scaling.laws.written.formula": ("Formula", "law_for"),
+    "scaling.laws.written.law_file": ("read_laws",),
     "scaling.laws.surfaces": (
         *("Chinchilla", "DataConstrained", "Overtraining", "ShapeLaw", "Skaling"),
     ),

@@ -28,12 +28,12 @@ from scaling.laws.curves import (
     ShiftedPowerLaw,
     TwiceBrokenPowerLaw,
 )
-from scaling.laws.encoder_decoder import EncoderDecoderLaw
-from scaling.laws.experts import Experts, FineGrainedExperts
 from scaling.laws.farseer import Farseer
-from scaling.laws.learning_rate import LearningRateAndBatch
-from scaling.laws.mixtures import Mixture, mixture_of
-from scaling.laws.parts_of_models import ParallelCopies, SparseWeights, Vocabulary
+from scaling.laws.of_other_inputs.encoder_decoder import EncoderDecoderLaw
+from scaling.laws.of_other_inputs.experts import Experts, FineGrainedExperts
+from scaling.laws.of_other_inputs.learning_rate import LearningRateAndBatch
+from scaling.laws.of_other_inputs.mixtures import Mixture, mixture_of
+from scaling.laws.of_other_inputs.parts_of_models import ParallelCopies, SparseWeights, Vocabulary
 from scaling.laws.surfaces import Chinchilla, DataConstrained, Overtraining, ShapeLaw, Skaling
 
 LAWS: dict[str, type[Law]] = {

@@ -25,7 +25,7 @@ from analysis.display import Result
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
-from scaling.laws.formula import Formula
+from scaling.laws.written.formula import Formula
 from scaling.limits import Limit, LimitCode
 from scaling.sources import Source
 from scaling.tables.notes import printable

@@ -36,7 +36,7 @@ from analysis.tuning.screening import screen
 from scaling.errors import FitError, RecordError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
-from scaling.laws.formula import law_for, require_own_column
+from scaling.laws.written.formula import law_for, require_own_column
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.sources import Source, records_from

@@ -16,8 +16,8 @@ from analysis.fitting.minimising.models.of_groups import OfGroups
 from analysis.fitting.minimising.models.sum_of_powers import SumOfPowers
 from scaling.arrays import FloatArray
 from scaling.laws.base import Law
-from scaling.laws.formula import FormulaLaw
 from scaling.laws.grouped import GroupedLaw
+from scaling.laws.written.formula import FormulaLaw
 
 
 def model_of(

@@ -13,8 +13,8 @@ from analysis.intervals import LEVEL
 from scaling.answerable import BACKTESTS
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
-from scaling.laws.formula import require_own_column
 from scaling.laws.registry import LAWS
+from scaling.laws.written.formula import require_own_column
 
 AUTO = "auto"
 FEWEST_DRAWS, MOST_DRAWS = 100, 100_000

@@ -44,8 +44,8 @@ from scaling.answerable import best_of_budget, no_curve, no_surface, not_falling
 from scaling.arrays import DECADE, BoolArray, FloatArray, IntArray
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
-from scaling.laws.formula import FormulaLaw
 from scaling.laws.registry import LAWS
+from scaling.laws.written.formula import FormulaLaw
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.words import counted

@@ -9,7 +9,7 @@ import pytest
 from analysis.dashboard.pages.forecast_evidence import CHOSEN_LAW as OF_PAGE
 from analysis.dashboard.parts.budget import steps_between
 from analysis.forecasting.reach import forecast_reach
-from scaling.laws.law_file import read_laws
+from scaling.laws.written.law_file import read_laws
 from scaling.records import read_records
 from tests.analysis.dashboard.conftest import figures, shown
 from tests.analysis.dashboard.verbs import numbers, tiles

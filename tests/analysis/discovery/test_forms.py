@@ -10,7 +10,7 @@ from analysis.discovery.forms.forms import Bowl, Form, Term
 from analysis.discovery.forms.grammar import grown
 from analysis.discovery.forms.solver import Observed, solve
 from analysis.discovery.forms.table import Table
-from scaling.laws.expression import Arithmetic, numeric
+from scaling.laws.written.expression import Arithmetic, numeric
 
 RUNS = np.random.default_rng(0)
 CENTRES = (2.0, 3.0, 1.0, 1.0)

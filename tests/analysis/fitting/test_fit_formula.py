@@ -14,8 +14,8 @@ from analysis.fitting.policy import fit_law
 from analysis.fitting.result import Fit
 from scaling.cli import main
 from scaling.errors import FitError
-from scaling.laws.formula import law_for
 from scaling.laws.surfaces import Chinchilla
+from scaling.laws.written.formula import law_for
 from scaling.records import records_from_table
 
 TRUTH = {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 410.0, "beta": 0.28, "G": 2.0, "gamma": 0.3}

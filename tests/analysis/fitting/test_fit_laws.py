@@ -10,7 +10,7 @@ from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.minimising.law_on_runs import model_of
 from analysis.fitting.minimising.models.any_law import AnyLaw
 from analysis.fitting.minimising.penalties import PENALTIES, penalty_named
-from scaling.laws.encoder_decoder import EncoderDecoderLaw
+from scaling.laws.of_other_inputs.encoder_decoder import EncoderDecoderLaw
 from scaling.laws.registry import LAWS
 from scaling.laws.surfaces import Chinchilla
 from scaling.limits import LimitCode, first_of

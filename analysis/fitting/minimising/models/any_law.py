@@ -10,7 +10,7 @@ from analysis.fitting.minimising.models.coordinates import Coordinates, Derivati
 from analysis.fitting.minimising.penalties import Penalty
 from scaling.arrays import FloatArray, IntArray
 from scaling.laws.base import Law
-from scaling.laws.formula import FormulaLaw
+from scaling.laws.written.formula import FormulaLaw
 
 _BLOCK = 2**16  # values that are evaluated together
 

@@ -36,7 +36,7 @@ def dashboard(arguments: Arguments) -> None:
             "pip install 'scaling-forecast[dashboard]'"
         )
     from analysis.dashboard import LARGEST_UPLOAD_MB
-    from scaling.laws.law_file import read_laws
+    from scaling.laws.written.law_file import read_laws
     from scaling.sources import records_from
 
     how = reading(arguments)

@@ -19,13 +19,13 @@ from scaling.cli.verbs.pages.dashboard import (
     stored_sweeps,
     sweep_changed_at,
 )
-from scaling.laws.law_file import read_laws
+from scaling.laws.written.law_file import read_laws
 from scaling.sources import STORED, records_from
 from scaling.tables.reading import Reading
 
 if TYPE_CHECKING:
     from analysis.dashboard.feeds import Feeds
-    from scaling.laws.formula import Formula
+    from scaling.laws.written.formula import Formula
     from scaling.records import Records
 
 

@@ -20,12 +20,12 @@ import numpy as np
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
 from scaling.laws.base import LARGEST_EXPONENT, Bounds, Constant, Law, Prior, Symbol
-from scaling.laws.expression import Arithmetic, ExpressionError, numeric
-from scaling.laws.mixtures import MixtureLaw, mixture_law, mixture_of
+from scaling.laws.of_other_inputs.mixtures import MixtureLaw, mixture_law, mixture_of
 from scaling.laws.reference import Reference
 from scaling.laws.registry import law_named
 from scaling.laws.starts import Grid, guesses_within
-from scaling.laws.symbolic import Symbolic
+from scaling.laws.written.expression import Arithmetic, ExpressionError, numeric
+from scaling.laws.written.symbolic import Symbolic
 from scaling.tables.notes import printable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 
 from scaling.errors import FitError
 from scaling.laws.base import Power
-from scaling.laws.expression import Arithmetic, numeric
+from scaling.laws.written.expression import Arithmetic, numeric
 from scaling.tables.notes import printable
 
 if TYPE_CHECKING:

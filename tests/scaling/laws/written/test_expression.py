@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scaling.laws.expression import MOST_CHARACTERS, ExpressionError, expression
+from scaling.laws.written.expression import MOST_CHARACTERS, ExpressionError, expression
 
 
 @pytest.mark.parametrize(

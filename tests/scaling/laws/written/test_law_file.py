@@ -5,7 +5,7 @@ import math
 import pytest
 
 from scaling.errors import ConfigError
-from scaling.laws.law_file import read_laws
+from scaling.laws.written.law_file import read_laws
 
 WHOLE = """
 vocabulary:

@@ -6,8 +6,8 @@ import pytest
 
 from scaling.errors import FitError
 from scaling.laws.base import Power
-from scaling.laws.formula import Formula, is_formula, law_for, law_from, law_to_dict
 from scaling.laws.registry import LAWS
+from scaling.laws.written.formula import Formula, is_formula, law_for, law_from, law_to_dict
 from scaling.records import records_from_table
 
 RECORDS = records_from_table(

@@ -15,9 +15,9 @@ from typing import Any
 from scaling.errors import ConfigError
 from scaling.inputs.bounded_yaml import MOST_BYTES, load_yaml
 from scaling.laws.base import Bounds
-from scaling.laws.formula import Formula
 from scaling.laws.reference import Reference
 from scaling.laws.registry import LAWS
+from scaling.laws.written.formula import Formula
 from scaling.tables.notes import printable
 
 _KEYS = ("formula", "bounds", "units", "source")

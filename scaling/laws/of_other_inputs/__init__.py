@@ -1,0 +1,1 @@
+"""Published laws whose inputs are not compute, or size and tokens, alone."""
