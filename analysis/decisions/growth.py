@@ -65,9 +65,10 @@ def growth_of_best_split(
     if not ends[1] - ends[0] >= NARROWEST:
         raise ForecastError("budgets that differ by less than a factor of 2 show no growth")
     best = best_log_params(forecaster, ends)
-    drawn, endless = _drawn_slopes(forecaster, ends, options)
-    level = options.confidence_levels[0]
     tokens = forecaster.ladder.flops.log_tokens(ends, best)
+    distance = forecaster.ladder.distance(np.column_stack([best, tokens]), ends)
+    drawn, endless = _drawn_slopes(forecaster, ends, float(distance.max()), options)
+    level = options.confidence_levels[0]
     return GrowthOfBestSplit(
         params=_exponent(np.diff(best) / np.diff(ends), drawn[:, 0], level),
         tokens=_exponent(np.diff(tokens) / np.diff(ends), drawn[:, 1], level),
@@ -85,14 +86,12 @@ def _exponent(estimate: FloatArray, drawn: FloatArray, level: float) -> Exponent
 
 
 def _drawn_slopes(
-    forecaster: Forecaster, ends: FloatArray, options: ForecastOptions
+    forecaster: Forecaster, ends: FloatArray, distance: float, options: ForecastOptions
 ) -> tuple[FloatArray, tuple[Limit, ...]]:
-    """Slopes (draws, 2) of size and tokens, and what draws without a best split limit."""
+    """Slopes (draws, 2) of size and tokens, from laws weighted as so many decades out, and what
+    draws without a best split limit."""
     flops, ensemble = forecaster.ladder.flops, forecaster.ensemble
-    best = best_log_params(forecaster, ends)
-    inputs = np.column_stack([best, flops.log_tokens(ends, best)])
-    distance = forecaster.ladder.distance(inputs, ends)
-    weighing = weigh(forecaster.backtests, ensemble, distance.max(keepdims=True))
+    weighing = weigh(forecaster.backtests, ensemble, np.array([distance]))
     rng = np.random.default_rng([options.seed, 2])
     params = np.concatenate(
         [

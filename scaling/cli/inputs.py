@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from scaling.cli.options.budgets import in_flops
 from scaling.errors import ConfigError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Arguments = argparse.Namespace
 Value = TypeVar("Value")
+_USUAL = {"params", "tokens", "train_flops"}
 
 
 def load(arguments: Arguments) -> "Records":
@@ -85,11 +86,27 @@ def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
     if "law" in given:
         given["law"] = law_asked(arguments, records)
         x = x or own_input(given["law"])
+        if reads_other_columns(given["law"]) and not getattr(arguments, "at", None):
+            _refuse_other_columns(arguments.law, given["law"])
     if "fix" in arguments:
         given["fix"] = constants_held(arguments, records)
     if "level" in arguments:
         given["confidence_levels"] = levels(arguments)
     return records, ForecastOptions(x=x, **given)
+
+
+def reads_other_columns(law: "str | type[Law]") -> bool:
+    """Whether a formula reads several columns of which one is none that forecasts are made of."""
+    return not isinstance(law, str) and len(law.inputs) > 1 and not set(law.inputs) <= _USUAL
+
+
+def _refuse_other_columns(named: str, law: "type[Law]") -> NoReturn:
+    others = ", ".join(printable(name) for name in law.inputs if name not in _USUAL)
+    raise ConfigError(
+        f"--law {printable(named)} reads {others}, and this answer is of compute, or of params and "
+        "tokens; `scaling fit` gives its constants, `scaling forecast --at POINTS.csv` its "
+        "predictions, with backtests"
+    )
 
 
 def law_asked(

@@ -17,6 +17,7 @@ from scaling.cli.inputs import (
     load_along,
     load_to_forecast,
     points,
+    reads_other_columns,
     require_pairs,
     targets_asked,
     unfiltered,
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from scaling.records import Records
 
 Arguments = argparse.Namespace
-_USUAL = {"params", "tokens", "train_flops"}
 
 
 def fit(arguments: Arguments) -> None:
@@ -336,7 +336,7 @@ def _predict_points(arguments: Arguments) -> None:
     from analysis.forecasting.forecast import with_predictions
 
     records, options = load_to_forecast(arguments)
-    if _reads_other_columns(options.law):
+    if reads_other_columns(options.law):
         assert isinstance(options.law, type)
         answer_in_any_inputs(arguments, records, options.law)
         return
@@ -367,11 +367,6 @@ def _predict_points(arguments: Arguments) -> None:
         are = "is" if len(unsupported) == 1 else "are"
         count = f"{len(unsupported)} of {counted(len(predicted), 'point')} {are} unsupported"
         say(f"{count}, for example {unsupported[0]}")
-
-
-def _reads_other_columns(law: "str | type[Law]") -> bool:
-    """Whether a formula reads several columns of which one is none that forecasts are made of."""
-    return not isinstance(law, str) and len(law.inputs) > 1 and not set(law.inputs) <= _USUAL
 
 
 def _predict_by_found_laws(arguments: Arguments) -> None:
