@@ -148,7 +148,7 @@ def test_a_forecast_by_a_formula_of_size_and_tokens_answers(table, capsys):
 
 def test_a_forecast_by_a_formula_of_other_columns_says_what_is_asked_of_it(table, capsys):
     assert main(["forecast", str(table), "--law", VOCABULARY, "--flops", "3x"]) == 2
-    assert "reads params, tokens, vocab_size" in capsys.readouterr().err
+    assert "reads vocab_size, and this answer is of compute" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["fit", "forecast --values 1e10", "backtest"])
