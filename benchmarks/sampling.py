@@ -24,7 +24,7 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 from sweeps.config.model import ModelConfig
-from sweeps.generation.sampling import (
+from sweeps.generation.decoding.sampling import (
     GREEDY,
     SamplingRule,
     drawn,

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from sweeps.config.sweep import SweepConfig as SweepConfig
     from sweeps.config.yaml_file import config_from_mapping as config_from_mapping
     from sweeps.config.yaml_file import load_config as load_config
-    from sweeps.generation.continuations import ContinuedPrompt as ContinuedPrompt
-    from sweeps.generation.continuations import continue_prompt as continue_prompt
+    from sweeps.generation.decoding.sampling import SamplingRule as SamplingRule
     from sweeps.generation.kept_runs import KeptRun as KeptRun
     from sweeps.generation.kept_runs import kept_runs as kept_runs
-    from sweeps.generation.sampling import SamplingRule as SamplingRule
-    from sweeps.generation.scored_texts import ScoredText as ScoredText
-    from sweeps.generation.scored_texts import score_text as score_text
+    from sweeps.generation.texts.continuations import ContinuedPrompt as ContinuedPrompt
+    from sweeps.generation.texts.continuations import continue_prompt as continue_prompt
+    from sweeps.generation.texts.scored_texts import ScoredText as ScoredText
+    from sweeps.generation.texts.scored_texts import score_text as score_text
     from sweeps.planning.plan import SweepPlan as SweepPlan
     from sweeps.planning.plan import plan_sweep as plan_sweep
     from sweeps.planning.run_plan import RunPlan as RunPlan
@@ -41,9 +41,9 @@ _HOMES = {
     "sweeps.planning.plan": ("SweepPlan", "plan_sweep"),
     "sweeps.checks.run": ("CheckReport", "run_checks"),
     "sweeps.generation.kept_runs": ("KeptRun", "kept_runs"),
-    "sweeps.generation.sampling": ("SamplingRule",),
-    "sweeps.generation.continuations": ("ContinuedPrompt", "continue_prompt"),
-    "sweeps.generation.scored_texts": ("ScoredText", "score_text"),
+    "sweeps.generation.decoding.sampling": ("SamplingRule",),
+    "sweeps.generation.texts.continuations": ("ContinuedPrompt", "continue_prompt"),
+    "sweeps.generation.texts.scored_texts": ("ScoredText", "score_text"),
     "sweeps.running.runner": ("SweepOutcome", "run_sweep"),
     "sweeps.status.ledger": ("SweepStanding", "sweep_standing"),
 }

@@ -1,1 +1,1 @@
-"""What trained models say: weights that are kept, text that is sampled, text that is scored."""
+"""What trained models say: their kept weights, what they generate, and how good it is."""

@@ -17,9 +17,9 @@ from sweeps.data.questions import ZERO, questions
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.base import Corpus
 from sweeps.data.sources.grammars import END, Language
-from sweeps.generation.greedy import Tokens, greedy_answers
+from sweeps.generation.decoding.greedy import Tokens, greedy_answers
 from sweeps.generation.kept_runs import KeptRun, check_continues
-from sweeps.generation.probes import obeys, of_truth
+from sweeps.generation.metrics.probes import obeys, of_truth
 from sweeps.generation.weights import KeptModel
 from sweeps.models.stacked import StackModel
 

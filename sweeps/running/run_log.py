@@ -181,7 +181,7 @@ _Telling = Callable[[RunPlan, "TrainedRun", Task], Mapping[str, float | str]]
 
 def _baselines(run: RunPlan, trained: "TrainedRun", task: Task) -> dict[str, float]:
     """What counting the text that it trained on gives on the same validation set."""
-    from sweeps.generation.baselines import baselines_of
+    from sweeps.generation.metrics.baselines import baselines_of
 
     return baselines_of(task.data, run.shape.context, run.objective, run.targets)
 
@@ -190,7 +190,7 @@ def _probed(run: RunPlan, trained: "TrainedRun", task: Task) -> dict[str, float]
     """What the trained model answers to the probes."""
     from sweeps.data.questions import questions_of
     from sweeps.data.registry import load_corpus
-    from sweeps.generation.probes import probe
+    from sweeps.generation.metrics.probes import probe
     from sweeps.training.devices.device import choose_device
     from sweeps.training.stack import build_model
 

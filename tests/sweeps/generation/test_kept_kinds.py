@@ -6,10 +6,10 @@ import torch
 from scaling.errors import ConfigError
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
-from sweeps.generation.continuations import continue_prompt
+from sweeps.generation.decoding.sampling import GREEDY, SamplingRule
 from sweeps.generation.kept_runs import KeptRun
-from sweeps.generation.sampling import GREEDY, SamplingRule
-from sweeps.generation.scored_texts import score_text
+from sweeps.generation.texts.continuations import continue_prompt
+from sweeps.generation.texts.scored_texts import score_text
 from sweeps.generation.weights import write_weights
 from sweeps.models.registry import FAMILIES
 from sweeps.objectives.registry import OBJECTIVES

@@ -175,7 +175,7 @@ def test_what_fails_beside_a_measurement_leaves_the_run_finished_with_a_note_and
     def uncounted(*asked):
         raise ZeroDivisionError("too long a text")
 
-    monkeypatch.setattr("sweeps.generation.baselines.baselines_of", uncounted)
+    monkeypatch.setattr("sweeps.generation.metrics.baselines.baselines_of", uncounted)
     plan, store = plan_sweep(config(tmp_path)), MemoryStore()
     run_sweep(plan, store)
     for run in plan.runs:

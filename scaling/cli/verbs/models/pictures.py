@@ -10,16 +10,16 @@ from scaling.errors import ConfigError
 from scaling.words import counted
 
 if TYPE_CHECKING:
-    from sweeps.generation.continuations import ContinuedPrompt
+    from sweeps.generation.decoding.sampling import SamplingRule
     from sweeps.generation.kept_runs import KeptRun
-    from sweeps.generation.sampling import SamplingRule
+    from sweeps.generation.texts.continuations import ContinuedPrompt
 
 Arguments = argparse.Namespace
 
 
 def draw(arguments: Arguments, rule: "SamplingRule", runs: "list[KeptRun]") -> None:
     """Have the runs draw images of each --label, and show them as one PNG file."""
-    from sweeps.generation.continuations import continuations_document, continue_prompt
+    from sweeps.generation.texts.continuations import continuations_document, continue_prompt
 
     if not (arguments.png or arguments.output or arguments.json):
         raise ConfigError("images are written to files: give --png FILE.png, or -o FILE.json")

@@ -16,8 +16,8 @@ from scaling.errors import ConfigError
 from scaling.words import counted
 
 if TYPE_CHECKING:
+    from sweeps.generation.decoding.sampling import SamplingRule
     from sweeps.generation.kept_runs import KeptRun
-    from sweeps.generation.sampling import SamplingRule
 
 Arguments = argparse.Namespace
 _WIDTH = 120  # of what is not a terminal
@@ -25,8 +25,8 @@ _WIDTH = 120  # of what is not a terminal
 
 def sample(arguments: Arguments) -> None:
     """Continue a prompt by the models of RUNs, side by side where they are several."""
-    from sweeps.generation.continuations import continuations_document, continue_prompt
-    from sweeps.generation.text import side_by_side
+    from sweeps.generation.texts.continuations import continuations_document, continue_prompt
+    from sweeps.generation.texts.terminal import side_by_side
 
     rule = _rule(arguments)
     if arguments.label or arguments.png:
@@ -187,7 +187,7 @@ def content(text: str | None, path: str | None) -> bytes | None:
 
 
 def _rule(arguments: Arguments) -> "SamplingRule":
-    from sweeps.generation.sampling import GREEDY, SamplingRule
+    from sweeps.generation.decoding.sampling import GREEDY, SamplingRule
 
     names = ("temperature", "top_k", "top_p", "min_p")
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}

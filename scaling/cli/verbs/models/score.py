@@ -13,9 +13,9 @@ Arguments = argparse.Namespace
 
 def score(arguments: Arguments) -> None:
     """Score a text by the models of RUNs: log-likelihood, perplexity, bits per byte."""
-    from sweeps.generation.counts import counted_scores
-    from sweeps.generation.scored_texts import score_text, scores_document
-    from sweeps.generation.text import counts_text, scores_text
+    from sweeps.generation.texts.counts import counted_scores
+    from sweeps.generation.texts.scored_texts import score_text, scores_document
+    from sweeps.generation.texts.terminal import counts_text, scores_text
 
     text = content(arguments.text, arguments.file)
     if text is None:

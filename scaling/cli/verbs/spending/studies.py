@@ -86,8 +86,8 @@ def _asked(overrides: list[str]) -> "tuple[Contexts, int, dict[str, FloatArray]]
 def _contexts_read(named: Mapping[str, str], **settings: int) -> "tuple[Contexts, FloatArray]":
     """The contexts that the decoder of a run reads in a text, and its own head."""
     from analysis.studies.contexts import Contexts
-    from sweeps.generation.contexts_read import contexts_read
     from sweeps.generation.kept_runs import kept_runs
+    from sweeps.generation.texts.contexts_read import contexts_read
 
     if lacking := [name for name in ("run", "text") if name not in named]:
         raise ConfigError(

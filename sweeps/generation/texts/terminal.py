@@ -11,9 +11,9 @@ from scaling.display import Table as Lines
 from scaling.display import as_text
 from scaling.samples import Ending
 from scaling.words import counted
-from sweeps.generation.continuations import ContinuedPrompt
-from sweeps.generation.counts import CountedScore
-from sweeps.generation.scored_texts import ScoredText
+from sweeps.generation.texts.continuations import ContinuedPrompt
+from sweeps.generation.texts.counts import CountedScore
+from sweeps.generation.texts.scored_texts import ScoredText
 
 _NARROWEST = 24  # columns of a terminal that text is read in
 

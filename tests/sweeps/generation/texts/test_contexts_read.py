@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from tests.sweeps.generation.test_sampling import built
+from tests.sweeps.generation.decoding.test_sampling import built
 
 
 def test_the_head_makes_logits_of_the_states():

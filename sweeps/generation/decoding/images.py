@@ -10,7 +10,7 @@ from sweeps.data.images.pictures import png_of
 from sweeps.data.images.scikit import labels_read
 from sweeps.data.images.source import ImageCorpus
 from sweeps.data.tokens.image_vocabulary import ImageVocabulary
-from sweeps.generation.sampling import SamplingRule, generate
+from sweeps.generation.decoding.sampling import SamplingRule, generate
 from sweeps.models.stacked import StackModel
 
 _TOGETHER = 256  # images that are drawn at once

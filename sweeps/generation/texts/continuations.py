@@ -11,9 +11,9 @@ from scaling.errors import ConfigError
 from scaling.samples import FORMAT, Ending, Sample
 from sweeps.data.tokens.image_vocabulary import ImageVocabulary
 from sweeps.data.tokens.vocabulary import Vocabulary, spelled
-from sweeps.generation.images import png_of_tokens
+from sweeps.generation.decoding.images import png_of_tokens
+from sweeps.generation.decoding.sampling import SamplingRule, check_prompts, next_tokens
 from sweeps.generation.kept_runs import AskedRun, KeptRun, check_continues, facts_of
-from sweeps.generation.sampling import SamplingRule, check_prompts, next_tokens
 from sweeps.generation.weights import KeptModel
 from sweeps.training.devices.device import computing_on
 

@@ -12,13 +12,13 @@ from sweeps.config.probes import ProbesConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.questions import AcceptedAnswers, Questions, questions
 from sweeps.data.registry import load_corpus
-from sweeps.generation.greedy import greedy_answers
-from sweeps.generation.probes import divergences, obeys, probe
-from sweeps.generation.scoring import log_likelihoods
+from sweeps.generation.decoding.greedy import greedy_answers
+from sweeps.generation.metrics.probes import divergences, obeys, probe
+from sweeps.generation.metrics.scoring import log_likelihoods
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.runner import run_sweep
 from tests.conformance.memory_store import MemoryStore
-from tests.sweeps.generation.test_sampling import built
+from tests.sweeps.generation.decoding.test_sampling import built
 
 END, A, B = 1, 3, 4
 RULES = ("grammatical", "as many a as b", "no a after b")
@@ -124,7 +124,7 @@ def test_rules_are_told_of_all_prompts_and_of_those_whose_completion_ended(monke
     asked = questions(ProbesConfig(rules=RULES, prompt_tokens=2), load_corpus(ANBN, 17))
     said = {(A, A): (B, B, END), (A, B): (B,) * 15, (B, A): (END,), (B, B): (A, B, A, END)}
     monkeypatch.setattr(
-        "sweeps.generation.probes.greedy_answers",
+        "sweeps.generation.metrics.probes.greedy_answers",
         lambda model, prompts, **how: [said[tuple(prompt[1:])] for prompt in prompts.tolist()],
     )
     found = probe(built(context=17), load_corpus(ANBN, 17), asked)
@@ -139,7 +139,7 @@ def test_rules_are_told_of_all_prompts_and_of_those_whose_completion_ended(monke
 def test_where_no_completion_ended_nothing_is_told_of_those_that_did(monkeypatch):
     asked = questions(ProbesConfig(rules=RULES, prompt_tokens=2), load_corpus(ANBN, 17))
     monkeypatch.setattr(
-        "sweeps.generation.probes.greedy_answers",
+        "sweeps.generation.metrics.probes.greedy_answers",
         lambda model, prompts, **how: [(B,)] * len(prompts),
     )
     found = probe(built(context=17), load_corpus(ANBN, 17), asked)

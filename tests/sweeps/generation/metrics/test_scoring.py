@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from scaling.errors import ConfigError
-from sweeps.generation.scoring import (
+from sweeps.generation.metrics.scoring import (
     Score,
     least_given,
     log_likelihoods,
     text_log_likelihoods,
 )
 from sweeps.models.family import ModelOptions
-from tests.sweeps.generation.test_sampling import CONTINUING, built
+from tests.sweeps.generation.decoding.test_sampling import CONTINUING, built
 
 
 @pytest.mark.parametrize("family", sorted({*CONTINUING} - {"encoder_decoder/1"}))

@@ -18,7 +18,7 @@ from scaling.extra_columns.references import lacking
 from scaling.words import counted
 from sweeps.data.n_grams import Followed, n_grams, whole_prefixes
 from sweeps.generation.kept_runs import KeptRun
-from sweeps.generation.scored_texts import ScoredText
+from sweeps.generation.texts.scored_texts import ScoredText
 
 MOST_BEFORE = 2  # tokens of an n-gram's context
 MOST_COUNTED = 5_000_000  # tokens: more take gigabytes

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scaling.errors import ConfigError
-from sweeps.generation.sampling import GREEDY, next_tokens
+from sweeps.generation.decoding.sampling import GREEDY, next_tokens
 from sweeps.models.stacked import StackModel
 
 _TOGETHER = 256  # sequences that are computed at once

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from scaling.errors import ConfigError
 from scaling.words import counted
-from sweeps.generation.sampling import check_prompts, check_tokens, first_inputs
+from sweeps.generation.decoding.sampling import check_prompts, check_tokens, first_inputs
 from sweeps.models.stacked import StackModel
 
 _LARGEST_LOSS = 709.0  # exp of more is no float

@@ -10,7 +10,7 @@ import torch
 from scaling.errors import ConfigError
 from sweeps.data.tokens.vocabulary import PairVocabulary
 from sweeps.generation.kept_runs import AskedRun, KeptRun, check_continues, facts_of
-from sweeps.generation.scoring import (
+from sweeps.generation.metrics.scoring import (
     Score,
     least_given,
     pseudo_log_likelihoods,

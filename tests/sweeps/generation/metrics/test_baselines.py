@@ -11,7 +11,7 @@ from sweeps.config.rules.targets import TargetsConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.data.tokens.tokenize import tokenize_corpus
-from sweeps.generation.baselines import baselines, baselines_of
+from sweeps.generation.metrics.baselines import baselines, baselines_of
 from sweeps.objectives.registry import find_objective
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.runner import run_sweep

@@ -9,9 +9,9 @@ from sweeps.config.probes import ProbesConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.questions import questions
 from sweeps.data.registry import load_corpus
-from sweeps.generation.images import drawn_tokens, label_accuracy
-from sweeps.generation.probes import probe
-from sweeps.generation.sampling import SamplingRule
+from sweeps.generation.decoding.images import drawn_tokens, label_accuracy
+from sweeps.generation.decoding.sampling import SamplingRule
+from sweeps.generation.metrics.probes import probe
 from sweeps.planning.plan import plan_sweep
 from sweeps.training.stack import build_model
 
@@ -58,7 +58,7 @@ def test_images_that_are_copied_have_the_labels_that_were_asked_for(monkeypatch)
     def copied(model, vocabulary, labels, *, rule, seed):
         return np.stack([rows[label] for (label,) in labels])
 
-    monkeypatch.setattr("sweeps.generation.images.drawn_tokens", copied)
+    monkeypatch.setattr("sweeps.generation.decoding.images.drawn_tokens", copied)
     drawn, _ = label_accuracy(model, corpus, 2, RULE)
     assert drawn.mean() >= 0.9
 

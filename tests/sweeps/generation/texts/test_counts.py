@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sweeps.generation.counts import scores_of
+from sweeps.generation.texts.counts import scores_of
 
 SEEN = np.array([0, 1, 0, 1, 0, 2])
 

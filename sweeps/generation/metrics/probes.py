@@ -17,11 +17,11 @@ from sweeps.data.sources.base import Corpus
 from sweeps.data.sources.grammars import END, Language
 from sweeps.data.sources.pairs import PairCorpus
 from sweeps.data.tokens.vocabulary import spelled
-from sweeps.generation.greedy import Tokens, greedy_answers
-from sweeps.generation.images import label_accuracy
-from sweeps.generation.sampling import GREEDY, SamplingRule, generate
-from sweeps.generation.scoring import log_likelihoods
-from sweeps.generation.translations import chrf, translations
+from sweeps.generation.decoding.greedy import Tokens, greedy_answers
+from sweeps.generation.decoding.images import label_accuracy
+from sweeps.generation.decoding.sampling import GREEDY, SamplingRule, generate
+from sweeps.generation.metrics.scoring import log_likelihoods
+from sweeps.generation.metrics.translations import chrf, translations
 from sweeps.models.stacked import StackModel
 
 TRUTH_TO_MODEL, MODEL_TO_TRUTH = "kl_truth_to_model", "kl_model_to_truth"

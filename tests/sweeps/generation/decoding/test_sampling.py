@@ -9,7 +9,7 @@ import torch
 from benchmarks.sampling import RULES, p_value
 from scaling.errors import ConfigError
 from sweeps.config.model import ModelConfig
-from sweeps.generation.sampling import (
+from sweeps.generation.decoding.sampling import (
     GREEDY,
     SamplingRule,
     filtered_log_probabilities,

@@ -9,7 +9,7 @@ import torch
 
 from scaling.arrays import FloatArray
 from sweeps.data.sources.pairs import PairCorpus
-from sweeps.generation.greedy import Tokens, greedy_answers
+from sweeps.generation.decoding.greedy import Tokens, greedy_answers
 from sweeps.models.stacked import StackModel
 
 _LONGEST, _BETA = 6, 2.0  # characters of an n-gram; the weight of recall

@@ -15,11 +15,11 @@ from sweeps.data.questions import questions
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.number_words import english, german
 from sweeps.data.tokens.vocabulary import spelled
-from sweeps.generation.continuations import continue_prompt
+from sweeps.generation.decoding.sampling import GREEDY
 from sweeps.generation.kept_runs import KeptRun
-from sweeps.generation.sampling import GREEDY
-from sweeps.generation.scored_texts import score_text
-from sweeps.generation.translations import chrf, translations
+from sweeps.generation.metrics.translations import chrf, translations
+from sweeps.generation.texts.continuations import continue_prompt
+from sweeps.generation.texts.scored_texts import score_text
 from sweeps.generation.weights import read_weights
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.runner import run_sweep

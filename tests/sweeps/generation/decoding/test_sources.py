@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from scaling.errors import ConfigError
-from sweeps.generation.greedy import greedy_answers
-from sweeps.generation.sampling import SamplingRule, generate, next_tokens
-from sweeps.generation.scoring import log_likelihoods, target_log_likelihoods
+from sweeps.generation.decoding.greedy import greedy_answers
+from sweeps.generation.decoding.sampling import SamplingRule, generate, next_tokens
+from sweeps.generation.metrics.scoring import log_likelihoods, target_log_likelihoods
 from sweeps.models.family import ModelOptions
-from tests.sweeps.generation.test_sampling import SOURCE, built
+from tests.sweeps.generation.decoding.test_sampling import SOURCE, built
 
 FAMILY = "encoder_decoder/1"
 TARGETS = 24 + 1 - SOURCE

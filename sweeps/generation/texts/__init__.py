@@ -1,0 +1,1 @@
+"""Texts through runs that kept their weights: continued, scored, counted, read as contexts."""
