@@ -46,10 +46,10 @@ from analysis.studies.implicit_bias import (  # noqa: E402
     study_implicit_bias,
 )
 from analysis.tuning.tuned_recipe import TunedConstant, TunedRecipe  # noqa: E402
-from benchmarks import recipe_tuning  # noqa: E402
-from benchmarks.known_entropy import BOUND, SEVERAL, scored, whole_ladders  # noqa: E402
-from benchmarks.recipe_tuning import checks_around, fitted_to_comparable, paired_gap  # noqa: E402
-from benchmarks.recipe_tuning import rung_gaps as gaps_at_rungs  # noqa: E402
+from benchmarks.forecasts.known_entropy import BOUND, SEVERAL, scored, whole_ladders  # noqa: E402
+from benchmarks.training import recipe_tuning  # noqa: E402
+from benchmarks.training.recipe_tuning import checks_around, fitted_to_comparable, paired_gap  # noqa: E402
+from benchmarks.training.recipe_tuning import rung_gaps as gaps_at_rungs  # noqa: E402
 from scaling.laws.surfaces import Chinchilla  # noqa: E402
 from scaling.records import Records, read_records  # noqa: E402
 from scaling.simulate import isoflop_runs, simulate_records  # noqa: E402

@@ -196,7 +196,7 @@ def our_imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
             found = [(node.module, alias.name) for alias in node.names]
         else:
             continue
-        yield from (one for one in found if one[0].split(".")[0] in MAY_IMPORT)
+        yield from (one for one in found if one[0].split(".")[0] in (*MAY_IMPORT, "benchmarks"))
 
 
 def exists(module: str, name: str) -> bool:
@@ -221,6 +221,13 @@ def test_programs_that_tests_keep_in_strings_import_what_exists():
                     program = ast.walk(ast.parse(node.value))
                     gone |= {one for one in our_imports(program) if not exists(*one)}
     assert not gone
+
+
+def test_benchmarks_examples_and_documents_import_what_exists_and_no_test():
+    """Most of them take too long for a test to run them."""
+    for source in sources("benchmarks", "examples", "docs", "scripts"):
+        assert "tests" not in imported_packages(source), source
+        assert [one for one in our_imports(nodes_of(source)) if not exists(*one)] == [], source
 
 
 def law_names_in(source: Path, names: set[str]) -> list[str]:

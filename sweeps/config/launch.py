@@ -79,8 +79,8 @@ class SpeedConfig(Section, place="launch.speed"):
     more."""
     deterministic: bool = False
     """Demand algorithms that repeat themselves to the last bit, on a GPU: embedding gradients are
-    then sorted and attention takes a slower kernel; benchmarks/throughput.py measures what that
-    costs. On a CPU runs repeat anyway."""
+    then sorted and attention takes a slower kernel; benchmarks/speed/throughput.py measures what
+    that costs. On a CPU runs repeat anyway."""
     flops_per_second: float | None = None
     """Training rate of one process for the time estimate before anything has been timed; none: a
     guess from the model's size."""

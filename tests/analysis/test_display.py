@@ -15,11 +15,11 @@ import analysis
 from analysis import display
 from analysis.fitting.result import Fit
 from analysis.studies.contexts import contexts_in_the_plane
-from benchmarks.simulated_recipe_checks import arms_around
+from benchmarks.simulated.recipe_checks import arms_around
+from benchmarks.simulated.tables import two_powers
 from scaling import records_from
 from scaling.errors import FitError, ForecastError
 from scaling.limits import LimitCode
-from tests.analysis.discovery.made import two_powers
 
 BOOTSTRAP = 40
 

@@ -97,7 +97,7 @@ NEAR_CURVE = Calibration(
     drift=0.0,
 )
 # The curve of one run further out, whose learning rate nobody tells: it may be lowered or not, and
-# the loss may fall in steps. Chosen on half of the curves of benchmarks.learning_curves.
+# the loss may fall in steps. Chosen on half of the curves of benchmarks.forecasts.learning_curves.
 FAR_HISTORY = replace(NEAR_CURVE, spread=0.8, roughness=2.0, tail=4.0)
 # The same where the learning rate is known at every step.
 ANNEALED = replace(NEAR_CURVE, spread=0.4, roughness=2.0, tail=3.0)

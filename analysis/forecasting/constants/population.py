@@ -1,6 +1,7 @@
 """What ladders of other people have in common, as constants of a forecast.
 
-Written by ``python -m benchmarks.population --learn``, which says how; not to be changed by hand.
+Written by ``python -m benchmarks.forecasts.population --learn``, which says how; not to
+be changed by hand.
 """
 
 LAWS = 1.0  # times the spread between laws

@@ -35,5 +35,5 @@ EXCESS: Prior = (-4.0, 1.0)
 EXCESS_RATE: Prior = (-0.4, 0.4)
 
 # What a fall of the learning rate to zero takes off ln L: the half of the ladders of
-# benchmarks.zoo that choose.
+# benchmarks.forecasts.zoo that choose.
 ANNEALING: Prior = (0.1, 0.1)

@@ -154,7 +154,7 @@ def _determinism(plan: SweepPlan) -> str:
         return ""
     return (
         "\nDeterministic: on a GPU steps take longer than estimated; the last rows of "
-        "`python benchmarks/throughput.py --device cuda` say by how much."
+        "`python benchmarks/speed/throughput.py --device cuda` say by how much."
     )
 
 

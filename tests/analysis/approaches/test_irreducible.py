@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.approaches.irreducible import LAWS, RANGES, irreducible_loss
-from benchmarks.simulated_ladders import KINDS, SIZES, _draw_truth, simulated_ladder
+from benchmarks.simulated.ladders import KINDS, SIZES, _draw_truth, simulated_ladder
 from scaling.cli import main
 from scaling.errors import FitError
 from scaling.laws.surfaces import Chinchilla

@@ -7,7 +7,7 @@ import pytest
 
 from analysis import ForecastOptions, compare
 from analysis.decisions.pairing import pair
-from benchmarks.compared import FACTORS, best_loss, simulated_pairs
+from benchmarks.decisions.compared import FACTORS, best_loss, simulated_pairs
 from scaling import laws, records_from_table
 from scaling.errors import ForecastError
 from scaling.limits import LimitCode, first_of

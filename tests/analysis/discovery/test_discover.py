@@ -10,16 +10,16 @@ from analysis import discover, fit_law, with_found_predictions
 from analysis.discovery import search
 from analysis.discovery.dependence import LEVEL, chance_of_no_law
 from analysis.discovery.forms.table import Table, roles_of
-from scaling.errors import FitError, RecordError
-from scaling.limits import LimitCode
-from scaling.records import records_from_table
-from tests.analysis.discovery.made import (
+from benchmarks.simulated.tables import (
     of_domains,
     of_experts,
     of_learning_rates,
     of_repeats,
     two_powers,
 )
+from scaling.errors import FitError, RecordError
+from scaling.limits import LimitCode
+from scaling.records import records_from_table
 
 INPUTS = ["width_total", "seen"]
 BEYOND = pd.DataFrame({"width_total": [3e9, 3e9], "seen": [3e10, 1e11]})

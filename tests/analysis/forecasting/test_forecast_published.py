@@ -1,6 +1,6 @@
 """What the forecasts reach on published tables, and that they mean what they say on known truth.
 
-`benchmarks/forecast_skill.py` prints the whole comparison; these hold its main numbers.
+`benchmarks/forecasts/forecast_skill.py` prints the whole comparison; these hold its main numbers.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.question.targets import Targets
-from benchmarks.forecast_skill import (
+from benchmarks.forecasts.forecast_skill import (
     learning_curves,
     ours,
     published_splits,

@@ -17,7 +17,7 @@ from analysis.forecasting.question.options import ForecastOptions
 from analysis.forecasting.question.setup import pose
 from analysis.forecasting.question.targets import Targets
 from analysis.forecasting.weighing.ensemble import fit_members
-from benchmarks.large_tables import KINDS
+from benchmarks.speed.large_tables import KINDS
 from scaling.limits import LimitCode, first_of
 from scaling.records import records_from_table
 
@@ -135,7 +135,7 @@ def test_seeds_of_few_budgets_all_count_along_a_curve():
 )
 def test_thinning_does_not_bias_a_forecast(kind, how):
     """The part predicts what the whole does, within .3% a table and .1% on average; the noise of a
-    run is .5%. `python -m benchmarks.large_tables --bias` tries more, with every law."""
+    run is .5%. `python -m benchmarks.speed.large_tables --bias` tries more, with every law."""
     at = np.log([[1.5e10, 1.1e12]])
     off = []
     for seed in range(4):

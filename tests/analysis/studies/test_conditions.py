@@ -6,7 +6,7 @@ from scipy.optimize import nnls
 
 from analysis.studies.conditions import decide
 from analysis.studies.contexts import Contexts, contexts_in_the_plane, random_contexts
-from benchmarks.implicit_bias import agreement, separable_by_linear_program
+from benchmarks.training.implicit_bias import agreement, separable_by_linear_program
 
 
 def _random(seed, *, contexts, dimensions, vocabulary=6, support=3):

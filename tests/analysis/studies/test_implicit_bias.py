@@ -10,7 +10,7 @@ from analysis.plots.implicit_bias import PANELS, save_implicit_bias_figure, save
 from analysis.studies.conditions import decide
 from analysis.studies.contexts import Contexts, contexts_in_the_plane
 from analysis.studies.descent import adam, descend, gradient_descent, normalised_gradient_descent
-from benchmarks.implicit_bias import paper_contexts
+from benchmarks.training.implicit_bias import paper_contexts
 from scaling.errors import ConfigError
 from scaling.limits import LimitCode
 

@@ -9,7 +9,7 @@ from analysis.forecasting.question.options import ForecastOptions
 from analysis.forecasting.question.targets import Targets
 from analysis.tuning.gap import checked_gap, tuning_gap
 from analysis.tuning.screening import screen, weighed, with_open_checks
-from benchmarks.simulated_ladders import simulated_ladders
+from benchmarks.simulated.ladders import simulated_ladders
 from scaling.limits import LimitCode, first_of
 from scaling.records import records_from_table
 

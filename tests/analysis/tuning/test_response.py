@@ -6,7 +6,7 @@ import pytest
 
 from analysis.tuning.response import common_surface, recipe_gaps
 from analysis.tuning.rung_gaps import with_tuning_gap
-from benchmarks.simulated_recipe_checks import CURVATURE, arms_around, calibration
+from benchmarks.simulated.recipe_checks import CURVATURE, arms_around, calibration
 from scaling.errors import FitError, RecordError
 from scaling.extra_columns.recipe_arms import Arm, Factors, arms_from, arms_text
 

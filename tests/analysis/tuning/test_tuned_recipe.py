@@ -7,7 +7,7 @@ import pytest
 
 from analysis.plots.tuned_recipe import plot_tuned_recipe, save_tuned_recipe_figure
 from analysis.tuning.tuned_recipe import best_found, tuned_factors, tuned_recipe
-from benchmarks.simulated_recipe_checks import CURVATURE, arms_around
+from benchmarks.simulated.recipe_checks import CURVATURE, arms_around
 from scaling.errors import ConfigError
 from scaling.extra_columns.recipe_arms import Arm, Factors
 from scaling.limits import LimitCode, first_of

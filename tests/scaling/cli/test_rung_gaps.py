@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.text.numbers import in_print
-from benchmarks.simulated_recipe_checks import arms_around
+from benchmarks.simulated.recipe_checks import arms_around
 from scaling.cli.command import main
 from scaling.extra_columns.recipe_arms import arms_text
 from scaling.store.run_store import RunStore

@@ -180,8 +180,8 @@ def test_a_deterministic_plan_says_where_its_cost_is_measured(tiny_mapping):
         plan_text(planned(tiny_mapping, launch={"speed": {"deterministic": value}}))
         for value in (False, True)
     )
-    assert "benchmarks/throughput.py" not in free
-    assert "benchmarks/throughput.py" in bound
+    assert "benchmarks/speed/throughput.py" not in free
+    assert "benchmarks/speed/throughput.py" in bound
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from benchmarks.sampling import RULES, p_value
+from benchmarks.speed.sampling import RULES, p_value
 from scaling.errors import ConfigError
 from sweeps.config.model import ModelConfig
 from sweeps.generation.decoding.sampling import (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.kernels_beside_twins import cases
+from benchmarks.speed.kernels_beside_twins import cases
 from scaling.shape import TransformerShape
 from sweeps.data.batch import Batch
 from sweeps.models.decoder.stack import Transformer
@@ -88,7 +88,7 @@ def in_a_process(*program, **variables):
 @needs_triton
 def test_the_kernels_compute_what_their_twins_do():
     """In Triton's interpreter: the kernels' own text, on a CPU."""
-    program = ("-m", "benchmarks.kernels_beside_twins")
+    program = ("-m", "benchmarks.speed.kernels_beside_twins")
     gaps = in_a_process(*program, TRITON_INTERPRET="1")
     assert len(gaps) > 15
     for name, gap in gaps.items():

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from analysis.discovery import search
+from benchmarks.simulated.tables import two_powers
 from scaling.cli import main
-from tests.analysis.discovery.made import two_powers
 
 
 @pytest.fixture

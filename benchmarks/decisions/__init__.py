@@ -1,0 +1,1 @@
+"""Are proposed runs, and verdicts between recipes, worth anything?"""

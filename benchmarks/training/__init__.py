@@ -1,0 +1,1 @@
+"""Is what we train right? Against theory, against other code, against other recipes."""
