@@ -59,6 +59,7 @@ FIGURES = {
     "HeldOutCheck": "analysis.plots.loss_against:plot_held_out",
     "MetricForecast": "analysis.plots.metric:plot_metric",
     "Backtest": "analysis.plots.backtest:plot_backtest_errors",
+    "Discovery": "analysis.plots.discovery:plot_hidden_runs",
     "ArmComparison": "analysis.plots.compared:plot_comparison",
     "TunedRecipe": "analysis.plots.tuned_recipe:plot_tuned_recipe",
     "ImplicitBias": "analysis.plots.implicit_bias:plot_implicit_bias",

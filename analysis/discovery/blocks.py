@@ -33,6 +33,7 @@ class Block:
     hidden: BoolArray  # (runs,)
     along: str  # the direction at whose end it lies; "" inside the data
     weight: float
+    beyond: FloatArray | None = None  # (hidden runs,): past those kept, over what these span
 
 
 def upwards(table: Table, inputs: Sequence[int] | None = None) -> list[Direction]:
@@ -72,7 +73,8 @@ def blocks(table: Table, along: Sequence[Direction], rng: np.random.Generator) -
     beyond = []
     for direction in along:
         ends = _ends(table, direction.distance)
-        beyond += [Block(h, direction.label, 1 / (len(ends) * len(along))) for h in ends]
+        share = 1 / (len(ends) * len(along)) if ends else 0.0
+        beyond += [Block(h, direction.label, share, _beyond(direction, h)) for h in ends]
     folds = _partition(table, rng)
     share = INSIDE_WEIGHT if beyond else 1.0
     return beyond + [Block(h, "", share / len(folds)) for h in folds]
@@ -106,6 +108,14 @@ def _ends(table: Table, x: FloatArray) -> list[BoolArray]:
         chosen = np.unique(np.linspace(0, len(found) - 1, MOST_CUTS).round().astype(int))
         found = [found[k] for k in chosen]
     return found
+
+
+def _beyond(direction: Direction, hidden: BoolArray) -> FloatArray:
+    """How far each hidden run lies past those that are kept, over what these span; infinite where
+    they span nothing."""
+    kept, away = direction.distance[~hidden], direction.distance[hidden]
+    with np.errstate(divide="ignore"):
+        return np.asarray((away - kept.max()) / (kept.max() - kept.min()))
 
 
 def _leaves_enough(table: Table, hidden: BoolArray) -> bool:

@@ -14,6 +14,7 @@ from analysis.discovery.ensemble import Ensemble, weigh
 from analysis.discovery.forms.forms import Form
 from analysis.discovery.forms.table import Arranged, arrange
 from analysis.discovery.given import GivenForm, given_form
+from analysis.discovery.hidden import hidden_runs
 from analysis.discovery.judged import Judged, judge
 from analysis.discovery.predicted import point_predictions
 from analysis.discovery.ranked import found_forms, separating_runs, undecided
@@ -109,13 +110,14 @@ class _Outcome:
     def answered(self, **found: object) -> Discovery:
         records, table = self.read.records, self.read.table
         usual: dict[str, object] = {"winner": None, "forms": (), "separating": (), "stretch": None}
-        usual |= {"predictions": (), "interrupted": False}
+        usual |= {"hidden_runs": (), "predictions": (), "interrupted": False}
         return Discovery(
             source=records.source,
             data_hash=records.data_hash,
             inputs=table.names,
             target=records.names.get("loss", "loss"),
             errors_are="relative" if table.is_relative else "standard deviations of the value",
+            standard_deviation=float(table.y.std()),
             by=self.read.by,
             groups=self.read.groups,
             runs=len(table.y),
@@ -218,6 +220,7 @@ def _claimed(
         forms=forms,
         separating=separating_runs(ensemble, read, asked),
         stretch=ensemble.stretch,
+        hidden_runs=hidden_runs(ensemble, hidden, read),
         predictions=predictions,
         interrupted=interrupted,
         limits=tuple(limits),

@@ -39,7 +39,7 @@ class Ensemble:
 
     def predict(self, inputs: FloatArray, group: IntArray) -> "Predicted":
         """Every member at new points (points, inputs) of these groups (points,)."""
-        like, spread = self.table, self.arrange(inputs, group)
+        spread = self.arrange(inputs, group)
         medians, deviations = [], []
         for one in self.members:
             last = last_fit(one.solved)
@@ -49,12 +49,24 @@ class Ensemble:
             sd = prediction_spread(form, self.arranged.seen, weight, last, spread.seen, shared)
             medians.append(spread.rows(found)[0])
             deviations.append(np.hypot(spread.rows(sd)[0], one.noise[-1]))
-        scale = 1.0 if like.is_relative else float(self.arranged.seen.weight.max())
+        return self._predicted(medians, deviations)
+
+    def predict_hidden(self, number: int, rows: IntArray) -> "Predicted":
+        """Every member at these runs of block ``number``, from its fit without that block."""
+        medians = [one.medians[number][rows] for one in self.members]
+        deviations = [np.hypot(m.spreads[number][rows], m.noise[number]) for m in self.members]
+        return self._predicted(medians, deviations)
+
+    def _predicted(
+        self, medians: Sequence[FloatArray], deviations: Sequence[FloatArray]
+    ) -> "Predicted":
+        """``deviations`` are in the scale of errors, before they are stretched."""
+        scale = 1.0 if self.table.is_relative else float(self.arranged.seen.weight.max())
         return Predicted(
             np.array(medians),
             self.stretch * np.array(deviations) / scale,
             self.weights,
-            like.is_relative,
+            self.table.is_relative,
         )
 
 

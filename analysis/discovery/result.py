@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.discovery.ensemble import Ensemble
 from analysis.discovery.reading import Read
-from analysis.display import Result, plain_values
+from analysis.display import DrawnResult, plain_values
 from analysis.intervals import Interval
 from scaling.laws.written.formula import Formula
 from scaling.limits import Limit
@@ -64,8 +64,28 @@ class PointPrediction:
     limits: tuple[Limit, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class HiddenRuns:
+    """Runs that were hidden together, and what all forms together said of each from the others.
+
+    The forms were weighted and their intervals stretched by how they did on these same runs: how
+    many of the intervals hold what was measured is no evidence of how many will.
+    """
+
+    along: str  # the direction at whose end they lie; "" inside the data
+    count: int  # of the runs that were hidden; of a large table some of them are told
+    rows: tuple[str, ...]  # their names in the table: by run id, or by line
+    groups: tuple[str, ...]  # of each; none where runs have no groups
+    at: Mapping[str, tuple[float, ...]]  # input -> its values
+    beyond: tuple[float, ...]  # past the runs that were kept, over what these span; none inside
+    measured: tuple[float, ...]
+    median: tuple[float, ...]
+    low_90: tuple[float, ...]
+    high_90: tuple[float, ...]
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Discovery(Result):
+class Discovery(DrawnResult):
     """The laws that runs follow, ranked by how they extrapolate."""
 
     source: str
@@ -73,6 +93,7 @@ class Discovery(Result):
     inputs: tuple[str, ...]
     target: str  # the column that is predicted
     errors_are: str  # "relative", or of the value, in standard deviations of it
+    standard_deviation: float  # of the values of all runs
     by: str | None
     groups: tuple[str, ...]
     runs: int
@@ -85,6 +106,7 @@ class Discovery(Result):
     forms: tuple[FoundForm, ...]
     separating: tuple[SeparatingRun, ...]
     stretch: float | None  # by how much backtests widened the intervals
+    hidden_runs: tuple[HiddenRuns, ...]  # a block of the backtests each; none without a law
     predictions: tuple[PointPrediction, ...]
     interrupted: bool
     seed: int
@@ -104,6 +126,32 @@ class Discovery(Result):
             for form in self.forms
         ]
         return pd.DataFrame(rows)
+
+    def hidden_frame(self) -> "DataFrame":
+        """One row for each time that a run was hidden: block, along, row, group, beyond, measured,
+        median, low_90, high_90, and the last three as errors, above what was measured: error,
+        error_low_90, error_high_90, relative or in standard deviations of the values, as
+        ``errors_are`` says. Then the inputs; one of these names is "input NAME"."""
+        import pandas as pd
+
+        said = {"error": "median", "error_low_90": "low_90", "error_high_90": "high_90"}
+        told = ("measured", "median", "low_90", "high_90")
+        ours = [*("block", "along", "row", "group", "beyond"), *told, *said]
+        theirs = {name: f"input {name}" if name in ours else name for name in self.inputs}
+        frames = []
+        for block, runs in enumerate(self.hidden_runs):
+            table = pd.DataFrame({name: getattr(runs, name) for name in told})
+            table = table.assign(block=block, along=runs.along, row=runs.rows)
+            table["group"] = runs.groups or ""
+            table["beyond"] = runs.beyond or float("nan")
+            unit = table["measured"] if self.errors_are == "relative" else self.standard_deviation
+            for error, name in said.items():
+                table[error] = (table[name] - table["measured"]) / unit
+            frames.append(table.assign(**{theirs[n]: runs.at[n] for n in self.inputs}))
+        columns = [*ours, *theirs.values()]
+        if not frames:
+            return pd.DataFrame(columns=columns)
+        return pd.concat(frames, ignore_index=True)[columns]
 
     def _document(self) -> Any:
         names = (f.name for f in fields(self) if f.name not in ("ensemble", "read"))

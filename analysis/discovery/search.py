@@ -1,5 +1,6 @@
 """A beam search over forms: the best of every step are made richer in every way there is."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -79,7 +80,7 @@ class Search:
     def _to_judge(self) -> list[Candidate]:
         ranked = sorted(self.met.values(), key=lambda c: c.criterion)
         ranked = [c for c in ranked if c.form.coefficient_count and np.isfinite(c.criterion)]
-        chosen, met = ranked[:_BEST], dict.fromkeys(range(MOST_CONSTANTS + 1), 0)
+        chosen, met = ranked[:_BEST], Counter[int]()
         for one in ranked:
             met[one.form.complexity] += 1
             if met[one.form.complexity] <= _BEST_OF_EACH and one not in chosen:

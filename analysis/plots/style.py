@@ -1,5 +1,6 @@
 """How all figures look: colours that colour-blind readers can tell apart, and ticks to read."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from matplotlib.ticker import (
 from analysis.text.numbers import MINUS, count_in_words
 from scaling.columns import COLUMNS, label, loss_label
 from scaling.errors import ConfigError
+from scaling.tables.notes import printable
 
 # Okabe and Ito's palette, which keeps apart under the common colour-vision deficiencies
 MEASURED = "#0072B2"
@@ -85,12 +87,12 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
 
 
-def axes_or_new(ax: Axes | None) -> Axes:
-    """The given Axes, or those of a new figure."""
+def axes_or_new(ax: Axes | None, height: float = 4.3) -> Axes:
+    """The given Axes, or those of a new figure of so many inches."""
     if ax is not None:
         return ax
     with figure_style():
-        return plt.subplots(figsize=(6.4, 4.3))[1]
+        return plt.subplots(figsize=(6.4, height))[1]
 
 
 def shades(count: int) -> list[Colour]:
@@ -110,6 +112,14 @@ def axis_label(column: str) -> str:
     """The label of a column with its first letter large."""
     text = label(column)
     return text[:1].upper() + text[1:] if column in COLUMNS else text
+
+
+def name_in_figure(name: object, most: int = 40, *, width: int | None = None) -> str:
+    """A name from somebody's table as text of a figure: not endless, in lines of ``width`` letters,
+    and no formula where it has dollar signs."""
+    text = printable(name, most)
+    lines = textwrap.wrap(text, width) if width else [text]
+    return "\n".join(lines).replace("$", r"\$")
 
 
 def legend_above(ax: Axes, *, title: str = "", ncols: int = 2) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import discover, fit_law, with_found_predictions
-from analysis.discovery import search
+from analysis.discovery import hidden, search
 from analysis.discovery.dependence import LEVEL, chance_of_no_law
 from analysis.discovery.forms.table import Table, roles_of
 from benchmarks.simulated.tables import (
@@ -200,3 +200,41 @@ def test_a_written_law_has_constants_of_each_group_or_shared_ones():
 def test_a_law_that_is_no_sum_of_coefficients_is_refused(law, line):
     with pytest.raises(FitError, match=line):
         discover(two_powers(), law=law)
+
+
+def test_a_hidden_run_is_predicted_from_the_runs_that_were_kept_alone():
+    runs, law = two_powers(), "E + A*width_total^-a + B*seen^-b"
+    found = discover(runs, law=law)
+    furthest = next(one for one in found.hidden_runs if one.along == "width_total")
+    hidden = runs["width_total"].isin(furthest.at["width_total"])
+    assert furthest.count == hidden.sum() == len(furthest.rows)
+    np.testing.assert_array_equal(furthest.measured, runs.loc[hidden, "loss"])
+    again = discover(runs[~hidden], law=law, at=runs[hidden])
+    medians = [one.median for one in again.predictions]
+    # the same law and runs, from other starts: as far as the solver goes
+    np.testing.assert_allclose(furthest.median, medians, rtol=1e-3)
+    ends = np.log([one.intervals[0.9] for one in again.predictions])
+    ours = np.log(np.divide(furthest.high_90, furthest.low_90)) / found.stretch
+    np.testing.assert_allclose(ours, (ends[:, 1] - ends[:, 0]) / again.stretch, rtol=0.05)
+    span = np.log(runs.loc[~hidden, "width_total"].max() / 1e7)
+    beyond = np.log(runs.loc[hidden, "width_total"] / runs.loc[~hidden, "width_total"].max())
+    np.testing.assert_allclose(furthest.beyond, beyond / span)
+
+
+def test_of_a_large_table_so_many_hidden_runs_are_told_and_how_many_there_were(
+    shallow, monkeypatch
+):
+    whole = discover(two_powers(), INPUTS).hidden_runs
+    monkeypatch.setattr(hidden, "MOST_TOLD", 3)
+    few = discover(two_powers(), INPUTS).hidden_runs
+    assert [one.count for one in few] == [len(one.rows) for one in whole]
+    assert [len(one.rows) for one in few] == [3] * len(whole)
+    assert all(set(one.rows) < set(full.rows) for one, full in zip(few, whole, strict=True))
+
+
+def test_eight_inputs_are_searched():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(np.exp(rng.normal(size=(60, 8))), columns=list("abcdefgh"))
+    loss = 2 + table["a"] ** -0.3 + table["b"] ** -0.2
+    found = discover(table.assign(loss=loss), list("abcdefgh"))
+    assert found.claimed and found.inputs == tuple("abcdefgh")
