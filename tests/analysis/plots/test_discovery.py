@@ -13,8 +13,8 @@ from analysis.plots.discovery import (
     plot_hidden_runs,
     save_discovery_figure,
 )
+from benchmarks.simulated.tables import of_domains, two_powers
 from scaling.errors import FitError
-from tests.analysis.discovery.made import of_domains, two_powers
 
 INPUTS = ["width_total", "seen"]
 
