@@ -35,7 +35,7 @@ from analysis.forecasting.question.options import DEFAULT, ForecastOptions
 from analysis.forecasting.question.setup import pose
 from analysis.forecasting.weighing.forecaster import Forecaster, log_forecast, prepare
 from benchmarks.forecasts.forecast_skill import Split, learning_curves, score
-from benchmarks.forecasts.population_learning import answer_of, recalibrated
+from benchmarks.forecasts.learning.constants import answer_of, recalibrated
 from benchmarks.forecasts.zoo import CHOOSING, CURVES, SCORING, TABLE, half_of
 from benchmarks.forecasts.zoo_ladders import LADDERS
 from scaling.arrays import FloatArray

@@ -9,8 +9,8 @@ them: one budget, half a decade, one decade, and as far as runs enough are left 
 count equally within a study, studies equally within a distance, and distances equally: errors are
 shared within a study, so that a study of ten ladders is no ten facts. Baselines are those of
 `forecast_skill`. Rows are written as they come, and a run that was stopped goes on. `--learn`
-learns from these splits what ladders have in common (`benchmarks.forecasts.population_learning`),
-and `--learn-priors` asks what priors of the laws would (`benchmarks.forecasts.prior_learning`).
+learns from these splits what ladders have in common (`benchmarks.forecasts.learning.constants`),
+and `--learn-priors` asks what priors of the laws would (`benchmarks.forecasts.learning.priors`).
 """
 
 import argparse
@@ -33,8 +33,8 @@ from benchmarks.forecasts.forecast_skill import (
     Split,
     score,
 )
-from benchmarks.forecasts.population_learning import learn_all
-from benchmarks.forecasts.prior_learning import learn_priors
+from benchmarks.forecasts.learning.constants import learn_all
+from benchmarks.forecasts.learning.priors import learn_priors
 from scaling.arrays import FloatArray
 from scaling.errors import ScalingError
 from scaling.records import records_from_table

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.speed import gpu_once
-from benchmarks.speed.gpu_once import LIMITS, Stage, read_rows, table
+from benchmarks.speed.gpu.stage import LIMITS, Stage, read_rows
+from benchmarks.speed.gpu.table import table
 from tests.benchmarks.bare_machine import absent, bare_machine, needed
 
 ROOT = Path(__file__).parents[3]
@@ -60,7 +61,7 @@ def test_a_stage_that_ends_badly_costs_no_other_its_rows(tmp_path, monkeypatch, 
     python.write_text(f"#!/bin/sh\n{program}\n")
     python.chmod(0o700)
     monkeypatch.setattr(gpu_once.sys, "executable", str(python))
-    monkeypatch.setattr(gpu_once, "LIMITS", LIMITS | {"parity": 0.5})
+    monkeypatch.setitem(LIMITS, "parity", 0.5)
     asked = argparse.Namespace(output=tmp_path, device="cuda", tiny=False)
     gpu_once._run("parity", asked)
     known, ended = read_rows(tmp_path)
@@ -120,13 +121,8 @@ def test_the_table_holds_measurements_beside_their_goals():
 def test_all_stages_run_on_a_cpu_with_torch_and_lightning_alone(tmp_path):
     done = subprocess.run(
         [
-            sys.executable,
-            "benchmarks/speed/gpu_once.py",
-            "--device",
-            "cpu",
-            "--tiny",
-            "-o",
-            tmp_path,
+            *(sys.executable, "benchmarks/speed/gpu_once.py"),
+            *("--device", "cpu", "--tiny", "-o", tmp_path),
         ],
         cwd=ROOT,
         env=bare_machine(tmp_path),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.speed.stepper import interleaved, shape_of
 from tests.benchmarks.bare_machine import bare_machine
 
 ROOT = Path(__file__).parents[3]
@@ -24,9 +25,9 @@ def throughput():
 
 
 @pytest.fixture(autouse=True)
-def without_mlflow(throughput, monkeypatch):
+def without_mlflow(monkeypatch):
     """As on a bare machine; making a database would take seconds."""
-    monkeypatch.setattr(throughput, "_has_mlflow", lambda: False)
+    monkeypatch.setattr("benchmarks.speed.comparisons._has_mlflow", lambda: False)
 
 
 def test_the_cpu_table_compares_both_sides(throughput):
@@ -39,8 +40,6 @@ def test_the_cpu_table_compares_both_sides(throughput):
 
 
 def test_ratios_are_medians_over_rounds_of_what_took_turns():
-    from benchmarks.speed.stepper import interleaved
-
     taken = []
     paired = interleaved(
         lambda first: taken.append(("ours", first)),
@@ -68,7 +67,7 @@ def test_the_gpu_table_runs_on_a_cpu_with_tiny_sizes(throughput):
 @pytest.mark.parametrize("name", ["0.1M", "1M", "10M", "30M", "125M", "350M", "1B"])
 def test_the_models_of_the_gpu_table_have_the_sizes_they_are_called_by(throughput, name):
     width, depth, vocab_size, context, head_size = throughput.GPU_MODELS[name][0]
-    shape = throughput.shape_of(width, depth, vocab_size, context, head_size)
+    shape = shape_of(width, depth, vocab_size, context, head_size)
     size = float(name[:-1]) * {"M": 1e6, "B": 1e9}[name[-1]]
     assert shape.params == pytest.approx(size, rel=0.35)  # names are rounded, vocabularies extra
 

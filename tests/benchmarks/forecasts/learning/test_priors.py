@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from analysis.forecasting.constants.calibration import SURFACE
-from benchmarks.forecasts import population_learning as learning
 from benchmarks.forecasts.forecast_skill import simulated_splits
-from benchmarks.forecasts.population_learning import case_of
-from benchmarks.forecasts.prior_learning import BY_HAND, COORDINATES, Search, refitted
+from benchmarks.forecasts.learning import constants as learning
+from benchmarks.forecasts.learning.constants import case_of
+from benchmarks.forecasts.learning.priors import Search
+from benchmarks.forecasts.learning.refits import refitted
+from benchmarks.forecasts.learning.settings import BY_HAND, COORDINATES
 
 WIDER = BY_HAND.moved({list(COORDINATES).index(name): 1 for name in ("ratio sd", "coupling sd")})
 

@@ -11,10 +11,9 @@ from scipy.stats import t as student
 from analysis.forecasting.constants import population
 from analysis.forecasting.constants.calibration import SURFACE, USUAL_SLOPE
 from analysis.forecasting.weighing.ensemble import drift_of, spread_of
-from benchmarks.forecasts import population_learning as learning
 from benchmarks.forecasts.forecast_skill import simulated_splits
-from benchmarks.forecasts.population import print_summary
-from benchmarks.forecasts.population_learning import (
+from benchmarks.forecasts.learning import constants as learning
+from benchmarks.forecasts.learning.constants import (
     Constants,
     case_of,
     crps_of_t,
@@ -22,6 +21,7 @@ from benchmarks.forecasts.population_learning import (
     objective,
     text_of,
 )
+from benchmarks.forecasts.population import print_summary
 
 
 @pytest.fixture(scope="module")

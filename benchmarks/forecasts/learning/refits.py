@@ -1,35 +1,13 @@
-"""What ladders have in common, as priors of the laws: searched for by what forecasts are worth.
+"""A case of a forecast fitted anew under many settings of the priors, in one batch."""
 
-    python -m benchmarks.forecasts.population --learn-priors [--published FOLDER]
-
-The priors of floor, exponents, coupling and bend (`analysis.forecasting.constants.priors`) are
-moved in steps from where they were set by hand towards the lowest objective of
-`benchmarks.forecasts.population_learning`: proper scores over published studies, each as much as
-another, and simulated ladders beside them. Each setting asks for new fits; they start from those of
-the priors by hand, and the settings of a round are one batch. The constants of the width are
-learned anew after each round.
-
-The search is repeated without each study, whose splits are then forecast by what the others say,
-from fits of their own: that table is what to believe. Nothing is written.
-"""
-
-import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import gammaln
 
 from analysis.forecasting.constants.calibration import SURFACE, Calibration
-from analysis.forecasting.constants.priors import (
-    BEND,
-    COUPLING,
-    EXPONENT,
-    EXPONENT_RATIO,
-    FLOOR,
-)
 from analysis.forecasting.ladder import FRONTIER_SCALE, Ladder
-from analysis.forecasting.members.candidates import Candidate
 from analysis.forecasting.members.map_fit import SMALLEST_SCALE
 from analysis.forecasting.weighing.ensemble import (
     NEAREST,
@@ -40,93 +18,11 @@ from analysis.forecasting.weighing.ensemble import (
 )
 from analysis.forecasting.weighing.noise import run_noise
 from analysis.forecasting.weighing.rolling_origin import likeness
-from benchmarks.forecasts.forecast_skill import Split
-from benchmarks.forecasts.population_learning import (
-    SIMULATED,
-    SIMULATED_WORTH,
-    Case,
-    Constants,
-    Stated,
-    case_of,
-    learn,
-    objective,
-    scores_of,
-    simulated_cases,
-)
+from benchmarks.forecasts.learning.constants import Case, Stated, scores_of
+from benchmarks.forecasts.learning.settings import Setting
 from scaling.arrays import DECADE, FloatArray
 
-GAUSSIAN, HEAVY = 1e6, 3.0  # degrees of freedom of a prior
-ROUNDS = 4
 STEPS = 14  # of Levenberg and Marquardt, twice
-PULL = 0.004  # what a step away from where the priors were set costs in mean log score
-LEAST = 2e-4  # a gain in it that counts
-
-
-@dataclass(frozen=True, order=True)
-class Setting:
-    """Priors as steps (whole numbers) from those set by hand."""
-
-    steps: tuple[int, ...]
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The means, the standard deviations and the tail by name."""
-        named = zip(COORDINATES.items(), self.steps, strict=True)
-        return {name: base + k * step for (name, (base, step)), k in named}
-
-    @property
-    def priors(self) -> dict[str, tuple[float, float]]:
-        """Mean and standard deviation of each parameter that is learned."""
-        v = self.values
-        return {
-            "floor": (v["floor mean"], float(np.exp(v["floor sd"]))),
-            "mu": (v["exponent mean"], float(np.exp(v["exponent sd"]))),
-            "d": (EXPONENT_RATIO[0], float(np.exp(v["ratio sd"]))),
-            "kappa": (v["coupling mean"], float(np.exp(v["coupling sd"]))),
-            "bend": (v["bend mean"], float(np.exp(v["bend sd"]))),
-        }
-
-    def of(self, candidate: Candidate) -> Candidate:
-        """The candidate with these priors of its parameters."""
-        own, named = self.priors, zip(candidate.form.parameters, candidate.priors, strict=True)
-        return replace(candidate, priors=tuple(own.get(name, prior) for name, prior in named))
-
-    @property
-    def freedom(self) -> float:
-        """Degrees of freedom of the priors."""
-        return HEAVY if self.values["tail"] > 0 else GAUSSIAN
-
-    @property
-    def away(self) -> float:
-        """Squared steps from what was set by hand."""
-        return float(np.sum(np.square(self.steps)))
-
-    def moved(self, steps: Mapping[int, int]) -> "Setting":
-        """With these coordinates (by place) so many steps further."""
-        return Setting(tuple(k + steps.get(i, 0) for i, k in enumerate(self.steps)))
-
-    def neighbours(self) -> list["Setting"]:
-        """One step along each coordinate, either way."""
-        last = len(self.steps) - 1
-        moves = itertools.product(range(len(self.steps)), (-1, 1))
-        found = [self.moved({place: sign}) for place, sign in moves]
-        return [one for one in found if one.steps[last] in (0, 1)]
-
-
-#: Where each stands and what one step of it is; standard deviations as logs.
-COORDINATES: Mapping[str, tuple[float, float]] = {
-    "floor mean": (FLOOR[0], 0.15),
-    "floor sd": (float(np.log(FLOOR[1])), 0.5),
-    "exponent mean": (EXPONENT[0], 0.08),
-    "exponent sd": (float(np.log(EXPONENT[1])), 0.4),
-    "ratio sd": (float(np.log(EXPONENT_RATIO[1])), 0.5),
-    "coupling mean": (COUPLING[0], 0.12),
-    "coupling sd": (float(np.log(COUPLING[1])), 0.5),
-    "bend mean": (BEND[0], 0.015),
-    "bend sd": (float(np.log(BEND[1])), 0.5),
-    "tail": (0.0, 1.0),
-}
-BY_HAND = Setting((0,) * len(COORDINATES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -397,71 +293,3 @@ def refitted(case: Case, settings: Sequence[Setting]) -> list[Refitted]:
         )
         for i in range(len(settings))
     ]
-
-
-@dataclass(kw_only=True)
-class Search:
-    """Settings that were tried on the same cases."""
-
-    cases: Sequence[Case]
-    known: dict[Setting, list[Refitted]] = field(default_factory=dict)
-
-    def refit(self, settings: Iterable[Setting]) -> None:
-        """Those that were not tried yet."""
-        new = [one for one in dict.fromkeys(settings) if one not in self.known]
-        if new:
-            found = [refitted(case, new) for case in self.cases]
-            self.known |= {one: [of[i] for of in found] for i, one in enumerate(new)}
-
-    def kept(self, setting: Setting, without: str | None) -> list[Refitted]:
-        """The cases under a setting, none of the study ``without`` among them."""
-        return [case for case in self.known[setting] if case.study != without]
-
-    def total(self, setting: Setting, without: str | None, constants: Constants) -> float:
-        """The mean log score, and what the steps cost."""
-        cases = self.kept(setting, without)
-        published = len({case.distance for case in cases} - {SIMULATED})
-        worth = SIMULATED_WORTH * max(published, 1)
-        scored = objective(constants, cases, {SIMULATED: worth})
-        return scored / (published + worth) + PULL * setting.away
-
-    def step(self, setting: Setting, without: str | None, constants: Constants) -> Setting:
-        """The best of the setting, its neighbours and their gains together."""
-        self.refit([setting, *setting.neighbours()])
-        now = self.total(setting, without, constants)
-        gains: dict[int, tuple[float, int]] = {}
-        for place, sign in itertools.product(range(len(setting.steps)), (-1, 1)):
-            one = setting.moved({place: sign})
-            if one in self.known:
-                gain = now - self.total(one, without, constants)
-                gains[place] = max(gains.get(place, (0.0, 0)), (gain, sign))
-        order = sorted((p for p in gains if gains[p][0] > LEAST), key=lambda p: -gains[p][0])
-        tried = [setting.moved({p: gains[p][1] for p in order[:k]}) for k in range(len(order) + 1)]
-        self.refit(tried)
-        return min(tried, key=lambda one: self.total(one, without, constants))
-
-    def best(self, without: str | None = None) -> tuple[Setting, Constants]:
-        """Where steps lead from the priors by hand, and the constants of the width there."""
-        setting = BY_HAND
-        self.refit([setting])
-        constants = learn(self.kept(setting, without))
-        for _ in range(ROUNDS):
-            further = self.step(setting, without, constants)
-            if further == setting:
-                break
-            setting, constants = further, learn(self.kept(further, without))
-        return setting, constants
-
-
-def learn_priors(splits: Iterable[tuple[str, str, Split]]) -> list[dict[str, object]]:
-    """Print what is learned of all studies and without each; rows of every study by the others."""
-    given = list(splits)
-    search = Search(cases=[*(case_of(*one) for one in given), *simulated_cases()])
-    rows: list[dict[str, object]] = []
-    for without in (None, *dict.fromkeys(study for study, _, _ in given)):
-        setting, constants = search.best(without)
-        told = ", ".join(f"{name} {value:.3g}" for name, value in setting.values.items())
-        print(f"{f'without {without}' if without else 'of all studies'}: {told}", flush=True)
-        own = [case_of(*one, under=setting.of) for one in given if one[0] == without]
-        rows += [case.row(constants.calibration) for case in own]
-    return [row | {"method": "priors learned without its study"} for row in rows]
