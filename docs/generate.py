@@ -1,4 +1,5 @@
-"""The pages under docs/reference that follow from the code: `python -m docs.generate` writes them.
+"""The pages under docs/reference that follow from the code: `python -m docs.generate` writes them,
+and the tree of docs/architecture.md (`docs.rooms`).
 
 Each page is one function without arguments that gives its text; `PAGES` names them, and
 tests/docs/test_reference.py holds the committed pages against them.
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+from docs import rooms
 from scaling.cli.command import parser
 from scaling.columns import COLUMNS
 from scaling.extra_columns.references import BASELINE, BASELINES, NEVER, UNSEEN
@@ -439,3 +441,5 @@ if __name__ == "__main__":
     for file_name in PAGES:
         (FOLDER / file_name).write_text(page(file_name), encoding="utf-8")
         print(f"docs/reference/{file_name}", file=sys.stderr)
+    rooms.PAGE.write_text(rooms.page(), encoding="utf-8")
+    print("docs/architecture.md", file=sys.stderr)

@@ -1,5 +1,4 @@
-"""The names that a package offers, each imported when it is first used, so that the package stays
-light."""
+"""The names that a package offers, each imported when it is first used, so that it stays light."""
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module

@@ -3,13 +3,14 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from docs.rooms import imports_of, nodes_of, room_arrows
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {"scaling": set(), "sweeps": {"scaling"}, "analysis": {"scaling"}}
@@ -56,11 +57,6 @@ ENGINES = {
 
 
 @cache
-def nodes_of(source: Path) -> tuple[ast.AST, ...]:
-    return tuple(ast.walk(ast.parse(source.read_text())))
-
-
-@cache
 def imported_packages(source: Path) -> set[str]:
     names = set()
     for node in nodes_of(source):
@@ -74,31 +70,6 @@ def imported_packages(source: Path) -> set[str]:
 @cache
 def sources(*packages: str) -> list[Path]:
     return [source for package in packages for source in sorted((ROOT / package).rglob("*.py"))]
-
-
-@cache
-def imported_rooms(source: Path) -> set[tuple[str, ...]]:
-    """What a file imports of our packages, as parts of dotted names; imports for types too."""
-    names = set()
-    for node in nodes_of(source):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {tuple(name.split(".")) for name in names if name.split(".")[0] in MAY_IMPORT}
-
-
-def room_arrows(folder: Path) -> dict[str, set[str]]:
-    """Which rooms (files and folders) of a folder each of its rooms imports."""
-    here = folder.relative_to(ROOT).parts
-    rooms = {entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or entry.is_dir()}
-    arrows: dict[str, set[str]] = {}
-    for source in folder.rglob("*.py"):
-        room = source.relative_to(folder).parts[0].removesuffix(".py")
-        for name in imported_rooms(source):
-            if name[: len(here)] == here and len(name) > len(here):
-                arrows.setdefault(room, set()).add(name[len(here)])
-    return {room: (others & rooms) - {room} for room, others in arrows.items()}
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
@@ -125,7 +96,7 @@ def test_rooms_import_downward(package):
 
 
 def test_no_folder_has_a_circle():
-    folders = {source.parent for source in sources(*MAY_IMPORT)}
+    folders = {source.parent for source in sources(*MAY_IMPORT, "benchmarks")}
     for folder in folders:
         try:
             tuple(TopologicalSorter(room_arrows(folder)).static_order())
@@ -187,18 +158,6 @@ def test_importing_scaling_and_analysis_stays_light(heavy):
     assert subprocess.run([sys.executable, "-c", probe], cwd=ROOT).returncode == 0
 
 
-def our_imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
-    """What a piece of source takes out of our packages: (module, name in it or nothing)."""
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            found = [(alias.name, "") for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found = [(node.module, alias.name) for alias in node.names]
-        else:
-            continue
-        yield from (one for one in found if one[0].split(".")[0] in (*MAY_IMPORT, "benchmarks"))
-
-
 def exists(module: str, name: str) -> bool:
     """Whether there is such a module, and such a name at its top or such a module in it."""
     path = ROOT / module.replace(".", "/")
@@ -219,7 +178,7 @@ def test_programs_that_tests_keep_in_strings_import_what_exists():
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 with suppress(SyntaxError, ValueError):
                     program = ast.walk(ast.parse(node.value))
-                    gone |= {one for one in our_imports(program) if not exists(*one)}
+                    gone |= {one for one in imports_of(program) if not exists(*one)}
     assert not gone
 
 
@@ -227,7 +186,7 @@ def test_benchmarks_examples_and_documents_import_what_exists_and_no_test():
     """Most of them take too long for a test to run them."""
     for source in sources("benchmarks", "examples", "docs", "scripts"):
         assert "tests" not in imported_packages(source), source
-        assert [one for one in our_imports(nodes_of(source)) if not exists(*one)] == [], source
+        assert [one for one in imports_of(nodes_of(source)) if not exists(*one)] == [], source
 
 
 def law_names_in(source: Path, names: set[str]) -> list[str]:

@@ -1,1 +1,1 @@
-"""Ways to get processes to train in."""
+"""Ways to get worker processes: on this machine, on Ray, on Slurm."""
