@@ -18,6 +18,8 @@ from scaling.limits import Limit
 from scaling.tables.notes import Note, notes_beside
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
 
 #: The result, and the function of its blocks.
@@ -64,6 +66,14 @@ FIGURES = {
     "TunedRecipe": "analysis.plots.tuned_recipe:plot_tuned_recipe",
     "ImplicitBias": "analysis.plots.implicit_bias:plot_implicit_bias",
 }
+#: The result, and the function that writes its figure, where that has more than one Axes.
+FIGURE_FILES = {
+    "Backtest": "analysis.plots.backtest:save_backtest_figure",
+    "Discovery": "analysis.plots.discovery:save_discovery_figure",
+    "TunedRecipe": "analysis.plots.tuned_recipe:save_tuned_recipe_figure",
+    "ImplicitBias": "analysis.plots.implicit_bias:save_implicit_bias_figure",
+}
+_OF_ONE_AXES = "analysis.plots.style:save_plot"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -107,6 +117,13 @@ class DrawnResult(Result):
         drawn: Axes = _named(FIGURES, self)(self, ax=ax, **how)
         return drawn
 
+    def save_figure(self, path: "str | Path") -> None:
+        """Write its figure as SVG, PNG or PDF, by the ending of ``path``, as ``--figure`` does.
+
+        Raises ConfigError for another ending, and where the file cannot be written.
+        """
+        _at(FIGURE_FILES.get(type(self).__name__, _OF_ONE_AXES))(self, path)
+
 
 def results_json(results: Iterable[Result]) -> str:
     """Results as one JSON document, a list."""
@@ -135,5 +152,9 @@ def plain_values(value: Any) -> Any:
 
 
 def _named(places: Mapping[str, str], result: Result) -> Any:
-    module, _, name = places[type(result).__name__].partition(":")
+    return _at(places[type(result).__name__])
+
+
+def _at(place: str) -> Any:
+    module, _, name = place.partition(":")
     return getattr(import_module(module), name)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from analysis.capabilities.capability import forecast_metric  # noqa: E402
 from analysis.decisions.further_runs.next_runs import next_runs  # noqa: E402
+from analysis.discovery.discover import discover  # noqa: E402
 from analysis.evaluation.backtest import backtest  # noqa: E402
 from analysis.evaluation.held_out import check_held_out, forecast_held_out  # noqa: E402
 from analysis.forecasting.forecast import forecast  # noqa: E402
@@ -177,6 +178,16 @@ def decoder_contexts(path: Path) -> None:
     document = json.loads(DECODER.read_text())
     waypoints = tuple(Waypoint(**point) for point in document.pop("waypoints"))
     save_implicit_bias_figure(ImplicitBias(waypoints=waypoints, **document), path)
+
+
+def hidden_runs(path: Path) -> None:
+    """What `docs/how-to/discover_a_law.md` finds of its simulated copies."""
+    size, copies = (g.ravel() for g in np.meshgrid(np.geomspace(2e8, 4e9, 7), [1, 2, 4, 8]))
+    loss = 1.1 + (1.5e8 / (size * (1 + 0.35 * np.log(copies)))) ** 0.25
+    noisy = loss * np.exp(0.002 * np.random.default_rng(1).normal(size=len(loss)))
+    runs = pd.DataFrame({"model_size": size, "copies": copies, "loss": noisy})
+    asked = pd.DataFrame({"model_size": [4e9, 8e9], "copies": [16, 16]})
+    discover(runs, ["model_size", "copies"], at=asked).save_figure(path)
 
 
 def metric_forecast(axes: Axes) -> None:
@@ -368,6 +379,7 @@ OF_SEVERAL_AXES: dict[str, Callable[[Path], None]] = {
         decoder_contexts,
         translate_pairs,
         tuned_recipe,
+        hidden_runs,
     )
 }
 

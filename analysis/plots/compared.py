@@ -1,10 +1,7 @@
 """B against A: the multiplier of A's compute, rung by rung and at the targets."""
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from analysis.decisions.compared import ArmComparison
@@ -14,20 +11,9 @@ from analysis.plots.style import (
     MEASURED,
     MUTED,
     axes_or_new,
-    figure_style,
     legend_above,
-    save_figure,
     size_axis,
 )
-
-
-def save_comparison_figure(found: ArmComparison, path: str | Path) -> None:
-    """The comparison as SVG, PNG or PDF. Raises ConfigError for another ending, and where the file
-    cannot be written."""
-    with figure_style():
-        figure = Figure(figsize=(6.4, 4.4))
-        plot_comparison(found, ax=figure.subplots())
-        save_figure(figure, path)
 
 
 def plot_comparison(found: ArmComparison, *, ax: Axes | None = None) -> Axes:

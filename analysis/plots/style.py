@@ -25,6 +25,7 @@ from matplotlib.ticker import (
     ScalarFormatter,
 )
 
+from analysis.display import DrawnResult
 from analysis.text.numbers import MINUS, count_in_words
 from scaling.columns import COLUMNS, label, loss_label
 from scaling.errors import ConfigError
@@ -85,6 +86,14 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         figure.savefig(target, dpi=150, metadata=_NO_DATE.get(target.suffix.lower()))
     except OSError as error:
         raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
+
+
+def save_plot(result: DrawnResult, path: str | Path) -> None:
+    """The figure of a result that has one Axes, as `save_figure` writes it."""
+    with figure_style():
+        figure = Figure(figsize=(6.4, 4.4))
+        result.plot(figure.subplots())
+        save_figure(figure, path)
 
 
 def axes_or_new(ax: Axes | None, height: float = 4.3) -> Axes:

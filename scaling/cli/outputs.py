@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from analysis.decisions.further_runs.provisional import Provisional
+    from analysis.display import DrawnResult
     from scaling.extra_columns.references import References
     from scaling.limits import Limit
     from scaling.tables.notes import Note
@@ -136,6 +137,14 @@ def save_table(table: "DataFrame", arguments: Arguments) -> None:
             put(table.to_csv(index=False), end="")
     except OSError as error:
         raise ConfigError(f"{arguments.output}: cannot be written ({error.strerror})") from error
+
+
+def draw(found: "DrawnResult", arguments: Arguments) -> None:
+    """Draw a result where --figure says, if it does; after its answer, which no mistake of the
+    figure's place shall cost."""
+    if arguments.figure:
+        found.save_figure(arguments.figure)
+        say(f"figure: {arguments.figure}")
 
 
 def say_beside(arguments: Arguments, limits: "Iterable[Limit]") -> None:

@@ -18,7 +18,7 @@ from analysis.studies.contexts import contexts_in_the_plane
 from benchmarks.simulated.recipe_checks import arms_around
 from benchmarks.simulated.tables import two_powers
 from scaling import records_from
-from scaling.errors import FitError, ForecastError
+from scaling.errors import ConfigError, FitError, ForecastError
 from scaling.limits import LimitCode
 
 BOOTSTRAP = 40
@@ -52,7 +52,12 @@ def test_every_result_has_a_text_and_every_drawn_one_a_figure():
     drawn = subclasses(display.DrawnResult) - {display.DrawnResult}
     assert {kind.__name__ for kind in kinds} == set(display.TEXTS)
     assert {kind.__name__ for kind in drawn} == set(display.FIGURES)
-    for place in (*display.TEXTS.values(), *display.FIGURES.values()):
+    assert set(display.FIGURE_FILES) < set(display.FIGURES)
+    for place in (
+        *display.TEXTS.values(),
+        *display.FIGURES.values(),
+        *display.FIGURE_FILES.values(),
+    ):
         module, _, name = place.partition(":")
         assert callable(getattr(import_module(module), name))
 
@@ -171,6 +176,14 @@ def test_results_draw_themselves_into_the_axes_that_they_are_given(results, ladd
     assert curve.plot(right) is right
     assert left.get_ylabel() == right.get_ylabel() == middle.get_ylabel()
     plt.close(figure)
+
+
+@pytest.mark.parametrize("name", ["Forecast", "Backtest", "ArmComparison"])
+def test_results_write_their_figures(answers, name, tmp_path):
+    answers[name].save_figure(tmp_path / "new" / "figure.svg")
+    assert (tmp_path / "new" / "figure.svg").read_text().startswith("<?xml")
+    with pytest.raises(ConfigError, match="no figure of that kind; end it in .svg, .png, .pdf"):
+        answers[name].save_figure(tmp_path / "figure.gif")
 
 
 @pytest.fixture(scope="module")

@@ -222,9 +222,9 @@ def paying(command: argparse.ArgumentParser) -> None:
 
 def figure(command: argparse.ArgumentParser) -> None:
     """Where a figure is drawn."""
-    endings = (".svg", ".png", ".pdf")
+    ending = file_ending(".svg", ".png", ".pdf", is_needed=True)
     text = "draw it here; .svg, .png or .pdf by the ending"
-    command.add_argument("--figure", metavar="FILE", type=file_ending(*endings), help=text)
+    command.add_argument("--figure", metavar="FILE", type=ending, help=text)
 
 
 def beside(command: argparse.ArgumentParser) -> None:

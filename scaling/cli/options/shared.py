@@ -216,12 +216,19 @@ _ENDINGS = (
 )
 
 
-def file_ending(*endings: str) -> Callable[[str], str]:
-    """A path whose ending is one of these, if it has one; without any, a folder's."""
+def file_ending(*endings: str, is_needed: bool = False) -> Callable[[str], str]:
+    """A path whose ending is one of these, if it has one, or in any case; without any, a folder's.
+    What is found here is found before a verb works for minutes."""
 
     def checked(text: str) -> str:
         ending = Path(text).suffix.lower()
-        if ending in _ENDINGS and ending not in endings:
+        if is_needed and Path(text).is_dir():
+            raise argparse.ArgumentTypeError(f'"{text}" is a folder; name a file in it')
+        if is_needed and not ending:
+            raise argparse.ArgumentTypeError(
+                f'"{text}" has no ending; write {" or ".join(endings)}'
+            )
+        if (is_needed or ending in _ENDINGS) and ending not in endings:
             what = f"write {' or '.join(endings)}" if endings else "it is a folder"
             raise argparse.ArgumentTypeError(f'"{text}" ends in {ending}; {what}')
         return text

@@ -40,6 +40,9 @@ def refusal(argv, capsys):
         (["collect", "sweep", "-o", "runs.html"], "write .csv or .parquet or .jsonl"),
         (["study", "quickstart", "-o", "report.html"], "ends in .html; it is a folder"),
         (["backtest", "runs.csv", "--figure", "f.json"], "write .svg or .png or .pdf"),
+        (["compare", "a.csv", "b.csv", "--figure", "f.docx"], "ends in .docx; write .svg or"),
+        (["discover", "runs.csv", "--figure", "f"], '"f" has no ending; write .svg or'),
+        (["forecast", "runs.csv", "--figure", "."], '"." is a folder; name a file in it'),
     ],
 )
 def test_an_ending_that_the_verb_does_not_write_is_refused_before_any_work(argv, said, capsys):

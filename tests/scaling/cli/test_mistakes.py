@@ -11,7 +11,10 @@ from tests.grids import grid_of_runs
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["backtest", "{runs}", "--figure", "curve.docx"], "no figure of that kind"),
+        (
+            ["forecast", "{runs}", "--target-loss", "2", "--figure", "f.svg"],
+            "--target-loss has none",
+        ),
         (["forecast", "{runs}", "--target-loss", "0"], "above zero"),
         (["fit", "{runs}", "--bootstrap", "1e9"], "10 to 100,000\n"),
         (["forecast", "{runs}", "--flops", "1e20", "--draws", "1e9"], "at most 100,000\n"),

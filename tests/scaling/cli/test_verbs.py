@@ -275,6 +275,25 @@ def test_allocate_says_which_law_answers(runs, capsys):
     assert "published, since these runs repeat no data" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "asked", [["--flops", "1e21", "1e22"], ["--params", "1e9", "--tokens", "1e10"]]
+)
+def test_a_forecast_is_drawn_where_asked(runs, asked, tmp_path, capsys):
+    figure = tmp_path / "forecast.svg"
+    assert main(["forecast", runs, *asked, "--draws", "200", "--figure", str(figure)]) == 0
+    assert f"figure: {figure}" in capsys.readouterr().err
+    assert figure.read_text().startswith("<?xml")
+
+
+def test_an_answer_is_not_lost_where_its_figure_cannot_be_written(runs, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    figure = tmp_path / "file" / "forecast.svg"
+    asked = ["--flops", "1e21", "--draws", "200", "--json"]
+    assert main(["forecast", runs, *asked, "--figure", str(figure)]) == 2
+    said = capsys.readouterr()
+    assert json.loads(said.out)["targets"] and "cannot be written" in said.err
+
+
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
 def test_a_backtest_is_drawn_where_asked(runs, ending, tmp_path, capsys):
     figure = tmp_path / f"backtest.{ending}"

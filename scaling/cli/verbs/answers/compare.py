@@ -8,7 +8,7 @@ from scaling.cli.inputs import levels, reading
 from scaling.cli.options import shared
 from scaling.cli.options.budgets import given_number
 from scaling.cli.options.questions import levels_of
-from scaling.cli.outputs import answer, say
+from scaling.cli.outputs import answer, draw
 from scaling.errors import ConfigError
 
 Arguments = argparse.Namespace
@@ -67,11 +67,6 @@ def compare(arguments: Arguments) -> int:
     document = json.loads(found.to_json())
     if verdict is not None:
         document["gate"] = asdict(verdict)
-    if arguments.figure:
-        from analysis.plots.compared import save_comparison_figure
-
-        save_comparison_figure(found, arguments.figure)
-        say(f"figure: {arguments.figure}")
     arguments.notes = found.notes
     answer(
         json.dumps(document),
@@ -79,4 +74,5 @@ def compare(arguments: Arguments) -> int:
         arguments,
         found.limits,
     )
+    draw(found, arguments)
     return 0 if verdict is None else GATE_CODES[verdict.decision]

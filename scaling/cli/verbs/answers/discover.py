@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import levels, load, points
 from scaling.cli.options.questions import levels_of
-from scaling.cli.outputs import answer, put, save_table, say
+from scaling.cli.outputs import answer, draw, put, save_table, say
 from scaling.errors import ConfigError
 from scaling.words import counted
 
@@ -86,6 +86,10 @@ def answer_in_any_inputs(
         text = lambda: discovery_text(found, alone=arguments.quiet)  # noqa: E731
         arguments.notes = ()  # the result has its own
         answer(found.to_json(), text, arguments, found.limits)
+    if found.claimed:
+        draw(found, arguments)
+    elif arguments.figure:
+        say("no figure: no law is claimed, so that there is nothing to draw")
     if unsupported := unsupported_points(found):
         are = "is" if len(unsupported) == 1 else "are"
         count = f"{len(unsupported)} of {counted(len(found.predictions), 'point')} {are}"

@@ -25,7 +25,16 @@ from scaling.cli.inputs import (
 from scaling.cli.open_cells import open_cells
 from scaling.cli.options.budgets import asked_hardware
 from scaling.cli.outlooks import log_forecast
-from scaling.cli.outputs import answer, held_against, save, save_table, say, say_beside, show
+from scaling.cli.outputs import (
+    answer,
+    draw,
+    held_against,
+    save,
+    save_table,
+    say,
+    say_beside,
+    show,
+)
 from scaling.cli.verbs.answers.discover import answer_in_any_inputs
 from scaling.cli.verbs.answers.groups import (
     backtest_by_groups,
@@ -180,6 +189,7 @@ def forecast(arguments: Arguments) -> None:
         answered.limits,
         beside,
     )
+    draw(answered, arguments)
     log_forecast(arguments.source)
 
 
@@ -229,12 +239,8 @@ def backtest(arguments: Arguments) -> None:
         return
     records, options = load_to_forecast(arguments)
     scored = run_backtest(records, options=options)
-    if arguments.figure:
-        from analysis.plots.backtest import save_backtest_figure
-
-        save_backtest_figure(scored, arguments.figure)
-        say(f"figure: {arguments.figure}")
     answer(scored.to_json(), lambda: backtest_text(scored), arguments, scored.limits)
+    draw(scored, arguments)
 
 
 def health(arguments: Arguments) -> None:
@@ -273,6 +279,10 @@ def _require_one_question(arguments: Arguments) -> None:
             "--certificate is of losses at given budgets, and --target-loss asks the reverse; ask "
             "for --flops, --params with --tokens, --values or --at"
         )
+    without = {"--target-loss": arguments.target_loss, "--share": arguments.share}
+    without |= {"more than one --metric": len(arguments.metric) > 1}
+    if arguments.figure and (none := [flag for flag, is_given in without.items() if is_given]):
+        raise ConfigError(f"--figure draws one forecast, and {none[0]} has none; leave one out")
     if arguments.seal is not None:
         checked_name(arguments.seal, "--seal")
     if arguments.seal is not None and (arguments.at or arguments.target_loss):
@@ -328,6 +338,7 @@ def _forecast_metrics(arguments: Arguments) -> None:
     by_loss.notes = ()  # each forecast has its own
     text = partial(metrics_text, found, alone=arguments.quiet)
     answer(results_json(found.values()), text, by_loss, limits)
+    draw(next(iter(found.values())), arguments)
 
 
 def _predict_points(arguments: Arguments) -> None:
@@ -357,6 +368,7 @@ def _predict_points(arguments: Arguments) -> None:
         show(answered.to_json(), str, arguments)
     else:
         say_beside(arguments, answered.limits)
+    draw(answered, arguments)
     unsupported = [
         f"point {number}: {limit.text}"
         for number, target in enumerate(answered.targets, start=1)

@@ -21,7 +21,6 @@ Arguments = argparse.Namespace
 def ab(arguments: Arguments) -> None:
     """Train recipes A and B at the same budgets, and compare them."""
     from analysis.decisions.compared import compare as compare_arms
-    from analysis.plots.compared import save_comparison_figure
     from analysis.text.compared import comparison_text
 
     if arguments.seal is not None or arguments.publish:
@@ -34,7 +33,7 @@ def ab(arguments: Arguments) -> None:
     document = {**json.loads(found.to_json()), "gate": asdict(verdict)}
     written = [folder / "comparison.json", folder / "comparison.svg"]
     write(json.dumps(document, indent=1) + "\n", str(written[0]))
-    save_comparison_figure(found, written[1])
+    found.save_figure(written[1])
     put(comparison_text(found, verdict))
     say(f"written: {', '.join(map(str, written))}")
 

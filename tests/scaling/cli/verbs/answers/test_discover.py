@@ -95,3 +95,30 @@ def test_forecasts_at_points_are_by_found_laws_or_by_a_formula_in_their_columns(
 def test_a_forecast_by_found_laws_names_what_it_needs(table, capsys, options, line):
     assert main(["forecast", table, *options]) == 2
     assert line in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["discover", "--inputs", "width_total", "seen"],
+        ["forecast", "--inputs", "width_total", "seen", "--at", "{points}"],
+        ["forecast", "--law", "E + A*width_total^-a + B*seen^-b", "--at", "{points}"],
+    ],
+)
+def test_what_was_found_is_drawn_where_asked(table, verb, tmp_path, capsys):
+    points, figure = tmp_path / "points.csv", tmp_path / "found.svg"
+    points.write_text("width_total,seen\n2e9,3e10\n")
+    name, *asked = (word.format(points=points) for word in verb)
+    assert main([name, table, *asked, "--figure", str(figure)]) == 0
+    assert f"figure: {figure}" in capsys.readouterr().err
+    assert figure.read_text().startswith("<?xml")
+
+
+def test_where_no_law_is_claimed_one_line_says_that_nothing_is_drawn(table, tmp_path, capsys):
+    runs = two_powers().assign(loss=np.random.default_rng(2).normal(3, 0.1, 42))
+    runs.to_csv(table, index=False)
+    figure = tmp_path / "found.svg"
+    inputs = ["--inputs", "width_total", "seen"]
+    assert main(["discover", table, *inputs, "--figure", str(figure)]) == 0
+    assert capsys.readouterr().err.count("no figure: no law is claimed") == 1
+    assert not figure.exists()
