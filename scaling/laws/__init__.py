@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from scaling.laws.of_other_inputs.mixtures import Mixture as Mixture
     from scaling.laws.of_other_inputs.parts_of_models import ParallelCopies as ParallelCopies
+    from scaling.laws.of_other_inputs.parts_of_models import ShapeLaw as ShapeLaw
     from scaling.laws.of_other_inputs.parts_of_models import SparseWeights as SparseWeights
     from scaling.laws.of_other_inputs.parts_of_models import Vocabulary as Vocabulary
     from scaling.laws.registry import LAWS as LAWS
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from scaling.laws.surfaces import Chinchilla as Chinchilla
     from scaling.laws.surfaces import DataConstrained as DataConstrained
     from scaling.laws.surfaces import Overtraining as Overtraining
-    from scaling.laws.surfaces import ShapeLaw as ShapeLaw
     from scaling.laws.surfaces import Skaling as Skaling
     from scaling.laws.written.formula import Formula as Formula
     from scaling.laws.written.formula import law_for as law_for
@@ -54,13 +54,11 @@ _HOMES = {
     "scaling.laws.of_other_inputs.learning_rate": ("LearningRateAndBatch",),
     "scaling.laws.of_other_inputs.mixtures": ("Mixture",),
     "scaling.laws.of_other_inputs.parts_of_models": (
-        *("ParallelCopies", "SparseWeights", "Vocabulary"),
+        *("ParallelCopies", "ShapeLaw", "SparseWeights", "Vocabulary"),
     ),
     "scaling.laws.written.formula": ("Formula", "law_for"),
     "scaling.laws.written.law_file": ("read_laws",),
-    "scaling.laws.surfaces": (
-        *("Chinchilla", "DataConstrained", "Overtraining", "ShapeLaw", "Skaling"),
-    ),
+    "scaling.laws.surfaces": (*("Chinchilla", "DataConstrained", "Overtraining", "Skaling"),),
     "scaling.laws.registry": ("LAWS", "law_named", "register_law"),
     "scaling.laws.conformance": ("check_law",),
 }

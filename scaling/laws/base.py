@@ -45,6 +45,11 @@ class Symbol:
 
 
 NATS = "nats per token"
+#: constants that mean the same in many laws
+FLOOR = Symbol("loss that no scale removes", NATS)
+OF_SIZE = Symbol("amplitude of the term in model size", f"{NATS} times params**alpha")
+OF_DATA = Symbol("amplitude of the term in data", f"{NATS} times tokens**beta")
+ALPHA, BETA = Symbol("exponent of model size"), Symbol("exponent of tokens")
 
 
 @dataclass(frozen=True)

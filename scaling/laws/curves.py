@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from scaling.arrays import FloatArray
-from scaling.laws.base import NATS, Constant, Law, Power, Symbol, softplus
+from scaling.laws.base import FLOOR, NATS, Constant, Law, Power, Symbol, softplus
 from scaling.laws.reference import Reference
 from scaling.laws.starts import Grid, crossed
 
@@ -27,7 +27,6 @@ _BROKEN = Reference(
     2022,
     "2210.14891",
 )
-_FLOOR = Symbol("loss that no scale removes", NATS)
 _EXPONENT = Symbol("exponent, below zero where the loss falls")
 
 
@@ -58,7 +57,7 @@ class PowerLaw(Law):
     symbols: ClassVar[Mapping[str, Symbol]] = {
         "a": Symbol("amplitude", "nats per token times FLOP**-b"),
         "b": _EXPONENT,
-        "c": _FLOOR,
+        "c": FLOOR,
     }
     linear: ClassVar[tuple[str, ...]] = ("a", "c")
     positive: ClassVar[tuple[str, ...]] = ("a", "c")
@@ -149,7 +148,7 @@ class ShiftedPowerLaw(Law):
     symbols: ClassVar[Mapping[str, Symbol]] = {
         "a": Symbol("amplitude", "nats per token times FLOP**-b"),
         "b": _EXPONENT,
-        "c": _FLOOR,
+        "c": FLOOR,
         "s": Symbol("compute below which the curve bends", "FLOP"),
     }
     linear: ClassVar[tuple[str, ...]] = ("a", "c")
@@ -246,7 +245,7 @@ class M4(Law):
     symbols: ClassVar[Mapping[str, Symbol]] = {
         "a": Symbol("amplitude", "nats per token to the 1 - k, times FLOP**-b"),
         "b": _EXPONENT,
-        "c": _FLOOR,
+        "c": FLOOR,
         "L0": Symbol("ceiling: the loss of an untrained model", NATS),
         "k": Symbol("how sharply the curve leaves the ceiling"),
     }
@@ -336,7 +335,7 @@ class BrokenPowerLaw(Law):
     reference: ClassVar[Reference] = _BROKEN
     inputs: ClassVar[tuple[str, ...]] = ("train_flops",)
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "a": _FLOOR,
+        "a": FLOOR,
         "b": Symbol("amplitude", "nats per token times FLOP**c0"),
         "c0": Symbol("exponent before the break"),
         "c1": Symbol("change of the exponent at the first break"),

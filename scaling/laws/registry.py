@@ -33,8 +33,13 @@ from scaling.laws.of_other_inputs.encoder_decoder import EncoderDecoderLaw
 from scaling.laws.of_other_inputs.experts import Experts, FineGrainedExperts
 from scaling.laws.of_other_inputs.learning_rate import LearningRateAndBatch
 from scaling.laws.of_other_inputs.mixtures import Mixture, mixture_of
-from scaling.laws.of_other_inputs.parts_of_models import ParallelCopies, SparseWeights, Vocabulary
-from scaling.laws.surfaces import Chinchilla, DataConstrained, Overtraining, ShapeLaw, Skaling
+from scaling.laws.of_other_inputs.parts_of_models import (
+    ParallelCopies,
+    ShapeLaw,
+    SparseWeights,
+    Vocabulary,
+)
+from scaling.laws.surfaces import Chinchilla, DataConstrained, Overtraining, Skaling
 
 LAWS: dict[str, type[Law]] = {
     law.name: law

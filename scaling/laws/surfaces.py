@@ -1,4 +1,4 @@
-"""Laws of several inputs: model size, tokens, distinct tokens, width and depth."""
+"""Laws of model size and tokens, and of tokens that are repeated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,11 @@ import numpy.typing as npt
 
 from scaling.arrays import FloatArray
 from scaling.laws.base import (
-    NATS,
+    ALPHA,
+    BETA,
+    FLOOR,
+    OF_DATA,
+    OF_SIZE,
     Constant,
     Law,
     Power,
@@ -52,17 +56,6 @@ _GADRE = Reference(
     2024,
     "2403.08540",
 )
-_MCLEISH = Reference(
-    "mcleish2025gemstones",
-    ("McLeish", "others"),
-    "Gemstones: A Model Suite for Multi-Faceted Scaling Laws",
-    2025,
-    "2502.06857",
-)
-_FLOOR = Symbol("loss that no scale removes", NATS)
-_OF_SIZE = Symbol("amplitude of the term in model size", "nats per token times params**alpha")
-_OF_DATA = Symbol("amplitude of the term in data", "nats per token times tokens**beta")
-_ALPHA, _BETA = Symbol("exponent of model size"), Symbol("exponent of tokens")
 
 
 class _TwoInputLaw(Law):
@@ -112,11 +105,11 @@ class Chinchilla(_TwoInputLaw):
     form: ClassVar[str] = "L(N, D) = E + A N**-alpha + B D**-beta"
     reference: ClassVar[Reference] = _HOFFMANN
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "E": _FLOOR,
-        "A": _OF_SIZE,
-        "B": _OF_DATA,
-        "alpha": _ALPHA,
-        "beta": _BETA,
+        "E": FLOOR,
+        "A": OF_SIZE,
+        "B": OF_DATA,
+        "alpha": ALPHA,
+        "beta": BETA,
     }
     linear: ClassVar[tuple[str, ...]] = ("E", "A", "B")
     positive: ClassVar[tuple[str, ...]] = ("E", "A", "B")
@@ -173,7 +166,7 @@ class Skaling(_TwoInputLaw):
         "2608.07222",
     )
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "E": _FLOOR,
+        "E": FLOOR,
         "A": Symbol("amplitude", "nats per token times params**(alpha k)"),
         "R": Symbol("weight of data beside model size", "tokens**beta per params**alpha"),
         "alpha": Symbol("exponent of model size; alpha k far from the crossover"),
@@ -228,8 +221,8 @@ class Overtraining(_TwoInputLaw):
     form: ClassVar[str] = "L(N, D) = E + A N**-alpha + B D**-alpha"
     reference: ClassVar[Reference] = _GADRE
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "E": _FLOOR,
-        "A": _OF_SIZE,
+        "E": FLOOR,
+        "A": OF_SIZE,
         "B": Symbol("amplitude of the term in data", "nats per token times tokens**alpha"),
         "alpha": Symbol("exponent of model size and of tokens"),
     }
@@ -367,68 +360,3 @@ class DataConstrained(Law):
     def with_fresh_data(self) -> Chinchilla:
         """The Chinchilla law that holds while no token is repeated."""
         return Chinchilla(E=self.E, A=self.A, B=self.B, alpha=self.alpha, beta=self.beta)
-
-
-@dataclass(frozen=True)
-class ShapeLaw(Law):
-    """Width, depth and data as separate variables.
-
-        L(w, l, D) = E + A w**-alpha + G l**-gamma + B D**-beta
-
-    w is the width, l the number of layers. McLeish et al. 2025, "Gemstones: A Model Suite for
-    Multi-Faceted Scaling Laws", arXiv:2502.06857.
-    """
-
-    E: Constant
-    A: Constant
-    G: Constant
-    B: Constant
-    alpha: Constant
-    gamma: Constant
-    beta: Constant
-    name: ClassVar[str] = "shape_law"
-    form: ClassVar[str] = "L(w, l, D) = E + A w**-alpha + G l**-gamma + B D**-beta"
-    reference: ClassVar[Reference] = _MCLEISH
-    symbols: ClassVar[Mapping[str, Symbol]] = {
-        "E": _FLOOR,
-        "A": Symbol("amplitude of the term in width", "nats per token times width**alpha"),
-        "G": Symbol("amplitude of the term in depth", "nats per token times layers**gamma"),
-        "B": _OF_DATA,
-        "alpha": Symbol("exponent of width"),
-        "gamma": Symbol("exponent of depth"),
-        "beta": _BETA,
-    }
-    inputs: ClassVar[tuple[str, ...]] = ("width", "depth", "tokens")
-    linear: ClassVar[tuple[str, ...]] = ("E", "A", "G", "B")
-    positive: ClassVar[tuple[str, ...]] = ("E", "A", "G", "B")
-    floor: ClassVar[str | None] = "E"
-    powers: ClassVar[tuple[Power, ...]] = (
-        Power("A", 0, "alpha", -1.0),
-        Power("G", 1, "gamma", -1.0),
-        Power("B", 2, "beta", -1.0),
-    )
-
-    @staticmethod
-    def formula(w: Any, depth: Any, d: Any, E: Any, A: Any, G: Any, B: Any, *rest: Any) -> Any:  # noqa: N803
-        """E + A w**-alpha + G depth**-gamma + B d**-beta."""
-        alpha, gamma, beta = rest
-        return E + A * w**-alpha + G * depth**-gamma + B * d**-beta
-
-    @classmethod
-    def guesses(cls, inputs: tuple[FloatArray, ...], loss: FloatArray) -> Grid:
-        """Exponents of width and depth up to one, of data as usual."""
-        return crossed(alpha=[0.2, 0.5, 1.0], gamma=[0.2, 0.5, 1.0], beta=[0.15, 0.3, 0.5])
-
-    @classmethod
-    def example(cls) -> Self:
-        """Made up."""
-        return cls(E=1.6, A=20.0, G=1.5, B=400.0, alpha=0.6, gamma=0.9, beta=0.3)
-
-    @classmethod
-    def example_runs(cls) -> dict[str, FloatArray]:
-        """Five widths, five depths, five token budgets."""
-        return runs_at_all(
-            width=[128, 256, 512, 1024, 2048],
-            depth=[2, 4, 8, 16, 32],
-            tokens=np.geomspace(1e9, 1e12, 5),
-        )

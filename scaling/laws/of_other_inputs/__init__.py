@@ -1,1 +1,1 @@
-"""Published laws whose inputs are not compute, or size and tokens, alone."""
+"""Laws of more than compute, size and tokens: parts of models, experts, mixtures, rates."""

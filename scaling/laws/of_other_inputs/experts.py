@@ -7,7 +7,19 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from scaling.arrays import FloatArray
-from scaling.laws.base import NATS, Bounds, Constant, Law, Prior, Symbol, runs_at_all
+from scaling.laws.base import (
+    ALPHA,
+    BETA,
+    FLOOR,
+    NATS,
+    OF_DATA,
+    Bounds,
+    Constant,
+    Law,
+    Prior,
+    Symbol,
+    runs_at_all,
+)
 from scaling.laws.reference import Reference
 from scaling.laws.starts import Grid, crossed
 
@@ -135,14 +147,14 @@ class FineGrainedExperts(Law):
     )
     inputs: ClassVar[tuple[str, ...]] = ("params", "tokens", "granularity")
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "E": Symbol("loss that no scale removes", NATS),
+        "E": FLOOR,
         "A": Symbol(
             "amplitude of the term in size, of the finest experts", f"{NATS} params**alpha"
         ),
         "g": Symbol("what experts as wide as the layer add to A", f"{NATS} times params**alpha"),
-        "B": Symbol("amplitude of the term in data", f"{NATS} times tokens**beta"),
-        "alpha": Symbol("exponent of model size"),
-        "beta": Symbol("exponent of tokens"),
+        "B": OF_DATA,
+        "alpha": ALPHA,
+        "beta": BETA,
         "gamma": Symbol("exponent of granularity"),
     }
     linear: ClassVar[tuple[str, ...]] = ("E", "A", "g", "B")

@@ -7,7 +7,20 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from scaling.arrays import FloatArray
-from scaling.laws.base import NATS, Bounds, Constant, Law, Prior, Symbol, runs_at_all
+from scaling.laws.base import (
+    ALPHA,
+    BETA,
+    FLOOR,
+    NATS,
+    OF_DATA,
+    OF_SIZE,
+    Bounds,
+    Constant,
+    Law,
+    Prior,
+    Symbol,
+    runs_at_all,
+)
 from scaling.laws.reference import Reference
 from scaling.laws.starts import Grid, crossed
 
@@ -53,13 +66,13 @@ class LearningRateAndBatch(Law):
     inputs: ClassVar[tuple[str, ...]] = ("params", "tokens", "learning_rate", "batch_tokens")
     not_falling: ClassVar[tuple[str, ...]] = inputs  # the best rate moves with size and tokens
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "E": Symbol("loss that no scale removes", NATS),
-        "A": Symbol("amplitude of the term in model size", f"{NATS} times params**alpha"),
-        "B": Symbol("amplitude of the term in data", f"{NATS} times tokens**beta"),
+        "E": FLOOR,
+        "A": OF_SIZE,
+        "B": OF_DATA,
         "R": Symbol("loss at a learning rate e times the best one", NATS),
         "S": Symbol("loss at a batch e times the best one", NATS),
-        "alpha": Symbol("exponent of model size"),
-        "beta": Symbol("exponent of tokens"),
+        "alpha": ALPHA,
+        "beta": BETA,
         "r": Symbol("ln of the best learning rate at one parameter and one token"),
         "p": Symbol("exponent of size in the best learning rate"),
         "q": Symbol("exponent of tokens in the best learning rate"),

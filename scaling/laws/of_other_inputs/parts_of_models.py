@@ -1,4 +1,4 @@
-"""Laws of what models have beside their size: vocabulary, parallel copies, weights at zero."""
+"""Laws of parts of models: width and depth, vocabulary, parallel copies, weights at zero."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,101 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from scaling.arrays import FloatArray
-from scaling.laws.base import NATS, Constant, Law, Power, Symbol, runs_at_all
+from scaling.laws.base import (
+    ALPHA,
+    BETA,
+    FLOOR,
+    NATS,
+    OF_DATA,
+    Constant,
+    Law,
+    Power,
+    Symbol,
+    runs_at_all,
+)
 from scaling.laws.reference import Reference
 from scaling.laws.starts import Grid, crossed
 
-_FLOOR = Symbol("loss that no scale removes", NATS)
-_DATA = Symbol("amplitude of the term in data", f"{NATS} times tokens**beta")
-_BETA = Symbol("exponent of tokens")
+
+@dataclass(frozen=True)
+class _TwoPartsAndData(Law):
+    """A floor plus a power law in each of two parts of the model, and one in data."""
+
+    E: Constant
+    A: Constant
+    G: Constant
+    B: Constant
+    alpha: Constant
+    gamma: Constant
+    beta: Constant
+    linear: ClassVar[tuple[str, ...]] = ("E", "A", "G", "B")
+    positive: ClassVar[tuple[str, ...]] = ("E", "A", "G", "B")
+    floor: ClassVar[str | None] = "E"
+    powers: ClassVar[tuple[Power, ...]] = (
+        Power("A", 0, "alpha", -1.0),
+        Power("G", 1, "gamma", -1.0),
+        Power("B", 2, "beta", -1.0),
+    )
+
+    @staticmethod
+    def formula(x: Any, y: Any, d: Any, E: Any, A: Any, G: Any, B: Any, *exponents: Any) -> Any:  # noqa: N803
+        """E + A x**-alpha + G y**-gamma + B d**-beta."""
+        alpha, gamma, beta = exponents
+        return E + A * x**-alpha + G * y**-gamma + B * d**-beta
 
 
 @dataclass(frozen=True)
-class Vocabulary(Law):
+class ShapeLaw(_TwoPartsAndData):
+    """Width, depth and data as separate variables.
+
+        L(w, l, D) = E + A w**-alpha + G l**-gamma + B D**-beta
+
+    w is the width, l the number of layers. McLeish et al. 2025, "Gemstones: A Model Suite for
+    Multi-Faceted Scaling Laws", arXiv:2502.06857.
+    """
+
+    name: ClassVar[str] = "shape_law"
+    form: ClassVar[str] = "L(w, l, D) = E + A w**-alpha + G l**-gamma + B D**-beta"
+    reference: ClassVar[Reference] = Reference(
+        "mcleish2025gemstones",
+        ("McLeish", "others"),
+        "Gemstones: A Model Suite for Multi-Faceted Scaling Laws",
+        2025,
+        "2502.06857",
+    )
+    symbols: ClassVar[Mapping[str, Symbol]] = {
+        "E": FLOOR,
+        "A": Symbol("amplitude of the term in width", "nats per token times width**alpha"),
+        "G": Symbol("amplitude of the term in depth", "nats per token times layers**gamma"),
+        "B": OF_DATA,
+        "alpha": Symbol("exponent of width"),
+        "gamma": Symbol("exponent of depth"),
+        "beta": BETA,
+    }
+    inputs: ClassVar[tuple[str, ...]] = ("width", "depth", "tokens")
+
+    @classmethod
+    def guesses(cls, inputs: tuple[FloatArray, ...], loss: FloatArray) -> Grid:
+        """Exponents of width and depth up to one, of data as usual."""
+        return crossed(alpha=[0.2, 0.5, 1.0], gamma=[0.2, 0.5, 1.0], beta=[0.15, 0.3, 0.5])
+
+    @classmethod
+    def example(cls) -> Self:
+        """Made up."""
+        return cls(E=1.6, A=20.0, G=1.5, B=400.0, alpha=0.6, gamma=0.9, beta=0.3)
+
+    @classmethod
+    def example_runs(cls) -> dict[str, FloatArray]:
+        """Five widths, five depths, five token budgets."""
+        return runs_at_all(
+            width=[128, 256, 512, 1024, 2048],
+            depth=[2, 4, 8, 16, 32],
+            tokens=np.geomspace(1e9, 1e12, 5),
+        )
+
+
+@dataclass(frozen=True)
+class Vocabulary(_TwoPartsAndData):
     """Chinchilla with the parameters of the vocabulary apart from the others.
 
         L(N, V, D) = E + A N**-alpha + G V**-gamma + B D**-beta
@@ -28,13 +112,6 @@ class Vocabulary(Law):
     tokenizers of one vocabulary alone.
     """
 
-    E: Constant
-    A: Constant
-    G: Constant
-    B: Constant
-    alpha: Constant
-    gamma: Constant
-    beta: Constant
     name: ClassVar[str] = "vocabulary_size"
     form: ClassVar[str] = "L(N, V, D) = E + A N**-alpha + G V**-gamma + B D**-beta"
     reference: ClassVar[Reference] = Reference(
@@ -46,28 +123,14 @@ class Vocabulary(Law):
     )
     inputs: ClassVar[tuple[str, ...]] = ("params_non_vocab", "params_vocab", "tokens")
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "E": _FLOOR,
+        "E": FLOOR,
         "A": Symbol("amplitude of the term in size", f"{NATS} times params_non_vocab**alpha"),
         "G": Symbol("amplitude of the term in vocabulary", f"{NATS} times params_vocab**gamma"),
-        "B": _DATA,
+        "B": OF_DATA,
         "alpha": Symbol("exponent of the parameters without the vocabulary's"),
         "gamma": Symbol("exponent of the vocabulary's parameters"),
-        "beta": _BETA,
+        "beta": BETA,
     }
-    linear: ClassVar[tuple[str, ...]] = ("E", "A", "G", "B")
-    positive: ClassVar[tuple[str, ...]] = ("E", "A", "G", "B")
-    floor: ClassVar[str | None] = "E"
-    powers: ClassVar[tuple[Power, ...]] = (
-        Power("A", 0, "alpha", -1.0),
-        Power("G", 1, "gamma", -1.0),
-        Power("B", 2, "beta", -1.0),
-    )
-
-    @staticmethod
-    def formula(n: Any, v: Any, d: Any, E: Any, A: Any, G: Any, B: Any, *powers: Any) -> Any:  # noqa: N803
-        """E + A n**-alpha + G v**-gamma + B d**-beta."""
-        alpha, gamma, beta = powers
-        return E + A * n**-alpha + G * v**-gamma + B * d**-beta
 
     @classmethod
     def guesses(cls, inputs: tuple[FloatArray, ...], loss: FloatArray) -> Grid:
@@ -115,10 +178,10 @@ class ParallelCopies(Law):
     )
     inputs: ClassVar[tuple[str, ...]] = ("params", "copies")
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "E": _FLOOR,
+        "E": FLOOR,
         "A": Symbol("amplitude", f"{NATS} times params**alpha"),
         "k": Symbol("parameters that a unit of ln P is worth, over those there are"),
-        "alpha": Symbol("exponent of model size"),
+        "alpha": ALPHA,
     }
     linear: ClassVar[tuple[str, ...]] = ("E", "A")
     positive: ClassVar[tuple[str, ...]] = ("E", "A", "k")
@@ -175,14 +238,14 @@ class SparseWeights(Law):
     inputs: ClassVar[tuple[str, ...]] = ("params", "tokens", "density")
     not_falling: ClassVar[tuple[str, ...]] = ("density",)
     symbols: ClassVar[Mapping[str, Symbol]] = {
-        "E": _FLOOR,
+        "E": FLOOR,
         "A": Symbol("what a dense model adds to G", f"{NATS} times params**alpha"),
         "G": Symbol(
             "amplitude of the term in size, of the sparsest model", f"{NATS} params**alpha"
         ),
-        "B": _DATA,
+        "B": OF_DATA,
         "alpha": Symbol("exponent of the weights that are not zero"),
-        "beta": _BETA,
+        "beta": BETA,
         "gamma": Symbol("exponent of the share of the weights that is not zero"),
     }
     linear: ClassVar[tuple[str, ...]] = ("E", "A", "G", "B")
