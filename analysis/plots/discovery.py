@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis.discovery.result import Discovery
 from analysis.plots.style import (
@@ -33,6 +33,8 @@ from scaling.words import counted
 INSIDE = "inside"  # the place that is no direction, as the errors of forms call it
 _BAND = 0.8  # of a row's height that its marks take up
 _LOOKS = ((30, 30.0, 1.4), (150, 14.0, 0.9), (10**9, 6.0, 0.5))  # most runs of a row, mark, line
+_LETTERS = 26  # of a name on one line
+_LOW = 0.6  # inches of a row, below which its name has one line
 _FAR = 3.0  # times the error or interval's end that nine in ten are below: the end of the axis
 
 
@@ -66,19 +68,20 @@ def plot_hidden_runs(found: Discovery, *, ax: Axes | None = None) -> Axes:
     inside = (runs["low"] <= 0) & (runs["high"] >= 0)
     left, right = _ends_of_axis(runs)
     ax.axvline(0, color=MUTED, lw=1, zorder=1)
-    kinds = ((inside, MEASURED, "o", "holds"), (~inside, FORECAST, "X", "misses"))
-    for which, colour, marker, does in kinds:
+    kinds = ((inside, MEASURED, "o", "inside"), (~inside, FORECAST, "X", "outside"))
+    for which, colour, marker, where in kinds:
         for _, own in runs[which].groupby("size"):
             _draw_runs(ax, own, (left, right), colour, marker)
         if which.any():
-            label = f"{does} what was measured ({int(which.sum()):,})"
+            label = f"measured {where} ({int(which.sum()):,})"
             ax.scatter([], [], s=30, color=colour, marker=marker, label=label)
     ax.set_xlim(left, right)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     _label_rows(ax, found, runs)
     if found.errors_are == "relative":
         percent_axis(ax.xaxis)
-    what = " ".join(filter(None, ["Predicted above measured", _unit(found)]))
-    ax.set_xlabel(f"{what}\nin each row: the further down, the further beyond the rest")
+    order = "(downwards in a row: further out)"
+    ax.set_xlabel("\n".join(filter(None, ["Predicted above measured", _unit(found), order])))
     legend_above(ax, title=_of_the_intervals(found))
     return ax
 
@@ -184,11 +187,14 @@ def _draw_runs(
 
 
 def _label_rows(ax: Axes, found: Discovery, runs: pd.DataFrame | None) -> None:
-    """A row each place, its name and, of ``runs``, how many predictions stand in it."""
+    """A row each place, its name and, of ``runs`` and where there is room, how many predictions
+    stand in it."""
     places, labels = _places(found), []
+    is_low = ax.bbox.height / ax.figure.dpi < _LOW * len(places)
     for place in places:
-        name = "inside the data" if place == INSIDE else name_in_figure(place, 56, width=28)
-        if runs is not None:
+        most = _LETTERS if is_low else 2 * _LETTERS
+        name = "inside the data" if place == INSIDE else name_in_figure(place, most, width=_LETTERS)
+        if runs is not None and not is_low:
             name += f"\n{counted(int((runs['place'] == place).sum()), 'prediction')}"
         labels.append(name)
     ax.set_yticks(range(len(places)), labels)
@@ -209,7 +215,7 @@ def _unit(found: Discovery) -> str:
 def _of_the_intervals(found: Discovery) -> str:
     """That what the intervals hold is no evidence, and what is drawn of a large table."""
     said = f"90% intervals, stretched {TIMES} {found.stretch:.3g} on these same runs:\n"
-    said += "how many hold is no evidence of how many will"
+    said += "how often they hold is no evidence"
     told, hidden = (
         sum(len(block.rows) for block in found.hidden_runs),
         sum(block.count for block in found.hidden_runs),

@@ -74,7 +74,7 @@ def test_intervals_and_their_count_are_those_of_the_result(found, ax):
     np.testing.assert_allclose(np.sort(ends[:, 1]), np.sort(100 * told["error_high_90"]))
     holds = ((told["low_90"] <= told["measured"]) & (told["measured"] <= told["high_90"])).sum()
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels[0] == f"holds what was measured ({holds})"
+    assert labels[0] == f"measured inside ({holds})"
     assert "no evidence" in ax.get_legend().get_title().get_text()
 
 
