@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr
 from typing import NoReturn
 
 from scaling.cli.completion import SHELLS, completion
-from scaling.cli.options import questions, shared
+from scaling.cli.options import kinds, laws, questions, results, sweeps, tables
 from scaling.cli.outputs import put, say
 from scaling.cli.verbs.answers import compare, discover, forecast, next_runs, runs, seals
 from scaling.cli.verbs.models import pictures, probe, sample, score
@@ -84,79 +84,79 @@ def parser() -> argparse.ArgumentParser:
         summary = (verb.__doc__ or "").splitlines()[0]
         command = verbs.add_parser(verb.__name__.rstrip("_"), help=summary, description=summary)
         command.set_defaults(verb=verb)
-        for add_options in (*groups, shared.loudness):
+        for add_options in (*groups, results.loudness):
             add_options(command)
     return command_line
 
 
-_JSON = shared.output(".json")
-_TABLE = shared.output(".csv", ".parquet", ".jsonl", required=True)
-_PAGE = shared.output(".html", ".pdf", ".md", ".json", required=True)
-_FOLDER = shared.output_folder(required=True)
+_JSON = results.output(".json")
+_TABLE = results.output(".csv", ".parquet", ".jsonl", required=True)
+_PAGE = results.output(".html", ".pdf", ".md", ".json", required=True)
+_FOLDER = results.output_folder(required=True)
 
 #: Each verb with the groups of options that it takes.
-VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[shared.Options, ...]] = {
-    sweep.config: (shared.describing, shared.output(".yaml", ".yml", ".json")),
-    sweep.plan: (shared.config, _JSON, shared.json_output),
-    sweep.tokenize: (shared.tokenizing, _FOLDER, shared.json_output),
-    sweep.run: (shared.config, shared.spending, _JSON, shared.json_output),
-    sweep.status: (shared.config, shared.watching, _JSON, shared.json_output),
-    sweep.check: (shared.config, shared.quick, _JSON, shared.json_output),
-    runs.collect: (shared.experiment, shared.table, _TABLE),
-    runs.import_: (shared.importing,),
+VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[kinds.Options, ...]] = {
+    sweep.config: (sweeps.describing, results.output(".yaml", ".yml", ".json")),
+    sweep.plan: (sweeps.config, _JSON, results.json_output),
+    sweep.tokenize: (sweeps.tokenizing, _FOLDER, results.json_output),
+    sweep.run: (sweeps.config, sweeps.spending, _JSON, results.json_output),
+    sweep.status: (sweeps.config, sweeps.watching, _JSON, results.json_output),
+    sweep.check: (sweeps.config, sweeps.quick, _JSON, results.json_output),
+    runs.collect: (tables.experiment, tables.table, _TABLE),
+    runs.import_: (tables.importing,),
     forecast.fit: (
-        shared.source,
-        questions.law(None),
-        questions.fitting,
+        tables.source,
+        laws.law(None),
+        laws.fitting,
         _JSON,
-        shared.json_output,
+        results.json_output,
     ),
     forecast.forecast: (
-        shared.source,
-        questions.law("auto"),
+        tables.source,
+        laws.law("auto"),
         questions.questions,
         questions.points_and_seals,
-        questions.figure,
-        shared.output(".json", ".csv"),
-        shared.json_output,
+        results.figure,
+        results.output(".json", ".csv"),
+        results.json_output,
     ),
     discover.discover: (
-        shared.source,
+        tables.source,
         discover.asking,
-        questions.figure,
-        shared.output(".json", ".csv"),
-        shared.json_output,
+        results.figure,
+        results.output(".json", ".csv"),
+        results.json_output,
     ),
     forecast.allocate: (
-        shared.source,
-        questions.law("auto", along=False),
+        tables.source,
+        laws.law("auto", along=False),
         questions.allocation,
         _JSON,
-        shared.json_output,
+        results.json_output,
     ),
     compare.compare: (
         compare.arms,
-        questions.figure,
+        results.figure,
         _JSON,
-        shared.json_output,
+        results.json_output,
     ),
     next_runs.next_: (
-        shared.source,
-        questions.law("auto", along=False),
+        tables.source,
+        laws.law("auto", along=False),
         next_runs.asking,
-        shared.output(".json", ".yaml", ".yml"),
-        shared.json_output,
+        results.output(".json", ".yaml", ".yml"),
+        results.json_output,
     ),
-    seals.verify: (questions.seal_name, shared.table, _JSON, shared.json_output),
+    seals.verify: (questions.seal_name, tables.table, _JSON, results.json_output),
     forecast.backtest: (
-        shared.source,
-        questions.law("auto"),
-        questions.groups_alone,
-        questions.figure,
+        tables.source,
+        laws.law("auto"),
+        laws.groups_alone,
+        results.figure,
         _JSON,
-        shared.json_output,
+        results.json_output,
     ),
-    forecast.health: (shared.source, _JSON, shared.json_output),
+    forecast.health: (tables.source, _JSON, results.json_output),
     sample.sample: (
         sample.models,
         sample.prompt,
@@ -164,7 +164,7 @@ VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[shared.Options, ..
         sample.computing,
         pictures.options,
         _JSON,
-        shared.json_output,
+        results.json_output,
     ),
     score.score: (
         sample.models,
@@ -172,30 +172,30 @@ VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[shared.Options, ..
         sample.prompt,
         sample.computing,
         _JSON,
-        shared.json_output,
+        results.json_output,
     ),
     probe.probe: (
         sample.models,
         probe.source,
         _JSON,
-        shared.json_output,
+        results.json_output,
     ),
     report.report: (
-        shared.source,
-        questions.law("auto"),
+        tables.source,
+        laws.law("auto"),
         questions.questions,
         questions.paying,
         questions.beside,
-        questions.title,
-        questions.samples,
+        results.title,
+        results.samples,
         _PAGE,
     ),
-    dashboard.dashboard: (shared.sources, shared.table, questions.laws_file, shared.serving),
+    dashboard.dashboard: (tables.sources, tables.table, laws.laws_file, results.serving),
     report.study: (
         studies.subject,
-        shared.spending,
+        sweeps.spending,
         questions.sealing,
         adaptive.asking,
-        shared.output_folder(required=False),
+        results.output_folder(required=False),
     ),
 }

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.evaluation.sealed import Seal
 from analysis.intervals import LEVEL, Interval, interval_at, intervals_from, outwards
-from scaling.cli.options import questions
+from scaling.cli.options import laws, questions
 from scaling.errors import ForecastError
 
 
@@ -37,7 +37,7 @@ def test_every_verb_with_levels_has_the_default_of_the_library():
     import argparse
 
     for group, required in (
-        (questions.fitting, []),
+        (laws.fitting, []),
         (questions.questions, []),
         (questions.allocation, ["--flops", "1"]),
     ):

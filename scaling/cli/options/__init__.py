@@ -1,1 +1,1 @@
-"""What a person may type: options that verbs share, what is asked of runs, amounts."""
+"""What a person may type: options in groups that verbs share, and what their texts become."""

@@ -1,39 +1,20 @@
-"""Budgets as people give them: so many FLOP, or so many times what the largest run took (10x); and
-what they are paid with."""
+"""Budgets as people give them (FLOP, or 10x the largest run), and what they are paid with."""
 
 import argparse
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from scaling.cli.options.kinds import amount, given_number
 from scaling.cli.outputs import say
 from scaling.errors import ConfigError
 from scaling.inputs import amounts
 from scaling.inputs.amounts import Multiple, duration, memory, price
-from scaling.tables.numbers import number
 
 if TYPE_CHECKING:
     from analysis.decisions.money import Hardware
     from scaling.records import Records
 
-Amount = TypeVar("Amount")
-
-
-def given_number(text: str) -> float:
-    """The number that an option gives. Raises argparse.ArgumentTypeError for what is none."""
-    return _read(text, number)
-
-
-def budget(text: str) -> float | Multiple:
-    """The budget that an option gives. Raises argparse.ArgumentTypeError for what is none."""
-    return _read(text, amounts.budget)
-
-
-def _read(text: str, reader: Callable[[str], Amount]) -> Amount:
-    try:
-        return reader(text)
-    except ValueError as error:
-        hint = "; separate several by blanks: 1e21 1e22" if "," in text else ""
-        raise argparse.ArgumentTypeError(f"{error}{hint}") from error
+budget = amount(amounts.budget, several="1e21 1e22")
 
 
 def in_flops(budgets: Sequence[float | Multiple], records: "Records") -> list[float]:
@@ -55,33 +36,33 @@ def in_flops(budgets: Sequence[float | Multiple], records: "Records") -> list[fl
     return found
 
 
-def _amount(read: Callable[[str], Amount]) -> Callable[[str], Amount]:
-    def given(text: str) -> Amount:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return given
-
-
 def hardware(command: argparse.ArgumentParser) -> None:
     """What a budget is spent on: devices, their speed, price and memory."""
     number = given_number
     for flag, metavar, read, text in (
-        ("--mfu", "SHARE", number, "of its peak that a device reaches (default: as runs measured)"),
+        (
+            "--mfu",
+            "SHARE",
+            given_number,
+            "of its peak that a device reaches (default: as runs measured)",
+        ),
         ("--device", "NAME", str, "what is computed on, for its peak and power: H100, A100 ..."),
         ("--peak-flops", "R", number, "dense FLOP a second of a device that we do not know"),
-        ("--power", "WATTS", number, "of one device (default: the most that its board draws)"),
+        (
+            "--power",
+            "WATTS",
+            given_number,
+            "of one device (default: the most that its board draws)",
+        ),
         ("--devices", "K", number, "how many devices there are"),
-        ("--deadline", "TIME", _amount(duration), "when the run must have ended: 36h, 10d"),
-        ("--device-memory", "SIZE", _amount(memory), "of one device, 80GB; with --devices a limit"),
+        ("--deadline", "TIME", amount(duration), "when the run must have ended: 36h, 10d"),
+        ("--device-memory", "SIZE", amount(memory), "of one device, 80GB; with --devices a limit"),
         ("--bytes-per-param", "B", number, "weights, gradients and optimizer state (20)"),
     ):
         command.add_argument(flag, metavar=metavar, type=read, help=text)
     text = "of an hour of one device: 2.5/h, 2.5USD/h; the table then has money"
     command.add_argument(
-        "--price", metavar="PRICE", type=_amount(price), action="append", default=[], help=text
+        "--price", metavar="PRICE", type=amount(price), action="append", default=[], help=text
     )
 
 

@@ -5,9 +5,9 @@ import json
 from dataclasses import asdict
 
 from scaling.cli.inputs import levels, reading
-from scaling.cli.options import shared
-from scaling.cli.options.budgets import given_number
-from scaling.cli.options.questions import levels_of
+from scaling.cli.options.kinds import given_number, seed
+from scaling.cli.options.laws import levels_of
+from scaling.cli.options.tables import table
 from scaling.cli.outputs import answer, draw
 from scaling.errors import ConfigError
 
@@ -22,8 +22,8 @@ def arms(command: argparse.ArgumentParser) -> None:
     for name, what in (("a", "the arm that is there"), ("b", "the arm that may replace it")):
         text = f"{what}: a table, or mlflow:EXPERIMENT"
         command.add_argument(name, metavar=name.upper(), help=text)
-    shared.table(command)
-    command.add_argument("--seed", type=shared.seed, default=0, metavar="S", help="(%(default)s)")
+    table(command)
+    command.add_argument("--seed", type=seed, default=0, metavar="S", help="(%(default)s)")
     text = "budgets to compare at, FLOP (default: the largest common one, and ten times it)"
     command.add_argument("--flops", metavar="C", type=given_number, nargs="+", help=text)
     command.add_argument(

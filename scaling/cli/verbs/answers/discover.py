@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import levels, load, points
-from scaling.cli.options.questions import levels_of
+from scaling.cli.options.laws import levels_of
 from scaling.cli.outputs import answer, draw, put, save_table, say
 from scaling.errors import ConfigError
 from scaling.words import counted

@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from scaling.cli.options.sweeps import overrides
 from scaling.cli.outputs import answer, say
 from scaling.cli.verbs.models.sample import models_named
 from scaling.errors import ConfigError
@@ -43,10 +44,4 @@ def source(command: argparse.ArgumentParser) -> None:
         help="the sweep's YAML file, or a shipped config: its data are the truth, its probes say "
         "which prompts and rules",
     )
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override one config field, for example --set probes.prompt_tokens=6; repeatable",
-    )
+    overrides(command, "--set probes.prompt_tokens=6")

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.cli.options import shared
-from scaling.cli.options.budgets import given_number
+from scaling.cli.options.kinds import given_number, repeatable, seed, whole
 from scaling.cli.outputs import answer, put, save, say, stream
 from scaling.cli.verbs.models import pictures
 from scaling.errors import ConfigError
@@ -80,12 +79,11 @@ def models(command: argparse.ArgumentParser) -> None:
         help="a run id or its beginning, a sweep (mlflow:EXPERIMENT or its name: all of its runs), "
         "or a file of weights",
     )
-    command.add_argument(
+    repeatable(
+        command,
         "--where",
-        action="append",
-        default=[],
-        metavar='"COLUMN OP VALUE"',
-        help="of a sweep the runs that fulfil this, for example 'seed = 1'; repeatable",
+        '"COLUMN OP VALUE"',
+        "of a sweep the runs that fulfil this, for example 'seed = 1'",
     )
 
 
@@ -106,7 +104,7 @@ def drawing(command: argparse.ArgumentParser) -> None:
     """How the next token is chosen, and how many."""
     command.add_argument(
         "--tokens",
-        type=shared.whole,
+        type=whole,
         metavar="N",
         help="at most so many (default: to the end of the context)",
     )
@@ -115,17 +113,17 @@ def drawing(command: argparse.ArgumentParser) -> None:
     )
     for flag, metavar, kind, text in (
         ("--temperature", "T", given_number, "logits are divided by it (1)"),
-        ("--top-k", "K", shared.whole, "only so many of the likeliest, and those tied"),
+        ("--top-k", "K", whole, "only so many of the likeliest, and those tied"),
         ("--top-p", "P", given_number, "only the smallest set of the likeliest of this mass"),
         ("--min-p", "P", given_number, "only those at least this share as likely as the likeliest"),
     ):
         command.add_argument(flag, metavar=metavar, type=kind, help=text)
     command.add_argument(
-        "--samples", type=shared.whole, default=1, metavar="N", help="texts a run (%(default)s)"
+        "--samples", type=whole, default=1, metavar="N", help="texts a run (%(default)s)"
     )
     command.add_argument(
         "--seed",
-        type=shared.seed,
+        type=seed,
         default=0,
         metavar="S",
         help="seed of every random draw (%(default)s)",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.cli.options.budgets import given_number
+from scaling.cli.options.kinds import given_number
 from scaling.cli.outlooks import judge_of
 from scaling.cli.outputs import say
 from scaling.cli.verbs.answers.next_runs import Offer

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.cli.options import shared
-from scaling.cli.options.budgets import given_number
+from scaling.cli.options import sweeps
+from scaling.cli.options.kinds import given_number
 from scaling.cli.outputs import put, say, write
 from scaling.cli.verbs.models.sample import content
 from scaling.cli.verbs.spending.ab import ab
@@ -122,7 +122,7 @@ STUDIES: dict[str, Callable[[Arguments], None]] = {
 def subject(command: argparse.ArgumentParser) -> None:
     """What is studied: a sweep, a piece of theory, or the recipe of a sweep."""
     names = ", ".join(name for name in STUDIES if name not in ("ab", "tune"))
-    shared.config(
+    sweeps.config(
         command,
         f"a YAML file, a shipped config, or a study of theory: {names} (its --set are numbers of "
         "its own, such as contexts=50; a wrong one lists them); ab: two recipes, --a and --b; or "
