@@ -28,8 +28,8 @@ FLOORS = {
         *("generation", "checks", "launchers", "running", "status"),
     ),
     "analysis": (
-        *("intervals", "display", "tuning", "fitting", "forecasting", "approaches", "evaluation"),
-        *("capabilities", "discovery", "decisions", "studies", "text", "plots", "report"),
+        *("intervals", "display", "tuning", "fitting", "forecasting", "approaches", "discovery"),
+        *("evaluation", "capabilities", "decisions", "studies", "text", "plots", "report"),
         "dashboard",
     ),
 }

@@ -72,7 +72,7 @@ def blocks(table: Table, along: Sequence[Direction], rng: np.random.Generator) -
     """The ends of the data in every direction, at several cuts, and a partition of its points."""
     beyond = []
     for direction in along:
-        ends = _ends(table, direction.distance)
+        ends = ends_along(table, direction.distance)
         share = 1 / (len(ends) * len(along)) if ends else 0.0
         beyond += [Block(h, direction.label, share, _beyond(direction, h)) for h in ends]
     folds = _partition(table, rng)
@@ -90,8 +90,8 @@ def _coordinate(table: Table, inputs: FloatArray, i: int) -> FloatArray:
     return np.asarray(np.log(x) if table.roles[i] == "scale" else x)
 
 
-def _ends(table: Table, x: FloatArray) -> list[BoolArray]:
-    """What lies past each cut, the smallest end first."""
+def ends_along(table: Table, x: FloatArray) -> list[BoolArray]:
+    """The runs past each of several cuts in x (runs,), the smallest end first."""
     levels = np.unique(np.round(x, 3))
     if len(levels) <= _FEW_LEVELS:
         cuts = [(a + b) / 2 for a, b in zip(levels[1:-1], levels[2:], strict=True)][::-1]

@@ -1,6 +1,6 @@
 """A law found from runs in any variables: search, blocked backtests, ranking, ensemble."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -21,11 +21,12 @@ from analysis.discovery.ranked import found_forms, separating_runs, undecided
 from analysis.discovery.reading import Read, read_points, read_table, require_defined
 from analysis.discovery.result import Discovery
 from analysis.discovery.search import Candidate, Search, best_fit, thinned
+from analysis.fitting.problem import check_fixed
 from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
-from scaling.laws.written.formula import Formula, FormulaLaw, law_for
+from scaling.laws.written.formula import Formula, law_for
 from scaling.limits import Limit, LimitCode
 from scaling.sources import Source, records_from
 from scaling.tables.notes import printable
@@ -43,6 +44,7 @@ def discover(
     inputs: Sequence[str] = (),
     *,
     law: str | Formula | type[Law] | None = None,
+    fix: Mapping[str, float] | None = None,
     by: str | None = None,
     along: Sequence[str] = (),
     at: pd.DataFrame | None = None,
@@ -58,8 +60,9 @@ def discover(
     points ``at`` where these lie beyond the runs, or upwards in the columns ``along``, or upwards
     in every input. ``by`` is a column of groups: one form, constants of its own for each, of which
     the exponents may be shared where that extrapolates better. The best forms predict ``at``
-    together, weighted by their backtests. With ``law``, a formula of any columns, nothing is
-    searched: it is fitted, backtested and predicted with in the same way.
+    together, weighted by their backtests. With ``law``, a formula of any columns or the name of a
+    law, nothing is searched: it is fitted, with the constants of ``fix`` held, backtested and
+    predicted with in the same way.
 
     No law is claimed where permuted targets do as well, or hidden runs are predicted no better than
     by their mean; no winner is named where backtests cannot tell forms apart. The same seed gives
@@ -69,8 +72,10 @@ def discover(
     """
     records = records_from(source)
     written = None if law is None else law_for(law, records)
-    if written is not None and not issubclass(written, FormulaLaw):
-        raise FitError(f"{written.name} has forecasts of its own; write another law as a formula")
+    if written is not None:
+        check_fixed(written, fix or {})
+    elif fix:
+        raise FitError("--fix holds a constant of one law; name it with --law")
     read = read_table(records, inputs if written is None else written.inputs, by)
     asked = None if at is None else read_points(at, read)
     if written is not None:
@@ -79,14 +84,14 @@ def discover(
     table = read.table
     rng = np.random.default_rng(seed)
     chance = chance_of_no_law(table, rng)
-    start = _Outcome(read, seed, chance, tuple(d.label for d in directions))
+    start = _Outcome(read, seed, chance, tuple(d.label for d in directions), dict(fix or {}))
     if chance > CHANCE_LEVEL:
         return start.without_law(
             f"{chance:.0%} of permuted targets are explained as well by the best single term: "
             "nothing shows that the values depend on these inputs"
         )
     with np.errstate(all="ignore"):
-        given = None if written is None else given_form(written, table.names)
+        given = None if written is None else given_form(written, table, fix or {})
         return _searched(start, directions, asked, confidence_levels, on_progress, given)
 
 
@@ -98,6 +103,7 @@ class _Outcome:
     seed: int
     chance: float
     directions: tuple[str, ...]
+    fixed: Mapping[str, float]
 
     def without_law(self, why: str, fitted: int = 0, skill: float | None = None) -> Discovery:
         return self.answered(
@@ -122,6 +128,7 @@ class _Outcome:
             groups=self.read.groups,
             runs=len(table.y),
             directions=self.directions,
+            fixed=self.fixed,
             chance=self.chance,
             seed=self.seed,
             notes=records.notes,

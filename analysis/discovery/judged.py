@@ -116,8 +116,9 @@ def _scale(seen: Observed) -> float:
 def gradients(form: Form, solved: Solved, seen: Observed) -> FloatArray:
     """Derivatives of the law by the floor, the coefficients and the constants."""
     columns, by = form.columns(solved.theta, seen.at)
-    held = (solved.coefficients == 0)[..., None, :]
-    parts = [np.where(held, 0.0, columns)]
+    found = 1 + form.coefficient_count
+    held = (solved.coefficients == 0)[..., None, :found]
+    parts = [np.where(held, 0.0, columns[..., :found])]
     parts += [moved(one, solved.coefficients)[..., None] for one in by]
     return np.concatenate(parts, axis=-1)
 

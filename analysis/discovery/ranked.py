@@ -7,6 +7,7 @@ import numpy as np
 
 from analysis.discovery.blocks import Block
 from analysis.discovery.ensemble import Ensemble
+from analysis.discovery.given import GivenForm
 from analysis.discovery.judged import Judged, constant_spread
 from analysis.discovery.reading import Read
 from analysis.discovery.result import FoundConstant, FoundForm, SeparatingRun
@@ -38,8 +39,10 @@ def _found(
         places.setdefault(block.along or "inside", []).append(float(error))
     outside, inside = form.names
     free = [n for n, c in zip(inside, form.constants, strict=True) if not c.is_log]
+    formula = form.written([str(n) for n in table.names], ensemble.centres)
     return FoundForm(
-        formula=form.written([str(n) for n in table.names], ensemble.centres),
+        formula=formula,
+        equation=form.law.form if isinstance(form, GivenForm) else f"L = {formula}",
         negative=(*(() if table.is_relative else outside[:1]), *free),
         constants_count=form.complexity,
         shares_exponents=one.candidate.shared,
@@ -58,7 +61,8 @@ def _constants(one: Judged, ensemble: Ensemble, read: Read) -> dict[str, dict[st
     found = {}
     for g, label in enumerate(read.groups):
         own = 0 if one.candidate.shared else g
-        values = np.concatenate([one.solved.coefficients[-1, g], one.solved.theta[-1, own]])
+        coefficients = one.solved.coefficients[-1, g, : len(outside)]
+        values = np.concatenate([coefficients, one.solved.theta[-1, own]])
         is_log = [False] * len(outside) + [c.is_log for c in form.constants]
         told = {}
         for name, value, sd, log in zip(

@@ -8,6 +8,7 @@ from analysis.discovery.ensemble import Ensemble
 from analysis.discovery.reading import Read
 from analysis.display import DrawnResult, plain_values
 from analysis.intervals import Interval
+from scaling.errors import FitError
 from scaling.laws.written.formula import Formula
 from scaling.limits import Limit
 
@@ -27,7 +28,8 @@ class FoundConstant:
 class FoundForm:
     """A form that took part in the ranking."""
 
-    formula: str  # in the language of formulas, as --law takes it
+    formula: str  # as --law takes it: in the language of formulas, or the name of a law
+    equation: str  # the same as a reader wants it, "L = ..."
     negative: tuple[str, ...]  # constants that may lie below zero
     constants_count: int  # of one group
     shares_exponents: bool  # whether groups share all but the floor and the coefficients
@@ -38,7 +40,10 @@ class FoundForm:
     constants: Mapping[str, Mapping[str, FoundConstant]]  # group ("" without) -> name -> constant
 
     def law(self) -> Formula:
-        """The form as a formula law, to fit, save and forecast with."""
+        """The form as a formula law, to fit, save and forecast with. Raises FitError for a law that
+        was asked for by its name, which `fit_law` and `discover` take as it is."""
+        if not self.equation.endswith(self.formula):
+            raise FitError(f'"{self.formula}" has a name already: fit_law takes it as it is')
         ends = dict.fromkeys(self.negative, (-float("inf"), float("inf")))
         return Formula(self.formula, bounds=ends)
 
@@ -99,6 +104,7 @@ class Discovery(DrawnResult):
     runs: int
     directions: tuple[str, ...]  # in which backtests hid the end of the data
     claimed: bool  # whether the runs follow a law at all
+    fixed: Mapping[str, float]  # constants of a law that was given that were held
     chance: float  # share of permuted targets that a single term explains as well
     skill: float | None  # share of the squared error of the mean that hidden runs were spared
     forms_fitted: int

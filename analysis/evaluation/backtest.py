@@ -5,106 +5,43 @@ widths learned from backtests inside the rest) and compares it with what the hid
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.display import DrawnResult
-from analysis.evaluation.scores import covered, interval_score
-from analysis.forecasting.answer.result import missed_by
+from analysis.evaluation.in_any_inputs import forecast_hidden_runs
+from analysis.evaluation.scored import (
+    Cuts,
+    DistanceScore,
+    Hidden,
+    Origin,
+    Prediction,
+    Score,
+    by_distance,
+    mean_score,
+    predictions,
+    score,
+)
 from analysis.forecasting.answer.support import signal_limits
 from analysis.forecasting.ladder import Ladder
 from analysis.forecasting.question.options import DEFAULT, ForecastOptions
-from analysis.forecasting.question.setup import FURTHEST_DECADES, Question, pose
-from analysis.forecasting.weighing.forecaster import (
-    log_forecast,
-    prepare,
-)
+from analysis.forecasting.question.setup import Question, pose
+from analysis.forecasting.weighing.forecaster import log_forecast, prepare
 from analysis.intervals import LEVELS
 from scaling.answerable import backtest_cuts, no_backtest
-from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, limits_from
+from scaling.records import Records
 from scaling.sources import Source, records_from
 from scaling.tables.notes import notes_from
-from scaling.words import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SCORED_LEVEL = 0.9  # of the interval whose width and score are given
-BANDS = (0.0, 0.15, 0.5, 1.0, 2.0, FURTHEST_DECADES)  # decades
 SAME_DISTANCE = 1e-6  # decades: ten times the largest run is one decade, however it is rounded
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """One cut: what was hidden and how much was left."""
-
-    hides: str  # in words: "the largest 2 budgets", "the last factor of 10"
-    largest_seen: float  # compute (or x) of the largest run left
-    runs_seen: int
-    runs_hidden: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """Errors and intervals over some predictions; percentages of the measured loss."""
-
-    predictions: int
-    error: float  # mean absolute error
-    bias: float  # mean error; above zero means predicted too high
-    coverage: Mapping[float, float]  # confidence level -> share of runs inside
-    width: float  # mean width of the 90% interval
-    interval_score: float  # mean interval score at 90%
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistanceScore:
-    """The score of the predictions at a range of distances beyond what was seen."""
-
-    decades_from: float
-    decades_to: float
-    origins: int
-    score: Score
-
-    @property
-    def words(self) -> str:
-        """The range in words: 0.5 to 1 decades; the last has no upper end that anybody asks for."""
-        if self.decades_to >= FURTHEST_DECADES:
-            return f"more than {self.decades_from:g} decades"
-        return f"{self.decades_from:g} to {self.decades_to:g} decades"
-
-    @property
-    def which(self) -> str:
-        """Which backtests these are: how many, and how far ahead they look."""
-        return f"{counted(self.origins, 'backtest')} {self._looking}"
-
-    @property
-    def missed(self) -> str:
-        """What they missed by, over so many hidden runs."""
-        over = counted(self.score.predictions, "hidden run")
-        return missed_by(self.origins, f"{self._looking} ({over})", self.score.error)
-
-    @property
-    def _looking(self) -> str:
-        return f"of whole forecasts, {self.words} ahead"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """One hidden run: what was predicted and what was measured, nats per token."""
-
-    origin: int  # which of Backtest.origins
-    decades_beyond: float
-    at: float  # compute (or x) of the run
-    predicted: float
-    measured: float
-    low_90: float
-    high_90: float
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -114,7 +51,9 @@ class Backtest(DrawnResult):
     source: str
     data_hash: str
     law: str
+    fixed: Mapping[str, float]  # constants of that law that were held
     inputs: tuple[str, ...]
+    along: str  # the column whose largest runs were hidden
     origins: tuple[Origin, ...]
     overall: Score  # every origin with equal weight
     by_distance: tuple[DistanceScore, ...]
@@ -150,7 +89,9 @@ class Backtest(DrawnResult):
             source=d["source"],
             data_hash=d["data_hash"],
             law=d["law"],
+            fixed=d["fixed"],
             inputs=tuple(d["inputs"]),
+            along=d["along"],
             origins=tuple(Origin(**o) for o in d["origins"]),
             overall=_score_from(d["overall"]),
             by_distance=tuple(
@@ -168,27 +109,43 @@ def _score_from(document: dict) -> Score:
     return Score(**{**document, "coverage": coverage})
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Scored:
-    """The hidden runs of one origin, each array (hidden,) or (hidden, levels)."""
-
-    levels: tuple[float, ...]
-    distance: FloatArray
-    compute: FloatArray
-    predicted: FloatArray
-    measured: FloatArray
-    low: FloatArray
-    high: FloatArray
-
-
 def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest:
     """Hide the largest budgets in turn, forecast them from the rest, and score the forecasts.
 
     Coverage is scored at 50, 80, 90 and 95%, and at the options' levels. Of losses that follow no
-    law it is a score of medians that no forecast gives, and ``limits`` say so.
+    law it is a score of medians that no forecast gives, and ``limits`` say so. A law of several
+    columns is forecast as `discover` does with one that is given, where it reads more than size,
+    tokens and compute, or where ``options.x`` says along which column its largest runs are hidden.
     Raises ForecastError where too few budgets are left to forecast from.
     """
     records = records_from(records)
+    cuts = (forecast_hidden_runs if _in_any_inputs(options) else _hidden_budgets)(records, options)
+    return Backtest(
+        source=records.source,
+        data_hash=records.data_hash,
+        law=options.law_name,
+        fixed=dict(options.fix),
+        inputs=cuts.inputs,
+        along=cuts.along,
+        origins=cuts.origins,
+        overall=mean_score([score(hidden) for hidden in cuts.hidden]),
+        by_distance=by_distance(cuts.hidden),
+        by_origin=tuple(score(hidden) for hidden in cuts.hidden),
+        predictions=tuple(p for i, h in enumerate(cuts.hidden) for p in predictions(i, h)),
+        limits=cuts.limits,
+        notes=records.told,
+    )
+
+
+def _in_any_inputs(options: ForecastOptions) -> bool:
+    law = options.one_law
+    return options.reads_other_columns or (
+        law is not None and len(law.inputs) > 1 and options.x is not None
+    )
+
+
+def _hidden_budgets(records: Records, options: ForecastOptions) -> Cuts:
+    """The largest budgets (or values of x), hidden in turn."""
     question = pose(records, (options.x or "train_flops",), options)
     ladder = question.ladder
     cuts = backtest_cuts(ladder.log_compute, is_surface=question.is_surface)
@@ -209,96 +166,28 @@ def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest
                 runs_hidden=len(hidden),
             )
         )
-    return Backtest(
-        source=records.source,
-        data_hash=records.data_hash,
-        law=options.law_name,
+    return Cuts(
+        along="train_flops" if question.is_surface else ladder.inputs[0],
         inputs=ladder.inputs,
         origins=tuple(origins),
-        overall=_mean_score([_score(s) for s in scored]),
-        by_distance=_by_distance(scored),
-        by_origin=tuple(_score(s) for s in scored),
-        predictions=tuple(p for i, s in enumerate(scored) for p in _predictions(i, s)),
+        hidden=tuple(scored),
         limits=question.limits + signal_limits(ladder),
-        notes=records.told,
     )
 
 
-def _forecast_hidden(question: Question, hidden: Ladder, options: ForecastOptions) -> _Scored:
+def _forecast_hidden(question: Question, hidden: Ladder, options: ForecastOptions) -> Hidden:
     distance = question.ladder.distance(hidden.log_inputs, hidden.log_compute)
     forecaster = prepare(question.answering(hidden.log_compute), options)
     answer = log_forecast(forecaster, hidden.log_inputs, hidden.log_compute, options)
     losses = np.exp(answer.draws)
     levels = tuple(sorted({*options.confidence_levels, *LEVELS}))
     tails = (1 - np.array(levels)) / 2
-    return _Scored(
+    return Hidden(
         levels=levels,
         distance=distance,
-        compute=np.exp(hidden.log_compute),
+        at=np.exp(hidden.log_compute),
         predicted=np.exp(answer.centre),
         measured=np.exp(hidden.log_loss),
         low=np.quantile(losses, tails, axis=1).T,
         high=np.quantile(losses, 1 - tails, axis=1).T,
     )
-
-
-def _score(s: _Scored, where: npt.ArrayLike | None = None) -> Score:
-    keep = np.ones(len(s.measured), dtype=bool) if where is None else np.asarray(where)
-    measured, predicted = s.measured[keep], s.predicted[keep]
-    low, high = s.low[keep], s.high[keep]
-    inside = covered(low, high, measured[:, None])
-    at_90 = s.levels.index(SCORED_LEVEL)
-    charge = interval_score(low[:, at_90], high[:, at_90], measured, SCORED_LEVEL)
-    return Score(
-        predictions=int(keep.sum()),
-        error=float(100 * np.mean(np.abs(predicted / measured - 1))),
-        bias=float(100 * np.mean(predicted / measured - 1)),
-        coverage={level: float(inside[:, i].mean()) for i, level in enumerate(s.levels)},
-        width=float(100 * np.mean((high[:, at_90] - low[:, at_90]) / measured)),
-        interval_score=float(100 * np.mean(charge / measured)),
-    )
-
-
-def _mean_score(scores: Sequence[Score]) -> Score:
-    """Scores of several origins with equal weight: one with many runs knows no more."""
-    return Score(
-        predictions=sum(s.predictions for s in scores),
-        error=float(np.mean([s.error for s in scores])),
-        bias=float(np.mean([s.bias for s in scores])),
-        coverage={v: float(np.mean([s.coverage[v] for s in scores])) for v in scores[0].coverage},
-        width=float(np.mean([s.width for s in scores])),
-        interval_score=float(np.mean([s.interval_score for s in scores])),
-    )
-
-
-def _by_distance(scored: Sequence[_Scored]) -> tuple[DistanceScore, ...]:
-    bands = []
-    for start, stop in zip(BANDS[:-1], BANDS[1:], strict=True):
-        inside = [(s, (s.distance > start) & (s.distance <= stop)) for s in scored]
-        scores = [_score(s, where) for s, where in inside if where.any()]
-        if scores:
-            bands.append(
-                DistanceScore(
-                    decades_from=start,
-                    decades_to=stop,
-                    origins=len(scores),
-                    score=_mean_score(scores),
-                )
-            )
-    return tuple(bands)
-
-
-def _predictions(origin: int, s: _Scored) -> list[Prediction]:
-    at_90 = s.levels.index(SCORED_LEVEL)
-    return [
-        Prediction(
-            origin=origin,
-            decades_beyond=float(s.distance[i]),
-            at=float(s.compute[i]),
-            predicted=float(s.predicted[i]),
-            measured=float(s.measured[i]),
-            low_90=float(s.low[i, at_90]),
-            high_90=float(s.high[i, at_90]),
-        )
-        for i in range(len(s.measured))
-    ]

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from analysis.evaluation.backtest import Backtest, Score
+from analysis.evaluation.backtest import Backtest
 from analysis.evaluation.by_groups import GroupedBacktest
 from analysis.evaluation.held_out import HeldOutCheck
+from analysis.evaluation.scored import Score
 from analysis.evaluation.verdicts import SealStanding, record_line
 from analysis.text.tables import target_label
 from scaling.display import Block, Section, Table, as_text
@@ -28,8 +29,9 @@ def backtest_blocks(backtest: Backtest) -> list[Block]:
         [origin.hides, str(origin.runs_seen), *_score_cells(score)]
         for origin, score in zip(backtest.origins, backtest.by_origin, strict=True)
     ]
+    held = "".join(f", {name} held at {value:g}" for name, value in backtest.fixed.items())
     return [
-        f"backtest of {backtest.source}, law {backtest.law}: "
+        f"backtest of {backtest.source}, law {backtest.law}{held}: "
         f"{counted(len(backtest.origins), 'origin')}",
         "",
         Table(header, rows),

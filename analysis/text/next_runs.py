@@ -73,7 +73,7 @@ def runs_to_buy_blocks(found: RunsToBuy) -> list[Block]:
         f"{counted(len(found.runs), 'run')} for {found.spent:.4g} of {found.budget:.4g}: the 90% "
         f"interval of the law at the points goes from {now} to {after} wide, if the law is right",
         "",
-        *(f"{n}. L = {formula}" for n, formula in enumerate(found.formulas, start=1)),
+        *(f"{n}. {formula}" for n, formula in enumerate(found.formulas, start=1)),
         "rows are those of the offer (the header is row 1), in the order of the choice",
         Section("limits", texts(found.limits)),
     ]

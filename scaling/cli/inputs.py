@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Arguments = argparse.Namespace
 Value = TypeVar("Value")
-_USUAL = {"params", "tokens", "train_flops"}
 
 
 def load(arguments: Arguments) -> "Records":
@@ -72,9 +71,12 @@ def load_along(arguments: Arguments) -> "tuple[Records, str | None]":
     return records, records.name_of(arguments.x) if arguments.x else None
 
 
-def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
+def load_to_forecast(
+    arguments: Arguments, *, of_any_columns: bool = False
+) -> "tuple[Records, ForecastOptions]":
     """The runs that SOURCE names, and how --law, --fix, --x, --draws, --seed and --level say that
-    forecasts from them are made; what a verb has no flag for is as usual."""
+    forecasts from them are made; what a verb has no flag for is as usual. A law of other columns
+    than size, tokens and compute is refused, unless the verb answers one ``of_any_columns``."""
     from analysis.forecasting.question.options import ForecastOptions
     from scaling.laws.written.formula import own_input
 
@@ -86,26 +88,26 @@ def load_to_forecast(arguments: Arguments) -> "tuple[Records, ForecastOptions]":
     if "law" in given:
         given["law"] = law_asked(arguments, records)
         x = x or own_input(given["law"])
-        if reads_other_columns(given["law"]) and not getattr(arguments, "at", None):
-            _refuse_other_columns(arguments.law, given["law"])
     if "fix" in arguments:
         given["fix"] = constants_held(arguments, records)
     if "level" in arguments:
         given["confidence_levels"] = levels(arguments)
-    return records, ForecastOptions(x=x, **given)
+    options = ForecastOptions(x=x, **given)
+    if options.reads_other_columns and not of_any_columns:
+        _refuse_other_columns(arguments.law, options)
+    return records, options
 
 
-def reads_other_columns(law: "str | type[Law]") -> bool:
-    """Whether a formula reads several columns of which one is none that forecasts are made of."""
-    return not isinstance(law, str) and len(law.inputs) > 1 and not set(law.inputs) <= _USUAL
+def _refuse_other_columns(named: str, options: "ForecastOptions") -> NoReturn:
+    from analysis.forecasting.question.options import USUAL
 
-
-def _refuse_other_columns(named: str, law: "type[Law]") -> NoReturn:
-    others = ", ".join(printable(name) for name in law.inputs if name not in _USUAL)
+    law = options.one_law
+    assert law is not None
+    others = ", ".join(printable(name) for name in law.inputs if name not in USUAL)
     raise ConfigError(
         f"--law {printable(named)} reads {others}, and this answer is of compute, or of params and "
         "tokens; `scaling fit` gives its constants, `scaling forecast --at POINTS.csv` its "
-        "predictions, with backtests"
+        "predictions, `scaling backtest` its errors and `scaling report` all of them"
     )
 
 

@@ -180,7 +180,7 @@ def _answer(page: Page, found: Discovery) -> None:
     facts(tiles(found, page.level))
     best = found.forms[0] if found.forms else None
     if best is not None:
-        st.code(f"L = {best.formula}", language=None)
+        st.code(best.equation, language=None)
         said = (
             "Hidden runs set this form apart from the others."
             if found.winner

@@ -8,7 +8,8 @@ from analysis.dashboard.page import Page
 from analysis.dashboard.parts import downloads
 from analysis.dashboard.state import choice_field, flag_field
 from analysis.dashboard.words import plain, say_limits, sentence, table
-from analysis.evaluation.backtest import SCORED_LEVEL, backtest
+from analysis.evaluation.backtest import backtest
+from analysis.evaluation.scored import SCORED_LEVEL
 from analysis.fitting.minimising.penalties import PENALTIES
 from analysis.fitting.policy import RESAMPLES, fit_law
 from analysis.fitting.result import Fit

@@ -122,7 +122,7 @@ def runs_to_buy(
         data_hash=found.data_hash,
         inputs=found.inputs,
         by=found.by,
-        formulas=tuple(form.formula for form in found.forms),
+        formulas=tuple(form.equation for form in found.forms),
         runs=_runs(chosen, shares, costs, offer, found.read),
         budget=budget,
         spent=float(costs[list(chosen)].sum()),

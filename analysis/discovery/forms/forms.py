@@ -147,6 +147,11 @@ class Form:
         """How many coefficients there are beside the floor."""
         return len(self.terms)
 
+    @property
+    def is_partly_known(self) -> bool:
+        """Whether the last column has no coefficient: its own is one."""
+        return False
+
     @cached_property
     def complexity(self) -> int:
         """How many constants it has, the floor and the coefficients among them."""
@@ -179,7 +184,8 @@ class Form:
         self, theta: FloatArray, at: Columns, *, slopes: bool = True
     ) -> tuple[FloatArray, list[Slope]]:
         """The floor's and every term's column, (batch, groups, runs, terms + 1), and for each
-        constant its term and that term's derivative; theta (batch, groups or 1, constants)."""
+        constant its term and that term's derivative; theta (batch, groups or 1, constants). A form
+        that `is_partly_known` has one more."""
         shape = (theta.shape[0], *at.logs[0].shape)
         out = np.ones((*shape, 1 + len(self.terms)))
         by: list[Slope] = []

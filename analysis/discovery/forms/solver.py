@@ -32,7 +32,7 @@ class Solved:
     """The optimum of every fit of a batch."""
 
     theta: FloatArray  # (batch, groups or 1, constants)
-    coefficients: FloatArray  # (batch, groups, terms + 1)
+    coefficients: FloatArray  # (batch, groups, terms + 1), and 1 for what has none of its own
     rss: FloatArray  # (batch, groups or 1): squared weighted residuals
     objective: FloatArray  # (batch, groups or 1): with what the constants' priors add
     variance: FloatArray  # (batch, groups or 1)
@@ -95,7 +95,7 @@ def misfit(
     """Squared weighted residuals at ``theta`` (batch, groups or 1), with nothing searched."""
     columns, _ = form.columns(theta, seen.at, slopes=False)
     weighted, target = columns * weight[..., None], weight * seen.y
-    coefficients, _ = _coefficients(weighted, target, seen.floor_is_free)
+    coefficients, _ = _coefficients(form, weighted, target, seen.floor_is_free)
     residual = target - (weighted @ coefficients[..., None])[..., 0]
     rss = (residual**2).sum(axis=-1)
     return np.asarray(rss.sum(axis=1, keepdims=True) if shared else rss)
@@ -137,7 +137,7 @@ class _State:
         columns, by = form.columns(theta, seen.at)
         weighted = columns * weight[..., None]
         target = weight * seen.y
-        coefficients, inverse = _coefficients(weighted, target, seen.floor_is_free)
+        coefficients, inverse = _coefficients(form, weighted, target, seen.floor_is_free)
         residual = target - (weighted @ coefficients[..., None])[..., 0]
         rss = (residual**2).sum(axis=-1)
         runs = (weight > 0).sum(axis=-1).astype(float)
@@ -150,7 +150,7 @@ class _State:
             normal = _transposed(jac) @ jac
         else:
             gradient, normal = np.zeros((*rss.shape, 0)), np.zeros((*rss.shape, 0, 0))
-        linear = columns.shape[-1]
+        linear = columns.shape[-1] - form.is_partly_known
         if shared:
             rss = rss.sum(axis=1, keepdims=True)
             gradient = gradient.sum(axis=1, keepdims=True)
@@ -176,6 +176,19 @@ def _transposed(matrix: FloatArray) -> FloatArray:
 
 
 def _coefficients(
+    form: Form, columns: FloatArray, target: FloatArray, floor_is_free: bool
+) -> tuple[FloatArray, FloatArray]:
+    """The coefficients of weighted columns, and the inverse of their normal matrix over those that
+    are found; a column that is known is taken off the target, and its coefficient is one."""
+    if not form.is_partly_known:
+        return _least_squares(columns, target, floor_is_free)
+    found, inverse = _least_squares(columns[..., :-1], target - columns[..., -1], floor_is_free)
+    more = [(0, 0)] * (found.ndim - 1)
+    found = np.pad(found, [*more, (0, 1)], constant_values=1.0)
+    return found, np.pad(inverse, [*more, (0, 1), (0, 1)])
+
+
+def _least_squares(
     columns: FloatArray, target: FloatArray, floor_is_free: bool
 ) -> tuple[FloatArray, FloatArray]:
     """Least squares with coefficients at or above zero, and the inverse of its normal matrix over

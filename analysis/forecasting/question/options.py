@@ -13,10 +13,13 @@ from analysis.intervals import LEVEL
 from scaling.answerable import BACKTESTS
 from scaling.errors import ForecastError
 from scaling.laws.base import Law
-from scaling.laws.registry import LAWS
+from scaling.laws.of_other_inputs.mixtures import mixture_of
+from scaling.laws.registry import LAWS, law_named
 from scaling.laws.written.formula import require_own_column
 
 AUTO = "auto"
+#: columns of which forecasts are asked without more being said
+USUAL = ("params", "tokens", "train_flops")
 FEWEST_DRAWS, MOST_DRAWS = 100, 100_000
 
 
@@ -48,7 +51,7 @@ class ForecastOptions:
     losses of all sums of falling powers within the runs' error bands."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.law, str) and self.law not in (AUTO, *LAWS):
+        if isinstance(self.law, str) and self.law not in (AUTO, *LAWS) and not mixture_of(self.law):
             raise ForecastError(f'no law "{self.law}"; choose {AUTO} or one of: {", ".join(LAWS)}')
         if self.fix and self.one_law is None:
             name, value = next(iter(self.fix.items()))
@@ -57,7 +60,8 @@ class ForecastOptions:
             )
         if self.one_law is not None:
             check_fixed(self.one_law, self.fix)
-            require_own_column(self.one_law, self.x)
+            if len(self.one_law.inputs) == 1:
+                require_own_column(self.one_law, self.x)
         if self.draws < FEWEST_DRAWS:
             raise ForecastError(
                 f"{self.draws} draws cannot show the tails; take {FEWEST_DRAWS} or more"
@@ -98,8 +102,15 @@ class ForecastOptions:
     def one_law(self) -> type[Law] | None:
         """The law that is to answer alone; None for all candidates."""
         if isinstance(self.law, str):
-            return None if self.law == AUTO else LAWS[self.law]
+            return None if self.law == AUTO else law_named(self.law)
         return self.law
+
+    @property
+    def reads_other_columns(self) -> bool:
+        """Whether the one law reads several columns of which one is none that forecasts are asked
+        of: such a law answers at points that have them all, and along any of them in backtests."""
+        law = self.one_law
+        return law is not None and len(law.inputs) > 1 and not set(law.inputs) <= {*USUAL}
 
     @property
     def law_name(self) -> str:

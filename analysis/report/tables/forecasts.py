@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from analysis.decisions.optimal_split import OptimalSplit
-from analysis.evaluation.backtest import SCORED_LEVEL
+from analysis.evaluation.scored import SCORED_LEVEL
 from analysis.fitting.result import Fit
 from analysis.forecasting.answer.result import TargetForecast
 from analysis.intervals import Interval, interval_at, telling_digits

@@ -7,7 +7,8 @@ import numpy as np
 
 from analysis.capabilities.result import MetricForecast, MetricTarget
 from analysis.decisions.budget_for_loss import BudgetForLoss
-from analysis.evaluation.backtest import SCORED_LEVEL, Backtest
+from analysis.evaluation.backtest import Backtest
+from analysis.evaluation.scored import SCORED_LEVEL
 from analysis.forecasting.answer.result import TargetForecast
 from analysis.intervals import Interval, interval_at, telling_digits
 from analysis.report.asked import FACTORS

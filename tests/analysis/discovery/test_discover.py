@@ -190,18 +190,6 @@ def test_a_written_law_has_constants_of_each_group_or_shared_ones():
     assert floors["web"] - floors["code"] == pytest.approx(0.5, abs=0.1)  # 0.2% of 3 nats
 
 
-@pytest.mark.parametrize(
-    ("law", "line"),
-    [
-        ("E + (A*width_total^-a + B*seen^-b)^k", "every term has a coefficient"),
-        ("chinchilla", "has forecasts of its own"),
-    ],
-)
-def test_a_law_that_is_no_sum_of_coefficients_is_refused(law, line):
-    with pytest.raises(FitError, match=line):
-        discover(two_powers(), law=law)
-
-
 def test_a_hidden_run_is_predicted_from_the_runs_that_were_kept_alone():
     runs, law = two_powers(), "E + A*width_total^-a + B*seen^-b"
     found = discover(runs, law=law)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.evaluation.backtest import BANDS, Backtest, backtest
+from analysis.evaluation.backtest import Backtest, backtest
+from analysis.evaluation.scored import BANDS
 from analysis.evaluation.scores import covered, interval_score
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.question.options import DEFAULT, ForecastOptions

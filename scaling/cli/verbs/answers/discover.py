@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,10 @@ def discover(arguments: Arguments) -> None:
 
 
 def answer_in_any_inputs(
-    arguments: Arguments, records: "Records", law: "type[Law] | None" = None
+    arguments: Arguments,
+    records: "Records",
+    law: "type[Law] | None" = None,
+    fix: "Mapping[str, float] | None" = None,
 ) -> None:
     """Laws of --inputs, found; or one that was written: their forms, and predictions of --at."""
     from analysis.discovery.discover import discover as find
@@ -68,6 +72,7 @@ def answer_in_any_inputs(
         records,
         arguments.inputs or (),
         law=law,
+        fix=fix,
         by=arguments.by,
         along=getattr(arguments, "along", ()),
         at=table,

@@ -17,7 +17,6 @@ from scaling.cli.inputs import (
     load_along,
     load_to_forecast,
     points,
-    reads_other_columns,
     require_pairs,
     targets_asked,
     unfiltered,
@@ -237,7 +236,7 @@ def backtest(arguments: Arguments) -> None:
     if arguments.by:
         backtest_by_groups(arguments)
         return
-    records, options = load_to_forecast(arguments)
+    records, options = load_to_forecast(arguments, of_any_columns=True)
     scored = run_backtest(records, options=options)
     answer(scored.to_json(), lambda: backtest_text(scored), arguments, scored.limits)
     draw(scored, arguments)
@@ -346,10 +345,16 @@ def _predict_points(arguments: Arguments) -> None:
     from analysis.forecasting.forecast import forecast as forecast_runs
     from analysis.forecasting.forecast import with_predictions
 
-    records, options = load_to_forecast(arguments)
-    if reads_other_columns(options.law):
-        assert isinstance(options.law, type)
-        answer_in_any_inputs(arguments, records, options.law)
+    records, options = load_to_forecast(arguments, of_any_columns=True)
+    if options.reads_other_columns and options.one_law is not None:
+        for flag in ("x", "certificate"):
+            if getattr(arguments, flag):
+                read = ", ".join(map(printable, options.one_law.inputs))
+                raise ConfigError(
+                    f"--{flag} is of one column or of size and tokens, and --law "
+                    f"{printable(arguments.law)} reads {read}; leave --{flag} out"
+                )
+        answer_in_any_inputs(arguments, records, options.one_law, options.fix)
         return
     if arguments.by:
         raise ConfigError(

@@ -44,7 +44,7 @@ def backtest_by_groups(arguments: Arguments) -> None:
     if arguments.figure:
         column = printable(arguments.by)
         raise ConfigError(f"--figure draws one backtest; {_one(column)} in the place of --by")
-    records, options = load_to_forecast(arguments)
+    records, options = load_to_forecast(arguments, of_any_columns=True)
     found = backtest_groups(records, by=arguments.by, options=options)
     of_groups = [limit for one in found.groups.values() for limit in one.limits]
     limits = [*found.limits, *of_groups]
@@ -57,7 +57,7 @@ def predict_by_shared_law(arguments: Arguments) -> None:
     from analysis.fitting.groups.fit import fit_groups
     from analysis.fitting.groups.predicted import predict_groups
 
-    records, options = load_to_forecast(arguments)
+    records, options = load_to_forecast(arguments, of_any_columns=True)
     table = points(arguments.at)
     fitted = fit_groups(
         records,

@@ -157,7 +157,7 @@ def test_shares_of_a_mixture_in_percent_are_refused(told):
     refused(told("fit", MIXTURE, percent), "add up to 100 in row", "to 1")
 
 
-@pytest.mark.parametrize("verb", ["backtest", "allocate", "report"])
+@pytest.mark.parametrize("verb", ["allocate", "report"])
 @pytest.mark.parametrize("has_compute", [True, False])
 def test_a_formula_of_other_columns_is_sent_to_the_verbs_that_answer_it(verb, has_compute, told):
     runs = vocabulary() if has_compute else vocabulary().drop(columns="tokens")
