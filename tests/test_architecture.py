@@ -95,6 +95,12 @@ def test_rooms_import_downward(package):
     assert not upward
 
 
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_every_folder_of_code_is_a_package(package):
+    folders = {source.parent for source in sources(package)}
+    assert not [str(f.relative_to(ROOT)) for f in folders if not (f / "__init__.py").is_file()]
+
+
 def test_no_folder_has_a_circle():
     folders = {source.parent for source in sources(*MAY_IMPORT, "benchmarks")}
     for folder in folders:

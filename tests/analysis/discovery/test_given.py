@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from analysis.discovery.discover import discover
+from benchmarks.simulated.tables import two_powers
 from scaling.errors import FitError
 from scaling.laws.of_other_inputs.mixtures import mixture_law
 from scaling.laws.registry import LAWS
-from tests.analysis.discovery.made import two_powers
 
 POINT = pd.DataFrame({"width_total": [2e9], "seen": [6e10]})
 TRUE = 1.7 + 400 * 2e9**-0.34 + 410 * 6e10**-0.28

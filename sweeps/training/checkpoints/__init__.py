@@ -1,0 +1,1 @@
+"""The state of a pack on disk, from which training goes on to the same numbers."""
