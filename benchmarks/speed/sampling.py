@@ -33,7 +33,7 @@ from sweeps.generation.decoding.sampling import (
     generate,
 )
 from sweeps.models.decoder.family import DecoderFamily
-from sweeps.models.family import ModelOptions
+from sweeps.models.family import ModelOptions, ModelSizes
 from sweeps.models.registry import find_family
 from sweeps.models.stacked import StackedWeights
 from sweeps.training.devices.device import computing_on
@@ -57,7 +57,8 @@ def random_model(
     options, further = ModelOptions(used_vocab_size=VOCABULARY), {}
     if "source" in found.views:
         further = {"view": "source", "source_tokens": context // 2}
-    shape = found.shape(config, width=width, depth=depth, vocab_size=VOCABULARY + 1, **further)
+    sizes = ModelSizes(width=width, depth=depth, vocab_size=VOCABULARY + 1, **further)
+    shape = found.shape(config, sizes)
     model = found.build(shape, [1], options)
     generator = torch.Generator().manual_seed(0)
     model.hold(torch.randn(model.held_weights().shape, generator=generator) / math.sqrt(width))

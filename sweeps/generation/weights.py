@@ -30,7 +30,7 @@ from sweeps.data.tokens.vocabulary import (
     Vocabulary,
     vocabulary_from,
 )
-from sweeps.models.family import ModelOptions
+from sweeps.models.family import ModelOptions, ModelSizes
 from sweeps.models.registry import find_family
 from sweeps.models.stacked import Layout, StackedWeights
 from sweeps.planning.run_plan import RunPlan
@@ -167,8 +167,7 @@ def _built(said: Mapping[str, Any]) -> StackedWeights:
     sizes = {name: shape[name] for name in named if name in shape}
     if shape.get("encoder_blocks") is not None:
         sizes["encoder_depth"] = shape["encoder_blocks"]
-    sizes.setdefault("depth", 1)
-    planned = family.shape(config, **sizes, view=options.view)
+    planned = family.shape(config, ModelSizes(**sizes, view=options.view))
     if _stated(dataclasses.asdict(planned)) != _stated(shape):  # type: ignore[call-overload]
         raise ValueError(f"shape {shape}")
     return family.build(planned, [0], options)

@@ -67,6 +67,22 @@ class Shape(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelSizes:
+    """What a plan says of one model, beside what the config says of all (`model`)."""
+
+    width: int
+    depth: int = 1
+    """Blocks; 1 where there are none."""
+    vocab_size: int
+    view: View = "past"
+    """What the objective lets a position see."""
+    source_tokens: int | None = None
+    """Tokens of the source, of a sequence of context + 1, where it is read apart."""
+    encoder_depth: int | None = None
+    """Blocks of the encoder; None: as many as ``depth``, or there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """What a model computes with, besides its shape and weights."""
 
@@ -102,20 +118,8 @@ class Family(Protocol):
         """Which of the recipe's rules, measured on the decoder, hold for it, and which nobody has
         tried, as `scaling plan` says it; empty: all hold."""
 
-    def shape(
-        self,
-        model: ModelConfig,
-        *,
-        width: int,
-        depth: int,
-        vocab_size: int,
-        view: View = ...,
-        source_tokens: int | None = None,
-    ) -> Shape:
-        """The planned shape of a model with this view; ConfigError for sizes that make none. Of a
-        context + 1 tokens long block so many are the source, where the view has one. A family that
-        can have an `encoder_depth` takes that, too: blocks of its encoder, None as many as
-        `depth`."""
+    def shape(self, model: ModelConfig, sizes: ModelSizes) -> Shape:
+        """The planned shape of a model; ConfigError for sizes that make none."""
 
     def build(self, shape: Any, seeds: Sequence[int], options: ModelOptions) -> StackedWeights:
         """A stack of untrained models, one a seed, whose weights are a function of it alone."""

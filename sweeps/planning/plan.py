@@ -16,7 +16,7 @@ from sweeps.config.sweep import Grid, SweepConfig, recipe_of
 from sweeps.data.questions import questions
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.base import CorpusFacts
-from sweeps.models.family import Shape, blocks_said
+from sweeps.models.family import ModelSizes, Shape, blocks_said
 from sweeps.models.registry import find_family
 from sweeps.objectives.registry import CONDITIONAL, find_objective
 from sweeps.planning.gpus import workers_for
@@ -223,16 +223,15 @@ def _runs(
     symbols = (facts.used_vocab_size or facts.vocab_size) + objective.own_tokens
     vocab_size = max(facts.vocab_size, symbols)
     for width, depth, encoder in itertools.product(block.width, depths, encoder_depths):
-        further = {} if encoder is None else {"encoder_depth": encoder}
-        shape = family.shape(
-            config.model,
+        sizes = ModelSizes(
             width=width,
             depth=depth,
             vocab_size=vocab_size,
             view=objective.view,
             source_tokens=None if targets is None else targets.source_tokens,
-            **further,
+            encoder_depth=encoder,
         )
+        shape = family.shape(config.model, sizes)
         values = getattr(block, horizon)
         tokens = [_tokens(shape, horizon, value) for value in values]
         resolved = _resolve(recipe, shape, tokens)

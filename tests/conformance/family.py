@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.compute import FlopConvention
 from sweeps.config.model import ModelConfig
-from sweeps.models.family import Family, ModelOptions
+from sweeps.models.family import Family, ModelOptions, ModelSizes
 from sweeps.objectives.cross_entropy import token_losses
 
 #: A size: settings of `model`, and width, depth and vocabulary.
@@ -36,8 +36,8 @@ class FamilyContract:
     def shape(self, size):
         settings, width, depth, vocab_size = size
         model = ModelConfig(family=self.family.name, **settings)
-        sizes = {"width": width, "depth": depth, "vocab_size": vocab_size}
-        return self.family.shape(model, **sizes, **self.further)
+        sizes = ModelSizes(width=width, depth=depth, vocab_size=vocab_size, **self.further)
+        return self.family.shape(model, sizes)
 
     def built(self, shape, seeds=(1,), *, noise=0.0, **options):
         """A stack, by default as it starts; with noise, as after training: no matrix is zero."""

@@ -89,11 +89,11 @@ class BagFamily:
     can: frozenset = frozenset()
     recipe_note: str = "its rules were measured on the decoder alone"
 
-    def shape(self, model, *, width, depth, vocab_size, view="past", source_tokens=None):
+    def shape(self, model, sizes):
         model.check_unused(f"is not used by family {self.name}; leave it out", "mlp", "tied_head")
-        if depth != 1:
-            raise ConfigError(f"depth is {depth}; {self.name} has no blocks, give 1")
-        return BagShape(width=width, context=model.context, vocab_size=vocab_size)
+        if sizes.depth != 1:
+            raise ConfigError(f"depth is {sizes.depth}; {self.name} has no blocks, give 1")
+        return BagShape(width=sizes.width, context=model.context, vocab_size=sizes.vocab_size)
 
     def build(self, shape, seeds, options):
         return Bag(shape, seeds, options)

@@ -1,4 +1,4 @@
-"""The decoder-only family `slt-dec/1`, as a plan sees it; `transformer` says what it computes."""
+"""The decoder-only family `slt-dec/1`, as a plan sees it; `stack` says what it computes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.shape import TransformerShape
 from sweeps.config.model import ModelConfig
-from sweeps.models.family import Ability, ModelOptions, View
+from sweeps.models.family import Ability, ModelOptions, ModelSizes, View
 
 if TYPE_CHECKING:
     import torch
@@ -26,26 +26,17 @@ class DecoderFamily:
     can: frozenset[Ability] = frozenset({"depth", "compile", "shard", "continue"})
     recipe_note: str = ""
 
-    def shape(
-        self,
-        model: ModelConfig,
-        *,
-        width: int,
-        depth: int,
-        vocab_size: int,
-        view: View = "past",
-        source_tokens: int | None = None,
-    ) -> TransformerShape:
+    def shape(self, model: ModelConfig, sizes: ModelSizes) -> TransformerShape:
         """See Family."""
         return TransformerShape(
-            width=width,
-            depth=depth,
+            width=sizes.width,
+            depth=sizes.depth,
             head_size=model.head_size,
             context=model.context,
-            vocab_size=vocab_size,
+            vocab_size=sizes.vocab_size,
             mlp=model.mlp,
             tied_head=model.tied_head,
-            bidirectional=True if view == "both" else None,
+            bidirectional=True if sizes.view == "both" else None,
         )
 
     def build(

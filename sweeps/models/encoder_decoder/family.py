@@ -1,4 +1,4 @@
-"""The family `encoder_decoder/1`, as a plan sees it; `encoder_decoder_stack` says what it is."""
+"""The family `encoder_decoder/1`, as a plan sees it; `stack` says what it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.errors import ConfigError
 from sweeps.config.model import ModelConfig
 from sweeps.models.encoder_decoder.shape import EncoderDecoderShape
-from sweeps.models.family import Ability, ModelOptions, View
+from sweeps.models.family import Ability, ModelOptions, ModelSizes, View
 
 if TYPE_CHECKING:
     import torch
@@ -31,30 +31,20 @@ class EncoderDecoderFamily:
         "and tokens were measured on the decoder alone: have health.check_learning_rate see"
     )
 
-    def shape(
-        self,
-        model: ModelConfig,
-        *,
-        width: int,
-        depth: int,
-        vocab_size: int,
-        view: View = "source",
-        source_tokens: int | None = None,
-        encoder_depth: int | None = None,
-    ) -> EncoderDecoderShape:
+    def shape(self, model: ModelConfig, sizes: ModelSizes) -> EncoderDecoderShape:
         """See Family."""
-        if source_tokens is None:
+        if sizes.source_tokens is None:
             raise ConfigError(f'model.family "{self.name}" needs a source; give source_tokens')
         return EncoderDecoderShape(
-            width=width,
-            depth=depth,
+            width=sizes.width,
+            depth=sizes.depth,
             head_size=model.head_size,
             context=model.context,
-            vocab_size=vocab_size,
+            vocab_size=sizes.vocab_size,
             mlp=model.mlp,
             tied_head=model.tied_head,
-            source_tokens=source_tokens,
-            encoder_blocks=None if encoder_depth == depth else encoder_depth,
+            source_tokens=sizes.source_tokens,
+            encoder_blocks=None if sizes.encoder_depth == sizes.depth else sizes.encoder_depth,
         )
 
     def build(

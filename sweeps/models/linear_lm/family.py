@@ -1,4 +1,4 @@
-"""The linear language model `linear_lm/1`, as a plan sees it; `linear_stack` says what it is."""
+"""The linear language model `linear_lm/1`, as a plan sees it; `stack` says what it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.errors import ConfigError
 from sweeps.config.model import ModelConfig
-from sweeps.models.family import Ability, ModelOptions, View
+from sweeps.models.family import Ability, ModelOptions, ModelSizes, View
 from sweeps.models.linear_lm.shape import LinearShape
 
 if TYPE_CHECKING:
@@ -31,24 +31,17 @@ class LinearFamily:
         "weight decay do not apply: have health.check_learning_rate see"
     )
 
-    def shape(
-        self,
-        model: ModelConfig,
-        *,
-        width: int,
-        depth: int,
-        vocab_size: int,
-        view: View = "past",
-        source_tokens: int | None = None,
-    ) -> LinearShape:
+    def shape(self, model: ModelConfig, sizes: ModelSizes) -> LinearShape:
         """See Family."""
         model.check_unused(
             f'is not used by model.family "{self.name}"; leave it out',
             *("head_size", "rotary_base", "mlp", "tied_head"),
         )
-        if depth != 1:
-            raise ConfigError(f'depth is {depth}; model.family "{self.name}" has no blocks, give 1')
-        return LinearShape(width=width, context=model.context, vocab_size=vocab_size)
+        if sizes.depth != 1:
+            raise ConfigError(
+                f'depth is {sizes.depth}; model.family "{self.name}" has no blocks, give 1'
+            )
+        return LinearShape(width=sizes.width, context=model.context, vocab_size=sizes.vocab_size)
 
     def build(self, shape: LinearShape, seeds: Sequence[int], options: ModelOptions) -> LinearStack:
         """See Family."""

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.training.objectives import causal_cloze, cloze_places, masked_cloze
 from sweeps.config.model import ModelConfig
-from sweeps.models.family import ModelOptions
+from sweeps.models.family import ModelOptions, ModelSizes
 from sweeps.models.registry import find_family
 
 SYMBOLS, LENGTH = 3, 4
@@ -15,7 +15,7 @@ SYMBOLS, LENGTH = 3, 4
 def built(view, vocab_size):
     family = find_family("slt-dec/1")
     config = ModelConfig(head_size=8, context=LENGTH)
-    shape = family.shape(config, width=16, depth=1, vocab_size=vocab_size, view=view)
+    shape = family.shape(config, ModelSizes(width=16, vocab_size=vocab_size, view=view))
     model = family.build(shape, [1], ModelOptions(used_vocab_size=SYMBOLS, view=view))
     generator = torch.Generator().manual_seed(0)
     model.hold(torch.randn(model.held_weights().shape, generator=generator) / 3)

@@ -16,7 +16,7 @@ from sweeps.generation.decoding.sampling import (
     generate,
     next_tokens,
 )
-from sweeps.models.family import ModelOptions
+from sweeps.models.family import ModelOptions, ModelSizes
 from sweeps.models.linear_lm.family import LinearFamily
 from sweeps.models.registry import FAMILIES, find_family
 
@@ -38,7 +38,7 @@ def built(family="slt-dec/1", seeds=(1,), options=None, view="past", **model):
         view, further["source_tokens"] = "source", SOURCE
         options = dataclasses.replace(options, used_vocab_size=options.used_vocab_size or 31)
     config = ModelConfig(family=family, **sizes)
-    shape = found.shape(config, width=16, vocab_size=32, view=view, **further)
+    shape = found.shape(config, ModelSizes(width=16, vocab_size=32, view=view, **further))
     stack = found.build(shape, list(seeds), options)
     generator = torch.Generator().manual_seed(0)
     stack.hold(torch.randn(stack.held_weights().shape, generator=generator) / 3)

@@ -13,6 +13,7 @@ from scaling.shape import TransformerShape
 from sweeps.config.model import ModelConfig
 from sweeps.models.decoder.family import DecoderFamily
 from sweeps.models.decoder.stack import Transformer
+from sweeps.models.family import ModelSizes
 from sweeps.models.kernels.operations import (
     NORM_EPSILON,
     add_product,
@@ -38,7 +39,7 @@ SIZES = [
     ({"head_size": 8, "context": 24, "mlp": "swiglu", "tied_head": True}, 40, 3, 96),
 ]
 SHAPES = [
-    FAMILY.shape(ModelConfig(**model), width=width, depth=depth, vocab_size=vocab_size)
+    FAMILY.shape(ModelConfig(**model), ModelSizes(width=width, depth=depth, vocab_size=vocab_size))
     for model, width, depth, vocab_size in SIZES
 ]
 
@@ -53,7 +54,7 @@ def test_seeing_both_sides_it_has_the_same_weights_and_every_pair_counts(size):
     settings, width, depth, vocab_size = size
     sizes = {"width": width, "depth": depth, "vocab_size": vocab_size}
     model = ModelConfig(**settings)
-    past, both = (FAMILY.shape(model, **sizes, view=view) for view in ("past", "both"))
+    past, both = (FAMILY.shape(model, ModelSizes(**sizes, view=view)) for view in ("past", "both"))
     assert both.flops_per_token() == past.flops_per_token(FlopConvention.FULL)
     assert both.flops_per_token() > past.flops_per_token()
     one, other = scrambled(past), scrambled(both)

@@ -11,7 +11,7 @@ from scaling.compute import FlopConvention
 from scaling.errors import ConfigError
 from sweeps.config.model import ModelConfig
 from sweeps.models.encoder_decoder.family import EncoderDecoderFamily
-from sweeps.models.family import ModelOptions
+from sweeps.models.family import ModelOptions, ModelSizes
 from tests.conformance.family import FamilyContract
 
 FAMILY = EncoderDecoderFamily()
@@ -43,7 +43,7 @@ class TestEncoderOfAnotherDepth(FamilyContract):
 def shape(source=5, *, depth=2, encoder_depth=None, **changes):
     model = ModelConfig(**{"family": FAMILY.name, "head_size": 8, "context": 12} | changes)
     sizes = {"width": 16, "depth": depth, "encoder_depth": encoder_depth, "vocab_size": 20}
-    return FAMILY.shape(model, source_tokens=source, **sizes)
+    return FAMILY.shape(model, ModelSizes(source_tokens=source, **sizes))
 
 
 @pytest.fixture(scope="module")
