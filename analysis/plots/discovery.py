@@ -16,7 +16,6 @@ from analysis.plots.style import (
     MANY_POINTS,
     MEASURED,
     MUTED,
-    Colour,
     axes_or_new,
     figure_style,
     legend_above,
@@ -97,7 +96,7 @@ def plot_form_errors(found: Discovery, *, ax: Axes | None = None) -> Axes:
     count, places = len(found.forms), _places(found)
     lanes = _lanes(count)
     scale = _scale(found)
-    for number, colour in enumerate(_from_dark(count)):
+    for number, colour in enumerate(reversed(shades(count))):
         form = found.forms[number]
         errors = [scale * form.errors[place] for place in places]
         y = np.arange(len(places)) + lanes[number]
@@ -133,10 +132,6 @@ def _height(found: Discovery) -> float:
 
 def _scale(found: Discovery) -> float:
     return 100.0 if found.errors_are == "relative" else 1.0
-
-
-def _from_dark(count: int) -> list[Colour]:
-    return shades(max(count, 2))[::-1][:count]
 
 
 def _lanes(count: int) -> FloatArray:

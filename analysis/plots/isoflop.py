@@ -31,7 +31,8 @@ def plot_isoflop(records: Records, *, fit: Fit | None = None, ax: Axes | None = 
     """Loss against model size, one colour a compute budget.
 
     Curves are what ``fit``, of a law of params and tokens, says of runs of that budget. Where there
-    are many budgets, those with the most sizes have a colour and the others are grey points;
+    are many budgets, eight of those with the most sizes have a colour, from the least to the
+    largest, and the others are grey points;
     budgets with a single model size are left out.
     """
     ax = axes_or_new(ax)
@@ -112,11 +113,15 @@ def runs_by_budget(records: Records) -> pd.DataFrame:
 def budgets_to_show(
     budgets: npt.NDArray[np.int64], params: FloatArray
 ) -> tuple[list[int], list[int]]:
-    """The budgets that get a colour, by rising compute, and those that become grey points."""
+    """The budgets that get a colour, by rising compute, and those that become grey points: of those
+    with as many sizes as the eighth has, eight from the least to the largest."""
     sizes = {int(b): _sizes(params[budgets == b]) for b in np.unique(budgets)}
     several = [b for b, count in sizes.items() if count >= FEWEST_SIZES]
-    chosen = sorted(several, key=lambda b: -sizes[b])[:MOST_BUDGETS]
-    return sorted(chosen), [b for b in several if b not in chosen]
+    fewest = sorted((sizes[b] for b in several), reverse=True)[:MOST_BUDGETS][-1:]
+    best = [b for b in several if sizes[b] >= fewest[0]]
+    places = np.linspace(0, len(best) - 1, min(len(best), MOST_BUDGETS)).astype(int)
+    chosen = [best[place] for place in places]
+    return chosen, [b for b in several if b not in chosen]
 
 
 def _sizes(params: FloatArray) -> int:

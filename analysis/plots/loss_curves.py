@@ -25,7 +25,8 @@ def plot_loss_curves(
         gaps = run["step"].diff().dropna()
         if len(gaps) > 1 and gaps.iloc[-1] < CLOSE * gaps.median():
             run = run.iloc[:-1]
-        ax.plot(run["step"], run[metric], color=colour, lw=1.0, alpha=ALPHA)
+        mark = "." if len(run) == 1 else None  # a line through one point is none
+        ax.plot(run["step"], run[metric], color=colour, lw=1.0, alpha=ALPHA, marker=mark)
     loss_axis(ax)
     size_axis(ax, "step", begun["step"].to_numpy(dtype=float))
     ax.set_xlabel("Optimizer step")

@@ -14,6 +14,7 @@ from analysis.plots.style import (
     axes_or_new,
     axis_label,
     legend_above,
+    name_in_figure,
     size_axis,
 )
 from scaling.errors import ForecastError
@@ -53,6 +54,6 @@ def plot_metric(forecast: MetricForecast, *, ax: Axes | None = None) -> Axes:
             drawn.append(at)
     size_axis(ax, "train_flops", drawn)
     ax.set_xlabel(axis_label("train_flops"))
-    ax.set_ylabel(forecast.metric)
+    ax.set_ylabel(name_in_figure(forecast.metric, 56, width=28))
     legend_above(ax, ncols=1)
     return ax

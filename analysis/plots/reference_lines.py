@@ -5,7 +5,7 @@ from operator import itemgetter
 import numpy as np
 from matplotlib.axes import Axes
 
-from analysis.plots.style import MUTED
+from analysis.plots.style import MUTED, name_in_figure
 from scaling.extra_columns.references import References
 
 LABEL_POINTS = 7.5  # height of a label
@@ -31,7 +31,7 @@ def draw_references(ax: Axes, references: References) -> None:
             is_right = not is_right
         taken[is_right] = at
         ax.annotate(
-            f"{line.name} {line.in_words}",
+            f"{name_in_figure(line.name)} {line.in_words}",
             xy=(1.0 if is_right else 0.0, loss),
             xycoords=("axes fraction", "data"),
             xytext=(-2 if is_right else 2, 1.5),

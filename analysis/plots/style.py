@@ -105,22 +105,23 @@ def axes_or_new(ax: Axes | None, height: float = 4.3) -> Axes:
 
 
 def shades(count: int) -> list[Colour]:
-    """``count`` colours from light to dark, for an ordered quantity."""
+    """``count`` colours from light to dark, for an ordered quantity; one alone is neither."""
     palette = sns.color_palette("viridis_r", as_cmap=True)
-    return [tuple(palette(v)[:3]) for v in np.linspace(0.18, 0.95, max(count, 1))]
+    places = np.linspace(0.18, 0.95, count) if count > 1 else [0.65]
+    return [tuple(palette(v)[:3]) for v in places]
 
 
 def label_axes(ax: Axes, x: str, loss_kind: str) -> None:
     """Axis labels of a figure of losses, from the columns, so that no axis drifts from the code."""
     ax.set_xlabel(axis_label(x))
-    text = loss_label(loss_kind)
+    text = name_in_figure(loss_label(loss_kind), 60, width=34)
     ax.set_ylabel(text[:1].upper() + text[1:])
 
 
 def axis_label(column: str) -> str:
     """The label of a column with its first letter large."""
     text = label(column)
-    return text[:1].upper() + text[1:] if column in COLUMNS else text
+    return text[:1].upper() + text[1:] if column in COLUMNS else name_in_figure(column)
 
 
 def name_in_figure(name: object, most: int = 40, *, width: int | None = None) -> str:
@@ -152,7 +153,11 @@ def _leaves_room(figure: Figure | SubFigure) -> bool:
 
 
 def loss_axis(ax: Axes) -> None:
-    """A logarithmic loss axis that is ticked at round numbers, not at powers of ten."""
+    """A logarithmic loss axis that is ticked at round numbers, not at powers of ten, over what is
+    drawn already."""
+    low, high = ax.dataLim.intervaly
+    if 0 < low <= high < 1.001 * low:  # one loss, about which an axis would reach over a decade
+        ax.set_ylim(low / 1.05, high * 1.05)
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))
     ax.yaxis.set_major_formatter(ScalarFormatter())

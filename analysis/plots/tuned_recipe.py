@@ -6,7 +6,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.plots.style import FITTED, FORECAST, MUTED, axes_or_new, figure_style, save_figure
+from analysis.plots.style import (
+    FITTED,
+    FORECAST,
+    MUTED,
+    axes_or_new,
+    figure_style,
+    legend_above,
+    save_figure,
+)
 from analysis.tuning.tuned_recipe import TunedRecipe
 from scaling.errors import ConfigError
 from scaling.extra_columns.recipe_arms import CALLED
@@ -16,18 +24,20 @@ def save_tuned_recipe_figure(tuned: TunedRecipe, path: str | Path) -> None:
     """A panel a constant, as SVG, PNG or PDF; raises ConfigError where it cannot be written."""
     with figure_style():
         figure = Figure(figsize=(9.2, 6.4))
-        top = max(max(loss for _, loss, _ in one.curve) for one in tuned.constants)
+        curves = 100 * np.concatenate([np.array(one.curve) for one in tuned.constants])
+        bottom, top = (curves[:, 1] - curves[:, 2]).min(), (curves[:, 1] + curves[:, 2]).max()
         for number, one in enumerate(tuned.constants, start=1):
             ax = figure.add_subplot(2, 2, number)
             plot_tuned_recipe(tuned, ax=ax, of=one.name)
-            ax.set_ylim(-0.15 * 100 * top, 1.1 * 100 * top)
+            ax.set_ylim(bottom - 0.05 * (top - bottom), top + 0.05 * (top - bottom))
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=2)
         save_figure(figure, path)
 
 
 def plot_tuned_recipe(tuned: TunedRecipe, *, ax: Axes | None = None, of: str | None = None) -> Axes:
     """The loss over the tuned recipe's along one constant (``of``; by default the one that is worth
     most), the others tuned, with its standard error and the 90% interval of the best."""
-    ax = axes_or_new(ax)
+    is_alone, ax = ax is None, axes_or_new(ax)
     known = {one.name: one for one in tuned.constants}
     chosen = max(tuned.constants, key=lambda one: one.worth).name if of is None else of
     if chosen not in known:
@@ -50,6 +60,6 @@ def plot_tuned_recipe(tuned: TunedRecipe, *, ax: Axes | None = None, of: str | N
     ax.minorticks_off()
     ax.set_xlabel(f"{CALLED[chosen].capitalize()} over the recipe's")
     ax.set_ylabel("Loss over the tuned recipe's (%)")
-    if of in (None, tuned.constants[0].name):
-        ax.legend(loc="upper center", fontsize="small")
+    if is_alone or of is None:
+        legend_above(ax)
     return ax

@@ -24,7 +24,8 @@ from analysis.plots import (
     plot_residuals,
 )
 from analysis.plots.isoflop import has_isoflop
-from analysis.plots.style import figure_style
+from analysis.plots.style import axis_label, figure_style
+from analysis.text.numbers import flops_in_math
 from scaling.columns import label
 from scaling.errors import FitError
 from scaling.records import records_from_table
@@ -137,6 +138,7 @@ def test_isoflop_of_many_budgets_keeps_a_readable_legend(ax, truth):
     plot_isoflop(simulate_records(truth, runs), ax=ax)
     assert len(labels(ax)) == 9  # eight budgets and "other"
     assert len(points(ax)) == 12 * 3
+    assert labels(ax)[1] == flops_in_math(1e18) and labels(ax)[-1] == flops_in_math(1e20)
 
 
 def test_a_ladder_of_one_size_a_budget_has_no_isoflop_figure(ladder):
@@ -184,6 +186,13 @@ def test_training_curves_are_one_line_a_run(ax):
     plot_loss_curves(curves, ax=ax)
     assert len(ax.lines) == 2
     assert ax.lines[0].get_xdata().min() == 1  # step zero has no place on a log axis
+
+
+def test_a_run_of_one_step_is_a_point(ax):
+    curves = pd.DataFrame({"run_id": "a", "step": [0, 10], "train_loss": [4.0, 3.5]})
+    plot_loss_curves(curves, ax=ax)
+    (line,) = ax.lines
+    assert line.get_marker() == "." and line.get_xdata().tolist() == [10]
 
 
 def test_a_last_point_right_after_its_neighbour_draws_no_upright_line(ax):
@@ -246,6 +255,27 @@ def test_runs_of_one_budget_but_for_rounding_have_an_axis_of_some_width(ax):
         ax.figure.canvas.draw()
     low, high = ax.get_xlim()
     assert low < 1e19 < high
+
+
+def test_one_run_has_an_axis_of_losses_near_its_own(ax):
+    plot_loss_against(
+        records_from_table(pd.DataFrame({"train_flops": [1e19], "loss": [3.0]})), ax=ax
+    )
+    low, high = ax.get_ylim()
+    assert 2.5 < low < 3 < high < 3.5
+
+
+@pytest.mark.parametrize("name", [r"$\frac{a}{$", "a $b$ of c_d^e", "a" + 40 * " long"])
+def test_names_of_a_table_are_drawn_as_they_are_written(ladder, name, ax):
+    """Dollar signs would make them formulas, and one that is none ended the figure in an error."""
+    table = pd.DataFrame({name: np.geomspace(1, 100, 9), "loss": np.linspace(3, 2, 9)})
+    plot_loss_against(records_from_table(table), x=name, ax=ax)
+    plot_loss_against(
+        replace(ladder, table=ladder.table.assign(**{f"baseline.{name}": 3.5})), ax=ax
+    )
+    ax.set_xlabel(axis_label(name))
+    assert ax.get_xlabel().replace("\\$", "$")[:10] == name[:10]
+    ax.figure.canvas.draw()
 
 
 def test_what_losses_are_held_against_is_a_named_line_where_it_is_finite(ladder, ax):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from analysis.plots import tuned_recipe as plots
 from analysis.plots.tuned_recipe import plot_tuned_recipe, save_tuned_recipe_figure
 from analysis.tuning.tuned_recipe import best_found, tuned_factors, tuned_recipe
 from benchmarks.simulated.recipe_checks import CURVATURE, arms_around
@@ -98,6 +99,17 @@ def test_text_table_document_and_figure_tell_the_same(tmp_path):
     assert (tmp_path / "tuned.svg").read_text().startswith("<?xml")
     with pytest.raises(ConfigError, match="a tuned recipe has rate, decay"):
         plot_tuned_recipe(found, of="betas")
+
+
+def test_no_curve_is_cut_and_no_legend_lies_on_one(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: drawn.append(figure))
+    save_tuned_recipe_figure(tuned(), "never.svg")
+    assert len(drawn[0].axes) == 4 and len(drawn[0].legends) == 1
+    for ax in drawn[0].axes:
+        low, high = ax.get_ylim()
+        assert low < min(ax.lines[0].get_ydata()) < max(ax.lines[0].get_ydata()) < high
+        assert ax.get_legend() is None
 
 
 def test_runs_far_beyond_the_rung_that_judged_are_said_to_be_untried():
