@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from scaling.words import counted
-from sweeps.config.recipe import CONSTANTS, Recipe
+from sweeps.config.recipe import Recipe
 
 #: measured: on runs of this project. literature: from published runs or formulas. unmeasured: a
 #: convention or a choice that nothing here was trained to test.
@@ -367,11 +367,3 @@ def evidence_in_words(recipe: Recipe, given: Collection[str] = ()) -> str:
         parts.append(f"{len(given)} {'is' if len(given) == 1 else 'are'} the config's own")
     total = sum(map(len, by_origin.values())) + len(given)
     return f"of {counted(total, 'constant')} {', '.join(parts)}"
-
-
-def without_evidence(recipe: Recipe) -> tuple[str, ...]:
-    """Constants of a recipe that no row speaks for."""
-    rows = evidence_of(recipe)
-    return tuple(
-        name for name in CONSTANTS if name not in rows and getattr(recipe, name) is not None
-    )

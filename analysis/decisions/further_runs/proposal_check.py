@@ -39,11 +39,6 @@ class ProposalCheck(Result):
     limits: tuple[Limit, ...] = ()
 
     @property
-    def is_complete(self) -> bool:
-        """Whether all proposed runs are there."""
-        return self.landed >= self.proposed
-
-    @property
     def share_of_promise(self) -> float:
         """The log width now over the one that was promised; above 1 it is wider."""
         return float(np.log(self.measured.factor) / np.log(self.promised.factor))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.errors import ConfigError
-from sweeps.training.checkpoints.state_file import CheckpointFile
 from sweeps.config.launch import LaunchConfig
 from sweeps.planning.packing import Pack, Row, state_name
-from sweeps.training.devices.process_group import gathered, rank
 from sweeps.training.checkpoints.stack_state import StackState
+from sweeps.training.checkpoints.state_file import CheckpointFile
+from sweeps.training.devices.process_group import gathered, rank
 from sweeps.training.devices.strategy import is_sharded
 
 

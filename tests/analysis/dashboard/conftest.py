@@ -14,7 +14,6 @@ from tests.grids import grid_of_runs
 if any(importlib.util.find_spec(name) is None for name in ("streamlit", "plotly")):
     collect_ignore_glob = ["test_*.py"]  # needs the extra `dashboard`
 
-SEALED = "<b>bold</b>"
 MAIN = sys.modules["__main__"]
 
 

@@ -81,7 +81,7 @@ def test_extremes_are_chosen_before_the_middle(records, proposal):
 
 def test_what_was_promised_comes_about(records, proposal):
     check = check_proposal(proposal, trained(records, proposal))
-    assert check.is_complete
+    assert check.landed == check.proposed
     assert check.limits == ()
     assert check.measured.factor < proposal.now.factor
     assert 0.6 < check.share_of_promise < 1.5  # noise of a dozen runs is known to a third

@@ -104,13 +104,6 @@ def test_each_group_of_matrices_has_the_parameters_the_arithmetic_says(shape):
     assert sum(size for name, size in sizes.items() if "mlp" in name) == shape.params_mlp
 
 
-def turns_of(length, pairs, seed=0):
-    """Angles as the model keeps them for bfloat16: (length, 1, 1, pairs, 2) cosine and sine."""
-    generator = torch.Generator().manual_seed(seed)
-    angles = torch.randn(length, 1, 1, pairs, generator=generator)
-    return torch.stack((angles.cos(), angles.sin()), dim=-1)
-
-
 def test_only_relative_positions_matter():
     # Rotary positions: the same tokens further right have the same products of queries and keys,
     # up to float32 rounding of the rotations.
