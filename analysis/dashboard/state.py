@@ -39,9 +39,9 @@ class Field:
         return [self.write(one) for one in value] if self.many else [self.write(value)]
 
 
-def text_field(name: str, default: str = "") -> Field:
-    """Any text."""
-    return Field(name=name, read=str, default=default)
+def text_field(name: str) -> Field:
+    """Any text; none by default."""
+    return Field(name=name, read=str, default="")
 
 
 def choice_field(name: str, options: Iterable[Any], default: Any) -> Field:

@@ -9,10 +9,8 @@ ALPHA = 0.8
 CLOSE = 0.5  # of the usual distance between points
 
 
-def plot_loss_curves(
-    curves: pd.DataFrame, *, metric: str = "train_loss", ax: Axes | None = None
-) -> Axes:
-    """One line a run; ``curves`` has the columns run_id, step and ``metric``.
+def plot_loss_curves(curves: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """One line a run; ``curves`` has the columns run_id, step and train_loss.
 
     Darker lines are longer runs. Step zero is left out, since steps are on a log scale, and so is a
     last point that follows its neighbour at once: one noisy step more would be an upright line.
@@ -26,7 +24,7 @@ def plot_loss_curves(
         if len(gaps) > 1 and gaps.iloc[-1] < CLOSE * gaps.median():
             run = run.iloc[:-1]
         mark = "." if len(run) == 1 else None  # a line through one point is none
-        ax.plot(run["step"], run[metric], color=colour, lw=1.0, alpha=ALPHA, marker=mark)
+        ax.plot(run["step"], run["train_loss"], color=colour, lw=1.0, alpha=ALPHA, marker=mark)
     loss_axis(ax)
     size_axis(ax, "step", begun["step"].to_numpy(dtype=float))
     ax.set_xlabel("Optimizer step")

@@ -47,9 +47,9 @@ def _written(values: set[float], digits: int) -> int:
     return len({f"{value:.{digits - 1}e}" for value in values})
 
 
-def flops_in_math(value: float, digits: int = 2) -> str:
-    """Compute as a power of ten, for the labels of a figure."""
-    mantissa, power = _scientific(value, digits)
+def flops_in_math(value: float) -> str:
+    """Compute as a power of ten with two digits, for the labels of a figure."""
+    mantissa, power = _scientific(value, 2)
     return rf"${mantissa}\times10^{{{power}}}$"
 
 

@@ -96,10 +96,10 @@ def settings_of(part: type, place: str = "") -> tuple[Setting, ...]:
     )
 
 
-def all_settings(root: type[Section] = SweepConfig) -> Iterator[tuple[Setting, str]]:
+def all_settings() -> Iterator[tuple[Setting, str]]:
     """Every setting of the config, parts before what lies in them, each with the variant that has
     it (`markov` of the sources of data); without one where all have it."""
-    yield from _below(root, "", "")
+    yield from _below(SweepConfig, "", "")
 
 
 def _below(part: type[Section], place: str, variant: str) -> Iterator[tuple[Setting, str]]:
