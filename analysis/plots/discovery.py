@@ -31,7 +31,8 @@ from scaling.words import counted
 
 INSIDE = "inside"  # the place that is no direction, as the errors of forms call it
 _BAND = 0.8  # of a row's height that its marks take up
-_LOOKS = ((30, 30.0, 1.4), (150, 14.0, 0.9), (10**9, 6.0, 0.5))  # most runs of a row, mark, line
+#: Most runs of a row, and then the size of a mark and the width of a line.
+_LOOKS = ((30, 30.0, 1.4), (150, 14.0, 0.9), (500, 6.0, 0.5), (10**9, 4.0, 0.25))
 _LETTERS = 26  # of a name on one line
 _LOW = 0.6  # inches of a row, below which its name has one line
 _FAR = 3.0  # times the error or interval's end that nine in ten are below: the end of the axis
