@@ -102,8 +102,8 @@ def _refuse_other_shares(path: Path) -> None:
         if [part.split("of")[1] for part in found] != [part.split("of")[1] for part in share]:
             had = f"{found[0].split('of')[1]} devices by fsdp" if found else "no devices"
             raise ConfigError(
-                f"{other}: this state is shared among {had}; go on with the launch.resources.devices, "
-                "nodes and strategy of then, or delete it to start anew"
+                f"{other}: this state is shared among {had}; go on with the "
+                "launch.resources.devices, nodes and strategy of then, or delete it to start anew"
             )
 
 
