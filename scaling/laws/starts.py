@@ -5,6 +5,7 @@ the exponents are known, so only exponents need guesses; the coefficients follow
 non-negative least squares on losses divided by themselves.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations, product
 
@@ -18,6 +19,8 @@ Grid = dict[str, FloatArray]
 _LEAST_SHARE = 0.02
 #: guesses of a law that says none of its own are thinned to about this many
 _MOST_GUESSES = 400
+_LARGEST = 1e100  # of a term over its loss: its square is finite still
+_MOST_NUMBERED = 10**9  # combinations that are drawn by their number
 
 
 def crossed(**axes: Sequence[float]) -> Grid:
@@ -48,12 +51,24 @@ def guesses_within(
         else:
             ends = (low if np.isfinite(low) else high - 1, high if np.isfinite(high) else low + 1)
             axes[name] = list(np.linspace(*ends, 6)[1:-1])
-    grid = crossed(**axes)
-    count = int(np.prod([len(values) for values in axes.values()]))
-    if count > _MOST_GUESSES:  # at random: every n-th would leave out whole values of an axis
-        kept = np.random.default_rng(0).choice(count, _MOST_GUESSES, replace=False)
-        grid = {name: values[kept] for name, values in grid.items()}
-    return grid
+    return _some_crossed(axes) if _count(axes) > _MOST_GUESSES else crossed(**axes)
+
+
+def _count(axes: Mapping[str, Sequence[float]]) -> int:
+    return math.prod(len(values) for values in axes.values())
+
+
+def _some_crossed(axes: Mapping[str, Sequence[float]]) -> Grid:
+    """Some of the combinations, at random: every n-th would leave out whole values of an axis. The
+    others are never made: ten axes have millions."""
+    rng, shape = np.random.default_rng(0), [len(values) for values in axes.values()]
+    if _count(axes) < _MOST_NUMBERED:
+        kept = rng.choice(_count(axes), _MOST_GUESSES, replace=False)
+        places = np.unravel_index(kept, shape)
+    else:  # so many that none is drawn twice
+        places = tuple(rng.integers(n, size=_MOST_GUESSES) for n in shape)
+    pairs = zip(axes.items(), places, strict=True)
+    return {name: np.asarray(values, dtype=np.float64)[at] for (name, values), at in pairs}
 
 
 def distinct(grid: Grid) -> Grid:
@@ -90,9 +105,11 @@ def nonnegative_least_squares(
 ) -> FloatArray:
     """Coefficients (batch, q) >= 0 that minimise the weighted squares of target - columns @ them.
 
-    ``columns`` is (batch, runs, q) with q at most 4: every set of positive coefficients is
-    tried, and the best feasible one is the exact answer.
+    ``columns`` is (batch, runs, q) with q small: every set of positive coefficients is tried, and
+    the best feasible one is the exact answer. Where columns are too large to square it is zero.
     """
+    usable = (np.abs(columns) < _LARGEST).all(axis=(1, 2), keepdims=True)
+    columns = np.where(usable, columns, 0.0)
     batch, _, q = columns.shape
     best = np.zeros((batch, q))
     gram = np.einsum("bnq,n,bnr->bqr", columns, weights, columns, optimize=True)

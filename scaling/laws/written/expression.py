@@ -3,14 +3,16 @@
     expression("A * 6**alpha", names=("A", "alpha"))({"A": 2.0, "alpha": 0.5})
 
 The language has numbers, the names that the caller allows, + - * / ** (or ^), parentheses, and
-exp, log, log10, sqrt; with ``of_laws`` also min and max. It has no other calls, no attributes, no
-comparisons, and it is bounded in length and depth, so that text from anywhere can neither do
-anything nor take long.
+exp, log (or ln), log10, sqrt; with ``of_laws`` also min and max. It has no other calls, no
+attributes, no comparisons, and it is bounded in length and depth, so that text from anywhere can
+neither do anything nor take long. The minus, times and raised digits of typeset text are read too.
 """
 
 import ast
+import keyword
 import math
 import operator
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -38,11 +40,25 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
     "log": np.log,
+    "ln": np.log,
     "log10": np.log10,
     "sqrt": np.sqrt,
 }
 #: of two arguments and more, in laws alone
 _EXTREMES = ("min", "max")
+_RAISED = dict(
+    zip(
+        "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b",
+        "0123456789-",
+        strict=True,
+    )
+)
+_SIGNS = {
+    **{"^": "**", "\u00f7": "/"},
+    **dict.fromkeys("\u2212\u2013", "-"),
+    **dict.fromkeys("\u00d7\u00b7\u22c5\u2217", "*"),
+}
+_WRITTEN = re.compile(f"[{''.join(map(re.escape, _SIGNS))}]|[{''.join(_RAISED)}]+|.", re.DOTALL)
 
 
 class ExpressionError(ValueError):
@@ -63,14 +79,15 @@ class Arithmetic:
             raise ExpressionError(
                 f"{len(text):,} characters, and at most {MOST_CHARACTERS:,} are read"
             )
+        if (remark := text.find("#")) >= 0:  # Python would leave the rest away
+            raise ExpressionError(f'"#" at character {remark + 1} is no arithmetic')
         try:
-            tree = ast.parse(_as_python(text), mode="eval").body
+            tree = ast.parse(_as_python(text)[0], mode="eval").body
         except SyntaxError as error:
             last = f"character {len(text.rstrip())}"  # of what ends too early it names no place
             place = _place(text, error.offset - 1) if error.offset else last
-            raise ExpressionError(
-                f"not an expression of numbers, names and + - * / **, from {place} on"
-            ) from error
+            problem = f"not an expression of numbers, names and + - * / **, from {place} on"
+            raise ExpressionError(_reserved(text) or problem) from error
         except (ValueError, RecursionError, MemoryError) as error:
             raise ExpressionError("not an expression of numbers, names and + - * / **") from error
         found = cls(text, tree)
@@ -89,14 +106,21 @@ class Arithmetic:
         " at character 5"; "" where none does."""
         place = ""
         for node in ast.walk(self.tree):
-            parts = list(ast.walk(node))
-            if isinstance(node, ast.BinOp | ast.Call) and not any(
-                isinstance(part, ast.Name) and part.id not in _FUNCTIONS for part in parts
-            ):
-                with np.errstate(all="ignore"):
-                    value = Arithmetic(self.text, node).fold(np.float64, numeric)
-                place = place if np.isfinite(value) else f" at {self._at(node)}"
+            if not isinstance(node, ast.BinOp | ast.Call):
+                continue
+            is_quotient = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+            by_zero = is_quotient and self._number(node.right) == 0
+            if by_zero or not np.isfinite(self._number(node)):
+                place = f" at {self._at(node)}"
         return place
+
+    def _number(self, node: ast.expr) -> Any:
+        """The value of a part of numbers alone; one where it has names."""
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        if names - {*_FUNCTIONS, *_EXTREMES}:
+            return np.float64(1)
+        with np.errstate(all="ignore"):
+            return Arithmetic(self.text, node).fold(np.float64, numeric)
 
     def fold(
         self,
@@ -150,7 +174,8 @@ class Arithmetic:
 
     def _at(self, node: Any) -> str:
         """The place of a node in the text that was given."""
-        return _place(self.text, len(_as_python(self.text).encode()[: node.col_offset].decode()))
+        python, _ = _as_python(self.text)
+        return _place(self.text, len(python.encode()[: node.col_offset].decode()))
 
 
 def expression(text: str, names: Collection[str]) -> Expression:
@@ -189,18 +214,34 @@ def _is_finite(number: float) -> bool:
         return False
 
 
-def _as_python(text: str) -> str:
-    """The text as Python reads it: ^ is its **, and what stands before the first word is none."""
-    return text.strip().replace("^", "**")
+def _as_python(text: str) -> tuple[str, list[int]]:
+    """The text as Python reads it, and for each of its characters the place in the text of the one
+    that it came from; what stands before the first word is none."""
+    python, places = "", []
+    at = len(text) - len(text.lstrip())
+    for found in _WRITTEN.finditer(text[at:].rstrip()):
+        sign = found[0]
+        read = _SIGNS.get(sign, " " if sign.isspace() else sign)  # a formula may have many lines
+        if sign[0] in _RAISED:
+            read = "**" + "".join(_RAISED[digit] for digit in sign)
+        python += read
+        places += [at + found.start()] * len(read)
+    return python, places
 
 
 def _place(text: str, offset: int) -> str:
     """Where in the text that was given a character of its Python form stands, from one on."""
-    before = len(text) - len(text.lstrip())
-    place, read = before, 0
-    for character in text.strip():
-        if read >= offset:
-            break
-        read += 2 if character == "^" else 1
-        place += 1
-    return f"character {place + 1}"
+    _, places = _as_python(text)
+    at = places[offset] if offset < len(places) else len(text.rstrip())
+    return f"character {at + 1}"
+
+
+def _reserved(text: str) -> str:
+    """That a name of the text is a word of Python's, which no name can be; "" where none is."""
+    for word in re.finditer(r"[^\W\d]\w*", text):
+        if keyword.iskeyword(word[0]):
+            return (
+                f'"{word[0]}" at character {word.start() + 1} is reserved; write {word[0]}_ or '
+                "another name"
+            )
+    return ""

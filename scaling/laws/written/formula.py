@@ -9,6 +9,7 @@ never executed; derivatives are exact, by SymPy.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -81,6 +82,7 @@ class Formula:
         columns: dict[str, str] = {}
         constants: list[str] = []
         where = f'"{printable(self.expression)}"'
+        self._check_columns_read_as_sums(records)
         for name, place in self.arithmetic.names():
             column = _column(name, records)
             if column is not None:
@@ -96,6 +98,8 @@ class Formula:
                     f'{where}: "{printable(name)}" ({place} of the formula) is the loss itself, '
                     "which the formula gives; name other columns"
                 )
+            elif name.lower() in ("nan", "inf"):
+                raise FitError(f'{where}: "{name}" ({place} of the formula) names no constant')
             elif name not in constants:
                 self._check_slip(name, place, records)
                 constants.append(name)
@@ -109,6 +113,21 @@ class Formula:
         if unknown := sorted({*self.bounds, *self.units} - {*constants}):
             raise FitError(f"{where} has no constant {unknown[0]} to bound or to give a unit")
         return _law(self, tuple(columns.items()), tuple(constants), tuple(self.bounds.items()))
+
+    def _check_columns_read_as_sums(self, records: "Records") -> None:
+        """Refuse a column whose name would be read as arithmetic, such as vocab-size."""
+        ours = {theirs: ours for ours, theirs in records.names.items()}
+        for column in dict.fromkeys((*map(str, records.table.columns), *ours)):
+            if column.isidentifier() or not re.search(r"[^\W\d]", column):
+                continue
+            if found := re.search(rf"(?<!\w){re.escape(column)}(?!\w)", self.expression):
+                word = re.sub(r"\W+", "_", column).strip("_")
+                use = ours.get(column)
+                hint = f"write {use}" if use else f'map it: --columns "{word}={printable(column)}"'
+                raise FitError(
+                    f'{records.source}: the column "{printable(column)}" (character '
+                    f"{found.start() + 1} of the formula) is no name in a formula; {hint}"
+                )
 
     def _check_slip(self, name: str, place: str, records: "Records") -> None:
         """Refuse a constant that is spelt like a column: one letter off, the fit would be of
@@ -333,7 +352,8 @@ def _evaluated(
         def leaf(of: str | float) -> Any:
             return given[columns_of.get(of, of)] if isinstance(of, str) else np.float64(of)
 
-        return tree.fold(leaf, numeric)
+        with np.errstate(all="ignore"):  # far guesses of a search may overflow
+            return tree.fold(leaf, numeric)
 
     return formula
 

@@ -161,9 +161,22 @@ def _symbolic(name: str, arguments: list[Any]) -> Any:
 
     if all(isinstance(argument, float) for argument in arguments):
         return float(numeric(name, arguments))
-    known = {"exp": sympy.exp, "log": sympy.log, "sqrt": sympy.sqrt}
+    known = {"exp": _exponential, "log": sympy.log, "ln": sympy.log, "sqrt": sympy.sqrt}
     if name == "log10":
         return sympy.log(arguments[0]) / float(np.log(10))
     if name in known:
         return known[name](*arguments)
     return (sympy.Min if name == "min" else sympy.Max)(*arguments)
+
+
+def _exponential(of: "sympy.Expr") -> "sympy.Expr":
+    """exp of a sum as a product, in which exp(-alpha*log(N)) is the power N**-alpha that it is."""
+    import sympy
+
+    product = sympy.Integer(1)
+    for term in sympy.Add.make_args(of):
+        factors = sympy.Mul.make_args(term)
+        logs = [factor for factor in factors if isinstance(factor, sympy.log)]
+        is_power = len(logs) == 1 and logs[0].args[0].is_positive
+        product *= logs[0].args[0] ** (term / logs[0]) if is_power else sympy.exp(term)
+    return product

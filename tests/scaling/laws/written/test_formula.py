@@ -55,6 +55,7 @@ def test_the_loss_of_a_formula_is_its_arithmetic():
         "E + A*N^-alpha*(1 + B*D^-beta) + g*log(vocab_size)",
         "E + A*max(N, n0)^-a + B*min(D, d0)^-b",
         "E + A*exp(-k*sqrt(vocab_size)) + B/(1 + log10(N)/s)",
+        "E + exp(A - a*log(N)) + exp(B - b*log(D) + c*log(N)*log(D) - k)",
     ],
 )
 def test_first_and_second_derivatives_are_those_of_complex_and_finite_steps(text):
@@ -79,6 +80,44 @@ def test_first_and_second_derivatives_are_those_of_complex_and_finite_steps(text
             np.testing.assert_allclose(
                 second[j][k][0], (up - down) / (2 * h), rtol=1e-5, atol=1e-6 * scale
             )
+
+
+def test_an_exponential_of_a_logarithm_is_the_power_that_it_is():
+    law = law_for("E + exp(a - alpha*log(N)) + exp(b - beta*ln(D))", RECORDS)
+    assert set(law.own_priors) == {"alpha", "beta"}  # they are searched as exponents are
+    assert law.floor == "E"
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("E + A*my-experts^-a", r'"my-experts" \(character 7 .*--columns "my_experts=my-experts"'),
+        ("E + A*my experts^-a", r'"my experts" \(character 7 '),
+        ("E + A*vocab-size^-a", r'"vocab-size" \(character 7 .*write vocab_size'),
+    ],
+)
+def test_a_column_whose_name_is_arithmetic_is_no_difference_of_two_constants(text, told):
+    table = RECORDS.table.rename(columns={"vocab_size": "vocab-size"})
+    table["my-experts"] = table["my experts"]
+    with pytest.raises(FitError, match=told):
+        law_for(text, records_from_table(table, source="runs"))
+
+
+def test_a_guess_of_many_constants_takes_no_more_memory_than_one_of_few():
+    terms = " + ".join(f"a{i}*N^-b{i}*D^-c{i}" for i in range(20))
+    law = law_for(f"E + {terms}", RECORDS)
+    inputs = tuple(RECORDS.column(name) for name in law.inputs)
+    guesses = law.guesses(inputs, RECORDS.column("loss"))  # of 60 axes; all of them: 5^40 or more
+    assert 100 < len(next(iter(guesses.values()))) < 1000
+    assert len(np.unique(guesses["b0"])) == 5
+
+
+def test_guesses_that_overflow_are_passed_over_without_a_word(recwarn):
+    law = law_for("E + A*exp(-alpha*N)^k + B*exp(N/s)", RECORDS)
+    inputs = tuple(RECORDS.column(name) for name in law.inputs)
+    starts = law.starts(inputs, RECORDS.column("loss"), np.ones(3), {})
+    assert np.isfinite(np.stack(list(starts.values()))).all(axis=0).any()
+    assert not recwarn
 
 
 def test_a_constant_may_be_negative_where_its_bounds_begin_below_zero():
@@ -118,8 +157,10 @@ def test_a_name_is_no_formula(name):
         ("E + A^alpha", "reads no column of runs"),
         ("E + A*N^^2", "from character 9 on"),
         ("E + A*(N", "from character"),
-        ("E + lambda*N", "from character 5 on"),
+        ("E + lambda*N", "at character 5 is reserved"),
         ("E + A*N.real", '"N.real" at character 7 is no arithmetic'),
+        ("E + A*N^-a/0", "divides by zero at character 5"),
+        ("E + A*N^-a + nan", "\"nan\" (character 14"),
         ("E + __import__('os').system('x')*N", "at character 5 is no arithmetic"),
         ("E + A*N^-a if N else 3", "is no arithmetic"),
         ("E + F + A*N^-alpha", "E and F are only ever added to each other"),
