@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HOUR = 3600.0  # seconds
+_SLOWEST = 1e9  # FLOP a second of any device at its peak
 MOST_STEPS = 30  # until a budget and the speed of its best size agree
 
 
@@ -67,6 +68,11 @@ class Hardware:
             raise ForecastError(f"{self.devices} devices; give a whole number from 1")
         if self.peak_flops is not None and self.mfu is None:
             raise ForecastError("a peak says little alone; give the share of it that is reached")
+        if self.peak_flops is not None and self.peak_flops < _SLOWEST:
+            raise ForecastError(
+                f"a peak of {self.peak_flops:g} FLOP a second is no device's; give the unit, such "
+                "as 989T"
+            )
         if self.price is not None and not (
             math.isfinite(self.price.per_device_hour) and self.price.per_device_hour > 0
         ):
@@ -75,7 +81,8 @@ class Hardware:
     @property
     def asks_for_speed(self) -> bool:
         """Whether anything asked for takes to know how fast a device is."""
-        return any(one is not None for one in (self.price, self.mfu, self.deadline, self.device))
+        asking = (self.price, self.mfu, self.deadline, self.device, self.power_watts)
+        return any(one is not None for one in asking)
 
     @property
     def max_params(self) -> float | None:
@@ -332,16 +339,21 @@ def _taken_for_granted(means: Hardware, inference_tokens: float) -> list[Assumpt
     return found
 
 
+def _time(hours: float) -> str:
+    return f"{hours / 24:.3g} days" if hours >= 48 else f"{hours:.3g} h"
+
+
 def _limits(budgets: Sequence[PlannedBudget], means: Hardware) -> tuple[Limit, ...]:
     """The budgets that do not end by the deadline."""
     if means.deadline is None or means.devices is None:
         return ()
+    there_are = _time(means.deadline / HOUR)
     return tuple(
         Limit(
             LimitCode.PAST_DEADLINE,
-            f"{planned.split.budget:.3g} FLOP take {planned.wall_hours / 24:.3g} days on "
-            f"{counted(means.devices, 'device')}, more than the {means.deadline / 86400:.3g} that "
-            f"there are; {counted(planned.devices_for_deadline or 0, 'device')} would do",
+            f"{planned.split.budget:.3g} FLOP take {_time(planned.wall_hours)} on "
+            f"{counted(means.devices, 'device')}, more than the {there_are} that there "
+            f"are; {counted(planned.devices_for_deadline or 0, 'device')} would do",
         )
         for planned in budgets
         if planned.is_late and planned.wall_hours is not None

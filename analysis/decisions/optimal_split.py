@@ -23,7 +23,9 @@ from analysis.forecasting.weighing.rolling_origin import weigh
 from analysis.intervals import Interval, holding, interval_columns, outwards
 from scaling.arrays import FloatArray
 from scaling.errors import ForecastError
+from scaling.laws.surfaces import DataConstrained
 from scaling.limits import Limit, LimitCode, codes, first_of
+from scaling.records import Records
 from scaling.sources import Source, records_from
 
 if TYPE_CHECKING:
@@ -172,6 +174,32 @@ def allocate(
     records = records_from(records)
     budgets = Targets.flops(*train_flops).columns["train_flops"]
     demand, repeating = demand_for(records, inference_tokens, unique_tokens, max_params)
+    splits = _splits(records, budgets, demand, repeating, options)
+    if (
+        unique_tokens is not None and repeating is None
+    ):  # nothing repeats: no law of repeats answers
+        fresh = replace(demand, unique_tokens=None, repetition=None)
+        once = _splits(records, budgets, fresh, None, options)
+        pairs = zip(once, splits, strict=True)
+        splits = tuple(a if _is_fed(a, unique_tokens) else b for a, b in pairs)
+    return Allocation(splits=splits, notes=records.told)
+
+
+def _is_fed(split: OptimalSplit, unique_tokens: float) -> bool:
+    """Whether the tokens of a split, and all of their ranges, are no more than there are; so are
+    those of a model of half its size beside it, which sees twice as many."""
+    most = [ends.high for ends in split.tokens_range.values()]
+    return split.tokens is not None and 2 * max(split.tokens, *most) <= unique_tokens
+
+
+def _splits(
+    records: Records,
+    budgets: FloatArray,
+    demand: Demand,
+    repeating: DataConstrained | None,
+    options: ForecastOptions,
+) -> tuple[OptimalSplit, ...]:
+    """The split of each budget under one demand."""
     question = pose(records, ("params", "tokens"), options)
     forecaster = prepare(with_effective_data(question, repeating, demand), options)
     flops, log_budgets = forecaster.ladder.flops, np.log(budgets)
@@ -187,7 +215,7 @@ def allocate(
     against = target_limits(forecaster, there)
     evidence = _evidence(forecaster, there)
     losses = _losses(forecaster, demand, log_budgets, log_best, options)
-    splits = tuple(
+    return tuple(
         _split(
             float(budget),
             demand,
@@ -210,7 +238,6 @@ def allocate(
         )
         for i, budget in enumerate(budgets)
     )
-    return Allocation(splits=splits, notes=records.told)
 
 
 def _names_of(laws: Sequence[str]) -> str:

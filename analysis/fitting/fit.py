@@ -11,7 +11,7 @@ from analysis.fitting.free import fit_free
 from analysis.fitting.lmfit_bridge import Bounds, tied_constants
 from analysis.fitting.minimising.penalties import Penalty, penalty_named
 from analysis.fitting.prediction import checked_level
-from analysis.fitting.problem import Problem, pose, weights_in_words
+from analysis.fitting.problem import Problem, check_given_once, pose, weights_in_words
 from analysis.fitting.refits.bootstrap import Resampling
 from analysis.fitting.refits.ceiling import highest_floor
 from analysis.fitting.refits.replicas import FEWEST_RESAMPLES
@@ -66,6 +66,7 @@ def fit_as_asked(
     in ``Fit.status`` and ``Fit.limits``.
     """
     records = records_from(records)
+    check_given_once(fix or {}, bounds or {}, expressions or {})
     kind = law_for(law, records, bounds)
     penalty = (
         objective
@@ -78,17 +79,15 @@ def fit_as_asked(
             f"--bootstrap {bootstrap}: give 0 for none, 1000 for usual intervals, "
             f"{FEWEST_RESAMPLES} to {MOST_RESAMPLES:,}"
         )
-    ties = tied_constants(kind, expressions or {})
-    problem = pose(
-        records, kind, x=x, fixed=dict(fix or {}), weights=weights, cluster=cluster, tied=ties
-    )
+    ties, held = tied_constants(kind, expressions or {}), dict(fix or {})
+    problem = pose(records, kind, x=x, fixed=held, weights=weights, cluster=cluster, tied=ties)
     if bounds:
         fit = fit_bounded(problem, penalty, bounds, bootstrap, resampling, seed, confidence_level)
     else:
         top, how = highest_floor(problem), (bootstrap, resampling, seed, confidence_level)
         fit = fit_free(problem, penalty, *how, ceiling=top)
-    fit = replace(fit, tied=dict(expressions or {}), weights=weights_in_words(weights, problem))
-    fit = as_told(fit, problem)
+    said = weights_in_words(weights, problem)
+    fit = as_told(replace(fit, tied=dict(expressions or {}), weights=said), problem)
     if card:
         fit = replace(fit, card=checklist_card(fit, problem.records).entries)
     return fit

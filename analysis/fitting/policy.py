@@ -23,7 +23,8 @@ from analysis.fitting.lmfit_bridge import Bounds, tied_constants
 from analysis.fitting.measurements.frontier import unbeaten_runs
 from analysis.fitting.measurements.signal import require_signal
 from analysis.fitting.measurements.validation_luck import shared_luck
-from analysis.fitting.problem import pose
+from analysis.fitting.minimising.penalties import penalty_named
+from analysis.fitting.problem import check_given_once, pose
 from analysis.fitting.refits.bootstrap import FEWEST_CLUSTERS_FOR_PAIRS
 from analysis.fitting.refits.ceiling import ABOVE_MEASURED
 from analysis.fitting.result import Choice, Fit
@@ -94,6 +95,7 @@ def fit_law(
     Raises FitError or RecordError where the runs cannot answer; `Fit.limits` limit a usable answer.
     """
     records = records_from(records)
+    check_given_once(fix or {}, bounds or {}, expressions or {})
     kind, told = _law_asked(law, records, bounds, x), records.told
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
         records = screen(records, *([x] if x else kind.inputs))
@@ -102,12 +104,11 @@ def fit_law(
     how: dict[str, Any] = {"x": x, "weights": weights, "cluster": cluster}
     asked = {"tied": tied_constants(kind, expressions or {}), "fixed": dict(fix or {}), **how}
     more = records if chosen_runs.chosen == UNBEATEN_RUNS and not frontier else None
-    chosen_objective = objective_of(
-        objective, huber_delta, _configurations(runs, kind, asked, more)
-    )
-    how |= {"objective": chosen_objective.chosen, "bounds": bounds, "expressions": expressions}
-    how |= {"bootstrap": bootstrap, "confidence_level": confidence_level, "seed": seed}
-    how |= {"fix": asked["fixed"], "huber_delta": 1e-3 if huber_delta is None else huber_delta}
+    count = _configurations(runs, kind, asked, more)
+    chosen_objective = objective_of(objective, huber_delta, count)
+    how |= {"objective": chosen_objective.chosen, "huber_delta": huber_delta or 1e-3, "seed": seed}
+    how |= {"fix": asked["fixed"], "bounds": bounds, "expressions": expressions}
+    how |= {"bootstrap": bootstrap, "confidence_level": confidence_level}
     fit = fit_as_asked(runs, kind, **how, card=False)
     chosen_floor = _floor(fit, (*how["fix"], *(bounds or {}), *(expressions or {})))
     if chosen_floor.chosen == HELD_AT_ZERO and (floor := kind.floor) is not None:
@@ -220,7 +221,11 @@ def runs_taken(
 
 
 def objective_of(asked: str | None, huber_delta: float | None, configurations: int) -> Choice:
-    """What is minimised, and why."""
+    """What is minimised, and why. Raises FitError for a threshold that the objective has not."""
+    if huber_delta is not None:
+        penalty = penalty_named(asked or "huber", huber_delta=huber_delta)
+        if not penalty.reads_delta:
+            raise FitError(f"--huber-delta is none of {asked}; leave one of them out")
     if asked is not None or huber_delta is not None:
         return Choice(about="objective", chosen=asked or "huber", because=BY_THE_CALLER)
     if configurations < FEWEST_CLUSTERS_FOR_PAIRS:

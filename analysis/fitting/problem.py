@@ -174,6 +174,17 @@ def check_fixed(law: type[Law], fixed: Mapping[str, float]) -> None:
         raise FitError(f"--fix names every constant of {law.name}; leave at least one to fit")
 
 
+def check_given_once(
+    fixed: Mapping[str, float], bounds: Mapping[str, object], tied: Mapping[str, str]
+) -> None:
+    """Raise FitError for a constant that is given in two ways, of which one would say nothing."""
+    given = (("--fix", fixed), ("--tie", tied), ("--bound", bounds))
+    for i, (flag, first) in enumerate(given):
+        for other, second in given[i + 1 :]:
+            if both := [name for name in first if name in second]:
+                raise FitError(f"{flag} and {other} both give {printable(both[0])}; leave one out")
+
+
 def _with_weights(
     records: Records, weights: str | Sequence[float] | FloatArray | None
 ) -> tuple[Records, str | None]:

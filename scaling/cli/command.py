@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -63,7 +64,12 @@ class _Parser(argparse.ArgumentParser):
     """A mistyped command is answered in one line too."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {plain(message)}; see {self.prog} --help\n")
+        hint = ""
+        if found := re.match(
+            r"argument (--[\w-]+).*: expected (one|at least one) argument", message
+        ):
+            hint = f" (one that begins with - is given as {found[1]}=-1)"
+        self.exit(2, f"{self.prog}: {plain(message)}{hint}; see {self.prog} --help\n")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -125,10 +125,12 @@ def law_asked(
     if arguments.law is not None and not named.strip():
         raise ConfigError("--law is empty; name a law, or write a formula such as E + A*N^-alpha")
     formulas = read_laws(arguments.laws) if arguments.laws else {}
+    have = ", ".join(formulas)
+    if formulas and (named in ("", "auto") or is_formula(named)):
+        raise ConfigError(f"--laws {arguments.laws}: choose a law of it with --law: {have}")
     if named in formulas or is_formula(named):
         return law_for(formulas.get(named, named), records, bounds)
     if formulas:
-        have = ", ".join(formulas)
         raise ConfigError(f'{arguments.laws} has no law "{printable(named)}"; it has: {have}')
     return named
 
@@ -221,18 +223,18 @@ def points(path: str) -> "DataFrame":
 
 
 def assignments(
-    given: Sequence[str], flag: str, convert: Callable[[str], Value]
+    given: Sequence[str], flag: str, convert: Callable[[str], Value], form: str = "name=value"
 ) -> dict[str, Value]:
-    """``name=value`` pairs, each value converted."""
+    """``name=value`` pairs, each value converted; ``form`` says how they are written."""
     pairs: dict[str, Value] = {}
     for text in given:
         name, _, value = (part.strip() for part in text.partition("="))
         if not name or not value:
-            raise ConfigError(f"{flag} {printable(text)}: not of the form name=value")
+            raise ConfigError(f"{flag} {printable(text)}: not of the form {form}")
         if name in pairs:
             raise ConfigError(f"{flag} {name}= is given twice; say it once")
         try:
             pairs[name] = convert(value)
         except ValueError as error:
-            raise ConfigError(f"{flag} {printable(text)}: not of the form name=value") from error
+            raise ConfigError(f"{flag} {printable(text)}: not of the form {form}") from error
     return pairs

@@ -27,7 +27,7 @@ from analysis.fitting.policy import (
     objective_of,
     runs_taken,
 )
-from analysis.fitting.problem import Problem, pose, weights_in_words
+from analysis.fitting.problem import Problem, check_given_once, pose, weights_in_words
 from analysis.fitting.refits.ceiling import ABOVE_MEASURED
 from analysis.fitting.result import Choice, Fit
 from analysis.fitting.search import find_optimum
@@ -62,6 +62,8 @@ def fit_groups(
     is tied; RecordError for a missing column.
     """
     records = records_from(records)
+    check_given_once(*(how.get(one) or {} for one in ("fix", "bounds", "expressions")))
+    objective_of(how.get("objective"), how.get("huber_delta"), 0)
     kind = law_for(law, records, how.get("bounds"))
     require_own_column(kind, how.get("x"))
     groups = split(records, by)

@@ -54,6 +54,11 @@ class Penalty:
         return Penalty(name="huber", delta=delta)
 
     @property
+    def reads_delta(self) -> bool:
+        """Whether the threshold changes anything."""
+        return "{delta" in _WORDS[self.name]
+
+    @property
     def in_words(self) -> str:
         """For people: what is summed over the runs."""
         return _WORDS[self.name].format(delta=self.delta, asymmetry=self.asymmetry)

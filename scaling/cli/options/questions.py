@@ -6,6 +6,8 @@ from scaling.cli.options.budgets import budget, hardware
 from scaling.cli.options.kinds import given_number, whole
 from scaling.cli.options.laws import groups, levels_of
 
+DRAWS = 2000  # of a forecast, where no number is given
+
 
 def _budgets(command: argparse.ArgumentParser) -> None:
     text = "training budgets, FLOP, or times the largest run's (10x)"
@@ -23,7 +25,7 @@ def questions(command: argparse.ArgumentParser) -> None:
     ):
         command.add_argument(flag, metavar=metavar, help=text, type=given_number, nargs="+")
     levels_of(command, "of a new run")
-    command.add_argument("--draws", type=whole, default=2000, help="draws (%(default)s)")
+    command.add_argument("--draws", type=whole, default=DRAWS, help="draws (%(default)s)")
     command.add_argument(
         "--certificate",
         action="store_true",

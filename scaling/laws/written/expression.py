@@ -108,8 +108,11 @@ class Arithmetic:
         for node in ast.walk(self.tree):
             if not isinstance(node, ast.BinOp | ast.Call):
                 continue
-            is_quotient = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
-            by_zero = is_quotient and self._number(node.right) == 0
+            match node:
+                case ast.BinOp(op=ast.Div(), right=right):
+                    by_zero = self._number(right) == 0
+                case _:
+                    by_zero = False
             if by_zero or not np.isfinite(self._number(node)):
                 place = f" at {self._at(node)}"
         return place

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from scaling.arrays import FloatArray
+from scaling.columns import canonical_name
 from scaling.errors import FitError
 from scaling.laws.base import LARGEST_EXPONENT, Bounds, Constant, Law, Prior, Symbol
 from scaling.laws.of_other_inputs.mixtures import MixtureLaw, mixture_law, mixture_of
@@ -78,12 +79,15 @@ class Formula:
             raise FitError(f'"{printable(self.expression)}": {error}') from error
 
     def on(self, records: "Records") -> type[Law]:
-        """The law on the columns of this table. Raises FitError where it is none there."""
+        """The law on the columns of this table. Raises FitError where it is none there, RecordError
+        where nobody can tell which column is meant."""
         columns: dict[str, str] = {}
         constants: list[str] = []
         where = f'"{printable(self.expression)}"'
         self._check_columns_read_as_sums(records)
         for name, place in self.arithmetic.names():
+            if name not in records and (known := LETTERS.get(name) or canonical_name(name)):
+                records.require_clear(known)
             column = _column(name, records)
             if column is not None:
                 columns[name] = column
@@ -130,10 +134,15 @@ class Formula:
                 )
 
     def _check_slip(self, name: str, place: str, records: "Records") -> None:
-        """Refuse a constant that is spelt like a column: one letter off, the fit would be of
-        something else."""
+        """Refuse a constant that is spelt like a column, one of the table's but for a letter or one
+        that the table lacks: the fit would be of something else."""
         if name in self.bounds or name in self.units or len(name) < _SHORTEST_SLIP:
             return
+        if (known := canonical_name(name)) is not None:
+            raise FitError(
+                f'{records.source}: there is no column "{printable(name)}" ({place} of the '
+                f"formula); map it with --columns {known}=THEIR_NAME. A constant needs another name"
+            )
         columns = [*map(str, records.table.columns), *records.names.values()]
         near = get_close_matches(name, columns, n=1, cutoff=_SHARE_OF_A_NAME)
         if near:

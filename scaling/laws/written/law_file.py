@@ -69,13 +69,13 @@ def _law(name: str, told: Any) -> Formula:
     )
 
 
-def _check_mapping(told: Any, place: str) -> None:
+def _check_mapping(told: Any, place: str, key: str = "CONSTANT") -> None:
     if not isinstance(told, Mapping):
-        raise ConfigError(f"{printable(place)} is no mapping; write it as {{CONSTANT: ...}}")
+        raise ConfigError(f"{printable(place)} is no mapping; write it as {{{key}: ...}}")
 
 
 def _check_keys(told: Any, known: tuple[str, ...], place: str) -> None:
-    _check_mapping(told, place)
+    _check_mapping(told, place, known[0])
     for key in told:
         if key not in known:
             keys = ", ".join(known)

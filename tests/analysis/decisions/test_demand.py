@@ -86,6 +86,14 @@ def test_limited_data_are_split_as_the_published_law_of_repetition_would(runs):
     assert "published" in limit.text and "ranges lack" in limit.text
 
 
+def test_more_distinct_tokens_than_a_split_takes_change_nothing(runs):
+    assert split(runs, unique_tokens=1e15) == split(runs)
+    found = split(runs, unique_tokens=1e15, inference_tokens=1e11)
+    assert found == split(runs, inference_tokens=1e11)
+    scarce = split(runs, unique_tokens=split(runs).tokens)  # half the size would repeat its data
+    assert LimitCode.ONE_LAW in [one.code for one in scarce.limits]
+
+
 def test_decay_is_fitted_where_the_runs_repeat_their_data():
     law = DataConstrained(**LAW.constants(), r_d=5.0, r_n=5.0)
     sizes, epochs = np.meshgrid(np.geomspace(1e7, 1e9, 5), [0.5, 1, 4, 16, 40])

@@ -123,6 +123,8 @@ def test_devices_and_a_deadline_are_a_budget_and_a_larger_one_is_late(ladder):
     assert planned.wall_hours == pytest.approx(24) and planned.devices_for_deadline == 4
     late = plan_budgets(ladder, 3e20, hardware=means, options=FEW)
     assert first_of(LimitCode.PAST_DEADLINE, late.limits) is not None
+    hurried = plan_budgets(ladder, 3e20, hardware=replace(means, deadline=3600.0), options=FEW)
+    assert "more than the 1 h that there are" in hurried.limits[0].text
     assert late[0].devices_for_deadline == math.ceil(late[0].device_hours / 24)
 
 
@@ -150,6 +152,8 @@ def test_speed_is_the_median_that_runs_of_a_size_measured_on_the_device(ladder):
         ({"mfu": 0.4, "device": "abacus"}, "the peak of a device"),
         ({"peak_flops": 1e12}, "a peak says little alone"),
         ({"devices": 0}, "whole number from 1"),
+        ({"power_watts": 700.0}, "no run was timed"),
+        ({"mfu": 0.4, "peak_flops": 989.0}, "give the unit, such as 989T"),
         ({"mfu": 0.4, "peak_flops": float("nan")}, "finite number above zero"),
     ],
 )

@@ -37,11 +37,19 @@ from tests.grids import grid_of_runs
         (["fit", "{runs}", "--fix", "E"], "not of the form name=value"),
         (["fit", "{runs}", "--fix", "E=low"], "is no number and no column"),
         (["fit", "{runs}", "--x", "D"], "differ in what the law does not see"),
-        (["fit", "{runs}", "--bound", "c=2"], "not of the form name=value"),
+        (["fit", "{runs}", "--bound", "c=2"], "not of the form CONSTANT=LOW:HIGH"),
         (["fit", "{runs}", "--bound", "c=3:2"], "not below"),
-        (["fit", "{runs}", "--bound", "c=nan:2"], "not of the form name=value"),
+        (["fit", "{runs}", "--bound", "c=nan:2"], "not of the form CONSTANT=LOW:HIGH"),
+        (["fit", "{runs}", "--bound", "c=:"], "not of the form CONSTANT=LOW:HIGH"),
+        (["fit", "{runs}", "--bound", "c=0:2", "--fix", "c=1"], "--fix and --bound both give c"),
+        (["fit", "{runs}", "--tie", "a=2*c", "--fix", "a=1"], "--fix and --tie both give a"),
+        (["fit", "{runs}", "--tie", "a=2*c", "--bound", "a=1:2"], "--tie and --bound both give a"),
+        (["fit", "{runs}", "--by", "D", "--bound", "c=0:2", "--fix", "c=1"], "both give c"),
+        (["fit", "{runs}", "--huber-delta", "0"], "above zero"),
+        (["fit", "{runs}", "--by", "D", "--share", "c", "--huber-delta", "0"], "above zero"),
+        (["fit", "{runs}", "--objective", "absolute", "--huber-delta", "1e-2"], "none of absolute"),
         (["fit", "{runs}", "--tie", "q=2"], "no constant q"),
-        (["fit", "{runs}", "--law", "chinchilla", "--tie", "beta=import"], "not an expression"),
+        (["fit", "{runs}", "--law", "chinchilla", "--tie", "beta=import"], "is reserved"),
         (["fit", "{runs}", "--bootstrap", "1"], "10 to 100,000"),
         (["fit", "{runs}", "--x", "nothing"], 'no column "nothing"'),
         (["fit", "{runs}", "--law", "chinchilla", "--where", "N < 5e6"], "chinchilla"),
@@ -133,3 +141,17 @@ def test_a_split_of_a_curve_is_refused_with_what_the_curve_can_answer(tmp_path, 
     assert main(["allocate", curve, "--flops", "1e21"]) == 2
     assert "scaling forecast --flops C" in capsys.readouterr().err
     assert main(["forecast", curve, "--flops", "1e21", "--draws", "100"]) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["allocate", "runs.csv", "--flops", "-3x"],
+        ["allocate", "runs.csv", "--flops", "1e20", "--price", "-2/h"],
+        ["fit", "runs.csv", "--law", "-a*N^-b"],
+    ],
+)
+def test_a_value_that_looks_like_an_option_is_told_how_it_is_given(arguments, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert f"is given as {arguments[-2]}=-1)" in capsys.readouterr().err

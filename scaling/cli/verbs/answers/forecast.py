@@ -23,6 +23,7 @@ from scaling.cli.inputs import (
 )
 from scaling.cli.open_cells import open_cells
 from scaling.cli.options.budgets import asked_hardware
+from scaling.cli.options.questions import DRAWS
 from scaling.cli.outlooks import log_forecast
 from scaling.cli.outputs import (
     answer,
@@ -66,7 +67,7 @@ def fit(arguments: Arguments) -> None:
     from scaling.laws.curves import PowerLaw
 
     (records, x), shares = load_along(arguments), levels(arguments)
-    bounds = assignments(arguments.bound, "--bound", _bounds)
+    bounds = assignments(arguments.bound, "--bound", _bounds, "CONSTANT=LOW:HIGH")
     law = law_asked(arguments, records, bounds) or PowerLaw
     how: dict[str, Any] = {
         "frontier": arguments.frontier,
@@ -347,13 +348,8 @@ def _predict_points(arguments: Arguments) -> None:
 
     records, options = load_to_forecast(arguments, of_any_columns=True)
     if options.reads_other_columns and options.one_law is not None:
-        for flag in ("x", "certificate"):
-            if getattr(arguments, flag):
-                read = ", ".join(map(printable, options.one_law.inputs))
-                raise ConfigError(
-                    f"--{flag} is of one column or of size and tokens, and --law "
-                    f"{printable(arguments.law)} reads {read}; leave --{flag} out"
-                )
+        read = ", ".join(map(printable, options.one_law.inputs))
+        _refuse_what_any_inputs_lack(arguments, f"--law {printable(arguments.law)} reads {read}")
         answer_in_any_inputs(arguments, records, options.one_law, options.fix)
         return
     if arguments.by:
@@ -392,7 +388,19 @@ def _predict_by_found_laws(arguments: Arguments) -> None:
         raise ConfigError("--inputs predict the points of --at; give --at POINTS.csv")
     if arguments.law != "auto" or arguments.fix:
         raise ConfigError("--inputs search for laws, and --law or --fix names one; leave one out")
+    _refuse_what_any_inputs_lack(arguments, "--inputs search for laws of any")
     answer_in_any_inputs(arguments, load(arguments))
+
+
+def _refuse_what_any_inputs_lack(arguments: Arguments, asked: str) -> None:
+    """Refuse flags that predictions in any inputs would pass over."""
+    for flag in ("x", "certificate"):
+        if getattr(arguments, flag):
+            raise ConfigError(
+                f"--{flag} is of one column or of size and tokens, and {asked}; leave --{flag} out"
+            )
+    if arguments.draws != DRAWS:
+        raise ConfigError(f"--draws is of forecasts that draw, and {asked}; leave --draws out")
 
 
 def _budgets_for_losses(arguments: Arguments) -> None:
@@ -409,8 +417,8 @@ def _budgets_for_losses(arguments: Arguments) -> None:
 
 
 def _bounds(text: str) -> tuple[float | None, float | None]:
-    """LOW:HIGH as two numbers, None where one is left out."""
-    low, high = (number(end) if end else None for end in text.split(":"))
-    if low != low or high != high:
+    """LOW:HIGH as two numbers, None where one is left out; both left out bound nothing."""
+    low, high = (number(end) if end.strip() else None for end in text.split(":"))
+    if low != low or high != high or low is high is None:
         raise ValueError("no number")
     return low, high

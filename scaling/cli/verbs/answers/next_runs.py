@@ -137,6 +137,9 @@ def _choose_of_offer(arguments: Arguments) -> None:
         if getattr(arguments, flag) is not None:
             name = flag.replace("_", "-")
             raise ConfigError(f"--offer is for the points of --at; leave --{name} out")
+    if arguments.fix or arguments.aim != "loss":
+        flag = "--fix" if arguments.fix else f"--for {arguments.aim}"
+        raise ConfigError(f"--offer is for predictions by all constants of a law; leave {flag} out")
     if not arguments.at or arguments.budget is None:
         raise ConfigError("--offer needs the points that matter and a budget: --at and --budget")
     if isinstance(arguments.budget, Multiple):
@@ -191,6 +194,11 @@ def _check(arguments: Arguments) -> None:
         if getattr(arguments, flag) is not None:
             name = flag.replace("_", "-")
             raise ConfigError(f"--proposal asks of an earlier proposal, which has its own --{name}")
+    for flag in ("offer", "at", "inputs", "by"):
+        if getattr(arguments, flag):
+            raise ConfigError(f"--proposal and --{flag} are different questions; ask one at a time")
+    if (arguments.output or "").endswith((".yaml", ".yml")):
+        raise ConfigError(f"-o {arguments.output}: what came of a proposal is written as .json")
     proposal = read_proposal(arguments.proposal)
     records, options = load_to_forecast(arguments)
     checked = check_proposal(proposal, records, options=options)

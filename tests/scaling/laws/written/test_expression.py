@@ -71,7 +71,14 @@ def test_whatever_is_no_arithmetic_is_refused_and_not_executed(text):
 
 
 @pytest.mark.parametrize(
-    "text, place", [("A + alpha^2 +", 13), ("A + (alpha", 5), ("A + 2 alpha", 7), (" A^", 3), ("A\u00d7A\u00b2 $", 6)]
+    "text, place",
+    [
+        ("A + alpha^2 +", 13),
+        ("A + (alpha", 5),
+        ("A + 2 alpha", 7),
+        (" A^", 3),
+        ("A\u00d7A\u00b2 $", 6),
+    ],
 )
 def test_a_refusal_names_the_character_at_which_the_arithmetic_ends(text, place):
     with pytest.raises(ExpressionError, match=f"from character {place} on"):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scaling.errors import FitError
+from scaling.errors import FitError, RecordError
 from scaling.laws.base import Power
 from scaling.laws.registry import LAWS
 from scaling.laws.written.formula import Formula, is_formula, law_for, law_from, law_to_dict
@@ -103,6 +103,18 @@ def test_a_column_whose_name_is_arithmetic_is_no_difference_of_two_constants(tex
         law_for(text, records_from_table(table, source="runs"))
 
 
+def test_a_column_that_the_table_lacks_or_leaves_unclear_is_no_constant():
+    with pytest.raises(FitError, match=r'no column "num_experts".*--columns experts='):
+        law_for("E + A*N^-a + G*num_experts^-g", RECORDS)
+    table = pd.DataFrame({"params": [1e6, 2e6], "tokens": [1.0, 2.0], "loss": [4.0, 3.0]})
+    unclear = records_from_table(table, source="runs")  # of tokens a unit seems to be left out
+    for text in ("E + A*N^-a + B*D^-b", "E + A*params^-a + B*tokens^-b"):
+        with pytest.raises(RecordError, match="say --unit"):
+            law_for(text, unclear)
+    bounded = Formula("E + A*N^-a + G*width^-g", bounds={"width": (1.0, 2.0)})
+    assert "width" in bounded.on(RECORDS).constant_names()
+
+
 def test_a_guess_of_many_constants_takes_no_more_memory_than_one_of_few():
     terms = " + ".join(f"a{i}*N^-b{i}*D^-c{i}" for i in range(20))
     law = law_for(f"E + {terms}", RECORDS)
@@ -160,7 +172,7 @@ def test_a_name_is_no_formula(name):
         ("E + lambda*N", "at character 5 is reserved"),
         ("E + A*N.real", '"N.real" at character 7 is no arithmetic'),
         ("E + A*N^-a/0", "divides by zero at character 5"),
-        ("E + A*N^-a + nan", "\"nan\" (character 14"),
+        ("E + A*N^-a + nan", '"nan" (character 14'),
         ("E + __import__('os').system('x')*N", "at character 5 is no arithmetic"),
         ("E + A*N^-a if N else 3", "is no arithmetic"),
         ("E + F + A*N^-alpha", "E and F are only ever added to each other"),

@@ -162,3 +162,15 @@ def test_shares_of_a_mixture_in_percent_are_refused(told):
 def test_a_formula_of_other_columns_is_sent_to_the_verbs_that_answer_it(verb, has_compute, told):
     runs = vocabulary() if has_compute else vocabulary().drop(columns="tokens")
     refused(told(verb, GOOD, runs), "reads vocab", "scaling fit", "scaling forecast --at")
+
+
+@pytest.mark.parametrize("flags", [["--certificate"], ["--draws", "500"]])
+@pytest.mark.parametrize("laws", [["--law", GOOD], ["--inputs", "params", "vocab"]])
+def test_a_flag_that_predictions_in_any_inputs_pass_over_is_refused(flags, laws, tmp_path, capsys):
+    source, at = tmp_path / "runs.csv", tmp_path / "points.csv"
+    vocabulary().to_csv(source, index=False)
+    POINTS.to_csv(at, index=False)
+    assert main(["forecast", str(source), "--at", str(at), *laws, *flags]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    assert flags[0] in said.err

@@ -92,6 +92,22 @@ def test_mistakes_are_one_line(refusal, tmp_path):
     assert "has its own" in refusal("next", TABLE, "--proposal", "x.json", "--budget", "1e12")
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--offer", "x.csv", "--at", "x.csv", "--budget", "2", "--fix", "E=1"], "leave --fix out"),
+        (
+            ["--offer", "x.csv", "--at", "x.csv", "--budget", "2", "--for", "allocation"],
+            "leave --for allocation out",
+        ),
+        (["--proposal", "x.json", "--offer", "x.csv"], "--proposal and --offer"),
+        (["--proposal", "x.json", "-o", "x.yaml"], "is written as .json"),
+    ],
+)
+def test_a_flag_that_would_be_passed_over_is_refused(flags, said, refusal):
+    assert said in refusal("next", TABLE, *flags)
+
+
 def test_a_law_of_another_column_is_refused_for_what_it_is(refusal):
     said = refusal(*ASKED, "--law", "L = c + a*params^-b")
     assert "asked along compute" in said and "reads params alone" in said
