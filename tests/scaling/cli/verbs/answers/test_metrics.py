@@ -119,3 +119,14 @@ def test_allocate_points_to_the_verb_that_knows_the_budget_for_a_loss(table, cap
     assert "`scaling forecast SOURCE --target-loss 2.5`" in capsys.readouterr().err
     assert main(["allocate", table]) == 2
     assert "no budget to split; give one or more with --flops C" in capsys.readouterr().err
+
+
+def test_one_metric_is_drawn_where_asked_and_several_are_not(table, tmp_path, capsys):
+    figure = tmp_path / "accuracy.svg"
+    asked = ["forecast", table, "--metric", "accuracy", "--flops", "3e19", "--figure", str(figure)]
+    assert main(asked) == 0
+    assert "accuracy" in figure.read_text() and f"figure: {figure}" in capsys.readouterr().err
+    figure.unlink()
+    assert main([*asked, "--metric", "answer_bpb"]) == 2
+    assert "more than one --metric has none" in capsys.readouterr().err
+    assert not figure.exists()
