@@ -15,6 +15,7 @@ from sweeps.models.family import Family, View
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sweeps.data.sources.base import CorpusFacts
     from sweeps.models.stacked import StackModel
 
 _VIEWS = {
@@ -47,16 +48,11 @@ class Objective(Protocol):
         """The objective as it is asked of this family, by a view that it has; else ConfigError."""
 
     def resolved(
-        self,
-        targets: TargetsConfig,
-        context: int,
-        counted: float | None = None,
-        pair_room: int | None = None,
+        self, targets: TargetsConfig, context: int, facts: CorpusFacts
     ) -> TargetsConfig | None:
         """The settings with its own in place of none, part of a run's identity; None: it has none.
-        `counted`: next tokens of a block that count, on the average; None: all. `pair_room`: of
-        pairs, the room for a source. Raises ConfigError for settings that it does not use and
-        blocks that cannot be asked by them."""
+        Raises ConfigError for settings that it does not use, and where blocks of ``context`` + 1
+        tokens of this corpus cannot be asked by them."""
 
     def configured(self, targets: TargetsConfig | None, symbols: int) -> Objective:
         """The objective by such settings, on a corpus of so many tokens: its own follow them."""
@@ -97,21 +93,17 @@ class CrossEntropyObjective:
         )
 
     def resolved(
-        self,
-        targets: TargetsConfig,
-        context: int,
-        counted: float | None = None,
-        pair_room: int | None = None,
+        self, targets: TargetsConfig, context: int, facts: CorpusFacts
     ) -> TargetsConfig | None:
         """See Objective."""
-        self.check_no_pairs(pair_room)
+        self.check_no_pairs(facts)
         unused = f'is not used by objective "{self.name}"; drop it'
         targets.check_unused(unused, *targets.field_types())
         return None
 
-    def check_no_pairs(self, pair_room: int | None) -> None:
+    def check_no_pairs(self, facts: CorpusFacts) -> None:
         """Refuse pairs, of which it would ask for sources, too."""
-        if pair_room is not None:
+        if facts.pair_room is not None:
             raise ConfigError(
                 f'objective "{self.name}" asks for every token, and of pairs (data.source) the '
                 'sources are given; set "objective: conditional"'

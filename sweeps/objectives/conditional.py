@@ -21,6 +21,8 @@ from sweeps.objectives.base import CrossEntropyObjective
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sweeps.data.sources.base import CorpusFacts
+
 
 @dataclass(frozen=True)
 class Conditional(CrossEntropyObjective):
@@ -40,28 +42,22 @@ class Conditional(CrossEntropyObjective):
             return dataclasses.replace(self, view="source", own_tokens=1)
         return super().suited_to(family)
 
-    def resolved(
-        self,
-        targets: TargetsConfig,
-        context: int,
-        counted: float | None = None,
-        pair_room: int | None = None,
-    ) -> TargetsConfig:
+    def resolved(self, targets: TargetsConfig, context: int, facts: CorpusFacts) -> TargetsConfig:
         """See Objective."""
         targets.check_unused(f'is not used by objective "{self.name}"; drop it', "mask_share")
-        if pair_room is not None:
+        if facts.pair_room is not None:
             targets.check_unused(
                 "splits blocks of text, and each pair says where its own source ends; drop it",
                 "source_tokens",
             )
-            return TargetsConfig(source_tokens=pair_room)
+            return TargetsConfig(source_tokens=facts.pair_room)
         source = targets.source_tokens or max(1, context // 2)
         if source > context:
             raise ConfigError(
                 f"targets.source_tokens is {source}, and a block has model.context {context} and "
                 "one token more; give fewer, so that a target is left"
             )
-        if counted is not None:
+        if facts.sequence_targets is not None:
             raise ConfigError(
                 f'objective "{self.name}" asks for all tokens behind the split, and of this '
                 "data.source some (padding, say) never count; choose another of the two"

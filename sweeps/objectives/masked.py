@@ -20,6 +20,8 @@ from sweeps.objectives.base import CrossEntropyObjective
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sweeps.data.sources.base import CorpusFacts
+
 _SHARE = 0.15
 _DRAW = 2  # domain of the random words: sources draw sequences in 0 and 1
 _LAST = 1 << 32  # above every word
@@ -36,17 +38,11 @@ class Masked(CrossEntropyObjective):
     share: float = _SHARE
     mask_token: int = 0
 
-    def resolved(
-        self,
-        targets: TargetsConfig,
-        context: int,
-        counted: float | None = None,
-        pair_room: int | None = None,
-    ) -> TargetsConfig:
+    def resolved(self, targets: TargetsConfig, context: int, facts: CorpusFacts) -> TargetsConfig:
         """See Objective."""
-        self.check_no_pairs(pair_room)
+        self.check_no_pairs(facts)
         targets.check_unused(f'is not used by objective "{self.name}"; drop it', "source_tokens")
-        if counted is not None and counted <= 1:
+        if facts.sequence_targets is not None and facts.sequence_targets <= 1:
             raise ConfigError(
                 f'objective "{self.name}" hides what counts of the tokens read, and of this '
                 "data.source that is none; choose another of the two"

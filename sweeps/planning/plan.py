@@ -217,9 +217,7 @@ def _runs(
     family = find_family(config.model.family)
     objective = find_objective(config.objective).suited_to(family)
     asked = _targets(config, facts)
-    targets = objective.resolved(
-        asked, config.model.context, facts.sequence_targets, facts.pair_room
-    )
+    targets = objective.resolved(asked, config.model.context, facts)
     symbols = (facts.used_vocab_size or facts.vocab_size) + objective.own_tokens
     vocab_size = max(facts.vocab_size, symbols)
     for width, depth, encoder in itertools.product(block.width, depths, encoder_depths):

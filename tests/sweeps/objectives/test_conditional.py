@@ -8,12 +8,21 @@ import torch
 from scaling.errors import ConfigError
 from sweeps.config.rules.targets import TargetsConfig
 from sweeps.data.batch import Batch
+from sweeps.data.sources.base import CorpusFacts
 from sweeps.models.encoder_decoder.family import EncoderDecoderFamily
 from sweeps.objectives.causal import Causal
 from sweeps.objectives.conditional import Conditional
 from sweeps.objectives.masked import Masked
 from tests.conformance.objective import LENGTH, SEQUENCES, VOCABULARY, ObjectiveContract
 
+#: Of pairs whose targets have three tokens, with room for sources of four.
+PAIR_FACTS = CorpusFacts(
+    **dict.fromkeys(("data_hash", "eval_hash", "tokenizer", "tokenizer_hash"), "made up"),
+    **dict.fromkeys(("vocab_size", "train_tokens", "validation_sequences"), 10),
+    bytes_per_token=None,
+    sequence_targets=3.0,
+    pair_room=4,
+)
 ENCODED = Conditional().suited_to(EncoderDecoderFamily())
 
 
@@ -62,7 +71,7 @@ def pairs():
 
 
 def of_pairs(objective):
-    settings = objective.resolved(TargetsConfig(), 7, 3.0, 4)
+    settings = objective.resolved(TargetsConfig(), 7, PAIR_FACTS)
     assert settings == TargetsConfig(source_tokens=4)
     return objective.configured(settings, 10)
 
@@ -96,12 +105,12 @@ def test_an_encoder_reads_the_source_with_its_separator_and_a_decoder_the_target
 @pytest.mark.parametrize("objective", [Causal(), Masked()])
 def test_only_the_conditional_objective_takes_pairs(objective):
     with pytest.raises(ConfigError, match='the sources are given; set "objective: conditional"'):
-        objective.resolved(TargetsConfig(), 7, 3.0, 4)
+        objective.resolved(TargetsConfig(), 7, PAIR_FACTS)
 
 
 def test_a_split_of_blocks_is_refused_where_pairs_have_their_own():
     with pytest.raises(ConfigError, match="targets.source_tokens splits blocks of text, and each"):
-        Conditional().resolved(TargetsConfig(source_tokens=3), 7, 3.0, 4)
+        Conditional().resolved(TargetsConfig(source_tokens=3), 7, PAIR_FACTS)
 
 
 class TestOfPairs(ObjectiveContract):
