@@ -10,7 +10,6 @@ from sweeps.config.launch import LaunchConfig
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.batch import Batch
 from sweeps.data.registry import load_corpus
-from sweeps.objectives.causal import Causal
 from sweeps.objectives.registry import CAUSAL
 from sweeps.planning.packing import Pack, pack_runs, replicas_for
 from sweeps.planning.plan import plan_sweep
@@ -25,6 +24,7 @@ from sweeps.training.pack import (
 )
 from sweeps.training.step import Step
 from tests.conformance.memory_store import MemoryStore
+from tests.sweeps.little_memory import limit_sequences
 
 
 def with_learning_rate(run, factor):
@@ -195,18 +195,6 @@ def test_memory_too_small_for_a_batch_takes_micro_batches_and_says_so(setting, m
     )  # float32 sums in another order, magnified
     assert trained.notes == ("out of memory: micro-batches of 2 sequences after 4",)
     assert "out of memory" in trained.record(run)["notes"]
-
-
-def limit_sequences(monkeypatch, limit):
-    """A device that holds so many training sequences at once, over all replicas."""
-    original = Causal.training_loss
-
-    def hungry(self, model, batch, z_loss):
-        if len(batch.inputs) * batch.sequences > limit:
-            raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
-        return original(self, model, batch, z_loss)
-
-    monkeypatch.setattr(Causal, "training_loss", hungry)
 
 
 @pytest.mark.parametrize("micro_sequences", [1, 2, 3])

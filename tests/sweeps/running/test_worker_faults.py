@@ -21,6 +21,7 @@ from sweeps.training.pack import Listener, train_pack, train_runs
 from sweeps.training.step import Step
 from sweeps.training.stop import Stopped
 from tests.conformance.memory_store import MemoryStore
+from tests.sweeps.little_memory import limit_sequences
 
 
 @pytest.fixture
@@ -203,7 +204,7 @@ def test_a_pack_does_not_train_its_finished_members_again(planned, tmp_path):
 
 def test_halving_a_pack_for_memory_is_recorded(planned, monkeypatch):
     runs, corpus, config = planned()
-    limit_memory(monkeypatch, 1)
+    limit_sequences(monkeypatch, 1)
     for run, trained in zip(runs, train_runs(runs, corpus, config.launch), strict=True):
         assert "out of memory: " in trained.record(run)["notes"]
         assert "replicas at once after" in trained.record(run)["notes"]
@@ -216,7 +217,7 @@ def test_memory_too_small_on_one_of_several_devices_begins_again_in_micro_batche
 ):
     launch = {"resources": {"devices": 2, "strategy": strategy}, "speed": {"pack": 1}}
     (run, *_), corpus, config = planned(launch=launch)
-    limit_memory(monkeypatch, 1)
+    limit_sequences(monkeypatch, 1)
     begun = []
     monkeypatch.setattr(
         "sweeps.running.worker.other_ranks",
@@ -232,18 +233,6 @@ def test_memory_too_small_on_one_of_several_devices_begins_again_in_micro_batche
     )
     (expected,) = train_runs([run], corpus, alone)
     assert record["loss"] == pytest.approx(expected.loss, rel=1e-3)  # sums in another order
-
-
-def limit_memory(monkeypatch, limit):
-    """A device that holds so many sequences at once, over all replicas."""
-    original = Causal.training_loss
-
-    def hungry(self, model, batch, z_loss):
-        if len(batch.inputs) * batch.sequences > limit:
-            raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
-        return original(self, model, batch, z_loss)
-
-    monkeypatch.setattr(Causal, "training_loss", hungry)
 
 
 def test_points_that_are_told_again_are_stored_once(planned):
