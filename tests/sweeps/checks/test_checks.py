@@ -10,6 +10,7 @@ import torch
 
 from scaling.cli import main
 from scaling.errors import CheckError, ConfigError
+from sweeps.checks import entropy
 from sweeps.checks.coordinates import QUANTITIES, check_coordinates, sizes_of, watch_forward
 from sweeps.checks.entropy import EASY, check_known_entropy
 from sweeps.checks.equality import (
@@ -34,14 +35,14 @@ from sweeps.checks.start import check_initial_loss
 from sweeps.checks.tables import findings_text
 from sweeps.checks.transfer import FACTORS, best_rate, check_transfer
 from sweeps.checks.wider import check_wider
-from sweeps.config.shipped import shipped_configs
-from sweeps.config.yaml_file import config_from_mapping, load_config
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
 from sweeps.models.kernels.operations import rms_norm
 from sweeps.training.learning_rate_check import count_spikes
 from sweeps.training.pack import train_run
 from sweeps.training.plain_loop import batch_of, planned_for, train_plainly
 from sweeps.training.stack import build_model
+from tests.sweeps.shipped import NAMES, quick_to_plan
 
 
 @pytest.fixture
@@ -174,10 +175,10 @@ def test_a_report_says_what_is_undecided_and_how_often_it_alarms_falsely():
     assert "0.4% of such reports" in text
 
 
-@pytest.mark.parametrize("name", shipped_configs())
+@pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_config_can_be_checked(name):
     """Its held-out runs, exclusions, probes, launch and precision are no hindrance."""
-    bench = bench_for(load_config(name))
+    bench = bench_for(quick_to_plan(name))
     for data in (None, *EASY):
         plan = planned_for(
             bench.config, width=bench.widths[0], depth=bench.depths[0], tokens=2e5, data=data
@@ -369,12 +370,45 @@ def test_the_check_command_prints_one_document_and_exits_with_zero(capsys):
     assert "BROKEN" not in verdicts.values()
 
 
-def test_no_model_beats_the_entropy_of_its_source(bench):
+@pytest.fixture
+def short(monkeypatch):
+    """Runs on sources of known entropy are long enough for a target that is seen to be copied (a
+    loss of .55 nats where the entropy is 1.99); to learn the source itself takes 25 times as much.
+    """
+    monkeypatch.setattr(entropy, "_TOKENS", 2e4)
+    monkeypatch.setattr(entropy, "_VALIDATION_TOKENS", 2**16)
+
+
+def below_the_entropy(bench):
     below = [found for found in check_known_entropy(bench) if "below" in found.check]
     assert len(below) == 2
-    for found in below:
-        assert found.is_invariant
-        assert found.verdict == "pass", found
+    assert all(found.is_invariant for found in below)
+    return [found.verdict for found in below]
+
+
+def test_no_model_beats_the_entropy_of_its_source(bench, short):
+    assert below_the_entropy(bench) == ["pass", "pass"]
+
+
+def test_a_model_that_sees_its_targets_beats_the_entropy_and_breaks_the_check(
+    bench, short, monkeypatch
+):
+    def leaking(plans, corpus):
+        shapes = [dataclasses.replace(plan.shape, bidirectional=True) for plan in plans]
+        seeing = [
+            dataclasses.replace(plan, shape=shape)
+            for plan, shape in zip(plans, shapes, strict=True)
+        ]
+        return train_plainly(seeing, corpus)
+
+    monkeypatch.setattr(entropy, "train_plainly", leaking)
+    assert below_the_entropy(bench) == ["BROKEN", "BROKEN"]
+
+
+@pytest.mark.slow  # the whole runs
+def test_an_easy_source_is_learned_to_its_entropy_and_no_further(bench):
+    found = list(check_known_entropy(bench))
+    assert [one.verdict for one in found] == ["pass"] * 4, found
 
 
 def test_what_does_not_apply_is_not_counted_among_the_checks():
@@ -408,7 +442,9 @@ def test_a_family_of_one_depth_is_not_said_to_keep_its_rate_over_depth(linear, m
 
 
 @pytest.mark.parametrize(("context", "judged"), [(32, []), (1, ["markov"])])
-def test_an_entropy_that_a_family_cannot_reach_is_no_fault_of_the_recipe(linear, context, judged):
+def test_an_entropy_that_a_family_cannot_reach_is_no_fault_of_the_recipe(
+    linear, short, context, judged
+):
     model = linear.config.model.changed(context=context)
     config = dataclasses.replace(linear.config, model=model)
     found = [*check_known_entropy(dataclasses.replace(linear, config=config))]

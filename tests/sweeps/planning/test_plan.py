@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from scaling.errors import ConfigError, CorpusError
-from sweeps.config.shipped import shipped_configs
-from sweeps.config.yaml_file import config_from_mapping, load_config
+from sweeps.config.yaml_file import config_from_mapping
 from sweeps.planning.plan import plan_sweep
 from sweeps.planning.review.text import plan_text
 from sweeps.planning.review.training_text import TrainingText
+from tests.sweeps.shipped import NAMES, quick_to_plan
 
 ROOT = Path(__file__).parents[3]
 
@@ -22,9 +22,9 @@ def planned(mapping, **changes):
     return plan_sweep(config_from_mapping(mapping | changes))
 
 
-@pytest.mark.parametrize("name", shipped_configs())
+@pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_config_loads_and_plans(name):
-    plan = plan_sweep(load_config(name))
+    plan = plan_sweep(quick_to_plan(name))
     assert len({run.run_id for run in plan.runs}) == len(plan.runs) >= 3
     is_ladder = (
         len({run.shape.params for run in plan.runs}) > 1
