@@ -38,6 +38,17 @@ def runs(tmp_path_factory):
     return str(path)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_components_of_others():
+    """Each page that is drawn would look for Streamlit components in the metadata of every
+    installed package, which takes longer than to draw it; the pages use none."""
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", list)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def main_module_given_back():
     """Streamlit puts the page it draws in its place, and processes started later would run that."""
