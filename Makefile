@@ -8,6 +8,9 @@ BIN := .venv/bin
 quickstart: .venv/ready  ## train a small ladder, hide its largest run, forecast it, write a report
 	$(BIN)/scaling study quickstart
 
+# Where bytecode is not kept, every process of the tests would compile the sources anew.
+test test-all: export PYTHONDONTWRITEBYTECODE =
+
 test: check  ## lint, types and the fast tests: what CI runs
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
@@ -17,7 +20,7 @@ test-all: check  ## the slow tests too
 check: .venv/ready  ## lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 audit:  ## compare the pinned versions with published advisories; needs the internet
 	$(PYTHON) -m venv build/audit
