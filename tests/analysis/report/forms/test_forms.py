@@ -88,6 +88,7 @@ def test_without_a_speed_no_hours_are_shown(ladder, findings):
     assert findings.plan.splits == findings.splits
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_file_has_the_form_of_its_ending(planned, tmp_path):
     for ending, begins in ((".md", "# Q3"), (".json", "{"), (".html", "<!DOCTYPE")):
         path = write_report(planned, tmp_path / f"report{ending}", title="Q3")

@@ -47,6 +47,7 @@ def words(text):
     return " ".join(re.sub(r"\\(.)", r"\1", unescape(text)).replace("\u00a0", " ").split())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_sections_are_there_in_order_with_headings_of_their_own(found):
     assert [part.id for part in parts_of(found)] == [
         "open",
@@ -60,6 +61,7 @@ def test_the_sections_are_there_in_order_with_headings_of_their_own(found):
         assert f'<h2 id="{part.id}">' in page and f'<a href="#{part.id}">' in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_cell_and_sentence_of_them_stands_in_html_and_in_markdown(found):
     page = words(Page(render_report(found)).text)
     markdown = words(report_markdown(found, "A title"))

@@ -22,8 +22,8 @@ def one(*found, **others):
     return RunSamples(**{**about, "samples": found, **others})
 
 
-@pytest.fixture(scope="module")
-def page_of(findings):
+@pytest.fixture
+def page_of(findings, undrawn):
     return lambda *runs: render_report(findings, samples=[samples(*runs)])
 
 

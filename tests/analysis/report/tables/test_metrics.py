@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from analysis.report import render_report
 from analysis.report.tables.metrics import metrics_table
@@ -22,6 +23,7 @@ def with_metrics(findings):
     return replace(findings, records=replace(records, table=table))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_metrics_are_listed_from_the_smallest_run_to_the_largest(findings):
     found = with_metrics(findings)
     (row,) = metrics_table(found).rows
