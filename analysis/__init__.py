@@ -62,8 +62,8 @@ if TYPE_CHECKING:
     from analysis.evaluation.verdicts import standing_of as standing_of
     from analysis.fitting.checklist import checklist_card as checklist_card
     from analysis.fitting.groups.fit import fit_groups as fit_groups
-    from analysis.fitting.groups.predicted import GroupedPrediction as GroupedPrediction
-    from analysis.fitting.groups.predicted import predict_groups as predict_groups
+    from analysis.fitting.groups.prediction import GroupedPrediction as GroupedPrediction
+    from analysis.fitting.groups.prediction import predict_groups as predict_groups
     from analysis.fitting.groups.result import GroupedFit as GroupedFit
     from analysis.fitting.lmfit_bridge import profile_intervals as profile_intervals
     from analysis.fitting.policy import fit_law as fit_law
@@ -98,7 +98,7 @@ _HOMES = {
     "analysis.fitting.policy": ("fit_law",),
     "analysis.fitting.checklist": ("checklist_card",),
     "analysis.fitting.groups.fit": ("fit_groups",),
-    "analysis.fitting.groups.predicted": ("GroupedPrediction", "predict_groups"),
+    "analysis.fitting.groups.prediction": ("GroupedPrediction", "predict_groups"),
     "analysis.fitting.groups.result": ("GroupedFit",),
     "analysis.fitting.lmfit_bridge": ("profile_intervals",),
     "analysis.forecasting.question.targets": ("Targets",),

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.discovery.backtest import Backtested, backtest_form
 from analysis.discovery.blocks import Block, Direction, blocks, towards, upwards
 from analysis.discovery.dependence import LEVEL as CHANCE_LEVEL
 from analysis.discovery.dependence import chance_of_no_law
 from analysis.discovery.ensemble import Ensemble, weigh
-from analysis.discovery.forms.forms import Form
+from analysis.discovery.forms.form import Form
+from analysis.discovery.forms.given import GivenForm, given_form
 from analysis.discovery.forms.table import Arranged, arrange
-from analysis.discovery.given import GivenForm, given_form
-from analysis.discovery.hidden import hidden_runs
-from analysis.discovery.judged import Judged, judge
-from analysis.discovery.predicted import point_predictions
-from analysis.discovery.ranked import found_forms, separating_runs, undecided
+from analysis.discovery.hidden_runs import hidden_runs
+from analysis.discovery.predictions import point_predictions
+from analysis.discovery.ranking import found_forms, separating_runs, undecided
 from analysis.discovery.reading import Read, read_points, read_table, require_defined
 from analysis.discovery.result import Discovery
 from analysis.discovery.search import Candidate, Search, best_fit, thinned
@@ -169,20 +169,20 @@ def _searched(
         candidates, interrupted = _fits_of(given, start, centres), False
         fitted = len(candidates)
     hidden = blocks(table, directions, np.random.default_rng(start.seed))
-    judged: list[Judged] = []
+    backtested: list[Backtested] = []
     try:
         for number, candidate in enumerate(candidates):
             with suppress(np.linalg.LinAlgError):  # a form that hidden runs leave undetermined
-                judged.append(judge(candidate, table, arranged, hidden, PRICE))
+                backtested.append(backtest_form(candidate, table, arranged, hidden, PRICE))
             _tell(on_progress, "backtesting", number + 1, len(candidates))
     except KeyboardInterrupt:
         interrupted = True
-    if not judged:
+    if not backtested:
         why = "interrupted before any form was judged" if interrupted else "no form could be judged"
         return start.without_law(why, fitted)
-    ensemble = weigh(judged, hidden, table, arranged, centres)
+    ensemble = weigh(backtested, hidden, table, arranged, centres)
     mean = Candidate(Form(), False, np.zeros((table.groups, 0)), 0.0)
-    skill = _skill(ensemble.members[0], judge(mean, table, arranged, hidden, PRICE), hidden)
+    skill = _skill(ensemble.members[0], backtest_form(mean, table, arranged, hidden, PRICE), hidden)
     if skill < LEAST_SKILL:
         return start.without_law(
             f"hidden runs were predicted no better than by their mean (skill {skill:.2f})",
@@ -238,7 +238,7 @@ def _claimed(
 def _candidates(
     start: _Outcome, centres: tuple[float, ...], on_progress: Progress | None
 ) -> tuple[list[Candidate], int, bool]:
-    """The forms to judge, how many were fitted, and whether an interrupt ended the search."""
+    """The forms to backtest, how many were fitted, and whether an interrupt ended the search."""
     table = start.read.table
     small = thinned(table, np.random.default_rng(start.seed))
     arranged: Arranged = arrange(small, centres)
@@ -269,7 +269,7 @@ def _fits_of(form: GivenForm, start: _Outcome, centres: tuple[float, ...]) -> li
     return found
 
 
-def _skill(best: Judged, mean: Judged, hidden: Sequence[Block]) -> float:
+def _skill(best: Backtested, mean: Backtested, hidden: Sequence[Block]) -> float:
     """The share of the mean's squared error, on points hidden inside the data, that is spared."""
     inside = [k for k, block in enumerate(hidden) if not block.along]
     ours, theirs = best.block_errors[inside] ** 2, mean.block_errors[inside] ** 2

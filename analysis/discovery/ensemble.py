@@ -7,10 +7,10 @@ import numpy as np
 from scipy import stats
 from scipy.special import ndtr
 
+from analysis.discovery.backtest import Backtested, prediction_spread, scaled_errors
 from analysis.discovery.blocks import Block
 from analysis.discovery.forms.solver import Solved, predicted
 from analysis.discovery.forms.table import Arranged, Table, arrange
-from analysis.discovery.judged import Judged, prediction_spread, scaled_errors
 from scaling.arrays import FloatArray, IntArray
 
 SHARPNESS = 0.1  # of the score: a form so much worse counts e times less
@@ -24,7 +24,7 @@ _LARGEST_STRETCH = 10.0
 class Ensemble:
     """Forms with weights, and by how much their joint intervals are stretched."""
 
-    members: tuple[Judged, ...]
+    members: tuple[Backtested, ...]
     weights: FloatArray
     stretch: float
     table: Table
@@ -98,7 +98,7 @@ def last_fit(solved: Solved) -> Solved:
 
 
 def weigh(
-    judged: Sequence[Judged],
+    backtested: Sequence[Backtested],
     blocks: Sequence[Block],
     table: Table,
     arranged: Arranged,
@@ -106,7 +106,7 @@ def weigh(
     sharpness: float = SHARPNESS,
 ) -> Ensemble:
     """The best forms, weighted by their scores in the backtests."""
-    best = sorted(judged, key=lambda one: one.score)[:MOST_FORMS]
+    best = sorted(backtested, key=lambda one: one.score)[:MOST_FORMS]
     scores = np.array([one.score for one in best])
     weights = np.exp(-(scores - scores[0]) / sharpness)
     kept = weights >= _LEAST_WEIGHT * weights.sum()
@@ -117,7 +117,7 @@ def weigh(
 
 
 def _stretch(
-    members: Sequence[Judged],
+    members: Sequence[Backtested],
     weights: FloatArray,
     blocks: Sequence[Block],
     table: Table,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from analysis.discovery.forms.forms import Form
+from analysis.discovery.forms.form import Form
 from analysis.discovery.forms.grammar import grown, templates
 from analysis.discovery.forms.solver import Observed, misfit, solve
 from analysis.discovery.forms.table import Arranged, Table
@@ -15,7 +15,7 @@ from scaling.arrays import FloatArray
 MOST_CONSTANTS = 16
 WIDTH = 5
 DEPTH = 8
-MOST_RUNS = 400  # that a search reads; forms are judged on all
+MOST_RUNS = 400  # that a search reads; forms are backtested on all
 _PATIENCE = 2  # steps without a better form
 _STARTS, _TRIED, _POLISHED = 24, 5, 2
 _TRIAL_STEPS = 7
@@ -47,7 +47,7 @@ class Search:
     interrupted: bool = False
 
     def run(self, on_form: Progress | None = None) -> list[Candidate]:
-        """The forms to judge; an interrupt ends the search with what was met so far."""
+        """The forms to backtest; an interrupt ends the search with what was met so far."""
         try:
             self._run(on_form)
         except KeyboardInterrupt:

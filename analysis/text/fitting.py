@@ -11,7 +11,7 @@ from analysis.approaches.isoflop import IsoflopFit
 from analysis.approaches.side_by_side import CrossCheck, power_text
 from analysis.display import plain_values
 from analysis.fitting.checklist import Card
-from analysis.fitting.groups.predicted import GroupedPrediction
+from analysis.fitting.groups.prediction import GroupedPrediction
 from analysis.fitting.groups.result import GroupedFit
 from analysis.fitting.prediction import LawPrediction
 from analysis.fitting.result import Estimate, Fit

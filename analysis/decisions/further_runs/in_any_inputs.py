@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analysis.discovery.backtest import Backtested, gradients
 from analysis.discovery.discover import Progress, discover
 from analysis.discovery.ensemble import Ensemble, last_fit
 from analysis.discovery.forms.solver import Solved
 from analysis.discovery.forms.table import Arranged
-from analysis.discovery.judged import Judged, gradients
 from analysis.discovery.reading import Read, read_points
 from analysis.display import Result
 from scaling.arrays import FloatArray, IntArray
@@ -258,7 +258,7 @@ class _Choice:
 
 
 def _known(
-    one: Judged, weight: float, ensemble: Ensemble, offered: Arranged, asked: Arranged
+    one: Backtested, weight: float, ensemble: Ensemble, offered: Arranged, asked: Arranged
 ) -> _Known:
     last, table = last_fit(one.solved), ensemble.table
     shared, misfit = one.candidate.shared, _Misfit.of(ensemble, offered)
@@ -316,7 +316,7 @@ def _coordinates(at: Arranged) -> FloatArray:
     return np.column_stack(each)
 
 
-def _prior(one: Judged, groups: int, shared: bool) -> FloatArray:
+def _prior(one: Backtested, groups: int, shared: bool) -> FloatArray:
     """One over the variance of each constant before any run."""
     inside = 1 / np.array([c.spread for c in one.form.constants]) ** 2
     outside = np.zeros(1 + one.form.coefficient_count)
@@ -325,7 +325,7 @@ def _prior(one: Judged, groups: int, shared: bool) -> FloatArray:
     return np.tile(np.concatenate([outside, inside]), groups)
 
 
-def _weights(one: Judged, last: Solved, at: Arranged, ensemble: Ensemble) -> FloatArray:
+def _weights(one: Backtested, last: Solved, at: Arranged, ensemble: Ensemble) -> FloatArray:
     """What makes an error of the value one in the scale of errors (rows, 1)."""
     if not ensemble.table.is_relative:
         return np.full((len(at.group), 1), float(ensemble.arranged.seen.weight.max()))
@@ -334,7 +334,7 @@ def _weights(one: Judged, last: Solved, at: Arranged, ensemble: Ensemble) -> Flo
     return np.asarray(1 / np.maximum(np.abs(value), 1e-300))[:, None]
 
 
-def _rows(one: Judged, last: Solved, at: Arranged, shared: bool) -> FloatArray:
+def _rows(one: Backtested, last: Solved, at: Arranged, shared: bool) -> FloatArray:
     """Derivatives of the law at each row by all constants of all groups (rows, constants)."""
     by = gradients(one.form, last, at.seen)[0]  # (groups, places, constants)
     each = by[at.group, at.place]

@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 
 from analysis.discovery.forms.factors import Factor
-from analysis.discovery.forms.forms import Bowl, Form, Term
+from analysis.discovery.forms.form import Bowl, Form, Term
 from analysis.discovery.forms.table import Table
 
 MOST_TERMS = 6

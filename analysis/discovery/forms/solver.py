@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.discovery.forms.factors import Columns
-from analysis.discovery.forms.forms import Form, moved
+from analysis.discovery.forms.form import Form, moved
 from scaling.arrays import BoolArray, FloatArray
 
 _ROUNDS, _STEPS = 2, 14

@@ -9,9 +9,9 @@ import numpy as np
 from analysis.fitting.bounded import fit_bounded
 from analysis.fitting.fit import as_told
 from analysis.fitting.free import fit_free
+from analysis.fitting.groups.joint import JointProblem, law_with_floor
 from analysis.fitting.groups.result import GroupedFit
 from analysis.fitting.groups.split import Groups, split
-from analysis.fitting.groups.together import Together, law_with_floor
 from analysis.fitting.identifiability import floor_is_bounded
 from analysis.fitting.lmfit_bridge import Bounds, checked_bounds, tied_constants
 from analysis.fitting.measurements.signal import require_signal
@@ -70,7 +70,7 @@ def fit_groups(
     if groups.by in (*kind.inputs, how.get("x"), "loss"):
         raise FitError(f"--by {printable(by)}: {kind.name} reads it; groups need another column")
     _check_shared(kind, share, how)
-    found = _together(groups, kind, share, how) if share else _alone(groups, kind, how)
+    found = _fit_jointly(groups, kind, share, how) if share else _fit_alone(groups, kind, how)
     fits, left_out, limits = found
     if not fits:
         label, why = next(iter(left_out.items()))
@@ -111,7 +111,7 @@ def _check_shared(kind: type[Law], share: Sequence[str], how: Mapping[str, Any])
         raise FitError("--share names a constant twice; say it once")
 
 
-def _alone(groups: Groups, kind: type[Law], how: Mapping[str, Any]) -> Found:
+def _fit_alone(groups: Groups, kind: type[Law], how: Mapping[str, Any]) -> Found:
     fits, left_out = {}, {}
     for place, label in enumerate(groups.labels):
         try:
@@ -125,13 +125,13 @@ def _without_source(error: Exception, records: Records) -> str:
     return str(error).removeprefix(f"{records.source}: ")
 
 
-def _together(
+def _fit_jointly(
     groups: Groups, kind: type[Law], share: Sequence[str], how: Mapping[str, Any]
 ) -> Found:
     posed, left_out = _posed(groups, kind, share, how)
     if not posed:
         return {}, left_out, ()
-    joint = Together(tuple(posed), tuple(p.problem for p in posed.values()), tuple(share))
+    joint = JointProblem(tuple(posed), tuple(p.problem for p in posed.values()), tuple(share))
     fewest = min(part.configurations for part in joint.parts)
     chosen = objective_of(how.get("objective"), how.get("huber_delta"), fewest)
     penalty = penalty_named(chosen.chosen, huber_delta=how.get("huber_delta") or 1e-3)
@@ -213,7 +213,7 @@ def _some_value(kind: type[Law], name: str) -> float:
     return low + 1 if np.isfinite(low) else min(0.0, high - 1)
 
 
-def _bounds_of_groups(joint: Together, bounds: Bounds) -> Bounds:
+def _bounds_of_groups(joint: JointProblem, bounds: Bounds) -> Bounds:
     if not bounds:
         return {}
     checked_bounds(joint.parts[0].law, bounds)  # refused by the names that the caller used
@@ -222,7 +222,7 @@ def _bounds_of_groups(joint: Together, bounds: Bounds) -> Bounds:
 
 
 def _untold_floors(
-    joint: Together, records: Records, penalty: Penalty, bounds: Bounds
+    joint: JointProblem, records: Records, penalty: Penalty, bounds: Bounds
 ) -> list[str]:
     """The floors of groups, by the names of the law of groups, that the runs do not tell."""
     floor = joint.parts[0].law.floor

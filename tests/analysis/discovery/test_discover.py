@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import discover, fit_law, with_found_predictions
-from analysis.discovery import hidden, search
+from analysis.discovery import hidden_runs, search
 from analysis.discovery.dependence import LEVEL, chance_of_no_law
 from analysis.discovery.forms.table import Table, roles_of
 from benchmarks.simulated.tables import (
@@ -213,7 +213,7 @@ def test_of_a_large_table_so_many_hidden_runs_are_told_and_how_many_there_were(
     shallow, monkeypatch
 ):
     whole = discover(two_powers(), INPUTS).hidden_runs
-    monkeypatch.setattr(hidden, "MOST_TOLD", 3)
+    monkeypatch.setattr(hidden_runs, "MOST_TOLD", 3)
     few = discover(two_powers(), INPUTS).hidden_runs
     assert [one.count for one in few] == [len(one.rows) for one in whole]
     assert [len(one.rows) for one in few] == [3] * len(whole)

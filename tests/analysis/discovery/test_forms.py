@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.discovery.forms.factors import KINDS, Columns, Factor
-from analysis.discovery.forms.forms import Bowl, Form, Term
+from analysis.discovery.forms.form import Bowl, Form, Term
 from analysis.discovery.forms.grammar import grown
 from analysis.discovery.forms.solver import Observed, solve
 from analysis.discovery.forms.table import Table

@@ -55,7 +55,7 @@ def predict_by_shared_law(arguments: Arguments) -> None:
     """The points of --at by the law of --law, of whose constants all groups have --share in common:
     as columns beside the points' own, or with --json as a document."""
     from analysis.fitting.groups.fit import fit_groups
-    from analysis.fitting.groups.predicted import predict_groups
+    from analysis.fitting.groups.prediction import predict_groups
 
     records, options = load_to_forecast(arguments, of_any_columns=True)
     table = points(arguments.at)

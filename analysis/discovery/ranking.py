@@ -5,10 +5,10 @@ from itertools import product
 
 import numpy as np
 
+from analysis.discovery.backtest import Backtested, constant_spread
 from analysis.discovery.blocks import Block
 from analysis.discovery.ensemble import Ensemble
-from analysis.discovery.given import GivenForm
-from analysis.discovery.judged import Judged, constant_spread
+from analysis.discovery.forms.given import GivenForm
 from analysis.discovery.reading import Read
 from analysis.discovery.result import FoundConstant, FoundForm, SeparatingRun
 from analysis.intervals import Interval
@@ -31,7 +31,7 @@ def found_forms(ensemble: Ensemble, blocks: Sequence[Block], read: Read) -> tupl
 
 
 def _found(
-    one: Judged, weight: float, ensemble: Ensemble, blocks: Sequence[Block], read: Read
+    one: Backtested, weight: float, ensemble: Ensemble, blocks: Sequence[Block], read: Read
 ) -> FoundForm:
     form, table = one.form, read.table
     places: dict[str, list[float]] = {}
@@ -54,7 +54,9 @@ def _found(
     )
 
 
-def _constants(one: Judged, ensemble: Ensemble, read: Read) -> dict[str, dict[str, FoundConstant]]:
+def _constants(
+    one: Backtested, ensemble: Ensemble, read: Read
+) -> dict[str, dict[str, FoundConstant]]:
     form = one.form
     outside, inside = form.names
     spread = ensemble.stretch * constant_spread(form, ensemble.arranged.seen, one)

@@ -1,4 +1,4 @@
-"""How a form did in the blocked backtests, and how sure it is of what it predicts."""
+"""The blocked backtest of a form: how far it missed hidden runs, and how sure it is of others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.discovery.blocks import Block
-from analysis.discovery.forms.forms import Form, moved
+from analysis.discovery.forms.form import Form, moved
 from analysis.discovery.forms.solver import Observed, Solved, predicted, solve
 from analysis.discovery.forms.table import Arranged, Table
 from analysis.discovery.search import Candidate
@@ -16,7 +16,7 @@ _TINY = 1e-9
 
 
 @dataclass(frozen=True)
-class Judged:
+class Backtested:
     """A form, fitted with each block hidden and last with none."""
 
     candidate: Candidate
@@ -29,13 +29,13 @@ class Judged:
 
     @property
     def form(self) -> Form:
-        """What was judged."""
+        """What was backtested."""
         return self.candidate.form
 
 
-def judge(
+def backtest_form(
     candidate: Candidate, table: Table, arranged: Arranged, blocks: Sequence[Block], price: float
-) -> Judged:
+) -> Backtested:
     """Fit the form once a block, and once to all, from its best fit and near it."""
     seen, form = arranged.seen, candidate.form
     shown = np.ones((len(blocks) + 1, len(table.y)))
@@ -56,7 +56,7 @@ def judge(
     weights = np.array([b.weight for b in blocks])
     logs = np.log(np.hypot(np.nan_to_num(block_errors, nan=1e3), floor))
     score = float((weights * logs).sum() / weights.sum()) + price * form.complexity
-    return Judged(candidate, solved, medians, spreads, noise, block_errors, score)
+    return Backtested(candidate, solved, medians, spreads, noise, block_errors, score)
 
 
 def scaled_errors(table: Table, medians: FloatArray, scale: FloatArray) -> FloatArray:
@@ -79,7 +79,7 @@ def prediction_spread(
     return np.asarray(np.sqrt(np.maximum(variance, 0.0)) * scale)
 
 
-def constant_spread(form: Form, seen: Observed, one: "Judged") -> FloatArray:
+def constant_spread(form: Form, seen: Observed, one: "Backtested") -> FloatArray:
     """Standard deviation of the floor, the coefficients and the constants (groups, constants)."""
     last = Solved(*(getattr(one.solved, n)[-1:] for n in one.solved.__dataclass_fields__))
     found = _covariance(form, seen, seen.weight[None], last, one.candidate.shared)[0]

@@ -21,7 +21,7 @@ from scaling.words import counted
 
 
 @dataclass(frozen=True)
-class Together:
+class JointProblem:
     """The problems of groups, and the one that they make."""
 
     labels: tuple[str, ...]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.discovery.forms.factors import Columns, Constant
-from analysis.discovery.forms.forms import Form, Slope
+from analysis.discovery.forms.form import Form, Slope
 from analysis.discovery.forms.table import Table
 from scaling.arrays import FloatArray
 from scaling.errors import FitError
