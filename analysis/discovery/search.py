@@ -52,7 +52,7 @@ class Search:
             self._run(on_form)
         except KeyboardInterrupt:
             self.interrupted = True
-        return self._to_judge()
+        return self._to_backtest()
 
     def _run(self, on_form: Progress | None) -> None:
         beam = [self._fitted(form, None) for form in templates(self.table)]
@@ -77,7 +77,7 @@ class Search:
             if stale == _PATIENCE:
                 return
 
-    def _to_judge(self) -> list[Candidate]:
+    def _to_backtest(self) -> list[Candidate]:
         ranked = sorted(self.met.values(), key=lambda c: c.criterion)
         ranked = [c for c in ranked if c.form.coefficient_count and np.isfinite(c.criterion)]
         chosen, met = ranked[:_BEST], Counter[int]()
@@ -91,18 +91,18 @@ class Search:
         groups = 1 if self.shared else self.table.groups
         starts = self._starts(form, parent, groups)
         try:
-            theta, worth = best_fit(form, self.arranged.seen, starts, self.shared)
+            theta, objective = best_fit(form, self.arranged.seen, starts, self.shared)
         except np.linalg.LinAlgError:  # constants that these inputs cannot tell apart at all
-            theta, worth = starts[0], np.inf
-        made = Candidate(form, self.shared, theta, self._criterion(form, worth))
+            theta, objective = starts[0], np.inf
+        made = Candidate(form, self.shared, theta, self._criterion(form, objective))
         self.met[form.key] = made
         return made
 
-    def _criterion(self, form: Form, worth: float) -> float:
+    def _criterion(self, form: Form, objective: float) -> float:
         """Bayes' information criterion: misfit, and a price for each constant."""
         n, g = len(self.table.y), self.table.groups
         count = (1 + form.coefficient_count) * g + len(form.constants) * (1 if self.shared else g)
-        return n * float(np.log(max(worth, 1e-12 * n) / n)) + count * float(np.log(n))
+        return n * float(np.log(max(objective, 1e-12 * n) / n)) + count * float(np.log(n))
 
     def _starts(self, form: Form, parent: Candidate | None, groups: int) -> FloatArray:
         """Random combinations of usual values (starts, groups, constants); half of them keep what
@@ -135,8 +135,8 @@ def best_fit(
     theta = starts
     if form.constants:
         weight = np.broadcast_to(seen.weight, (len(starts), *seen.weight.shape))
-        worth = misfit(form, seen, starts, weight, shared=shared)
-        theta = _least(starts, worth, tried)
+        missed = misfit(form, seen, starts, weight, shared=shared)
+        theta = _least(starts, missed, tried)
         weight = weight[: len(theta)]
         rough = solve(form, seen, theta, weight, shared=shared, rounds=1, steps=_TRIAL_STEPS)
         theta = _least(rough.theta, rough.objective, polished)
@@ -147,9 +147,9 @@ def best_fit(
     return solved.theta[best, groups], float(objective[best, groups].sum())
 
 
-def _least(theta: FloatArray, worth: FloatArray, count: int) -> FloatArray:
+def _least(theta: FloatArray, objective: FloatArray, count: int) -> FloatArray:
     """The starts of each group with the least objective (count, groups, constants)."""
-    order = np.argsort(np.nan_to_num(worth, nan=np.inf), axis=0)[:count]
+    order = np.argsort(np.nan_to_num(objective, nan=np.inf), axis=0)[:count]
     return np.take_along_axis(theta, order[..., None], axis=0)
 
 

@@ -57,7 +57,7 @@ def solve(
     for _ in range(rounds):
         variance = state.variance
         damping = np.full(state.rss.shape, 1e-2)
-        worth = state.rss + variance * _penalty(state.theta, mean, spread)
+        objective = state.rss + variance * _penalty(state.theta, mean, spread)
         for _ in range(steps if form.constants else 0):
             ridge = variance[..., None] / spread**2
             gradient = state.gradient - ridge * (state.theta - mean)
@@ -69,10 +69,10 @@ def solve(
             trial = state.theta + np.clip(step[..., 0], -2 * spread, 2 * spread)
             new = _State.at(form, seen, trial, weight, shared)
             value = new.rss + variance * _penalty(trial, mean, spread)
-            better = value < worth
-            gained = np.where(better, worth - value, 0) > 1e-7 * worth
+            better = value < objective
+            gained = np.where(better, objective - value, 0) > 1e-7 * objective
             state = state.where(better, new)
-            worth = np.where(better, value, worth)
+            objective = np.where(better, value, objective)
             damping = np.where(better, damping / 4, damping * 5)
             if not (gained | (~better & (damping < 1e4))).any():
                 break
