@@ -100,7 +100,7 @@ def test_coefficients_stay_at_or_above_zero_unless_the_floor_is_free():
 
 
 def test_the_page_on_discovery_has_every_factor_as_it_is_written():
-    page = (Path(__file__).parents[3] / "docs" / "how-to" / "discover_a_law.md").read_text()
+    page = (Path(__file__).parents[4] / "docs" / "how-to" / "discover_a_law.md").read_text()
     proportions = {"mixture": ("web", "code"), "share": ("web",)}
     for name, kind in KINDS.items():
         of = proportions.get(name, ("N", "D"))
