@@ -169,6 +169,12 @@ def constants_held(arguments: Arguments, records: "Records") -> dict[str, float]
     return assignments(arguments.fix, "--fix", held)
 
 
+def require_two_arms(a: "Records", b: "Records") -> None:
+    """Refuse to compare runs with themselves."""
+    if a.data_hash == b.data_hash:
+        raise ConfigError(f"{a.source} and {b.source} hold the same runs; name two arms")
+
+
 def require_pairs(arguments: Arguments) -> None:
     """Refuse a flag of a question whose other half is missing."""
     if bool(arguments.params) != bool(arguments.tokens):

@@ -121,7 +121,7 @@ def levels_of(command: argparse.ArgumentParser, what: str) -> None:
     """How sure intervals are, and what they are of."""
     command.add_argument(
         "--level",
-        type=float,
+        type=given_number,
         action="append",
         metavar="SHARE",
         help=f"confidence level of the intervals {what}; repeatable (default: 0.9)",

@@ -95,6 +95,7 @@ def test_a_mistake_is_one_line_and_exit_code_two(
         ["fit"],
         ["fit", "runs.csv", "--lwa", "m4"],
         ["fit", "runs.csv", "--seed", "-1"],
+        ["compare", "a.csv", "b.csv", "--gate", "5%"],  # 1.05, or .05?
         ["allocate", "runs.csv", "--flops", "1e20", "--x", "tokens"],  # it knows no such column
     ],
 )

@@ -2,9 +2,10 @@
 
 import argparse
 import json
+import math
 from dataclasses import asdict
 
-from scaling.cli.inputs import levels, reading
+from scaling.cli.inputs import levels, reading, require_two_arms
 from scaling.cli.options.kinds import given_number, seed
 from scaling.cli.options.laws import levels_of
 from scaling.cli.options.tables import table
@@ -29,7 +30,7 @@ def arms(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--gate",
         metavar="M",
-        type=given_number,
+        type=_multiplier,
         nargs="?",
         const=1.0,
         help="whether to promote B over A: exit code 0 where the multiplier surely lies above M "
@@ -37,6 +38,16 @@ def arms(command: argparse.ArgumentParser) -> None:
         "where that is open",
     )
     levels_of(command, "of what is said of the arms")
+
+
+def _multiplier(text: str) -> float:
+    """The multiplier that --gate gives; a share of it, such as 5%, may mean two things."""
+    value = given_number(text.strip().removesuffix("x"))
+    if text.strip().endswith("%"):
+        raise argparse.ArgumentTypeError(
+            f'"{text}" is a share: write {1 + value:g} for so much more, or {value:g}'
+        )
+    return value
 
 
 def compare(arguments: Arguments) -> int:
@@ -52,10 +63,11 @@ def compare(arguments: Arguments) -> int:
         records_from(source, where=arguments.where, reading=how)
         for source in (arguments.a, arguments.b)
     ]
+    require_two_arms(*read)
     if arguments.metric:
         for records in read:
             require_direction(records)
-    if arguments.gate is not None and not arguments.gate > 0:
+    if arguments.gate is not None and not 0 < arguments.gate < math.inf:
         raise ConfigError(f"--gate {arguments.gate:g}: a multiplier of compute lies above zero")
     shares = levels(arguments)
     found = compare_arms(

@@ -197,6 +197,8 @@ def _check(arguments: Arguments) -> None:
     for flag in ("offer", "at", "inputs", "by"):
         if getattr(arguments, flag):
             raise ConfigError(f"--proposal and --{flag} are different questions; ask one at a time")
+    if arguments.aim != "loss":
+        raise ConfigError("--proposal asks of an earlier proposal, which has its own --for")
     if (arguments.output or "").endswith((".yaml", ".yml")):
         raise ConfigError(f"-o {arguments.output}: what came of a proposal is written as .json")
     proposal = read_proposal(arguments.proposal)

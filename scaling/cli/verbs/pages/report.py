@@ -11,6 +11,7 @@ from scaling.cli.inputs import (
     load_to_forecast,
     reading,
     require_pairs,
+    require_two_arms,
     targets_asked,
 )
 from scaling.cli.open_cells import heading_for
@@ -108,6 +109,7 @@ def _beside(arguments: Arguments, records: "Records") -> dict[str, Any]:
     if arguments.against is not None:
         how = reading(arguments)
         asked["against"] = records_from(arguments.against, where=arguments.where, reading=how)
+        require_two_arms(records, asked["against"])
     if arguments.next is not None:
         (asked["next_budget"],) = in_flops([arguments.next], records)
         if (config := config_in_store(arguments.source)) is not None:

@@ -13,7 +13,7 @@ from sweeps.planning.hyper_parameters.recipe import (
     settings_for,
     trunk_settings_for,
 )
-from sweeps.planning.hyper_parameters.schedule import split_horizons
+from sweeps.planning.hyper_parameters.schedule import mean_schedule_factor, split_horizons
 from sweeps.planning.plan import plan_sweep
 from sweeps.planning.review.text import plan_text
 
@@ -196,3 +196,12 @@ def test_a_single_horizon_needs_no_trunk(tiny_mapping):
     assert run.branch is None
     assert run.settings.schedule == "wsd"
     assert "trunk" not in run.facts()
+
+
+@pytest.mark.parametrize("schedule", ["linear", "wsd"])
+def test_the_mean_factor_of_a_run_of_ages_is_that_of_a_long_one(schedule):
+    def mean(steps):
+        parts = {"warmup_steps": steps // 50, "decay_steps": steps // 5}
+        return mean_schedule_factor(schedule, steps=steps, **parts)
+
+    assert mean(10**12) == pytest.approx(mean(10**6), rel=2e-5)  # in time that a test has

@@ -55,13 +55,23 @@ def test_a_figure_and_a_file_are_written(arms, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("extra", "said"),
-    [(["--gate", "0"], "above zero"), (["--where", "params > 1e18"], ""), (["--gate=-1"], "above")],
+    [
+        (["--gate", "0"], "above zero"),
+        (["--where", "params > 1e18"], ""),
+        (["--gate=-1"], "above"),
+        (["--gate", "inf"], "above"),
+    ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arms, extra, said, capsys):
     assert main(["compare", *arms, *extra]) == 2
     printed = capsys.readouterr()
     (line,) = printed.err.splitlines()
     assert said in line and printed.out == ""
+
+
+def test_runs_are_not_compared_with_themselves(arms, capsys):
+    assert main(["compare", arms[0], arms[0]]) == 2
+    assert "hold the same runs" in capsys.readouterr().err
 
 
 def config(tmp_path, name, recipe, **changed):
