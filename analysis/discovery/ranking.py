@@ -37,9 +37,10 @@ def _found(
     places: dict[str, list[float]] = {}
     for block, error in zip(blocks, one.block_errors, strict=True):
         places.setdefault(block.along or "inside", []).append(float(error))
-    outside, inside = form.names
+    outside, inside = form.named(_columns(read))
     free = [n for n, c in zip(inside, form.constants, strict=True) if not c.is_log]
-    formula = form.written([str(n) for n in table.names], ensemble.centres)
+    names = [str(n) for n in table.names]
+    formula = form.written(names, ensemble.centres, _columns(read))
     return FoundForm(
         formula=formula,
         equation=form.law.form if isinstance(form, GivenForm) else f"L = {formula}",
@@ -54,11 +55,16 @@ def _found(
     )
 
 
+def _columns(read: Read) -> frozenset[str]:
+    """What a name in a formula on this table may be taken for."""
+    return frozenset((*map(str, read.records.table.columns), *read.records.names.values()))
+
+
 def _constants(
     one: Backtested, ensemble: Ensemble, read: Read
 ) -> dict[str, dict[str, FoundConstant]]:
     form = one.form
-    outside, inside = form.names
+    outside, inside = form.named(_columns(read))
     spread = ensemble.stretch * constant_spread(form, ensemble.arranged.seen, one)
     found = {}
     for g, label in enumerate(read.groups):

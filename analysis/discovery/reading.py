@@ -58,8 +58,11 @@ def read_table(records: Records, inputs: Sequence[str], by: str | None) -> Read:
     is_relative = bool((y > 0).all())
     limits = [*kept.left_out()]
     if not is_relative:
-        text = f"{printable(kept.names.get('loss', 'loss'))} has values at or below zero: errors "
-        text += "are of the value itself, not relative to it, and a floor may be negative"
+        row = int(np.flatnonzero(y <= 0)[0])
+        text = f"{printable(kept.names.get('loss', 'loss'))} has values at or below zero "
+        text += f"({np.sum(y <= 0)} of {counted(len(y), 'run')}, {y[row]:g} in "
+        text += f"{kept.row_names[row]}): errors are of the value itself, not relative to it, and "
+        text += "a floor may be negative; leave such rows out with --where if they are none"
         limits.append(Limit(LimitCode.FALLBACK, text))
     for name, role in zip(names, roles, strict=True):
         if role == "offset":

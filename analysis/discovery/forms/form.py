@@ -1,7 +1,7 @@
 """Found laws as values: a floor and a sum of terms, each a coefficient times its factors."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -170,9 +170,18 @@ class Form:
         outside = ("E", *(f"A{i}" for i in range(1, 1 + len(self.terms))))
         return outside, tuple(inside)
 
-    def written(self, names: Sequence[str], centres: Sequence[float]) -> str:
-        """The law in the language of formulas, as `--law` takes it."""
-        outside, inside = self.names
+    def named(self, taken: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The same, but for names that are ``taken`` by columns, which a formula would read."""
+        outside, inside = (
+            tuple(f"{name}_" if name in taken else name for name in part) for part in self.names
+        )
+        return outside, inside
+
+    def written(
+        self, names: Sequence[str], centres: Sequence[float], taken: Collection[str] = ()
+    ) -> str:
+        """The law in the language of formulas, as `--law` takes it; ``taken`` as in `named`."""
+        outside, inside = self.named(taken or names)
         parts, used = [outside[0]], 0
         for coefficient, term in zip(outside[1:], self.terms, strict=True):
             count = len(term.constants)

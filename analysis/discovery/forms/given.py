@@ -93,7 +93,11 @@ class GivenForm(Form):
         """Names of the floor and the coefficients, and of the other constants."""
         return (self.floor, *self._coefficients), self._inside
 
-    def written(self, names: Any, centres: Any) -> str:
+    def named(self, taken: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The law's own names: its author met the columns."""
+        return self.names
+
+    def written(self, names: Any, centres: Any, taken: Any = ()) -> str:
         """The formula as it was written; of a law that has a name, its name."""
         if not issubclass(self.law, FormulaLaw):
             return self.law.name

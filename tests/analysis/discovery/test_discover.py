@@ -56,6 +56,16 @@ def test_a_found_form_is_a_formula_law_that_fits_the_runs(shallow):
     assert np.std(fitted.log_residuals) == pytest.approx(form.fit_error, rel=0.25)
 
 
+def test_constants_of_a_found_form_are_called_otherwise_than_the_columns(shallow):
+    runs = two_powers().rename(columns={"width_total": "E", "seen": "alpha1"}).assign(A1=1.0)
+    found = discover(runs, ["E", "alpha1"])
+    for form in found.forms:
+        names = set(form.constants[""])
+        assert "E_" in names and not names & {"E", "alpha1", "A1"}
+        law = form.law().on(records_from_table(runs))
+        assert set(law.inputs) <= {"E", "alpha1"} and set(law.constant_names()) == names
+
+
 def test_groups_have_constants_of_their_own_and_mixtures_are_understood(shallow):
     found = discover(of_domains(), ["web", "code", "books"], by="size")
     assert found.claimed and found.groups == ("large", "small")
@@ -68,7 +78,8 @@ def test_a_target_below_zero_is_worked_on_itself_and_that_is_said(shallow):
     runs = two_powers()
     found = discover(runs.assign(loss=runs["loss"] - 4), INPUTS)
     assert found.errors_are != "relative"
-    assert any("at or below zero" in limit.text for limit in found.limits)
+    (said,) = (one.text for one in found.limits if "at or below zero" in one.text)
+    assert f"({(runs['loss'] <= 4).sum()} of 42 runs, " in said and " in row " in said
 
 
 def test_no_law_is_claimed_of_permuted_targets_in_nineteen_of_twenty():
