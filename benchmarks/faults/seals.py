@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults import seal_cheats, seal_cheats_in_time
-from benchmarks.faults.seal_case import VARIATIONS, Case, Ladder, owned
+from benchmarks.faults.cheats import with_contents, with_time
+from benchmarks.faults.cheats.case import VARIATIONS, Case, Ladder, owned
 from benchmarks.faults.trial import FaultClass, Trial
 from benchmarks.faults.verb import Ending
 
-CHEATS = (seal_cheats_in_time, seal_cheats)  # each enters its own among VARIATIONS
+CHEATS = (with_time, with_contents)  # each enters its own among VARIATIONS
 NOTICED = ("altered", "sealed late", "seal missing", "other evaluation")
 SAID = ("not proved", "time unknown")
 HONEST = (*SAID, "waiting")

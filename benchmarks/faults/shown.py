@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.faults.cheats.case import owned
 from benchmarks.faults.honesty import FACTORS, fault_of, words_of
-from benchmarks.faults.seal_case import owned
 from benchmarks.faults.tables import figure_tables
 from benchmarks.faults.trial import FaultClass, Trial
 from benchmarks.faults.unanswerable import CLEAN, KINDS, Kind, Table, drawn, largest_budget

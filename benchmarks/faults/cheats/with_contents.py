@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.seal_case import SWEEP, WEEK, Case, change, must, now, verify
+from benchmarks.faults.cheats.case import SWEEP, WEEK, Case, change, must, now, verify
 from benchmarks.faults.verb import Ending
 
 

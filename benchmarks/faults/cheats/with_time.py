@@ -4,7 +4,7 @@ import os
 from datetime import timedelta
 from typing import Any
 
-from benchmarks.faults.seal_case import PAST, SWEEP, WEEK, Case, clock_at, must, now, verify
+from benchmarks.faults.cheats.case import PAST, SWEEP, WEEK, Case, clock_at, must, now, verify
 from benchmarks.faults.verb import Ending
 
 
