@@ -66,5 +66,5 @@ def backtest_groups(
         source=records.source,
         data_hash=records.data_hash,
         limits=(*(Limit(LimitCode.LEFT_OUT, text) for text in texts), *found.blank),
-        notes=records.told,
+        notes=found.records.told,
     )

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
+import pandas as pd
 
 from analysis.capabilities.capability import METRIC_TARGETS, forecast_metric
 from analysis.capabilities.result import MetricForecast
@@ -47,6 +48,14 @@ class Asked:
     """Tokens that are served out of those budgets, as `allocate` counts them."""
     unique_tokens: float | None = None
     """Distinct tokens that there are to train on."""
+    points: pd.DataFrame | None = None
+    """Points to predict, a row each, as `forecast` and `discover` take them."""
+    inputs: tuple[str, ...] = ()
+    """Columns in which laws are sought, as `discover` does; the points are predicted by these."""
+    by: str | None = None
+    """A column of groups of runs, each answered from its own in the place of all together."""
+    share: tuple[str, ...] = ()
+    """Constants of the one law that those groups have in common, as `fit_groups` takes them."""
     against: Source | None = None
     """Runs of another recipe, held against these as `compare` does."""
     next_budget: float | None = None
@@ -60,7 +69,9 @@ class Asked:
     def __bool__(self) -> bool:
         """Whether any question is asked that has an answer of its own."""
         asked = self.targets or self.losses or self.metrics
-        return bool(asked) or self.against is not None or self.next_budget is not None
+        by_points = self.points is not None and not self.inputs
+        beside = self.against is not None or self.next_budget is not None
+        return bool(asked) or by_points or beside
 
     @property
     def budgets(self) -> tuple[float, ...]:
@@ -138,6 +149,13 @@ def answers_to(
             refusals.limits += refusals.of_plan
         if made and names == [options.x or "train_flops"]:
             along += map(float, targets.columns[names[0]])
+    if asked.points is not None and not asked.inputs:
+        made = ask(
+            partial(forecast, records, asked.points, options=options),
+            LimitCode.NO_ANSWER,
+            "the forecast of the points",
+        )
+        forecasts += [made] if made else []
     budgets = [
         ask(
             partial(budget_for_loss, records, loss, options=options),

@@ -17,6 +17,7 @@ from analysis.decisions.further_runs.next_runs import NextRuns
 from analysis.decisions.further_runs.provisional import Provisional, provisional
 from analysis.decisions.money import BudgetPlan, plan_budgets
 from analysis.decisions.optimal_split import OptimalSplit, allocate
+from analysis.discovery.result import Discovery
 from analysis.evaluation.backtest import Backtest, backtest
 from analysis.evaluation.held_out import (
     HeldOutCheck,
@@ -32,6 +33,14 @@ from analysis.forecasting.forecast import forecast
 from analysis.forecasting.question.options import DEFAULT, ForecastOptions
 from analysis.forecasting.question.targets import Targets
 from analysis.intervals import LEVEL
+from analysis.report.apart import (
+    GroupAnswers,
+    column_along,
+    found_laws,
+    group_answers,
+    screened,
+    why_apart,
+)
 from analysis.report.asked import (
     FACTORS,
     Answers,
@@ -44,7 +53,6 @@ from analysis.report.asked import (
 from analysis.studies.published.check import published_findings
 from analysis.studies.published.finding import PublishedFindings
 from analysis.tuning.rungs import LadderHealth, ladder_health
-from analysis.tuning.screening import screen
 from scaling.arrays import SAME_NUMBER
 from scaling.errors import RecordError
 from scaling.laws.base import Law
@@ -84,6 +92,9 @@ class Findings:
     comparison: ArmComparison | None = None  # with another recipe, where that was asked
     proposal: NextRuns | None = None  # what to run next, where that was asked
     published: PublishedFindings | None = None  # findings of the literature on these runs
+    discovery: Discovery | None = None  # laws of any columns, where that was asked
+    groups: GroupAnswers | None = None  # of groups of runs, where that was asked
+    of_compute: bool = True  # whether all runs together are forecast along x
     links: Mapping[str, str] = field(default_factory=dict)  # where runs are shown, by what they are
 
     def refusal(self, code: LimitCode) -> str | None:
@@ -155,13 +166,25 @@ def gather_findings(
     """
     records = records_from(records)
     options = replace(options, confidence_levels=(*options.confidence_levels, confidence_level))
-    column = options.x or "train_flops"
-    questions, used = _asked_of(records, column, options, confidence_level, bootstrap)
+    asked = Asked() if asked is None else asked
+    records = records if asked.by is None else records.in_groups(asked.by)
+    column = column_along(records, asked, options)
+    questions, used = _asked_of(records, column, options, asked, confidence_level, bootstrap)
     ask = (refusals := Refusals(records.source)).ask
+    apart = {
+        "discovery": found_laws(asked, records, options, refusals),
+        "groups": group_answers(
+            asked, records, options, _laws_to_fit(options), bootstrap, refusals
+        ),
+        "seals": seals,
+        "links": links or {},
+    }
+    if (why := why_apart(asked, options)) is not None:
+        return _apart(questions, used, column, why, apart, curves, with_backtest, refusals)
     check = _checked(questions, sealed, refusals)
     laws = _fits(questions, refusals)
-    splits, plan = _decision(questions, asked or Asked(), laws, refusals)
-    beside = _beside(questions, asked or Asked(), laws, heading_for or {}, refusals)
+    splits, plan = _decision(questions, asked, laws, refusals)
+    beside = apart | _beside(questions, asked, laws, heading_for or {}, refusals)
     return Findings(
         records=records,
         used=used,
@@ -179,9 +202,45 @@ def gather_findings(
         answers=answers_to(asked, plan, records, options, refusals) if asked else None,
         limits=tuple(refusals.limits),
         confidence_level=confidence_level,
-        seals=seals,
-        links=links or {},
         **beside,
+    )
+
+
+def _apart(
+    questions: "_Questions",
+    used: Records,
+    column: str,
+    why: str,
+    apart: Mapping[str, Any],
+    curves: pd.DataFrame | None,
+    with_backtest: bool,
+    refusals: Refusals,
+) -> Findings:
+    """The findings where no forecast of all runs along compute is made, which ``why`` says."""
+    records, ask = questions.records, refusals.ask
+    one_law = apart["groups"] is None
+    refusals.limits.append(Limit(LimitCode.NO_FORECAST, why))
+    if len(held_out_runs(records)):
+        refusals.limits.append(Limit(LimitCode.NO_HELD_OUT_CHECK, why))
+    scored = ask(questions.backtest, LimitCode.NO_BACKTEST) if one_law and with_backtest else None
+    return Findings(
+        records=records,
+        used=used,
+        x=column,
+        options=questions.options,
+        laws=_fits(questions, refusals) if one_law else (),
+        forecast=None,
+        splits=(),
+        plan=None,
+        held_out=None,
+        from_all=None,
+        backtest=scored,
+        curves=curves,
+        health=ask(partial(ladder_health, records, curves), LimitCode.NO_HEALTH),
+        limits=tuple(refusals.limits),
+        confidence_level=questions.confidence_level,
+        of_compute=False,
+        **apart,
     )
 
 
@@ -260,12 +319,13 @@ def _asked_of(
     records: Records,
     column: str,
     options: ForecastOptions,
+    asked: Asked,
     confidence_level: float,
     bootstrap: int,
 ) -> tuple[_Questions, Records]:
     """What is asked of the runs, and those of them that fits may use."""
     records.require(column)
-    ready = screen(records)
+    ready = screened(records, asked, options)
     used = ready.with_values(column)
     if not len(used):
         raise RecordError(f"{records.source}: no usable run with {column} and a loss to report on")

@@ -16,8 +16,9 @@ def discovery_text(found: Discovery, *, alone: bool = False) -> str:
     return as_text(answer_alone(blocks) if alone else blocks)
 
 
-def discovery_blocks(found: Discovery) -> list[Block]:
-    """The ranking, the constants of the first form, predictions, and runs that would separate."""
+def discovery_blocks(found: Discovery, *, constants: bool = True) -> list[Block]:
+    """The ranking, the constants of the first form (unless they stand elsewhere), predictions, and
+    runs that would separate."""
     by = f", {counted(len(found.groups), 'group')} by {found.by}" if found.by else ""
     title = (
         f"laws of {found.target} in {', '.join(found.inputs)}, from {counted(found.runs, 'run')} "
@@ -35,7 +36,7 @@ def discovery_blocks(found: Discovery) -> list[Block]:
         *(f"{n}. {form.equation}" for n, form in enumerate(found.forms, start=1)),
         *(f"held: {name} = {value:g}" for name, value in found.fixed.items()),
         "",
-        *_constants(found),
+        *(_constants(found) if constants else []),
         *_predictions(found),
         f"{counted(found.forms_fitted, 'form')} fitted; backtests hid the end of {where}"
         if found.directions

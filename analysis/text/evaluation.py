@@ -50,18 +50,23 @@ def grouped_backtest_text(found: GroupedBacktest) -> str:
 
 def grouped_backtest_blocks(found: GroupedBacktest) -> list[Block]:
     """The overall score of each group beside those of the others, then each group's backtest."""
+    blocks = groups_scored_blocks(found)
+    for label, one in found.groups.items():
+        blocks += ["", f"{found.by} {label}", *backtest_blocks(one)]
+    return blocks
+
+
+def groups_scored_blocks(found: GroupedBacktest) -> list[Block]:
+    """The overall score of each group beside those of the others."""
     first = next(iter(found.groups.values())).overall
     scores = ["predictions", "error %", "bias %", *(f"in {level:.0%}" for level in first.coverage)]
     rows = [[label, *_score_cells(one.overall)] for label, one in found.groups.items()]
-    blocks: list[Block] = [
+    return [
         f"backtests of {found.source} by {found.by}, law {found.law}: each group from its own runs",
         "",
         Table([found.by, *scores, "width %", "score %"], rows),
         Section("limits", texts(found.limits)),
     ]
-    for label, one in found.groups.items():
-        blocks += ["", f"{found.by} {label}", *backtest_blocks(one)]
-    return blocks
 
 
 def _score_cells(score: Score) -> list[str]:

@@ -81,17 +81,20 @@ def grouped_blocks(grouped: GroupedFit, confidence_levels: Sequence[float] = ())
         rows += _group_rows(label, fit, own, told)
     alike = [c for c in first.choices if all(c in fit.choices for fit in fits.values())]
     of_each = [
-        f"{label}: {choice.line}"
+        f"{grouped.by} {label}: {choice.line}"
         for label, fit in fits.items()
         for choice in fit.choices
         if choice not in alike
     ]
-    limits = [f"{label}: {text}" for label, fit in fits.items() for text in texts(fit.limits)]
+    limits = [
+        f"{grouped.by} {label}: {text}" for label, fit in fits.items() for text in texts(fit.limits)
+    ]
     return [
         f"{grouped.law}: {counted(grouped.n_runs, 'run')} in "
         f"{counted(len(fits), 'group')} by {grouped.by}",
         *(
-            f"{label}: {counted(fit.n_runs, 'run')}, {fit.objective}, status: {fit.status}"
+            f"{grouped.by} {label}: {counted(fit.n_runs, 'run')}, {fit.objective}, "
+            f"status: {fit.status}"
             for label, fit in fits.items()
         ),
         *(choice.line for choice in alike),

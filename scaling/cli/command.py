@@ -192,6 +192,7 @@ VERBS: dict[Callable[[argparse.Namespace], int | None], tuple[kinds.Options, ...
         questions.questions,
         questions.paying,
         questions.beside,
+        questions.points_on_a_page,
         results.title,
         results.samples,
         _PAGE,

@@ -33,6 +33,8 @@ def load(arguments: Arguments) -> "Records":
     records = records_from(arguments.source, where=arguments.where, reading=how)
     if arguments.metric:
         require_direction(records)
+    if getattr(arguments, "by", None):
+        records = records.in_groups(arguments.by)
     arguments.notes = records.told
     arguments.references = references_of(records)
     return records

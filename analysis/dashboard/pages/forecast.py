@@ -43,7 +43,8 @@ from analysis.plots.loss_against import plot_loss_against
 from analysis.report.tables.decision import taken_table
 from analysis.report.tables.one_target import laws_table, parts_table, pinned_floors_table
 from analysis.report.words.decision import told_loss
-from analysis.report.words.summary import NOT_SUPPORTED, budget_and_ranges, target_in_words
+from analysis.report.words.places import target_in_words
+from analysis.report.words.summary import NOT_SUPPORTED, budget_and_ranges
 from analysis.text.forecasting import forecast_sentence
 from analysis.text.numbers import amount_in_words, count_in_words, rough_in_words
 from scaling.columns import COLUMNS, with_loss_unit

@@ -18,7 +18,7 @@ from analysis.dashboard.parts.heading import heading
 from analysis.dashboard.state import choice_field, choose, flag_field
 from analysis.dashboard.words import facts, plain
 from analysis.decisions.further_runs.next_runs import NextRuns, next_runs
-from analysis.report.words.summary import x_in_words
+from analysis.report.words.places import x_in_words
 from analysis.text.next_runs import next_runs_blocks, width_in_words
 from analysis.text.numbers import flops_in_words, percent_in_words
 from analysis.tuning.screening import screen

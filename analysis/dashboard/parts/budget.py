@@ -11,7 +11,7 @@ from analysis.dashboard.state import Field, choice_field, choose
 from analysis.dashboard.words import plain
 from analysis.decisions.money import Hardware, budget_of_hours, plan_budgets
 from analysis.forecasting.reach import Reach
-from analysis.report.words.summary import x_in_words
+from analysis.report.words.places import x_in_words
 from analysis.text.numbers import amount_in_words
 from scaling.inputs.amounts import Multiple
 from scaling.inputs.amounts import budget as read_budget

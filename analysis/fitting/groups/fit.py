@@ -90,7 +90,7 @@ def fit_groups(
             *groups.blank,
             *limits,
         ),
-        notes=records.told,
+        notes=groups.records.told,
     )
 
 

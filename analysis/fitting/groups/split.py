@@ -43,6 +43,7 @@ def split(records: Records, by: str) -> Groups:
     that is blank, or has so many values that it names runs."""
     column = records.name_of(by)
     records.require(column)
+    records = records.in_groups(column)
     kept = records.select(records.table[column].notna(), f"{column} is blank")
     values = kept.table[column].map(label_of)
     labels = tuple(sorted(values.unique()))

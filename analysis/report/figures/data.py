@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from analysis.evaluation.backtest import Backtest
+from analysis.fitting.groups.split import label_of
 from analysis.intervals import Interval, interval_columns
 from analysis.plots.isoflop import runs_by_budget
 from analysis.plots.loss_against import law_line
@@ -49,6 +50,8 @@ def data_behind(findings: Findings) -> Mapping[str, pd.DataFrame]:
         tables["coverage"] = _coverage(findings.backtest)
     for i, made in enumerate(findings.answers.metrics if findings.answers else ()):
         tables[f"metric {i}"] = made.to_frame()
+    if findings.discovery is not None and findings.discovery.claimed:
+        tables["hidden runs"] = findings.discovery.hidden_frame()
     if findings.comparison is not None:
         tables["comparison"] = findings.comparison.to_frame()
     if findings.curves is not None:
@@ -63,6 +66,16 @@ def _loss(findings: Findings) -> pd.DataFrame:
     used, law = findings.used, findings.law_of(findings.x)
     points = {x: used.column(x), "loss": used.column("loss")}
     series = [pd.DataFrame({"series": "run used by fits", **points})]
+    if (groups := findings.groups) is not None:
+        series = [series[0].assign(group=used.table[groups.by].map(label_of).to_numpy())]
+        for label, of_group in groups.forecasts.items():
+            ahead = pd.concat([one.to_frame() for one in of_group]).rename(
+                columns={"median": "loss"}
+            )
+            if x in ahead:
+                told = ahead[[x, "loss", *ends]].dropna()
+                series.append(told.assign(series="forecast of a new run", group=label))
+        return pd.concat(series, ignore_index=True)
     series += [
         pd.DataFrame({"series": f"reference: {line.name}", "loss": [line.loss]})
         for line in references_of(used).finite

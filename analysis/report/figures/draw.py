@@ -1,6 +1,7 @@
 """The report's figures, drawn by `analysis.plots` and embedded as SVG."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from matplotlib.axes import Axes
@@ -8,9 +9,13 @@ from matplotlib.axes import Axes
 from analysis.capabilities.result import MetricForecast
 from analysis.decisions.compared import ArmComparison
 from analysis.evaluation.backtest import Backtest
+from analysis.fitting.groups.split import label_of
 from analysis.fitting.result import Fit
+from analysis.forecasting.answer.result import TargetForecast
 from analysis.plots.backtest import plot_backtest_coverage, plot_backtest_errors
 from analysis.plots.compared import plot_comparison
+from analysis.plots.discovery import plot_hidden_runs
+from analysis.plots.groups import plot_groups
 from analysis.plots.isoflop import has_isoflop, plot_isoflop, runs_by_budget
 from analysis.plots.loss_against import plot_loss_against
 from analysis.plots.loss_curves import plot_loss_curves
@@ -20,7 +25,8 @@ from analysis.report.figures.data import data_behind
 from analysis.report.figures.picture import Picture, picture_of, with_data
 from analysis.report.findings import Findings
 from analysis.report.tables.metrics import metric_sentences
-from analysis.report.words.summary import x_noun
+from analysis.report.words.formula import law_name
+from analysis.report.words.places import x_noun
 from analysis.text.numbers import in_print
 from scaling.extra_columns.references import references_of
 from scaling.limits import Limit, LimitCode
@@ -43,7 +49,8 @@ QUALIFYING = (
 
 def draw_figures(findings: Findings) -> dict[str, Picture]:
     """Every figure that these findings support, by name."""
-    pictures = {"loss": _loss_picture(findings)}
+    drawn = _loss_picture if findings.of_compute else _groups_picture
+    pictures = {"loss": drawn(findings)}
     if findings.x == "train_flops" and has_isoflop(findings.used):
         pictures["isoflop"] = _isoflop_picture(findings)
     elif findings.law_of("params", "tokens") and len(sizes_with_curves(findings.used)) > 1:
@@ -68,6 +75,16 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
             "Points are runs. Bars are intervals of a new run by each route, bold of the one that "
             "missed hidden runs by less; a bar without a mark has no median.",
             " ".join(f"{in_print(text)}." for text in metric_sentences(made)),
+        )
+    if findings.discovery is not None and findings.discovery.claimed:
+        found = findings.discovery
+        pictures["hidden runs"] = picture_of(
+            lambda ax: plot_hidden_runs(found, ax=ax),
+            f"Hidden runs by laws of {', '.join(map(printable, found.inputs))}",
+            "A row is a place where runs were hidden; points are these runs, bars 90% intervals, "
+            "right of zero predicted too high. How far the bars are stretched was chosen on the "
+            "same runs, so that they hold is no evidence that those of new runs will.",
+            _qualified(findings, found.limits),
         )
     if findings.comparison is not None:
         pictures["comparison"] = picture_of(
@@ -99,7 +116,7 @@ def _residuals_picture(findings: Findings, law: Fit) -> Picture | None:
     lacking = counted(int((~placed).sum()), "run")
     return picture_of(
         lambda ax: plot_residuals(law, records, x=findings.x, ax=ax),
-        f"Residuals of {law.law.name.replace('_', ' ')}",
+        f"Residuals of {law_name(law.law.name)}",
         "How far each measured loss lies above the fitted one. A curve, or one size that "
         "stays on one side, would say that the law or the training recipe misses something.",
         f"Not drawn: {lacking} without {findings.x} above zero. " * (not placed.all())
@@ -116,6 +133,31 @@ def _loss_picture(findings: Findings) -> Picture:
         f"Loss against {x_noun(findings.x)}",
         _what_is_drawn(findings, level),
         _qualified(findings, findings.used.left_out(), made),
+    )
+
+
+def _groups_picture(findings: Findings) -> Picture:
+    """The runs by group, or all of them alike where no groups were asked for."""
+    groups, level = findings.groups, f"{100 * findings.confidence_level:g}%"
+    told, parts = "Points are runs.", {"": findings.used}
+    forecasts: dict[str, list[TargetForecast]] = {}
+    if groups is not None:
+        told = "Points are runs, one colour a group."
+        values = findings.used.table[groups.by].map(label_of)
+        parts = {
+            str(label): replace(findings.used, table=findings.used.table[values == label])
+            for label in sorted(values.unique())
+        }
+        forecasts = {k: [t for one in f for t in one.targets] for k, f in groups.forecasts.items()}
+        if any(t.supported for targets in forecasts.values() for t in targets):
+            told += f" Diamonds are what each would reach, bars the {level} interval of a new run."
+    return picture_of(
+        lambda ax: plot_groups(
+            parts, forecasts, x=findings.x, confidence_level=findings.confidence_level, ax=ax
+        ),
+        f"Loss against {x_noun(findings.x)}",
+        f"{told} Both axes are logarithmic.",
+        _qualified(findings, findings.used.left_out()),
     )
 
 

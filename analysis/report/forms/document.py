@@ -30,6 +30,8 @@ def report_json(findings: Findings, title: str) -> str:
         "health": plain_values(findings.health),
         "provisional": plain_values(findings.provisional),
         "comparison": _comparison(findings),
+        "discovery": plain_values(findings.discovery),
+        "groups": _groups(findings),
         "next": plain_values(findings.proposal),
         "published_findings": plain_values(findings.published),
         "seals": plain_values(findings.seals),
@@ -52,3 +54,17 @@ def _comparison(findings: Findings) -> Any:
     if found is None:
         return None
     return {**plain_values(found), "gate": plain_values(found.verdict())}
+
+
+def _groups(findings: Findings) -> Any:
+    """What each group says, as `scaling fit --by`, `backtest --by` and `forecast` write it."""
+    found = findings.groups
+    if found is None:
+        return None
+    return {
+        "by": found.by,
+        "fits": [plain_values(fit.to_dict()) for fit in found.fits],
+        "forecasts": plain_values(found.forecasts),
+        "predictions": plain_values(found.predictions),
+        "backtests": plain_values(found.backtests),
+    }

@@ -11,6 +11,7 @@ from analysis.report.tables import forecasts as tables
 from analysis.report.tables import metrics
 from analysis.report.tables import state as state_tables
 from analysis.report.tables.cells import Table
+from analysis.report.words.formula import law_title
 from analysis.report.words.summary import summarise
 from analysis.text.numbers import in_print
 from scaling.limits import texts
@@ -66,7 +67,7 @@ def report_tables(findings: Findings) -> Iterator[tuple[str, Table]]:
     yield "What was run", state_tables.runs_table(findings)
     yield "Left out of the fits", state_tables.dropped_table(findings)
     for law in findings.laws:
-        yield law.law.name.replace("_", " ").title(), tables.constants_table(law)
+        yield law_title(law.law.name), tables.constants_table(law)
     yield "The held-out check", tables.held_out_table(findings)
     yield "Forecast", tables.forecast_table(findings)
     yield "Where the width comes from", tables.shares_table(findings)

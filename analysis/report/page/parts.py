@@ -1,12 +1,14 @@
 """Sections of the report that show a result as its own verb prints it: the same blocks, with the
 same numbers, in every form of the report."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from analysis.report.findings import Findings
 from analysis.report.tables.cells import Table
-from analysis.text import compared, next_runs, published
+from analysis.report.tables.groups import group_forecasts_table
+from analysis.text import compared, discovery, evaluation, fitting, next_runs, published
 from analysis.text.numbers import in_print
 from scaling.display import Block, Section
 from scaling.display import Table as Cells
@@ -21,6 +23,7 @@ _SAME_IN_ALL = {
     "tokenizer_hash": "Tokenizer",
     "eval_hash": "Evaluation set",
 }
+_EQUATION = re.compile(r"\d+\. \S.* = ")  # a form with its number, as it is typed
 _MOST = 4  # values of each that are listed
 
 
@@ -46,9 +49,24 @@ def parts_of(findings: Findings) -> tuple[Part, ...]:
 
 
 def _parts(findings: Findings) -> Iterator[Part]:
-    if found := findings.provisional:
-        blocks = next_runs.provisional_blocks(found)
+    if still_open := findings.provisional:
+        blocks = next_runs.provisional_blocks(still_open)
         yield Part(id="open", heading="What is still open", pieces=_pieces(blocks))
+    if (groups := findings.groups) is not None:
+        blocks = [block for fit in groups.fits for block in fitting.grouped_blocks(fit)]
+        if groups.predictions is not None:
+            blocks = [*fitting.grouped_prediction_blocks(groups.predictions), *blocks]
+        if groups.backtests is not None:
+            blocks += evaluation.groups_scored_blocks(groups.backtests)
+        told = group_forecasts_table(findings, groups)
+        pieces = (*((told,) if told.rows else ()), *_pieces(blocks))
+        yield Part(id="groups", heading=f"Groups by {printable(groups.by)}", pieces=pieces)
+    if (found := findings.discovery) is not None:
+        heading = f"Laws of {', '.join(map(printable, found.inputs))}"
+        fitted = any(set(law.columns) == set(found.inputs) for law in findings.laws)
+        blocks = discovery.discovery_blocks(found, constants=not fitted)[1:]
+        pieces = _pieces(blocks)
+        yield Part(id="discovery", heading=heading, pieces=pieces, picture="hidden runs")
     if findings.comparison is not None:
         other = findings.comparison
         blocks = compared.comparison_blocks(other)
@@ -96,6 +114,8 @@ def _pieces(blocks: Sequence[Block]) -> tuple[str | Table | Section, ...]:
             if block.sentences:
                 told = [in_print(text) for text in block.sentences]
                 pieces.append(Section(f"{block.title[:1].upper()}{block.title[1:]}", told))
+        elif _EQUATION.match(block):
+            pieces.append(block.strip())
         elif block.strip():
             pieces.append(f"{in_print(block.strip())}.")
     return tuple(pieces)

@@ -20,8 +20,9 @@ from analysis.report.tables import decision as decision_tables
 from analysis.report.tables import forecasts as tables
 from analysis.report.tables import metrics
 from analysis.report.tables import state as state_tables
-from analysis.report.words.formula import formula_in_html
-from analysis.report.words.summary import summarise, x_noun
+from analysis.report.words.formula import formula_in_html, law_title
+from analysis.report.words.places import x_noun
+from analysis.report.words.summary import summarise
 from analysis.text.numbers import TIMES, flops_in_words, in_print
 from analysis.text.tuning import gap_sentences, trend_sentences
 from scaling.columns import NATS_PER_TOKEN, loss_unit
@@ -50,6 +51,7 @@ def render_report(
     )
     environment.filters["formula"] = formula_in_html
     environment.filters["in_print"] = in_print
+    environment.filters["law_title"] = law_title
     environment.filters["counted"] = counted
     return environment.get_template("report.html").render(
         title=title or title_of(findings),
@@ -83,6 +85,10 @@ def render_report(
 def title_of(findings: Findings) -> str:
     """What the page is called where nobody says."""
     name = Path(findings.records.source).name.removeprefix("mlflow:")
+    if findings.groups is not None:
+        return f"Groups by {printable(findings.groups.by)}: each from its own runs, {name}"
+    if findings.discovery is not None and not findings.of_compute:
+        return f"A law of {', '.join(map(printable, findings.discovery.inputs))}, from {name}"
     return f"What would more {x_noun(findings.x)} reach? A forecast from {name}"
 
 

@@ -19,15 +19,9 @@ from analysis.report.tables.cells import (
     predicted_cells,
     size_cell,
 )
-from analysis.report.words.formula import constant_name
-from analysis.report.words.summary import (
-    NOT_SUPPORTED,
-    SYMBOLS,
-    budget_and_ranges,
-    targets_in_words,
-    x_in_words,
-    x_noun,
-)
+from analysis.report.words.formula import constant_name, law_title
+from analysis.report.words.places import SYMBOLS, targets_in_words, x_in_words, x_noun
+from analysis.report.words.summary import NOT_SUPPORTED, budget_and_ranges
 from analysis.text.forecasting import (
     OUTSIDE,
     pinned_median,
@@ -269,7 +263,7 @@ def split_of_constants(findings: Findings) -> str:
         f"{flops_in_words(at['train_flops'], digits)} FLOP"
         for at in fit.predict(train_flops=budgets).points
     ]
-    name = fit.law.name.replace("_", " ").title()
+    name = law_title(fit.law.name)
     return (
         "The splits are what the weighted laws of the forecast together find best. The constants "
         f"in the table of {name} are of that law alone, and would give {'; '.join(places)}."

@@ -19,7 +19,7 @@ from analysis.report.tables.cells import (
     predicted_cells,
     size_cell,
 )
-from analysis.report.words.summary import SYMBOLS
+from analysis.report.words.places import SYMBOLS
 from analysis.text.numbers import MINUS, loss_in_words, percent_in_words
 from analysis.text.tuning import gap_text
 from analysis.tuning.rungs import LadderHealth

@@ -5,6 +5,8 @@ import re
 from markupsafe import Markup, escape
 
 from analysis.text.numbers import MINUS
+from scaling.laws.written.formula import is_formula
+from scaling.tables.notes import printable
 
 _GREEK = {
     "alpha": "\u03b1",
@@ -12,7 +14,7 @@ _GREEK = {
     "gamma": "\u03b3",
     "eta": "\u03b7",
 }
-_POWER = re.compile(r"\*\*(?:\(([^()]*)\)|(-?\w+))")
+_POWER = re.compile(r"(?:\*\*|\^)(?:\(([^()]*)\)|(-?\w+))")
 _WORD = re.compile(r"\b(alpha|beta|gamma|eta)\b")
 
 
@@ -29,3 +31,13 @@ def formula_in_html(text: str) -> Markup:
 def constant_name(name: str) -> str:
     """A constant's or derived number's name, for a table."""
     return _GREEK.get(name, name.replace("_", " ").replace("params", "size"))
+
+
+def law_name(name: str) -> str:
+    """What a law is called in a sentence; a formula as it was written."""
+    return printable(name) if is_formula(name) else name.replace("_", " ")
+
+
+def law_title(name: str) -> str:
+    """What a law is called in a heading; a formula as it was written."""
+    return printable(name) if is_formula(name) else name.replace("_", " ").title()

@@ -1,6 +1,6 @@
 """The plain-words summary: what a planner reads, and perhaps all that a planner reads."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,10 @@ from analysis.forecasting.answer.result import TargetForecast
 from analysis.intervals import Interval, interval_at, telling_digits
 from analysis.report.asked import FACTORS
 from analysis.report.findings import Findings
+from analysis.report.words.apart import told_apart
 from analysis.report.words.beside import told_beside
 from analysis.report.words.decision import decision_sentences
+from analysis.report.words.places import target_in_words, targets_in_words, x_in_words, x_noun
 from analysis.studies.published.growth import SIZE
 from analysis.text.forecasting import forecast_sentence
 from analysis.text.numbers import (
@@ -33,7 +35,6 @@ from scaling.tables.notes import printable
 from scaling.words import counted
 
 NOT_SUPPORTED = "not supported"
-SYMBOLS = {"params": "N", "tokens": "D", "train_flops": "C"}
 MOST_TOLD = 6  # answers in sentences; more stand in their table alone
 MUCH_LESS = 0.1  # under the promised share of intervals that hold: then the promise says so
 
@@ -51,40 +52,10 @@ def summarise(findings: Findings) -> tuple[Statement, ...]:
     """What was run, what the law says, what more compute would reach, how far to trust it."""
     told = [*_what_was_asked(findings), *_what_is_decided(findings)]
     told += [Statement(heading=heading, text=text) for heading, text in told_beside(findings)]
+    told += [Statement(heading=heading, text=text) for heading, text in told_apart(findings)]
     told += [_what_was_run(findings), *_what_the_law_says(findings)]
     told += _what_more_would_reach(findings) + _how_to_split(findings) + _held_out(findings)
     return (*told, *_trust(findings))
-
-
-def x_in_words(value: float, x: str, *, spelt_out: bool = True) -> str:
-    """A value of the column that forecasts run along, with its unit where it has one."""
-    if x == "train_flops":
-        return f"{flops_in_words(value, 3)} FLOP"
-    return f"{count_in_words(value, spelt_out=spelt_out)} {x_noun(x)}"
-
-
-def x_noun(x: str) -> str:
-    """What the column counts, in words."""
-    return {"train_flops": "compute", "params": "parameters", "tokens": "training tokens"}.get(x, x)
-
-
-def targets_in_words(targets: Sequence[TargetForecast]) -> list[str]:
-    """Runs that were asked for, each with its compute in digits that tell different ones apart."""
-    digits = digits_apart(t.at["train_flops"] for t in targets if "train_flops" in t.at)
-    return [target_in_words(target.at, digits) for target in targets]
-
-
-def target_in_words(at: Mapping[str, float], digits: int = 3) -> str:
-    """A run that was asked for: its compute with size and tokens, or its place along one column."""
-    parts = [
-        f"{SYMBOLS.get(name, name)}\u00a0{count_in_words(value)}"
-        for name, value in at.items()
-        if name != "train_flops"
-    ]
-    if "train_flops" not in at:
-        return ", ".join(parts)
-    budget = f"{flops_in_words(at['train_flops'], digits)} FLOP"
-    return f"{budget} ({', '.join(parts)})" if parts else budget
 
 
 def budget_and_ranges(answer: BudgetForLoss, *levels: float) -> tuple[str, ...]:
@@ -237,6 +208,10 @@ def _what_the_law_says(findings: Findings) -> list[Statement]:
 
 
 def _what_more_would_reach(findings: Findings) -> list[Statement]:
+    if not findings.of_compute:
+        refusal = findings.refusal(LimitCode.NO_FORECAST)
+        text = f"No forecast of all runs by {x_noun(findings.x)} is made: {refusal}."
+        return [Statement(heading="What this page does not say", text=text)]
     if all(findings.target(factor) is None for factor in FACTORS):
         refusal = findings.refusal(LimitCode.NO_FORECAST)
         return [Statement(heading="What more would reach", text=f"No forecast: {refusal}.")]
@@ -333,6 +308,8 @@ def _held_out(findings: Findings) -> list[Statement]:
     check = findings.held_out
     if check is None:
         refusal = findings.refusal(LimitCode.NO_HELD_OUT_CHECK)
+        if not findings.of_compute and not refusal:
+            return []
         text = f"It could not be made: {refusal}." if refusal else "No run was held out."
         return [Statement(heading="The held-out check", text=text)]
     known = [r.error_percent for r in check.runs if r.error_percent is not None]

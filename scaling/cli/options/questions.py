@@ -36,24 +36,33 @@ def questions(command: argparse.ArgumentParser) -> None:
 
 def points_and_seals(command: argparse.ArgumentParser) -> None:
     """A table of points to predict, and a forecast to be held to."""
-    command.add_argument(
-        "--at",
-        metavar="POINTS.csv",
-        help="points to predict, by columns of params and tokens, of train_flops, or of --x; "
+    _points(
+        command,
+        "points to predict, by columns of params and tokens, of train_flops, or of --x; "
         "-o FILE.csv repeats the table with median, low_90 and high_90",
-    )
-    command.add_argument(
-        "--inputs",
-        metavar="COLUMN",
-        nargs="+",
-        help="with --at: predict by laws that are found in these columns, as `scaling discover` "
-        "does",
+        "with --at: predict by laws that are found in these columns, as `scaling discover` does",
     )
     groups(command, "with --at and --inputs or one law, constants of their own for its groups")
     command.add_argument(
         "--seal", metavar="NAME", help="keep the forecast for `scaling verify NAME`"
     )
     _publishing(command)
+
+
+def points_on_a_page(command: argparse.ArgumentParser) -> None:
+    """A table of points, laws of any columns, and groups, in a report."""
+    _points(
+        command,
+        "points to predict besides, by columns of params and tokens, of train_flops, of --x, or of "
+        "all that --law or --inputs read",
+        "laws that are found in these columns besides, as `scaling discover` does",
+    )
+    groups(command, "each is answered by itself, in the place of all runs together")
+
+
+def _points(command: argparse.ArgumentParser, at: str, inputs: str) -> None:
+    command.add_argument("--at", metavar="POINTS.csv", help=at)
+    command.add_argument("--inputs", metavar="COLUMN", nargs="+", help=inputs)
 
 
 def sealing(command: argparse.ArgumentParser) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.cli.inputs import (
     curves_of,
+    is_by_groups,
     load,
     load_to_forecast,
+    points,
     reading,
     require_pairs,
     require_two_arms,
@@ -27,8 +29,10 @@ from scaling.display import Block, as_text
 from scaling.errors import ConfigError, StoreError
 from scaling.inputs.names import checked_name
 from scaling.limits import LimitCode, texts
+from scaling.tables.notes import printable
 
 if TYPE_CHECKING:
+    from analysis.forecasting.question.options import ForecastOptions
     from scaling.records import Records
     from scaling.store.run_store import RunStore
     from sweeps.config.sweep import SweepConfig
@@ -52,12 +56,17 @@ def report(arguments: Arguments) -> None:
         require_pdf()
     samples = [read_samples(path) for path in arguments.samples]
     metrics, by_loss = _metrics_beside_the_loss(arguments)
-    records, options = load_to_forecast(by_loss)
+    records, options = load_to_forecast(by_loss, of_any_columns=True)
+    _require_answered(arguments, options)
     hardware = asked_hardware(arguments)
     if hardware is not None:
         require_speed(records, hardware)
     asked = Asked(
         **_beside(arguments, records),
+        points=points(arguments.at) if arguments.at else None,
+        inputs=tuple(arguments.inputs or ()),
+        by=arguments.by,
+        share=tuple(arguments.share),
         hardware=hardware,
         inference_tokens=arguments.inference_tokens,
         unique_tokens=arguments.unique_tokens,
@@ -85,6 +94,41 @@ def report(arguments: Arguments) -> None:
         say(f"not answered: {text}")
     tell(by_loss, left_out)
     log_forecast(arguments.source)
+
+
+#: Questions of all runs along compute, by the name of their flag among the arguments.
+_OF_COMPUTE = {
+    **{name: f"--{name.replace('_', '-')}" for name in ("target_loss", "metric", "against")},
+    **{name: f"--{name.replace('_', '-')}" for name in ("inference_tokens", "unique_tokens")},
+    "next": "--next",
+    "certificate": "--certificate",
+}
+_TARGETS = {name: f"--{name}" for name in ("flops", "params", "tokens", "values")}
+
+
+def _require_answered(arguments: Arguments, options: "ForecastOptions") -> None:
+    """Refuse flags that would be passed over in silence, where groups stand apart or the law reads
+    other columns."""
+    by_groups = is_by_groups(arguments)
+    if arguments.inputs and options.reads_other_columns:
+        raise ConfigError("--inputs search for laws, and --law names one; leave one out")
+    if arguments.share and options.one_law is None:
+        raise ConfigError(
+            f"--share {' '.join(map(printable, arguments.share))} names constants of a law; say "
+            "which with --law"
+        )
+    if not by_groups and not options.reads_other_columns:
+        return
+    refused = _OF_COMPUTE if by_groups and not arguments.share else _OF_COMPUTE | _TARGETS
+    given = [flag for name, flag in refused.items() if getattr(arguments, name)]
+    given += ["--price, --mfu and the like"] * (asked_hardware(arguments) is not None)
+    if not given:
+        return
+    if options.reads_other_columns:
+        why = f"is of compute, and --law {printable(arguments.law)} reads other columns; give --at"
+        raise ConfigError(f"{given[0]} {why} POINTS.csv")
+    one = f"choose one with --where '{printable(arguments.by)} == ...'"
+    raise ConfigError(f"{given[0]} is of one group; {one} in the place of --by")
 
 
 def _links(*sources: str | None) -> dict[str, str]:
