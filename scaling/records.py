@@ -167,36 +167,11 @@ class Records(Displayed):
         wanted = set(run_ids)
         return self.select(self.table["run_id"].isin(wanted), "not in this plan")
 
-    def in_groups(self, column: str) -> "Records":
-        """The same runs, of which the groups by this column are answered each by itself: what is
-        told of rows of equal size and tokens is told of those of one group."""
-        name = self.name_of(column)
-        if name not in self or self.grouped_by == name:
-            return self
-        pooled = repeats_note(self.table, self.is_finished)
-        notes = [note for note in self.notes if note != pooled]
-        if pooled is not None and pooled in self.notes:
-            index, is_finished = self.table.index, self.is_finished
-            own = [
-                repeats_note(part, is_finished[index.get_indexer(part.index)])
-                for part in self._apart(name)
-            ]
-            notes += filter(None, dict.fromkeys(own))
-        return replace(self, notes=tuple(notes), grouped_by=name)
-
-    def _apart(self, column: str | None) -> list[pd.DataFrame]:
-        """The table, or the part of each group."""
-        if column is None or column not in self:
-            return [self.table]
-        return [part for _, part in self.table.groupby(column)]
-
     @cached_property
     def told(self) -> tuple[Note, ...]:
         """Everything to say of how the table was read: its notes, rows left out so far, and runs
         that have not finished."""
-        said = [*self.notes]
-        for table in self._apart(self.grouped_by):
-            said += [note for note in families_told(table) if note not in said]
+        said = [*self.notes, *families_told(self.table, self.grouped_by)]
         if self.dropped:
             reasons = ", ".join(f"{why} ({n:,})" for why, n in self.dropped_by_reason.items())
             said.append(Note(NoteCode.ROWS, f"rows left out: {reasons}"))

@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.discovery.blocks import ends_along
 from analysis.discovery.discover import discover
-from analysis.discovery.reading import Read, read_points, read_table
+from analysis.discovery.reading import Read, read_points, read_table, require_defined
 from analysis.evaluation.scored import Cuts, Hidden, Origin
 from analysis.forecasting.question.options import ForecastOptions
 from analysis.intervals import LEVELS
@@ -27,6 +27,7 @@ def forecast_hidden_runs(records: Records, options: ForecastOptions) -> Cuts:
     law = options.one_law
     assert law is not None
     read = read_table(records, law.inputs, None)
+    require_defined(law, read, None)
     if not read.table.is_relative:
         raise ForecastError(
             f"{records.source}: some values are at or below zero, and backtests score errors in "

@@ -55,6 +55,7 @@ from analysis.studies.published.finding import PublishedFindings
 from analysis.tuning.rungs import LadderHealth, ladder_health
 from scaling.arrays import SAME_NUMBER
 from scaling.errors import RecordError
+from scaling.extra_columns.groups import in_groups
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
 from scaling.laws.surfaces import Chinchilla
@@ -167,18 +168,11 @@ def gather_findings(
     records = records_from(records)
     options = replace(options, confidence_levels=(*options.confidence_levels, confidence_level))
     asked = Asked() if asked is None else asked
-    records = records if asked.by is None else records.in_groups(asked.by)
+    records = records if asked.by is None else in_groups(records, asked.by)
     column = column_along(records, asked, options)
     questions, used = _asked_of(records, column, options, asked, confidence_level, bootstrap)
     ask = (refusals := Refusals(records.source)).ask
-    apart = {
-        "discovery": found_laws(asked, records, options, refusals),
-        "groups": group_answers(
-            asked, records, options, _laws_to_fit(options), bootstrap, refusals
-        ),
-        "seals": seals,
-        "links": links or {},
-    }
+    apart = {"seals": seals, "links": links or {}} | _any_columns(questions, asked, refusals)
     if (why := why_apart(asked, options)) is not None:
         return _apart(questions, used, column, why, apart, curves, with_backtest, refusals)
     check = _checked(questions, sealed, refusals)
@@ -204,6 +198,16 @@ def gather_findings(
         confidence_level=confidence_level,
         **beside,
     )
+
+
+def _any_columns(questions: "_Questions", asked: Asked, refusals: Refusals) -> dict[str, Any]:
+    """Laws of any columns, and groups, where they were asked for, as fields."""
+    records, options = questions.records, questions.options
+    laws = _laws_to_fit(options)
+    return {
+        "discovery": found_laws(asked, records, options, refusals),
+        "groups": group_answers(asked, records, options, laws, questions.bootstrap, refusals),
+    }
 
 
 def _apart(

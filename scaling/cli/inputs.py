@@ -26,6 +26,7 @@ Value = TypeVar("Value")
 def load(arguments: Arguments) -> "Records":
     """The runs that SOURCE names: a file, or mlflow:EXPERIMENT."""
     from scaling.answerable import require_direction
+    from scaling.extra_columns.groups import in_groups
     from scaling.extra_columns.references import references_of
     from scaling.sources import records_from
 
@@ -34,7 +35,7 @@ def load(arguments: Arguments) -> "Records":
     if arguments.metric:
         require_direction(records)
     if getattr(arguments, "by", None):
-        records = records.in_groups(arguments.by)
+        records = in_groups(records, arguments.by)
     arguments.notes = records.told
     arguments.references = references_of(records)
     return records

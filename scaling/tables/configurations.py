@@ -163,18 +163,27 @@ def _spread(table: "pd.DataFrame", groups: IntArray) -> float:
     return spread if np.isfinite(spread) else 0.0
 
 
-def families_told(table: "pd.DataFrame") -> tuple[Note, ...]:
-    """That models of several families share a law, where they do."""
+def parts_of(table: "pd.DataFrame", by: str | None) -> "list[pd.DataFrame]":
+    """The rows of each group that a column makes; the table itself where it makes none."""
+    parts = [] if by is None or by not in table else [part for _, part in table.groupby(by)]
+    return parts or [table]
+
+
+def families_told(table: "pd.DataFrame", by: str | None = None) -> tuple[Note, ...]:
+    """That models of several families share a law, where they do; of groups ``by`` a column, that
+    those of a group do."""
     if "family" not in table:
         return ()
-    families = table["family"].dropna().astype(str).value_counts().index
-    if len(families) < 2:
-        return ()
-    text = (
-        f"models of {len(families)} families ({quoted(families, 3)}) are taken for one; choose "
-        f"with --where 'family == {printable(families[0])}'"
-    )
-    return (Note(NoteCode.ASSUMED, text),)
+    told = []
+    for part in parts_of(table, by):
+        families = part["family"].dropna().astype(str).value_counts().index
+        if len(families) > 1:
+            text = (
+                f"models of {len(families)} families ({quoted(families, 3)}) are taken for one; "
+                f"choose with --where 'family == {printable(families[0])}'"
+            )
+            told.append(Note(NoteCode.ASSUMED, text))
+    return tuple(dict.fromkeys(told))
 
 
 def spread_told(table: "pd.DataFrame") -> str:

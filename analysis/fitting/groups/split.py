@@ -8,6 +8,7 @@ import numpy as np
 
 from scaling.arrays import IntArray
 from scaling.errors import FitError
+from scaling.extra_columns.groups import in_groups
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.tables.notes import printable
@@ -43,7 +44,7 @@ def split(records: Records, by: str) -> Groups:
     that is blank, or has so many values that it names runs."""
     column = records.name_of(by)
     records.require(column)
-    records = records.in_groups(column)
+    records = in_groups(records, column)
     kept = records.select(records.table[column].notna(), f"{column} is blank")
     values = kept.table[column].map(label_of)
     labels = tuple(sorted(values.unique()))

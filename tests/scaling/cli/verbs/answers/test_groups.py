@@ -136,14 +136,6 @@ def test_a_mistake_with_backtests_of_groups_is_one_line(table, flags, said, caps
     assert len(lines) == 1 and said in lines[0]
 
 
-def test_the_report_has_no_groups_that_it_would_pass_over(table, tmp_path, capsys):
-    page = str(tmp_path / "report.html")
-    for flags in (["--by", "arch"], ["--share", "alpha"]):
-        with pytest.raises(SystemExit) as left:
-            main(["report", table, "-o", page, *flags])
-        assert left.value.code == 2 and flags[0] in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
