@@ -35,32 +35,34 @@ class AnyLaw(Coordinates):
     ) -> None:
         super().__init__(law, fixed, tied)
         self._inputs = inputs
+        self._names = law.constant_names()
         self.work = float(len(self.free) ** 2)
 
-    def _log_loss(self, theta: npt.NDArray) -> npt.NDArray:
+    def _log_loss(self, theta: FloatArray, along: int | None = None) -> npt.NDArray:
+        """(batch, runs), complex with a tiny step in the coordinate `along`. The others stay real:
+        what does not depend on that one is computed in half the time or less."""
         values: dict[str, Any] = dict(self.fixed)
         for j, name in enumerate(self.free):
-            column = theta[..., j, None]
+            column: npt.NDArray = theta[..., j, None]
+            if j == along:
+                column = column + 1j * self._TINY
             values[name] = np.exp(column) if self.is_log[j] else column
         with np.errstate(all="ignore"):
             values |= {name: tie(values) for name, tie in self.tied.items()}
-            ordered = (values[name] for name in self.law.constant_names())
+            ordered = (values[name] for name in self._names)
             return np.asarray(np.log(self.law.formula(*self._inputs, *ordered)))
 
     def log_prediction(self, theta: FloatArray) -> FloatArray:
         """Predicted log loss, (batch, p) -> (batch, runs)."""
         return self._log_loss(theta)
 
-    def _slopes(self, theta: FloatArray, j: int) -> tuple[FloatArray, FloatArray]:
-        """(predicted log loss, its derivative in coordinate j), each (batch, runs)."""
-        shifted = theta.astype(np.complex128)
-        shifted[..., j] += 1j * self._TINY
-        at = self._log_loss(shifted)
-        return at.real, at.imag / self._TINY
+    def _slope(self, theta: FloatArray, j: int) -> FloatArray:
+        """The derivative of the predicted log loss in coordinate j, (batch, runs)."""
+        return np.asarray(self._log_loss(theta, j).imag / self._TINY)
 
     def slopes(self, theta: FloatArray) -> FloatArray:
         """Derivatives of the predicted log loss, (batch, p) -> (batch, runs, p)."""
-        return np.stack([self._slopes(theta, j)[1] for j in range(len(self.free))], axis=-1)
+        return np.stack([self._slope(theta, j) for j in range(len(self.free))], axis=-1)
 
     def jacobian(self, theta: FloatArray, rows: slice | IntArray = slice(None)) -> FloatArray:
         """Derivatives of the predicted log loss at one point, (runs, p), of these ``rows``."""
@@ -87,7 +89,7 @@ class AnyLaw(Coordinates):
                 moved = theta.copy()
                 moved[:, k] += self._STEP
                 for j in range(k + 1):
-                    bend = (self._slopes(moved, j)[1] - jacobian[..., j]) / self._STEP
+                    bend = (self._slope(moved, j) - jacobian[..., j]) / self._STEP
                     second = np.einsum("bn,bn->b", slope, bend)
                     hessian[:, j, k] += second
                     if j != k:
