@@ -29,6 +29,7 @@ from sweeps.training.stop import Stopped
 
 _GRACE_SECONDS = 5.0  # for a worker to save its state and leave
 _STARTS = 6  # of a worker, over six seconds
+_WARM = ["sweeps.launchers.warm"]  # what workers have imported before they are forked
 _STOPPED = 128 + signal.SIGTERM
 
 
@@ -149,7 +150,7 @@ def _forked(work: Work, threads: int, gpus: str) -> tuple[Connection, ForkServer
     start makes it anew.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sweeps.launchers.warm"])
+    context.set_forkserver_preload(_WARM)
     for start in range(_STARTS):
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, work, threads, gpus), daemon=True)

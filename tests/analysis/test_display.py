@@ -224,7 +224,7 @@ def test_every_result_is_one_json_document_without_what_no_page_shows(results, a
     arms = arms_around(np.zeros(4), 0.003, np.random.default_rng(0))
     made["TunedRecipe"] = analysis.tuned_recipe([arms], rungs=["width 16"])
     few_runs = two_powers().assign(loss=np.linspace(3, 2, 42))
-    made["Discovery"] = analysis.discover(few_runs.head(12), ["seen", "width_total"])
+    made["Discovery"] = analysis.discover(few_runs.head(12), ["seen"])
     halves = np.where(np.arange(len(ladder)) % 2, "odd", "even")
     made["GroupedFit"] = analysis.fit_groups(
         replace(ladder, table=ladder.table.assign(half=halves)),

@@ -30,6 +30,16 @@ from tests.conformance.launcher import (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forked_from_little():
+    """Workers here train nothing: the process that they are forked from, which is started and
+    killed more than once, imports PyTorch and neither Lightning nor MLflow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "_WARM", ["torch", "tests.conformance.launcher"])
+        yield
+    forkserver._forkserver._stop()  # the next one is as others know it
+
+
 def hang(task, send):
     send("begun")
     time.sleep(3600 if task == "hang" else 0)
