@@ -12,7 +12,7 @@ from analysis.discovery.discover import discover
 from analysis.discovery.result import Discovery
 from analysis.evaluation.by_groups import GroupedBacktest, backtest_groups
 from analysis.fitting.groups.fit import fit_groups
-from analysis.fitting.groups.predicted import GroupedPrediction, predict_groups
+from analysis.fitting.groups.prediction import GroupedPrediction, predict_groups
 from analysis.fitting.groups.result import GroupedFit
 from analysis.fitting.groups.split import group_named, split
 from analysis.forecasting.answer.result import Forecast

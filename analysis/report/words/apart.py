@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from analysis.discovery.result import Discovery, PointPrediction
-from analysis.fitting.groups.predicted import GroupPoint
+from analysis.fitting.groups.prediction import GroupPoint
 from analysis.intervals import interval_at
 from analysis.report.apart import GroupAnswers
 from analysis.report.findings import Findings
