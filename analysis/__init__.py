@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from analysis.capabilities.result import MetricForecast as MetricForecast
     from analysis.decisions.budget_for_loss import BudgetForLoss as BudgetForLoss
     from analysis.decisions.budget_for_loss import budget_for_loss as budget_for_loss
-    from analysis.decisions.compared import ArmComparison as ArmComparison
-    from analysis.decisions.compared import compare as compare
     from analysis.decisions.further_runs.in_any_inputs import RunsToBuy as RunsToBuy
     from analysis.decisions.further_runs.in_any_inputs import runs_to_buy as runs_to_buy
     from analysis.decisions.further_runs.next_runs import NextRuns as NextRuns
@@ -46,6 +44,8 @@ if TYPE_CHECKING:
     from analysis.decisions.optimal_split import Allocation as Allocation
     from analysis.decisions.optimal_split import OptimalSplit as OptimalSplit
     from analysis.decisions.optimal_split import allocate as allocate
+    from analysis.decisions.two_recipes.compared import ArmComparison as ArmComparison
+    from analysis.decisions.two_recipes.compared import compare as compare
     from analysis.discovery.discover import discover as discover
     from analysis.discovery.discover import with_found_predictions as with_found_predictions
     from analysis.discovery.result import Discovery as Discovery
@@ -122,7 +122,7 @@ _HOMES = {
     "analysis.decisions.further_runs.proposal_check": ("ProposalCheck", "check_proposal"),
     "analysis.decisions.optimal_split": ("Allocation", "OptimalSplit", "allocate"),
     "analysis.decisions.budget_for_loss": ("BudgetForLoss", "budget_for_loss"),
-    "analysis.decisions.compared": ("ArmComparison", "compare"),
+    "analysis.decisions.two_recipes.compared": ("ArmComparison", "compare"),
     "analysis.decisions.money": ("BudgetPlan", "Hardware", "plan_budgets"),
     "analysis.discovery.discover": ("discover", "with_found_predictions"),
     "analysis.discovery.result": ("Discovery",),

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from analysis.decisions.compared import ArmComparison
+from analysis.decisions.two_recipes.compared import ArmComparison
 from analysis.intervals import interval_at
 from analysis.plots.style import (
     FORECAST,

@@ -11,11 +11,11 @@ import pandas as pd
 from analysis.capabilities.capability import METRIC_TARGETS, forecast_metric
 from analysis.capabilities.result import MetricForecast
 from analysis.decisions.budget_for_loss import BudgetForLoss, budget_for_loss
-from analysis.decisions.compared import ArmComparison, compare
 from analysis.decisions.further_runs.next_runs import NextRuns, next_runs
 from analysis.decisions.further_runs.runs_on_offer import RunOnOffer
 from analysis.decisions.money import BudgetPlan, Hardware
 from analysis.decisions.optimal_split import OptimalSplit
+from analysis.decisions.two_recipes.compared import ArmComparison, compare
 from analysis.forecasting.answer.result import Forecast, TargetForecast
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.question.options import ForecastOptions

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.decisions.compared import ArmComparison
 from analysis.decisions.further_runs.next_runs import NextRuns
 from analysis.decisions.further_runs.provisional import Provisional, provisional
 from analysis.decisions.money import BudgetPlan, plan_budgets
 from analysis.decisions.optimal_split import OptimalSplit, allocate
+from analysis.decisions.two_recipes.compared import ArmComparison
 from analysis.discovery.result import Discovery
 from analysis.evaluation.backtest import Backtest, backtest
 from analysis.evaluation.held_out import (

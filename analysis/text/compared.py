@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from analysis.decisions.compared import ArmComparison, ComparedTarget, Verdict
+from analysis.decisions.two_recipes.compared import ArmComparison, ComparedTarget, Verdict
 from analysis.intervals import Interval, telling_digits
 from analysis.text.numbers import digits_apart
 from scaling.display import Block, Section, Table, answer_alone, as_text

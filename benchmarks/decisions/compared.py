@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from analysis.decisions.compared import ArmComparison, compare
+from analysis.decisions.two_recipes.compared import ArmComparison, compare
 from analysis.forecasting.question.options import ForecastOptions
 from scaling.laws.surfaces import Chinchilla, Skaling
 from scaling.records import Records

@@ -98,9 +98,9 @@ def population(corpus: Corpus) -> Population:
 def _first_tokens(corpus: Corpus) -> tuple[np.ndarray, FloatArray]:
     """(tokens, 1) and (tokens,): what a sequence begins with, counted in the validation set where
     no chain says it."""
-    from sweeps.data.sources.generated import GeneratedCorpus
-    from sweeps.data.sources.markov_chains import MarkovChain
-    from sweeps.data.sources.sparse_contexts import SparseContexts
+    from sweeps.data.sources.generated.corpus import GeneratedCorpus
+    from sweeps.data.sources.generated.markov_chains import MarkovChain
+    from sweeps.data.sources.generated.sparse_contexts import SparseContexts
 
     if isinstance(corpus, SparseContexts):
         first, counts = np.unique(corpus.pairs[:, 0], return_counts=True)
@@ -118,7 +118,7 @@ def _longer(
     corpus: Corpus, rows: np.ndarray, chance: FloatArray, ahead: FloatArray
 ) -> tuple[np.ndarray, FloatArray]:
     """The prefixes with each token that can follow; the second of a pair follows the first."""
-    from sweeps.data.sources.sparse_contexts import SparseContexts
+    from sweeps.data.sources.generated.sparse_contexts import SparseContexts
 
     if isinstance(corpus, SparseContexts):
         return corpus.pairs, np.full(len(corpus.pairs), 1 / len(corpus.pairs))

@@ -15,9 +15,9 @@ from sweeps.config.data import DataConfig
 from sweeps.config.probes import CompletionRule, ProbesConfig
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.base import Corpus
-from sweeps.data.sources.grammars import SPECIAL, START, Language
+from sweeps.data.sources.generated.grammars import SPECIAL, START, Language
+from sweeps.data.sources.generated.sentences import SentenceCorpus
 from sweeps.data.sources.pairs import PairCorpus
-from sweeps.data.sources.sentences import SentenceCorpus
 from sweeps.data.tokens.image_vocabulary import ImageVocabulary
 from sweeps.data.tokens.vocabulary import SymbolVocabulary, Vocabulary
 

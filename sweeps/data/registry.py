@@ -19,10 +19,10 @@ from sweeps.config.data import (
 from sweeps.config.images import ImagesData
 from sweeps.data.images.source import load_images
 from sweeps.data.sources.base import Corpus
-from sweeps.data.sources.generated import load_bigram_tasks, load_markov
+from sweeps.data.sources.generated.corpus import load_bigram_tasks, load_markov
+from sweeps.data.sources.generated.sentences import load_anbn, load_grammar
+from sweeps.data.sources.generated.sparse_contexts import load_sparse_contexts
 from sweeps.data.sources.pairs import load_pairs
-from sweeps.data.sources.sentences import load_anbn, load_grammar
-from sweeps.data.sources.sparse_contexts import load_sparse_contexts
 from sweeps.data.sources.text import load_text
 from sweeps.data.sources.token_shards import load_shards
 

@@ -16,7 +16,7 @@ from sweeps.config.sweep import SweepConfig
 from sweeps.data.questions import ZERO, questions
 from sweeps.data.registry import load_corpus
 from sweeps.data.sources.base import Corpus
-from sweeps.data.sources.grammars import END, Language
+from sweeps.data.sources.generated.grammars import END, Language
 from sweeps.generation.decoding.greedy import Tokens, greedy_answers
 from sweeps.generation.kept_runs import KeptRun, check_continues
 from sweeps.generation.metrics.probes import obeys, of_truth

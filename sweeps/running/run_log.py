@@ -128,7 +128,7 @@ def _store(
     health: Mapping[str, float | str],
     task: Task,
 ) -> RunEvent:
-    from sweeps.data.sources.generated import entropy_leak
+    from sweeps.data.sources.generated.corpus import entropy_leak
 
     if trained.diverged_at_step is not None:
         reason = f"the loss was not finite at step {trained.diverged_at_step}"

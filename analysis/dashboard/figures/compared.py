@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from analysis.dashboard import charts
 from analysis.dashboard.figures.loss import MANY_POINTS, about_runs
 from analysis.dashboard.figures.ticks import fit_ticks
-from analysis.decisions.compared import ArmComparison
+from analysis.decisions.two_recipes.compared import ArmComparison
 from analysis.intervals import interval_at
 from analysis.text.numbers import flops_in_words
 from analysis.tuning.screening import screen

@@ -16,7 +16,7 @@ from analysis.dashboard.parts.heading import heading
 from analysis.dashboard.state import Field, number_field, text_field
 from analysis.dashboard.uploads import name_of
 from analysis.dashboard.words import facts, plain
-from analysis.decisions.compared import ArmComparison, ComparedTarget, Verdict, compare
+from analysis.decisions.two_recipes.compared import ArmComparison, ComparedTarget, Verdict, compare
 from analysis.intervals import interval_at
 from analysis.plots.compared import plot_comparison
 from analysis.report.words.summary import NOT_SUPPORTED

@@ -7,7 +7,7 @@ from functools import partial
 from matplotlib.axes import Axes
 
 from analysis.capabilities.result import MetricForecast
-from analysis.decisions.compared import ArmComparison
+from analysis.decisions.two_recipes.compared import ArmComparison
 from analysis.evaluation.backtest import Backtest
 from analysis.fitting.groups.split import label_of
 from analysis.fitting.result import Fit

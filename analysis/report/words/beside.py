@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from analysis.decisions.compared import ArmComparison
 from analysis.decisions.further_runs.next_runs import NextRuns
+from analysis.decisions.two_recipes.compared import ArmComparison
 from analysis.intervals import interval_at, telling_digits
 from analysis.report.findings import Findings
 from analysis.text.compared import chance_in_words

@@ -18,8 +18,8 @@ from benchmarks.speed.gpu.steps import has_kernels, median_seconds, trained
 from benchmarks.speed.kernels_beside_twins import gaps
 from benchmarks.speed.stepper import deterministic_algorithms, shape_of
 from sweeps.config.launch import LaunchConfig
-from sweeps.data.sources.markov_chains import markov_chain
-from sweeps.data.sources.walks import Tables
+from sweeps.data.sources.generated.markov_chains import markov_chain
+from sweeps.data.sources.generated.walks import Tables
 from sweeps.models.kernels.fused import ALL
 from sweeps.planning.packing import Pack
 from sweeps.training.pack import Listener, train_pack

@@ -1,1 +1,1 @@
-"""Sources of training tokens: text, token shards, pairs, and generated ones of known entropy."""
+"""Sources of training tokens: text, token shards, pairs, and generated ones."""

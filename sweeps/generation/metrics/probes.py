@@ -14,7 +14,7 @@ from sweeps.config.probes import GRAMMATICAL, CompletionRule
 from sweeps.data.images.source import ImageCorpus
 from sweeps.data.questions import AcceptedAnswers, PairOfTokens, Questions
 from sweeps.data.sources.base import Corpus
-from sweeps.data.sources.grammars import END, Language
+from sweeps.data.sources.generated.grammars import END, Language
 from sweeps.data.sources.pairs import PairCorpus
 from sweeps.data.tokens.vocabulary import spelled
 from sweeps.generation.decoding.greedy import Tokens, greedy_answers

@@ -6,7 +6,7 @@ from sweeps.config.data import AnbnData
 from sweeps.config.rules.targets import TargetsConfig
 from sweeps.data.batch import Batch
 from sweeps.data.registry import load_corpus
-from sweeps.data.sources.grammars import PADDING, START
+from sweeps.data.sources.generated.grammars import PADDING, START
 from sweeps.objectives.masked import Masked
 from tests.conformance.objective import ObjectiveContract
 

@@ -9,9 +9,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sweeps.data.registry import load_corpus
-from sweeps.data.sources.generated import GeneratedCorpus
-from sweeps.data.sources.markov_chains import bigram_tasks, markov_chain
-from sweeps.data.sources.walks import Tables, pays_in_blocks
+from sweeps.data.sources.generated.corpus import GeneratedCorpus
+from sweeps.data.sources.generated.markov_chains import bigram_tasks, markov_chain
+from sweeps.data.sources.generated.walks import Tables, pays_in_blocks
 from sweeps.planning.plan import plan_sweep
 from sweeps.training.ahead import Ahead
 from sweeps.training.batches import batches_of

@@ -7,7 +7,7 @@ from scaling.errors import ConfigError
 from scaling.store.one_run.run_state import RunState
 from sweeps.config.yaml_file import config_from_mapping
 from sweeps.data.registry import load_corpus
-from sweeps.data.sources.markov_chains import MarkovChain
+from sweeps.data.sources.generated.markov_chains import MarkovChain
 from sweeps.planning.plan import plan_sweep
 from sweeps.running.events import EventKind
 from sweeps.running.task import Task

@@ -52,7 +52,7 @@ def _multiplier(text: str) -> float:
 
 def compare(arguments: Arguments) -> int:
     """Compare recipes A and B on common cells: how much compute B saves, how surely, to where."""
-    from analysis.decisions.compared import compare as compare_arms
+    from analysis.decisions.two_recipes.compared import compare as compare_arms
     from analysis.forecasting.question.options import ForecastOptions
     from analysis.text.compared import comparison_text
     from scaling.answerable import require_direction

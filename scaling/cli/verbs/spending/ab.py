@@ -20,7 +20,7 @@ Arguments = argparse.Namespace
 
 def ab(arguments: Arguments) -> None:
     """Train recipes A and B at the same budgets, and compare them."""
-    from analysis.decisions.compared import compare as compare_arms
+    from analysis.decisions.two_recipes.compared import compare as compare_arms
     from analysis.text.compared import comparison_text
 
     if arguments.seal is not None or arguments.publish:

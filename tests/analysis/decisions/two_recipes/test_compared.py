@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis import ForecastOptions, compare
-from analysis.decisions.pairing import pair
+from analysis.decisions.two_recipes.pairing import pair
 from benchmarks.decisions.compared import FACTORS, best_loss, simulated_pairs
 from scaling import laws, records_from_table
 from scaling.errors import ForecastError

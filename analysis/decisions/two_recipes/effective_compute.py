@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from analysis.decisions.pairing import Pairs
+from analysis.decisions.two_recipes.pairing import Pairs
 from analysis.forecasting.weighing.forecaster import Forecaster
 from analysis.forecasting.weighing.optimum import best_for_law, best_log_params
 from analysis.forecasting.weighing.rolling_origin import weigh

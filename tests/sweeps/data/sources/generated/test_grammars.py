@@ -8,8 +8,8 @@ import pytest
 
 from scaling.errors import CorpusError
 from sweeps.config.rules.grammar import parsed_rules
-from sweeps.data.sources.grammars import END, Language
-from sweeps.data.sources.sentences import geometric_anbn, uniform_anbn
+from sweeps.data.sources.generated.grammars import END, Language
+from sweeps.data.sources.generated.sentences import geometric_anbn, uniform_anbn
 
 NESTED = ("S -> a S b [0.3]", "S -> c T [0.5]", "S -> [0.2]", "T -> d T [0.5]", "T -> e S [0.5]")
 AMBIGUOUS = ("S -> S1 [0.5]", "S -> a b [0.5]", "S1 -> a b [0.25]", "S1 -> a S1 b [0.75]")

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import t as student
 
-from analysis.decisions.effective_compute import Advantage, Frontiers, advantage, frontiers
-from analysis.decisions.pairing import Pairs, pair
+from analysis.decisions.two_recipes.effective_compute import (
+    Advantage,
+    Frontiers,
+    advantage,
+    frontiers,
+)
+from analysis.decisions.two_recipes.pairing import Pairs, pair
 from analysis.display import DrawnResult
 from analysis.forecasting.answer.support import target_limits
 from analysis.forecasting.question.options import DEFAULT, ForecastOptions

@@ -13,8 +13,8 @@ from scaling.errors import CorpusError
 from sweeps.config.data import BigramTasksData, GeneratedData, MarkovData
 from sweeps.data.batch import Batch
 from sweeps.data.sources.base import UNLIMITED_TOKENS, CorpusFacts, WindowCorpus, hash_of
-from sweeps.data.sources.markov_chains import Chain, bigram_tasks, markov_chain
-from sweeps.data.sources.walks import Tables
+from sweeps.data.sources.generated.markov_chains import Chain, bigram_tasks, markov_chain
+from sweeps.data.sources.generated.walks import Tables
 
 if TYPE_CHECKING:
     import torch

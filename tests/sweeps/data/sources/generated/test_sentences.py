@@ -8,7 +8,7 @@ import pytest
 from scaling.errors import ConfigError, CorpusError
 from sweeps.config.data import AnbnData, GrammarData, SparseContextsData
 from sweeps.data.registry import load_corpus
-from sweeps.data.sources.grammars import END, PADDING, START
+from sweeps.data.sources.generated.grammars import END, PADDING, START
 
 RULES = ("S -> a S b [0.4]", "S -> c T [0.5]", "S -> [0.1]", "T -> d T [0.5]", "T -> e [0.5]")
 

@@ -21,7 +21,7 @@ from scaling.errors import CorpusError
 from sweeps.config.data import SparseContextsData
 from sweeps.data.batch import Batch
 from sweeps.data.sources.base import UNLIMITED_TOKENS, Corpus, CorpusFacts, hash_of
-from sweeps.data.sources.markov_chains import entropy_of, whole_weights
+from sweeps.data.sources.generated.markov_chains import entropy_of, whole_weights
 from sweeps.data.sources.philox import philox, seed_key
 
 if TYPE_CHECKING:

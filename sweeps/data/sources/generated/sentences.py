@@ -21,8 +21,8 @@ from sweeps.data.sources.base import (
     WindowOrder,
     hash_of,
 )
-from sweeps.data.sources.grammars import END, PADDING, START, Language
-from sweeps.data.sources.markov_chains import whole_weights
+from sweeps.data.sources.generated.grammars import END, PADDING, START, Language
+from sweeps.data.sources.generated.markov_chains import whole_weights
 from sweeps.data.sources.philox import philox, seed_key
 from sweeps.data.tokens.vocabulary import SymbolVocabulary
 

@@ -17,8 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling.errors import CorpusError
+from sweeps.data.sources.generated.walks import (
+    ROW_TOTAL,
+    Tables,
+    pays_in_blocks,
+    walk,
+    walk_in_blocks,
+)
 from sweeps.data.sources.philox import philox, seed_key
-from sweeps.data.sources.walks import ROW_TOTAL, Tables, pays_in_blocks, walk, walk_in_blocks
 
 if TYPE_CHECKING:
     import torch

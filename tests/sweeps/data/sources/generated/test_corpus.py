@@ -10,8 +10,8 @@ import torch
 from scaling.errors import ConfigError, CorpusError
 from sweeps.config.data import SOURCES, BigramTasksData, MarkovData
 from sweeps.data.registry import load_corpus
-from sweeps.data.sources.generated import entropy_leak
-from sweeps.data.sources.markov_chains import bigram_tasks, markov_chain, whole_weights
+from sweeps.data.sources.generated.corpus import entropy_leak
+from sweeps.data.sources.generated.markov_chains import bigram_tasks, markov_chain, whole_weights
 from sweeps.data.sources.philox import philox
 
 # Random123's own test vectors: counter, key, words. The third are the digits of pi.

@@ -1,0 +1,1 @@
+"""Generated sources, whose entropy is known exactly: chains, grammars, sentences, contexts."""
