@@ -19,7 +19,17 @@ COMPOSITION_ROOT = ROOT / "scaling" / "cli"  # the one place that sees every pac
 FLOORS = {
     "scaling": (
         *("version", "lazy", "display", "arrays", "words", "errors", "columns", "limits"),
-        *("tables", "inputs", "samples", "records", "compute", "shape", "laws", "answerable"),
+        *(
+            "tables",
+            "inputs",
+            "samples",
+            "records",
+            "points",
+            "compute",
+            "shape",
+            "laws",
+            "answerable",
+        ),
         *("extra_columns", "simulate"),
         *("store", "sources", "cli", "__main__"),
     ),

@@ -13,6 +13,7 @@ from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.written.formula import undefined_at
 from scaling.limits import Limit, LimitCode
+from scaling.points import in_our_units
 from scaling.records import Records
 from scaling.tables.notes import printable
 from scaling.tables.numbers import read_numbers
@@ -123,6 +124,7 @@ def _check_groups(
 def read_points(points: pd.DataFrame, read: Read) -> tuple[FloatArray, IntArray]:
     """The inputs (points, inputs) and groups (points,) of a table of points. Raises FitError with
     the row of what is missing."""
+    points = in_our_units(points, read.records)
     spelt = {str(name): str(name) for name in points.columns}
     spelt |= {read.records.name_of(str(name)): str(name) for name in points.columns}
     columns: list[FloatArray] = []

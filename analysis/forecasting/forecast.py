@@ -46,6 +46,7 @@ from scaling.arrays import FloatArray, IntArray
 from scaling.columns import canonical_name
 from scaling.errors import ForecastError
 from scaling.limits import Limit
+from scaling.points import in_our_units
 from scaling.records import Records
 from scaling.sources import Source, records_from
 
@@ -208,6 +209,7 @@ def _targets(points: pd.DataFrame, records: Records, options: ForecastOptions) -
     """The rows of a table as targets, in their order."""
     if points.empty:
         raise ForecastError("points: no rows; give one row a run to predict")
+    points = in_our_units(points, records)
     return Targets.from_table(_our_names(points, options.x, records.names), options.x)
 
 

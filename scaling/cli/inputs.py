@@ -70,8 +70,13 @@ def reading(arguments: Arguments) -> "Reading":
 
 def load_along(arguments: Arguments) -> "tuple[Records, str | None]":
     """The runs that SOURCE names, and our name for the column that --x names, if it does."""
+    from scaling.points import factor_of
+
     records = load(arguments)
-    return records, records.name_of(arguments.x) if arguments.x else None
+    x = records.name_of(arguments.x) if arguments.x else None
+    if x and x in records and x != arguments.x and getattr(arguments, "values", None):
+        arguments.values = [value * factor_of(records, x) for value in arguments.values]
+    return records, x
 
 
 def load_to_forecast(
@@ -224,6 +229,8 @@ def points(path: str) -> "DataFrame":
     """A table of points to predict: text, so that what is not asked about is kept to the letter."""
     from scaling.tables.files import read_text
 
+    if path.lower().endswith((".json", ".jsonl", ".parquet", ".xlsx", ".xls")):
+        raise ConfigError(f"{path}: points are read from .csv or .tsv; write them as one of these")
     try:
         return read_text(path)
     except (OSError, ValueError) as error:

@@ -151,7 +151,9 @@ def say_beside(arguments: Arguments, limits: "Iterable[Limit]") -> None:
     """Say on standard error what stands around an answer that is a table of values alone: what
     limits it, the cells that would change it, and how the runs were read."""
     told = as_text([Section("limits", texts(limits))])
-    say(f"{told}{_provisional_text(arguments)}{_notes_text(arguments, limits)}".strip())
+    text = f"{told}{_provisional_text(arguments)}{_notes_text(arguments, limits)}".strip()
+    if text:
+        say(text)
 
 
 def show(

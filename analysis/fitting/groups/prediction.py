@@ -17,6 +17,7 @@ from scaling.arrays import FloatArray
 from scaling.columns import canonical_name
 from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode, codes
+from scaling.points import in_our_units
 from scaling.tables.notes import printable
 from scaling.tables.numbers import read_numbers
 
@@ -104,6 +105,8 @@ def predict_groups(
         raise FitError("intervals of new runs need bootstrap draws; fit with some")
     if points.empty:
         raise FitError("points: no rows; give one row a run to predict")
+    if (records := next(iter(grouped.fits.values())).records) is not None:
+        points = in_our_units(points, records)
     spelt, labels = _spelt(grouped, points), _labels(grouped, points)
     at = _inputs(grouped, points, spelt)
     found: dict[int, GroupPoint] = {}

@@ -13,6 +13,8 @@ from scaling.tables.files import BY_SEPARATOR
 from scaling.tables.numbers import number, read_numbers
 from scaling.tables.reading import comma_styles
 
+_CONTRADICTS = 8.0  # C / (6 N D), either way: no attention, head or recipe explains more
+
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
@@ -73,11 +75,35 @@ class Targets:
             if all(name in names for name in wanted):
                 commas = comma_styles(points[wanted], points.attrs.get(BY_SEPARATOR, False))
                 read = {str(n): _column(points, str(n), commas.get(str(n), False)) for n in wanted}
+                if x is None:
+                    _check_compute(points, read)
                 return cls(columns=read)
         need = x or "params and tokens, or train_flops"
         raise ForecastError(
             f"points: no column {need} (it has: {', '.join(names[:12])}); rename, or give --x"
         )
+
+
+def _check_compute(points: pd.DataFrame, read: Mapping[str, FloatArray]) -> None:
+    """Refuse points of which a column would be passed over: a size beside compute alone, and
+    compute that is not that of size and tokens."""
+    if "params" not in read:
+        beside = [name for name in ("params", "tokens") if name in points]
+        if beside:
+            raise ForecastError(
+                f"points: {beside[0]} and train_flops name no run; give params and tokens, or "
+                f"leave {beside[0]} out for the best split of train_flops"
+            )
+    elif "train_flops" in points:
+        given = read_numbers(points["train_flops"], False)[0].to_numpy(dtype=np.float64)
+        taken = 6 * read["params"] * read["tokens"]
+        with np.errstate(all="ignore"):
+            odd = np.flatnonzero(np.abs(np.log(given / taken)) > np.log(_CONTRADICTS))
+        if len(odd):
+            raise ForecastError(
+                f"points: train_flops is {given[odd[0]]:.3g} (point {odd[0] + 1}), and 6 N D of "
+                f"params and tokens {taken[odd[0]]:.3g}; mend it, or leave one of them out"
+            )
 
 
 def _joined(name: str, values: Sequence[npt.ArrayLike]) -> FloatArray:

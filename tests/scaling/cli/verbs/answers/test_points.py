@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.discovery import search
 from scaling.cli import main
 
 
@@ -98,3 +99,75 @@ def test_points_are_read_as_tables_are_and_kept_to_the_letter(runs, points, tmp_
     ]
     assert main(asked) == 0
     assert ',"1,5",' in capsys.readouterr().out  # a note, which is no number of ours
+
+
+HEADINGS = {"N": "Params (M)", "D": "Tokens (B)"}
+DISCOVER = ["discover", "--inputs", "params", "tokens"]
+FORMULA = ["forecast", "--law", "E + A*N^-a + B*D^-b"]
+
+
+@pytest.mark.parametrize("verb", [["forecast"], FORMULA, DISCOVER])
+@pytest.mark.parametrize("is_in_heading", [True, False])
+def test_points_have_the_units_of_the_runs_whose_columns_they_share(
+    verb, is_in_heading, runs, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(search, "DEPTH", 1)
+    monkeypatch.setattr(search, "WIDTH", 1)
+    names = HEADINGS if is_in_heading else {}
+    units = [] if is_in_heading else ["--unit", "params=M", "--unit", "tokens=B"]
+    table = pd.read_csv(runs)[["N", "D", "val_loss"]]
+    predicted = []
+    for scaled, flags in ((False, []), (True, units)):
+        by = [1e6, 1e9] if scaled else [1.0, 1.0]
+        paths = [tmp_path / "mine.csv", tmp_path / "points.csv", tmp_path / "out.csv"]
+        points = pd.DataFrame({"N": [1e9, 5e8], "D": [1e11, 5e10]})
+        for frame, path in ((table, paths[0]), (points, paths[1])):
+            other = frame.assign(N=frame["N"] / by[0], D=frame["D"] / by[1])
+            other.rename(columns=names if scaled else {}).to_csv(path, index=False)
+        at = ["--at", str(paths[1]), "-o", str(paths[2])]
+        asked = [verb[0], str(paths[0]), *verb[1:], *flags, *at]
+        assert main(asked) == 0, capsys.readouterr().err
+        predicted.append(pd.read_csv(paths[2])["median"].to_numpy())
+    assert predicted[1] == pytest.approx(predicted[0], rel=1e-9)
+
+
+def test_values_of_a_column_are_in_its_own_unit(runs, tmp_path, capsys):
+    table, path = pd.read_csv(runs), tmp_path / "mine.csv"
+    table.assign(N=table["N"] / 1e6).rename(columns=HEADINGS).to_csv(path, index=False)
+    documents = []
+    for source, asked in ((runs, ["N", "1e9"]), (str(path), ["Params (M)", "1000"])):
+        flags = ["--x", asked[0], "--values", asked[1], "--json", "--unit", "tokens=1"]
+        assert main(["forecast", source, *flags]) == 0, capsys.readouterr().err
+        documents.append(json.loads(capsys.readouterr().out)["targets"][0])
+    assert documents[1]["at"] == documents[0]["at"] == {"params": 1e9}
+    assert documents[1]["intervals"] == documents[0]["intervals"]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("N,C\n1e9,1e21\n", "params and train_flops name no run"),
+        ("D,C\n1e10,1e21\n", "tokens and train_flops name no run"),
+        ("N,D,C\n1e9,1e11,1e30\n", "train_flops is 1e+30 (point 1), and 6 N D"),
+    ],
+)
+def test_a_column_of_points_that_would_be_passed_over_is_refused(
+    written, said, runs, tmp_path, capsys
+):
+    points = tmp_path / "points.csv"
+    points.write_text(written)
+    assert main(["forecast", runs, "--at", str(points)]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_points_of_another_kind_of_file_are_refused_for_what_they_are(runs, tmp_path, capsys):
+    (tmp_path / "points.json").write_text('[{"N": 1e9, "D": 1e11}]')
+    assert main(["forecast", runs, "--at", str(tmp_path / "points.json")]) == 2
+    assert "points are read from .csv or .tsv" in capsys.readouterr().err
+
+
+def test_nothing_is_said_where_nothing_limits_a_table_of_predictions(runs, tmp_path, capsys):
+    points = tmp_path / "points.csv"
+    points.write_text("N,D\n1e9,1e11\n")
+    assert main(["forecast", runs, "--at", str(points)]) == 0
+    assert "\n\n" not in capsys.readouterr().err and not capsys.readouterr().err
