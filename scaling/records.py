@@ -91,7 +91,10 @@ class Records(Displayed):
         Raises RecordError for a missing column, and for one that holds no numbers at all.
         """
         self.require(name)
-        values, bad = read_numbers(self.table[name])
+        cells = self.table[name]
+        if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "iuf":  # nothing to read
+            return np.asarray(cells, dtype=np.float64)
+        values, bad = read_numbers(cells)
         if bad.any() and not values.notna().any():
             row = int(np.flatnonzero(bad.to_numpy())[0])
             cell = printable(self.table[name].iloc[row])
@@ -140,6 +143,8 @@ class Records(Displayed):
         """The runs where ``mask`` (runs,) holds; the others join ``dropped`` with the reason, and
         with their value in the column ``of`` where that is it."""
         keep = np.asarray(mask, dtype=bool)
+        if keep.all():  # a table of its own, of which nothing is copied before it is changed
+            return replace(self, table=self.table.copy(deep=False))
         names = replace(self, table=self.table[~keep]).row_names
         gone = rows_left_out(names, reason, code, () if not of else self.column(of)[~keep])
         return replace(self, table=self.table[keep], dropped=self.dropped + gone)
