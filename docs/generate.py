@@ -25,7 +25,7 @@ from scaling.extra_columns.references import BASELINE, BASELINES, NEVER, UNSEEN
 from scaling.laws.base import Law
 from scaling.laws.registry import LAWS
 from scaling.limits import LimitCode
-from scaling.tables.numbers import number
+from scaling.tables.cells.numbers import number
 from scaling.tables.spellings import LOSS_WORDS, NO_LOSS, QUANTITIES, meaning_of
 from sweeps.config.description.describe import field_docstrings, settings_of
 from sweeps.config.recipe import Recipe

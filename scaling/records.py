@@ -21,20 +21,13 @@ from scaling.columns import COLUMNS, MUST_AGREE, UNSTATED_KIND, canonical_name
 from scaling.display import Block, Displayed, Section, Table
 from scaling.errors import RecordError
 from scaling.limits import Limit, LimitCode
-from scaling.tables.conditions import Condition, listed
-from scaling.tables.configurations import (
-    configurations,
-    families_told,
-    repeats_note,
-    settings_that_vary,
-    spread_told,
-)
-from scaling.tables.dropped import DroppedRun, limits_of, rows_left_out
-from scaling.tables.files import BY_SEPARATOR, RawTable, flat_frame, read_file
+from scaling.tables.cells.losses import kind_of, metric_hint, stray_note
+from scaling.tables.cells.numbers import read_numbers
+from scaling.tables.files.raw import BY_SEPARATOR, RawTable, flat_frame
+from scaling.tables.files.read import read_file
 from scaling.tables.filling import fill_in
-from scaling.tables.losses import kind_of, metric_hint, stray_note
+from scaling.tables.heading_words import put_aside
 from scaling.tables.notes import Note, NoteCode, printable
-from scaling.tables.numbers import read_numbers
 from scaling.tables.reading import (
     Reading,
     as_written,
@@ -42,9 +35,17 @@ from scaling.tables.reading import (
     understand,
     units_in_doubt,
 )
-from scaling.tables.runs import histories
-from scaling.tables.summaries import runs_alone
-from scaling.tables.words import put_aside
+from scaling.tables.rows.conditions import Condition, listed
+from scaling.tables.rows.configurations import (
+    configurations,
+    families_told,
+    repeats_note,
+    settings_that_vary,
+    spread_told,
+)
+from scaling.tables.rows.dropped import DroppedRun, limits_of, rows_left_out
+from scaling.tables.rows.runs import histories
+from scaling.tables.rows.summaries import runs_alone
 from scaling.words import counted
 
 
@@ -150,7 +151,7 @@ class Records(Displayed):
         return replace(self, table=self.table[keep], dropped=self.dropped + gone)
 
     def where(self, conditions: str | Sequence[str]) -> "Records":
-        """The runs that fulfil ``"column op value"`` (`scaling.tables.conditions`), or several."""
+        """The runs that fulfil ``"column op value"``, or several (`tables.rows.conditions`)."""
         kept = self
         for condition in listed(conditions):
             asked = Condition.of(condition)

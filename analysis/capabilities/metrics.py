@@ -8,7 +8,12 @@ import numpy as np
 from scaling.arrays import FloatArray
 from scaling.errors import RecordError
 from scaling.records import Records
-from scaling.tables.losses import is_error_rate, of_two_units, rises_with_quality, top_of_range
+from scaling.tables.cells.losses import (
+    is_error_rate,
+    of_two_units,
+    rises_with_quality,
+    top_of_range,
+)
 from scaling.tables.notes import printable
 
 

@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from scaling.errors import ConfigError
+from scaling.tables.cells.numbers import number
 from scaling.tables.notes import printable
-from scaling.tables.numbers import number
 
 LONGEST = 2000  # characters of a value that an address may carry
 

@@ -15,9 +15,9 @@ from scaling.laws.written.formula import undefined_at
 from scaling.limits import Limit, LimitCode
 from scaling.points import in_our_units
 from scaling.records import Records
+from scaling.tables.cells.numbers import read_numbers
+from scaling.tables.cells.proportions import columns_of_shares, odd_sum
 from scaling.tables.notes import printable
-from scaling.tables.numbers import read_numbers
-from scaling.tables.proportions import columns_of_shares, odd_sum
 from scaling.words import counted
 
 LEAST_RUNS = 8  # of a group

@@ -26,8 +26,8 @@ from scaling.columns import MUST_AGREE, NATS_PER_TOKEN
 from scaling.errors import ForecastError, RecordError
 from scaling.records import Records
 from scaling.sources import Source, records_from
-from scaling.tables.conditions import listed
 from scaling.tables.reading import Reading
+from scaling.tables.rows.conditions import listed
 from scaling.version import installed_version
 
 #: Statuses of runs whose loss is on its way, or foretold: no forecast of them can be sealed.

@@ -21,8 +21,8 @@ from scaling.laws.of_other_inputs.mixtures import MixtureLaw
 from scaling.laws.written.formula import require_own_column, undefined_at
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
+from scaling.tables.cells.proportions import columns_of_shares, odd_sum
 from scaling.tables.notes import printable
-from scaling.tables.proportions import columns_of_shares, odd_sum
 from scaling.words import counted
 
 #: how fast weights fall with compute in `weights="compute"`: 2 decades lower counts a third

@@ -16,8 +16,8 @@ from scaling.arrays import BoolArray, FloatArray
 from scaling.errors import ForecastError
 from scaling.limits import Limit, LimitCode
 from scaling.records import Records
-from scaling.tables.numbers import read_numbers
-from scaling.tables.runs import is_of_one_run
+from scaling.tables.cells.numbers import read_numbers
+from scaling.tables.rows.runs import is_of_one_run
 
 FEWEST_POINTS = 6
 RISES_BY = 0.02  # ln loss, and three times the scatter between neighbours: less is no rise

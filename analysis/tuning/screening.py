@@ -18,7 +18,7 @@ from analysis.tuning.rung_gaps import with_tuning_gap
 from scaling.extra_columns.rung_health import Health, rung_columns
 from scaling.limits import LimitCode
 from scaling.records import Records
-from scaling.tables.configurations import settings_that_vary, size_groups
+from scaling.tables.rows.configurations import settings_that_vary, size_groups
 
 EDGE_REASON = "edge: the best learning rate of its shape lies outside what was tried"
 #: A relative loss gap at which a run counts half: about the spread of seeds in small runs.

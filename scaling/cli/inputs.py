@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from scaling.cli.options.budgets import in_flops
 from scaling.errors import ConfigError
+from scaling.tables.cells.numbers import number
 from scaling.tables.notes import printable
-from scaling.tables.numbers import number
 from scaling.words import counted
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def curves_of(source: str, run_ids: "Collection[str] | None" = None) -> "DataFra
 
 def points(path: str) -> "DataFrame":
     """A table of points to predict: text, so that what is not asked about is kept to the letter."""
-    from scaling.tables.files import read_text
+    from scaling.tables.files.separated import read_text
 
     if path.lower().endswith((".json", ".jsonl", ".parquet", ".xlsx", ".xls")):
         raise ConfigError(f"{path}: points are read from .csv or .tsv; write them as one of these")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from scaling.records import Records
-from scaling.tables.configurations import parts_of, repeats_note
+from scaling.tables.rows.configurations import parts_of, repeats_note
 
 
 def in_groups(records: Records, column: str) -> Records:

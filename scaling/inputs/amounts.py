@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from scaling.tables.numbers import number
+from scaling.tables.cells.numbers import number
 
 _HOUR = r"(?:/|per)\s*(?:(?:device|gpu|tpu|chip|card)[- ]?)?(?:h|hr|hrs|hours?)"
 _PRICE = re.compile(

@@ -13,8 +13,8 @@ from scaling.errors import RecordError, StoreError
 from scaling.records import Records
 from scaling.store.one_run.run_state import RunState
 from scaling.store.run_store import RunStore
+from scaling.tables.cells.statuses import unknown_words
 from scaling.tables.notes import quoted
-from scaling.tables.statuses import unknown_words
 from scaling.words import counted
 
 #: The fact of a run that tells it from one that was trained here: the table that it came from.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scaling.tables.cells.numbers import read_numbers, size_in_name
+from scaling.tables.heading_words import any_of
 from scaling.tables.notes import Note, NoteCode, printable
-from scaling.tables.numbers import read_numbers, size_in_name
-from scaling.tables.words import any_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,23 +14,17 @@ import numpy as np
 
 from scaling.columns import COLUMNS, NATS_PER_TOKEN, UNSTATED_KIND
 from scaling.errors import RecordError
-from scaling.tables.files import BY_SEPARATOR
-from scaling.tables.filling import sizes_in
-from scaling.tables.losses import BETTER, as_falling_loss, kind_of
-from scaling.tables.notes import EXAMPLES, Note, NoteCode, printable, quoted
-from scaling.tables.numbers import (
+from scaling.tables.cells.losses import BETTER, as_falling_loss, kind_of
+from scaling.tables.cells.numbers import (
     by_points,
-    decimal_commas,
-    has_commas,
-    has_thousands_by_points,
+    comma_styles,
     read_numbers,
     unit_factor,
 )
-from scaling.tables.runs import CHECKPOINTS, Checkpoints
-from scaling.tables.spellings import Names, meaning_of, name_columns
-from scaling.tables.statuses import (
+from scaling.tables.cells.statuses import (
     are_codes,
     are_flags,
+    as_flag,
     as_statuses,
     from_codes,
     from_flags,
@@ -41,7 +35,12 @@ from scaling.tables.statuses import (
     untold_status,
     untold_statuses,
 )
-from scaling.tables.words import put_aside
+from scaling.tables.files.raw import BY_SEPARATOR
+from scaling.tables.filling import sizes_in
+from scaling.tables.heading_words import put_aside
+from scaling.tables.notes import EXAMPLES, Note, NoteCode, printable, quoted
+from scaling.tables.rows.runs import CHECKPOINTS, Checkpoints
+from scaling.tables.spellings import Names, meaning_of, name_columns
 from scaling.words import counted
 
 if TYPE_CHECKING:
@@ -171,13 +170,6 @@ def _one_column_a_run(raw: "pd.DataFrame") -> str:
         f"one column a run ({quoted(columns, 2)}), as charts are exported: make it one row a run, "
         "with its params, tokens and loss"
     )
-
-
-def as_flag(value: object) -> bool:
-    """Whether a cell of a yes-or-no column says yes; a blank says no."""
-    if isinstance(value, str):
-        return value.strip().lower() in ("1", "true", "yes", "1.0", "y", "t")
-    return bool(value) and not (isinstance(value, float) and np.isnan(value))
 
 
 def _with_own_names(raw: "pd.DataFrame", source: str) -> "pd.DataFrame":
@@ -312,30 +304,6 @@ def as_written(raw: "pd.DataFrame", names: Mapping[str, str], name: str) -> "pd.
     others = raw.drop(columns=[c for c in names if c in raw and c not in to_ours])
     commas = comma_styles(others.rename(columns=to_ours), bool(raw.attrs.get(BY_SEPARATOR)))
     return read_numbers(raw[names[name]], commas.get(name, False))[0]
-
-
-def comma_styles(table: "pd.DataFrame", by_separator: bool) -> dict[str, bool]:
-    """For each column of text with commas, whether they are decimal points.
-
-    A column whose cells do not tell goes with the others of its table; without any, a loss and
-    other small numbers have decimals, and sizes have thousands.
-    """
-    found: dict[str, bool | None] = {}
-    for name in table.columns:
-        if table[name].dtype.kind not in "fiubM" and has_commas(table[name]):
-            found[str(name)] = decimal_commas(table[name])
-    told = {verdict for verdict in found.values() if verdict is not None}
-    shared = told.pop() if len(told) == 1 else None
-    styles = {}
-    if shared:  # decimal commas elsewhere: points part thousands
-        text = [c for c in table if c != "loss" and table[c].dtype.kind not in "fiubM"]
-        more = {str(c): True for c in text if c not in found and has_thousands_by_points(table[c])}
-        found |= more
-    for name, verdict in found.items():
-        is_size = name in COLUMNS and COLUMNS[name].kind == "size"
-        own = verdict if verdict is not None else shared
-        styles[name] = own if own is not None else by_separator or not is_size
-    return styles
 
 
 def _bad_cells(name: str, bad: "pd.Series", source: str) -> Note:

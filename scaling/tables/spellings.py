@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from scaling.columns import COLUMNS, MUST_AGREE, canonical_name
 from scaling.errors import RecordError
-from scaling.tables.losses import kind_of
+from scaling.tables.cells.losses import kind_of
+from scaling.tables.cells.numbers import read_numbers, unit_factor
+from scaling.tables.heading_words import any_of, words_of
 from scaling.tables.notes import Note, NoteCode, quoted
-from scaling.tables.numbers import read_numbers, unit_factor
-from scaling.tables.words import any_of, words_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,8 @@ from typing import Any
 
 from scaling.errors import ConfigError
 from scaling.inputs.bounded_yaml import MOST_BYTES, load_yaml
+from scaling.tables.cells.numbers import number
 from scaling.tables.notes import printable
-from scaling.tables.numbers import number
 from sweeps.config.rules.section import Section
 from sweeps.config.rules.unknown_key import unknown_key
 from sweeps.config.shipped import config_file

@@ -40,7 +40,7 @@ from analysis.report.words.summary import NOT_SUPPORTED
 from analysis.text.decisions import flat
 from analysis.text.numbers import amount_in_words, count_in_words
 from scaling.laws.surfaces import Chinchilla
-from scaling.tables.numbers import number
+from scaling.tables.cells.numbers import number
 
 FIELDS = (
     *BUDGET,

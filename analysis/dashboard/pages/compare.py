@@ -23,7 +23,7 @@ from analysis.report.words.summary import NOT_SUPPORTED
 from analysis.text.compared import chance_in_words, comparison_blocks, spread
 from analysis.text.numbers import flops_in_words
 from scaling.records import Records
-from scaling.tables.numbers import number
+from scaling.tables.cells.numbers import number
 
 
 def _budgets(text: str) -> str:

@@ -25,8 +25,8 @@ from analysis.text.discovery import discovery_blocks
 from analysis.text.numbers import percent_in_words
 from scaling.errors import ScalingError
 from scaling.records import Records
+from scaling.tables.cells.numbers import number
 from scaling.tables.notes import printable
-from scaling.tables.numbers import number
 
 FIELDS = (
     several_field("input"),

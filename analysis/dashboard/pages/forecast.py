@@ -49,7 +49,7 @@ from analysis.text.forecasting import forecast_sentence
 from analysis.text.numbers import amount_in_words, count_in_words, rough_in_words
 from scaling.columns import COLUMNS, with_loss_unit
 from scaling.records import Records
-from scaling.tables.numbers import number
+from scaling.tables.cells.numbers import number
 
 BY_BUDGET, BY_SIZE, BY_LOSS, BY_COLUMN = "budget", "size", "loss", "column"
 MODES = {

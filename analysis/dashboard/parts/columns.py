@@ -13,7 +13,7 @@ from analysis.report.tables import cells as tables
 from scaling.display import Table
 from scaling.errors import ScalingError
 from scaling.records import Records
-from scaling.tables.files import read_file
+from scaling.tables.files.read import read_file
 from scaling.tables.notes import printable
 
 OURS = {

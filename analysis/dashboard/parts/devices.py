@@ -9,7 +9,7 @@ from analysis.dashboard.page import Page
 from analysis.dashboard.state import Field, number_field, text_field
 from analysis.decisions.money import Hardware
 from scaling.inputs.amounts import duration, memory, price
-from scaling.tables.numbers import number
+from scaling.tables.cells.numbers import number
 
 
 def amount_field(name: str, reader: Callable[[str], Any]) -> Field:

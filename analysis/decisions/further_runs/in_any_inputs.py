@@ -28,8 +28,8 @@ from scaling.laws.base import Law
 from scaling.laws.written.formula import Formula
 from scaling.limits import Limit, LimitCode
 from scaling.sources import Source
+from scaling.tables.cells.numbers import read_numbers
 from scaling.tables.notes import printable
-from scaling.tables.numbers import read_numbers
 
 if TYPE_CHECKING:
     from pandas import DataFrame

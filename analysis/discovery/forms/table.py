@@ -9,7 +9,7 @@ import numpy as np
 from analysis.discovery.forms.factors import Columns
 from analysis.discovery.forms.solver import Observed
 from scaling.arrays import BoolArray, FloatArray, IntArray
-from scaling.tables.proportions import SUM_TOLERANCE
+from scaling.tables.cells.proportions import SUM_TOLERANCE
 
 Role = Literal["scale", "proportion", "offset"]
 

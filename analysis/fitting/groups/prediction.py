@@ -18,8 +18,8 @@ from scaling.columns import canonical_name
 from scaling.errors import FitError
 from scaling.limits import Limit, LimitCode, codes
 from scaling.points import in_our_units
+from scaling.tables.cells.numbers import read_numbers
 from scaling.tables.notes import printable
-from scaling.tables.numbers import read_numbers
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -9,9 +9,8 @@ import pandas as pd
 
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import ForecastError
-from scaling.tables.files import BY_SEPARATOR
-from scaling.tables.numbers import number, read_numbers
-from scaling.tables.reading import comma_styles
+from scaling.tables.cells.numbers import comma_styles, number, read_numbers
+from scaling.tables.files.raw import BY_SEPARATOR
 
 _CONTRADICTS = 8.0  # C / (6 N D), either way: no attention, head or recipe explains more
 

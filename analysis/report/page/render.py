@@ -29,7 +29,7 @@ from scaling.columns import NATS_PER_TOKEN, loss_unit
 from scaling.limits import Limit, LimitCode, texts
 from scaling.records import Records
 from scaling.samples import Samples
-from scaling.tables.losses import kind_of
+from scaling.tables.cells.losses import kind_of
 from scaling.tables.notes import printable
 from scaling.words import counted
 

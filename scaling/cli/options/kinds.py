@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from scaling.tables.numbers import number
+from scaling.tables.cells.numbers import number
 
 #: A group of options: adds them to a verb.
 Options = Callable[[argparse.ArgumentParser], None]

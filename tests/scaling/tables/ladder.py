@@ -1,9 +1,13 @@
 """A ladder of exact losses as a table of somebody's, and what fits and notes make of it."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from analysis.fitting.fit import fit_as_asked
+
+CASES = Path(__file__).parents[2] / "data" / "tables"
 
 
 def law_of(records, law="chinchilla", **how):

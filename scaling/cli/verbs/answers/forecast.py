@@ -45,8 +45,8 @@ from scaling.cli.verbs.answers.seals import seal
 from scaling.errors import ConfigError
 from scaling.inputs.names import checked_name
 from scaling.limits import LimitCode
+from scaling.tables.cells.numbers import number
 from scaling.tables.notes import printable
-from scaling.tables.numbers import number
 from scaling.words import counted
 
 if TYPE_CHECKING:

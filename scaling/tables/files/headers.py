@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from scaling.tables.numbers import number
+from scaling.tables.cells.numbers import number
 from scaling.tables.spellings import meaning_of
 
 BLANKS = r"\s+"  # the separator of a table whose columns are set apart by blanks

@@ -6,6 +6,7 @@ import pytest
 
 from scaling.errors import RecordError
 from scaling.records import read_records, records_from_table
+from tests.scaling.tables.ladder import said
 
 LADDER = [(n, r * n) for n in (2e7, 6e7, 2e8, 6e8) for r in (10, 30, 90)]
 
@@ -22,10 +23,6 @@ def with_row(table, how=None, **cells):
     """The table with one row more: some cells, and the ``how`` of the columns of numbers."""
     made = {c: getattr(table[c], how)() for c in ("N", "D", "loss")} if how else {}
     return pd.concat([table, pd.DataFrame([made | cells])], ignore_index=True)
-
-
-def said(records):
-    return " | ".join(note.text for note in records.told)
 
 
 @pytest.mark.parametrize("how", [None, "sum", "mean", "median"])

@@ -4,7 +4,7 @@ import pytest
 
 from scaling.errors import RecordError
 from scaling.records import read_records
-from scaling.tables.headers import find_header
+from scaling.tables.files.headers import find_header
 
 ROWS = ["1e7,2e8,3.5", "1e7,4e8,3.4"]
 

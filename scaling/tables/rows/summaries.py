@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaling.tables.files import RawTable
+from scaling.tables.cells.numbers import comma_styles, read_numbers
+from scaling.tables.files.raw import RawTable
+from scaling.tables.heading_words import any_of
 from scaling.tables.notes import DroppedRow, Note, NoteCode, printable, rows_named
-from scaling.tables.numbers import read_numbers
-from scaling.tables.reading import comma_styles
-from scaling.tables.runs import without_blank_rows
-from scaling.tables.words import any_of
+from scaling.tables.rows.runs import without_blank_rows
 
 if TYPE_CHECKING:
     import pandas as pd

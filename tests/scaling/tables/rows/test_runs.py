@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scaling.records import records_from_table
-from scaling.tables.runs import histories
+from analysis.fitting.fit import fit_as_asked
+from scaling.records import read_records, records_from_table
+from scaling.tables.reading import Reading
+from scaling.tables.rows.runs import histories
+from tests.scaling.tables.ladder import CASES, floor_of, grid, law_of, said
 
 
 def history():
@@ -117,3 +120,33 @@ def test_rows_of_one_model_on_different_numbers_of_unique_tokens_are_each_a_meas
     table = table.assign(model=[f"model-{v:.0e}" for v in n], step=d / 1e6)
     records = records_from_table(table)
     assert len(records.usable("params", "tokens")) == len(table)
+
+
+def test_the_last_row_of_a_history_counts():
+    records = read_records(CASES / "history.csv")
+    assert len(records) == 30
+    law = law_of(records)
+    assert (law.alpha, law.beta) == pytest.approx((0.34, 0.28), rel=1e-3)
+    assert "the last row of each run counts" in said(records)
+
+
+def test_a_history_of_planned_tokens_has_one_outcome_a_run():
+    table = grid().assign(Name=[f"r{i}" for i in range(12)])
+    early = table.assign(_step=1, val_loss=table.val_loss + 1)
+    blank = table.assign(_step=3, val_loss=np.nan)
+    rows = pd.concat([early, table.assign(_step=2), blank], ignore_index=True)
+    records = records_from_table(rows.sample(frac=1, random_state=0))
+    assert len(records) == 12
+    assert floor_of(records) == pytest.approx(1.7, abs=1e-3)
+
+
+def test_checkpoints_of_few_models_are_clusters():
+    records = read_records(CASES / "checkpoints_of_runs.csv")
+    assert len(records) == 144
+    assert len(np.unique(records.clusters)) == 6
+    fit = fit_as_asked(records, "chinchilla", bootstrap=100, card=False)
+    assert fit.constants["alpha"].low < 0.28 < fit.constants["alpha"].high
+    assert fit.constants["E"].low < 1.25 < fit.constants["E"].high
+    assert "one cluster" in said(records)
+    last = read_records(CASES / "checkpoints_of_runs.csv", reading=Reading(checkpoints="last"))
+    assert len(last) == 6

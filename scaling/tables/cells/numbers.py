@@ -10,6 +10,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from scaling.columns import COLUMNS
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -212,3 +214,27 @@ def _cell(cell: object, decimal_comma: bool) -> float | None:
         return math.inf
     except (TypeError, ValueError):
         return math.nan if str(cell) in ("<NA>", "NaT") else None
+
+
+def comma_styles(table: "pd.DataFrame", by_separator: bool) -> dict[str, bool]:
+    """For each column of text with commas, whether they are decimal points.
+
+    A column whose cells do not tell goes with the others of its table; without any, a loss and
+    other small numbers have decimals, and sizes have thousands.
+    """
+    found: dict[str, bool | None] = {}
+    for name in table.columns:
+        if table[name].dtype.kind not in "fiubM" and has_commas(table[name]):
+            found[str(name)] = decimal_commas(table[name])
+    told = {verdict for verdict in found.values() if verdict is not None}
+    shared = told.pop() if len(told) == 1 else None
+    styles = {}
+    if shared:  # decimal commas elsewhere: points part thousands
+        text = [c for c in table if c != "loss" and table[c].dtype.kind not in "fiubM"]
+        more = {str(c): True for c in text if c not in found and has_thousands_by_points(table[c])}
+        found |= more
+    for name, verdict in found.items():
+        is_size = name in COLUMNS and COLUMNS[name].kind == "size"
+        own = verdict if verdict is not None else shared
+        styles[name] = own if own is not None else by_separator or not is_size
+    return styles

@@ -1,7 +1,5 @@
 """Facts about losses of a table: which column they are, their unit, and those that are none."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,11 +8,9 @@ from analysis.fitting.fit import fit_as_asked
 from analysis.fitting.measurements.frontier import unbeaten_runs
 from scaling.errors import RecordError
 from scaling.records import read_records, records_from_table
-from scaling.tables.losses import stray_note
+from scaling.tables.cells.losses import stray_note
 from scaling.tables.reading import Reading
-from tests.scaling.tables.ladder import floor_of, grid, said
-
-CASES = Path(__file__).parents[2] / "data" / "tables"
+from tests.scaling.tables.ladder import CASES, floor_of, grid, said
 
 
 def test_several_losses_are_refused_and_a_training_loss_stands_back():

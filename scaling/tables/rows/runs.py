@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from scaling.tables.cells.numbers import read_numbers
 from scaling.tables.notes import Note, NoteCode
-from scaling.tables.numbers import read_numbers
 from scaling.words import counted
 
 if TYPE_CHECKING:

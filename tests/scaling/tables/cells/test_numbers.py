@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from scaling.tables.numbers import (
+from scaling.tables.cells.numbers import (
     decimal_commas,
     has_thousands_by_points,
     number,

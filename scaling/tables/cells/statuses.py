@@ -1,13 +1,14 @@
 """Words for how a run ended, in anybody's spelling, and the column that holds them."""
 
+import math
 import re
 import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from scaling.tables.cells.numbers import read_numbers
+from scaling.tables.heading_words import any_of
 from scaling.tables.notes import Note, NoteCode, printable, quoted, rows_named
-from scaling.tables.numbers import read_numbers
-from scaling.tables.words import any_of
 from scaling.words import counted
 
 if TYPE_CHECKING:
@@ -299,3 +300,10 @@ def _remarks(column: str, values: "pd.Series") -> list[Note]:
 def _doubts(remark: str) -> bool:
     words = re.findall(r"\w+", remark.lower())
     return any(w in _DOUBTS or status_of(w) in ("failed", "diverged", "interrupted") for w in words)
+
+
+def as_flag(value: object) -> bool:
+    """Whether a cell of a yes-or-no column says yes; a blank says no."""
+    if isinstance(value, str):
+        return value.strip().lower() in _YES
+    return bool(value) and not (isinstance(value, float) and math.isnan(value))

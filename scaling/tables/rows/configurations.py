@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from scaling.arrays import IntArray
 from scaling.columns import COLUMNS, MUST_AGREE
+from scaling.tables.cells.numbers import read_numbers
+from scaling.tables.cells.statuses import is_flag_name
+from scaling.tables.heading_words import ASIDE, any_of, words_of
 from scaling.tables.notes import Note, NoteCode, printable, quoted
-from scaling.tables.numbers import read_numbers
-from scaling.tables.statuses import is_flag_name
-from scaling.tables.words import ASIDE, any_of, words_of
 
 if TYPE_CHECKING:
     import pandas as pd

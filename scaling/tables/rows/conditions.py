@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from scaling.columns import COLUMNS
 from scaling.errors import RecordError
+from scaling.tables.cells.numbers import comma_styles, number, read_numbers
+from scaling.tables.cells.statuses import TRUTHS, as_flag, status_of
 from scaling.tables.notes import printable
-from scaling.tables.numbers import number, read_numbers
-from scaling.tables.reading import as_flag, comma_styles
-from scaling.tables.statuses import TRUTHS, status_of
 
 if TYPE_CHECKING:
     import pandas as pd

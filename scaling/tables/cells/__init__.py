@@ -1,0 +1,1 @@
+"""What cells mean: numbers as people write them, units of losses, statuses, shares."""

@@ -1,0 +1,1 @@
+"""Which rows are runs: histories, repeats, sums of other rows, filters, and rows left out."""
