@@ -28,13 +28,7 @@ from scaling.tables.files.read import read_file
 from scaling.tables.filling import fill_in
 from scaling.tables.heading_words import put_aside
 from scaling.tables.notes import Note, NoteCode, printable
-from scaling.tables.reading import (
-    Reading,
-    as_written,
-    flops_in_doubt,
-    understand,
-    units_in_doubt,
-)
+from scaling.tables.reading import Reading, as_written, flops_in_doubt, understand, units_in_doubt
 from scaling.tables.rows.conditions import Condition, listed
 from scaling.tables.rows.configurations import (
     configurations,
