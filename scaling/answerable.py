@@ -6,7 +6,7 @@ arrays are natural logs unless a name says otherwise; a reason is None where the
 
 import numpy as np
 
-from scaling.arrays import DECADE, BoolArray, FloatArray, IntArray
+from scaling.arrays import DECADE, BoolArray, FloatArray, IntArray, log_with_zeros
 from scaling.columns import UNSTATED_KIND
 from scaling.errors import RecordError
 from scaling.laws.base import Law
@@ -174,7 +174,7 @@ def no_law(
             f"{left_out}; {FEWEST_LAW_POINTS - len(fixed)} is the least"
         )
     for name, values in zip(columns, inputs, strict=True):
-        sizes = len(np.unique(np.round(np.log(values), 9)))
+        sizes = len(np.unique(np.round(log_with_zeros(values), 9)))
         if sizes < _FEWEST_SIZES and not (sizes == 2 and fixed) and name != "unique_tokens":
             return (
                 f"{sizes} different value{'s' if sizes > 1 else ''} of {name}; "

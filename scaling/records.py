@@ -7,7 +7,7 @@ out it keeps in ``dropped`` with a reason, so that no run vanishes in silence.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -229,13 +229,15 @@ class Records(Displayed):
         kept.require_comparable()
         return replace(kept, screened=True, whole=self.whole or self)
 
-    def with_values(self, *columns: str) -> "Records":
-        """The runs whose values in these columns are finite and above zero."""
+    def with_values(self, *columns: str, or_zero: Collection[str] = ()) -> "Records":
+        """The runs whose values in these columns are finite and above zero, ``or_zero`` in some."""
         kept = self
         for name in dict.fromkeys(columns):
             values = kept.column(name)
             kept = kept.select(np.isfinite(values), f"{name} is blank or not finite")
-            kept = kept.select(kept.column(name) > 0, f"{name} is not above zero", of=name)
+            values, least = kept.column(name), "below zero" if name in or_zero else "not above zero"
+            is_right = values >= 0 if name in or_zero else values > 0
+            kept = kept.select(is_right, f"{name} is {least}", of=name)
         return kept
 
     @property

@@ -98,7 +98,7 @@ def fit_law(
     check_given_once(fix or {}, bounds or {}, expressions or {})
     kind, told = _law_asked(law, records, bounds, x), records.told
     if weights is None or isinstance(weights, str):  # numbers are of all runs, usable or not
-        records = screen(records, *([x] if x else kind.inputs))
+        records = screen(records, *([x] if x else kind.inputs), or_zero=kind.may_be_zero)
     require_signal(records, kind.inputs if x is None else (x,))
     runs, chosen_runs = runs_taken(records, kind, x, frontier)
     how: dict[str, Any] = {"x": x, "weights": weights, "cluster": cluster}
@@ -148,7 +148,8 @@ def fit_with_free_floor(
 
     Whether the losses follow any law is asked of all runs by the caller, not of some of them here.
     """
-    runs, _ = runs_taken(screen(records, *([x] if x else law.inputs)), law, x, None)
+    columns = (x,) if x else law.inputs
+    runs, _ = runs_taken(screen(records, *columns, or_zero=law.may_be_zero), law, x, None)
     asked: dict[str, Any] = {"tied": {}, "fixed": {}, "x": x, "weights": None, "cluster": None}
     objective = objective_of(None, None, pose(runs, law, **asked).configurations).chosen
     how: dict[str, Any] = {"objective": objective, "bootstrap": RESAMPLES, "seed": seed}

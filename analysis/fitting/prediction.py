@@ -157,7 +157,7 @@ def _inputs(
             f"got {' and '.join(given) or 'nothing'}"
         )
     try:
-        arrays = np.broadcast_arrays(*(_positive(name, given[name]) for name in columns))
+        arrays = np.broadcast_arrays(*(_values(name, given[name], law) for name in columns))
     except ValueError as error:
         sizes = ", ".join(f"{np.size(given[name])} of {name}" for name in columns)
         raise FitError(f"predict: give as many of one as of the other (got {sizes})") from error
@@ -177,11 +177,26 @@ def _split(law: Law, reach: Reach, train_flops: FloatArray) -> tuple[FloatArray,
     return np.exp(log_params), np.exp(flops.log_tokens(log_flops, log_params))
 
 
-def _positive(name: str, values: npt.ArrayLike) -> FloatArray:
+def _values(name: str, values: npt.ArrayLike, law: Law) -> FloatArray:
+    """The values of an input, above zero or, where the law has a value there, at it."""
+    if name not in law.may_be_zero:
+        return _positive(name, values)
+    array = _numbers(name, values)
+    wrong = array[~(np.isfinite(array) & (array >= 0))]
+    if wrong.size:
+        raise FitError(f"predict: {name} is {wrong.flat[0]:g}; give finite values from zero on")
+    return array
+
+
+def _numbers(name: str, values: npt.ArrayLike) -> FloatArray:
     try:
-        array = np.asarray(values, dtype=np.float64)
+        return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise FitError(f"predict: {name} holds something that is not a number") from error
+
+
+def _positive(name: str, values: npt.ArrayLike) -> FloatArray:
+    array = _numbers(name, values)
     wrong = array[~(np.isfinite(array) & (array > 0))]
     if wrong.size:
         raise FitError(f"predict: {name} is {wrong.flat[0]:g}; give finite values above zero")

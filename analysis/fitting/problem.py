@@ -13,7 +13,7 @@ from analysis.fitting.result import Fit
 from analysis.tuning.rungs import health_limits
 from analysis.tuning.screening import screen
 from scaling.answerable import no_law
-from scaling.arrays import FloatArray
+from scaling.arrays import FloatArray, log_with_zeros
 from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.curves import PowerLaw
@@ -73,7 +73,9 @@ def pose(
     columns = _columns(law, x)
     check_fixed(law, fixed)
     records, weight_column = _with_weights(records, weights)
-    used = screen(records, *columns, *([weight_column] if weight_column else []))
+    used = screen(
+        records, *columns, *([weight_column] if weight_column else []), or_zero=law.may_be_zero
+    )
     inputs = tuple(used.column(name) for name in columns)
     loss = used.column("loss")
     labels, configurations = _configurations(inputs, len(used))
@@ -222,7 +224,7 @@ def _configurations(inputs: tuple[FloatArray, ...], runs: int) -> tuple[npt.NDAr
     if runs == 0:
         return np.zeros(0, np.int64), 0
     # twelve digits: 6 N D computed in another order is still the same configuration
-    keys = np.stack([np.round(np.log(values), 12) for values in inputs], axis=1)
+    keys = np.stack([np.round(log_with_zeros(values), 12) for values in inputs], axis=1)
     order = np.lexsort(keys.T)
     fresh = np.r_[True, (np.diff(keys[order], axis=0) != 0).any(axis=1)]
     labels = np.empty(runs, np.int64)

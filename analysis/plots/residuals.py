@@ -33,7 +33,7 @@ def residuals(fit: Fit, records: Records, *, x: str = "train_flops") -> pd.DataF
 
     Raises FitError where ``records`` are not those that the fit was made from.
     """
-    used = screen(records, *fit.columns)
+    used = screen(records, *fit.columns, or_zero=fit.law.may_be_zero)
     if len(used) != len(fit.log_residuals):
         raise FitError(
             f"{records.source}: {counted(len(used), 'usable run')}, but the fit used "

@@ -68,14 +68,15 @@ def screened(records: Records, asked: Asked, options: ForecastOptions) -> Record
     law = options.one_law
     reads = law.inputs if law is not None and options.reads_other_columns else asked.inputs
     columns = [records.name_of(name) for name in reads]
+    of_law = partial(screen, or_zero=columns)  # what a law cannot read its own fit leaves out
     if asked.by is None:
-        return screen(records, *columns) if options.reads_other_columns else screen(records)
+        return of_law(records, *columns) if options.reads_other_columns else screen(records)
     groups, parts = split(records, asked.by), []
     for place in range(len(groups.labels)):
         with suppress(RecordError):  # a group without a usable run has a line of its own
-            parts.append(screen(groups.of(place), *columns))
+            parts.append(of_law(groups.of(place), *columns))
     if not parts:
-        return screen(records, *columns)
+        return of_law(records, *columns)
     dropped = dict.fromkeys(row for part in parts for row in part.dropped)
     table = pd.concat([part.table for part in parts]).sort_index()
     return replace(parts[0], table=table, dropped=tuple(dropped), whole=None)

@@ -8,6 +8,7 @@ A shape whose best learning rate was not bracketed (`edge`) takes no part. Where
 best learning rate the loss stays, and its uncertainty grows by what the miss cost.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -30,14 +31,17 @@ _CHECKED = {"health", "recipe_arms", "tuning_gap"}
 MANY_OPEN = 0.35  # share of the runs whose check was left open
 
 
-def screen(records: Records, *columns: str) -> Records:
-    """The runs that an answer from these columns (and the loss) rests on, and what they count.
+def screen(records: Records, *columns: str, or_zero: Collection[str] = ()) -> Records:
+    """The runs that an answer from these columns (and the loss) rests on, and what they count;
+    values are above zero, ``or_zero`` in some.
 
     Those left out are in ``dropped`` with a reason (`Records.usable`). Runs that were screened
     already are not screened again. Raises RecordError as `Records.usable` does.
     """
     records.require(*columns)
-    return best_tuned(without_edges(weighed(records)), *columns).with_values(*columns)
+    return best_tuned(without_edges(weighed(records)), *columns).with_values(
+        *columns, or_zero=or_zero
+    )
 
 
 def weighed(records: Records) -> Records:

@@ -82,6 +82,8 @@ class Law:
     powers: ClassVar[tuple[Power, ...]] = ()
     #: inputs of which more does not always help: a share of a mixture, or one with a best value
     not_falling: ClassVar[tuple[str, ...]] = ()
+    #: inputs that may be zero, such as the share of a domain that a mixture leaves out
+    may_be_zero: ClassVar[tuple[str, ...]] = ()
     #: bounds other than zero to infinity (positive ones) and -10 to 10 (all others)
     own_bounds: ClassVar[Mapping[str, Bounds]] = {}
     #: what a forecast may assume of a constant before it sees the runs; see `prior`

@@ -39,7 +39,7 @@ def guesses_within(
     Between two finite bounds: four values. From zero up: a tenth, one, ten, and the middle of each
     input, whose unit the constant may have. Otherwise: exponents of either sign.
     """
-    middles = [float(np.exp(np.log(values).mean())) for values in inputs]
+    middles = [float(np.exp(np.log(values[values > 0]).mean())) for values in inputs]
     axes: dict[str, Sequence[float]] = {}
     for name, (low, high) in bounds.items():
         if name in known:

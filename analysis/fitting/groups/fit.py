@@ -183,9 +183,8 @@ def _posed(
     posed, left_out = {}, {}
     for place, label in enumerate(groups.labels):
         try:
-            runs, choice = runs_taken(
-                screen(groups.of(place), *columns), kind, x, how.get("frontier")
-            )
+            usable = screen(groups.of(place), *columns, or_zero=kind.may_be_zero)
+            runs, choice = runs_taken(usable, kind, x, how.get("frontier"))
             require_signal(runs, columns)
             problem = pose(
                 runs,

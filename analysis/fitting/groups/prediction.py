@@ -252,7 +252,8 @@ def _inputs(
             has = ", ".join(printable(str(c)) for c in list(points.columns)[:12])
             raise FitError(f'points: no column "{printable(name)}" (they have: {has})')
         values = read_numbers(points[spelt[name]])[0].to_numpy(dtype=np.float64)
-        if (bad := np.flatnonzero(~(np.isfinite(values) & (values > 0)))).size:
+        allowed = values >= 0 if name in first.law.may_be_zero else values > 0
+        if (bad := np.flatnonzero(~(np.isfinite(values) & allowed))).size:
             cell = printable(str(points[spelt[name]].iloc[int(bad[0])]))
             raise FitError(f'points: {printable(name)} is "{cell}" in row {int(bad[0]) + 2}')
         found[name] = values

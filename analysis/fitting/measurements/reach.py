@@ -49,15 +49,18 @@ class Reach:
     def spanned(self) -> float:
         """Decades of params times tokens, or of the input that spans least."""
         ranges = {_WORK: self.ranges[_WORK]} if _WORK in self.ranges else self.ranges
-        return min(float(np.log(high / low)) / DECADE for low, high in ranges.values())
+        return min(
+            float(np.log(high / low)) / DECADE if low else np.inf for low, high in ranges.values()
+        )
 
     def beyond(self, at: Mapping[str, FloatArray]) -> FloatArray:
         """Decades (points,) outside the runs in whichever input lies farthest out; 0 inside."""
         at = {**at, _WORK: at["params"] * at["tokens"]} if _WORK in self.ranges else at
-        outside = [
-            np.maximum(np.log(at[name] / high), np.log(low / at[name])) / DECADE
-            for name, (low, high) in self.ranges.items()
-        ]
+        with np.errstate(divide="ignore", invalid="ignore"):  # of inputs that are zero
+            outside = [
+                np.fmax(np.log(at[name] / high), np.log(low / at[name])) / DECADE
+                for name, (low, high) in self.ranges.items()
+            ]
         return np.asarray(np.maximum(np.max(outside, axis=0), 0.0))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from analysis.fitting.measurements.signal import scatter_of_lowest
 from analysis.fitting.problem import Problem
 from analysis.fitting.refits.replicas import Edges
+from scaling.arrays import log_with_zeros
 from scaling.laws.base import Law
 
 #: standard errors of the lowest configuration by which a floor may lie above it
@@ -25,7 +26,7 @@ def highest_floor(problem: Problem) -> float:
     floor = problem.law.floor
     if floor is None or floor in problem.fixed or floor in problem.tied:
         return float(np.inf)
-    log_inputs = np.log(np.column_stack(problem.inputs))
+    log_inputs = np.column_stack([log_with_zeros(values) for values in problem.inputs])
     keys = np.unique(np.round(log_inputs, 12), axis=0, return_inverse=True)[1].ravel()
     repeats = np.bincount(keys)
     means = np.bincount(keys, weights=problem.log_loss) / repeats

@@ -126,6 +126,7 @@ def mixture_law(columns: tuple[str, ...], name: str = "") -> type[MixtureLaw]:
             "form": f"L = E + exp({powers})",
             "inputs": columns,
             "not_falling": columns,
+            "may_be_zero": columns,
             "symbols": {"E": Symbol("loss that no mixture removes", NATS), **pull},
             "own_bounds": bounds,
             "own_priors": priors,

@@ -335,6 +335,7 @@ def _law(
             "own_priors": dict.fromkeys(exponents, _EXPONENT_PRIOR),
             "written": formula,
             "columns_of": columns_of,
+            "may_be_zero": tuple(c for c in inputs if symbolic.is_defined_at_zero(c)),
             "symbolic": symbolic,
             "formula": staticmethod(_evaluated(formula.arithmetic, columns_of, inputs, constants)),
         },

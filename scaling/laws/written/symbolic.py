@@ -101,6 +101,17 @@ class Symbolic:
         found = in_exponents - elsewhere
         return tuple(name for name, symbol in self.constants.items() if symbol in found)
 
+    def is_defined_at_zero(self, column: str) -> bool:
+        """Whether the formula has values and derivatives where this input is zero: no power or
+        logarithm is of it alone."""
+        import sympy
+
+        x = self.inputs[column]
+        powers = [power for power in self.loss.atoms(sympy.Pow) if power.base.has(x)]
+        bases = [p.base for p in powers if not (p.exp.is_Integer and p.exp >= 0)]
+        bases += [log.args[0] for log in self.loss.atoms(sympy.log) if log.has(x)]
+        return all(base.subs(x, 0).is_positive for base in bases)
+
     def powers(self) -> tuple[Power, ...]:
         """The formula as its floor plus powers of single inputs; none where it is not."""
         rest = [term for term in self.terms if term is not self.constants.get(self.floor or "")]
