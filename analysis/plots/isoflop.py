@@ -9,8 +9,9 @@ from analysis.approaches.isoflop import IsoflopFit
 from analysis.fitting.result import Fit
 from analysis.plots.style import (
     FITTED,
-    MUTED,
     axes_or_new,
+    draw_others,
+    draw_runs,
     label_axes,
     loss_axis,
     shades,
@@ -43,21 +44,11 @@ def plot_isoflop(records: Records, *, fit: Fit | None = None, ax: Axes | None = 
     budgets = budget_numbers(np.log(flops))
     shown, others = budgets_to_show(budgets, params)
     rest = np.isin(budgets, others)
-    if rest.any():
-        ax.scatter(params[rest], loss[rest], s=12, color=MUTED, alpha=0.35, lw=0, label="other")
+    draw_others(ax, params[rest], loss[rest])
     for colour, budget in zip(shades(len(shown)), shown, strict=False):
         own = budgets == budget
         name = flops_in_math(float(np.median(flops[own])))
-        ax.scatter(
-            params[own],
-            loss[own],
-            s=30,
-            color=colour,
-            edgecolors="white",
-            linewidths=0.5,
-            zorder=3,
-            label=name,
-        )
+        draw_runs(ax, params[own], loss[own], colour, name)
         if fit is not None:
             n, d = along_budget(params[own], tokens[own])
             ax.plot(n, fit.law.loss(n, d), color=colour, lw=1.6, zorder=2)

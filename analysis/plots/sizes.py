@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 
 from analysis.fitting.result import Fit
 from analysis.plots.style import (
-    MUTED,
     axes_or_new,
+    draw_others,
+    draw_runs,
     label_axes,
     legend_above,
     loss_axis,
@@ -36,20 +37,10 @@ def plot_sizes(records: Records, *, fit: Fit | None = None, ax: Axes | None = No
     several = sizes_with_curves(records)
     chosen = several[np.linspace(0, len(several) - 1, min(len(several), MOST_SIZES)).astype(int)]
     rest = ~np.isin(params, chosen)
-    if rest.any():
-        ax.scatter(tokens[rest], loss[rest], s=12, color=MUTED, alpha=0.35, lw=0, label="other")
+    draw_others(ax, tokens[rest], loss[rest])
     for colour, size in zip(shades(len(chosen)), chosen, strict=False):
         own = params == size
-        ax.scatter(
-            tokens[own],
-            loss[own],
-            s=30,
-            color=colour,
-            edgecolors="white",
-            linewidths=0.5,
-            zorder=3,
-            label=count_in_words(float(size)),
-        )
+        draw_runs(ax, tokens[own], loss[own], colour, count_in_words(float(size)))
         if fit is not None:
             d = np.geomspace(tokens[own].min(), tokens[own].max(), GRID_POINTS)
             ax.plot(d, fit.law.loss(np.full(GRID_POINTS, size), d), color=colour, lw=1.6, zorder=2)

@@ -27,6 +27,7 @@ from matplotlib.ticker import (
 
 from analysis.display import DrawnResult
 from analysis.text.numbers import MINUS, count_in_words
+from scaling.arrays import FloatArray
 from scaling.columns import COLUMNS, label, loss_label
 from scaling.errors import ConfigError
 from scaling.tables.notes import printable
@@ -109,6 +110,18 @@ def shades(count: int) -> list[Colour]:
     palette = sns.color_palette("viridis_r", as_cmap=True)
     places = np.linspace(0.18, 0.95, count) if count > 1 else [0.65]
     return [tuple(palette(v)[:3]) for v in places]
+
+
+def draw_runs(ax: Axes, x: FloatArray, y: FloatArray, colour: Colour, name: str) -> None:
+    """The runs of one colour: dots with a white rim, so that those that overlap are told apart."""
+    ax.scatter(x, y, s=30, color=colour, edgecolors="white", linewidths=0.5, zorder=3, label=name)
+
+
+def draw_others(ax: Axes, x: FloatArray, y: FloatArray) -> None:
+    """The runs that have no colour of their own, as small grey dots; nothing where there are
+    none."""
+    if len(x):
+        ax.scatter(x, y, s=12, color=MUTED, alpha=0.35, lw=0, label="other")
 
 
 def label_axes(ax: Axes, x: str, loss_kind: str) -> None:
