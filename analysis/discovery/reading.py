@@ -22,6 +22,8 @@ from scaling.words import counted
 
 LEAST_RUNS = 8  # of a group
 MOST_INPUTS = 8
+MOST_RUNS = 5000  # that a search reads; more tell it nothing and take minutes
+_ENDS = 10  # runs at either end of each input
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,31 @@ def read_table(records: Records, inputs: Sequence[str], by: str | None) -> Read:
         if role == "offset":
             text = f"{printable(name)} has zeros: its powers are of the input and a constant"
             limits.append(Limit(LimitCode.FALLBACK, text))
-    table = Table(names, x, y, group, roles, is_relative)
+    keep = _some(x, group)
+    if len(keep) < len(x):
+        text = f"{len(keep):,} of {counted(len(x), 'run')} are searched, drawn alike by every call"
+        text += " from each group, and those at the ends of each input"
+        limits.append(Limit(LimitCode.THINNED, text))
+        kept = replace(kept, table=kept.table.iloc[keep])
+    table = Table(names, x[keep], y[keep], group[keep], roles, is_relative)
     return Read(table, kept, column, labels, tuple(limits))
+
+
+def _some(x: FloatArray, group: IntArray) -> IntArray:
+    """The rows of so large a table that are searched, as many of each group; all of others."""
+    if len(x) <= MOST_RUNS:
+        return np.arange(len(x))
+    rng, found = np.random.default_rng(0), []
+    share = MOST_RUNS // (int(group.max()) + 1)
+    for g in range(int(group.max()) + 1):
+        rows = np.flatnonzero(group == g)
+        if len(rows) > share:
+            order = np.argsort(x[rows], axis=0, kind="stable")
+            ends = np.unique(np.concatenate([order[:_ENDS], order[-_ENDS:]]))
+            drawn = rng.permutation(np.setdiff1d(np.arange(len(rows)), ends))
+            rows = rows[np.sort(np.concatenate([ends, drawn[: max(share - len(ends), 0)]]))]
+        found.append(rows)
+    return np.sort(np.concatenate(found))
 
 
 def _usable(records: Records, names: Sequence[str]) -> Records:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import discover, fit_law, with_found_predictions
-from analysis.discovery import hidden_runs, search
+from analysis.discovery import hidden_runs, reading, search
 from analysis.discovery.dependence import LEVEL, chance_of_no_law
 from analysis.discovery.forms.table import Table, roles_of
 from benchmarks.simulated.tables import (
@@ -64,6 +64,23 @@ def test_constants_of_a_found_form_are_called_otherwise_than_the_columns(shallow
         assert "E_" in names and not names & {"E", "alpha1", "A1"}
         law = form.law().on(records_from_table(runs))
         assert set(law.inputs) <= {"E", "alpha1"} and set(law.constant_names()) == names
+
+
+def test_of_a_large_table_some_runs_of_each_group_and_the_ends_are_searched(shallow, monkeypatch):
+    monkeypatch.setattr(reading, "MOST_RUNS", 200)
+    monkeypatch.setattr(reading, "_ENDS", 3)
+    rng = np.random.default_rng(0)
+    n, d = 10 ** rng.uniform(7, 9, 3000), 10 ** rng.uniform(9, 11, 3000)
+    loss = (1.7 + 400 * n**-0.34 + 410 * d**-0.28) * np.exp(0.002 * rng.normal(size=3000))
+    large = pd.DataFrame({"width_total": n, "seen": d, "loss": loss})
+    large["kind"] = np.where(np.arange(3000) < 60, "rare", "usual")
+    read = reading.read_table(records_from_table(large, source="runs"), INPUTS, "kind")
+    assert np.bincount(read.table.group).tolist() == [60, 100]
+    usual = read.table.inputs[read.table.group == 1]
+    assert usual.max(axis=0) == pytest.approx(large[INPUTS][60:].max().to_numpy())
+    assert usual.min(axis=0) == pytest.approx(large[INPUTS][60:].min().to_numpy())
+    np.testing.assert_array_equal(read.records.column("loss"), read.table.y)
+    assert LimitCode.THINNED in [one.code for one in read.limits]
 
 
 def test_groups_have_constants_of_their_own_and_mixtures_are_understood(shallow):
