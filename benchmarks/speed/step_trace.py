@@ -29,7 +29,7 @@ from torch import Tensor  # noqa: E402
 from torch.multiprocessing.reductions import StorageWeakRef  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from benchmarks.speed.stepper import shape_of, step_of  # noqa: E402
+from benchmarks.speed.steps.stepper import shape_of, step_of  # noqa: E402
 from scaling.shape import TransformerShape  # noqa: E402
 from sweeps.data.batch import Batch  # noqa: E402
 from sweeps.models.decoder.stack import Transformer  # noqa: E402

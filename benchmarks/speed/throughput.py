@@ -37,14 +37,14 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
 
-from benchmarks.speed.comparisons import (  # noqa: E402
+from benchmarks.speed.steps.comparisons import (  # noqa: E402
     against_nanogpt_loop,
     cost_of_determinism,
     packed_against_single,
     trainer_against_loop,
     utilisation,
 )
-from benchmarks.speed.sizes import (  # noqa: E402
+from benchmarks.speed.steps.sizes import (  # noqa: E402
     CPU_MODELS,
     GPU_DETERMINISTIC,
     GPU_MODELS,

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.speed.plain_gpt import PlainGPT
+from benchmarks.speed.steps.plain_gpt import PlainGPT
 from sweeps.config.launch import LaunchConfig
 from sweeps.config.yaml_file import load_config
 from sweeps.data.registry import load_corpus

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.speed.comparisons import plan_and_corpus
 from benchmarks.speed.gpu.stage import Stage
 from benchmarks.speed.gpu.steps import has_kernels, median_seconds, trained
 from benchmarks.speed.kernels_beside_twins import gaps
-from benchmarks.speed.stepper import deterministic_algorithms, shape_of
+from benchmarks.speed.steps.comparisons import plan_and_corpus
+from benchmarks.speed.steps.stepper import deterministic_algorithms, shape_of
 from sweeps.config.launch import LaunchConfig
 from sweeps.data.sources.generated.markov_chains import markov_chain
 from sweeps.data.sources.generated.walks import Tables

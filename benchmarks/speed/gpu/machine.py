@@ -9,8 +9,8 @@ import torch
 
 from benchmarks.speed.gpu.stage import Stage
 from benchmarks.speed.gpu.steps import gpu_stepper, has_kernels, median_seconds, trained
-from benchmarks.speed.sizes import GPU_MODELS, GPU_STEP_TOKENS
-from benchmarks.speed.stepper import shape_of
+from benchmarks.speed.steps.sizes import GPU_MODELS, GPU_STEP_TOKENS
+from benchmarks.speed.steps.stepper import shape_of
 from sweeps.models.kernels.fused import ALL, PLAIN
 from sweeps.objectives.registry import CAUSAL
 from sweeps.training.devices.device import device_name

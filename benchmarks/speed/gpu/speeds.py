@@ -4,8 +4,14 @@ import torch
 
 from benchmarks.speed.gpu.stage import Stage
 from benchmarks.speed.gpu.steps import gpu_stepper, has_kernels, seconds_of_a_step
-from benchmarks.speed.sizes import GPU_MODELS, GPU_STEP_TOKENS, LADDER_BATCHES, LARGE, TINY_SIZES
-from benchmarks.speed.stepper import shape_of
+from benchmarks.speed.steps.sizes import (
+    GPU_MODELS,
+    GPU_STEP_TOKENS,
+    LADDER_BATCHES,
+    LARGE,
+    TINY_SIZES,
+)
+from benchmarks.speed.steps.stepper import shape_of
 from scaling.compute import peak_flops_per_second
 from sweeps.training.devices.device import device_name
 

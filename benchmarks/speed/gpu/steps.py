@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.speed.gpu.stage import Stage
-from benchmarks.speed.stepper import Stepper, kernels_on, step_of, step_seconds, stepper_of, timed
+from benchmarks.speed.steps.stepper import (
+    Stepper,
+    kernels_on,
+    step_of,
+    step_seconds,
+    stepper_of,
+    timed,
+)
 from scaling.shape import TransformerShape
 from sweeps.data.batch import Batch
 from sweeps.models.kernels.fused import ALL, PLAIN, Fused

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks.speed.step_trace import listening, shares, step_on_meta, trace_step
-from benchmarks.speed.stepper import shape_of
+from benchmarks.speed.steps.stepper import shape_of
 from sweeps.models.kernels.fused import ALL, PLAIN, Fused
 from sweeps.objectives.registry import CAUSAL
 from sweeps.training.evaluation import sequences_at_once

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.speed.stepper import interleaved, shape_of
+from benchmarks.speed.steps.stepper import interleaved, shape_of
 from tests.benchmarks.bare_machine import bare_machine
 
 ROOT = Path(__file__).parents[3]
@@ -27,7 +27,7 @@ def throughput():
 @pytest.fixture(autouse=True)
 def without_mlflow(monkeypatch):
     """As on a bare machine; making a database would take seconds."""
-    monkeypatch.setattr("benchmarks.speed.comparisons._has_mlflow", lambda: False)
+    monkeypatch.setattr("benchmarks.speed.steps.comparisons._has_mlflow", lambda: False)
 
 
 def test_the_cpu_table_compares_both_sides(throughput):

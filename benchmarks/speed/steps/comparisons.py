@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.speed.plain_gpt import PlainGPT
-from benchmarks.speed.sizes import GPU_STEP_TOKENS
-from benchmarks.speed.stepper import (
+from benchmarks.speed.steps.plain_gpt import PlainGPT
+from benchmarks.speed.steps.sizes import GPU_STEP_TOKENS
+from benchmarks.speed.steps.stepper import (
     RECIPE,
     deterministic_algorithms,
     interleaved,
