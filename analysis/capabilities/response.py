@@ -18,6 +18,7 @@ from scaling.arrays import FloatArray
 FLOOR_ROOM = 0.02  # the floor lies at most so far above the lowest tenth of the shares
 LOW, HIGH = 0.1, 0.95  # quantiles of the shares that bound the floor and the ceiling
 SMALLEST_SCATTER = 0.004  # radians; about half a percent in the middle
+_SMALLEST_SHARE = 1e-12  # below which an angle has no slope in floating point
 SHAPES = 3  # constants beside the slopes: floor, ceiling, place
 #: Mean and standard deviation of each, before any run is seen: floor and ceiling as logits within
 #: their room, the place in logits at the middle of the runs, each slope as its logarithm.
@@ -56,6 +57,28 @@ class Response:
         logit = theta[..., 2] + (np.exp(theta[..., SHAPES:]) * z).sum(axis=-1)
         return np.asarray(floor + (ceiling - floor) * _logistic(logit))
 
+    def angle_slopes(self, inputs: FloatArray, theta: FloatArray) -> FloatArray:
+        """Derivatives of the angles at inputs (runs, inputs) in the constants, (runs, constants).
+
+        With s the share, dangle / ds = 1 / (2 sqrt(s (1 - s))); of a logistic l, l' = l (1 - l).
+        """
+        z = (inputs - self.centre) / self.spread
+        rates = np.exp(theta[SHAPES:])
+        of_floor, of_ceiling = _logistic(theta[0]), _logistic(theta[1])
+        rise = _logistic(theta[2] + z @ rates)
+        floor = self.floor_room * of_floor
+        ceiling = self.ceiling_from + (1 - self.ceiling_from) * of_ceiling
+        share = floor + (ceiling - floor) * rise
+        place = (ceiling - floor) * rise * (1 - rise)
+        columns = (
+            self.floor_room * of_floor * (1 - of_floor) * (1 - rise),
+            (1 - self.ceiling_from) * of_ceiling * (1 - of_ceiling) * rise,
+            place,
+            *(place[:, None] * rates * z).T,
+        )
+        of_angle = 0.5 / np.sqrt(np.maximum(share * (1 - share), _SMALLEST_SHARE))
+        return np.stack(columns, axis=1) * of_angle[:, None]
+
     def draws(self, inputs: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Angles (draws, points) at inputs (draws, points, inputs), constants drawn anew for each
         draw."""
@@ -85,9 +108,15 @@ def fit_response(inputs: FloatArray, shares: FloatArray, weights: FloatArray) ->
         missed = roots * (angles(start.shares(inputs, theta)) - measured) / scatter
         return np.concatenate([missed, (theta - mean) / sd])
 
+    def slopes_at(theta: FloatArray, scatter: float) -> FloatArray:
+        of_runs = start.angle_slopes(inputs, theta) * (roots / scatter)[:, None]
+        return np.concatenate([of_runs, np.diag(1 / sd)])
+
     starts = [mean + sd * np.array([f, c, 0, *[0] * slopes]) for f in (-1, 1) for c in (-1, 1)]
     for _ in range(3):  # the scatter and the constants by turns
-        found = [least_squares(residuals, theta, args=(scatter,)) for theta in starts]
+        found = [
+            least_squares(residuals, theta, jac=slopes_at, args=(scatter,)) for theta in starts
+        ]
         best = min(found, key=lambda one: float(one.cost))
         missed = angles(start.shares(inputs, best.x)) - measured
         free = max(1.0, float(weights.sum()) - SHAPES)

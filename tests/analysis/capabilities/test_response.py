@@ -35,3 +35,18 @@ def test_runs_that_count_little_move_a_fit_little():
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_angles_of_shares_lead_back_to_them(share):
     assert shares_at(angles(np.array([share])))[0] == pytest.approx(share, abs=1e-12)
+
+
+def test_slopes_of_angles_are_those_of_finite_differences():
+    rng = np.random.default_rng(0)
+    inputs, step = rng.normal(size=(20, 2)), 1e-6
+    shares = 0.2 + 0.7 / (1 + np.exp(-inputs.sum(axis=1)))
+    response = fit_response(inputs, shares, np.ones(20))
+    theta = response.theta + 0.3
+
+    def at(theta):
+        return angles(response.shares(inputs, theta))
+
+    numeric = [(at(theta + step * e) - at(theta - step * e)) / (2 * step) for e in np.eye(5)]
+    # rounding over a step of 1e-6
+    assert response.angle_slopes(inputs, theta) == pytest.approx(np.transpose(numeric), abs=1e-8)

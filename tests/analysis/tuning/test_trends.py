@@ -6,7 +6,7 @@ import pytest
 
 from analysis.tuning.trends import curve_deviations, learning_rate_trend, outlying
 from scaling.errors import FitError
-from scaling.records import records_from_table
+from scaling.records import Records, records_from_table
 
 WIDTHS = (16, 32, 64, 128, 256, 512)
 
@@ -40,7 +40,7 @@ def test_a_planted_trend_comes_back_and_names_its_price():
 
 def test_noise_alone_is_seldom_called_a_trend():
     called = [
-        learning_rate_trend(records_from_table(checked_ladder(noise=0.1, seed=seed))).is_real
+        learning_rate_trend(Records(checked_ladder(noise=0.1, seed=seed))).is_real
         for seed in range(200)
     ]
     # Two slopes with 95% intervals: 5% each, at most 10% together; 3 standard errors of 200 draws.

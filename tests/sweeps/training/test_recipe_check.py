@@ -30,9 +30,8 @@ def test_every_arm_has_a_loss_a_seed_and_the_recipes_own_is_its_runs(tiny_config
 
 
 def test_a_sweep_keeps_the_arms_on_the_run_that_was_checked(
-    tiny_mapping, in_this_process, tmp_path, monkeypatch
+    tiny_mapping, in_this_process, tracking_uri
 ):
-    monkeypatch.chdir(tmp_path)
     health = {"check_recipe": True, "most_share": 100, "seeds": 1}
     plan = plan_sweep(config_from_mapping(tiny_mapping | {"health": health}))
     store = RunStore.open(plan.name)

@@ -22,9 +22,10 @@ from sweeps.generation.texts.continuations import continue_prompt
 from sweeps.generation.texts.scored_texts import score_text
 from sweeps.generation.weights import read_weights
 from sweeps.planning.plan import plan_sweep
-from sweeps.running.runner import run_sweep
+from sweeps.running import runner
 from sweeps.training.batches import validation_of
 from tests.conformance.memory_store import MemoryStore
+from tests.sweeps.work_here import work_here
 
 FAMILIES = ("slt-dec/1", "encoder_decoder/1")
 CONTEXT = 45
@@ -55,11 +56,15 @@ def config(family, folder):
     )
 
 
-@pytest.fixture(params=FAMILIES)
-def trained(request, tmp_path, in_this_process):
+@pytest.fixture(scope="module", params=FAMILIES)
+def trained(request, tmp_path_factory):
     """A model of each family that translates some numbers and not others, and its record."""
-    plan, store = plan_sweep(config(request.param, tmp_path)), MemoryStore()
-    assert run_sweep(plan, store).count(RunState.FINISHED) == 1
+    folder = tmp_path_factory.mktemp("weights")
+    plan, store = plan_sweep(config(request.param, folder)), MemoryStore()
+    load_corpus.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "find_launcher", lambda engine: work_here)
+        assert runner.run_sweep(plan, store).count(RunState.FINISHED) == 1
     (run,) = plan.runs
     record = store.records[run.run_id]
     return run, record, read_weights(record["weights_file"]).model
