@@ -24,6 +24,7 @@ from scaling.tables.rows.configurations import settings_that_vary, size_groups
 EDGE_REASON = "edge: the best learning rate of its shape lies outside what was tried"
 #: A relative loss gap at which a run counts half: about the spread of seeds in small runs.
 HALF_WEIGHT_GAP = 0.005
+_OF_SIZE = ("params", "tokens", "train_flops", "loss")
 FEWEST_LEFT = 8  # runs: a surface fitted to fewer says little, and to five nothing
 FEWEST_SIZES = 3  # of models, for the same reason
 #: Any of these tells what the check of a shape found.
@@ -56,7 +57,8 @@ def weighed(records: Records) -> Records:
 
 def best_tuned(weighed: Records, *columns: str) -> Records:
     """The runs of the best choice of learning rate, batch size and the like at each size and
-    number of tokens; ``columns`` are those that an answer reads, and no choice to make."""
+    number of tokens; ``columns`` are those that an answer reads, and no choice to make: runs that
+    differ in one of these stand beside each other."""
     tried = [c for c in settings_that_vary(weighed.table, tuning=True) if c not in columns]
     if not tried or "loss" not in weighed:
         return weighed
@@ -64,6 +66,9 @@ def best_tuned(weighed: Records, *columns: str) -> Records:
     groups, own = size_groups(weighed.table), weighed.configurations
     if groups is None:
         return weighed
+    if read := [c for c in columns if c in weighed and c not in _OF_SIZE]:
+        keys = [groups, *(weighed.table[c] for c in read)]
+        groups = weighed.table.groupby(keys, dropna=False).ngroup().to_numpy()
     means = np.bincount(own, log_loss) / np.bincount(own)
     best = np.full(int(groups.max()) + 1, np.inf)
     np.minimum.at(best, groups, means[own])

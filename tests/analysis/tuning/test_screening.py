@@ -86,6 +86,27 @@ def test_widening_happens_once(rungs):
     pd.testing.assert_frame_equal(spread_health(once), once)
 
 
+def test_the_best_choice_is_sought_among_runs_that_agree_in_what_the_law_reads():
+    rows = [
+        {
+            "params": n,
+            "tokens": 20 * n,
+            "words": words,
+            "learning_rate": rate,
+            "loss": 1.7 + 400 * n**-0.34 + 3 * words**-0.2 + 0.01 * (rate - 2) ** 2,
+        }
+        for n in (1e7, 1e8, 1e9)
+        for words, best in ((4e3, 2), (1.6e4, 3), (6.4e4, 2))
+        for rate in (best, 4)
+    ]
+    records = records_from_table(pd.DataFrame(rows), source="runs")
+    of_size = screen(records, "params", "tokens")
+    assert sorted(set(of_size.table["words"])) == [6.4e4]  # the best choice of all
+    of_words = screen(records, "params", "words")
+    assert len(of_words) == 9 and sorted(set(of_words.table["words"])) == [4e3, 1.6e4, 6.4e4]
+    assert 4 not in of_words.table["learning_rate"].to_numpy()
+
+
 def test_a_table_without_checks_is_used_as_it_is(rungs):
     plain = rungs.drop(columns=["health", "lr_gap"])
     used = screen(records_from_table(plain), "train_flops")

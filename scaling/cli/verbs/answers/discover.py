@@ -51,6 +51,8 @@ def discover(arguments: Arguments) -> None:
         raise ConfigError("nothing to search in; name columns with --inputs A B ...")
     if (arguments.output or "").endswith(".csv") and not arguments.at:
         raise ConfigError(f"-o {arguments.output}: a table repeats the points of --at; give these")
+    if arguments.level and not arguments.at:
+        raise ConfigError("--level is of predictions; give the points to predict with --at")
     answer_in_any_inputs(arguments, load(arguments))
 
 

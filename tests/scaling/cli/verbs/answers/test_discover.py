@@ -58,6 +58,7 @@ def test_no_law_is_claimed_of_random_values(table, tmp_path, capsys):
     ("options", "line"),
     [
         ([], "name columns with --inputs"),
+        (["--inputs", "width_total", "seen", "--level", ".5"], "--level is of predictions"),
         (["--inputs", "seen", "-o", "out.csv"], "a table repeats the points of --at"),
         (["--inputs", "seen", "colour"], 'no column "colour"'),
     ],
