@@ -28,6 +28,7 @@ from scaling.errors import FitError
 from scaling.laws.base import Law
 from scaling.laws.written.formula import Formula, law_for
 from scaling.limits import Limit, LimitCode
+from scaling.records import Records
 from scaling.sources import Source, records_from
 from scaling.tables.notes import printable
 from scaling.words import counted
@@ -35,6 +36,7 @@ from scaling.words import counted
 PRICE = 0.03  # of a constant, in the logarithm of the backtests' error
 LEAST_SKILL = 0.1  # of hidden runs' squared error, below which no law is claimed
 
+Asked = str | Formula | type[Law]  # a law, by its name, its arithmetic or itself
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is at most."""
 
@@ -43,7 +45,7 @@ def discover(
     source: Source,
     inputs: Sequence[str] = (),
     *,
-    law: str | Formula | type[Law] | None = None,
+    law: Asked | Sequence[Asked] | None = None,
     fix: Mapping[str, float] | None = None,
     by: str | None = None,
     along: Sequence[str] = (),
@@ -61,8 +63,8 @@ def discover(
     in every input. ``by`` is a column of groups: one form, constants of its own for each, of which
     the exponents may be shared where that extrapolates better. The best forms predict ``at``
     together, weighted by their backtests. With ``law``, a formula of any columns or the name of a
-    law, nothing is searched: it is fitted, with the constants of ``fix`` held, backtested and
-    predicted with in the same way.
+    law, or several, nothing is searched: each is fitted, backtested and predicted with in the same
+    way, with the constants of ``fix`` held where it is one.
 
     No law is claimed where permuted targets do as well, or hidden runs are predicted no better than
     by their mean; no winner is named where backtests cannot tell forms apart. The same seed gives
@@ -71,15 +73,12 @@ def discover(
     Raises RecordError for a missing column and FitError for runs that no search can work with.
     """
     records = records_from(source)
-    written = None if law is None else law_for(law, records)
-    if written is not None:
-        check_fixed(written, fix or {})
-    elif fix:
-        raise FitError("--fix holds a constant of one law; name it with --law")
-    read = read_table(records, inputs if written is None else written.inputs, by)
+    laws = _given(law, records, fix or {})
+    columns = dict.fromkeys(name for one in laws for name in one.inputs) if laws else inputs
+    read = read_table(records, tuple(columns), by)
     asked = None if at is None else read_points(at, read)
-    if written is not None:
-        require_defined(written, read, asked)
+    for one in laws:
+        require_defined(one, read, asked)
     directions = _directions(read, along, asked)
     table = read.table
     rng = np.random.default_rng(seed)
@@ -91,8 +90,24 @@ def discover(
             "nothing shows that the values depend on these inputs"
         )
     with np.errstate(all="ignore"):
-        given = None if written is None else given_form(written, table, fix or {})
+        given = [given_form(one, table, fix or {}) for one in laws]
         return _searched(start, directions, asked, confidence_levels, on_progress, given)
+
+
+def _given(
+    law: Asked | Sequence[Asked] | None, records: Records, fix: Mapping[str, float]
+) -> tuple[type[Law], ...]:
+    """The laws that were given, on the columns of these runs."""
+    if law is None:
+        asked: Sequence[Asked] = ()
+    else:
+        asked = (law,) if isinstance(law, str | Formula | type) else law
+    laws = tuple(dict.fromkeys(law_for(one, records) for one in asked))
+    if len(laws) == 1:
+        check_fixed(laws[0], fix)
+    elif fix:
+        raise FitError("--fix holds a constant of one law; name it with --law")
+    return laws
 
 
 @dataclass(frozen=True)
@@ -158,15 +173,16 @@ def _searched(
     asked: tuple[FloatArray, IntArray] | None,
     levels: Sequence[float],
     on_progress: Progress | None,
-    given: GivenForm | None,
+    given: Sequence[GivenForm],
 ) -> Discovery:
     table = start.read.table
     centres = table.centres()
     arranged = arrange(table, centres)
-    if given is None:
+    if not given:
         candidates, fitted, interrupted = _candidates(start, centres, on_progress)
     else:
-        candidates, interrupted = _fits_of(given, start, centres), False
+        interrupted = False
+        candidates = [one for form in given for one in _fits_of(form, start, centres)]
         fitted = len(candidates)
     hidden = blocks(table, directions, np.random.default_rng(start.seed))
     backtested: list[Backtested] = []

@@ -138,10 +138,8 @@ def backtest(records: Source, *, options: ForecastOptions = DEFAULT) -> Backtest
 
 
 def _in_any_inputs(options: ForecastOptions) -> bool:
-    law = options.one_law
-    return options.reads_other_columns or (
-        law is not None and len(law.inputs) > 1 and options.x is not None
-    )
+    of_several = any(len(law.inputs) > 1 for law in options.laws)
+    return options.reads_other_columns or (of_several and options.x is not None)
 
 
 def _hidden_budgets(records: Records, options: ForecastOptions) -> Cuts:

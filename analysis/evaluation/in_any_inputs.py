@@ -24,10 +24,9 @@ def forecast_hidden_runs(records: Records, options: ForecastOptions) -> Cuts:
     """Hide the runs that are largest along ``options.x``, or along compute, or else along the input
     that spans most, and forecast them by the law of these options, as `discover` does with it from
     the rest. Raises ForecastError where no part of the runs forecasts another."""
-    law = options.one_law
-    assert law is not None
-    read = read_table(records, law.inputs, None)
-    require_defined(law, read, None)
+    read = read_table(records, options.inputs, None)
+    for law in options.laws:
+        require_defined(law, read, None)
     if not read.table.is_relative:
         raise ForecastError(
             f"{records.source}: some values are at or below zero, and backtests score errors in "
@@ -110,12 +109,17 @@ def _forecast(
     read: Read, hides: BoolArray, x: FloatArray, options: ForecastOptions
 ) -> tuple[Hidden, int]:
     """The forecast of the runs of one cut from the others, and how many of them have no median."""
-    records, law = read.records, options.one_law
+    records = read.records
     seen = records.select(~hides, "hidden")
     points = records.table[hides][list(read.table.names)]
     levels = tuple(sorted({*options.confidence_levels, *LEVELS}))
     found = discover(
-        seen, law=law, fix=options.fix, at=points, confidence_levels=levels, seed=options.seed
+        seen,
+        law=options.laws,
+        fix=options.fix,
+        at=points,
+        confidence_levels=levels,
+        seed=options.seed,
     )
     if found.ensemble is None or found.read is None:
         raise ForecastError(next(_why_none(found.limits)))

@@ -45,18 +45,18 @@ def why_apart(asked: Asked, options: ForecastOptions) -> str | None:
     """Why no forecast of all runs along compute is made; None where it is."""
     if asked.by is not None:
         return f"each group of {printable(asked.by)} is answered by itself"
-    law = options.one_law
-    if law is None or not options.reads_other_columns:
+    if not options.reads_other_columns:
         return None
-    others = ", ".join(printable(name) for name in law.inputs if name not in USUAL)
-    return f"{printable(law.name)} reads {others}, so it says nothing of compute alone"
+    others = ", ".join(printable(name) for name in options.inputs if name not in USUAL)
+    laws = printable(options.law_name, most=200)
+    read, says = ("reads", "it says") if options.one_law else ("read", "they say")
+    return f"{laws} {read} {others}, so {says} nothing of compute alone"
 
 
 def column_along(records: Records, asked: Asked, options: ForecastOptions) -> str:
     """The column by which runs are told apart in words and figures: the one that was asked for,
     or compute, or the first input of the law or of the search where runs have none."""
-    law = options.one_law
-    named = law.inputs if law is not None and options.reads_other_columns else asked.inputs
+    named = options.inputs if options.reads_other_columns else asked.inputs
     if options.x is not None or COMPUTE in records or not named:
         return options.x or COMPUTE
     return records.name_of(named[0])
@@ -65,8 +65,7 @@ def column_along(records: Records, asked: Asked, options: ForecastOptions) -> st
 def screened(records: Records, asked: Asked, options: ForecastOptions) -> Records:
     """The runs that answers rest on: what a law or a search reads is no choice to make, and the
     groups that are asked for choose among their own runs alone."""
-    law = options.one_law
-    reads = law.inputs if law is not None and options.reads_other_columns else asked.inputs
+    reads = options.inputs if options.reads_other_columns else asked.inputs
     columns = [records.name_of(name) for name in reads]
     of_law = partial(screen, or_zero=columns)  # what a law cannot read its own fit leaves out
     if asked.by is None:
@@ -90,15 +89,15 @@ def found_laws(
     given = options.reads_other_columns and not asked.share  # a shared law has fits of its own
     if not asked.inputs and not given:
         return None
-    law = None if asked.inputs else options.one_law
+    laws = None if asked.inputs else options.laws
     what = f"laws of {', '.join(map(printable, asked.inputs))}" if asked.inputs else "the law"
     return refusals.ask(
         partial(
             discover,
             records,
             asked.inputs,
-            law=law,
-            fix=None if law is None else options.fix,
+            law=laws,
+            fix=None if laws is None else options.fix,
             by=asked.by,
             at=asked.points,
             confidence_levels=options.confidence_levels,

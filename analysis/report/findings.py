@@ -384,8 +384,8 @@ def _fits(questions: _Questions, refusals: Refusals) -> tuple[Fit, ...]:
 
 def _laws_to_fit(options: ForecastOptions) -> tuple[type[Law], ...]:
     """The laws that a report fits."""
-    if options.one_law is not None:
-        return (options.one_law,)
+    if options.laws:
+        return options.laws
     return (PowerLaw,) if options.x is not None else (PowerLaw, Chinchilla)
 
 

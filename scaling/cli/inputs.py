@@ -94,7 +94,7 @@ def load_to_forecast(
     names = ("law", "draws", "seed", "certificate")
     given = {name: getattr(arguments, name) for name in names if name in arguments}
     if "law" in given:
-        given["law"] = law_asked(arguments, records)
+        given["law"] = laws_asked(arguments, records)
         x = x or own_input(given["law"])
     if "fix" in arguments:
         given["fix"] = constants_held(arguments, records)
@@ -102,21 +102,31 @@ def load_to_forecast(
         given["confidence_levels"] = levels(arguments)
     options = ForecastOptions(x=x, **given)
     if options.reads_other_columns and not of_any_columns:
-        _refuse_other_columns(arguments.law, options)
+        _refuse_other_columns(options)
     return records, options
 
 
-def _refuse_other_columns(named: str, options: "ForecastOptions") -> NoReturn:
+def _refuse_other_columns(options: "ForecastOptions") -> NoReturn:
     from analysis.forecasting.question.options import USUAL
 
-    law = options.one_law
-    assert law is not None
-    others = ", ".join(printable(name) for name in law.inputs if name not in USUAL)
+    others = ", ".join(printable(name) for name in options.inputs if name not in USUAL)
     raise ConfigError(
-        f"--law {printable(named)} reads {others}, and this answer is of compute, or of params and "
-        "tokens; `scaling fit` gives its constants, `scaling forecast --at POINTS.csv` its "
-        "predictions, `scaling backtest` its errors and `scaling report` all of them"
+        f"--law {printable(options.law_name)} reads {others}, and this answer is of compute, or "
+        "of params and tokens; `scaling fit` gives its constants, `scaling forecast --at "
+        "POINTS.csv` its predictions, `scaling backtest` its errors, `scaling report` all of them"
     )
+
+
+def laws_asked(
+    arguments: Arguments, records: "Records"
+) -> "str | type[Law] | tuple[type[Law], ...]":
+    """What --law names, or all laws of the file of --laws where it names none, to be weighted."""
+    from scaling.laws.written.formula import law_for
+    from scaling.laws.written.law_file import read_laws
+
+    if not arguments.laws or arguments.law != "auto":
+        return law_asked(arguments, records)
+    return tuple(law_for(formula, records) for formula in read_laws(arguments.laws).values())
 
 
 def law_asked(

@@ -30,8 +30,9 @@ class ForecastOptions:
     ``replace`` of dataclasses changes one field and checks all again.
     """
 
-    law: str | type[Law] = AUTO
-    """"auto" for all candidates, weighted by their backtests; or one law, or its name."""
+    law: str | type[Law] | tuple[type[Law], ...] = AUTO
+    """"auto" for all candidates, weighted by their backtests; or one law, or its name; or several
+    laws, which are weighted in the place of the candidates."""
     fix: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Constants of that one law that are held at a value, such as a known irreducible loss."""
     x: str | None = None
@@ -60,8 +61,9 @@ class ForecastOptions:
             )
         if self.one_law is not None:
             check_fixed(self.one_law, self.fix)
-            if len(self.one_law.inputs) == 1:
-                require_own_column(self.one_law, self.x)
+        for law in self.laws:
+            if len(law.inputs) == 1 and not self.reads_other_columns:
+                require_own_column(law, self.x)
         if self.draws < FEWEST_DRAWS:
             raise ForecastError(
                 f"{self.draws} draws cannot show the tails; take {FEWEST_DRAWS} or more"
@@ -99,23 +101,34 @@ class ForecastOptions:
             )
 
     @property
-    def one_law(self) -> type[Law] | None:
-        """The law that is to answer alone; None for all candidates."""
+    def laws(self) -> tuple[type[Law], ...]:
+        """The laws that are to answer; none for all candidates."""
         if isinstance(self.law, str):
-            return None if self.law == AUTO else law_named(self.law)
-        return self.law
+            return () if self.law == AUTO else (law_named(self.law),)
+        return self.law if isinstance(self.law, tuple) else (self.law,)
+
+    @property
+    def one_law(self) -> type[Law] | None:
+        """The law that is to answer alone; None for several, or all candidates."""
+        return self.laws[0] if len(self.laws) == 1 else None
 
     @property
     def reads_other_columns(self) -> bool:
-        """Whether the one law reads several columns of which one is none that forecasts are asked
-        of: such a law answers at points that have them all, and along any of them in backtests."""
-        law = self.one_law
-        return law is not None and len(law.inputs) > 1 and not set(law.inputs) <= {*USUAL}
+        """Whether a law reads several columns of which one is none that forecasts are asked of:
+        such laws answer at points that have them all, and along any of them in backtests."""
+        return any(len(law.inputs) > 1 and not set(law.inputs) <= {*USUAL} for law in self.laws)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that the laws read."""
+        return tuple(dict.fromkeys(name for law in self.laws for name in law.inputs))
 
     @property
     def law_name(self) -> str:
-        """The name of that law, or "auto"."""
-        return self.law if isinstance(self.law, str) else self.law.name
+        """The name of that law, or of each; or "auto"."""
+        if isinstance(self.law, str):
+            return self.law
+        return ", ".join(law.name for law in self.laws)
 
 
 #: What every question takes where its caller says nothing.

@@ -51,6 +51,7 @@ from scaling.records import Records
 from scaling.words import counted
 
 FURTHEST_DECADES = 12.0
+Laws = tuple[type[Law], ...]
 COMPUTE_EXPONENT = 0.17  # alpha beta / (alpha + beta) of published surfaces
 DATA_EXPONENT = 0.35
 FAR = 0.5  # decades beyond the data from which a curve needs laws that can level off
@@ -130,20 +131,22 @@ def _with_fixed(question: Question, options: ForecastOptions) -> Question:
 
 
 def _posed(records: Records, wanted: tuple[str, ...], options: ForecastOptions) -> Question:
-    law, x = options.one_law, options.x
+    laws, x = options.laws, options.x
     if x is not None:
         records.require(x)
-        return _along_column(records, x, law)
+        return _along_column(records, x, laws)
     ready = best_tuned(weighed(records))
     if wanted == ("train_flops",):
-        if law is not None and not _of_surface(law):
-            return _curve(ready, "train_flops", law)
+        if laws and not all(map(_of_surface, laws)):
+            return _curve(ready, "train_flops", laws)
         reason, by_size = _by_size(ready)
         if reason is None:
-            return _surface(by_size, law)
-        if law is not None:
-            raise ForecastError(f"{records.source}: {reason}; --law {law.name} needs a surface")
-        return _curve(ready, "train_flops", None, reason)
+            return _surface(by_size, laws)
+        if laws:
+            raise ForecastError(
+                f"{records.source}: {reason}; --law {options.law_name} needs a surface"
+            )
+        return _curve(ready, "train_flops", (), reason)
     if set(wanted) == {"params", "tokens"}:
         reason, by_size = _by_size(ready)
         if reason is not None:
@@ -152,8 +155,8 @@ def _posed(records: Records, wanted: tuple[str, ...], options: ForecastOptions) 
                 f"{records.source}: {reason}; map columns (--columns) or add such runs; the loss "
                 f"alone, without a split, needs none: scaling forecast {asked}"
             )
-        return _surface(by_size, law)
-    return _along_column(records, wanted[0], law)
+        return _surface(by_size, laws)
+    return _along_column(records, wanted[0], laws)
 
 
 def check_distance(distance: FloatArray) -> None:
@@ -175,24 +178,27 @@ def _of_curve(law: type[Law]) -> bool:
 
 def _chosen(
     candidates: tuple[Candidate, ...],
-    law: type[Law] | None,
+    laws: Laws,
     answers: Callable[[type[Law]], bool],
 ) -> tuple[Candidate, ...]:
-    """The candidates of one law, or the one that it makes of itself; all if none is asked for."""
-    if law is None:
+    """The candidates of these laws, or those that they make of themselves; all if none is asked
+    for."""
+    if not laws:
         return candidates
-    if not answers(law) and issubclass(law, FormulaLaw):
-        raise ForecastError(
-            f"a forecast is asked of params and tokens, of compute or of one column, and "
-            f'"{law.name}" reads {", ".join(law.inputs)}; scaling fit gives its constants, and '
-            "Fit.predict what it says elsewhere"
-        )
-    if not answers(law):
-        names = ", ".join(name for name, known in LAWS.items() if answers(known))
-        raise ForecastError(
-            f'no law "{law.name}" answers this question; choose auto or one of: {names}'
-        )
-    return tuple(c for c in candidates if c.law is law) or (candidate_of(law),)
+    for law in laws:
+        if not answers(law) and issubclass(law, FormulaLaw):
+            raise ForecastError(
+                f"a forecast is asked of params and tokens, of compute or of one column, and "
+                f'"{law.name}" reads {", ".join(law.inputs)}; scaling fit gives its constants, and '
+                "Fit.predict what it says elsewhere"
+            )
+        if not answers(law):
+            names = ", ".join(name for name, known in LAWS.items() if answers(known))
+            raise ForecastError(
+                f'no law "{law.name}" answers this question; choose auto or one of: {names}'
+            )
+    own = [tuple(c for c in candidates if c.law is law) or (candidate_of(law),) for law in laws]
+    return tuple(candidate for of_law in own for candidate in of_law)
 
 
 def _by_size(ready: Records) -> tuple[str | None, Records]:
@@ -211,7 +217,7 @@ def _well_tuned(ladder: Ladder, tuning: TuningGap) -> Ladder:
     return replace(ladder, log_loss=ladder.log_loss - tuning.expected, tuning=tuning, health=None)
 
 
-def _surface(usable: Records, law: type[Law] | None) -> Question:
+def _surface(usable: Records, laws: Laws) -> Question:
     ladder = surface_ladder(usable)
     tuning = checked_gap(usable, ladder.log_compute)
     limits = health_limits(usable, weighed=tuning is None)
@@ -222,26 +228,26 @@ def _surface(usable: Records, law: type[Law] | None) -> Question:
     return Question(
         ladder=ladder,
         used=usable,
-        candidates=_chosen(surface_candidates(), law, _of_surface),
+        candidates=_chosen(surface_candidates(), laws, _of_surface),
         calibration=SURFACE if ladder.tuning is None else CHECKED_SURFACE,
         limits=limits + thinned,
         evaluation_noise=evaluation_noise(usable),
     )
 
 
-def _along_column(records: Records, x: str, law: type[Law] | None) -> Question:
+def _along_column(records: Records, x: str, laws: Laws) -> Question:
     """The question of one column that somebody names; of the history of one run what its learning
     rate tells enters the laws, and a rising start is left out."""
     usable = weighed(records)
     found = usable.with_values(x)
     if x == "train_flops" or not len(found) or not is_history(found, x):
-        return _curve(best_tuned(usable, x), x, law)
+        return _curve(best_tuned(usable, x), x, laws)
     is_past = past_the_rise(found.column(x), np.log(found.column("loss")))
     found = found.select(is_past, "the start of the run, where the loss rises")
-    return _of_history(_curve(found, x, law), history_of(records, found, x), law)
+    return _of_history(_curve(found, x, laws), history_of(records, found, x), laws)
 
 
-def _of_history(question: Question, history: History, law: type[Law] | None) -> Question:
+def _of_history(question: Question, history: History, laws: Laws) -> Question:
     """The question of one run's curve, with what is known of its learning rate."""
     ladder = replace(question.ladder, is_history=True)
     limits = question.limits + history.limits
@@ -249,7 +255,7 @@ def _of_history(question: Question, history: History, law: type[Law] | None) -> 
     if near is None:
         return far
     near = replace(near, ladder=ladder, limits=limits)
-    if (rates := history.rates) is None or law is not None:
+    if (rates := history.rates) is None or laws:
         return replace(far, calibration=FAR_HISTORY, nearby=near)
     far, near = (
         replace(one, candidates=annealed(one.candidates, rates), calibration=ANNEALED)
@@ -258,9 +264,7 @@ def _of_history(question: Question, history: History, law: type[Law] | None) -> 
     return replace(far, nearby=replace(near, rates=rates), rates=rates)
 
 
-def _curve(
-    ready: Records, x: str, law: type[Law] | None, no_surface: str | None = None
-) -> Question:
+def _curve(ready: Records, x: str, laws: Laws, no_surface: str | None = None) -> Question:
     """The question of one column; ``no_surface`` is why the usual surface cannot answer it."""
     usable = without_edges(ready).with_values(x)
     if not len(usable):
@@ -291,14 +295,14 @@ def _curve(
     far = Question(
         ladder=ladder,
         used=usable,
-        candidates=_chosen(curve_candidates(exponent, far=True), law, _of_curve),
+        candidates=_chosen(curve_candidates(exponent, far=True), laws, _of_curve),
         calibration=FAR_CURVE,
         limits=limits + thinned + _on_a_grid(ladder),
         evaluation_noise=evaluation_noise(usable),
     )
     if x == "train_flops":
         return far
-    candidates = _chosen(curve_candidates(exponent), law, _of_curve)
+    candidates = _chosen(curve_candidates(exponent), laws, _of_curve)
     return replace(far, nearby=replace(far, candidates=candidates, calibration=NEAR_CURVE))
 
 

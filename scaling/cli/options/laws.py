@@ -16,7 +16,8 @@ def law(default: str | None, along: bool = True) -> Options:
             help="which law, by name (an unknown one lists all) or as a formula of any columns, "
             f"such as 'E + A*N^-alpha' ({default or 'the power law of compute'})",
         )
-        laws_file(command, "for --law NAME")
+        alone = "; without --law all of them, weighted by their backtests" * (default == "auto")
+        laws_file(command, f"for --law NAME{alone}")
         if default is not None:  # a fit has its own
             _fix(command, ", of the law that --law names")
         if along:

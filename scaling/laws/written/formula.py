@@ -223,11 +223,13 @@ def undefined_at(law: type[Law], inputs: tuple[FloatArray, ...], values: FloatAr
     return int(has_none.argmax()) if has_none.any() else None
 
 
-def own_input(law: "str | type[Law]") -> str | None:
-    """The one column that a formula reads, where a forecast would not ask for it by itself."""
-    if isinstance(law, str) or len(law.inputs) > 1 or law.inputs == ("train_flops",):
+def own_input(laws: "str | type[Law] | tuple[type[Law], ...]") -> str | None:
+    """The one column that these formulas read, where a forecast would not ask for it by itself."""
+    if isinstance(laws, str):
         return None
-    return law.inputs[0]
+    read = {law.inputs for law in (laws if isinstance(laws, tuple) else (laws,))}
+    alone = next(iter(read))
+    return alone[0] if len(read) == len(alone) == 1 and alone != ("train_flops",) else None
 
 
 def require_own_column(law: type[Law], x: str | None) -> None:

@@ -140,13 +140,15 @@ def test_a_file_of_laws_names_a_formula_for_the_verb(table, tmp_path, capsys):
     assert 'has no law "wrds"; it has: words' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("law", [[], ["--law", "E + A*N^-a"]])
-def test_a_file_of_laws_is_never_passed_over(law, table, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "asked", ["fit", "fit --law", "backtest --law", "forecast --flops 3x --law"]
+)
+def test_a_file_of_laws_is_never_passed_over(asked, table, tmp_path, capsys):
     (tmp_path / "laws.yaml").write_text(f"words: {VOCABULARY}\n")
-    for asked in (["fit"], ["backtest"], ["forecast", "--flops", "3x"]):
-        verb, *more = asked
-        assert main([verb, str(table), *more, "--laws", str(tmp_path / "laws.yaml"), *law]) == 2
-        assert "choose a law of it with --law: words" in capsys.readouterr().err
+    verb, *more = asked.split()
+    law = ["E + A*N^-a"] if "--law" in more else []
+    assert main([verb, str(table), *more, *law, "--laws", str(tmp_path / "laws.yaml")]) == 2
+    assert "choose a law of it with --law: words" in capsys.readouterr().err
 
 
 def test_a_forecast_by_a_formula_of_size_and_tokens_answers(table, capsys):

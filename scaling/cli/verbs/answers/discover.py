@@ -59,10 +59,10 @@ def discover(arguments: Arguments) -> None:
 def answer_in_any_inputs(
     arguments: Arguments,
     records: "Records",
-    law: "type[Law] | None" = None,
+    laws: "tuple[type[Law], ...]" = (),
     fix: "Mapping[str, float] | None" = None,
 ) -> None:
-    """Laws of --inputs, found; or one that was written: their forms, and predictions of --at."""
+    """Laws of --inputs, found; or those that were given: their forms, and predictions of --at."""
     from analysis.discovery.discover import discover as find
     from analysis.discovery.discover import with_found_predictions
     from analysis.text.discovery import discovery_text, unsupported_points
@@ -73,7 +73,7 @@ def answer_in_any_inputs(
     found = find(
         records,
         arguments.inputs or (),
-        law=law,
+        law=laws or None,
         fix=fix,
         by=arguments.by,
         along=getattr(arguments, "along", ()),

@@ -347,10 +347,10 @@ def _predict_points(arguments: Arguments) -> None:
     from analysis.forecasting.forecast import with_predictions
 
     records, options = load_to_forecast(arguments, of_any_columns=True)
-    if options.reads_other_columns and options.one_law is not None:
-        read = ", ".join(map(printable, options.one_law.inputs))
-        _refuse_what_any_inputs_lack(arguments, f"--law {printable(arguments.law)} reads {read}")
-        answer_in_any_inputs(arguments, records, options.one_law, options.fix)
+    if options.reads_other_columns:
+        read = ", ".join(map(printable, options.inputs))
+        _refuse_what_any_inputs_lack(arguments, f"--law {printable(options.law_name)} reads {read}")
+        answer_in_any_inputs(arguments, records, options.laws, options.fix)
         return
     if arguments.by:
         raise ConfigError(
