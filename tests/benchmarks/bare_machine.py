@@ -2,19 +2,32 @@
 
 import contextlib
 import os
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+ROOT = Path(__file__).parents[2]
 
-def bare_machine(folder: Path) -> dict[str, str]:
-    """The environment of a Python process that finds nothing else; `folder`: for what hides it."""
+
+def run_bare(folder: Path, script: str, *arguments: str) -> str:
+    """What a script prints in a process that finds nothing else; `folder`: for what hides it."""
     hiding = folder / "hiding"
     hiding.mkdir()
     (hiding / "sitecustomize.py").write_text(HIDING.format(absent=absent()))
-    return os.environ | {"PYTHONPATH": str(hiding)}
+    done = subprocess.run(
+        [sys.executable, script, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(hiding)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def needed(*names):

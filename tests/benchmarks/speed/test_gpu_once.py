@@ -2,18 +2,13 @@
 
 import argparse
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from benchmarks.speed import gpu_once
 from benchmarks.speed.gpu.stage import LIMITS, Stage, read_rows
 from benchmarks.speed.gpu.table import table
-from tests.benchmarks.bare_machine import absent, bare_machine, needed
-
-ROOT = Path(__file__).parents[3]
+from tests.benchmarks.bare_machine import absent, needed, run_bare
 
 
 @pytest.fixture
@@ -119,18 +114,8 @@ def test_the_table_holds_measurements_beside_their_goals():
 
 @pytest.mark.slow  # eight processes that import all of it
 def test_all_stages_run_on_a_cpu_with_torch_and_lightning_alone(tmp_path):
-    done = subprocess.run(
-        [
-            *(sys.executable, "benchmarks/speed/gpu_once.py"),
-            *("--device", "cpu", "--tiny", "-o", tmp_path),
-        ],
-        cwd=ROOT,
-        env=bare_machine(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    script = "benchmarks/speed/gpu_once.py"
+    printed = run_bare(tmp_path, script, "--device", "cpu", "--tiny", "-o", str(tmp_path))
     rows = read_rows(tmp_path)
     assert [row["stage"] for row in rows if row["what"] == "stage"] == list(LIMITS)
     assert {row["code"] for row in rows if row["what"] == "stage"} == {0}
@@ -139,4 +124,4 @@ def test_all_stages_run_on_a_cpu_with_torch_and_lightning_alone(tmp_path):
     assert len(checks) >= 8
     assert all(checks.values())
     assert json.loads(json.dumps(rows)) == rows
-    assert "model FLOP utilisation" in done.stdout
+    assert "model FLOP utilisation" in printed

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks.speed.steps.stepper import interleaved, shape_of
-from tests.benchmarks.bare_machine import bare_machine
+from tests.benchmarks.bare_machine import run_bare
 
 ROOT = Path(__file__).parents[3]
 
@@ -109,16 +108,5 @@ def test_no_row_begins_after_the_budget(throughput):
     ids=["cpu", "gpu table"],
 )
 def test_it_runs_with_torch_and_lightning_alone(tmp_path, options, row):
-    done = subprocess.run(
-        [
-            *(sys.executable, "benchmarks/speed/throughput.py"),
-            *("--quick", *options, "-o", str(tmp_path / "out")),
-        ],
-        cwd=ROOT,
-        env=bare_machine(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert row in done.stdout
+    script, out = "benchmarks/speed/throughput.py", str(tmp_path / "out")
+    assert row in run_bare(tmp_path, script, "--quick", *options, "-o", out)
