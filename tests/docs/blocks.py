@@ -18,12 +18,14 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from scaling.cli import main
 
 ROOT = Path(__file__).parents[2]
 RUN = ("bash", "python", "yaml")
+WRITERS = ("cat", "printf")  # commands that leave nothing in the shell
 SHOWN = ("text", "csv", "bibtex")
 _FENCE = re.compile(
     r"(?P<mark>(?:^<!-- [^\n]* -->\n)*)^```(?P<language>\S*)\n(?P<code>.*?)^```$", re.M | re.S
@@ -88,12 +90,26 @@ def run_block(block: Block, names: dict[str, object]) -> str:
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(compile(block.runnable, str(block), "exec"), names)
         return printed.getvalue()
-    commands = re.sub(r"\\\n\s*", "", block.runnable).splitlines()
-    commands = [shlex.split(line, comments=True) for line in commands]
-    commands = [words for words in commands if words]
-    if not block.slow and all(words[0] == "scaling" for words in commands):
-        return "".join(_verb(block, words[1:]) for words in commands)
-    return _shell(block)
+    commands = _commands(block.runnable)
+    words = [shlex.split(command.partition("\n")[0], comments=True) for command in commands]
+    if block.slow or not all(one[0] in ("scaling", *WRITERS) for one in words):
+        return _shell(block, block.runnable)
+    return "".join(
+        _verb(block, one[1:]) if one[0] == "scaling" else _shell(block, command)
+        for one, command in zip(words, commands, strict=True)
+    )
+
+
+def _commands(code: str) -> list[str]:
+    """The commands of a block, each with the text that is given to it (`<<`)."""
+    lines, found = iter(re.sub(r"\\\n\s*", "", code).splitlines()), []
+    for line in lines:
+        if not shlex.split(line, comments=True):
+            continue
+        if end := re.search(r"<<'?(\w+)'?$", line):
+            line = "\n".join([line, *takewhile(end[1].__ne__, lines), end[1]])
+        found.append(line)
+    return found
 
 
 def _verb(block: Block, words: list[str]) -> str:
@@ -104,12 +120,12 @@ def _verb(block: Block, words: list[str]) -> str:
     return printed.getvalue()
 
 
-def _shell(block: Block) -> str:
+def _shell(block: Block, code: str) -> str:
     """Through bash, with the command `scaling` of this tree on the path."""
     here = f'"{sys.executable}"'
     wrapper = f'scaling() {{ {here} -m scaling "$@"; }}\npython() {{ {here} "$@"; }}\n'
     done = subprocess.run(
-        ["bash", "-ec", wrapper + block.runnable],
+        ["bash", "-ec", wrapper + code],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
