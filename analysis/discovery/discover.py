@@ -18,7 +18,7 @@ from analysis.discovery.forms.table import Arranged, arrange
 from analysis.discovery.hidden_runs import hidden_runs
 from analysis.discovery.predictions import point_predictions
 from analysis.discovery.ranking import found_forms, separating_runs, undecided
-from analysis.discovery.reading import Read, read_points, read_table, require_defined
+from analysis.discovery.reading import SearchedRuns, read_points, read_table, require_defined
 from analysis.discovery.result import Discovery
 from analysis.discovery.search import Candidate, Search, best_fit, thinned
 from analysis.fitting.problem import check_fixed
@@ -114,7 +114,7 @@ def _given(
 class _Outcome:
     """What every answer of a search says."""
 
-    read: Read
+    read: SearchedRuns
     seed: int
     chance: float
     directions: tuple[str, ...]
@@ -153,7 +153,7 @@ class _Outcome:
 
 
 def _directions(
-    read: Read, along: Sequence[str], asked: tuple[FloatArray, IntArray] | None
+    read: SearchedRuns, along: Sequence[str], asked: tuple[FloatArray, IntArray] | None
 ) -> list[Direction]:
     if not along:
         return upwards(read.table) if asked is None else towards(read.table, asked[0])

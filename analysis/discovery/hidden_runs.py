@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.discovery.blocks import Block
 from analysis.discovery.ensemble import Ensemble
-from analysis.discovery.reading import Read
+from analysis.discovery.reading import SearchedRuns
 from analysis.discovery.result import HiddenRuns
 from analysis.intervals import LEVEL
 from scaling.arrays import FloatArray
@@ -14,7 +14,9 @@ from scaling.arrays import FloatArray
 MOST_TOLD = 500  # runs of a block; of more, as many of them, evenly in the order of the table
 
 
-def hidden_runs(ensemble: Ensemble, blocks: Sequence[Block], read: Read) -> tuple[HiddenRuns, ...]:
+def hidden_runs(
+    ensemble: Ensemble, blocks: Sequence[Block], read: SearchedRuns
+) -> tuple[HiddenRuns, ...]:
     """The hidden runs of every block, with median and 90% interval of a new run there."""
     names = read.records.row_names
     return tuple(
@@ -23,7 +25,7 @@ def hidden_runs(ensemble: Ensemble, blocks: Sequence[Block], read: Read) -> tupl
 
 
 def _of_block(
-    ensemble: Ensemble, number: int, block: Block, read: Read, names: Sequence[str]
+    ensemble: Ensemble, number: int, block: Block, read: SearchedRuns, names: Sequence[str]
 ) -> HiddenRuns:
     own = np.flatnonzero(block.hidden)
     told = np.unique(np.linspace(0, len(own) - 1, min(len(own), MOST_TOLD)).round().astype(int))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.discovery.ensemble import Ensemble
-from analysis.discovery.reading import Read
+from analysis.discovery.reading import SearchedRuns
 from analysis.discovery.result import PointPrediction
 from analysis.fitting.measurements.reach import WIDEST, too_far
 from analysis.intervals import Interval
@@ -15,7 +15,11 @@ from scaling.tables.notes import printable
 
 
 def point_predictions(
-    ensemble: Ensemble, read: Read, inputs: FloatArray, group: IntArray, levels: Sequence[float]
+    ensemble: Ensemble,
+    read: SearchedRuns,
+    inputs: FloatArray,
+    group: IntArray,
+    levels: Sequence[float],
 ) -> tuple[PointPrediction, ...]:
     """Median and intervals of every point (points, inputs) by all forms together."""
     found = ensemble.predict(inputs, group)
@@ -40,7 +44,7 @@ def point_predictions(
     return tuple(predictions)
 
 
-def _unsupported(read: Read, point: FloatArray) -> tuple[Limit, ...]:
+def _unsupported(read: SearchedRuns, point: FloatArray) -> tuple[Limit, ...]:
     """That the point lies further out along an input than the runs span there, by the rule of
     forecasts (`analysis.fitting.measurements.reach.too_far`)."""
     table = read.table

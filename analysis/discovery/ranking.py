@@ -9,7 +9,7 @@ from analysis.discovery.backtest import Backtested, constant_spread
 from analysis.discovery.blocks import Block
 from analysis.discovery.ensemble import Ensemble
 from analysis.discovery.forms.given import GivenForm
-from analysis.discovery.reading import Read
+from analysis.discovery.reading import SearchedRuns
 from analysis.discovery.result import FoundConstant, FoundForm, SeparatingRun
 from analysis.intervals import Interval
 from scaling.arrays import FloatArray, IntArray
@@ -22,7 +22,9 @@ _MOST_PLACES = 400
 _SURE = 2.0  # standard errors
 
 
-def found_forms(ensemble: Ensemble, blocks: Sequence[Block], read: Read) -> tuple[FoundForm, ...]:
+def found_forms(
+    ensemble: Ensemble, blocks: Sequence[Block], read: SearchedRuns
+) -> tuple[FoundForm, ...]:
     """The members of the ensemble, best first."""
     return tuple(
         _found(one, float(weight), ensemble, blocks, read)
@@ -31,7 +33,7 @@ def found_forms(ensemble: Ensemble, blocks: Sequence[Block], read: Read) -> tupl
 
 
 def _found(
-    one: Backtested, weight: float, ensemble: Ensemble, blocks: Sequence[Block], read: Read
+    one: Backtested, weight: float, ensemble: Ensemble, blocks: Sequence[Block], read: SearchedRuns
 ) -> FoundForm:
     form, table = one.form, read.table
     places: dict[str, list[float]] = {}
@@ -55,13 +57,13 @@ def _found(
     )
 
 
-def _columns(read: Read) -> frozenset[str]:
+def _columns(read: SearchedRuns) -> frozenset[str]:
     """What a name in a formula on this table may be taken for."""
     return frozenset((*map(str, read.records.table.columns), *read.records.names.values()))
 
 
 def _constants(
-    one: Backtested, ensemble: Ensemble, read: Read
+    one: Backtested, ensemble: Ensemble, read: SearchedRuns
 ) -> dict[str, dict[str, FoundConstant]]:
     form = one.form
     outside, inside = form.named(_columns(read))
@@ -109,7 +111,7 @@ def undecided(ensemble: Ensemble, blocks: Sequence[Block]) -> int:
 
 
 def separating_runs(
-    ensemble: Ensemble, read: Read, asked: tuple[FloatArray, IntArray] | None
+    ensemble: Ensemble, read: SearchedRuns, asked: tuple[FloatArray, IntArray] | None
 ) -> tuple[SeparatingRun, ...]:
     """The places at which the members differ most, of the points asked for, or up to four times as
     far as the runs reach."""
@@ -136,7 +138,7 @@ def separating_runs(
     )
 
 
-def _places(read: Read) -> tuple[FloatArray, IntArray]:
+def _places(read: SearchedRuns) -> tuple[FloatArray, IntArray]:
     """Combinations of the middle, the largest, and four times the largest of each input; mixtures
     are those of the runs."""
     table = read.table

@@ -27,17 +27,17 @@ _ENDS = 10  # runs at either end of each input
 
 
 @dataclass(frozen=True)
-class Read:
-    """The runs that take part, as a table."""
+class SearchedRuns:
+    """The runs that take part in a search, as its table and as records."""
 
     table: Table
     records: Records
-    by: str | None
-    groups: tuple[str, ...]
+    by: str | None  # the column of the groups; None where all runs are one
+    groups: tuple[str, ...]  # labels, in the order of the table's numbers
     limits: tuple[Limit, ...]
 
 
-def read_table(records: Records, inputs: Sequence[str], by: str | None) -> Read:
+def read_table(records: Records, inputs: Sequence[str], by: str | None) -> SearchedRuns:
     """The finished runs with a value and all inputs. Raises FitError where a search cannot work."""
     names = tuple(dict.fromkeys(records.name_of(name) for name in inputs))
     if len(names) < len(inputs):
@@ -78,7 +78,7 @@ def read_table(records: Records, inputs: Sequence[str], by: str | None) -> Read:
         limits.append(Limit(LimitCode.THINNED, text))
         kept = replace(kept, table=kept.table.iloc[keep])
     table = Table(names, x[keep], y[keep], group[keep], roles, is_relative)
-    return Read(table, kept, column, labels, tuple(limits))
+    return SearchedRuns(table, kept, column, labels, tuple(limits))
 
 
 def _some(x: FloatArray, group: IntArray) -> IntArray:
@@ -146,7 +146,7 @@ def _check_groups(
         )
 
 
-def read_points(points: pd.DataFrame, read: Read) -> tuple[FloatArray, IntArray]:
+def read_points(points: pd.DataFrame, read: SearchedRuns) -> tuple[FloatArray, IntArray]:
     """The inputs (points, inputs) and groups (points,) of a table of points. Raises FitError with
     the row of what is missing."""
     points = in_our_units(points, read.records)
@@ -179,7 +179,9 @@ def read_points(points: pd.DataFrame, read: Read) -> tuple[FloatArray, IntArray]
     return np.column_stack(columns), _groups_of_points(points, read, spelt)
 
 
-def require_defined(law: type[Law], read: Read, asked: tuple[FloatArray, IntArray] | None) -> None:
+def require_defined(
+    law: type[Law], read: SearchedRuns, asked: tuple[FloatArray, IntArray] | None
+) -> None:
     """Refuse a formula of more constants than there are different runs, or that has no value at a
     run, or at a point that is asked for; FitError."""
     constants, runs = law.constant_names(), len(np.unique(read.table.inputs, axis=0))
@@ -205,7 +207,7 @@ def require_defined(law: type[Law], read: Read, asked: tuple[FloatArray, IntArra
             )
 
 
-def _groups_of_points(points: pd.DataFrame, read: Read, spelt: dict[str, str]) -> IntArray:
+def _groups_of_points(points: pd.DataFrame, read: SearchedRuns, spelt: dict[str, str]) -> IntArray:
     if read.by is None:
         return np.zeros(len(points), dtype=np.int64)
     if read.by not in spelt:

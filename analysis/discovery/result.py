@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from analysis.discovery.ensemble import Ensemble
-from analysis.discovery.reading import Read
+from analysis.discovery.reading import SearchedRuns
 from analysis.display import DrawnResult, plain_values
 from analysis.intervals import Interval
 from scaling.errors import FitError
@@ -118,7 +118,9 @@ class Discovery(DrawnResult):
     seed: int
     limits: tuple[Limit, ...]
     ensemble: Ensemble | None = field(default=None, repr=False, compare=False)
-    read: Read | None = field(default=None, repr=False, compare=False)  # the runs, as searched
+    read: SearchedRuns | None = field(
+        default=None, repr=False, compare=False
+    )  # the runs, as searched
 
     def to_frame(self) -> "DataFrame":
         """One row a form: formula, weight, constants_count, shares_exponents, score, fit_error,

@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.discovery.blocks import ends_along
 from analysis.discovery.discover import discover
-from analysis.discovery.reading import Read, read_points, read_table, require_defined
+from analysis.discovery.reading import SearchedRuns, read_points, read_table, require_defined
 from analysis.evaluation.scored import Cuts, Hidden, Origin
 from analysis.forecasting.question.options import ForecastOptions
 from analysis.intervals import LEVELS
@@ -73,7 +73,7 @@ def forecast_hidden_runs(records: Records, options: ForecastOptions) -> Cuts:
     )
 
 
-def _direction(read: Read, x: str | None) -> tuple[str, list[Limit]]:
+def _direction(read: SearchedRuns, x: str | None) -> tuple[str, list[Limit]]:
     """The column along which the largest runs are hidden, and that it was chosen."""
     table, records = read.table, read.records
     if x is not None:
@@ -106,7 +106,7 @@ def _is_scale(x: FloatArray) -> bool:
 
 
 def _forecast(
-    read: Read, hides: BoolArray, x: FloatArray, options: ForecastOptions
+    read: SearchedRuns, hides: BoolArray, x: FloatArray, options: ForecastOptions
 ) -> tuple[Hidden, int]:
     """The forecast of the runs of one cut from the others, and how many of them have no median."""
     records = read.records

@@ -20,7 +20,7 @@ from analysis.discovery.discover import Progress, discover
 from analysis.discovery.ensemble import Ensemble, last_fit
 from analysis.discovery.forms.solver import Solved
 from analysis.discovery.forms.table import Arranged
-from analysis.discovery.reading import Read, read_points
+from analysis.discovery.reading import SearchedRuns, read_points
 from analysis.display import Result
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import ForecastError
@@ -162,7 +162,7 @@ def _runs(
     shares: Sequence[float],
     costs: FloatArray,
     offer: pd.DataFrame,
-    read: Read,
+    read: SearchedRuns,
 ) -> tuple[RunToBuy, ...]:
     inputs, group = read_points(offer, read)
     return tuple(
