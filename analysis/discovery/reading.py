@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.discovery.forms.table import Table, roles_of
 from analysis.fitting.groups.split import Groups, group_named, split
+from analysis.tuning.screening import best_tuned
 from scaling.arrays import FloatArray, IntArray
 from scaling.errors import FitError
 from scaling.laws.base import Law
@@ -46,7 +47,7 @@ def read_table(records: Records, inputs: Sequence[str], by: str | None) -> Searc
         raise FitError(f"{len(names)} inputs, and a search takes {MOST_INPUTS} at most")
     if "loss" in names:
         raise FitError("the loss is what is sought; name other columns with --inputs")
-    kept = _usable(records, names)
+    kept = _well_tuned(_usable(records, names), (*names, *([records.name_of(by)] if by else [])))
     groups = Groups(None, ("",), kept, np.zeros(len(kept), dtype=np.int64))
     if by is not None:
         groups = split(kept, by)
@@ -98,6 +99,12 @@ def _some(x: FloatArray, group: IntArray) -> IntArray:
     return np.sort(np.concatenate(found))
 
 
+def _well_tuned(records: Records, named: Sequence[str]) -> Records:
+    """The runs of the best choice of what is named neither as an input nor as a group, such as the
+    learning rate, among those that agree in the inputs; all where a value may be below zero."""
+    return best_tuned(records, *named) if (records.column("loss") > 0).all() else records
+
+
 def _usable(records: Records, names: Sequence[str]) -> Records:
     """Finished runs whose inputs and value are numbers, comparable with one another."""
     records.require(*names, "loss")
@@ -139,10 +146,12 @@ def _check_groups(
     least = max(LEAST_RUNS, len(names) + 3)
     if counts.min() < least:
         few = printable(labels[int(counts.argmin())])
+        gone = [f"{count} {why}" for why, count in records.dropped_by_reason.items()]
         of = f" of group {few}" if len(labels) > 1 else ""
         raise FitError(
             f"{records.source}: {counted(int(counts.min()), 'run')}{of}, and a search in "
             f"{counted(len(names), 'input')} needs {least}; collect more, or name fewer inputs"
+            + (f" (left out: {', '.join(gone)})" if gone else "")
         )
 
 

@@ -83,6 +83,27 @@ def test_of_a_large_table_some_runs_of_each_group_and_the_ends_are_searched(shal
     assert LimitCode.THINNED in [one.code for one in read.limits]
 
 
+def test_runs_of_another_learning_rate_than_the_best_are_no_noise(shallow):
+    runs = two_powers().rename(columns={"width_total": "params", "seen": "tokens"})
+    parts = [
+        runs.assign(learning_rate=rate, loss=runs["loss"] + 0.1 * np.log(rate / 2e-3) ** 2)
+        for rate in (1e-3, 2e-3, 4e-3)
+    ]
+    swept = pd.concat(parts, ignore_index=True)
+    best = discover(runs, ["params", "tokens"])
+    found = discover(swept, ["params", "tokens"])
+    assert found.forms[0].formula == best.forms[0].formula
+    assert found.forms[0].fit_error == pytest.approx(best.forms[0].fit_error)
+    assert any("another learning_rate is better" in limit.text for limit in found.limits)
+    named = reading.read_table(
+        records_from_table(swept), ["params", "tokens", "learning_rate"], None
+    )
+    assert len(named.table.y) == 3 * len(runs)
+    with pytest.raises(FitError, match="another learning_rate is better"):
+        few = [run + 42 * rate for run in (0, 1, 2, 7, 8, 9, 14) for rate in range(3)]
+        discover(swept.iloc[few], ["params", "tokens"])
+
+
 def test_groups_have_constants_of_their_own_and_mixtures_are_understood(shallow):
     found = discover(of_domains(), ["web", "code", "books"], by="size")
     assert found.claimed and found.groups == ("large", "small")
