@@ -7,7 +7,7 @@ out it keeps in ``dropped`` with a reason, so that no run vanishes in silence.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from scaling.tables.cells.losses import kind_of, metric_hint, stray_note
 from scaling.tables.cells.numbers import read_numbers
 from scaling.tables.files.raw import BY_SEPARATOR, RawTable, flat_frame
 from scaling.tables.files.read import read_file
+from scaling.tables.files.write import write_table
 from scaling.tables.filling import fill_in
 from scaling.tables.heading_words import put_aside
 from scaling.tables.notes import Note, NoteCode, printable
@@ -433,18 +434,4 @@ def _doubts_told(records: Records) -> Records:
 
 def write_records(records: Records, path: str | Path) -> None:
     """Write the table as CSV, Parquet or JSONL by the path's ending; floats keep every digit."""
-    target = Path(path)
-    writers: dict[str, Callable[[], object]] = {
-        ".csv": lambda: records.table.to_csv(target, index=False),
-        ".parquet": lambda: records.table.to_parquet(target, index=False),
-        ".jsonl": lambda: records.table.to_json(
-            target, orient="records", lines=True, double_precision=15
-        ),
-    }
-    if target.suffix not in writers:
-        raise RecordError(f"{target}: unknown ending; write to .csv, .parquet or .jsonl")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        writers[target.suffix]()
-    except OSError as error:
-        raise RecordError(f"{target}: cannot be written ({error.strerror})") from error
+    write_table(records.table, path)

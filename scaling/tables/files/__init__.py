@@ -1,1 +1,1 @@
-"""Tables from files: .csv .tsv .txt .json .jsonl .parquet .xlsx, gzipped or not, to the letter."""
+"""Tables from files (.csv .tsv .txt .json .jsonl .parquet .xlsx, gzipped too), and into them."""
