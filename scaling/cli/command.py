@@ -1,6 +1,7 @@
 """The command line: which verb takes which options, and how a mistake is answered."""
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -16,9 +17,13 @@ from scaling.cli.verbs.answers import compare, discover, forecast, next_runs, ru
 from scaling.cli.verbs.models import pictures, probe, sample, score
 from scaling.cli.verbs.pages import dashboard, report
 from scaling.cli.verbs.spending import adaptive, studies, sweep
-from scaling.errors import ScalingError
+from scaling.errors import ConfigError, ScalingError
 from scaling.tables.notes import plain
 from scaling.version import installed_version
+
+_NOT_WRITTEN = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
+#: These are answered by their verbs, in words of their own.
+_MAY_BE_EMPTY = ("prompt", "text", "seal", "law")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,8 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif arguments.verb is None:
             command_line.print_help()
         else:
+            _require_values(arguments)
             with _heard(arguments):
-                return arguments.verb(arguments) or 0
+                code = arguments.verb(arguments) or 0
+            sys.stdout.flush()
+            return code
     except ScalingError as error:
         if getattr(arguments, "verbose", False):
             traceback.print_exc()
@@ -45,9 +53,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("scaling: interrupted; what was finished is kept, run it again")
         return 130
     except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()
         return 0
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN or error.filename is not None:
+            raise
+        _leave_output()
+        say(f"scaling: standard output cannot be written ({error.strerror})")
+        return 2
     return 0
+
+
+def _leave_output() -> None:
+    """What is left to print goes nowhere: Python would try once more as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _require_values(arguments: argparse.Namespace) -> None:
+    """Refuse an option whose value is empty, as of a shell's variable that is not set: it would be
+    taken for one that was not given."""
+    for name, value in vars(arguments).items():
+        if name not in _MAY_BE_EMPTY and (value == "" or isinstance(value, list) and "" in value):
+            flag = "SOURCE" if name == "source" else f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{flag} is empty; give it a value, or leave it out")
 
 
 @contextmanager

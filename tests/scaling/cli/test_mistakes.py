@@ -1,6 +1,9 @@
 """Facts about mistakes on the command line: one line that says what is wrong, and code 2."""
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +77,11 @@ from tests.grids import grid_of_runs
         (["fit", "mlflow:nothing"], "no such database"),
         (["verify", "nothing"], "no sealed forecast"),
         (["plan", "absent.yaml"], "absent.yaml"),
+        (["forecast", "{runs}", "--flops", "1e21", "-o", ""], "--output is empty"),
+        (["forecast", "{runs}", "--flops", "1e21", "--at", ""], "--at is empty"),
+        (["fit", "{runs}", "--where", ""], "--where is empty"),
+        (["fit", "{runs}", "--by", ""], "--by is empty"),
+        (["fit", ""], "SOURCE is empty"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_two(
@@ -156,3 +164,13 @@ def test_a_value_that_looks_like_an_option_is_told_how_it_is_given(arguments, ca
     with pytest.raises(SystemExit):
         main(arguments)
     assert f"is given as {arguments[-2]}=-1)" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+def test_output_that_cannot_be_written_is_one_line(runs):
+    ask = [sys.executable, "-m", "scaling", "forecast", runs, "--flops", "1e21", "--json"]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(ask, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith("scaling: standard output cannot be written")
+    assert "Traceback" not in ended.stderr
