@@ -36,8 +36,7 @@ def report_markdown(findings: Findings, title: str) -> str:
     for statement in summarise(findings):
         lines += ["", f"**{escaped(statement.heading)}.** {escaped(statement.text)}"]
     for heading, table in report_tables(findings):
-        if table.rows or table.note:
-            lines += ["", f"## {escaped(heading)}", "", *_table_lines(table)]
+        lines += ["", f"## {escaped(heading)}", "", *_table_lines(table)]
     for part in parts_of(findings):
         lines += ["", f"## {escaped(part.heading)}", *_piece_lines(part)]
     told = [*texts(findings.limits), *(note.text for note in records.told)]
@@ -49,7 +48,11 @@ def report_markdown(findings: Findings, title: str) -> str:
 
 
 def report_tables(findings: Findings) -> Iterator[tuple[str, Table]]:
-    """Every table of the page with its heading, in its order."""
+    """Every table of the page that says something, with its heading, in its order."""
+    return ((title, table) for title, table in _tables(findings) if table.rows or table.note)
+
+
+def _tables(findings: Findings) -> Iterator[tuple[str, Table]]:
     plan, level = findings.plan, findings.confidence_level
     if plan is not None:
         yield "The decision", decision_tables.decision_table(plan, level)
@@ -65,15 +68,28 @@ def report_tables(findings: Findings) -> Iterator[tuple[str, Table]]:
         for made in findings.answers.metrics:
             yield made.metric, metrics.metric_forecast_table(made, level)
     yield "What was run", state_tables.runs_table(findings)
+    yield "What losses are held against", state_tables.references_table(findings)
     yield "Left out of the fits", state_tables.dropped_table(findings)
+    yield "Health of the rungs", state_tables.health_table(findings.health)
     for law in findings.laws:
         yield law_title(law.law.name), tables.constants_table(law)
     yield "The held-out check", tables.held_out_table(findings)
+    yield "With those runs", tables.from_all_table(findings)
     yield "Forecast", tables.forecast_table(findings)
     yield "Where the width comes from", tables.shares_table(findings)
+    yield "What the runs alone allow", tables.certificate_table(findings)
+    if len((weights := tables.weights_table(findings)).rows) > 1:
+        yield "Which law has which say", weights
+    if findings.forecast and not findings.forecast.floor_identified:
+        yield "With the floor pinned", tables.pinned_table(findings)
     yield "Compute-optimal size and tokens", tables.splits_table(findings)
     yield "By simpler approaches", decision_tables.approaches_table(plan)
     yield "Rolling-origin backtest of this ladder", tables.backtest_table(findings)
+    if findings.seals:
+        yield (
+            "Sealed forecasts and their verdicts",
+            state_tables.seals_table(findings.seals, level),
+        )
 
 
 def _piece_lines(part: Part) -> Iterator[str]:

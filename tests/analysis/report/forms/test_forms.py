@@ -3,14 +3,18 @@
 import json
 import re
 from html import unescape
+from inspect import getsource
+from pathlib import Path
 
 import pytest
 
 from analysis import ForecastOptions, Hardware
 from analysis.forecasting.question.targets import Targets
 from analysis.report import Asked, gather_findings, render_report, write_report
+from analysis.report.forms import markdown
 from analysis.report.forms.document import report_json
 from analysis.report.forms.markdown import report_markdown, report_tables
+from analysis.report.page import render
 from analysis.text.numbers import amount_in_words, count_in_words, loss_in_words
 from scaling import Price
 from scaling.cli import main
@@ -49,6 +53,19 @@ def test_every_cell_of_the_markdown_tables_stands_on_the_page(planned, page):
     }
     assert len(cells) > 100
     assert [cell for cell in cells if words(cell).rstrip(".") not in on_page] == []
+
+
+def test_every_table_that_the_page_shows_is_one_of_the_markdown():
+    shown = re.compile(r"(?:state_tables|decision_tables|tables)\.(\w+_table)\(")
+    template = (Path(render.__file__).parent / "report.html").read_text()
+    on_page, as_markdown = (set(shown.findall(t)) for t in (template, getsource(markdown)))
+    assert len(on_page) > 15 and on_page == as_markdown
+
+
+def test_what_the_runs_alone_allow_is_told_in_markdown_too(ladder):
+    asked = ForecastOptions(draws=400, certificate=True)
+    found = gather_findings(ladder, bootstrap=50, options=asked)
+    assert "Any sum of falling powers" in report_markdown(found, "A title")
 
 
 def test_markdown_has_every_table_and_statement(planned):
