@@ -30,7 +30,7 @@ from analysis.fitting.policy import RESAMPLES, fit_law
 from analysis.fitting.result import Fit
 from analysis.forecasting.answer.result import Forecast, TargetForecast
 from analysis.forecasting.forecast import forecast
-from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.forecasting.question.options import DEFAULT, USUAL, ForecastOptions
 from analysis.forecasting.question.targets import Targets
 from analysis.intervals import LEVEL
 from analysis.report.apart import (
@@ -223,7 +223,7 @@ def _apart(
     """The findings where no forecast of all runs along compute is made, which ``why`` says."""
     records, ask = questions.records, refusals.ask
     one_law = apart["groups"] is None
-    refusals.limits.append(Limit(LimitCode.NO_FORECAST, why))
+    refusals.limits.insert(0, Limit(LimitCode.NO_FORECAST, why))
     if len(held_out_runs(records)):
         refusals.limits.append(Limit(LimitCode.NO_HELD_OUT_CHECK, why))
     scored = ask(questions.backtest, LimitCode.NO_BACKTEST) if one_law and with_backtest else None
@@ -330,7 +330,13 @@ def _asked_of(
     """What is asked of the runs, and those of them that fits may use."""
     records.require(column)
     ready = screened(records, asked, options)
-    used = ready.with_values(column)
+    reads_zeros = column in (*asked.inputs, *options.inputs) and column not in USUAL
+    used = ready.with_values(column, or_zero=[column] if reads_zeros else ())
+    if not len(used) and "loss" in records and (records.column("loss") <= 0).any():
+        raise RecordError(
+            f"{records.source}: values at or below zero, and a report is of losses above zero; "
+            "`scaling discover` and `scaling forecast --at` answer for such values"
+        )
     if not len(used):
         raise RecordError(f"{records.source}: no usable run with {column} and a loss to report on")
     options.require_floor_below(float(used.column("loss").min()), records.source)

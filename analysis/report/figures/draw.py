@@ -50,7 +50,7 @@ QUALIFYING = (
 def draw_figures(findings: Findings) -> dict[str, Picture]:
     """Every figure that these findings support, by name."""
     drawn = _loss_picture if findings.of_compute else _groups_picture
-    pictures = {"loss": drawn(findings)}
+    pictures = {"loss": drawn(findings)} if (findings.used.column(findings.x) > 0).all() else {}
     if findings.x == "train_flops" and has_isoflop(findings.used):
         pictures["isoflop"] = _isoflop_picture(findings)
     elif findings.law_of("params", "tokens") and len(sizes_with_curves(findings.used)) > 1:
@@ -80,7 +80,7 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
         found = findings.discovery
         pictures["hidden runs"] = picture_of(
             lambda ax: plot_hidden_runs(found, ax=ax),
-            f"Hidden runs by laws of {', '.join(map(printable, found.inputs))}",
+            "Hidden runs by these laws",
             "A row is a place where runs were hidden; points are these runs, bars 90% intervals, "
             "right of zero predicted too high. How far the bars are stretched was chosen on the "
             "same runs, so that they hold is no evidence that those of new runs will.",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from analysis.report.findings import Findings
 from analysis.report.tables.cells import Table
 from analysis.report.tables.groups import group_forecasts_table
+from analysis.report.words.apart import heading_of_laws
 from analysis.text import compared, discovery, evaluation, fitting, next_runs, published
 from analysis.text.numbers import in_print
 from scaling.display import Block, Section
@@ -60,9 +61,10 @@ def _parts(findings: Findings) -> Iterator[Part]:
             blocks += evaluation.groups_scored_blocks(groups.backtests)
         told = group_forecasts_table(findings, groups)
         pieces = (*((told,) if told.rows else ()), *_pieces(blocks))
-        yield Part(id="groups", heading=f"Groups by {printable(groups.by)}", pieces=pieces)
+        if pieces:
+            yield Part(id="groups", heading=f"Groups by {printable(groups.by)}", pieces=pieces)
     if (found := findings.discovery) is not None:
-        heading = f"Laws of {', '.join(map(printable, found.inputs))}"
+        heading = heading_of_laws(found)
         fitted = any(set(law.columns) == set(found.inputs) for law in findings.laws)
         blocks = discovery.discovery_blocks(found, constants=not fitted)[1:]
         pieces = _pieces(blocks)

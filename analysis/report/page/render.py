@@ -20,6 +20,7 @@ from analysis.report.tables import decision as decision_tables
 from analysis.report.tables import forecasts as tables
 from analysis.report.tables import metrics
 from analysis.report.tables import state as state_tables
+from analysis.report.words.apart import heading_of_laws
 from analysis.report.words.formula import formula_in_html, law_title
 from analysis.report.words.places import x_noun
 from analysis.report.words.summary import summarise
@@ -88,7 +89,7 @@ def title_of(findings: Findings) -> str:
     if findings.groups is not None:
         return f"Groups by {printable(findings.groups.by)}: each from its own runs, {name}"
     if findings.discovery is not None and not findings.of_compute:
-        return f"A law of {', '.join(map(printable, findings.discovery.inputs))}, from {name}"
+        return f"{heading_of_laws(findings.discovery)}, from {name}"
     return f"What would more {x_noun(findings.x)} reach? A forecast from {name}"
 
 

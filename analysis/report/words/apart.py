@@ -16,6 +16,8 @@ from scaling.tables.notes import printable
 from scaling.words import counted
 
 MOST_TOLD = 6  # points and groups in sentences; more stand in their table alone
+_MOST_COORDINATES = 12  # of the points in sentences
+_MOST_NAMES, _LONGEST_EQUATION = 3, 100
 
 
 def told_apart(findings: Findings) -> Iterator[tuple[str, str]]:
@@ -23,8 +25,14 @@ def told_apart(findings: Findings) -> Iterator[tuple[str, str]]:
     if findings.groups is not None:
         yield f"Groups by {printable(findings.groups.by)}", _of_groups(findings, findings.groups)
     if (found := findings.discovery) is not None:
-        heading = f"Laws of {', '.join(map(printable, found.inputs))}"
-        yield heading, _of_laws(found, findings.confidence_level)
+        yield heading_of_laws(found), _of_laws(found, findings.confidence_level)
+
+
+def heading_of_laws(found: Discovery) -> str:
+    """What the columns of the laws are, where they are few, or how many."""
+    if len(found.inputs) > _MOST_NAMES:
+        return f"Laws of {len(found.inputs)} columns"
+    return f"Laws of {', '.join(map(printable, found.inputs))}"
 
 
 def _of_groups(findings: Findings, groups: GroupAnswers) -> str:
@@ -57,14 +65,17 @@ def _of_laws(found: Discovery, level: float) -> str:
         return f"{none.text[:1].upper()}{none.text[1:]}." if none else "No law is claimed."
     best = found.forms[0]
     errors = (_error(found, error, place) for place, error in best.errors.items())
-    sentences = [f"{best.equation} missed hidden runs by {', '.join(errors)} (root mean square)."]
+    is_short = len(best.equation) <= _LONGEST_EQUATION
+    form = best.equation if is_short else "The first form below"
+    sentences = [f"{form} missed hidden runs by {', '.join(errors)} (root mean square)."]
     if found.winner is None and len(found.forms) > 1:
         sentences.append(
             "Hidden runs do not set it apart from the other forms, so read the predictions and "
             "not the formula."
         )
-    sentences += [_predicted(one, level) for one in found.predictions[:MOST_TOLD]]
-    more = len(found.predictions) - MOST_TOLD
+    most = min(MOST_TOLD, max(_MOST_COORDINATES // len(found.inputs), 1))
+    sentences += [_predicted(one, level) for one in found.predictions[:most]]
+    more = len(found.predictions) - most
     if more > 0:
         sentences.append(f"{counted(more, 'more point stands', 'more points stand')} below.")
     return " ".join(sentences)

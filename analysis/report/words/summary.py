@@ -158,7 +158,9 @@ def _what_was_run(findings: Findings) -> Statement:
             parts.append(f"{_between(low, high)} {x_noun(name)}")
     low, high = used.column(findings.x).min(), findings.largest
     span = (
-        f", which is {factor_in_words(float(np.log10(high / low)))} as much" if high > low else ""
+        f", which is {factor_in_words(float(np.log10(high / low)))} as much"
+        if high > low > 0
+        else ""
     )
     if findings.x == "train_flops":
         least, most = flops_in_words(low), flops_in_words(high)

@@ -119,6 +119,18 @@ def test_laws_that_are_found_stand_beside_the_forecast_of_compute(report, told, 
     assert page["forecast"]["targets"] and "asked" not in page
 
 
+def test_many_columns_make_no_endless_summary(report, folder):
+    rng = np.random.default_rng(0)
+    runs = pd.DataFrame(np.exp(rng.normal(size=(50, 5))), columns=list("pqrst"))
+    runs["loss"] = 2 + runs["p"] ** -0.3 + 0.5 * runs["q"] ** -0.2
+    runs.to_csv(folder / "many.csv", index=False)
+    runs.head(9).drop(columns="loss").to_csv(folder / "asked.csv", index=False)
+    asked = ("--inputs", *"pqrst", "--at", str(folder / "asked.csv"))
+    page = report(str(folder / "many.csv"), *asked)
+    (told,) = [one for one in page["summary"] if one["heading"] == "Laws of 5 columns"]
+    assert "7 more points stand below" in told["text"]
+
+
 def test_points_of_size_and_tokens_are_forecast_on_the_page(report, told, table, points):
     page = report(table, "--at", points)
     assert page["asked"]["forecasts"] == [told("forecast", table, "--at", points)]
@@ -136,12 +148,16 @@ def test_a_table_without_compute_has_a_report_of_the_laws_of_its_columns(report,
 
 def test_a_mixture_has_a_report(report, tmp_path):
     shares = np.random.default_rng(0).dirichlet(np.ones(3), size=40)
+    shares[:5, 0] = 0  # without a domain
+    shares /= shares.sum(axis=1, keepdims=True)
     runs = pd.DataFrame(shares, columns=["web", "code", "books"])
     runs["loss"] = 1.5 + np.exp(shares @ [-0.5, 0.2, 0.4])
     runs.to_csv(tmp_path / "mixture.csv", index=False)
     law = "data_mixture(web, code, books)"
     page = report(str(tmp_path / "mixture.csv"), "--law", law)
     assert page["discovery"]["claimed"] and page["laws"][0]["law"] == law
+    assert page["runs"] == page["laws"][0]["n_runs"] == page["discovery"]["runs"] == 40
+    assert "40 runs are used" in report(str(tmp_path / "mixture.csv"), "--law", law, form="html")
     assert "no backtest" in {limit["code"] for limit in page["limits"]}
 
 
@@ -194,6 +210,14 @@ def test_a_law_of_other_columns_is_found_for_each_group(report, told, grouped, p
     page = report(grouped, "--law", LAW, "--by", "lab", "--at", points)
     verb = told("forecast", grouped, "--law", LAW, "--by", "lab", "--at", points)
     assert page["discovery"]["predictions"] == verb["predictions"]
+
+
+def test_values_below_zero_are_sent_to_the_verbs_that_answer_for_them(folder, capsys):
+    runs = of_vocabularies()
+    runs.assign(loss=runs["loss"] - 9).to_csv(folder / "negative.csv", index=False)
+    words = ("report", str(folder / "negative.csv"), "--inputs", "params", "vocab")
+    line = refused(capsys, *words, "-o", str(folder / "negative.html"))
+    assert "below zero" in line and "scaling discover" in line
 
 
 def test_names_of_groups_stay_text(report, grouped):
