@@ -98,6 +98,11 @@ def _parts(question: Question, targets: Targets) -> list[tuple[IntArray, Questio
         return [(np.arange(len(targets)), question)]
     if name not in targets.columns:
         raise ForecastError(f"targets: the forecast runs along {name}; give its values (--values)")
+    if others := [other for other in targets.columns if other != name]:
+        raise ForecastError(
+            f"targets: the forecast runs along {name}, and nothing reads {', '.join(others)}; give "
+            f"values of {name} alone (--values)"
+        )
     return question.parts(np.log(targets.columns[name]))
 
 

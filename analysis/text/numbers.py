@@ -24,7 +24,9 @@ def count_in_words(value: float, digits: int = 3, *, spelt_out: bool = False) ->
         return number_in_words(rounded, digits)
     for (unit, scale), (word, _) in zip(_UNITS, _LONG, strict=True):
         if rounded >= scale:
-            return f"{rounded / scale:.{digits}g}{f' {word}' if spelt_out else unit}"
+            told = f"{rounded / scale:.{digits}g}"
+            told = f"{rounded / scale:.0f}" if "e" in told else told  # 700M, to one digit
+            return f"{told}{f' {word}' if spelt_out else unit}"
     return f"{rounded:.{digits}g}"
 
 

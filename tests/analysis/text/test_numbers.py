@@ -41,6 +41,11 @@ def test_counts_can_be_spelt_out():
     assert count_in_words(1.4e12, spelt_out=True) == "1.4 trillion"
 
 
+def test_a_count_to_one_digit_has_no_power_of_ten():
+    told = [count_in_words(value, 1) for value in (7.4e8, 6.6e4, 2.2e9, 95.0)]
+    assert told[:3] == ["700M", "70k", "2B"]
+
+
 def test_compute_is_a_power_of_ten():
     assert flops_in_words(2.4e11) == "2.4 \u00d7 10\u00b9\u00b9"
     assert flops_in_words(0.0) == "0"  # what a run has spent that has just begun

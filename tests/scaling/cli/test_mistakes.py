@@ -72,6 +72,10 @@ from tests.grids import grid_of_runs
         (["forecast", "{runs}", "--flops", "1e21", "--params", "1e9"], "one at a time"),
         (["forecast", "{runs}", "--at", "points.csv", "--flops", "1e21"], "one at a time"),
         (["forecast", "{runs}", "--params", "1e9"], "pair up"),
+        (
+            ["forecast", "{runs}", "--x", "N", "--params", "1e9", "--tokens", "1e10"],
+            "nothing reads tokens",
+        ),
         (["forecast", "{runs}", "--values", "1e9"], "name it with --x"),
         (["forecast", "{runs}", "--at", "absent.csv"], "cannot be read"),
         (["fit", "mlflow:nothing"], "no such database"),
