@@ -146,7 +146,7 @@ class _Outcome:
             fixed=self.fixed,
             chance=self.chance,
             seed=self.seed,
-            notes=records.notes,
+            notes=records.told,
             read=self.read,
             **{**usual, **found},  # type: ignore[arg-type]
         )

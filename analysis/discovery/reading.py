@@ -60,7 +60,7 @@ def read_table(records: Records, inputs: Sequence[str], by: str | None) -> Searc
     _check(kept, names, x)
     _check_groups(kept, names, labels, group)
     is_relative = bool((y > 0).all())
-    limits = [*kept.left_out()]
+    limits = [*kept.left_out(), *_of_one_run(kept)]
     if not is_relative:
         row = int(np.flatnonzero(y <= 0)[0])
         text = f"{printable(kept.names.get('loss', 'loss'))} has values at or below zero "
@@ -80,6 +80,19 @@ def read_table(records: Records, inputs: Sequence[str], by: str | None) -> Searc
         kept = replace(kept, table=kept.table.iloc[keep])
     table = Table(names, x[keep], y[keep], group[keep], roles, is_relative)
     return SearchedRuns(table, kept, column, labels, tuple(limits))
+
+
+def _of_one_run(records: Records) -> tuple[Limit, ...]:
+    """That rows which share a past stand beside each other as runs of their own."""
+    apart = records.table["trunk"].nunique(dropna=True) if "trunk" in records else 0
+    shared = int(records.table["trunk"].notna().sum()) if apart else 0
+    if shared <= apart:
+        return ()
+    text = (
+        f"{shared:,} rows are of {counted(apart, 'run')}, and stand beside each other as runs of "
+        "their own: intervals are narrower than so few runs allow"
+    )
+    return (Limit(LimitCode.FEW_RUNS, text),)
 
 
 def _some(x: FloatArray, group: IntArray) -> IntArray:

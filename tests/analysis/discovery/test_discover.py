@@ -104,6 +104,16 @@ def test_runs_of_another_learning_rate_than_the_best_are_no_noise(shallow):
         discover(swept.iloc[few], ["params", "tokens"])
 
 
+def test_rows_of_one_run_are_told_to_be_no_runs_of_their_own(shallow):
+    runs = two_powers().rename(columns={"width_total": "params", "seen": "tokens"})
+    of_one_size = runs.assign(trunk=[f"run {n:g}" for n in runs["params"]])
+    found = discover(of_one_size, ["params", "tokens"])
+    said = [one.text for one in found.limits if one.code is LimitCode.FEW_RUNS]
+    assert any("42 rows are of 7 runs" in text for text in said)
+    apart = discover(runs, ["params", "tokens"])
+    assert not [one for one in apart.limits if one.code is LimitCode.FEW_RUNS]
+
+
 def test_groups_have_constants_of_their_own_and_mixtures_are_understood(shallow):
     found = discover(of_domains(), ["web", "code", "books"], by="size")
     assert found.claimed and found.groups == ("large", "small")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scaling.cli.inputs import levels, load, points
 from scaling.cli.options.laws import levels_of
-from scaling.cli.outputs import answer, draw, put, save_table, say
+from scaling.cli.outputs import answer, draw, put, save_table, say, tell
 from scaling.errors import ConfigError
 from scaling.words import counted
 
@@ -89,9 +89,9 @@ def answer_in_any_inputs(
         put(found.to_json())
     elif as_table:
         put(discovery_text(found, alone=arguments.quiet))
+        tell(arguments, found.limits)
     else:
         text = lambda: discovery_text(found, alone=arguments.quiet)  # noqa: E731
-        arguments.notes = ()  # the result has its own
         answer(found.to_json(), text, arguments, found.limits)
     if found.claimed:
         draw(found, arguments)

@@ -162,7 +162,6 @@ def _choose_of_offer(arguments: Arguments) -> None:
         on_progress=progress.show,
     )
     progress.end()
-    arguments.notes = ()  # the result has its own
     text = partial(runs_to_buy_text, found, alone=arguments.quiet)
     answer(found.to_json(), text, arguments, found.limits)
 

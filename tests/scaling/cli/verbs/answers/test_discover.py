@@ -123,3 +123,16 @@ def test_where_no_law_is_claimed_one_line_says_that_nothing_is_drawn(table, tmp_
     assert main(["discover", table, *inputs, "--figure", str(figure)]) == 0
     assert capsys.readouterr().err.count("no figure: no law is claimed") == 1
     assert not figure.exists()
+
+
+def test_how_the_table_was_read_is_said_as_in_every_verb(table, tmp_path, capsys):
+    path = tmp_path / "millions.csv"
+    runs = two_powers().rename(columns={"width_total": "Params (M)", "seen": "tokens"})
+    runs.assign(**{"Params (M)": runs["Params (M)"] / 1e6}).to_csv(path, index=False)
+    assert main(["discover", str(path), "--inputs", "params", "tokens"]) == 0
+    assert 'params = "Params (M)" times 1e+06' in capsys.readouterr().out
+    points, out = tmp_path / "points.csv", tmp_path / "out.csv"
+    points.write_text("Params (M),tokens\n2000,3e10\n")
+    asked = ["discover", str(path), "--inputs", "params", "tokens", "--at", str(points)]
+    assert main([*asked, "-o", str(out)]) == 0
+    assert 'params = "Params (M)" times 1e+06' in capsys.readouterr().err
