@@ -91,11 +91,11 @@ def _error(found: Discovery, error: float, place: str) -> str:
 def _predicted(one: PointPrediction | GroupPoint, level: float) -> str:
     where = f"{printable(one.group)}, " * bool(one.group) + _place(one.at)
     if not one.intervals:
-        return f"At {where} the runs of the group support no number."
+        return f"At {where}: no number, by the few runs of that group or so far beyond them."
     ends = interval_at(one.intervals, level)
     if one.median is None:
         low, high = map(rough_in_words, ends)
-        return f"At {where} the runs support no number ({100 * level:g}% interval {low} to {high})."
+        return f"At {where}: too far out for a number ({100 * level:g}% interval {low} to {high})."
     value, low, high = told_loss(one.median, ends)
     return f"At {where} it should be {value}, {100 * level:g}% interval {low} to {high}."
 
