@@ -89,8 +89,8 @@ def _of_one_run(records: Records) -> tuple[Limit, ...]:
     if shared <= apart:
         return ()
     text = (
-        f"{counted(shared, 'row is', 'rows are')} of {counted(apart, 'run')}, and stand beside each other as runs of "
-        "their own: intervals are narrower than so few runs allow"
+        f"{counted(shared, 'row is', 'rows are')} of {counted(apart, 'run')}, and stand beside "
+        "each other as runs of their own: intervals are narrower than so few runs allow"
     )
     return (Limit(LimitCode.FEW_RUNS, text),)
 
