@@ -12,13 +12,14 @@ from analysis.discovery.discover import discover
 from analysis.discovery.result import Discovery
 from analysis.evaluation.by_groups import GroupedBacktest, backtest_groups
 from analysis.fitting.groups.fit import fit_groups
-from analysis.fitting.groups.prediction import GroupedPrediction, predict_groups
+from analysis.fitting.groups.prediction import GroupedPrediction
 from analysis.fitting.groups.result import GroupedFit
 from analysis.fitting.groups.split import group_named, split
 from analysis.forecasting.answer.result import Forecast
 from analysis.forecasting.forecast import forecast
 from analysis.forecasting.question.options import USUAL, ForecastOptions
 from analysis.forecasting.question.targets import Targets
+from analysis.forecasting.shared_law import forecast_by_shared_law
 from analysis.report.asked import FACTORS, Asked, Refusals
 from analysis.tuning.screening import screen
 from scaling.errors import ForecastError, RecordError
@@ -128,7 +129,7 @@ def group_answers(
         call = partial(fit_groups, records, law, by=asked.by, share=asked.share, **how, **held)
         fits.append(ask(call, LimitCode.NO_FIT, f"the law {law.name}"))
     made = tuple(fit for fit in fits if fit is not None)
-    told = ask(partial(_predicted, asked, made, options), LimitCode.NO_FORECAST)
+    told = ask(partial(_predicted, asked, records, options), LimitCode.NO_FORECAST)
     forecasts: dict[str, tuple[Forecast, ...]] = {}
     alone = not asked.share and not options.reads_other_columns
     for place, label in enumerate(groups.labels if alone else ()):
@@ -146,13 +147,14 @@ def group_answers(
 
 
 def _predicted(
-    asked: Asked, fits: tuple[GroupedFit, ...], options: ForecastOptions
+    asked: Asked, records: Records, options: ForecastOptions
 ) -> GroupedPrediction | None:
     """The points by the law of which groups share constants."""
-    if asked.points is None or not asked.share or not fits:
+    if asked.points is None or not asked.share or asked.by is None:
         return None
-    levels = options.confidence_levels
-    return predict_groups(fits[0], asked.points, confidence_levels=levels, seed=options.seed)
+    return forecast_by_shared_law(
+        records, asked.points, by=asked.by, share=asked.share, options=options
+    )
 
 
 def _forecasts(

@@ -2,7 +2,7 @@
 
 import argparse
 
-from scaling.cli.inputs import is_by_groups, law_asked, levels, load_to_forecast, points
+from scaling.cli.inputs import is_by_groups, load_to_forecast, points
 from scaling.cli.outputs import answer, save_table, say_beside, show
 from scaling.errors import ConfigError
 from scaling.tables.notes import printable
@@ -54,24 +54,12 @@ def backtest_by_groups(arguments: Arguments) -> None:
 def predict_by_shared_law(arguments: Arguments) -> None:
     """The points of --at by the law of --law, of whose constants all groups have --share in common:
     as columns beside the points' own, or with --json as a document."""
-    from analysis.fitting.groups.fit import fit_groups
-    from analysis.fitting.groups.prediction import predict_groups
+    from analysis.forecasting.shared_law import forecast_by_shared_law
 
     records, options = load_to_forecast(arguments, of_any_columns=True)
     table = points(arguments.at)
-    fitted = fit_groups(
-        records,
-        law_asked(arguments, records),
-        by=arguments.by,
-        share=arguments.share,
-        x=options.x if arguments.x else None,
-        fix=dict(options.fix),
-        bootstrap=arguments.draws,
-        confidence_level=levels(arguments)[0],
-        seed=arguments.seed,
-        card=False,
-    )
-    found = predict_groups(fitted, table, confidence_levels=levels(arguments), seed=arguments.seed)
+    how = {"by": arguments.by, "share": arguments.share, "options": options}
+    found = forecast_by_shared_law(records, table, **how)
     if arguments.output or not arguments.json:
         save_table(found.beside(table), arguments)
     if arguments.json:
