@@ -24,7 +24,7 @@ from analysis.report.asked import FACTORS, Asked, Refusals
 from analysis.tuning.screening import screen
 from scaling.errors import ForecastError, RecordError
 from scaling.laws.base import Law
-from scaling.limits import LimitCode
+from scaling.limits import Limit, LimitCode
 from scaling.records import Records
 from scaling.tables.notes import printable
 
@@ -52,6 +52,20 @@ def why_apart(asked: Asked, options: ForecastOptions) -> str | None:
     laws = printable(options.law_name, most=200)
     read, says = ("reads", "it says") if options.one_law else ("read", "they say")
     return f"{laws} {read} {others}, so {says} nothing of compute alone"
+
+
+def not_asked_apart(asked: Asked, options: ForecastOptions, why: str) -> list[Limit]:
+    """Questions of all runs that are not answered where no forecast of them is made."""
+    by_groups = asked.by is not None and not asked.share and not options.reads_other_columns
+    questions = {
+        "the runs asked for": asked.targets and not by_groups,
+        "budgets for losses": asked.losses,
+        "metrics": asked.metrics,
+        "what budgets cost": asked.hardware is not None,
+        "the comparison asked for": asked.against is not None,
+        "what to run next": asked.next_budget is not None,
+    }
+    return [Limit(LimitCode.NO_ANSWER, f"{what}: {why}") for what, is_ in questions.items() if is_]
 
 
 def column_along(records: Records, asked: Asked, options: ForecastOptions) -> str:

@@ -38,6 +38,7 @@ from analysis.report.apart import (
     column_along,
     found_laws,
     group_answers,
+    not_asked_apart,
     screened,
     why_apart,
 )
@@ -174,6 +175,7 @@ def gather_findings(
     ask = (refusals := Refusals(records.source)).ask
     apart = {"seals": seals, "links": links or {}} | _any_columns(questions, asked, refusals)
     if (why := why_apart(asked, options)) is not None:
+        refusals.limits += not_asked_apart(asked, options, why)
         return _apart(questions, used, column, why, apart, curves, with_backtest, refusals)
     check = _checked(questions, sealed, refusals)
     laws = _fits(questions, refusals)

@@ -77,8 +77,11 @@ def budget_and_ranges(answer: BudgetForLoss, *levels: float) -> tuple[str, ...]:
 
 def _what_was_asked(findings: Findings) -> list[Statement]:
     answers = findings.answers
+    refused = [one.text for one in findings.limits if one.code is LimitCode.NO_ANSWER]
+    not_answered = [f"Not answered: {text}." for text in refused]
     if answers is None:
-        return []
+        text = " ".join(not_answered)
+        return [Statement(heading="What you asked for", text=text)] if text else []
     names = targets_in_words(answers.targets)
     told = [_forecast_of(findings, name, t) for name, t in zip(names, answers.targets, strict=True)]
     told += [_needed(findings, budget) for budget in answers.budgets]
@@ -89,8 +92,7 @@ def _what_was_asked(findings: Findings) -> list[Statement]:
     sentences = told[:MOST_TOLD]
     if more > 0:
         sentences.append(f"{counted(more, 'more answer stands', 'more answers stand')} below.")
-    refused = (one.text for one in findings.limits if one.code is LimitCode.NO_ANSWER)
-    sentences += [f"Not answered: {text}." for text in refused]
+    sentences += not_answered
     return [Statement(heading="What you asked for", text=" ".join(sentences))]
 
 

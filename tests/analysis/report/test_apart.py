@@ -10,8 +10,14 @@ import pandas as pd
 import pytest
 
 from analysis.discovery.discover import discover
+from analysis.forecasting.question.options import DEFAULT, ForecastOptions
+from analysis.report import Asked, gather_findings
 from analysis.report.tables import forecasts as forecast_tables
+from analysis.report.words.summary import summarise
 from scaling.cli import main
+from scaling.laws.written.formula import law_for
+from scaling.limits import LimitCode
+from scaling.sources import records_from
 
 LAW = "E + A*N^-alpha + B*vocab^-beta"
 BY_LAB = ("--by", "lab", "--law", "chinchilla")
@@ -216,6 +222,23 @@ def test_values_below_zero_are_sent_to_the_verbs_that_answer_for_them(folder, ca
     words = ("report", str(folder / "negative.csv"), "--inputs", "params", "vocab")
     line = refused(capsys, *words, "-o", str(folder / "negative.html"))
     assert "below zero" in line and "scaling discover" in line
+
+
+def test_what_is_not_answered_stands_on_the_page(report, table):
+    page = report(table, "--inputs", "params", "vocabb")
+    (told,) = [one for one in page["summary"] if one["heading"] == "What you asked for"]
+    assert "Not answered" in told["text"] and "vocabb" in told["text"]
+
+
+@pytest.mark.parametrize("apart", [{"by": "lab"}, {}])
+def test_questions_of_all_runs_are_not_passed_over_where_none_is_answered(apart, grouped):
+    law = law_for(LAW, records_from(grouped))
+    options = DEFAULT if apart else ForecastOptions(law=law)
+    asked = Asked(losses=(2.0,), next_budget=1e20, **apart)
+    found = gather_findings(grouped, options=options, asked=asked, bootstrap=20)
+    refused = [limit for limit in found.limits if limit.code is LimitCode.NO_ANSWER]
+    assert len(refused) == 2
+    assert any(one.heading == "What you asked for" for one in summarise(found))
 
 
 def test_names_of_groups_stay_text(report, grouped):
